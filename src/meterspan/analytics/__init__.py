@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: intervals by the conservation law, local calendars, tariffs."""

@@ -1,0 +1,1 @@
+"""The AMI head end system of TR 50572."""

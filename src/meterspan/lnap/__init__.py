@@ -1,0 +1,1 @@
+"""The local network access point of TR 50572."""

@@ -1,0 +1,169 @@
+"""Readings: what is collected from meters, and the series that it belongs to.
+
+Registers are the truth; intervals are derived between registers, or reported by the meter and checked against them.
+Times are UTC seconds since 1970 (``int``); values are integers, scaled by the series' power of ten.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterspan.quantities import Obis, Unit
+
+__all__ = [
+    "CaptureBlock",
+    "CaptureColumn",
+    "Commodity",
+    "Direction",
+    "EventSeverity",
+    "MeterEvent",
+    "Series",
+    "SeriesKind",
+    "Source",
+]
+
+
+class Commodity(StrEnum):
+    """What the meter measures the supply of."""
+
+    ELECTRICITY = "electricity"
+    GAS = "gas"
+    WATER = "water"
+    HEAT = "heat"
+
+
+class Direction(StrEnum):
+    """Seen from the premises."""
+
+    IMPORT = "import"
+    EXPORT = "export"
+
+
+class SeriesKind(StrEnum):
+    """What the values of a series are."""
+
+    REGISTER = "register"
+    """A cumulative register: only differences are consumption."""
+    INTERVAL = "interval"
+    """The quantity of one capture period, stamped at its end."""
+    INSTANT = "instant"
+    """A momentary value: power, voltage, temperature."""
+
+
+class Source(IntEnum):
+    """How a reading came; the numbers are stored: never renumber, only append."""
+
+    SCHEDULED_READ = 1
+    ON_DEMAND_READ = 2
+    PUSH = 3
+    GAP_RECOVERY = 4
+    LOCAL = 5
+    """Heard on the local network (H1, M) without a head end."""
+    IMPORT_FILE = 6
+    MANUAL = 7
+    EXCHANGE = 8
+    """Closing or opening reading of a meter exchange."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One channel of one device at one usage point.
+
+    Attributes:
+        series_id: number given by the registry; stable for ever.
+        usage_point: where the supply is measured; survives meter exchanges.
+        device: the meter's identification, e.g. ``LGZ1030655`` or the M-Bus ``manufacturer-id-version-medium``.
+        obis: what is measured.
+        unit: base unit of the scaled value.
+        exponent: the stored integer times 10^exponent is the value in ``unit``.
+        commodity: the supply.
+        kind: register, interval or instant.
+        direction: import or export.
+        multiplier: transformer ratio applied to consumption, not to the stored register.
+        register_width: the register counts modulo this many integer steps; None where unknown.
+        period_s: capture period in seconds; None where readings come when they come.
+
+    """
+
+    series_id: int
+    usage_point: str
+    device: str
+    obis: Obis
+    unit: Unit
+    exponent: int
+    commodity: Commodity
+    kind: SeriesKind = SeriesKind.REGISTER
+    direction: Direction = Direction.IMPORT
+    multiplier: int = 1
+    register_width: int | None = None
+    period_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptureColumn:
+    """One captured channel: integers of one unit and scaler, one per time of the block."""
+
+    obis: Obis
+    unit: Unit
+    exponent: int
+    values: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CaptureBlock:
+    """What one collection from one device brought: rows by time, columns by OBIS (a lone reading is one row).
+
+    Attributes:
+        device: identification of the meter.
+        source: how it was collected.
+        received_at: UTC seconds when the last octet was here.
+        times: UTC seconds of each row, as the meter's clock gave them.
+        columns: the captured channels.
+        status: the device's status word per row (0: nothing to say).
+        quality: ``Quality`` bits per row known at collection (clock invalid, …).
+
+    """
+
+    device: str
+    source: Source
+    received_at: int
+    times: NDArray[np.int64]
+    columns: tuple[CaptureColumn, ...]
+    status: NDArray[np.int32]
+    quality: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        rows = len(self.times)
+        lengths = {len(column.values) for column in self.columns} | {len(self.status), len(self.quality)}
+        if lengths != {rows}:
+            raise ValueError(f"a block of {rows} rows has columns of {sorted(lengths)} values")
+
+
+class EventSeverity(IntEnum):
+    """How much an event matters to the operator."""
+
+    INFO = 0
+    WARNING = 1
+    ALARM = 2
+
+
+@dataclass(frozen=True, slots=True)
+class MeterEvent:
+    """An entry of a meter's event log, or something that an entity noticed about a meter.
+
+    Attributes:
+        device: identification of the meter.
+        time: UTC seconds.
+        code: the event code of the meter's log, or a lower-case name given by the entity that noticed.
+        text: the event in words.
+        severity: how much it matters.
+
+    """
+
+    device: str
+    time: int
+    code: str
+    text: str
+    severity: EventSeverity = EventSeverity.INFO

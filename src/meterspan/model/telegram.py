@@ -1,0 +1,67 @@
+"""What a frame says once it is decoded: the device, its readings, or what is wrong (the decode contract)."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from meterspan.quantities import Obis
+
+__all__ = ["DecodedReading", "DecodedTelegram", "DeviceIdentity"]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceIdentity:
+    """Who sent the frame; fields that the frame does not carry are empty."""
+
+    id: str = ""
+    manufacturer: str = ""
+    medium: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedReading:
+    """One value in its unit, never a scaled raw integer.
+
+    Attributes:
+        quantity: what it is in the field's words: ``energy``, ``volume``, ``power``, ``flow temperature``, ``on time``.
+        value: exact number, or text.
+        unit: symbol of the unit table (``Wh``, ``m3``, ``°C``, ``1`` …), "" for text.
+        obis: the OBIS code, where the frame or a profile tells it.
+        time: the instant or date the value belongs to (ISO 8601), None where the frame tells none.
+        storage: storage number; 0 is current.
+        tariff: tariff number; 0 is total.
+        subunit: the device's sub-unit.
+        function: ``instantaneous``, ``maximum``, ``minimum`` or ``error``.
+
+    """
+
+    quantity: str
+    value: int | Decimal | str
+    unit: str = ""
+    obis: Obis | None = None
+    time: str | None = None
+    storage: int = 0
+    tariff: int = 0
+    subunit: int = 0
+    function: str = "instantaneous"
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedTelegram:
+    """A decoded frame, or as much of it as could be read with the error that ended the reading.
+
+    Attributes:
+        protocol: ``p1``, ``dlms-push``, ``mbus``, ``wmbus``, ``sml``, …
+        device: who sent it.
+        time: the frame's own time stamp, where it has one.
+        readings: all values, in the order of the frame.
+        error: what is wrong, where (octet, field), or None.
+
+    """
+
+    protocol: str
+    device: DeviceIdentity = field(default_factory=DeviceIdentity)
+    time: datetime | None = None
+    readings: tuple[DecodedReading, ...] = ()
+    error: str | None = None

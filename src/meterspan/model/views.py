@@ -1,0 +1,350 @@
+"""Views: what people are shown, as records; ``mdm`` and ``head_end`` answer, ``portal``, ``display`` and ``cli`` show.
+
+Amounts are exact (``Decimal``) in display units (kWh, m3, W, EUR); times are aware UTC datetimes; a local calendar
+day is a ``date`` in the home's zone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from meterspan.model.readings import Commodity, EventSeverity
+from meterspan.quantities import Quality
+
+__all__ = [
+    "BandWindow",
+    "Completeness",
+    "CompletenessCell",
+    "FrameView",
+    "Home",
+    "HomeViews",
+    "IntervalPoint",
+    "LiveView",
+    "MeterState",
+    "MeterStatus",
+    "MeterStory",
+    "NetworkSummary",
+    "NetworkViews",
+    "PeriodPoint",
+    "PeriodView",
+    "QuarantineView",
+    "SpanView",
+    "StoryEntry",
+    "TariffView",
+    "TodayView",
+    "UsagePointView",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePointView:
+    """One supply of a home."""
+
+    usage_point: str
+    commodity: Commodity
+    meter: str
+    unit: str
+    """Display unit: kWh for electricity, heat; m3 for gas and water."""
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """One consumer's premises."""
+
+    home_id: str
+    name: str
+    zone: str
+    """IANA name, e.g. Europe/Berlin."""
+    usage_points: tuple[UsagePointView, ...] = ()
+    currency: str = "EUR"
+
+
+@dataclass(frozen=True, slots=True)
+class BandWindow:
+    """One stretch of a local day under one tariff band."""
+
+    start: datetime
+    end: datetime
+    band: str
+    price: Decimal
+    """Currency per display unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TariffView:
+    """The tariff of one commodity on one local day."""
+
+    name: str
+    currency: str
+    unit: str
+    standing_charge_per_day: Decimal
+    windows: tuple[BandWindow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TodayView:
+    """One commodity since local midnight."""
+
+    commodity: Commodity
+    consumed: Decimal
+    unit: str
+    cost: Decimal
+    yesterday_same_time: Decimal | None
+    """Consumed yesterday up to the same local time, where known."""
+    last_reading: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveView:
+    """What a display shows now."""
+
+    home_id: str
+    at: datetime
+    power_w: int | None
+    """Import minus export; None where no live source is heard."""
+    power_at: datetime | None
+    band: str
+    price: Decimal | None
+    band_until: datetime | None
+    today: tuple[TodayView, ...]
+    cost_today: Decimal
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalPoint:
+    """One interval of a day chart; ``value`` is None where nothing is known."""
+
+    start: datetime
+    end: datetime
+    value: Decimal | None
+    band: str
+    cost: Decimal | None
+    quality: Quality
+    version: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodPoint:
+    """One local day of a month chart, or one month of a year chart."""
+
+    start: date
+    value: Decimal | None
+    cost: Decimal | None
+    by_band: tuple[tuple[str, Decimal], ...]
+    complete: bool
+    expected: int
+    received: int
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodView:
+    """A chart with its totals: day (``intervals`` filled) or month (``points`` filled)."""
+
+    commodity: Commodity
+    unit: str
+    currency: str
+    start: datetime
+    end: datetime
+    total: Decimal
+    cost: Decimal
+    unexplained: Decimal
+    """Register difference that no interval explains; 0 unless something happened."""
+    opening: Decimal | None
+    """Register at the start of the period, in ``unit``."""
+    closing: Decimal | None
+    intervals: tuple[IntervalPoint, ...] = ()
+    points: tuple[PeriodPoint, ...] = ()
+    tariff: TariffView | None = None
+    notes: tuple[str, ...] = ()
+    """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+
+
+class HomeViews(Protocol):
+    """What a consumer may ask; answered by the data management.
+
+    Unknown homes raise ``KeyError``; a commodity that the home does not have raises ``LookupError``.
+    """
+
+    def homes(self) -> Sequence[Home]:
+        """List all homes."""
+        ...
+
+    def home(self, home_id: str) -> Home:
+        """Give one home."""
+        ...
+
+    def live(self, home_id: str, now: datetime) -> LiveView:
+        """Give power now, today's consumption and cost."""
+        ...
+
+    def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
+        """Give one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
+        ...
+
+    def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
+        """Give the days of the month that ``month`` lies in."""
+        ...
+
+
+class MeterState(StrEnum):
+    """How a meter is doing, for the operator."""
+
+    OK = "ok"
+    LATE = "late"
+    """Something expected is missing, and retries go on."""
+    FAILING = "failing"
+    """Not reached for longer than its policy allows."""
+    UNKNOWN = "unknown"
+    """Registered, never heard."""
+    REMOVED = "removed"
+    """Exchanged or decommissioned."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStatus:
+    """One line of the operator's meter list."""
+
+    device: str
+    commodity: Commodity
+    protocol: str
+    interface: str
+    """G1, M, H1, …"""
+    network: str
+    """Access point or segment it hangs on."""
+    usage_point: str
+    state: MeterState
+    reason: str
+    """In words, with what to do: ``wrong key: 14 frames could not be opened; check the key in the inventory``."""
+    last_heard: datetime | None
+    expected: int
+    received: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompletenessCell:
+    """One channel on one UTC day (or local day of the network's zone)."""
+
+    day: date
+    expected: int
+    received: int
+
+    @property
+    def missing(self) -> int:
+        """How many are missing."""
+        return max(0, self.expected - self.received)
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """One row of the completeness map."""
+
+    device: str
+    commodity: Commodity
+    network: str
+    cells: tuple[CompletenessCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SpanView:
+    """One explained octet range of a frame."""
+
+    offset: int
+    octets: str
+    field: str
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True)
+class FrameView:
+    """One recent frame of a meter."""
+
+    at: datetime
+    direction: str
+    """``received`` or ``sent``."""
+    protocol: str
+    octets: str
+    """Hex, upper case; never a key."""
+    summary: str
+    spans: tuple[SpanView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StoryEntry:
+    """One line of a meter's story: installed, heard, read, missed, exchanged, recovered, reset, quarantined."""
+
+    at: datetime
+    kind: str
+    title: str
+    detail: str = ""
+    severity: EventSeverity = EventSeverity.INFO
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStory:
+    """All that an operator wants to know of one meter."""
+
+    status: MeterStatus
+    entries: tuple[StoryEntry, ...]
+    frames: tuple[FrameView, ...]
+    cells: tuple[CompletenessCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineView:
+    """One frame kept aside, with the reason."""
+
+    at: datetime
+    source: str
+    """Where it was heard: listener or access point."""
+    kind: str
+    """``damaged``, ``replayed``, ``wrong key``, ``missing key``, ``unknown device``, ``oversized``, ``unreadable``."""
+    reason: str
+    octets: str
+    device: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSummary:
+    """The operator's headline numbers."""
+
+    at: datetime
+    meters: int
+    by_state: tuple[tuple[MeterState, int], ...]
+    by_commodity: tuple[tuple[Commodity, int], ...]
+    expected_today: int
+    received_today: int
+    completeness_yesterday: Decimal
+    """0..1."""
+    unexplained_wh: int
+    quarantined: int
+    readings_stored: int
+    sessions_open: int
+
+
+class NetworkViews(Protocol):
+    """What an operator may ask; answered by the head end with the data management."""
+
+    def summary(self, now: datetime) -> NetworkSummary:
+        """Give the headline numbers."""
+        ...
+
+    def meters(self, now: datetime) -> Sequence[MeterStatus]:
+        """List all meters, worst first."""
+        ...
+
+    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+        """Give the completeness map of these days."""
+        ...
+
+    def story(self, device: str, now: datetime) -> MeterStory:
+        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        ...
+
+    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
+        """List frames kept aside, newest first."""
+        ...

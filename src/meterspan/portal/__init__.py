@@ -1,0 +1,1 @@
+"""The web portal: consumer, operator and machine views."""

@@ -1,0 +1,45 @@
+"""Scaled integers: what a register really holds, an integer, a power of ten and a unit (scaler_unit of COSEM)."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+
+from meterspan.quantities.units import Unit
+
+__all__ = ["Scaled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Scaled:
+    """An exact quantity: ``value`` x 10^``exponent`` ``unit``.
+
+    Attributes:
+        value: the integer of the register.
+        exponent: the scaler, a power of ten (IEC 62056-6-2, 4.3.2: -128..127).
+        unit: the unit of the scaled value.
+
+    """
+
+    value: int
+    exponent: int
+    unit: Unit
+
+    def __str__(self) -> str:
+        """Write the exact decimal with its unit: ``12.345 m3``."""
+        return f"{self.decimal:f} {self.unit}"
+
+    @property
+    def decimal(self) -> Decimal:
+        """The exact decimal number in ``unit``."""
+        return Decimal(self.value).scaleb(self.exponent)
+
+    def to(self, unit: Unit) -> Fraction:
+        """Convert exactly into another unit of the same dimension.
+
+        Raises:
+            ValueError: the dimensions differ.
+
+        """
+        if unit.dimension != self.unit.dimension:
+            raise ValueError(f"{self.unit} ({self.unit.dimension}) does not convert into {unit} ({unit.dimension})")
+        return Fraction(self.value) * Fraction(10) ** self.exponent * self.unit.factor / unit.factor

@@ -1,0 +1,1 @@
+"""Asyncio shells: sockets, serial lines, timers, files, configuration. They decide nothing."""

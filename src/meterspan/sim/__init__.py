@@ -1,0 +1,1 @@
+"""Virtual clock, channels, households, faults and districts: the same machines, no sockets."""

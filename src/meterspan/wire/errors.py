@@ -1,0 +1,76 @@
+"""The one error tree of octets that are not what they should be.
+
+WireError                any octets give a record or one of these; nothing else
+├── TruncatedError       the octets end before the field does (a stream reader may wait for more)
+├── ChecksumError        CRC, FCS, HCS, checksum or length check differs
+├── UnsupportedError     well-formed, but of a kind that this reader does not know
+└── SecurityError        the protection could not be removed
+    ├── KeyMissingError  no key was given for this device
+    ├── KeyWrongError    a key was given and does not fit
+    └── ReplayError      the invocation counter was seen before
+"""
+
+__all__ = [
+    "ChecksumError",
+    "KeyMissingError",
+    "KeyWrongError",
+    "ReplayError",
+    "SecurityError",
+    "TruncatedError",
+    "UnsupportedError",
+    "WireError",
+]
+
+
+class WireError(Exception):
+    """Octets that cannot be read: the peer's fault, never ours.
+
+    Attributes:
+        reason: what is wrong, in words.
+        offset: octets from the start of what was read, or None where no single place is at fault.
+        field: the standard's name of the field, or "".
+        clause: the standard's clause that was broken, or "".
+
+    """
+
+    def __init__(self, reason: str, offset: int | None = None, field: str = "", clause: str = "") -> None:
+        super().__init__(reason, offset, field, clause)
+        self.reason = reason
+        self.offset = offset
+        self.field = field
+        self.clause = clause
+
+    def __str__(self) -> str:
+        """Write the reason, then where and by which clause."""
+        where = [] if self.offset is None else [f"at octet {self.offset}"]
+        where += [f"in {self.field}"] if self.field else []
+        where += [f"({self.clause})"] if self.clause else []
+        return " ".join([self.reason, *where])
+
+
+class TruncatedError(WireError):
+    """The octets end before the field does."""
+
+
+class ChecksumError(WireError):
+    """A check over the octets differs."""
+
+
+class UnsupportedError(WireError):
+    """Well-formed octets of a kind that this reader does not know."""
+
+
+class SecurityError(WireError):
+    """The protection could not be removed."""
+
+
+class KeyMissingError(SecurityError):
+    """The payload is encrypted and no key is at hand for this device."""
+
+
+class KeyWrongError(SecurityError):
+    """A key is at hand, and it does not fit these octets."""
+
+
+class ReplayError(SecurityError):
+    """The invocation counter is not above the last accepted one."""
