@@ -1,0 +1,100 @@
+"""How an interface class is declared: numbered, named and typed attributes and methods (IEC 62056-6-2, clause 4).
+
+Strategy: a class body is the declaration, as the standard's class tables are. ``Register.scaler_unit`` is the
+``Attribute`` itself, so code names attributes and never writes their numbers; ``Register.attributes`` is the table.
+"""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import ClassVar, Self
+
+from meterspan.model.cosem.access import AttributeAccess
+
+__all__ = ["Attribute", "DataKind", "InterfaceClass", "Method"]
+
+
+class DataKind(StrEnum):
+    """The data types that class tables use (IEC 62056-6-2, 4.1.5); ``CHOICE`` is decided by the instance."""
+
+    NULL_DATA = "null-data"
+    ARRAY = "array"
+    STRUCTURE = "structure"
+    BOOLEAN = "boolean"
+    BIT_STRING = "bit-string"
+    DOUBLE_LONG = "double-long"
+    DOUBLE_LONG_UNSIGNED = "double-long-unsigned"
+    OCTET_STRING = "octet-string"
+    VISIBLE_STRING = "visible-string"
+    UTF8_STRING = "utf8-string"
+    BCD = "bcd"
+    INTEGER = "integer"
+    LONG = "long"
+    UNSIGNED = "unsigned"
+    LONG_UNSIGNED = "long-unsigned"
+    LONG64 = "long64"
+    LONG64_UNSIGNED = "long64-unsigned"
+    ENUM = "enum"
+    CHOICE = "CHOICE"
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One attribute of a class.
+
+    Attributes:
+        number: the attribute index; 1 is always the logical name.
+        kind: its data type.
+        access: what a server grants where its access table says nothing narrower.
+        shape: what arrays and structures hold, in the standard's words; "" elsewhere.
+        name: the standard's name, taken from the class body.
+
+    """
+
+    number: int
+    kind: DataKind
+    access: AttributeAccess = AttributeAccess.READ_ONLY
+    shape: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One method of a class: ``argument`` is the type of its invocation parameter."""
+
+    number: int
+    argument: DataKind = DataKind.INTEGER
+    shape: str = ""
+    name: str = ""
+
+
+class InterfaceClass:
+    """Base of the declarations; subclasses give ``class_id`` and ``version`` and are never instantiated."""
+
+    class_id: ClassVar[int]
+    version: ClassVar[int]
+    name: ClassVar[str]
+    attributes: ClassVar[dict[int, Attribute]]
+    methods: ClassVar[dict[int, Method]]
+
+    logical_name = Attribute(1, DataKind.OCTET_STRING, name="logical_name")
+
+    def __init_subclass__(cls, *, class_id: int | None = None, version: int = 0, name: str = "") -> None:
+        """Collect the body into the tables, in the order of the numbers; a later version inherits the earlier."""
+        cls.class_id = cls.class_id if class_id is None else class_id
+        cls.version = version
+        cls.name = name or getattr(cls, "name", "") or cls.__name__
+        attributes = dict(getattr(cls, "attributes", {1: InterfaceClass.logical_name}))
+        methods = dict(getattr(cls, "methods", {}))
+        for key, entry in list(vars(cls).items()):
+            if isinstance(entry, Attribute):
+                attributes[entry.number] = replace(entry, name=key)
+                setattr(cls, key, attributes[entry.number])
+            elif isinstance(entry, Method):
+                methods[entry.number] = replace(entry, name=key)
+                setattr(cls, key, methods[entry.number])
+        cls.attributes = dict(sorted(attributes.items()))
+        cls.methods = dict(sorted(methods.items()))
+
+    def __new__(cls) -> Self:
+        """Refuse: a declaration has no instances (see ``CosemObject``)."""
+        raise TypeError(f"{cls.__name__} is a declaration; build a CosemObject of it")
