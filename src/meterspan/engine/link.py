@@ -1,0 +1,163 @@
+"""What an application association sees of the link below it, be it HDLC or the TCP/UDP wrapper.
+
+A ``Link`` is a ``Machine`` (octets and time in; octets, events, deadline out) that carries whole APDUs between two
+addresses. Either link removes and adds its own framing, segmentation and headers, so that the association above does
+not know which one it stands on (IEC 62056-1-0). Misuse by the caller raises ``LinkNotUpError`` or
+``ValueError``; whatever the peer does becomes an event, never an exception.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from meterspan.engine.machine import Machine
+from meterspan.wire.errors import WireError
+
+__all__ = [
+    "ApduReceived",
+    "FrameDamaged",
+    "Link",
+    "LinkCounts",
+    "LinkDown",
+    "LinkEvent",
+    "LinkNotUpError",
+    "LinkUp",
+    "Role",
+]
+
+
+class Role(Enum):
+    """Which side of the link this machine plays."""
+
+    CLIENT = "client"
+    """Data collection: opens the link, asks (the primary station of HDLC)."""
+    SERVER = "server"
+    """Meter or local access point: answers, pushes (the secondary station of HDLC)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The link is up: APDUs flow between ``source``, the peer, and ``destination``, this side.
+
+    Addresses are client SAP and server (logical device) address of HDLC, or wrapper ports. A wrapper server learns its
+    peer's port from the first APDU; until then ``source`` is its configured peer.
+    """
+
+    source: int
+    destination: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The link is no longer up, or could not be brought up.
+
+    Attributes:
+        reason: in words, for an operator.
+        by_peer: whether the peer ended or refused it, as opposed to this side (its user, its timers).
+
+    """
+
+    reason: str
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApduReceived:
+    """One whole APDU, reassembled and without the link's headers.
+
+    Attributes:
+        octets: the APDU.
+        source: address of the peer that sent it.
+        destination: address of this side that it was sent to.
+        numbered: False for HDLC's unnumbered information (push), which needs no link.
+
+    """
+
+    octets: bytes
+    source: int
+    destination: int
+    numbered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class FrameDamaged:
+    """Octets that came in and are no frame of this link: counted, shown, and otherwise passed over."""
+
+    octets: bytes
+    error: WireError
+
+
+LinkEvent = LinkUp | LinkDown | ApduReceived | FrameDamaged
+
+
+class LinkNotUpError(RuntimeError):
+    """The caller wanted to send over a link that is not up: a local fault, not the peer's."""
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """What a link has seen since it was made, for operators and tests."""
+
+    octets_received: int = 0
+    octets_sent: int = 0
+    frames_received: int = 0
+    frames_sent: int = 0
+    frames_damaged: int = 0
+    """Runs of octets that were no frame."""
+    frames_ignored: int = 0
+    """Well-formed frames for another address, or without sense in the present state."""
+    frames_repeated: int = 0
+    """Frames that this side had to send again."""
+    octets_dropped: int = 0
+    """Octets not sent because the peer does not take what it asks for (output bound)."""
+
+
+class Link(Machine[LinkEvent], Protocol):
+    """One link between this side and one peer; HDLC and wrapper are used alike."""
+
+    @property
+    def role(self) -> Role:
+        """Client or server."""
+        ...
+
+    @property
+    def is_up(self) -> bool:
+        """Whether ``send`` may be called."""
+        ...
+
+    @property
+    def counts(self) -> LinkCounts:
+        """What has passed so far."""
+        ...
+
+    def connect(self, now: float) -> None:
+        """Bring the link up; ``LinkUp`` or ``LinkDown`` follows. A server listens for its peer instead."""
+        ...
+
+    def disconnect(self, now: float) -> None:
+        """Take the link down in order; ``LinkDown`` follows. Nothing happens where it is down already."""
+        ...
+
+    def send(self, apdu: bytes, now: float) -> None:
+        """Send one APDU to the peer (a server: to whom it heard last).
+
+        Raises:
+            LinkNotUpError: the link is not up.
+            ValueError: the APDU is longer than the configured bound, or too much waits to be sent already.
+
+        """
+        ...
+
+    def send_unnumbered(self, apdu: bytes, now: float) -> None:
+        """Send one APDU that waits for no link and no acknowledgement: push (HDLC: UI frames; wrapper: as ``send``).
+
+        Raises:
+            LinkNotUpError: the medium itself is not there (wrapper without connection).
+            ValueError: as for ``send``.
+
+        """
+        ...
+
+    def medium_lost(self, now: float) -> None:
+        """Tell the link that the medium below is gone (connection closed): ``LinkDown`` if it was up."""
+        ...
