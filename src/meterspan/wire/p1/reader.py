@@ -1,0 +1,102 @@
+"""The stream side of P1: octets from a serial line in any cut, telegrams and damage out, in order.
+
+Strategy: keep octets from ``/`` on; a ``!`` line with its line end closes a telegram, a new ``/`` at the start of a
+line closes a damaged one. The buffer never holds more than one telegram of the largest size.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from meterspan.wire.errors import TruncatedError, WireError
+from meterspan.wire.p1.profiles import CrcPolicy
+from meterspan.wire.p1.telegram import MAX_TELEGRAM_SIZE, P1Telegram, read_telegram
+
+__all__ = ["P1Damage", "P1Reader"]
+
+_MAX_QUEUE = 64  # a port sends once a second; whoever is a minute behind loses the oldest, and it is counted
+
+
+@dataclass(frozen=True, slots=True)
+class P1Damage:
+    """Octets of a telegram that could not be read, and why."""
+
+    octets: bytes
+    error: WireError
+
+
+class P1Reader:
+    """Cuts telegrams out of a stream.
+
+    Args:
+        crc: overrides the CRC policy of the recognised profile.
+
+    Attributes:
+        skipped: octets that belonged to no telegram (the tail of one that began before we listened).
+        dropped: results that nobody took in time.
+
+    """
+
+    def __init__(self, *, crc: CrcPolicy | None = None) -> None:
+        self.skipped = 0
+        self.dropped = 0
+        self._crc = crc
+        self._buffer = bytearray()
+        self._ready: deque[P1Telegram | P1Damage] = deque()
+
+    def receive(self, octets: bytes) -> None:
+        """Take octets in any cut."""
+        for start in range(0, len(octets), MAX_TELEGRAM_SIZE):
+            self._buffer += octets[start : start + MAX_TELEGRAM_SIZE]
+            while self._cut():
+                pass
+
+    def next_telegram(self) -> P1Telegram | P1Damage | None:
+        """Take the next telegram or damage in order of arrival, or None."""
+        return self._ready.popleft() if self._ready else None
+
+    def _cut(self) -> bool:
+        """Cut one telegram off the front of the buffer, if one is complete."""
+        start = self._buffer.find(b"/")
+        if start != 0:
+            self.skipped += len(self._buffer) if start < 0 else start
+            del self._buffer[: start if start > 0 else len(self._buffer)]
+            if not self._buffer:
+                return False
+        end = self._buffer.find(b"\n!")
+        restart = self._buffer.find(b"\n/", 1)
+        if restart >= 0 and (end < 0 or restart < end):
+            self._fail(
+                restart + 1, TruncatedError("a new telegram begins before the end of this one", restart + 1, "line")
+            )
+            return True
+        stop = self._buffer.find(b"\n", end + 1) if end >= 0 else -1
+        if stop >= 0:
+            self._finish(stop + 1)
+            return True
+        if len(self._buffer) > MAX_TELEGRAM_SIZE:
+            self._fail(
+                len(self._buffer), WireError(f"no end within {MAX_TELEGRAM_SIZE} octets", MAX_TELEGRAM_SIZE, "telegram")
+            )
+            return True
+        return False
+
+    def _finish(self, size: int) -> None:
+        octets = bytes(self._buffer[:size])
+        try:
+            telegram = read_telegram(octets, crc=self._crc)
+        except WireError as error:
+            self._fail(size, error)
+            return
+        del self._buffer[:size]
+        self._push(telegram)
+
+    def _fail(self, size: int, error: WireError) -> None:
+        octets = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._push(P1Damage(octets, error))
+
+    def _push(self, item: P1Telegram | P1Damage) -> None:
+        if len(self._ready) == _MAX_QUEUE:
+            self._ready.popleft()
+            self.dropped += 1
+        self._ready.append(item)
