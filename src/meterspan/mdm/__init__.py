@@ -1,1 +1,5 @@
-"""Meter data management: from raw readings to true intervals, totals, versions and cost."""
+"""Meter data management: the one door to the store; derives intervals, versions, totals and cost."""
+
+from meterspan.mdm.data_management import IntervalVersion, MeterDataManagement, Totals
+
+__all__ = ["IntervalVersion", "MeterDataManagement", "Totals"]
