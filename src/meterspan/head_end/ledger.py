@@ -1,0 +1,166 @@
+"""The completeness ledger: expected, received and missing per channel and day; reads are planned from its holes.
+
+A channel expects one value per capture period. Slots are counted on the UTC grid of the period: the value stamped at
+the end of a period fills that period's slot, and a value between two marks fills the slot it falls in. Days are UTC.
+One Python integer per channel and day is the bit map of received slots, so a million channels stay cheap.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterspan.quantities import Obis
+
+__all__ = ["DAY_S", "Channel", "DayCount", "Ledger"]
+
+DAY_S = 86_400
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Channel:
+    """One measured quantity of one device."""
+
+    device: str
+    obis: Obis
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """How many slots of one UTC day (days since 1970) were expected and received."""
+
+    day: int
+    expected: int
+    received: int
+
+    @property
+    def missing(self) -> int:
+        """Slots without a value."""
+        return self.expected - self.received
+
+
+@dataclass(slots=True)
+class _Expectation:
+    """What one channel owes: a value per ``period_s`` in the span ``start < t <= end``."""
+
+    period_s: int
+    start: int
+    end: int | None
+    received: dict[int, int]
+
+
+class Ledger:
+    """Counts what came against what was due."""
+
+    def __init__(self) -> None:
+        self._channels: dict[Channel, _Expectation] = {}
+        self._by_device: dict[str, list[Channel]] = {}
+
+    def expect(self, channel: Channel, *, period_s: int, start: int) -> None:
+        """Expect a value of ``channel`` every ``period_s`` seconds from ``start`` (UTC seconds) on.
+
+        Expecting a known channel again keeps what it received; a second ``start`` may only be earlier.
+
+        Raises:
+            ValueError: the period does not divide a day, so days would have no fixed number of slots.
+
+        """
+        if period_s <= 0 or DAY_S % period_s:
+            raise ValueError(f"a capture period of {period_s} s does not divide a day")
+        known = self._channels.get(channel)
+        if known is None or known.period_s != period_s:
+            self._channels[channel] = _Expectation(period_s, start, None, {})
+            if known is None:
+                self._by_device.setdefault(channel.device, []).append(channel)
+        else:
+            known.start = min(known.start, start)
+            known.end = None
+
+    def retire(self, channel: Channel, end: int) -> None:
+        """Expect nothing after ``end`` (the device was exchanged or removed)."""
+        known = self._channels.get(channel)
+        if known is not None:
+            known.end = end
+
+    def record(self, channel: Channel, times: NDArray[np.int64]) -> int:
+        """Note received values (UTC seconds); gives how many slots were filled for the first time.
+
+        Values of channels that nobody expects are not counted.
+        """
+        known = self._channels.get(channel)
+        if known is None:
+            return 0
+        filled = 0
+        slots = np.unique(-(-times // known.period_s)) - 1
+        per_day = DAY_S // known.period_s
+        for slot in slots.tolist():
+            day, bit = divmod(slot, per_day)
+            before = known.received.get(day, 0)
+            after = before | 1 << bit
+            if after != before:
+                known.received[day] = after
+                filled += 1
+        return filled
+
+    def missing(self, channel: Channel, until: int) -> list[tuple[int, int]]:
+        """Give the holes up to ``until`` as spans ``(start, end]`` of UTC seconds, oldest first."""
+        known = self._channels.get(channel)
+        if known is None:
+            return []
+        holes: list[tuple[int, int]] = []
+        for day, due in self._due_days(known, until):
+            open_slots = due & ~known.received.get(day, 0)
+            base = day * DAY_S
+            while open_slots:
+                bit = (open_slots & -open_slots).bit_length() - 1
+                length = _trailing_ones(open_slots >> bit)
+                start, end = base + bit * known.period_s, base + (bit + length) * known.period_s
+                if holes and holes[-1][1] == start:
+                    holes[-1] = (holes[-1][0], end)
+                else:
+                    holes.append((start, end))
+                open_slots &= ~(((1 << length) - 1) << bit)
+        return holes
+
+    def days(self, channel: Channel, until: int) -> Iterator[DayCount]:
+        """Count each UTC day that owed a value up to ``until``."""
+        known = self._channels.get(channel)
+        if known is None:
+            return
+        for day, due in self._due_days(known, until):
+            yield DayCount(day, due.bit_count(), (due & known.received.get(day, 0)).bit_count())
+
+    def count(self, channel: Channel, until: int) -> tuple[int, int]:
+        """Give (expected, received) of the channel's whole life up to ``until``."""
+        expected = received = 0
+        for count in self.days(channel, until):
+            expected += count.expected
+            received += count.received
+        return expected, received
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """Every channel that owes or owed values."""
+        return tuple(self._channels)
+
+    def of_device(self, device: str) -> tuple[Channel, ...]:
+        """Every channel of one device."""
+        return tuple(self._by_device.get(device, ()))
+
+    @staticmethod
+    def _due_days(known: _Expectation, until: int) -> Iterator[tuple[int, int]]:
+        """Yield (day, bit map of the slots due by ``until``)."""
+        period, per_day = known.period_s, DAY_S // known.period_s
+        first = -(-known.start // period)
+        last = (until if known.end is None else min(until, known.end)) // period
+        slot = first
+        while slot < last:
+            day, bit = divmod(slot, per_day)
+            count = min(per_day - bit, last - slot)
+            yield day, ((1 << count) - 1) << bit
+            slot += count
+
+
+def _trailing_ones(bits: int) -> int:
+    return (~bits & (bits + 1)).bit_length() - 1

@@ -1,0 +1,352 @@
+"""The planner: which device is read next, for what, and when again after a failure.
+
+Strategy: a *target* is a device that holds sessions (a meter, or an access point with the meters behind it). Every
+target has one wake time; when it comes, the holes of the ledger become the session's tasks, so scheduled reading and
+gap recovery are the same act. Orders (on-demand reads) ride along or start a session at once. Each network segment
+bounds its open sessions and their starts per second; a target has a courtesy gap and backs off after failures.
+"""
+
+import heapq
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+from meterspan.quantities import Obis
+
+__all__ = ["Hole", "Job", "NetworkPolicy", "Order", "Planner", "ReadPolicy", "Task", "TaskKind"]
+
+
+class TaskKind(IntEnum):
+    """Why something is asked; lower is more urgent."""
+
+    ON_DEMAND = 0
+    SCHEDULED = 1
+    RECOVERY = 2
+    CLOCK = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """Values that one device owes: profile (or register) ``profile`` for ``start < t <= end`` (UTC seconds)."""
+
+    device: str
+    profile: Obis | None
+    obis: tuple[Obis, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An on-demand read: answered or timed out, never silent."""
+
+    order_id: int
+    device: str
+    obis: tuple[Obis, ...]
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One thing to do in a session: fill a hole, answer an order, or check the clock."""
+
+    kind: TaskKind
+    hole: Hole | None = None
+    order: Order | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One session to hold with a target now."""
+
+    job_id: int
+    target: str
+    network: str
+    tasks: tuple[Task, ...]
+    attempt: int
+    """1 for the first try since the last success."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPolicy:
+    """When targets are read.
+
+    Attributes:
+        read_every_s: time between scheduled sessions of one target.
+        spread_s: targets are spread over this many seconds after the mark, by their names.
+        settle_s: values younger than this are not asked for (the meter may still be capturing).
+        retry_first_s: wait after the first failure.
+        retry_factor: each further failure multiplies the wait.
+        retry_max_s: the longest wait.
+        courtesy_gap_s: least time between two sessions with one target.
+        clock_check_every_s: time between clock checks of one target.
+        hole_span_max_s: longest span asked for in one task; longer holes become several.
+        tasks_per_session_max: tasks in one session; the rest waits for the next.
+        barren_tries_max: a hole that stayed empty after this many successful reads is not asked for again.
+
+    """
+
+    read_every_s: int = 3_600
+    spread_s: int = 600
+    settle_s: int = 60
+    retry_first_s: float = 30.0
+    retry_factor: float = 2.0
+    retry_max_s: float = 3_600.0
+    courtesy_gap_s: float = 5.0
+    clock_check_every_s: int = 86_400
+    hole_span_max_s: int = 7 * 86_400
+    tasks_per_session_max: int = 64
+    barren_tries_max: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkPolicy:
+    """What one network segment can carry.
+
+    Attributes:
+        sessions_max: sessions open at the same time.
+        starts_per_s_max: new sessions per second.
+
+    """
+
+    sessions_max: int = 1_000
+    starts_per_s_max: float = 500.0
+
+
+@dataclass(slots=True)
+class _Target:
+    network: str
+    due: float
+    failures: int = 0
+    not_before: float = 0.0
+    is_open: bool = False
+    is_waiting: bool = False
+    clock_due: float = 0.0
+    orders: list[Order] = field(default_factory=list)
+    barren: dict[Hole, int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Network:
+    policy: NetworkPolicy
+    open_count: int = 0
+    starts: deque[float] = field(default_factory=deque)
+    waiting: deque[str] = field(default_factory=deque)
+    """Targets whose time has come while the segment was full; orders stand in front."""
+
+    def admits(self, now: float) -> bool:
+        """Whether one more session may start."""
+        while self.starts and self.starts[0] <= now - 1.0:
+            self.starts.popleft()
+        return self.open_count < self.policy.sessions_max and len(self.starts) < self.policy.starts_per_s_max
+
+
+class Planner:
+    """Hands out jobs in order of urgency, within what networks and devices allow.
+
+    Args:
+        policy: when targets are read.
+        holes_of: gives the holes of a target up to an instant; asked when its session starts.
+        networks: limits by segment; segments not named here have the default limits.
+
+    """
+
+    def __init__(
+        self,
+        policy: ReadPolicy,
+        holes_of: Callable[[str, int], Sequence[Hole]],
+        networks: dict[str, NetworkPolicy] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._holes_of = holes_of
+        self._networks = {name: _Network(limits) for name, limits in (networks or {}).items()}
+        self._targets: dict[str, _Target] = {}
+        self._wakes: list[tuple[float, str]] = []
+        self._order_ends: list[tuple[float, int, str]] = []
+        self._open: dict[int, Job] = {}
+        self._job_count = 0
+        self._order_count = 0
+
+    def add(self, target: str, network: str, now: float) -> None:
+        """Take a target into the plan; adding a known one changes its segment only."""
+        known = self._targets.get(target)
+        if known is not None:
+            known.network = network
+            return
+        self._targets[target] = _Target(network, now + self._offset(target), clock_due=now)
+        self._wake(target)
+
+    def drop(self, target: str) -> None:
+        """Plan nothing more for a target; an open session ends by itself."""
+        self._targets.pop(target, None)
+
+    def order(self, target: str, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
+        """Ask for registers of ``device`` now, through ``target``.
+
+        Raises:
+            KeyError: the target is not planned.
+
+        """
+        plan = self._targets[target]
+        self._order_count += 1
+        order = Order(self._order_count, device, tuple(obis), deadline)
+        plan.orders.append(order)
+        heapq.heappush(self._order_ends, (deadline, order.order_id, target))
+        plan.due = min(plan.due, now)
+        self._wake(target)
+        return order
+
+    def overdue_orders(self, now: float) -> list[Order]:
+        """Take out all orders whose deadline has passed unanswered."""
+        overdue: list[Order] = []
+        while self._order_ends and self._order_ends[0][0] <= now:
+            _, order_id, target = heapq.heappop(self._order_ends)
+            plan = self._targets.get(target)
+            if plan is not None:
+                overdue += [order for order in plan.orders if order.order_id == order_id]
+                plan.orders = [order for order in plan.orders if order.order_id != order_id]
+        return overdue
+
+    def next_job(self, now: float) -> Job | None:
+        """Give the most urgent session that may start now, or None."""
+        for network in self._networks.values():
+            while network.waiting and network.admits(now):
+                job = self._start(network.waiting.popleft(), now)
+                if job is not None:
+                    return job
+        while self._wakes and self._wakes[0][0] <= now:
+            _, target = heapq.heappop(self._wakes)
+            plan = self._targets.get(target)
+            if plan is None or plan.is_open or plan.is_waiting or self._wake_time(plan) > now:
+                continue
+            network = self._network(plan.network)
+            if not network.admits(now):
+                plan.is_waiting = True
+                (network.waiting.appendleft if plan.orders else network.waiting.append)(target)
+                continue
+            job = self._start(target, now)
+            if job is not None:
+                return job
+        return None
+
+    def finished(self, job: Job, *, ok: bool, now: float) -> None:
+        """Note the end of a session; answered orders leave, a failure backs off."""
+        self._open.pop(job.job_id, None)
+        network = self._network(job.network)
+        network.open_count -= 1
+        plan = self._targets.get(job.target)
+        if plan is None:
+            return
+        plan.is_open = False
+        plan.not_before = now + self._policy.courtesy_gap_s
+        if ok:
+            self._succeeded(plan, job, now)
+        else:
+            plan.failures += 1
+            wait = self._policy.retry_first_s * self._policy.retry_factor ** (plan.failures - 1)
+            plan.due = now + min(wait, self._policy.retry_max_s) * _jitter(job.target, plan.failures)
+        self._wake(job.target)
+
+    def deadline(self) -> float | None:
+        """When the next session may start or the next order times out, or None."""
+        times = [heap[0][0] for heap in (self._order_ends, self._wakes) if heap]
+        times += [
+            network.starts[0] + 1.0
+            for network in self._networks.values()
+            if network.waiting and network.open_count < network.policy.sessions_max and network.starts
+        ]
+        return min(times, default=None)
+
+    def failures(self, target: str) -> int:
+        """Sessions failed in a row."""
+        plan = self._targets.get(target)
+        return 0 if plan is None else plan.failures
+
+    def is_barren(self, target: str, hole: Hole) -> bool:
+        """Whether a hole was asked for often enough: the target does not have these values."""
+        plan = self._targets.get(target)
+        return plan is not None and plan.barren.get(hole, 0) >= self._policy.barren_tries_max
+
+    @property
+    def open_count(self) -> int:
+        """Sessions open now."""
+        return len(self._open)
+
+    def _start(self, target: str, now: float) -> Job | None:
+        plan = self._targets.get(target)
+        if plan is None:
+            return None
+        plan.is_waiting = False
+        tasks = self._tasks(target, plan, now)
+        if not tasks:
+            plan.due = self._next_mark(target, now)
+            self._wake(target)
+            return None
+        self._job_count += 1
+        job = Job(self._job_count, target, plan.network, tasks, plan.failures + 1)
+        self._open[job.job_id] = job
+        plan.is_open = True
+        network = self._network(plan.network)
+        network.open_count += 1
+        network.starts.append(now)
+        return job
+
+    def _tasks(self, target: str, plan: _Target, now: float) -> tuple[Task, ...]:
+        tasks = [Task(TaskKind.ON_DEMAND, order=order) for order in plan.orders]
+        fresh = now - self._policy.read_every_s - self._policy.spread_s
+        for hole in self._holes_of(target, int(now - self._policy.settle_s)):
+            if plan.barren.get(hole, 0) >= self._policy.barren_tries_max:
+                continue
+            for part in _parts(hole, self._policy.hole_span_max_s):
+                kind = TaskKind.SCHEDULED if part.start >= fresh else TaskKind.RECOVERY
+                tasks.append(Task(kind, hole=part))
+        if now >= plan.clock_due:
+            tasks.append(Task(TaskKind.CLOCK))
+        tasks.sort(key=lambda task: task.kind)
+        return tuple(tasks[: self._policy.tasks_per_session_max])
+
+    def _succeeded(self, plan: _Target, job: Job, now: float) -> None:
+        plan.failures = 0
+        answered = {task.order.order_id for task in job.tasks if task.order is not None}
+        plan.orders = [order for order in plan.orders if order.order_id not in answered]
+        if any(task.kind is TaskKind.CLOCK for task in job.tasks):
+            plan.clock_due = now + self._policy.clock_check_every_s
+        parts = {task.hole for task in job.tasks if task.hole is not None}
+        left = set(self._holes_of(job.target, int(now - self._policy.settle_s)))
+        asked = {hole for hole in left if parts.issuperset(_parts(hole, self._policy.hole_span_max_s))}
+        plan.barren = {
+            hole: plan.barren.get(hole, 0) + (hole in asked) for hole in left if hole in asked or hole in plan.barren
+        }
+        more = plan.orders or (left - asked and len(job.tasks) >= self._policy.tasks_per_session_max)
+        plan.due = now if more else self._next_mark(job.target, now)
+
+    def _network(self, name: str) -> _Network:
+        return self._networks.setdefault(name, _Network(NetworkPolicy()))
+
+    def _wake(self, target: str) -> None:
+        heapq.heappush(self._wakes, (self._wake_time(self._targets[target]), target))
+
+    @staticmethod
+    def _wake_time(plan: _Target) -> float:
+        return max(plan.due, plan.not_before)
+
+    def _next_mark(self, target: str, now: float) -> float:
+        every = self._policy.read_every_s
+        offset = self._offset(target)
+        return (int((now - offset) // every) + 1) * every + offset
+
+    def _offset(self, target: str) -> float:
+        """Spread targets evenly and the same way every day."""
+        return self._policy.settle_s + zlib.crc32(target.encode()) % max(1, self._policy.spread_s)
+
+
+def _parts(hole: Hole, span_max_s: int) -> list[Hole]:
+    starts = range(hole.start, hole.end, span_max_s)
+    return [Hole(hole.device, hole.profile, hole.obis, start, min(start + span_max_s, hole.end)) for start in starts]
+
+
+def _jitter(target: str, failures: int) -> float:
+    """Give 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
+    return 0.8 + 0.4 * (zlib.crc32(f"{target}/{failures}".encode()) % 1_000) / 1_000

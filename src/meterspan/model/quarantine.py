@@ -1,0 +1,107 @@
+"""The quarantine: frames that could not be used, kept aside with the reason, bounded, and counted for ever.
+
+Nothing that arrives is lost without a trace, and no flood of damaged frames can use up memory: the newest frames are
+kept whole up to a bound, every frame is counted by kind.
+"""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from meterspan.wire import (
+    ChecksumError,
+    KeyMissingError,
+    KeyWrongError,
+    ReplayError,
+    TruncatedError,
+    UnsupportedError,
+    WireError,
+)
+
+__all__ = ["Fault", "Quarantine", "QuarantinedFrame", "fault_of"]
+
+
+class Fault(StrEnum):
+    """Why a frame was kept aside."""
+
+    DAMAGED = "damaged"
+    REPLAYED = "replayed"
+    WRONG_KEY = "wrong key"
+    MISSING_KEY = "missing key"
+    UNKNOWN_DEVICE = "unknown device"
+    OVERSIZED = "oversized"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantinedFrame:
+    """One frame kept aside.
+
+    Attributes:
+        time: UTC seconds when it was heard.
+        source: listener or access point that heard it.
+        fault: the kind of reason.
+        reason: in words, with octet and field.
+        octets: the frame, cut to the quarantine's bound.
+        device: identification of the sender, where the frame tells it.
+
+    """
+
+    time: float
+    source: str
+    fault: Fault
+    reason: str
+    octets: bytes
+    device: str = ""
+
+
+class Quarantine:
+    """Keeps the newest ``frame_count_max`` frames, each cut to ``frame_size_max`` octets.
+
+    Args:
+        frame_count_max: how many frames are kept; the default holds an evening's work of an operator.
+        frame_size_max: how many octets of each are kept; the default holds any wM-Bus or HDLC frame.
+
+    """
+
+    def __init__(self, frame_count_max: int = 500, frame_size_max: int = 2_048) -> None:
+        self._frames: deque[QuarantinedFrame] = deque(maxlen=frame_count_max)
+        self._frame_size_max = frame_size_max
+        self.counts: Counter[Fault] = Counter()
+
+    def keep(self, frame: QuarantinedFrame) -> None:
+        """Count a frame and keep it, letting the oldest go where the quarantine is full."""
+        self.counts[frame.fault] += 1
+        if len(frame.octets) > self._frame_size_max:
+            cut = frame.octets[: self._frame_size_max]
+            reason = f"{frame.reason} (first {len(cut)} of {len(frame.octets)} octets kept)"
+            frame = QuarantinedFrame(frame.time, frame.source, frame.fault, reason, cut, frame.device)
+        self._frames.append(frame)
+
+    def newest(self, count: int = 100) -> Sequence[QuarantinedFrame]:
+        """Give up to ``count`` frames, newest first."""
+        return [frame for frame, _ in zip(reversed(self._frames), range(count), strict=False)]
+
+    @property
+    def total(self) -> int:
+        """How many frames were ever kept aside."""
+        return self.counts.total()
+
+
+def fault_of(error: WireError) -> Fault:
+    """Say which kind of fault an error is."""
+    for kind, fault in _FAULTS:
+        if isinstance(error, kind):
+            return fault
+    return Fault.UNREADABLE
+
+
+_FAULTS: tuple[tuple[type[WireError], Fault], ...] = (
+    (KeyMissingError, Fault.MISSING_KEY),
+    (KeyWrongError, Fault.WRONG_KEY),
+    (ReplayError, Fault.REPLAYED),
+    (ChecksumError, Fault.DAMAGED),
+    (TruncatedError, Fault.DAMAGED),
+    (UnsupportedError, Fault.UNREADABLE),
+)

@@ -1,0 +1,41 @@
+"""The quarantine loses no count and never grows."""
+
+import pytest
+
+from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.wire import ChecksumError, KeyMissingError, KeyWrongError, ReplayError, UnsupportedError, WireError
+
+
+def frame(number: int, octets: bytes = b"\x00") -> QuarantinedFrame:
+    return QuarantinedFrame(float(number), "radio", Fault.DAMAGED, "CRC differs", octets)
+
+
+def test_a_flood_is_counted_in_full_and_kept_in_part() -> None:
+    quarantine = Quarantine(frame_count_max=10)
+    for number in range(1_000):
+        quarantine.keep(frame(number))
+    assert quarantine.total == quarantine.counts[Fault.DAMAGED] == 1_000
+    assert [kept.time for kept in quarantine.newest(100)] == [float(number) for number in range(999, 989, -1)]
+
+
+def test_an_oversized_frame_is_cut_and_says_so() -> None:
+    quarantine = Quarantine(frame_size_max=4)
+    quarantine.keep(frame(1, b"123456"))
+    (kept,) = quarantine.newest()
+    assert kept.octets == b"1234"
+    assert "first 4 of 6 octets" in kept.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "fault"),
+    [
+        (KeyMissingError("k"), Fault.MISSING_KEY),
+        (KeyWrongError("k"), Fault.WRONG_KEY),
+        (ReplayError("r"), Fault.REPLAYED),
+        (ChecksumError("c"), Fault.DAMAGED),
+        (UnsupportedError("u"), Fault.UNREADABLE),
+        (WireError("w"), Fault.UNREADABLE),
+    ],
+)
+def test_an_error_tells_its_fault(error: WireError, fault: Fault) -> None:
+    assert fault_of(error) is fault
