@@ -141,6 +141,7 @@ _TABLE = (
     Unit("hca", "heat cost allocation", Fraction(1)),
     Unit("%RH", "relative humidity", Fraction(1, 100)),
     Unit("°F", "temperature in Fahrenheit", Fraction(1)),
+    Unit("cal", "energy", Fraction(41_868, 10_000)),  # international table calorie
     Unit("ft3", "volume", Fraction(28_316_846_592, 10**12)),
     Unit("gal", "volume", Fraction(3_785_411_784, 10**12)),
     Unit("gal/min", "volume flow", Fraction(60 * 3_785_411_784, 10**12)),
