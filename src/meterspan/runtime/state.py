@@ -1,0 +1,137 @@
+"""State that survives power loss: invocation counters, keepsakes and outboxes, in one SQLite file per entity.
+
+Every call commits with ``synchronous=FULL`` before it returns, so a counter is on disk before it is used and a queued
+item before it is acknowledged. One lock owns all writes; the file is private to its owner (mode 0600).
+"""
+
+import sqlite3
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+__all__ = ["StateFile", "StateOutbox"]
+
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+CREATE TABLE counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE accepted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE keepsake (name TEXT PRIMARY KEY, octets BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, octets BLOB NOT NULL);
+CREATE INDEX outbox_of_name ON outbox (name, number);
+"""
+
+
+class StateFile:
+    """The state of one entity: a ``CounterStore`` and a ``KeepsakeStore``, and the maker of its outboxes.
+
+    Args:
+        path: the SQLite file; made, with its folder, where it does not exist.
+
+    Raises:
+        ValueError: the file was written by a later version of meterspan.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")
+        version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        if version > _SCHEMA_VERSION:
+            self._db.close()
+            raise ValueError(
+                f"{path} has state version {version}; this meterspan reads up to {_SCHEMA_VERSION}: update it"
+            )
+        if version == 0:
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+
+    def __enter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def reserve(self, name: str, count: int) -> int:
+        """Reserve the next ``count`` values of a counter; on disk when this returns. The first value ever is 1.
+
+        Raises:
+            ValueError: ``count`` is not positive.
+
+        """
+        if count < 1:
+            raise ValueError(f"cannot reserve {count} counter values")
+        with self._lock:
+            row = self._db.execute(
+                "INSERT INTO counter VALUES (?, 1 + ?) ON CONFLICT (name) DO UPDATE SET next = next + ? RETURNING next",
+                (name, count, count),
+            ).fetchone()
+        return int(row[0]) - count
+
+    def accept(self, name: str, value: int) -> bool:
+        """Accept a received counter that is above all accepted before; False is a replay."""
+        with self._lock:
+            changed = self._db.execute(
+                "INSERT INTO accepted VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
+                " WHERE excluded.value > value RETURNING value",
+                (name, value),
+            ).fetchone()
+        return changed is not None
+
+    def load(self, name: str) -> bytes | None:
+        """Give what was saved last under this name, or None."""
+        with self._lock:
+            row = self._db.execute("SELECT octets FROM keepsake WHERE name = ?", (name,)).fetchone()
+        return None if row is None else bytes(row[0])
+
+    def save(self, name: str, octets: bytes) -> None:
+        """Replace what is kept under this name."""
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO keepsake VALUES (?, ?)", (name, octets))
+
+    def outbox(self, name: str) -> "StateOutbox":
+        """Give the named outbox."""
+        return StateOutbox(self._db, self._lock, name)
+
+    def close(self) -> None:
+        """Close the file; the state stays."""
+        with self._lock:
+            self._db.close()
+
+
+class StateOutbox:
+    """A durable first-in-first-out queue (``OutboxStore``) inside a state file."""
+
+    def __init__(self, db: sqlite3.Connection, lock: threading.Lock, name: str) -> None:
+        self._db = db
+        self._lock = lock
+        self._name = name
+
+    def append(self, octets: bytes) -> int:
+        """Append an item and give its number; on disk when this returns."""
+        with self._lock:
+            row = self._db.execute(
+                "INSERT INTO outbox (name, octets) VALUES (?, ?) RETURNING number", (self._name, octets)
+            ).fetchone()
+        return int(row[0])
+
+    def peek(self, count: int) -> Sequence[tuple[int, bytes]]:
+        """Give up to ``count`` oldest items with their numbers."""
+        with self._lock:
+            rows = self._db.execute(
+                "SELECT number, octets FROM outbox WHERE name = ? ORDER BY number LIMIT ?", (self._name, count)
+            ).fetchall()
+        return [(int(number), bytes(octets)) for number, octets in rows]
+
+    def discard(self, through: int) -> None:
+        """Remove all items up to and including number ``through``."""
+        with self._lock:
+            self._db.execute("DELETE FROM outbox WHERE name = ? AND number <= ?", (self._name, through))
