@@ -1,0 +1,57 @@
+"""SML, the Smart Message Language 1.04 of German meters: transport frames, files, messages; read and write."""
+
+from meterspan.wire.sml.messages import (
+    SmlCloseResponse,
+    SmlEntry,
+    SmlGetListResponse,
+    SmlGetProfileListResponse,
+    SmlMessage,
+    SmlOpenResponse,
+    SmlTag,
+    SmlTime,
+    SmlTimeKind,
+    SmlUnknown,
+    read_file,
+    read_message,
+    write_file,
+    write_message,
+)
+from meterspan.wire.sml.tlv import END_OF_MESSAGE, Integer, Tlv, read_tlv, write_tlv
+from meterspan.wire.sml.transport import (
+    MAX_FILE_SIZE,
+    SmlChecksum,
+    SmlFrame,
+    find_frames,
+    frame_crc,
+    read_frame,
+    write_frame,
+)
+
+__all__ = [
+    "END_OF_MESSAGE",
+    "MAX_FILE_SIZE",
+    "Integer",
+    "SmlChecksum",
+    "SmlCloseResponse",
+    "SmlEntry",
+    "SmlFrame",
+    "SmlGetListResponse",
+    "SmlGetProfileListResponse",
+    "SmlMessage",
+    "SmlOpenResponse",
+    "SmlTag",
+    "SmlTime",
+    "SmlTimeKind",
+    "SmlUnknown",
+    "Tlv",
+    "find_frames",
+    "frame_crc",
+    "read_file",
+    "read_frame",
+    "read_message",
+    "read_tlv",
+    "write_file",
+    "write_frame",
+    "write_message",
+    "write_tlv",
+]
