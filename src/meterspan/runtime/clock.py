@@ -1,0 +1,30 @@
+"""The only clock of the runtime: UTC seconds that never jump while the process lives.
+
+Engines measure time-outs with the same ``now`` that stamps readings, so the clock is anchored once to the system's
+wall clock and then follows the monotonic one; ``step_s`` says how far the wall clock has moved away since.
+"""
+
+import time
+from datetime import UTC, datetime
+
+__all__ = ["SystemClock"]
+
+
+class SystemClock:
+    """UTC seconds since 1970, monotone."""
+
+    def __init__(self) -> None:
+        self._anchor = time.time() - time.monotonic()
+
+    def __call__(self) -> float:
+        """Give the time now."""
+        return self._anchor + time.monotonic()
+
+    def utc(self) -> datetime:
+        """Give the time now as an aware datetime."""
+        return datetime.fromtimestamp(self(), UTC)
+
+    @property
+    def step_s(self) -> float:
+        """Seconds by which the wall clock was stepped since this clock was made."""
+        return time.time() - time.monotonic() - self._anchor

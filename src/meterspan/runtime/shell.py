@@ -1,0 +1,154 @@
+"""Asyncio shells around machines: feed octets, arm one timer, write what is ready, hand events on; they decide nothing.
+
+``StreamShell`` stands on TCP or a serial line, ``DatagramShell`` on UDP. Both serve any ``Machine``; what an event
+means is the business of the callable they are given.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar, cast
+
+from meterspan.engine.machine import Machine
+
+__all__ = ["DatagramShell", "StreamMachine", "StreamShell", "Ticker"]
+
+EventT = TypeVar("EventT")
+EventT_co = TypeVar("EventT_co", covariant=True)
+
+OCTETS_UNSENT_MAX = 1 << 20
+"""A peer that reads nothing is cut off at this much unsent output: no session's answer is near a megabyte."""
+
+
+class StreamMachine(Machine[EventT_co], Protocol[EventT_co]):
+    """A machine that can be told that its connection is gone."""
+
+    def medium_lost(self, now: float) -> None:
+        """Note that the medium below is gone."""
+        ...
+
+
+class Ticker:
+    """One timer that calls ``advance`` when a machine's deadline comes."""
+
+    def __init__(self, clock: Callable[[], float], wake: Callable[[], None]) -> None:
+        self._clock = clock
+        self._wake = wake
+        self._handle: asyncio.TimerHandle | None = None
+        self._deadline: float | None = None
+
+    def arm(self, deadline: float | None) -> None:
+        """Wake at ``deadline``, or not at all."""
+        if deadline == self._deadline:
+            return
+        self.cancel()
+        self._deadline = deadline
+        if deadline is not None:
+            self._handle = asyncio.get_running_loop().call_later(max(0.0, deadline - self._clock()), self._fire)
+
+    def cancel(self) -> None:
+        """Wake no more."""
+        if self._handle is not None:
+            self._handle.cancel()
+        self._handle = self._deadline = None
+
+    def _fire(self) -> None:
+        self._handle = self._deadline = None
+        self._wake()
+
+
+class StreamShell(asyncio.Protocol, Generic[EventT]):
+    """Runs one machine on one connection.
+
+    Args:
+        machine: the state machine.
+        clock: gives UTC seconds.
+        on_event: takes every event of the machine, in order.
+        on_closed: called once when the connection is gone, after the last event.
+
+    """
+
+    def __init__(
+        self,
+        machine: StreamMachine[EventT],
+        clock: Callable[[], float],
+        on_event: Callable[[EventT], None],
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.machine = machine
+        self._clock = clock
+        self._on_event = on_event
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._ticker = Ticker(clock, self._advance)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start: a machine may have something to send at once."""
+        self._transport = cast("asyncio.Transport", transport)
+        self.pump()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the machine."""
+        self.machine.receive(data, self._clock())
+        self.pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
+        """Tell the machine, and its owner after the last event."""
+        self._transport = None
+        self.machine.medium_lost(self._clock())
+        self.pump()
+        self._ticker.cancel()
+        self._on_closed()
+
+    def pump(self) -> None:
+        """Hand all events on, write all octets, arm the timer; call it after every request to the machine."""
+        while (event := self.machine.next_event()) is not None:
+            self._on_event(event)
+        octets = self.machine.octets_to_send()
+        if self._transport is not None:
+            if octets:
+                self._transport.write(octets)
+            if self._transport.get_write_buffer_size() > OCTETS_UNSENT_MAX:
+                self._transport.abort()
+            self._ticker.arm(self.machine.deadline())
+
+    def close(self) -> None:
+        """Close the connection once everything is written."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def _advance(self) -> None:
+        self.machine.advance(self._clock())
+        self.pump()
+
+
+class DatagramShell(asyncio.DatagramProtocol):
+    """Hears datagrams and hands them on with their time and peer; sends to a fixed peer, where one is given.
+
+    Args:
+        clock: gives UTC seconds.
+        on_datagram: takes octets, the sender's ``host:port`` and the time.
+
+    """
+
+    def __init__(self, clock: Callable[[], float], on_datagram: Callable[[bytes, str, float], None]) -> None:
+        self._clock = clock
+        self._on_datagram = on_datagram
+        self._transport: asyncio.DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start hearing."""
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        """Hand one datagram on."""
+        self._on_datagram(data, f"{addr[0]}:{addr[1]}", self._clock())
+
+    def send(self, octets: bytes) -> None:
+        """Send one datagram to the connected peer; nothing is sent while there is none."""
+        if self._transport is not None:
+            self._transport.sendto(octets)
+
+    def close(self) -> None:
+        """Stop hearing."""
+        if self._transport is not None:
+            self._transport.close()
