@@ -1,7 +1,7 @@
 """The checks that metering frames carry, each by the standard's name; the CRCs run in C (``fastcrc``).
 
-All functions take the octets that are covered and return the check as an integer. In which order its octets stand in the
-frame is the frame's business: HDLC and P1 differ there from EN 13757-4.
+All functions take the octets that are covered and return the check as an integer. In which order its two octets stand
+in the frame is for the frame to know: HDLC has the least first, EN 13757-4 the most.
 """
 
 from fastcrc import crc16

@@ -1,0 +1,123 @@
+"""HDLC frames out of a stream of octets, in any cut (IEC 62056-46, 6.4.1).
+
+Strategy: stand on a flag, judge the header as soon as its HCS is there, wait for the announced length, check FCS and
+closing flag. What fails gives up its flag only, and the search goes on at the next one, so that no damaged length
+swallows the good frames behind it. Octets that belong to no frame come out as ``Damaged``, in order with the frames.
+"""
+
+from typing import Final
+
+from meterspan.wire.damaged import Damaged
+from meterspan.wire.errors import TruncatedError, WireError
+from meterspan.wire.hdlc.frame import FLAG, FRAME_LENGTH_MAX, HdlcFrame, read_frame, read_header_length
+
+__all__ = ["DAMAGED_SIZE_MAX", "HdlcReader"]
+
+DAMAGED_SIZE_MAX: Final = FRAME_LENGTH_MAX + 2
+"""A run of octets that is no frame is reported in pieces of this size at most: as much as a frame may hold back."""
+
+_HEADER_SIZE_MAX: Final = 2 + 4 + 4 + 1 + 2
+"""Format, addresses, control, HCS."""
+
+
+class HdlcReader:
+    """Cuts a stream into frames; holds back one unfinished frame and one unreported run of damage at most."""
+
+    __slots__ = ("_buffer", "_damage", "_damage_error", "_flag_is_shared", "_items", "_on_flag")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._on_flag = False
+        self._flag_is_shared = False
+        self._damage = bytearray()
+        self._damage_error: WireError | None = None
+        self._items: list[HdlcFrame | Damaged] = []
+
+    @property
+    def pending(self) -> int:
+        """How many octets are held back, waiting for more; 0 between frames."""
+        return len(self._buffer) - self._on_flag + len(self._damage)
+
+    def feed(self, octets: bytes) -> list[HdlcFrame | Damaged]:
+        """Take octets, and give the frames and the damage that they complete."""
+        self._buffer += octets
+        return self._scan(is_last=False)
+
+    def flush(self) -> list[HdlcFrame | Damaged]:
+        """Give up on what is held back (the line fell silent), and report it as damage."""
+        items = self._scan(is_last=True)
+        self._report_damage()
+        return items + self._take_items()
+
+    def _take_items(self) -> list[HdlcFrame | Damaged]:
+        items, self._items = self._items, []
+        return items
+
+    def _scan(self, *, is_last: bool) -> list[HdlcFrame | Damaged]:
+        position = 0
+        while position < len(self._buffer):
+            if not self._on_flag:
+                position = self._hunt(position)
+                continue
+            taken = self._try_frame(position, is_last=is_last)
+            if not taken:
+                break
+            position += taken
+        del self._buffer[:position]
+        return self._take_items()
+
+    def _hunt(self, position: int) -> int:
+        """Pass over octets up to the next flag; they are damage."""
+        flag_at = self._buffer.find(FLAG, position)
+        stop = len(self._buffer) if flag_at < 0 else flag_at
+        self._add_damage(self._buffer[position:stop])
+        self._on_flag = flag_at >= 0
+        self._flag_is_shared = False
+        return stop
+
+    def _try_frame(self, position: int, *, is_last: bool) -> int:
+        """Read the frame whose flag is at ``position``; tell how many octets were used up, 0 if more are needed."""
+        start = position + 1
+        if self._buffer[start : start + 1] == bytes([FLAG]):  # fill between frames
+            self._flag_is_shared = False
+            return 1
+        try:
+            length = read_header_length(bytes(self._buffer[start : start + _HEADER_SIZE_MAX]))
+            if length is not None and len(self._buffer) > start + length:
+                frame = read_frame(bytes(self._buffer[position : start + length + 1]))
+            elif is_last and len(self._buffer) > start:
+                size = len(self._buffer) - position
+                raise TruncatedError("the line fell silent within a frame", size, "frame")
+            else:
+                return 0
+        except WireError as error:
+            self._give_up_flag(error)
+            return 1
+        self._report_damage()
+        self._items.append(frame)
+        self._flag_is_shared = True
+        return length + 1
+
+    def _give_up_flag(self, error: WireError) -> None:
+        if self._damage_error is None:
+            self._damage_error = error
+        if not self._flag_is_shared:
+            self._add_damage(bytes([FLAG]))
+        self._on_flag = False
+
+    def _add_damage(self, octets: bytes | bytearray) -> None:
+        self._damage += octets
+        while len(self._damage) >= DAMAGED_SIZE_MAX:
+            piece = bytes(self._damage[:DAMAGED_SIZE_MAX])
+            del self._damage[:DAMAGED_SIZE_MAX]
+            self._append_damage(piece)
+
+    def _report_damage(self) -> None:
+        if self._damage:
+            self._append_damage(bytes(self._damage))
+        self._damage.clear()
+        self._damage_error = None
+
+    def _append_damage(self, octets: bytes) -> None:
+        error = self._damage_error or WireError("octets outside of any frame", 0, "flag", "IEC 62056-46, 6.4.1")
+        self._items.append(Damaged(octets, error))
