@@ -47,3 +47,5 @@ class Quality(IntFlag):
     """The difference is negative and nothing explains it."""
     CRITICAL_ERROR = 1 << 17
     """The meter reported a critical error in its status word."""
+    OFF_GRID = 1 << 18
+    """Bounded by the registers nearest to its bounds, which were not read at them."""
