@@ -1,0 +1,246 @@
+"""The link over TCP or UDP: IEC 62056-47's wrapper, both roles.
+
+TCP has done the connecting, so ``connect`` is up at once, and a server is up with the first octets it hears. What is
+left is the framing, the ports, and peers that fall silent within a PDU or for good. In a stream a wrong header
+ends the link, as no later PDU can be found; a wrong datagram is one wrong datagram.
+"""
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from meterspan.engine.link import (
+    ApduReceived,
+    FrameDamaged,
+    LinkCounts,
+    LinkDown,
+    LinkEvent,
+    LinkNotUpError,
+    LinkUp,
+    Role,
+)
+from meterspan.wire.damaged import Damaged
+from meterspan.wire.errors import WireError
+from meterspan.wire.wrapper import WrapperPdu, WrapperReader, read_datagram, write_wpdu
+
+__all__ = ["INACTIVITY_TIMEOUT_S", "PARTIAL_TIMEOUT_S", "SEND_QUEUE_OCTETS_MAX", "WrapperConfig", "WrapperLink"]
+
+PARTIAL_TIMEOUT_S: Final = 30.0
+"""A PDU that has begun and stands still for so long will not end: TCP repeats sooner, even over cellular nets."""
+INACTIVITY_TIMEOUT_S: Final = 180.0
+"""Default of COSEM's TCP-UDP setup, inactivity_time_out (IEC 62056-6-2, class 41)."""
+SEND_QUEUE_OCTETS_MAX: Final = 1 << 20
+"""What may wait to be sent: sixteen of the longest APDUs; a caller that exceeds it does not watch its peer."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrapperConfig:
+    """How one wrapper link is set up.
+
+    Attributes:
+        source: this side's wPort: client SAP (16 is the public client) or logical device (1 is the management one).
+        destination: the peer's wPort; a server answers whoever asked, and pushes to this one.
+        ports: wPorts of this side at which APDUs are taken; empty: ``source`` alone for a client, any for a server.
+        apdu_size_max: octets of the longest APDU taken or sent.
+        partial_timeout_s: how long a PDU may stand unfinished without a new octet.
+        inactivity_timeout_s: how long a server keeps a link on which no whole PDU arrives; None keeps it for ever.
+        is_datagram: over UDP: one ``receive`` and one ``octets_to_send`` is one datagram.
+
+    """
+
+    source: int
+    destination: int
+    ports: frozenset[int] = frozenset()
+    apdu_size_max: int = 0xFFFF
+    partial_timeout_s: float = PARTIAL_TIMEOUT_S
+    inactivity_timeout_s: float | None = INACTIVITY_TIMEOUT_S
+    is_datagram: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.apdu_size_max <= 0xFFFF:
+            raise ValueError("an APDU in a wrapper has 1 to 65535 octets")
+        if not all(0 <= port <= 0xFFFF for port in (self.source, self.destination, *self.ports)):
+            raise ValueError("a wPort has sixteen bits")
+
+
+class WrapperLink:
+    """One wrapper link; a ``Link``."""
+
+    def __init__(self, role: Role, config: WrapperConfig) -> None:
+        self._role = role
+        self._config = config
+        self._counts = LinkCounts()
+        self._reader = WrapperReader(apdu_size_max=config.apdu_size_max)
+        self._events: deque[LinkEvent] = deque()
+        self._output: deque[bytes] = deque()
+        self._output_octets = 0
+        self._is_up = False
+        self._own_port = config.source
+        self._peer_port = config.destination
+        self._partial_deadline: float | None = None
+        self._inactivity_deadline: float | None = None
+
+    @property
+    def role(self) -> Role:
+        """Client or server."""
+        return self._role
+
+    @property
+    def config(self) -> WrapperConfig:
+        """As given."""
+        return self._config
+
+    @property
+    def is_up(self) -> bool:
+        """Whether ``send`` may be called."""
+        return self._is_up
+
+    @property
+    def counts(self) -> LinkCounts:
+        """What has passed so far."""
+        return self._counts
+
+    def connect(self, now: float) -> None:
+        """Take the connection that the medium has made: ``LinkUp`` at once, in either role."""
+        if self._is_up:
+            return
+        self._is_up = True
+        self._reader = WrapperReader(apdu_size_max=self._config.apdu_size_max)
+        self._own_port, self._peer_port = self._config.source, self._config.destination
+        self._output.clear()
+        self._output_octets = 0
+        self._note_activity(now)
+        self._events.append(LinkUp(self._peer_port, self._own_port))
+
+    def disconnect(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
+        """Take the link down; the owner of the connection closes it when what waits is sent."""
+        self._go_down("disconnected", by_peer=False)
+
+    def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
+        """Tell the link that the connection is gone."""
+        self._output.clear()
+        self._output_octets = 0
+        self._go_down("the connection was closed", by_peer=True)
+
+    def send(self, apdu: bytes, now: float) -> None:  # noqa: ARG002 - one signature for every link
+        """Send one APDU; a server answers from the port that was addressed to the port that asked.
+
+        Raises:
+            LinkNotUpError: not connected.
+            ValueError: the APDU is too long, or too much waits already.
+
+        """
+        self._send(WrapperPdu(self._own_port, self._peer_port, apdu))
+
+    def send_unnumbered(self, apdu: bytes, now: float) -> None:  # noqa: ARG002 - one signature for every link
+        """Send one APDU from the configured port to the configured port: push.
+
+        Raises:
+            LinkNotUpError: not connected.
+            ValueError: the APDU is too long, or too much waits already.
+
+        """
+        self._send(WrapperPdu(self._config.source, self._config.destination, apdu))
+
+    def receive(self, octets: bytes, now: float) -> None:
+        """Take octets of the stream in any cut, or one whole datagram."""
+        self._counts.octets_received += len(octets)
+        if not self._is_up:
+            if self._role is Role.CLIENT:
+                self._counts.frames_ignored += 1
+                return
+            self.connect(now)
+        items = _datagram_items(octets) if self._config.is_datagram else self._reader.feed(octets)
+        self._take_items(items, now)
+        self._partial_deadline = now + self._config.partial_timeout_s if self._is_up and self._reader.pending else None
+
+    def advance(self, now: float) -> None:
+        """End the link when its peer has fallen silent."""
+        if _is_due(self._partial_deadline, now):
+            held = self._reader.pending
+            self._go_down(f"the peer fell silent after {held} octets of a PDU", by_peer=True)
+        elif _is_due(self._inactivity_deadline, now):
+            self._go_down(f"no APDU for {self._config.inactivity_timeout_s:g} s", by_peer=False)
+
+    def deadline(self) -> float | None:
+        """When ``advance`` must be called next, or None."""
+        deadlines = [due for due in (self._partial_deadline, self._inactivity_deadline) if due is not None]
+        return min(deadlines, default=None)
+
+    def octets_to_send(self) -> bytes:
+        """Take all octets that are ready (a stream), or the next datagram; b"" if none."""
+        if not self._output:
+            return b""
+        if self._config.is_datagram:
+            octets = self._output.popleft()
+        else:
+            octets = b"".join(self._output)
+            self._output.clear()
+        self._output_octets -= len(octets)
+        self._counts.octets_sent += len(octets)
+        return octets
+
+    def next_event(self) -> LinkEvent | None:
+        """Take the next event in order, or None."""
+        return self._events.popleft() if self._events else None
+
+    def _send(self, wpdu: WrapperPdu) -> None:
+        if not self._is_up:
+            raise LinkNotUpError("the wrapper link is not connected")
+        if not 1 <= len(wpdu.apdu) <= self._config.apdu_size_max:
+            raise ValueError(f"an APDU of {len(wpdu.apdu)} octets; 1 to {self._config.apdu_size_max} can be sent")
+        octets = write_wpdu(wpdu)
+        if self._output_octets + len(octets) > SEND_QUEUE_OCTETS_MAX:
+            raise ValueError(f"{self._output_octets} octets wait to be sent already")
+        self._output.append(octets)
+        self._output_octets += len(octets)
+        self._counts.frames_sent += 1
+
+    def _take_items(self, items: Iterable[WrapperPdu | Damaged], now: float) -> None:
+        for item in items:
+            if isinstance(item, WrapperPdu):
+                self._take_wpdu(item, now)
+                continue
+            self._counts.frames_damaged += 1
+            self._events.append(FrameDamaged(item.octets, item.error))
+            if not self._config.is_datagram:
+                self._go_down(f"the stream is broken: {item.error}", by_peer=True)
+
+    def _take_wpdu(self, wpdu: WrapperPdu, now: float) -> None:
+        self._counts.frames_received += 1
+        if not self._is_ours(wpdu.destination):
+            self._counts.frames_ignored += 1
+            return
+        if self._role is Role.SERVER:
+            self._own_port, self._peer_port = wpdu.destination, wpdu.source
+        self._note_activity(now)
+        self._events.append(ApduReceived(wpdu.apdu, wpdu.source, wpdu.destination))
+
+    def _is_ours(self, port: int) -> bool:
+        if self._config.ports:
+            return port in self._config.ports
+        return self._role is Role.SERVER or port == self._config.source
+
+    def _note_activity(self, now: float) -> None:
+        timeout_s = self._config.inactivity_timeout_s
+        if self._role is Role.SERVER and timeout_s is not None:
+            self._inactivity_deadline = now + timeout_s
+
+    def _go_down(self, reason: str, *, by_peer: bool) -> None:
+        if not self._is_up:
+            return
+        self._is_up = False
+        self._partial_deadline = self._inactivity_deadline = None
+        self._events.append(LinkDown(reason, by_peer))
+
+
+def _datagram_items(octets: bytes) -> list[WrapperPdu | Damaged]:
+    try:
+        return [*read_datagram(octets)]
+    except WireError as error:
+        return [Damaged(octets, error)]
+
+
+def _is_due(deadline: float | None, now: float) -> bool:
+    return deadline is not None and now >= deadline

@@ -1,0 +1,193 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp, Role
+from meterspan.engine.wrapper_link import (
+    INACTIVITY_TIMEOUT_S,
+    PARTIAL_TIMEOUT_S,
+    SEND_QUEUE_OCTETS_MAX,
+    WrapperConfig,
+    WrapperLink,
+)
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+
+
+def make_client(**changes) -> Link:
+    return WrapperLink(Role.CLIENT, WrapperConfig(source=16, destination=1, **changes))
+
+
+def make_server(**changes) -> Link:
+    return WrapperLink(Role.SERVER, WrapperConfig(source=1, destination=102, **changes))
+
+
+def events_of(link):
+    return list(iter(link.next_event, None))
+
+
+def carry(sender, receiver, now=0.0, cut=None):
+    octets = sender.octets_to_send()
+    for at in range(0, len(octets), cut or len(octets) or 1):
+        receiver.receive(octets[at : at + (cut or len(octets))], now)
+
+
+@pytest.fixture
+def pair():
+    client, server = make_client(), make_server()
+    client.connect(0.0)
+    server.connect(0.0)
+    assert events_of(client) == [LinkUp(1, 16)]
+    assert events_of(server) == [LinkUp(102, 1)]
+    return client, server
+
+
+@pytest.mark.parametrize("cut", [None, 1, 3])
+def test_apdus_cross_both_ways_however_the_stream_is_cut(pair, cut):
+    client, server = pair
+    client.send(b"get", 0.0)
+    client.send(b"get next", 0.0)
+    carry(client, server, cut=cut)
+    assert events_of(server) == [ApduReceived(b"get", 16, 1), ApduReceived(b"get next", 16, 1)]
+    server.send(b"response", 0.0)
+    carry(server, client, cut=cut)
+    assert events_of(client) == [ApduReceived(b"response", 1, 16)]
+    assert client.counts.frames_sent == server.counts.frames_received == 2
+
+
+def test_a_server_answers_from_the_logical_device_that_was_asked_to_the_client_that_asked(pair):
+    _, server = pair
+    server.receive(write_wpdu(WrapperPdu(32, 17, b"get")), 0.0)
+    server.send(b"response", 0.0)
+    assert server.octets_to_send() == write_wpdu(WrapperPdu(17, 32, b"response"))
+    server.send_unnumbered(b"push", 0.0)
+    assert server.octets_to_send() == write_wpdu(WrapperPdu(1, 102, b"push"))
+
+
+def test_a_server_is_up_with_the_first_octets():
+    server = make_server()
+    server.receive(write_wpdu(WrapperPdu(16, 1, b"get")), 0.0)
+    assert events_of(server) == [LinkUp(102, 1), ApduReceived(b"get", 16, 1)]
+
+
+def test_ports_that_are_not_ours_are_counted_and_passed_over():
+    server = make_server(ports=frozenset({1, 17}))
+    client = make_client()
+    client.connect(0.0)
+    for link, port in ((server, 18), (client, 17)):
+        link.receive(write_wpdu(WrapperPdu(16, port, b"get")), 0.0)
+        assert not any(isinstance(event, ApduReceived) for event in events_of(link))
+        assert link.counts.frames_ignored == 1
+        assert link.is_up
+
+
+def test_a_wrong_header_ends_the_link(pair):
+    _, server = pair
+    server.receive(write_wpdu(WrapperPdu(16, 1, b"get")) + b"GET / HTTP/1.1\r\n", 0.0)
+    received, damaged, down = events_of(server)
+    assert received == ApduReceived(b"get", 16, 1)
+    assert isinstance(damaged, FrameDamaged)
+    assert damaged.octets == b"GET / HT"
+    assert isinstance(down, LinkDown)
+    assert down.by_peer
+    assert "version 4745" in down.reason
+    assert not server.is_up
+    assert server.deadline() is None
+
+
+def test_a_peer_that_falls_silent_within_a_pdu_is_half_open(pair):
+    client, _ = pair
+    client.receive(write_wpdu(WrapperPdu(1, 16, b"response"))[:-1], 10.0)
+    assert client.deadline() == 10.0 + PARTIAL_TIMEOUT_S
+    client.advance(10.0 + PARTIAL_TIMEOUT_S - 1)
+    assert events_of(client) == []
+    client.advance(10.0 + PARTIAL_TIMEOUT_S)
+    assert events_of(client) == [LinkDown("the peer fell silent after 15 octets of a PDU", by_peer=True)]
+
+
+def test_a_server_gives_up_an_idle_client_even_if_it_drips_octets(pair):
+    _, server = pair
+    octets = write_wpdu(WrapperPdu(16, 1, bytes(500)))
+    now = 0.0
+    for octet in octets:
+        server.receive(bytes([octet]), now)
+        now += PARTIAL_TIMEOUT_S - 1
+        server.advance(now)
+        if not server.is_up:
+            break
+    assert INACTIVITY_TIMEOUT_S <= now < INACTIVITY_TIMEOUT_S + PARTIAL_TIMEOUT_S
+    assert events_of(server) == [LinkDown("no APDU for 180 s", by_peer=False)]
+
+
+def test_a_client_is_never_idle_by_itself(pair):
+    client, _ = pair
+    assert client.deadline() is None
+
+
+def test_disconnect_and_a_lost_medium_are_said_once(pair):
+    client, server = pair
+    client.disconnect(1.0)
+    client.disconnect(1.0)
+    assert events_of(client) == [LinkDown("disconnected", by_peer=False)]
+    server.send(b"late", 1.0)
+    server.medium_lost(1.0)
+    assert events_of(server) == [LinkDown("the connection was closed", by_peer=True)]
+    assert server.octets_to_send() == b""
+
+
+def test_a_link_connects_again_with_a_clean_stream(pair):
+    client, _ = pair
+    client.receive(b"\x00\x01\x00", 0.0)
+    client.medium_lost(0.0)
+    client.receive(write_wpdu(WrapperPdu(1, 16, b"stray")), 0.0)
+    client.connect(1.0)
+    client.receive(write_wpdu(WrapperPdu(1, 16, b"response")), 1.0)
+    assert events_of(client)[1:] == [LinkUp(1, 16), ApduReceived(b"response", 1, 16)]
+
+
+def test_misuse_is_a_local_fault(pair):
+    client, _ = pair
+    with pytest.raises(LinkNotUpError):
+        make_client().send(b"get", 0.0)
+    with pytest.raises(ValueError, match="can be sent"):
+        client.send(bytes(0x10000), 0.0)
+    with pytest.raises(ValueError, match="can be sent"):
+        client.send(b"", 0.0)
+    for _ in range(SEND_QUEUE_OCTETS_MAX // 60_008):
+        client.send(bytes(60_000), 0.0)
+    with pytest.raises(ValueError, match="wait to be sent"):
+        client.send(bytes(60_000), 0.0)
+
+
+@pytest.mark.parametrize("bad", [{"source": -1}, {"apdu_size_max": 0}, {"ports": frozenset({0x10000})}])
+def test_a_configuration_that_cannot_be_written_cannot_be_made(bad):
+    with pytest.raises(ValueError, match=r"wPort|APDU"):
+        WrapperConfig(**({"source": 1, "destination": 1} | bad))
+
+
+def test_a_damaged_datagram_is_one_damaged_datagram():
+    server = make_server(is_datagram=True)
+    server.receive(b"\x00\x01\x00\x10", 0.0)
+    server.receive(write_wpdu(WrapperPdu(16, 1, b"get")), 0.0)
+    up, damaged, received = events_of(server)
+    assert isinstance(up, LinkUp)
+    assert isinstance(damaged, FrameDamaged)
+    assert received == ApduReceived(b"get", 16, 1)
+
+
+def test_each_datagram_leaves_by_itself():
+    client = make_client(is_datagram=True)
+    client.connect(0.0)
+    client.send(b"one", 0.0)
+    client.send(b"two", 0.0)
+    sent = [client.octets_to_send() for _ in range(3)]
+    assert sent == [write_wpdu(WrapperPdu(16, 1, b"one")), write_wpdu(WrapperPdu(16, 1, b"two")), b""]
+    assert client.counts.octets_sent == 22
+
+
+@given(st.binary(max_size=120), st.booleans(), st.integers(1, 40))
+def test_any_octets_end_in_events(octets, is_datagram, cut):
+    server = make_server(is_datagram=is_datagram, apdu_size_max=50)
+    for at in range(0, len(octets), cut):
+        server.receive(octets[at : at + cut], 0.0)
+    for event in events_of(server):
+        assert isinstance(event, LinkUp | LinkDown | ApduReceived | FrameDamaged)
