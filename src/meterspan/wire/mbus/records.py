@@ -300,7 +300,7 @@ def build_record(octets: bytes, value: Value) -> DataRecord:
 
     """
     try:
-        header, used = _read_header(octets, 0, len(octets), 0)
+        header, used = read_header(octets, 0, len(octets), 0)
     except WireError as error:
         raise ValueError(f"no record header: {error}") from error
     if used != len(octets):
@@ -316,7 +316,7 @@ def _read_record(cursor: Cursor, index: int) -> DataRecord:
     if index == MAX_RECORDS:
         raise WireError(f"more than {MAX_RECORDS} records", cursor.position, "data records")
     octets, start, base = cursor.octets, cursor.offset, cursor.base
-    header, at = _read_header(octets, start, cursor.end, base)
+    header, at = read_header(octets, start, cursor.end, base)
     size = header.size
     if size < 0:
         if at >= cursor.end:
@@ -337,7 +337,7 @@ def _read_record(cursor: Cursor, index: int) -> DataRecord:
     return record
 
 
-def _read_header(octets: bytes, start: int, end: int, base: int) -> tuple[RecordHeader, int]:
+def read_header(octets: bytes, start: int, end: int, base: int) -> tuple[RecordHeader, int]:
     """Walk the header at ``start`` and give its meaning and the offset of the data."""
     dif = octets[start]
     if dif & SPECIAL == SPECIAL:

@@ -1,0 +1,228 @@
+"""Opens and seals M-Bus payloads: joins the wire's headers with the crypto of modes 5 and 7 and of the ELL.
+
+EN 13757-7:2018, 7.7 and EN 13757-4:2019, 13.2.9. A payload that announces encryption but already begins with 2F2F is
+read as it stands; a missing key, a wrong key and an unknown mode are three different errors.
+"""
+
+from dataclasses import dataclass, replace
+
+from meterspan.crypto.mbus_modes import (
+    cbc_decrypt,
+    cbc_encrypt,
+    derive_keys,
+    ell_crypt,
+    ell_iv,
+    mac_matches,
+    message_mac,
+    mode5_iv,
+    mode7_iv,
+)
+from meterspan.wire.cursor import Trace
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
+from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
+from meterspan.wire.wmbus.layers import Afl, ExtendedLink, payload_crc, write_afl
+from meterspan.wire.wmbus.telegram import WmbusFrame, with_clear_link, write_frame
+
+__all__ = ["Protection", "build_telegram", "check_mac", "open_frame", "open_payload", "open_transport", "seal_payload"]
+
+VERIFICATION = b"\x2f\x2f"
+"""Two idle fillers open every encrypted payload, so that a wrong key shows (EN 13757-7:2018, 7.7.4)."""
+IDLE = b"\x2f"
+BLOCK = 16
+KEY_SIZE = 16
+MAX_BLOCKS = 15
+"""The configuration field counts encrypted blocks in four bits."""
+MAC_SIZE_8 = 5
+"""Authentication type 5: AES-CMAC cut to 8 octets (EN 13757-7:2018, table 6)."""
+_MODE_NAMES = {int(mode): mode.name.replace("_", " ") for mode in SecurityMode}
+
+
+def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None) -> WmbusFrame:
+    """Remove all protection of a telegram: give the frame with its payload in the clear.
+
+    Args:
+        frame: as read.
+        key: the meter's AES-128 key, or None.
+        trace: collects the meaning of octets that decryption uncovers.
+
+    Raises:
+        KeyMissingError: the payload is encrypted and there is no key.
+        KeyWrongError: what comes out does not begin as it must, or the MAC differs.
+        UnsupportedError: a security mode that is not handled; ``frame`` still tells header and mode.
+
+    """
+    if frame.sealed is not None:
+        frame = _open_link(frame, frame.sealed, key, trace)
+    if frame.transport is None or not frame.transport.mode:
+        return frame
+    payload = open_transport(
+        frame.transport, frame.payload, key, frame.link.address, afl=frame.afl, message=frame.message,
+        offset=frame.offset,
+    )  # fmt: skip
+    return replace(frame, payload=payload)
+
+
+def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
+    """Give the application data of a telegram in the clear; raises as ``open_frame``."""
+    return open_frame(frame, key).payload
+
+
+def open_transport(
+    header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
+    afl: Afl | None = None, message: bytes = b"", offset: int = 0,
+) -> bytes:  # fmt: skip
+    """Decrypt the payload behind a transport header, wired or wireless; what is not encrypted is given as it is.
+
+    Args:
+        header: the transport header.
+        payload: the application data behind it.
+        key: the meter's AES-128 key, or None.
+        link_address: of the wireless link layer, for short headers.
+        afl: the authentication layer, for mode 7.
+        message: what a MAC covers behind the AFL.
+        offset: of the payload in the frame, for errors.
+
+    Raises:
+        KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
+
+    """
+    mode = header.mode
+    if not mode or header.kind == HeaderKind.NONE:
+        return payload
+    if mode not in (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
+        name = _MODE_NAMES.get(mode, "reserved")
+        raise UnsupportedError(f"security mode {mode} ({name}) is not handled", offset, "configuration field")
+    size = header.encrypted_size
+    if not size:
+        return payload
+    if key is None:
+        if payload[:2] == VERIFICATION:
+            return payload
+        raise KeyMissingError(f"the payload is encrypted in mode {mode} and there is no key", offset, "payload")
+    if len(key) != KEY_SIZE:
+        raise KeyWrongError(f"a key has {KEY_SIZE} octets, this one {len(key)}", offset, "payload")
+    if size > len(payload):
+        if payload[:2] == VERIFICATION:
+            return payload
+        raise TruncatedError(f"{size} octets are encrypted, {len(payload)} are here", offset, "payload")
+    address = header.address or link_address
+    if address is None:
+        raise WireError("a short header needs the address of a wireless link", offset, "transport header")
+    if mode == SecurityMode.AES_CBC_IV:
+        plain = cbc_decrypt(key, mode5_iv(address.octets, header.access_number), payload[:size])
+    else:
+        plain = cbc_decrypt(_message_key(header, key, address, afl, message), mode7_iv(), payload[:size])
+    if plain[:2] == VERIFICATION:
+        return plain + payload[size:]
+    if payload[:2] == VERIFICATION:
+        return payload
+    raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+
+
+def check_mac(afl: Afl, message: bytes, key: bytes, meter_id: bytes, *, to_meter: bool = False) -> bool:
+    """Say in constant time whether the MAC of an AFL fits message, counter and key."""
+    keys = derive_keys(key, afl.counter or 0, meter_id, to_meter=to_meter)
+    return mac_matches(keys.mac, afl.authenticated_prefix + message, afl.mac)
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How a telegram is to be protected.
+
+    Attributes:
+        mode: 0, 5 or 7.
+        key: the meter's AES-128 key.
+        counter: the message counter of mode 7, higher each time (law 8: persist it before use).
+
+    """
+
+    mode: SecurityMode = SecurityMode.NONE
+    key: bytes = b""
+    counter: int = 0
+
+
+def seal_payload(
+    header: TransportHeader, payload: bytes, protection: Protection, address: DeviceAddress
+) -> tuple[TransportHeader, bytes, Afl | None]:
+    """Protect application data: give the header with its configuration field, the payload, and mode 7's AFL.
+
+    The AFL has no MAC yet, because the MAC covers the written header: ``build_telegram`` adds it.
+
+    Raises:
+        ValueError: more than fifteen blocks, or a mode that is not written.
+
+    """
+    mode = protection.mode
+    if mode == SecurityMode.NONE:
+        return replace(header, configuration=0, extension=b""), payload, None
+    clear = VERIFICATION + payload
+    clear += IDLE * (-len(clear) % BLOCK)
+    blocks = len(clear) // BLOCK
+    if blocks > MAX_BLOCKS:
+        raise ValueError(f"{blocks} blocks do not fit a configuration field")
+    configuration = mode << 8 | blocks << 4
+    if mode == SecurityMode.AES_CBC_IV:
+        iv = mode5_iv(address.octets, header.access_number)
+        sealed = cbc_encrypt(protection.key, iv, clear)
+        return replace(header, configuration=configuration, extension=b""), sealed, None
+    if mode == SecurityMode.AES_CBC_DYNAMIC:
+        keys = derive_keys(protection.key, protection.counter, address.id_octets)
+        sealed = cbc_encrypt(keys.encryption, mode7_iv(), clear)
+        afl = Afl(0, 0x20 | MAC_SIZE_8, b"", protection.counter)
+        return replace(header, configuration=configuration, extension=b"\x10"), sealed, afl
+    raise ValueError(f"security mode {mode} is not written")
+
+
+def build_telegram(
+    link: LinkHeader, header: TransportHeader, payload: bytes, protection: Protection, *,
+    ell: ExtendedLink | None = None, form: FrameFormat = FrameFormat.A,
+) -> bytes:  # fmt: skip
+    """Build a complete wireless telegram of a meter, protected and with CRCs.
+
+    An ``ell`` whose session number announces encryption is encrypted with the same key.
+
+    Raises:
+        ValueError: the telegram is longer than a frame, or the mode is not written.
+
+    """
+    address = header.address or link.address
+    header, sealed, afl = seal_payload(header, payload, protection, address)
+    if afl is not None and afl.counter is not None:
+        keys = derive_keys(protection.key, afl.counter, address.id_octets)
+        covered = afl.authenticated_prefix + write_transport(header) + sealed
+        afl = replace(afl, mac=message_mac(keys.mac, covered, 8))
+    if ell is None or not ell.is_encrypted:
+        return write_frame(link, header, sealed, ell=ell, afl=afl, form=form)
+    inner = (b"" if afl is None else write_afl(afl)) + write_transport(header) + sealed
+    iv = ell_iv(link.address.octets, ell.communication_control, ell.session_number)
+    guarded = ell_crypt(protection.key, iv, payload_crc(inner) + inner)
+    return write_frame(link, None, b"", ell=ell, form=form, sealed=guarded)
+
+
+def _open_link(frame: WmbusFrame, sealed: bytes, key: bytes | None, trace: Trace | None) -> WmbusFrame:
+    """Decrypt the extended link layer; its payload CRC tells whether the key fits."""
+    ell = frame.ell
+    if ell is None:
+        raise AssertionError("only an extended link layer seals")
+    if key is None:
+        raise KeyMissingError("the extended link layer is encrypted and there is no key", frame.offset, "payload")
+    if len(key) != KEY_SIZE:
+        raise KeyWrongError(f"a key has {KEY_SIZE} octets, this one {len(key)}", frame.offset, "payload")
+    iv = ell_iv(frame.link.address.octets, ell.communication_control, ell.session_number)
+    opened = with_clear_link(frame, ell_crypt(key, iv, sealed), trace=trace)
+    if opened is None:
+        raise KeyWrongError("the key does not fit: the payload CRC differs", frame.offset, "payload CRC")
+    return opened
+
+
+def _message_key(header: TransportHeader, key: bytes, address: DeviceAddress, afl: Afl | None, message: bytes) -> bytes:
+    """Give the key of one message in mode 7, once its MAC is checked."""
+    if header.key_derivation == 0:
+        return key
+    if afl is None or afl.counter is None:
+        raise WireError("mode 7 needs the message counter of an AFL", None, "AFL", "EN 13757-7:2018, 9.6.2")
+    if afl.mac and not check_mac(afl, message, key, address.id_octets):
+        raise KeyWrongError("the MAC of the message differs", None, "AFL MAC", "EN 13757-7:2018, 6.3.9")
+    return derive_keys(key, afl.counter, address.id_octets).encryption
