@@ -25,6 +25,10 @@ class CounterStore(Protocol):
         """Accept a received counter value if it is above all accepted before, durably; False is a replay."""
         ...
 
+    def accepted(self, name: str) -> int:
+        """Give the highest value accepted so far under this name, 0 where there is none."""
+        ...
+
 
 class KeepsakeStore(Protocol):
     """Small named states that survive power loss (a clock offset, a breaker position, learnt layouts)."""
