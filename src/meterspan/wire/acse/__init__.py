@@ -1,0 +1,47 @@
+"""ACSE APDUs of COSEM (IEC 62056-5-3, annex A; ISO/IEC 8650-1): records, ``read_acse`` and ``write_acse``."""
+
+from meterspan.wire.acse.apdu import (
+    ACSE_TAGS,
+    AUTHENTICATION_REQUIREMENT,
+    Aare,
+    Aarq,
+    AcseApdu,
+    AuthenticationValue,
+    Diagnostic,
+    Rlre,
+    Rlrq,
+    read_acse,
+    write_acse,
+)
+from meterspan.wire.acse.codes import (
+    ApplicationContext,
+    AssociationResult,
+    AuthenticationMechanism,
+    DiagnosticSource,
+    ProviderDiagnostic,
+    ReleaseRequestReason,
+    ReleaseResponseReason,
+    UserDiagnostic,
+)
+
+__all__ = [
+    "ACSE_TAGS",
+    "AUTHENTICATION_REQUIREMENT",
+    "Aare",
+    "Aarq",
+    "AcseApdu",
+    "ApplicationContext",
+    "AssociationResult",
+    "AuthenticationMechanism",
+    "AuthenticationValue",
+    "Diagnostic",
+    "DiagnosticSource",
+    "ProviderDiagnostic",
+    "ReleaseRequestReason",
+    "ReleaseResponseReason",
+    "Rlre",
+    "Rlrq",
+    "UserDiagnostic",
+    "read_acse",
+    "write_acse",
+]
