@@ -1,7 +1,11 @@
 """The one home of Hypothesis strategies: one per record, used by every law."""
 
+from dataclasses import dataclass
+
+import numpy as np
 from hypothesis import strategies as st
 
+from meterspan.analytics.conserve import Installation
 from meterspan.quantities import Obis
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, HdlcParameters
 
@@ -41,3 +45,63 @@ def hdlc_parameters():
 
 
 wrapper_ports = st.integers(0, 0xFFFF)
+
+# --- registers and their chains (data side) ---------------------------------------------------------------------------
+
+CHAIN_START = 1_700_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Installations after each other with a capture period."""
+
+    installations: tuple[Installation, ...]
+    period_s: int
+
+
+@st.composite
+def chains(draw: st.DrawFn) -> Chain:
+    """Registers with gaps, jitter, resets, rollovers, zero glitches, conflicts, exchanges, closings and openings."""
+    period = draw(st.sampled_from((900, 1_800, 3_600, 86_400)))
+    now = CHAIN_START + draw(st.integers(0, 86_400))
+    installations = []
+    for _ in range(draw(st.integers(1, 3))):
+        width = draw(st.sampled_from((None, 1_000, 1_000_000)))
+        register = draw(st.integers(0, (width or 10**9) - 1))
+        start, opening = (now, register) if draw(st.booleans()) else (None, None)
+        times, values = [], []
+        for _ in range(draw(st.integers(0, 12))):
+            now += draw(st.sampled_from((10, period, period, period, 3 * period, 40 * period))) + draw(
+                st.integers(0, 60)
+            )
+            register += draw(st.integers(0, 400))
+            happens = draw(st.sampled_from(("", "", "", "", "reset", "zero", "conflict", "jump")))
+            if happens == "reset":
+                register = draw(st.integers(0, 5))
+            elif happens == "jump":
+                register += 10**7
+            if width is not None:
+                register %= width
+            times.append(now)
+            values.append(0 if happens == "zero" else register)
+            if happens == "conflict":
+                times.append(now)
+                values.append(draw(st.integers(0, 10**6)))
+        now += draw(st.integers(1, 2 * period))
+        end, closing = (now, register) if draw(st.booleans()) else (None, None)
+        installations.append(
+            Installation(
+                np.array(times, np.int64),
+                np.array(values, np.int64),
+                np.zeros(len(times), np.int32),
+                start=start,
+                end=end,
+                opening=opening,
+                closing=closing,
+                width=width,
+                multiplier=draw(st.sampled_from((1, 1, 40))),
+                ceiling_per_hour=draw(st.sampled_from((None, None, 5_000))),
+            )
+        )
+        now += draw(st.sampled_from((0, 0, 7, 5 * period)))
+    return Chain(tuple(installations), period)

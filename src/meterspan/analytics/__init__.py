@@ -1,1 +1,1 @@
-"""Arrays in, arrays out: intervals by the conservation law, local calendars, tariffs."""
+"""Arrays in, arrays out: intervals by the conservation law, local calendars, tariffs, completeness."""

@@ -1,0 +1,109 @@
+"""Closed days at rest: Parquet, zstd, DELTA_BINARY_PACKED, sorted by (series, time); see ``docs/formats/segments.md``.
+
+A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it.
+"""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meterspan.store.columns import COLUMNS, Readings
+from meterspan.store.errors import UnknownFormat
+
+__all__ = ["SegmentQuery", "day_of", "read_segment", "sync_directory", "write_segment"]
+
+FORMAT = 1
+FORMAT_KEY = b"meterspan.segment"
+DAY_S = 86_400
+ROW_GROUP = 1 << 16
+"""Rows of one meter-day are found by row group statistics; larger groups read too much, smaller compress worse."""
+
+
+def day_of(time: int) -> int:
+    """Count the UTC days from 1970-01-01 to the day of an instant."""
+    return time // DAY_S
+
+
+def write_segment(path: Path, readings: Readings) -> int:
+    """Write sorted readings durably under ``path`` (atomic: the file is there whole or not at all); give its octets."""
+    table = readings.to_arrow().replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
+    scratch = path.with_suffix(".tmp")
+    with scratch.open("wb") as file:
+        pq.write_table(
+            table, file, compression="zstd", compression_level=9, row_group_size=ROW_GROUP, use_dictionary=False,
+            column_encoding={name: _encoding(name) for name in COLUMNS}, data_page_version="2.0", version="2.6",
+        )  # fmt: skip
+        file.flush()
+        os.fsync(file.fileno())
+    octets = scratch.stat().st_size
+    scratch.rename(path)
+    sync_directory(path.parent)
+    return octets
+
+
+def _encoding(name: str) -> str:
+    return "PLAIN" if name == "source" else "DELTA_BINARY_PACKED"
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and unlinks in the directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_segment(path: Path) -> Readings:
+    """Read a whole segment.
+
+    Raises:
+        UnknownFormat: written by a newer release.
+        OSError: not there, or not Parquet.
+
+    """
+    table: pa.Table = pq.read_table(path)
+    found = int((table.schema.metadata or {}).get(FORMAT_KEY, b"0"))
+    if found != FORMAT:
+        raise UnknownFormat(str(path), found, FORMAT)
+    return Readings.of_arrow(table)
+
+
+class SegmentQuery:
+    """DuckDB over segments; safe for use from many threads."""
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(":memory:")
+
+    def close(self) -> None:
+        """Release DuckDB."""
+        self._connection.close()
+
+    def read(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
+        """Read ``start <= time < end`` of the series, in no particular order.
+
+        Raises:
+            FileNotFoundError: a segment was merged away meanwhile.
+
+        """
+        if not paths or not series:
+            return Readings.empty()
+        with contextlib.closing(self._connection.cursor()) as cursor:
+            try:
+                relation = cursor.sql(
+                    f"select {', '.join(COLUMNS)} from read_parquet($paths)"  # noqa: S608 - constant names
+                    " where series between $low and $high and series in (select unnest($series))"
+                    " and time >= $start and time < $end",
+                    params={
+                        "paths": [str(path) for path in paths], "series": list(series), "low": min(series),
+                        "high": max(series), "start": start, "end": end,
+                    },
+                )  # fmt: skip
+                return Readings.of_arrow(relation.to_arrow_table())
+            except duckdb.IOException as error:
+                raise FileNotFoundError(str(error)) from error
