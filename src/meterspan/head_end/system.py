@@ -1,0 +1,216 @@
+"""The head end without its sockets: inventory, ledger, planner, quarantine and chronicle joined.
+
+The shell (or the simulator) takes jobs, holds the sessions that ``sessions`` describes, and hands back what came. A
+block counts as received only after the sink has made it durable, so a crash can lose no acknowledged reading; what
+the meter was not credited for is simply asked again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from meterspan.head_end.chronicle import Chronicle, Entry
+from meterspan.head_end.inventory import Device, Inventory, KeyCustody
+from meterspan.head_end.ledger import Channel, Ledger
+from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
+from meterspan.model.ports import ReadingSink
+from meterspan.model.quarantine import Quarantine, QuarantinedFrame
+from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
+from meterspan.quantities import Obis
+
+__all__ = ["HeadEnd", "HeadEndCounts"]
+
+MERGE_SLOTS = 4
+"""Holes closer than this many capture periods are asked for at once: a few rows twice cost less than a request."""
+
+
+@dataclass(slots=True)
+class HeadEndCounts:
+    """What the head end has done since it started."""
+
+    sessions_ok: int = 0
+    sessions_failed: int = 0
+    blocks_taken: int = 0
+    rows_pushed: int = 0
+    strangers: int = 0
+    """Blocks of devices that are not in the inventory: refused."""
+    orders_answered: int = 0
+    orders_timed_out: int = 0
+
+
+class HeadEnd:
+    """The AMI head end system.
+
+    Args:
+        sink: where readings go; durable on return.
+        custody: opens device keys.
+        policy: when devices are read.
+        networks: limits by network segment.
+
+    """
+
+    def __init__(
+        self,
+        sink: ReadingSink,
+        custody: KeyCustody,
+        policy: ReadPolicy | None = None,
+        networks: dict[str, NetworkPolicy] | None = None,
+    ) -> None:
+        self.inventory = Inventory()
+        self.ledger = Ledger()
+        self.planner = Planner(policy or ReadPolicy(), self.holes_of, networks)
+        self.quarantine = Quarantine()
+        self.chronicle = Chronicle()
+        self.counts = HeadEndCounts()
+        self.custody = custody
+        self._sink = sink
+        self._members: dict[str, list[str]] = {}
+        self._last_heard: dict[str, float] = {}
+        self._last_failure: dict[str, str] = {}
+
+    def add_device(self, device: Device, now: float) -> None:
+        """Take a device into inventory, ledger and plan; again with a changed record, it replaces the old one."""
+        is_new = self.inventory.get(device.device) is None
+        self.inventory.put(device)
+        for channel in device.channels:
+            self.ledger.expect(
+                Channel(device.device, channel.obis), period_s=channel.period_s, start=device.installed_at
+            )
+        target = self.target_of(device)
+        members = self._members.setdefault(target, [])
+        if device.device not in members:
+            members.append(device.device)
+        self.planner.add(target, device.network, now)
+        if is_new:
+            self.note(
+                device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
+            )
+
+    def remove_device(self, device: str, at: int, now: float) -> None:
+        """Expect nothing of a device after ``at`` (UTC seconds); its history stays.
+
+        Raises:
+            KeyError: no such device.
+
+        """
+        known = self.inventory.get(device)
+        if known is None:
+            raise KeyError(device)
+        self.inventory.put(replace(known, removed_at=at))
+        for channel in known.channels:
+            self.ledger.retire(Channel(device, channel.obis), at)
+        if self.target_of(known) == device and self._members.get(device) == [device]:
+            self.planner.drop(device)
+        self.note(device, "removed", "Removed: nothing is expected of it any more", now)
+
+    def target_of(self, device: Device) -> str:
+        """Give the device that sessions are held with: itself, or the access point it hangs on."""
+        return device.endpoint if self.inventory.get(device.endpoint) is not None else device.device
+
+    def members_of(self, target: str) -> Sequence[str]:
+        """Give the devices that a session with ``target`` can read."""
+        return self._members.get(target, ())
+
+    def holes_of(self, target: str, until: int) -> list[Hole]:
+        """List what the members of a target owe up to ``until`` (UTC seconds), oldest first."""
+        holes: list[Hole] = []
+        for name in self.members_of(target):
+            device = self.inventory.get(name)
+            if device is None:
+                continue
+            profiles: dict[Obis | None, list[tuple[Obis, int]]] = {}
+            for plan in device.channels:
+                profiles.setdefault(plan.profile, []).append((plan.obis, plan.period_s))
+            for profile, channels in profiles.items():
+                spans = [span for obis, _ in channels for span in self.ledger.missing(Channel(name, obis), until)]
+                slack = MERGE_SLOTS * channels[0][1]
+                columns = tuple(obis for obis, _ in channels)
+                holes += [Hole(name, profile, columns, start, end) for start, end in _merged(spans, slack)]
+        holes.sort(key=lambda hole: hole.start)
+        return holes
+
+    def order(self, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
+        """Ask for registers of a device now; answered or timed out by ``deadline``, never silent.
+
+        Raises:
+            KeyError: no such device.
+
+        """
+        known = self.inventory.get(device)
+        if known is None:
+            raise KeyError(device)
+        return self.planner.order(self.target_of(known), device, obis, now=now, deadline=deadline)
+
+    def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
+        """Take what came from meters: durable first, then counted. Gives the number of slots newly filled.
+
+        Blocks of devices that are not in the inventory are refused and counted.
+        """
+        known = [block for block in blocks if self.inventory.get(block.device) is not None]
+        self.counts.strangers += len(blocks) - len(known)
+        if known or events:
+            self._sink.take(known, events)
+        filled = 0
+        for block in known:
+            self.counts.blocks_taken += 1
+            self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
+            for column in block.columns:
+                filled += self.ledger.record(Channel(block.device, column.obis), block.times)
+        return filled
+
+    def finished(self, job: Job, now: float, failure: str = "") -> None:
+        """Note the end of a session; ``failure`` says in words why it failed, "" that it did not."""
+        self.planner.finished(job, ok=not failure, now=now)
+        if failure:
+            self.counts.sessions_failed += 1
+            self._last_failure[job.target] = failure
+            self.note(job.target, "failed", failure, now, severity=EventSeverity.WARNING)
+            return
+        self.counts.sessions_ok += 1
+        self.counts.orders_answered += sum(task.order is not None for task in job.tasks)
+        self._last_heard[job.target] = now
+        if self._last_failure.pop(job.target, None) is not None:
+            self.note(job.target, "recovered", f"Reached again at attempt {job.attempt}", now)
+        else:
+            self.note(job.target, "read", "Read on schedule", now)
+
+    def time_out_orders(self, now: float) -> list[Order]:
+        """Take out the orders whose deadline has passed; each is noted."""
+        overdue = self.planner.overdue_orders(now)
+        for order in overdue:
+            self.counts.orders_timed_out += 1
+            self.note(order.device, "timed out", "The on-demand read was not answered by its deadline", now,
+                      severity=EventSeverity.WARNING)  # fmt: skip
+        return overdue
+
+    def keep_aside(self, frame: QuarantinedFrame) -> None:
+        """Put a frame that could not be used into quarantine and into its meter's story."""
+        self.quarantine.keep(frame)
+        if frame.device:
+            self.note(frame.device, "quarantined", f"A frame was kept aside: {frame.fault}", frame.time, frame.reason,
+                      severity=EventSeverity.WARNING)  # fmt: skip
+
+    def note(
+        self, device: str, kind: str, title: str, now: float, detail: str = "",
+        *, severity: EventSeverity = EventSeverity.INFO,
+    ) -> None:  # fmt: skip
+        """Write a line into a meter's story."""
+        self.chronicle.note(device, Entry(now, kind, title, detail, severity))
+
+    def last_heard(self, device: str) -> float | None:
+        """When the last reading or session of a device came, UTC seconds."""
+        return self._last_heard.get(device)
+
+    def last_failure(self, device: str) -> str:
+        """Why the last session with a device's target failed, "" if it did not."""
+        known = self.inventory.get(device)
+        return "" if known is None else self._last_failure.get(self.target_of(known), "")
+
+
+def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start - merged[-1][1] <= slack:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged

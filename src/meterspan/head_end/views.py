@@ -1,0 +1,222 @@
+"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Protocol
+
+from meterspan.head_end.chronicle import Entry, Frame
+from meterspan.head_end.inventory import Device
+from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.system import HeadEnd
+from meterspan.model.views import (
+    Completeness,
+    CompletenessCell,
+    FrameView,
+    MeterState,
+    MeterStatus,
+    MeterStory,
+    NetworkSummary,
+    QuarantineView,
+    SpanView,
+    StoryEntry,
+)
+
+__all__ = ["DataNumbers", "Explain", "HeadEndViews"]
+
+FAILING_AFTER_FAILURES = 3
+"""Sessions failed in a row before a meter is called failing, not late."""
+
+LATE_AFTER_S = 2 * 3_600
+"""A value may be this old before it is called late: one read period and its retries."""
+
+_SHOWN_FRAMES = 12
+_EPOCH = date(1970, 1, 1)
+
+Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
+"""Explains a frame's octets, given its protocol: a summary in one line, and every octet range."""
+
+
+class DataNumbers(Protocol):
+    """What the head end asks of the data management for its headline."""
+
+    def readings_stored(self) -> int:
+        """How many readings are stored."""
+        ...
+
+    def unexplained_wh(self) -> int:
+        """Energy that no interval explains, Wh."""
+        ...
+
+
+class HeadEndViews:
+    """Answers the operator's questions.
+
+    Args:
+        head_end: the head end.
+        numbers: the data management's part of the headline.
+        explain: explains a frame for a meter's story.
+        clock: gives the time now; values of the running day are due only up to it.
+
+    """
+
+    def __init__(
+        self, head_end: HeadEnd, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]
+    ) -> None:
+        self._head_end = head_end
+        self._clock = clock
+        self._numbers = numbers
+        self._explain = explain
+
+    def summary(self, now: datetime) -> NetworkSummary:
+        """Give the headline numbers; completeness counts whole UTC days."""
+        until = int(now.timestamp())
+        midnight = until - until % DAY_S
+        expected = received = expected_before = received_before = 0
+        for device in self._head_end.inventory:
+            for channel in self._head_end.ledger.of_device(device.device):
+                for count in self._head_end.ledger.days(channel, until):
+                    if count.day == midnight // DAY_S:
+                        expected, received = expected + count.expected, received + count.received
+                    elif count.day == midnight // DAY_S - 1:
+                        expected_before += count.expected
+                        received_before += count.received
+        states = Counter(self._status(device, until).state for device in self._metering())
+        commodities = Counter(device.commodity for device in self._metering() if device.removed_at is None)
+        return NetworkSummary(
+            at=now,
+            meters=states.total() - states[MeterState.REMOVED],
+            by_state=tuple((state, states[state]) for state in MeterState if states[state]),
+            by_commodity=tuple(sorted(commodities.items())),
+            expected_today=expected,
+            received_today=received,
+            completeness_yesterday=_share(received_before, expected_before),
+            unexplained_wh=self._numbers.unexplained_wh(),
+            quarantined=self._head_end.quarantine.total,
+            readings_stored=self._numbers.readings_stored(),
+            sessions_open=self._head_end.planner.open_count,
+        )
+
+    def meters(self, now: datetime) -> Sequence[MeterStatus]:
+        """List all meters, worst first."""
+        until = int(now.timestamp())
+        order = list(_WORST_FIRST)
+        lines = [self._status(device, until) for device in self._metering()]
+        return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
+
+    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+        """Give the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
+        return [
+            Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
+            for device in self._metering()
+        ]
+
+    def story(self, device: str, now: datetime) -> MeterStory:
+        """Tell one meter's story.
+
+        Raises:
+            KeyError: no such meter.
+
+        """
+        known = self._head_end.inventory.get(device)
+        if known is None:
+            raise KeyError(device)
+        target = self._head_end.target_of(known)
+        entries = list(self._head_end.chronicle.entries(device))
+        if target != device:
+            entries += self._head_end.chronicle.entries(target)
+        entries.sort(key=lambda entry: entry.time, reverse=True)
+        frames = self._head_end.chronicle.frames(device) or self._head_end.chronicle.frames(target)
+        last = now.date()
+        return MeterStory(
+            status=self._status(known, int(now.timestamp())),
+            entries=tuple(_story_entry(entry) for entry in entries),
+            frames=tuple(self._frame(frame) for frame in frames[:_SHOWN_FRAMES]),
+            cells=self._cells(known, last - timedelta(days=27), last),
+        )
+
+    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
+        """List frames kept aside, newest first."""
+        return [
+            QuarantineView(
+                _utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device
+            )
+            for frame in self._head_end.quarantine.newest(limit)
+        ]
+
+    def _metering(self) -> list[Device]:
+        return [device for device in self._head_end.inventory if device.channels]
+
+    def _status(self, device: Device, until: int) -> MeterStatus:
+        ledger, expected, received = self._head_end.ledger, 0, 0
+        for channel in ledger.of_device(device.device):
+            count = ledger.count(channel, until)
+            expected, received = expected + count[0], received + count[1]
+        heard = self._head_end.last_heard(device.device)
+        state, reason = self._state(device, until, heard)
+        return MeterStatus(
+            device=device.device,
+            commodity=device.commodity,
+            protocol=device.protocol,
+            interface=device.interface,
+            network=device.network,
+            usage_point=device.usage_point,
+            state=state,
+            reason=reason,
+            last_heard=None if heard is None else _utc(heard),
+            expected=expected,
+            received=received,
+            missing=expected - received,
+        )
+
+    def _state(self, device: Device, until: int, heard: float | None) -> tuple[MeterState, str]:
+        if device.removed_at is not None and device.removed_at <= until:
+            return MeterState.REMOVED, "Exchanged or removed; its readings stay."
+        target = self._head_end.target_of(device)
+        failure = self._head_end.last_failure(device.device)
+        if failure and self._head_end.planner.failures(target) >= FAILING_AFTER_FAILURES:
+            through = "" if target == device.device else f" (through {target})"
+            return MeterState.FAILING, f"Not reached{through}: {failure}"
+        overdue = sum(
+            ledger_count[0] - ledger_count[1]
+            for channel in self._head_end.ledger.of_device(device.device)
+            for ledger_count in [self._head_end.ledger.count(channel, until - LATE_AFTER_S)]
+        )
+        if heard is None:
+            return MeterState.UNKNOWN, "Never heard; check its installation, address and keys."
+        if overdue:
+            return MeterState.LATE, failure or f"{overdue} values are due; they are asked for again."
+        return MeterState.OK, ""
+
+    def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
+        end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
+        until = min(end, int(self._clock().timestamp()))
+        counts: dict[int, tuple[int, int]] = {}
+        for plan in device.channels:
+            for count in self._head_end.ledger.days(Channel(device.device, plan.obis), until):
+                expected, received = counts.get(count.day, (0, 0))
+                counts[count.day] = (expected + count.expected, received + count.received)
+        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+        return tuple(CompletenessCell(day, *counts.get((day - _EPOCH).days, (0, 0))) for day in days)
+
+    def _frame(self, frame: Frame) -> FrameView:
+        summary, spans = self._explain(frame.octets, frame.protocol)
+        direction = "sent" if frame.sent else "received"
+        return FrameView(_utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
+
+
+_WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
+
+
+def _story_entry(entry: Entry) -> StoryEntry:
+    title = entry.title if entry.count == 1 else f"{entry.title} ({entry.count} times)"
+    return StoryEntry(_utc(entry.time), entry.kind, title, entry.detail, entry.severity)
+
+
+def _share(received: int, expected: int) -> Decimal:
+    return Decimal(1) if not expected else (Decimal(received) / Decimal(expected)).quantize(Decimal("0.0001"))
+
+
+def _utc(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC)
