@@ -8,6 +8,16 @@ from meterspan.wire.axdr.clock import (
     write_clock_time,
     write_time_of_day,
 )
+from meterspan.wire.axdr.columns import (
+    NO_INSTANT,
+    ClockColumn,
+    Column,
+    FloatColumn,
+    IntegerColumn,
+    ProfileColumns,
+    ValueColumn,
+    read_columns,
+)
 from meterspan.wire.axdr.data import (
     BitString,
     CompactArray,
@@ -45,13 +55,20 @@ from meterspan.wire.axdr.data import (
 from meterspan.wire.axdr.length import read_flag, read_length, read_octets, write_length, write_octets
 
 __all__ = [
+    "NO_INSTANT",
     "BitString",
+    "ClockColumn",
+    "Column",
     "CompactArray",
     "Data",
     "DataType",
+    "FloatColumn",
     "IeeeFloat",
+    "IntegerColumn",
+    "ProfileColumns",
     "TypeDescription",
     "Value",
+    "ValueColumn",
     "array",
     "bit_string",
     "boolean",
@@ -72,6 +89,7 @@ __all__ = [
     "octet_string",
     "read_clock_date",
     "read_clock_time",
+    "read_columns",
     "read_data",
     "read_flag",
     "read_length",

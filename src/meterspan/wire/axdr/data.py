@@ -181,7 +181,7 @@ class CompactArray:
 
 
 Value: TypeAlias = (
-    "int | bool | bytes | str | BitString | IeeeFloat | ClockTime | CompactArray | tuple[Data, ...] | None"
+    int | bool | bytes | str | BitString | IeeeFloat | ClockTime | CompactArray | tuple["Data", ...] | None
 )
 """What a ``Data`` holds: by its type an int, a bool, octets, text, or one of the records above; None for null-data."""
 

@@ -1,0 +1,382 @@
+"""A profile's buffer column by column: the rows of an ARRAY of STRUCTURE share one layout, so it is parsed once.
+
+Strategy: the first row gives tags, lengths and sizes; one comparison over all rows as an octet matrix checks that the
+others have the same; then each column is one strided view, turned into integers or UTC seconds at once. Rows that
+differ go through ``read_data``, where null-data repeats the value before (a clock goes on by the capture period) and
+delta types add to it (IEC 62056-6-2, 4.3.6 and 4.1.5).
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from meterspan.quantities import ClockTime
+from meterspan.wire.axdr.clock import DATE_TIME_SIZE, read_clock_time, write_clock_time
+from meterspan.wire.axdr.data import (
+    DELTA_TYPES,
+    FLOAT_LAYOUT,
+    INTEGER_LAYOUT,
+    Data,
+    DataType,
+    IeeeFloat,
+    Value,
+    read_data,
+)
+from meterspan.wire.axdr.length import read_length
+from meterspan.wire.cursor import Cursor
+from meterspan.wire.errors import WireError
+
+__all__ = [
+    "NO_INSTANT", "ClockColumn", "Column", "FloatColumn", "IntegerColumn", "ProfileColumns", "ValueColumn",
+    "read_columns",
+]  # fmt: skip
+
+CLAUSE = "IEC 62056-6-2, 4.3.6"
+NO_INSTANT = -(2**63)
+"""In a clock column's seconds: the meter named no instant (fields open or out of range, or no zone to read them in)."""
+CACHED_LAYOUTS = 1_024
+"""Row layouts kept: one per kind of profile and meter type, of about 2 KiB each."""
+CLOCK_OPEN = b"\xff" * 8 + b"\xff\x80\x00\xff"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IntegerColumn:
+    """Integers, enums or booleans of one type."""
+
+    type: DataType
+    values: NDArray[np.int64]
+
+    def to_list(self) -> list[int]:
+        """Give Python integers, or bools of a boolean column."""
+        values: list[int] = self.values.tolist()
+        return [bool(value) for value in values] if self.type is DataType.BOOLEAN else values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatColumn:
+    """Floats of one type; every float32 is exact in a float64."""
+
+    type: DataType
+    values: NDArray[np.float64]
+
+    def to_list(self) -> list[float]:
+        """Give Python floats."""
+        values: list[float] = self.values.tolist()
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClockColumn:
+    """Date-times of one column.
+
+    Attributes:
+        seconds: UTC seconds since 1970, ``NO_INSTANT`` where the meter named none.
+        octets: what the meter sent, 12 octets a row; all open where it sent null-data.
+
+    """
+
+    seconds: NDArray[np.int64]
+    octets: NDArray[np.uint8]
+
+    @property
+    def deviation_min(self) -> NDArray[np.int64]:
+        """Minutes from local time to UTC by row; -0x8000 is not specified."""
+        return _deviation(self.octets.astype(np.int64))
+
+    @property
+    def status(self) -> NDArray[np.uint8]:
+        """Clock status by row; 0xFF is not specified."""
+        return self.octets[:, 11]
+
+    def clock_times(self) -> list[ClockTime]:
+        """Give every row as the meter's clock said it."""
+        return [read_clock_time(row.tobytes()) for row in self.octets]
+
+    def to_list(self) -> list[datetime | None]:
+        """Give aware UTC datetimes to the second; None where there is no instant."""
+        seconds: list[int] = self.seconds.tolist()
+        if NO_INSTANT not in seconds:
+            return [datetime.fromtimestamp(second, UTC) for second in seconds]
+        return [None if second == NO_INSTANT else datetime.fromtimestamp(second, UTC) for second in seconds]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValueColumn:
+    """Values that are no numbers (strings, bits, nested values), that exceed 64 bits signed, or that are missing."""
+
+    values: tuple[Value, ...]
+
+    def to_list(self) -> list[Value]:
+        """Give the values of ``Data``."""
+        return list(self.values)
+
+
+Column: TypeAlias = IntegerColumn | FloatColumn | ClockColumn | ValueColumn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProfileColumns:
+    """The rows of a profile, by column."""
+
+    count: int
+    columns: tuple[Column, ...]
+
+    def rows(self) -> list[tuple[Value | datetime, ...]]:
+        """Give typed rows: aware UTC datetimes for clocks, integers, floats, and else the values of ``Data``."""
+        return list(zip(*[column.to_list() for column in self.columns], strict=True))
+
+
+def read_columns(
+    octets: bytes,
+    *,
+    clocks: Collection[int] | None = None,
+    zone: tzinfo | None = None,
+    capture_period_s: int | None = None,
+) -> ProfileColumns:
+    """Read the encoded value of a profile's buffer: an array (or compact-array) of structures of one width.
+
+    Args:
+        octets: one A-XDR value, all of it.
+        clocks: columns that hold date-times; by default those whose first value looks like one.
+        zone: decides where a clock's deviation is not specified; without it such a row has no instant.
+        capture_period_s: what a clock sent as null-data goes on by; without it such a row has no instant.
+
+    Raises:
+        WireError: truncated, no array of structures of one width, or a delta without a value before it.
+
+    """
+    cursor = Cursor(octets)
+    if cursor.u8("buffer") == DataType.ARRAY:
+        count = read_length(cursor, "buffer count")
+        layout = _first_layout(cursor) if count else None
+        if layout is not None and cursor.remaining == count * layout.stride:
+            matrix = np.frombuffer(octets, np.uint8, offset=cursor.offset).reshape(count, layout.stride)
+            if (matrix[:, layout.fixed] == layout.template).all():
+                columns = [_column_at(matrix, place, index, clocks, zone) for index, place in enumerate(layout.places)]
+                return ProfileColumns(count, tuple(columns))
+    return _read_rows(read_data(octets, "buffer"), clocks, zone, capture_period_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the octets of a column's value stand in a row, and how they read."""
+
+    type: DataType
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layout:
+    """A row: its octets, which of them are tags and lengths, and the places of the values."""
+
+    stride: int
+    fixed: NDArray[np.intp]
+    template: NDArray[np.uint8]
+    places: tuple[_Place, ...]
+
+
+_SIZES: dict[int, int] = {
+    DataType.NULL: 0,
+    DataType.BOOLEAN: 1,
+    DataType.DATE_TIME: DATE_TIME_SIZE,
+    **{int(type_): size for type_, (size, _) in INTEGER_LAYOUT.items() if type_ not in DELTA_TYPES},
+    **{int(type_): size for type_, size in FLOAT_LAYOUT.items()},
+}
+_STRINGS = frozenset({DataType.OCTET_STRING, DataType.VISIBLE_STRING})
+
+
+def _first_layout(cursor: Cursor) -> _Layout | None:
+    """Parse the first row into a layout; None where only the generic reader can read it."""
+    octets, offset, end = cursor.octets, cursor.offset, cursor.end
+    if offset + 2 > end or octets[offset] != DataType.STRUCTURE or not 0 < octets[offset + 1] < 0x80:
+        return None
+    head, signature = octets[offset : offset + 2], []
+    offset += 2
+    for _ in range(head[1]):
+        if offset >= end:
+            return None
+        tag = octets[offset]
+        size = _SIZES.get(tag)
+        start = offset + 1
+        if size is None:
+            if tag not in _STRINGS or start >= end or octets[start] >= 0x80:
+                return None
+            size = octets[start]
+            start += 1
+        signature.append((octets[offset:start], size))
+        offset = start + size
+    return _layout(head, tuple(signature))
+
+
+@lru_cache(maxsize=CACHED_LAYOUTS)
+def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
+    fixed = list(range(len(head)))
+    template = bytearray(head)
+    places: list[_Place] = []
+    offset = len(head)
+    for tags, size in signature:
+        fixed += range(offset, offset + len(tags))
+        template += tags
+        offset += len(tags)
+        places.append(_Place(DataType(tags[0]), offset, size))
+        offset += size
+    return _Layout(offset, np.array(fixed), np.frombuffer(bytes(template), np.uint8), tuple(places))
+
+
+def _column_at(
+    matrix: NDArray[np.uint8], place: _Place, index: int, clocks: Collection[int] | None, zone: tzinfo | None
+) -> Column:
+    block = matrix[:, place.offset : place.offset + place.size]
+    if place.type in INTEGER_LAYOUT:
+        kind = "i" if INTEGER_LAYOUT[place.type][1] else "u"
+        numbers = np.ascontiguousarray(block).view(f">{kind}{place.size}").ravel()
+        return _integer_column(place.type, numbers)
+    if place.type is DataType.BOOLEAN:
+        return IntegerColumn(place.type, (block[:, 0] != 0).astype(np.int64))
+    if place.type in FLOAT_LAYOUT:
+        floats = np.ascontiguousarray(block).view(f">f{place.size}").ravel()
+        return FloatColumn(place.type, floats.astype(np.float64))
+    if place.type is DataType.NULL:
+        return ValueColumn((None,) * len(matrix))
+    is_clock = _looks_like_clock(block[0].tobytes()) if clocks is None else index in clocks
+    if place.type is DataType.DATE_TIME or (is_clock and place.size == DATE_TIME_SIZE):
+        return ClockColumn(_instants(block, zone), block)
+    values = [row.tobytes() for row in block]
+    if place.type is DataType.VISIBLE_STRING:
+        return ValueColumn(tuple(value.decode("latin-1") for value in values))
+    return ValueColumn(tuple(values))
+
+
+def _integer_column(type_: DataType, numbers: NDArray[np.generic]) -> Column:
+    if type_ is DataType.LONG64_UNSIGNED:
+        values: list[int] = numbers.tolist()
+        if max(values) >= 2**63:
+            return ValueColumn(tuple(values))
+    return IntegerColumn(type_, numbers.astype(np.int64))
+
+
+def _looks_like_clock(octets: bytes) -> bool:
+    """Tell a date-time from 12 other octets; text never passes, its year would be above 8224."""
+    if len(octets) != DATE_TIME_SIZE:
+        return False
+    clock = read_clock_time(octets)
+    return clock.to_date() is not None and (clock.hour is None or clock.hour < 24)
+
+
+_DAYS_OF_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] + [0] * 243)
+_MAX_YEAR = 9999
+_MAX_DEVIATION_MIN = 24 * 60 - 1
+_DEVIATION_OPEN = -0x8000
+
+
+def _deviation(octets: NDArray[np.int64]) -> NDArray[np.int64]:
+    raw = octets[:, 9] << 8 | octets[:, 10]
+    return raw - (raw >> 15 << 16)
+
+
+def _instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.int64]:
+    """Turn date-times into UTC seconds, row by row as ``ClockTime.to_utc`` does, all at once."""
+    octets = block.astype(np.int64)
+    year = octets[:, 0] << 8 | octets[:, 1]
+    month, day, hour, minute, second = (octets[:, index] for index in (2, 3, 5, 6, 7))
+    minute, second = np.where(minute == 0xFF, 0, minute), np.where(second == 0xFF, 0, second)
+    deviation = _deviation(octets)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    exists = (
+        (year >= 1) & (year <= _MAX_YEAR) & (day >= 1) & (day <= _DAYS_OF_MONTH[month])
+        & ((month != 2) | (day < 29) | leap) & (hour < 24) & (minute < 60) & (second < 60)
+        & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
+    )  # fmt: skip
+    local = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+    seconds: NDArray[np.int64] = np.where(exists, local + deviation * 60, NO_INSTANT)
+    if zone is not None:
+        for index in np.flatnonzero(deviation == _DEVIATION_OPEN).tolist():
+            moment = read_clock_time(block[index].tobytes()).to_utc(zone)
+            if moment is not None:
+                seconds[index] = int(moment.timestamp() // 1)
+    return seconds
+
+
+def _days(year: NDArray[np.int64], month: NDArray[np.int64], day: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Count the days since 1970-01-01 of the Gregorian calendar, years beginning in March."""
+    shifted = year - (month <= 2)
+    era = shifted // 400
+    year_of_era = shifted - era * 400
+    day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
+    days: NDArray[np.int64] = (
+        era * 146_097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719_468
+    )
+    return days
+
+
+def _read_rows(
+    buffer: Data, clocks: Collection[int] | None, zone: tzinfo | None, capture_period_s: int | None
+) -> ProfileColumns:
+    rows = [_row_items(row) for row in buffer.items]
+    widths = {len(row) for row in rows}
+    if len(widths) > 1:
+        raise WireError(f"rows of {sorted(widths)} columns", None, "buffer", CLAUSE)
+    columns: list[Column] = []
+    for index, items in enumerate(zip(*rows, strict=True)):
+        is_clock = _is_clock(items) if clocks is None else index in clocks
+        columns.append(_clock_column(items, zone, capture_period_s) if is_clock else _plain_column(items))
+    return ProfileColumns(len(rows), tuple(columns))
+
+
+def _row_items(row: Data) -> tuple[Data, ...]:
+    if row.type is not DataType.STRUCTURE:
+        raise WireError(f"a row is {row.type.text}, not a structure", None, "buffer", CLAUSE)
+    return row.items
+
+
+def _is_clock(items: Sequence[Data]) -> bool:
+    first = next((item.value for item in items if item.type is not DataType.NULL), None)
+    return isinstance(first, ClockTime) or (isinstance(first, bytes) and _looks_like_clock(first))
+
+
+def _clock_column(items: Sequence[Data], zone: tzinfo | None, capture_period_s: int | None) -> ClockColumn:
+    octets = b"".join(CLOCK_OPEN if item.type is DataType.NULL else _clock_octets(item) for item in items)
+    block = np.frombuffer(octets, np.uint8).reshape(len(items), DATE_TIME_SIZE)
+    seconds = _instants(block, zone)
+    if capture_period_s is not None:
+        for index, item in enumerate(items):
+            if index and item.type is DataType.NULL and seconds[index - 1] != NO_INSTANT:
+                seconds[index] = seconds[index - 1] + capture_period_s
+    return ClockColumn(seconds, block)
+
+
+def _clock_octets(item: Data) -> bytes:
+    if isinstance(item.value, ClockTime):
+        return write_clock_time(item.value)
+    if len(item.octets) != DATE_TIME_SIZE:
+        raise WireError(f"a clock of {len(item.octets)} octets", None, "buffer", CLAUSE)
+    return item.octets
+
+
+def _plain_column(items: Sequence[Data]) -> Column:
+    values = tuple(_resolved(items))
+    type_ = next((item.type for item in items if item.type is not DataType.NULL), DataType.NULL)
+    if values and all(isinstance(value, int) and -(2**63) <= value < 2**63 for value in values):
+        return IntegerColumn(type_, np.array(values, np.int64))
+    if values and all(isinstance(value, IeeeFloat) for value in values):
+        return FloatColumn(type_, np.array([value.number for value in values if isinstance(value, IeeeFloat)]))
+    return ValueColumn(values)
+
+
+def _resolved(items: Sequence[Data]) -> Iterator[Value]:
+    """Give each value, with null-data and differences replaced by what they stand for."""
+    previous: Value = None
+    for item in items:
+        if item.type in DELTA_TYPES:
+            if not isinstance(previous, int):
+                raise WireError(f"{item.type.text} without an integer before it", None, "buffer", CLAUSE)
+            previous += item.integer
+        elif item.type is not DataType.NULL:
+            previous = item.value
+        yield previous
