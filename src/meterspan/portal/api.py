@@ -1,0 +1,219 @@
+"""The JSON interface ``/api/v1``: homes for the consumer, the network for the operator, and two event streams.
+
+Every answer carries an ``ETag``; every error is a problem document that says what to do. ``/homes/{id}/live`` has two
+representations: ``application/json`` is now, ``text/event-stream`` is now and on.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from hashlib import blake2b
+from typing import Annotated, Any
+
+from anyio.to_thread import run_sync
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import Response, StreamingResponse
+from pydantic import BaseModel, TypeAdapter
+
+from meterspan.model.readings import Commodity
+from meterspan.model.views import MeterState, QuarantineView
+from meterspan.portal.access import admit_consumer, admit_operator
+from meterspan.portal.feeds import Event, Feeds, FeedsFullError
+from meterspan.portal.payloads import (
+    CompletenessPayload,
+    HomePayload,
+    LivePayload,
+    MeterPayload,
+    PeriodPayload,
+    QuarantinePayload,
+    StoryPayload,
+    SummaryPayload,
+)
+from meterspan.portal.problems import Problem, ProblemError
+from meterspan.portal.sources import Sources, parse_month
+
+__all__ = ["COMPLETENESS_DAYS_MAX", "build_api"]
+
+COMPLETENESS_DAYS_MAX = 366
+"""A year of days is the widest map anybody reads; more is a job for an export."""
+
+_HOMES = TypeAdapter(list[HomePayload])
+_METERS = TypeAdapter(list[MeterPayload])
+_ROWS = TypeAdapter(list[CompletenessPayload])
+_QUARANTINE = TypeAdapter(list[QuarantinePayload])
+
+_PROBLEM: dict[str, Any] = {
+    "model": Problem,
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    404: {**_PROBLEM, "description": "Not known here"},
+    422: {**_PROBLEM, "description": "Not a valid request"},
+}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    503: {**_PROBLEM, "description": "Too many listeners; try again later"},
+}
+
+MonthName = Annotated[str, Path(pattern=r"^\d{4}-(0[1-9]|1[0-2])$", examples=["2026-11"])]
+
+
+def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
+    """Build the routes of ``/api/v1``."""
+    homes = APIRouter(prefix="/homes", dependencies=[Depends(admit_consumer)], tags=["homes"])
+    operator = APIRouter(prefix="/operator", dependencies=[Depends(admit_operator)], tags=["operator"])
+    _add_homes(homes, sources)
+    _add_live(homes, sources, feeds)
+    _add_network(operator, sources)
+    _add_operator_events(operator, sources, feeds)
+    router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
+    router.include_router(homes)
+    router.include_router(operator)
+    return router
+
+
+def _add_homes(router: APIRouter, sources: Sources) -> None:
+    @router.get("", response_model=list[HomePayload], summary="List all homes")
+    def list_homes(request: Request) -> Response:
+        homes = [HomePayload.of(home) for home in sources.homes.homes()]
+        return _answer(request, _HOMES.dump_json(homes))
+
+    @router.get("/{home_id}", response_model=HomePayload, summary="One home and its supplies")
+    def show_home(request: Request, home_id: str) -> Response:
+        return _answer(request, _json(HomePayload.of(sources.home(home_id))))
+
+    @router.get(
+        "/{home_id}/{commodity}/days/{day}",
+        response_model=PeriodPayload,
+        summary="One local day in intervals: 92, 96 or 100 quarter-hours",
+    )
+    def show_day(request: Request, home_id: str, commodity: Commodity, day: date) -> Response:
+        return _answer(request, _json(PeriodPayload.of(sources.day(home_id, commodity, day))))
+
+    @router.get(
+        "/{home_id}/{commodity}/months/{month}",
+        response_model=PeriodPayload,
+        summary="One month in local days",
+    )
+    def show_month(request: Request, home_id: str, commodity: Commodity, month: MonthName) -> Response:
+        return _answer(request, _json(PeriodPayload.of(sources.month(home_id, commodity, parse_month(month)))))
+
+
+def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
+    @router.get(
+        "/{home_id}/live",
+        response_model=LivePayload,
+        summary="Power, band and cost now; as text/event-stream now and on",
+        responses=_STREAM,
+    )
+    async def show_live(request: Request, home_id: str) -> Response:
+        live = LivePayload.of(await run_sync(sources.live, home_id))
+        if "text/event-stream" not in request.headers.get("accept", ""):
+            return _answer(request, _json(live), vary="Accept")
+
+        def produce() -> Event:
+            live = LivePayload.of(sources.live(home_id))
+            return Event("live", live.model_dump_json(), live.model_dump_json(exclude={"at"}))
+
+        return _stream(feeds, f"home {home_id}", produce)
+
+
+def _add_network(router: APIRouter, sources: Sources) -> None:
+    @router.get("/summary", response_model=SummaryPayload, summary="The headline numbers")
+    def show_summary(request: Request) -> Response:
+        return _answer(request, _json(SummaryPayload.of(sources.network.summary(sources.clock()))))
+
+    @router.get("/meters", response_model=list[MeterPayload], summary="All meters, worst first")
+    def list_meters(
+        request: Request,
+        state: Annotated[list[MeterState] | None, Query(description="Only meters in one of these states.")] = None,
+    ) -> Response:
+        meters = sources.network.meters(sources.clock())
+        chosen = [MeterPayload.of(meter) for meter in meters if not state or meter.state in state]
+        return _answer(request, _METERS.dump_json(chosen))
+
+    @router.get("/meters/{device}", response_model=StoryPayload, summary="One meter's story")
+    def show_story(request: Request, device: str) -> Response:
+        return _answer(request, _json(StoryPayload.of(sources.story(device))))
+
+    @router.get(
+        "/completeness",
+        response_model=list[CompletenessPayload],
+        summary="The completeness map: expected and received per meter and day",
+    )
+    def show_completeness(
+        request: Request,
+        first: Annotated[date | None, Query(description="First day; 27 days before the last by default.")] = None,
+        last: Annotated[date | None, Query(description="Last day; today by default.")] = None,
+    ) -> Response:
+        last = last or sources.clock().date()
+        first = first or last - timedelta(days=min(27, last.toordinal() - 1))
+        _check_span(first, last)
+        rows = [CompletenessPayload.of(row) for row in sources.network.completeness(first, last)]
+        return _answer(request, _ROWS.dump_json(rows))
+
+    @router.get(
+        "/quarantine",
+        response_model=list[QuarantinePayload],
+        summary="Frames kept aside with the reason, newest first",
+    )
+    def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
+        kept: Sequence[QuarantineView] = sources.network.quarantine(limit)
+        return _answer(request, _QUARANTINE.dump_json([QuarantinePayload.of(frame) for frame in kept]))
+
+
+def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
+    def produce() -> Event:
+        summary = SummaryPayload.of(sources.network.summary(sources.clock()))
+        return Event("summary", summary.model_dump_json(), summary.model_dump_json(exclude={"at"}))
+
+    @router.get(
+        "/events",
+        response_class=StreamingResponse,
+        summary="The headline numbers as server-sent events",
+        responses=_STREAM,
+    )
+    async def stream_summary() -> Response:
+        return _stream(feeds, "operator", produce)
+
+
+def _json(payload: BaseModel) -> bytes:
+    return payload.model_dump_json().encode()
+
+
+def _answer(request: Request, body: bytes, *, vary: str = "") -> Response:
+    """Answer with an entity tag, or with 304 where the reader has this very body already (RFC 9110, 13.1.2)."""
+    tag = f'W/"{blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
+    if vary:
+        headers["Vary"] = vary
+    known = {candidate.strip() for candidate in request.headers.get("if-none-match", "").split(",")}
+    if tag in known or "*" in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)
+
+
+def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
+    try:
+        events = feeds.listen(name, produce)
+    except FeedsFullError as error:
+        raise ProblemError(
+            503,
+            "too-many-listeners",
+            title="All places for listeners are taken",
+            detail=f"{feeds.listeners} event streams are open, and no more are admitted.",
+            remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
+            retry_s=30,
+        ) from error
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"}
+    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+
+
+def _check_span(first: date, last: date) -> None:
+    if not 0 <= (last - first).days < COMPLETENESS_DAYS_MAX:
+        raise ProblemError(
+            422,
+            "span-out-of-range",
+            title="These days are not a span that can be shown",
+            detail=f"From {first.isoformat()} to {last.isoformat()} is not 1 to {COMPLETENESS_DAYS_MAX} days.",
+            remedy=f"Ask for a first day that is not after the last, and for at most {COMPLETENESS_DAYS_MAX} days.",
+        )

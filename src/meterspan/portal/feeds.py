@@ -1,0 +1,151 @@
+"""Server-sent events: one poller per topic while anybody listens, however many browsers are open.
+
+Strategy: a topic's producer runs in the thread pool every ``period_s``; what changed goes to each listener's one-place
+box, where a newer event replaces an unread older one, so a slow reader costs no memory. When a producer fails, the
+streams of its topic end and the browsers come back by themselves.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+from anyio.to_thread import run_sync
+
+__all__ = ["LISTENERS_MAX", "Event", "Feeds", "FeedsFullError"]
+
+LISTENERS_MAX = 500
+"""A stream holds a connection; past this a household display is more likely a runaway script."""
+
+_RETRY_MS = 3_000
+
+_log = logging.getLogger(__name__)
+
+
+class FeedsFullError(Exception):
+    """All places for listeners are taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a topic says now: ``data`` goes out whenever ``mark`` differs from the last one's."""
+
+    name: str
+    data: str
+    mark: str
+
+
+@dataclass(slots=True, eq=False)
+class _Listener:
+    latest: Event | None = None
+    closed: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def offer(self, event: Event) -> None:
+        self.latest = event
+        self.news.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self.news.set()
+
+
+@dataclass(slots=True, eq=False)
+class _Topic:
+    listeners: set[_Listener] = field(default_factory=set)
+    last: Event | None = None
+    poller: asyncio.Task[None] | None = None
+
+
+class Feeds:
+    """All event streams of one portal.
+
+    Args:
+        period_s: how often a topic is asked while anybody listens.
+        heartbeat_s: silence after which a comment keeps proxies from closing the stream.
+        listeners_max: how many streams may be open at once.
+
+    """
+
+    def __init__(self, *, period_s: float = 2.0, heartbeat_s: float = 15.0, listeners_max: int = LISTENERS_MAX) -> None:
+        self.period_s = period_s
+        self.heartbeat_s = heartbeat_s
+        self.listeners_max = listeners_max
+        self._topics: dict[str, _Topic] = {}
+        self._closed = False
+
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return sum(len(topic.listeners) for topic in self._topics.values())
+
+    def listen(self, name: str, produce: Callable[[], Event]) -> AsyncIterator[str]:
+        """Open a stream on topic ``name``; ``produce`` is asked while anybody listens.
+
+        Raises:
+            FeedsFullError: no place is free, or the portal is shutting down.
+
+        """
+        if self._closed or self.listeners >= self.listeners_max:
+            raise FeedsFullError
+        topic = self._topics.setdefault(name, _Topic())
+        listener = _Listener()
+        topic.listeners.add(listener)
+        if topic.last is not None:
+            listener.offer(topic.last)
+        if topic.poller is None:
+            topic.poller = asyncio.create_task(self._poll(topic, produce), name=f"portal feed {name}")
+            topic.poller.add_done_callback(_report)
+        return self._stream(name, topic, listener)
+
+    def close(self) -> None:
+        """End all streams and accept no new one."""
+        self._closed = True
+        for topic in self._topics.values():
+            for listener in topic.listeners:
+                listener.close()
+            if topic.poller is not None:
+                topic.poller.cancel()
+
+    async def _poll(self, topic: _Topic, produce: Callable[[], Event]) -> None:
+        try:
+            while True:
+                event = await run_sync(produce)
+                if topic.last is None or event.mark != topic.last.mark:
+                    topic.last = event
+                    for listener in topic.listeners:
+                        listener.offer(event)
+                await asyncio.sleep(self.period_s)
+        finally:
+            for listener in topic.listeners:
+                listener.close()
+
+    async def _stream(self, name: str, topic: _Topic, listener: _Listener) -> AsyncIterator[str]:
+        try:
+            yield f"retry: {_RETRY_MS}\n\n"
+            while not listener.closed:
+                try:
+                    await asyncio.wait_for(listener.news.wait(), self.heartbeat_s)
+                except TimeoutError:
+                    yield ": still here\n\n"
+                    continue
+                listener.news.clear()
+                event, listener.latest = listener.latest, None
+                if event is not None:
+                    yield f"event: {event.name}\ndata: {event.data}\n\n"
+        finally:
+            self._leave(name, topic, listener)
+
+    def _leave(self, name: str, topic: _Topic, listener: _Listener) -> None:
+        topic.listeners.discard(listener)
+        if topic.listeners:
+            return
+        if topic.poller is not None:
+            topic.poller.cancel()
+        if self._topics.get(name) is topic:
+            del self._topics[name]
+
+
+def _report(poller: asyncio.Task[None]) -> None:
+    if not poller.cancelled() and (fault := poller.exception()) is not None:
+        _log.warning("%s stopped: %r", poller.get_name(), fault)

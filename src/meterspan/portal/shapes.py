@@ -1,0 +1,221 @@
+"""From view records to what a template draws: band colours by price, quality in one word, map cells, octet runs.
+
+Everything here is a function from records to records; no request, no clock, no words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from itertools import groupby
+
+from meterspan.model.readings import Commodity
+from meterspan.model.views import (
+    BandWindow,
+    Completeness,
+    CompletenessCell,
+    FrameView,
+    IntervalPoint,
+    PeriodView,
+    SpanView,
+)
+from meterspan.quantities import Quality
+
+__all__ = [
+    "MapGroup",
+    "OctetRun",
+    "Proof",
+    "band_slots",
+    "cell_level",
+    "group_map",
+    "month_after",
+    "month_before",
+    "octet_runs",
+    "prove",
+    "share_of_day",
+    "state_of",
+]
+
+_DOUBTFUL = (
+    Quality.CLOCK_INVALID
+    | Quality.METER_RESET
+    | Quality.CONFLICT
+    | Quality.SPIKE
+    | Quality.SUM_CHECK
+    | Quality.NEGATIVE
+    | Quality.CRITICAL_ERROR
+)
+_SLOTS = {1: ("flat",), 2: ("low", "high"), 3: ("low", "mid", "high")}
+_SLOTS_MANY = ("low", "mid", "high", "peak")
+_CELL_STEPS = ((1.0, "full"), (0.98, "most"), (0.9, "some"), (0.5, "half"))
+MAP_ROWS_MAX = 400
+"""A map of more rows is not read but scrolled past; rows without gaps are folded first."""
+
+
+def band_slots(view: PeriodView) -> dict[str, str]:
+    """Give each tariff band its colour slot, from cheapest to dearest; a lone band is ``flat``."""
+    prices = {window.band: window.price for window in view.tariff.windows} if view.tariff else {}
+    bands = set(prices)
+    bands |= {point.band for point in view.intervals}
+    bands |= {band for point in view.points for band, _ in point.by_band}
+    ranked = sorted(bands, key=lambda band: (prices.get(band, Decimal(0)), band))
+    slots = _SLOTS.get(len(ranked), _SLOTS_MANY)
+    return {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(ranked)}
+
+
+def state_of(point: IntervalPoint, now: datetime) -> str:
+    """Say in one word how far an interval's value can be trusted."""
+    if point.value is None:
+        return "missing" if point.end <= now else "future"
+    if point.quality & Quality.EDITED:
+        return "edited"
+    if point.quality & (Quality.ESTIMATED | Quality.SPREAD):
+        return "estimated"
+    if point.quality & _DOUBTFUL:
+        return "doubtful"
+    return "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The conservation law for one period: ``intervals + unexplained == difference``.
+
+    Attributes:
+        opening: register at the start.
+        closing: register at the end.
+        difference: closing minus opening.
+        intervals: the sum of what the chart shows.
+        unexplained: the part of the difference that no interval explains.
+        holds: whether the sums agree to the last digit.
+
+    """
+
+    opening: Decimal
+    closing: Decimal
+    difference: Decimal
+    intervals: Decimal
+    unexplained: Decimal
+    holds: bool
+
+
+def prove(view: PeriodView) -> Proof | None:
+    """Add up what the chart shows and compare it with the registers; None where a register reading is missing."""
+    if view.opening is None or view.closing is None:
+        return None
+    values = [point.value for point in view.intervals] or [point.value for point in view.points]
+    total = sum((value for value in values if value is not None), Decimal(0))
+    difference = view.closing - view.opening
+    return Proof(
+        view.opening, view.closing, difference, total, view.unexplained, total + view.unexplained == difference
+    )
+
+
+def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[float, float]:
+    """Give where a window lies in the span, as start and width in percent."""
+    span = (end - start).total_seconds()
+    first = max(0.0, (window.start - start).total_seconds() / span)
+    last = min(1.0, (window.end - start).total_seconds() / span)
+    return round(100 * first, 2), round(100 * max(0.0, last - first), 2)
+
+
+def cell_level(cell: CompletenessCell) -> str:
+    """Give a map cell's step, from ``full`` to ``none``; ``idle`` where nothing was expected."""
+    if not cell.expected:
+        return "idle"
+    share = cell.received / cell.expected
+    if not cell.received:
+        return "none"
+    return next((name for floor, name in _CELL_STEPS if share >= floor), "few")
+
+
+@dataclass(frozen=True, slots=True)
+class MapGroup:
+    """The rows of the completeness map that belong to one network and commodity.
+
+    Attributes:
+        network: access point or segment.
+        commodity: the supply.
+        meters: how many meters the group has.
+        total: the cells of all its meters added up.
+        rows: the meters shown.
+        folded: how many complete meters are not shown, for want of room.
+
+    """
+
+    network: str
+    commodity: Commodity
+    meters: int
+    total: tuple[CompletenessCell, ...]
+    rows: tuple[Completeness, ...]
+    folded: int
+
+
+def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> tuple[MapGroup, ...]:
+    """Group the map by network and commodity; past ``rows_max`` rows show only meters with gaps, worst first."""
+
+    def group_of(row: Completeness) -> tuple[str, Commodity]:
+        return row.network, row.commodity
+
+    shown = set(range(len(rows)))
+    if len(rows) > rows_max:
+        gaps = sorted(shown, key=lambda index: -sum(cell.missing for cell in rows[index].cells))
+        shown = {index for index in gaps[:rows_max] if any(cell.missing for cell in rows[index].cells)}
+    kept = {id(rows[index]) for index in shown}
+    order = list(Commodity)
+    ranked = sorted(rows, key=lambda row: (row.network, order.index(row.commodity), row.device))
+    groups = []
+    for (network, commodity), members_iterator in groupby(ranked, key=group_of):
+        members = tuple(members_iterator)
+        visible = tuple(row for row in members if id(row) in kept)
+        groups.append(
+            MapGroup(network, commodity, len(members), _add_up(members), visible, len(members) - len(visible))
+        )
+    return tuple(groups)
+
+
+def _add_up(rows: Sequence[Completeness]) -> tuple[CompletenessCell, ...]:
+    sums: dict[date, tuple[int, int]] = {}
+    for row in rows:
+        for cell in row.cells:
+            expected, received = sums.get(cell.day, (0, 0))
+            sums[cell.day] = expected + cell.expected, received + cell.received
+    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
+
+
+@dataclass(frozen=True, slots=True)
+class OctetRun:
+    """Consecutive octets of a frame that one span explains; ``span`` is its index, or None where none does."""
+
+    octets: str
+    span: int | None
+
+
+def octet_runs(frame: FrameView) -> tuple[OctetRun, ...]:
+    """Cut a frame's octets into runs by the narrowest span over each octet; spans may nest or overlap."""
+    size = len(frame.octets) // 2
+    owner: list[int | None] = [None] * size
+    widest_first = sorted(range(len(frame.spans)), key=lambda index: -_width(frame.spans[index]))
+    for index in widest_first:
+        span = frame.spans[index]
+        for offset in range(max(0, span.offset), min(size, span.offset + _width(span))):
+            owner[offset] = index
+    runs = []
+    for index_of, offsets_iterator in groupby(range(size), key=owner.__getitem__):
+        offsets = list(offsets_iterator)
+        octets = " ".join(frame.octets[2 * offset : 2 * offset + 2] for offset in offsets)
+        runs.append(OctetRun(octets, index_of))
+    return tuple(runs)
+
+
+def _width(span: SpanView) -> int:
+    return len(span.octets.replace(" ", "")) // 2
+
+
+def month_before(month: date) -> date:
+    """Give the first day of the month before."""
+    return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
+
+
+def month_after(month: date) -> date:
+    """Give the first day of the month after."""
+    return (month.replace(day=1) + timedelta(days=31)).replace(day=1)

@@ -1,0 +1,88 @@
+// Numbers, money and dates in the reader's locale; the page carries exact values and ISO instants.
+export const words = JSON.parse(document.getElementById("words").textContent);
+export const zone = document.body.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
+const locale = navigator.languages?.length ? navigator.languages : undefined;
+
+export const say = (key, values = {}) =>
+  (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
+
+const cache = new Map();
+function numberFormat(options) {
+  const key = JSON.stringify(options);
+  if (!cache.has(key)) cache.set(key, new Intl.NumberFormat(locale, options));
+  return cache.get(key);
+}
+function dateFormat(options) {
+  const key = `d${JSON.stringify(options)}`;
+  if (!cache.has(key)) cache.set(key, new Intl.DateTimeFormat(locale, options));
+  return cache.get(key);
+}
+
+export const unitName = (unit) => unit.replace("m3", "m³");
+export const number = (value, digits, least = digits) =>
+  numberFormat({ minimumFractionDigits: least, maximumFractionDigits: digits }).format(value);
+export const quantity = (value, unit) => number(value, unit === "Wh" ? 0 : 2);
+export const money = (value, currency) => numberFormat({ style: "currency", currency }).format(value);
+export const price = (value, currency) =>
+  numberFormat({ style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(value);
+export const share = (value, digits = 1) => numberFormat({ style: "percent", maximumFractionDigits: digits }).format(value);
+export const power = (watts) =>
+  Math.abs(watts) < 1000 ? [number(Math.abs(watts), 0), "W"] : [number(Math.abs(watts) / 1000, 2), "kW"];
+
+const DATES = {
+  clock: { hour: "2-digit", minute: "2-digit" },
+  stamp: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+};
+const DAYS = {
+  day: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
+  month: { month: "long", year: "numeric" },
+  short: { day: "numeric", month: "short" },
+  weekday: { weekday: "short", day: "numeric", month: "short" },
+};
+
+export const clock = (moment) => dateFormat({ ...DATES.clock, timeZone: zone }).format(moment);
+export const hourOf = (moment) =>
+  Number(new Intl.DateTimeFormat("en-GB", { hour: "2-digit", hourCycle: "h23", timeZone: zone }).format(moment));
+// A calendar day has no zone: it is read and written as UTC noon of itself.
+export const calendar = (iso, as) =>
+  dateFormat({ ...DAYS[as], timeZone: "UTC" }).format(new Date(`${iso.length === 7 ? `${iso}-01` : iso}T12:00:00Z`));
+export const calendarDay = (iso) => number(Number(iso.slice(8)), 0);
+
+export function writeNumber(element) {
+  const { kind, unit } = element.dataset;
+  if (element.value === "") return;
+  const value = Number(element.value);
+  const n = element.querySelector(".n");
+  const u = element.querySelector(".u");
+  if (kind === "quantity") n.textContent = quantity(value, unit);
+  else if (kind === "register") n.textContent = number(value, 6, 3);
+  else if (kind === "money") n.textContent = money(value, unit);
+  else if (kind === "price") n.textContent = price(value, unit);
+  else if (kind === "count") n.textContent = number(value, 0);
+  else if (kind === "share") n.textContent = share(value, value > 0.999 && value < 1 ? 2 : 1);
+  else if (kind === "power") [n.textContent, u.textContent] = power(value);
+}
+
+export function writeTime(element) {
+  const { as } = element.dataset;
+  if (as in DAYS) element.textContent = calendar(element.dateTime, as);
+  else if (as in DATES) element.textContent = dateFormat({ ...DATES[as], timeZone: zone }).format(new Date(element.dateTime));
+}
+
+export function localise(root) {
+  for (const element of root.querySelectorAll("data.q")) writeNumber(element);
+  for (const element of root.querySelectorAll("time[data-as]")) writeTime(element);
+  for (const element of root.querySelectorAll("[data-change]")) writeChange(element);
+  for (const element of root.querySelectorAll("[data-words=zone]")) element.textContent = say("zone", { zone: zone.replace("_", " ") });
+}
+
+export function writeChange(element, consumed) {
+  const yesterday = Number(element.dataset.yesterday);
+  if (!yesterday) return;
+  const now = consumed ?? Number(document.querySelector(`[data-live="consumed.${element.dataset.change}"]`).value);
+  const change = now / yesterday - 1;
+  const key = Math.abs(change) < 0.005 ? "same" : change < 0 ? "less" : "more";
+  element.textContent = say(key, { share: share(Math.abs(change), 0) });
+  element.classList.toggle("less", key === "less");
+  element.classList.toggle("more", key === "more");
+}

@@ -1,0 +1,148 @@
+// Live numbers by server-sent events: the consumer's power, band and cost, or the operator's headline numbers.
+import { power, say, writeChange, writeNumber, writeTime } from "./format.js";
+import { svg } from "./svg.js";
+
+const WINDOW_MS = 2 * 3600 * 1000;
+const SAMPLES_MAX = 1200;
+
+export function startLive() {
+  const home = document.getElementById("live");
+  const network = document.getElementById("summary");
+  const place = home ?? network;
+  if (!place) return;
+  const show = home ? consumer(home) : operator;
+  const state = document.querySelector("[data-live-state]");
+  const tell = (on) => {
+    state.hidden = false;
+    state.classList.toggle("off", !on);
+    const text = say(on ? "live" : "reconnecting");
+    if (state.lastElementChild.textContent !== text) state.lastElementChild.textContent = text;
+  };
+  let source = null;
+  const open = () => {
+    source = new EventSource(place.dataset.url);
+    source.addEventListener("open", () => tell(true));
+    source.addEventListener("error", () => {
+      tell(false);
+      if (source.readyState === EventSource.CLOSED) setTimeout(open, 10_000);
+    });
+    for (const name of ["live", "summary"]) source.addEventListener(name, (event) => show(JSON.parse(event.data)));
+  };
+  open();
+  addEventListener("pagehide", () => source.close());
+  addEventListener("pageshow", (event) => event.persisted && open());
+}
+
+function put(name, value) {
+  if (value === null || value === undefined) return;
+  for (const element of document.querySelectorAll(`[data-live="${CSS.escape(name)}"]`)) {
+    if (element instanceof HTMLTimeElement) {
+      element.dateTime = value;
+      writeTime(element);
+    } else if (element.value !== String(value)) {
+      element.value = value;
+      writeNumber(element);
+    }
+  }
+}
+
+function operator(summary) {
+  for (const name of ["meters", "received_today", "expected_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open"]) put(name, summary[name]);
+  put("today", summary.expected_today ? summary.received_today / summary.expected_today : 1);
+  for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
+}
+
+function consumer(home) {
+  const now = document.getElementById("now");
+  const number = document.getElementById("power");
+  const direction = document.getElementById("direction");
+  const spark = sparkline(document.getElementById("spark"));
+  const strip = document.getElementById("strip");
+  if (strip) needle(strip, new Date(document.getElementById("spark").dataset.now));
+  let band = null;
+  return (live) => {
+    const none = live.power_w === null;
+    now.classList.remove("none", "import", "export");
+    now.classList.add(none ? "none" : live.power_w < 0 ? "export" : "import");
+    number.value = none ? "" : live.power_w;
+    [number.querySelector(".n").textContent, number.querySelector(".u").textContent] = none ? ["–", ""] : power(live.power_w);
+    direction.textContent = say(none ? "no_live" : live.power_w < 0 ? "export" : "import");
+    if (!none) spark(new Date(live.power_at ?? live.at), live.power_w);
+    put("price", live.price);
+    put("band_until", live.band_until);
+    put("cost_today", live.cost_today);
+    for (const today of live.today) {
+      put(`consumed.${today.commodity}`, today.consumed);
+      put(`cost.${today.commodity}`, today.cost);
+      const change = document.querySelector(`[data-change="${today.commodity}"]`);
+      if (change) writeChange(change, Number(today.consumed));
+      const meter = document.querySelector(`[data-meter="${today.commodity}"]`);
+      if (meter) {
+        meter.max = Math.max(Number(live.cost_today), 0.01);
+        meter.value = Number(today.cost);
+      }
+    }
+    if (strip) needle(strip, new Date(live.at));
+    if (band !== null && band !== live.band) showBand(live.band);
+    band = live.band;
+  };
+}
+
+function showBand(name) {
+  for (const item of document.querySelectorAll(".windows li")) {
+    const on = item.dataset.band === name;
+    item.toggleAttribute("aria-current", false);
+    if (on) {
+      item.setAttribute("aria-current", "time");
+      document.getElementById("band").replaceWith(Object.assign(item.querySelector(".band").cloneNode(true), { id: "band" }));
+    }
+  }
+}
+
+function needle(strip, at) {
+  const start = Date.parse(strip.dataset.start);
+  const x = (100 * (at - start)) / (Date.parse(strip.dataset.end) - start);
+  for (const name of ["x1", "x2"]) document.getElementById("needle").setAttribute(name, `${Math.min(100, Math.max(0, x))}%`);
+}
+
+// Quarter-hour means as the ground, live samples on top as they come.
+function sparkline(figure) {
+  const plot = figure.querySelector(".plot");
+  const steps = figure.dataset.points.split(";").filter(Boolean).map((item) => {
+    const [start, end, energy] = item.split(",");
+    const [from, to] = [Date.parse(start), Date.parse(end)];
+    return { from, to, watts: (Number(energy) * 1000 * 3_600_000) / (to - from) };
+  });
+  const samples = [];
+  let latest = Date.parse(figure.dataset.now);
+  const draw = () => {
+    const [width, height] = [plot.clientWidth, plot.clientHeight];
+    if (!width) return;
+    const values = [...steps.map((step) => step.watts), ...samples.map((sample) => sample.watts), 0];
+    const [low, high] = [Math.min(...values), Math.max(...values, 100)];
+    const x = (at) => Math.max(0, width - 5 - ((latest - at) / WINDOW_MS) * (width - 5));
+    const y = (watts) => 5 + (1 - (watts - low) / (high - low)) * (height - 10);
+    const points = steps.filter((step) => step.to > latest - WINDOW_MS).flatMap((step) => [[x(step.from), y(step.watts)], [x(step.to), y(step.watts)]]);
+    const trace = samples.map((sample) => [x(sample.at), y(sample.watts)]);
+    const line = [...points, ...trace].map(([px, py], index) => `${index ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
+    const image = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+    if (line) {
+      const [last, first] = [[...points, ...trace].at(-1), [...points, ...trace][0]];
+      image.append(
+        svg("path", { d: `${line}L${last[0].toFixed(1)} ${y(0).toFixed(1)}L${first[0].toFixed(1)} ${y(0).toFixed(1)}Z`, class: "area" }),
+        svg("line", { x1: 0, x2: width, y1: y(0), y2: y(0), class: "zero" }),
+        svg("path", { d: line, class: "line" }),
+      );
+      if (trace.length) image.append(svg("circle", { cx: last[0], cy: last[1], r: 3.5, class: "tip" }));
+    }
+    plot.replaceChildren(image);
+  };
+  new ResizeObserver(draw).observe(plot);
+  return (at, watts) => {
+    if (samples.at(-1)?.at === at.getTime()) return;
+    samples.push({ at: at.getTime(), watts });
+    if (samples.length > SAMPLES_MAX) samples.shift();
+    latest = Math.max(latest, at.getTime());
+    draw();
+  };
+}

@@ -1,0 +1,75 @@
+"""The portal's words: one catalogue file per language, chosen by ``Accept-Language``; English fills every gap."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["Words", "languages", "words_for"]
+
+_FALLBACK = "en"
+_HEADER_MAX = 200
+"""Enough for any browser's list of languages."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The catalogue of one language.
+
+    Attributes:
+        language: BCP 47 tag, for the ``lang`` attribute.
+        entries: key to text; ``{name}`` marks what is filled in.
+
+    """
+
+    language: str
+    entries: Mapping[str, str]
+
+    def __call__(self, key: str, **values: object) -> str:
+        """Give the text of ``key`` with ``values`` filled in; raises ``KeyError`` for a key of no catalogue."""
+        return self.entries[key].format(**values)
+
+    def name(self, kind: str, word: str) -> str:
+        """Name a word that comes with the data (a tariff band, a quarantine kind), or give it back as it is."""
+        return self.entries.get(f"{kind}.{word.lower()}", word)
+
+    def part(self, prefix: str) -> dict[str, str]:
+        """Give the entries under ``prefix.`` for the page's own scripts."""
+        return {
+            key.removeprefix(f"{prefix}."): text for key, text in self.entries.items() if key.startswith(f"{prefix}.")
+        }
+
+
+@cache
+def languages() -> dict[str, Words]:
+    """Load all catalogues."""
+    tables = {
+        entry.name.removesuffix(".toml"): _flatten(tomllib.loads(entry.read_text("utf-8")))
+        for entry in files("meterspan.portal").joinpath("catalogue").iterdir()
+        if entry.name.endswith(".toml")
+    }
+    return {tag: Words(tag, {**tables[_FALLBACK], **table}) for tag, table in tables.items()}
+
+
+def words_for(accept_language: str) -> Words:
+    """Choose the catalogue a reader likes best (RFC 9110, 12.5.4), English where none fits."""
+    choices: list[tuple[float, int, str]] = []
+    for rank, item in enumerate(accept_language[:_HEADER_MAX].split(",")):
+        tag, _, weight = item.strip().partition(";q=")
+        try:
+            choices.append((-float(weight or 1), rank, tag.partition("-")[0].lower()))
+        except ValueError:
+            continue
+    known = languages()
+    return next((known[tag] for weight, _, tag in sorted(choices) if tag in known and weight < 0), known[_FALLBACK])
+
+
+def _flatten(table: Mapping[str, object], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = str(value)
+    return flat
