@@ -32,6 +32,7 @@ DIF_MORE_FOLLOWS = 0x1F
 DIF_IDLE = 0x2F
 DIF_GLOBAL_READOUT = 0x7F
 SPECIAL = 0x0F
+_NUMBERS = (int, Decimal)
 LVAR = 0x0D
 
 
@@ -165,7 +166,7 @@ class DataRecord:
     def decimal(self) -> Decimal | None:
         """The exact scaled number in ``unit``; None where the value is no number."""
         value = self.value
-        if not isinstance(value, int | Decimal):
+        if not isinstance(value, _NUMBERS):
             return None
         meaning = self.header.meaning
         scaled = Decimal(value).scaleb(meaning.exponent)

@@ -95,7 +95,7 @@ def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> by
     """Put the record headers back: give the application data of the full frame.
 
     Args:
-        payload: application data of CI 73, 79 or 7B, decrypted and without leading fillers.
+        payload: application data of CI 73, 79 or 7B, decrypted; fillers may stand in front.
         store: the formats known so far.
         offset: of the payload in the frame, for errors.
 
@@ -109,6 +109,9 @@ def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> by
     signature = cursor.little(2, "format signature")
     check = cursor.little(2, "full-frame CRC")
     headers = store.find(signature)
+    if headers is None and payload[:2] == b"\x2f\x2f":  # the verification octets of an encrypted payload
+        fillers = len(payload) - len(payload.lstrip(b"\x2f"))
+        return expand_compact(payload[fillers:], store, offset=offset + fillers)
     if headers is None:
         reason = f"compact frame of format {signature:04X}, which no full frame has taught yet"
         raise UnsupportedError(reason, offset, "format signature", _CLAUSE)

@@ -1,0 +1,144 @@
+"""Reads wireless M-Bus telegrams of many meters: keys, learnt formats, fragments and layouts in one place.
+
+The common telegram (no CRCs or CRCs removed, short header, mode 0 or 5, a device type seen before) takes a short
+path: one slice per header field, one AES run, one ``struct``; every other telegram takes the layered path. Both give
+the same ``Telegram``. The cost does not depend on the number of meters, for keys are found by address.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
+from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame
+from meterspan.wire.cursor import Cursor, Trace
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.layout import LayoutCache
+from meterspan.wire.mbus.records import Records, read_records
+from meterspan.wire.mbus.transport import Ci, HeaderKind, TransportHeader
+from meterspan.wire.wmbus.compact import FormatStore, expand_compact, format_of, read_format_frame
+from meterspan.wire.wmbus.frame import frame_crc
+from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
+
+__all__ = ["Telegram", "WmbusReceiver"]
+
+HEADER = 15
+"""Octets up to the payload behind link layer and short header."""
+CACHED_HEADERS = 4_096
+"""Short headers kept: 256 access numbers times the few configurations in use."""
+MODE_5 = 0x05
+MODE_MASK = 0x1F
+SHORT_CI = 0x7A
+CONFIGURATION = 13
+"""Offset of the configuration field behind link layer and short header."""
+COMPACT = frozenset({Ci.COMPACT_LONG, Ci.COMPACT_NONE, Ci.COMPACT_SHORT})
+FORMAT = frozenset({Ci.FORMAT_NONE, Ci.FORMAT_SHORT, Ci.FORMAT_LONG})
+RECORDS = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_NONE})
+
+
+@dataclass(frozen=True, slots=True)
+class Telegram:
+    """A telegram that was read whole.
+
+    Attributes:
+        address: of the meter.
+        header: CI field and transport header; None where the telegram has no transport layer or is a fragment.
+        payload: the application data in the clear; of a compact frame, those of the full frame.
+        records: the data records, empty for other kinds of application data (see ``header.ci``).
+        frame: all layers; None where the short path had no need of them.
+
+    """
+
+    address: DeviceAddress
+    header: TransportHeader | None
+    payload: bytes
+    records: Records
+    frame: WmbusFrame | None = None
+
+
+class WmbusReceiver:
+    """Opens and reads telegrams.
+
+    Args:
+        keys: AES-128 keys by identification number as transmitted (4 octets), or by the whole address (8 octets:
+            manufacturer, id, version, medium) where two manufacturers' numbers meet.
+        formats: compact-frame formats known so far; learnt ones are added.
+
+    """
+
+    def __init__(self, keys: Mapping[bytes, bytes], formats: FormatStore | None = None) -> None:
+        self.keys = keys
+        self.formats = FormatStore() if formats is None else formats
+        self._layouts = LayoutCache()
+        self._fragments = FragmentStore()
+
+    def read(self, octets: bytes, *, trace: Trace | None = None) -> Telegram:
+        """Read one telegram of any frame format.
+
+        A damaged last record is no error here: see ``Telegram.records.error``.
+
+        Raises:
+            WireError: the telegram cannot be read or opened.
+
+        """
+        if trace is None:
+            telegram = self._read_short(octets)
+            if telegram is not None:
+                return telegram
+        return self._read_layered(octets, trace)
+
+    def _key(self, address: DeviceAddress) -> bytes | None:
+        return self.keys.get(address.octets) or self.keys.get(address.id_octets)
+
+    def _read_short(self, octets: bytes) -> Telegram | None:
+        """Read the common telegram, or give None for the layered path to read or to say what is wrong."""
+        size = len(octets)
+        if size <= HEADER or octets[0] != size - 1 or octets[10] != SHORT_CI or octets[-2:] == frame_crc(octets[:-2]):
+            return None
+        mode = octets[14] & MODE_MASK
+        address = octets[2:10]
+        payload = octets[HEADER:]
+        if mode == MODE_5:
+            sealed_size = octets[CONFIGURATION] & 0xF0
+            key = self.keys.get(address) or self.keys.get(octets[4:8])
+            if not sealed_size or key is None or len(key) != KEY_SIZE or sealed_size > size - HEADER:
+                return None
+            clear = cbc_decrypt(key, mode5_iv(address, octets[11]), payload[:sealed_size])
+            if clear[:2] != VERIFICATION:
+                return None
+            payload = clear if sealed_size == len(payload) else clear + payload[sealed_size:]
+        elif mode:
+            return None
+        kind = octets[2:4] + octets[8:10] + octets[0:1]
+        layout = self._layouts.find(kind, payload)
+        if layout is None:
+            if self._layouts.learn(kind, payload) is not None:
+                self.formats.learn(format_of(read_records(payload)))
+            return None
+        header = _short_header(octets[11:15])
+        return Telegram(DeviceAddress(address), header, payload, layout.read(payload, HEADER))
+
+    def _read_layered(self, octets: bytes, trace: Trace | None) -> Telegram:
+        frame = read_frame(octets, trace=trace)
+        key = self._key(frame.address) or self._key(frame.link.address)
+        whole = self._fragments.add(open_frame(frame, key, trace=trace) if frame.sealed is not None else frame)
+        if whole is None:
+            return Telegram(frame.address, None, b"", Records(), frame)
+        frame = open_frame(whole, self._key(whole.address) or key, trace=trace)
+        if frame.ci in FORMAT:
+            self.formats.learn(read_format_frame(frame.payload, offset=frame.offset))
+        payload, offset = frame.payload, frame.offset
+        if frame.ci in COMPACT:
+            payload, offset = expand_compact(payload, self.formats, offset=offset), 0
+        elif frame.ci not in RECORDS:
+            return Telegram(frame.address, frame.transport, payload, Records(), frame)
+        records = read_records(Cursor(payload, base=offset, trace=trace))
+        if frame.ci in RECORDS and records.error is None and records.records:
+            self.formats.learn(format_of(records))
+        return Telegram(frame.address, frame.transport, payload, records, frame)
+
+
+@lru_cache(maxsize=CACHED_HEADERS)
+def _short_header(octets: bytes) -> TransportHeader:
+    configuration = int.from_bytes(octets[2:4], "little")
+    return TransportHeader(SHORT_CI, HeaderKind.SHORT, None, octets[0], octets[1], configuration)
