@@ -16,6 +16,7 @@ DAYLIGHT_SAVINGS_END = 0xFD
 DAYLIGHT_SAVINGS_BEGIN = 0xFE
 LAST_DAY = 0xFE
 SECOND_LAST_DAY = 0xFD
+_MINUTES_OF_DAY = 24 * 60
 
 
 class ClockStatus(IntFlag):
@@ -94,7 +95,7 @@ class ClockTime:
         return self.status is None or not self.status & (ClockStatus.INVALID_VALUE | ClockStatus.DOUBTFUL_VALUE)
 
     def to_utc(self, zone: tzinfo | None = None) -> datetime | None:
-        """Give the UTC instant, or None where the date or the hour is not specified or no such day exists.
+        """Give the UTC instant, or None where the date or hour is not specified, or no such day or deviation exists.
 
         Where the deviation is not specified, ``zone`` decides (with the daylight saving flag choosing the second
         pass of the repeated hour); without a zone there is no instant. Open minutes and below count as zero.
@@ -103,6 +104,8 @@ class ClockTime:
             return None
         if self.deviation_min is None:
             return None if zone is None else self._local(zone)
+        if abs(self.deviation_min) >= _MINUTES_OF_DAY:
+            return None
         return self._local(timezone(timedelta(minutes=-self.deviation_min)))
 
     def to_date(self) -> date | None:
