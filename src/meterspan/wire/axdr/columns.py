@@ -272,6 +272,8 @@ def _looks_like_clock(octets: bytes) -> bool:
 _DAYS_OF_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] + [0] * 243)
 _MAX_YEAR = 9999
 _MAX_DEVIATION_MIN = 24 * 60 - 1
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
+"""What a ``datetime`` holds: years 1 to 9999."""
 _DEVIATION_OPEN = -0x8000
 
 
@@ -284,17 +286,18 @@ def _instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.int64
     """Turn date-times into UTC seconds, row by row as ``ClockTime.to_utc`` does, all at once."""
     octets = block.astype(np.int64)
     year = octets[:, 0] << 8 | octets[:, 1]
-    month, day, hour, minute, second = (octets[:, index] for index in (2, 3, 5, 6, 7))
+    month, day, hour, minute, second, hundredths = (octets[:, index] for index in (2, 3, 5, 6, 7, 8))
     minute, second = np.where(minute == 0xFF, 0, minute), np.where(second == 0xFF, 0, second)
     deviation = _deviation(octets)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     exists = (
         (year >= 1) & (year <= _MAX_YEAR) & (day >= 1) & (day <= _DAYS_OF_MONTH[month])
         & ((month != 2) | (day < 29) | leap) & (hour < 24) & (minute < 60) & (second < 60)
-        & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
+        & ((hundredths < 100) | (hundredths == 0xFF)) & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
     )  # fmt: skip
-    local = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
-    seconds: NDArray[np.int64] = np.where(exists, local + deviation * 60, NO_INSTANT)
+    utc = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second + deviation * 60
+    exists &= (utc >= _FIRST_SECOND) & (utc <= _LAST_SECOND)
+    seconds: NDArray[np.int64] = np.where(exists, utc, NO_INSTANT)
     if zone is not None:
         for index in np.flatnonzero(deviation == _DEVIATION_OPEN).tolist():
             moment = read_clock_time(block[index].tobytes()).to_utc(zone)
