@@ -222,11 +222,11 @@ def describe_header(dif: bytes, vif: bytes, text: str | None = None) -> RecordHe
     return RecordHeader(dif, vif, code, Function(first >> 4 & 3), storage, tariff, subunit, meaning, size)
 
 
-def read_records(source: bytes | Cursor) -> Records:
+def read_records(source: bytes | Cursor, *, most_significant_first: bool = False) -> Records:
     """Read all records of an application layer's variable data, up to the end or to DIF 0F/1F.
 
     A record that cannot be read ends the reading: the records before it are given together with the error, which
-    says where. Nothing is raised.
+    says where. Nothing is raised. ``most_significant_first`` is the octet order of CI 76 (mode 2 of EN 1434-3).
     """
     cursor = source if isinstance(source, Cursor) else Cursor(source)
     records: list[DataRecord] = []
@@ -250,7 +250,7 @@ def read_records(source: bytes | Cursor) -> Records:
             data = cursor.rest("manufacturer data")
             return Records(tuple(records), data, more, tuple(fillers))
         try:
-            records.append(_read_record(cursor, len(records)))
+            records.append(_read_record(cursor, len(records), reverse=most_significant_first))
         except WireError as error:
             cursor.offset = start
             return Records(tuple(records), None, False, tuple(fillers), cursor.octets[start : cursor.end], error)
@@ -313,7 +313,7 @@ def build_record(octets: bytes, value: Value) -> DataRecord:
     return DataRecord(octets, data, parse_value(header.data_field, header.meaning.kind, data), header)
 
 
-def _read_record(cursor: Cursor, index: int) -> DataRecord:
+def _read_record(cursor: Cursor, index: int, *, reverse: bool) -> DataRecord:
     if index == MAX_RECORDS:
         raise WireError(f"more than {MAX_RECORDS} records", cursor.position, "data records")
     octets, start, base = cursor.octets, cursor.offset, cursor.base
@@ -330,7 +330,7 @@ def _read_record(cursor: Cursor, index: int) -> DataRecord:
     if stop > cursor.end:
         raise TruncatedError(f"needs {size} octets, has {cursor.end - at}", base + at, f"data of {header.meaning.name}")
     data = octets[at:stop]
-    value = parse_value(header.data_field, header.meaning.kind, data)
+    value = parse_value(header.data_field, header.meaning.kind, data[::-1] if reverse and header.size > 0 else data)
     record = DataRecord(octets[start:at], data, value, header, base + start)
     cursor.offset = stop
     if cursor.trace is not None:
