@@ -8,7 +8,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -16,11 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from meterspan.store.errors import DamagedBatch
 
-__all__ = ["Readings", "read_batch", "write_batch"]
+__all__ = ["Readings", "read_batch", "read_intervals", "write_batch", "write_intervals"]
 
 # magic, format version, reserved, readings, crc32 of the compressed columns (docs/formats/journal.md)
 HEADER = struct.Struct("<4sBxxxII")
 MAGIC = b"MSB\n"
+INTERVAL_MAGIC = b"MSI\n"
 FORMAT = 1
 MAX_BATCH_READINGS = 1 << 24
 """A batch that claims more is damaged; writers cut far earlier."""
@@ -104,11 +105,7 @@ def write_batch(readings: Readings) -> bytes:
         ValueError: more than ``MAX_BATCH_READINGS``.
 
     """
-    if len(readings) > MAX_BATCH_READINGS:
-        raise ValueError(f"{len(readings)} readings are more than a batch holds ({MAX_BATCH_READINGS})")
-    planes = b"".join(_shuffled(getattr(readings, name)) for name in COLUMNS)
-    payload: bytes = _ZSTD.compress(planes, asbytes=True)
-    return HEADER.pack(MAGIC, FORMAT, len(readings), zlib.crc32(payload)) + payload
+    return _write(MAGIC, [getattr(readings, name) for name in COLUMNS])
 
 
 def read_batch(octets: bytes) -> Readings:
@@ -118,15 +115,47 @@ def read_batch(octets: bytes) -> Readings:
         DamagedBatch: the octets are not a batch, are cut or changed, or are of a newer format.
 
     """
+    return Readings(*_read(MAGIC, octets, list(COLUMNS.values())))
+
+
+def write_intervals(
+    start: NDArray[np.int64], end: NDArray[np.int64], value: NDArray[np.int64], quality: NDArray[np.int32]
+) -> bytes:
+    """Write the intervals of a version."""
+    return _write(INTERVAL_MAGIC, [start, end, value, quality])
+
+
+def read_intervals(
+    octets: bytes,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Read the intervals of a version: start, end, value, quality.
+
+    Raises:
+        DamagedBatch: the octets are not intervals, are cut or changed, or are of a newer format.
+
+    """
+    start, end, value, quality = _read(INTERVAL_MAGIC, octets, [np.int64, np.int64, np.int64, np.int32])
+    return start, end, value, quality
+
+
+def _write(magic: bytes, columns: Sequence[NDArray[Any]]) -> bytes:
+    count = len(columns[0])
+    if count > MAX_BATCH_READINGS:
+        raise ValueError(f"{count} readings are more than a batch holds ({MAX_BATCH_READINGS})")
+    payload: bytes = _ZSTD.compress(b"".join(_shuffled(column) for column in columns), asbytes=True)
+    return HEADER.pack(magic, FORMAT, count, zlib.crc32(payload)) + payload
+
+
+def _read(magic: bytes, octets: bytes, dtypes: Sequence[type[np.signedinteger]]) -> list[NDArray[Any]]:
     if len(octets) < HEADER.size:
         raise DamagedBatch(f"a batch of {len(octets)} octets is shorter than its header")
-    magic, version, count, crc = HEADER.unpack_from(octets)
+    found, version, count, crc = HEADER.unpack_from(octets)
     payload = memoryview(octets)[HEADER.size :]
-    if magic != MAGIC or version != FORMAT or count > MAX_BATCH_READINGS:
+    if found != magic or version != FORMAT or count > MAX_BATCH_READINGS:
         raise DamagedBatch(f"not a batch of format {FORMAT}: {octets[:8].hex()}")
     if zlib.crc32(payload) != crc:
         raise DamagedBatch("the checksum of the columns is wrong")
-    size = count * sum(np.dtype(dtype).itemsize for dtype in COLUMNS.values())
+    size = count * sum(np.dtype(dtype).itemsize for dtype in dtypes)
     try:
         planes: bytes = _ZSTD.decompress(payload, decompressed_size=size, asbytes=True)
     except (OSError, ValueError) as error:
@@ -134,15 +163,15 @@ def read_batch(octets: bytes) -> Readings:
     if len(planes) != size:
         raise DamagedBatch(f"the columns hold {len(planes)} octets where {size} are due")
     offset = 0
-    columns: list[NDArray[np.signedinteger]] = []
-    for dtype in COLUMNS.values():
+    columns: list[NDArray[Any]] = []
+    for dtype in dtypes:
         width = count * np.dtype(dtype).itemsize
         columns.append(_unshuffled(planes[offset : offset + width], dtype, count))
         offset += width
-    return Readings(*columns)
+    return columns
 
 
-def _shuffled(column: NDArray[np.signedinteger]) -> bytes:
+def _shuffled(column: NDArray[Any]) -> bytes:
     """Differences (modulo 2^bits), all lowest octets first, then the next ones."""
     delta = column.copy()
     delta[1:] -= column[:-1]
@@ -150,7 +179,7 @@ def _shuffled(column: NDArray[np.signedinteger]) -> bytes:
     return octets.T.tobytes()
 
 
-def _unshuffled(planes: bytes, dtype: type[np.signedinteger], count: int) -> NDArray[np.signedinteger]:
+def _unshuffled(planes: bytes, dtype: type[np.signedinteger], count: int) -> NDArray[Any]:
     width = np.dtype(dtype).itemsize
     octets = np.frombuffer(planes, np.uint8).reshape(width, count)
     delta = np.ascontiguousarray(octets.T).reshape(-1).view(dtype)

@@ -1,0 +1,322 @@
+"""The registry: homes, usage points, devices, installations, series, tariffs and interval versions (SQLAlchemy Core).
+
+SQLite by default; any database that SQLAlchemy knows by URL. The full schema of each version stands in ``schemas/``,
+so that old files stay readable and a change of the tables cannot go unnoticed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from meterspan.store.errors import UnknownFormat
+
+__all__ = [
+    "DeviceRow",
+    "HomeRow",
+    "InstallationRow",
+    "Registry",
+    "SeriesRow",
+    "TariffRow",
+    "UsagePointRow",
+    "VersionRow",
+]
+
+SCHEMA_VERSION = 1
+
+RowT = TypeVar("RowT")
+
+METADATA = sa.MetaData()
+
+SCHEMA_VERSIONS = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+HOMES = sa.Table(
+    "home",
+    METADATA,
+    sa.Column("home_id", sa.Text, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("zone", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
+)
+USAGE_POINTS = sa.Table(
+    "usage_point",
+    METADATA,
+    sa.Column("usage_point", sa.Text, primary_key=True),
+    sa.Column("home_id", sa.ForeignKey("home.home_id"), nullable=False, index=True),
+    sa.Column("commodity", sa.Text, nullable=False),
+    sa.Column("period_s", sa.Integer, nullable=False),
+)
+DEVICES = sa.Table(
+    "device",
+    METADATA,
+    sa.Column("device", sa.Text, primary_key=True),
+    sa.Column("commodity", sa.Text, nullable=False),
+    sa.Column("protocol", sa.Text, nullable=False),
+    sa.Column("interface", sa.Text, nullable=False),
+    sa.Column("network", sa.Text, nullable=False),
+)
+INSTALLATIONS = sa.Table(
+    "installation",
+    METADATA,
+    sa.Column("usage_point", sa.ForeignKey("usage_point.usage_point"), primary_key=True),
+    sa.Column("start", sa.BigInteger, primary_key=True),
+    sa.Column("device", sa.ForeignKey("device.device"), nullable=False, index=True),
+    sa.Column("end", sa.BigInteger),
+    sa.Column("multiplier", sa.Integer, nullable=False),
+    sa.Column("opening", sa.JSON, nullable=False),
+    sa.Column("closing", sa.JSON, nullable=False),
+    sa.Column("width", sa.JSON, nullable=False),
+)
+SERIES = sa.Table(
+    "series",
+    METADATA,
+    sa.Column("series_id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("device", sa.ForeignKey("device.device"), nullable=False),
+    sa.Column("obis", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("exponent", sa.Integer, nullable=False),
+    sa.UniqueConstraint("device", "obis", "unit", "exponent"),
+    sqlite_autoincrement=True,
+)
+TARIFFS = sa.Table(
+    "tariff",
+    METADATA,
+    sa.Column("usage_point", sa.ForeignKey("usage_point.usage_point"), primary_key=True),
+    sa.Column("first_day", sa.Text, primary_key=True),
+    sa.Column("declaration", sa.JSON, nullable=False),
+)
+VERSIONS = sa.Table(
+    "interval_version",
+    METADATA,
+    sa.Column("usage_point", sa.ForeignKey("usage_point.usage_point"), primary_key=True),
+    sa.Column("day", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("step", sa.Text, nullable=False),
+    sa.Column("octets", sa.LargeBinary, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeRow:
+    """One consumer's premises."""
+
+    home_id: str
+    name: str
+    zone: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class UsagePointRow:
+    """One supply of a home, with the grid of its intervals."""
+
+    usage_point: str
+    home_id: str
+    commodity: str
+    period_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRow:
+    """One meter; the texts say how it is reached."""
+
+    device: str
+    commodity: str
+    protocol: str = ""
+    interface: str = ""
+    network: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallationRow:
+    """One device at one usage point.
+
+    ``opening`` and ``closing`` map an OBIS text to [integer, exponent, unit symbol]; ``width`` maps it to the number
+    of steps of the series after which the register begins anew.
+    """
+
+    usage_point: str
+    device: str
+    start: int
+    end: int | None
+    multiplier: int
+    opening: Mapping[str, Sequence[Any]]
+    closing: Mapping[str, Sequence[Any]]
+    width: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesRow:
+    """One channel of a device at one scale."""
+
+    series_id: int
+    device: str
+    obis: str
+    unit: str
+    exponent: int
+
+
+@dataclass(frozen=True, slots=True)
+class TariffRow:
+    """A tariff's declaration, in force at a usage point from a local day (ISO date) on."""
+
+    usage_point: str
+    first_day: str
+    declaration: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRow:
+    """What one version says of one UTC day of a usage point: all intervals (version 1) or the changed ones."""
+
+    usage_point: str
+    day: int
+    version: int
+    created_at: int
+    reason: str
+    rule: str
+    author: str
+    step: str
+    """Size of one step in the display unit, as a fraction: ``1/1000``."""
+    octets: bytes
+    """Start, end, value and quality of each interval (``docs/formats/journal.md``)."""
+
+
+class Registry:
+    """The registry in one database.
+
+    Raises:
+        UnknownFormat: a newer release wrote it.
+
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            sa.event.listen(self._engine, "connect", _harden)
+        with self._engine.begin() as connection:
+            METADATA.create_all(connection)
+            found = connection.execute(sa.select(sa.func.max(SCHEMA_VERSIONS.c.version))).scalar()
+            if found is None:
+                connection.execute(sa.insert(SCHEMA_VERSIONS).values(version=SCHEMA_VERSION))
+            elif found > SCHEMA_VERSION:
+                raise UnknownFormat(str(self._engine.url), found, SCHEMA_VERSION)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or make the registry in an SQLite file."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return cls(f"sqlite:///{path}")
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+
+    def homes(self) -> list[HomeRow]:
+        """List homes by id."""
+        return self._read(HomeRow, sa.select(HOMES).order_by(HOMES.c.home_id))
+
+    def usage_points(self) -> list[UsagePointRow]:
+        """List usage points by name."""
+        return self._read(UsagePointRow, sa.select(USAGE_POINTS).order_by(USAGE_POINTS.c.usage_point))
+
+    def devices(self) -> list[DeviceRow]:
+        """List devices by identification."""
+        return self._read(DeviceRow, sa.select(DEVICES).order_by(DEVICES.c.device))
+
+    def installations(self) -> list[InstallationRow]:
+        """List installations by usage point and time."""
+        columns = INSTALLATIONS.c
+        query = sa.select(
+            columns.usage_point, columns.device, columns.start, columns.end, columns.multiplier, columns.opening,
+            columns.closing, columns.width,
+        ).order_by(columns.usage_point, columns.start)  # fmt: skip
+        return self._read(InstallationRow, query)
+
+    def series(self) -> list[SeriesRow]:
+        """List series by number."""
+        return self._read(SeriesRow, sa.select(SERIES).order_by(SERIES.c.series_id))
+
+    def tariffs(self) -> list[TariffRow]:
+        """List tariff assignments by usage point and day."""
+        return self._read(TariffRow, sa.select(TARIFFS).order_by(*TARIFFS.primary_key.columns))
+
+    def versions(self, usage_point: str, first_day: int, last_day: int) -> list[VersionRow]:
+        """List interval versions of the UTC days, by day and version."""
+        columns = VERSIONS.c
+        query = (
+            sa.select(VERSIONS)
+            .where(columns.usage_point == usage_point, columns.day.between(first_day, last_day))
+            .order_by(columns.day, columns.version)
+        )
+        return self._read(VersionRow, query)
+
+    def save_home(self, row: HomeRow) -> None:
+        """Add or replace a home."""
+        self._save(HOMES, _values(row))
+
+    def save_usage_point(self, row: UsagePointRow) -> None:
+        """Add or replace a usage point."""
+        self._save(USAGE_POINTS, _values(row))
+
+    def save_device(self, row: DeviceRow) -> None:
+        """Add or replace a device."""
+        self._save(DEVICES, _values(row))
+
+    def save_installations(self, rows: Sequence[InstallationRow]) -> None:
+        """Add or replace installations, all or none: an exchange ends one and begins another."""
+        self._save(INSTALLATIONS, *(_values(row) for row in rows))
+
+    def save_tariff(self, row: TariffRow) -> None:
+        """Assign a tariff; the same first day again replaces it."""
+        self._save(TARIFFS, _values(row))
+
+    def save_versions(self, rows: Sequence[VersionRow]) -> None:
+        """Add versions; one that is there is never changed."""
+        if rows:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(VERSIONS), [_values(row) for row in rows])
+
+    def add_series(self, device: str, obis: str, unit: str, exponent: int) -> SeriesRow:
+        """Give a new series its number, durably; numbers are never used again."""
+        with self._engine.begin() as connection:
+            values = {"device": device, "obis": obis, "unit": unit, "exponent": exponent}
+            key = connection.execute(sa.insert(SERIES).values(values)).inserted_primary_key
+        if key is None:
+            raise RuntimeError("the database gave no number for a new series")
+        return SeriesRow(int(key[0]), device, obis, unit, exponent)
+
+    def _read(self, kind: type[RowT], query: sa.Select[Any]) -> list[RowT]:
+        with self._engine.connect() as connection:
+            return [kind(**row) for row in connection.execute(query).mappings()]
+
+    def _save(self, table: sa.Table, *rows: dict[str, Any]) -> None:
+        with self._engine.begin() as connection:
+            for values in rows:
+                if self._engine.dialect.name == "sqlite":
+                    keys = [column.name for column in table.primary_key.columns]
+                    statement = sqlite_insert(table).values(values)
+                    rest = {name: statement.excluded[name] for name in values if name not in keys}
+                    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+                else:
+                    same = [column == values[column.name] for column in table.primary_key.columns]
+                    if not connection.execute(sa.update(table).where(*same).values(values)).rowcount:
+                        connection.execute(sa.insert(table).values(values))
+
+
+def _values(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
+def _harden(connection: Any, _record: object) -> None:
+    """Make what is committed survive power loss, and references hold."""
+    cursor = connection.cursor()
+    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on", "busy_timeout = 30000"):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
