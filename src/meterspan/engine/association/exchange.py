@@ -1,0 +1,384 @@
+"""A client's exchange: one request, the APDUs that ask it, and what the answers mean (IEC 62056-5-3, 6.6 to 6.8).
+
+Strategy: an exchange is a pure step machine. ``start`` gives the first APDU; ``answer`` takes a response and gives the
+next APDU, or the finished event. What does not fit the server's PDU goes in blocks or, for lists, in several requests;
+what the negotiated conformance lacks fails before anything is sent.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from meterspan.engine.association.records import (
+    Action,
+    ActionDone,
+    AssociationEvent,
+    Failure,
+    FailureKind,
+    Get,
+    GetDone,
+    GetList,
+    Request,
+    RequestFailed,
+    Set,
+    SetDone,
+    SetList,
+)
+from meterspan.engine.block_transfer import BLOCK_OVERHEAD_OCTETS, BlockAssembly, BlockCutter
+from meterspan.wire.axdr import read_data, write_data, write_length
+from meterspan.wire.cursor import Cursor
+from meterspan.wire.errors import WireError
+from meterspan.wire.xdlms import (
+    ActionOutcome,
+    ActionRequestNextPblock,
+    ActionRequestNormal,
+    ActionRequestWithFirstPblock,
+    ActionRequestWithPblock,
+    ActionResponseNextPblock,
+    ActionResponseNormal,
+    ActionResponseWithPblock,
+    ActionResult,
+    Apdu,
+    AttributeSelection,
+    Conformance,
+    CosemAttributeDescriptor,
+    CosemMethodDescriptor,
+    DataAccessResult,
+    DataBlock,
+    GetRequestNext,
+    GetRequestNormal,
+    GetRequestWithList,
+    GetResponseNormal,
+    GetResponseWithDatablock,
+    GetResponseWithList,
+    GetResult,
+    InvokeIdAndPriority,
+    SetRequestNormal,
+    SetRequestWithDatablock,
+    SetRequestWithFirstDatablock,
+    SetRequestWithList,
+    SetRequestWithListAndFirstDatablock,
+    SetResponseDatablock,
+    SetResponseLastDatablock,
+    SetResponseLastDatablockWithList,
+    SetResponseNormal,
+    SetResponseWithList,
+    write_apdu,
+)
+from meterspan.wire.xdlms.common import read_list, read_result
+
+__all__ = ["Exchange", "Terms", "exchange_for"]
+
+CLAUSE = "IEC 62056-5-3, 6"
+LIST_ITEMS_MAX = 64
+"""Attributes of one GET with-list: longer lists are asked in several requests, as many meters take few."""
+
+Step: TypeAlias = "Apdu | AssociationEvent"
+"""What comes next: an APDU to send, or the event that ends the exchange."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Under what terms an exchange runs.
+
+    Attributes:
+        conformance: the negotiated services.
+        apdu_max: octets of the longest plain APDU that the server takes.
+        answer_max: octets of the longest answer over all its blocks.
+
+    """
+
+    conformance: Conformance
+    apdu_max: int
+    answer_max: int
+
+    @property
+    def block_max(self) -> int:
+        """Octets of raw data in one block."""
+        return self.apdu_max - BLOCK_OVERHEAD_OCTETS
+
+
+class Exchange(Protocol):
+    """One request under way."""
+
+    @property
+    def request_id(self) -> int:
+        """The id that the caller knows the request by."""
+        ...
+
+    @property
+    def invoke(self) -> InvokeIdAndPriority:
+        """The invoke-id that its answers must carry."""
+        ...
+
+    def start(self, terms: Terms) -> Step:
+        """Begin; must be called once, first."""
+        ...
+
+    def answer(self, apdu: Apdu) -> Step:
+        """Take an answer of the right invoke-id.
+
+        Raises:
+            WireError: the answer does not fit, or cannot be read.
+
+        """
+        ...
+
+
+def exchange_for(request: Request, request_id: int, invoke: InvokeIdAndPriority) -> Exchange:
+    """Give the exchange that carries a request out."""
+    match request:
+        case Get():
+            return _GetExchange((request,), request_id, invoke)
+        case GetList():
+            return _GetExchange(request.items, request_id, invoke)
+        case Set():
+            return _SetExchange((request,), request_id, invoke)
+        case SetList():
+            return _SetExchange(request.items, request_id, invoke)
+        case Action():
+            return _ActionExchange(request, request_id, invoke)
+
+
+class _GetExchange:
+    """GET, normal or with-list, answers in blocks or not."""
+
+    def __init__(self, items: Sequence[Get], request_id: int, invoke: InvokeIdAndPriority) -> None:
+        self.request_id = request_id
+        self.invoke = invoke
+        self._items = items
+        self._results: list[GetResult] = []
+        self._asked = 0
+        self._assembly: BlockAssembly | None = None
+        self._terms = Terms(Conformance(0), 0, 0)
+
+    def start(self, terms: Terms) -> Step:
+        self._terms = terms
+        if Conformance.GET not in terms.conformance:
+            return _unsupported(self.request_id, "GET")
+        if Conformance.SELECTIVE_ACCESS not in terms.conformance and any(item.access for item in self._items):
+            return _unsupported(self.request_id, "selective access")
+        return self._ask()
+
+    def answer(self, apdu: Apdu) -> Step:
+        match apdu:
+            case GetResponseNormal() if self._asked == 1:
+                return self._take([apdu.result])
+            case GetResponseWithList() if len(apdu.results) == self._asked:
+                return self._take(apdu.results)
+            case GetResponseWithDatablock():
+                return self._take_block(apdu)
+            case _:
+                raise _misfit(apdu)
+
+    def _ask(self) -> Step:
+        rest = self._items[len(self._results) :]
+        if not rest:
+            return GetDone(self.request_id, tuple(self._results))
+        self._assembly = None
+        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
+            request = self._list_request(rest)
+            if request is not None:
+                return request
+        self._asked = 1
+        request = GetRequestNormal(self.invoke, _attribute(rest[0]), rest[0].access)
+        return request if len(write_apdu(request)) <= self._terms.apdu_max else _too_long(self.request_id, "GET")
+
+    def _list_request(self, rest: Sequence[Get]) -> Apdu | None:
+        """Ask for as many as fit the server's PDU; None where fewer than two do."""
+        count = min(len(rest), LIST_ITEMS_MAX)
+        while count > 1:
+            chosen = tuple(AttributeSelection(_attribute(item), item.access) for item in rest[:count])
+            request = GetRequestWithList(self.invoke, chosen)
+            if len(write_apdu(request)) <= self._terms.apdu_max:
+                self._asked = count
+                return request
+            count //= 2
+        return None
+
+    def _take(self, results: Sequence[GetResult]) -> Step:
+        self._results += results
+        return self._ask()
+
+    def _take_block(self, apdu: GetResponseWithDatablock) -> Step:
+        if not isinstance(apdu.result, bytes):
+            return self._take([apdu.result] * self._asked)
+        if self._assembly is None:
+            self._assembly = BlockAssembly(self._terms.answer_max)
+        self._assembly.take(DataBlock(apdu.block_number, apdu.last_block, apdu.result))
+        if not apdu.last_block:
+            return GetRequestNext(self.invoke, apdu.block_number)
+        return self._take(self._assembled(self._assembly.octets))
+
+    def _assembled(self, octets: bytes) -> Sequence[GetResult]:
+        if self._asked == 1:
+            return [read_data(octets)]
+        results = _read_result_list(octets)
+        if len(results) != self._asked:
+            raise WireError(f"{len(results)} results for {self._asked} attributes", None, "result", CLAUSE)
+        return results
+
+
+class _SetExchange:
+    """SET, normal or with-list, in blocks where it does not fit."""
+
+    def __init__(self, items: Sequence[Set], request_id: int, invoke: InvokeIdAndPriority) -> None:
+        self.request_id = request_id
+        self.invoke = invoke
+        self._items = items
+        self._results: list[DataAccessResult] = []
+        self._asked = 0
+        self._cutter: BlockCutter | None = None
+        self._terms = Terms(Conformance(0), 0, 0)
+
+    def start(self, terms: Terms) -> Step:
+        self._terms = terms
+        if Conformance.SET not in terms.conformance:
+            return _unsupported(self.request_id, "SET")
+        return self._ask()
+
+    def answer(self, apdu: Apdu) -> Step:
+        match apdu:
+            case SetResponseNormal() if self._asked == 1:
+                return self._take([apdu.result])
+            case SetResponseWithList() if len(apdu.results) == self._asked:
+                return self._take(apdu.results)
+            case SetResponseLastDatablock() if self._asked == 1:
+                return self._take([apdu.result])
+            case SetResponseLastDatablockWithList() if len(apdu.results) == self._asked:
+                return self._take(apdu.results)
+            case SetResponseDatablock() if self._cutter is not None and not self._cutter.is_done:
+                if apdu.block_number != self._cutter.number:
+                    raise _misfit(apdu)
+                return SetRequestWithDatablock(self.invoke, self._cutter.cut(self._terms.block_max))
+            case _:
+                raise _misfit(apdu)
+
+    def _ask(self) -> Step:
+        rest = self._items[len(self._results) :]
+        if not rest:
+            return SetDone(self.request_id, tuple(self._results))
+        self._cutter = None
+        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
+            return self._ask_list(rest)
+        self._asked = 1
+        item = rest[0]
+        whole = SetRequestNormal(self.invoke, _set_attribute(item), item.value)
+        if len(write_apdu(whole)) <= self._terms.apdu_max:
+            return whole
+        cutter = self._begin_blocks(write_data(item.value))
+        if cutter is None:
+            return _too_long(self.request_id, "SET")
+        head = len(write_apdu(SetRequestWithFirstDatablock(self.invoke, whole.attribute, _NO_BLOCK)))
+        block = cutter.cut(self._terms.apdu_max - head - _LENGTH_SLACK)
+        return SetRequestWithFirstDatablock(self.invoke, whole.attribute, block)
+
+    def _ask_list(self, rest: Sequence[Set]) -> Step:
+        self._asked = len(rest)
+        attributes = tuple(AttributeSelection(_set_attribute(item)) for item in rest)
+        values = tuple(item.value for item in rest)
+        whole = SetRequestWithList(self.invoke, attributes, values)
+        if len(write_apdu(whole)) <= self._terms.apdu_max:
+            return whole
+        cutter = self._begin_blocks(write_length(len(values)) + b"".join(map(write_data, values)))
+        head = len(write_apdu(SetRequestWithListAndFirstDatablock(self.invoke, attributes, _NO_BLOCK)))
+        room = self._terms.apdu_max - head - _LENGTH_SLACK
+        if cutter is None or room < 1:
+            return _too_long(self.request_id, "SET with-list")
+        return SetRequestWithListAndFirstDatablock(self.invoke, attributes, cutter.cut(room))
+
+    def _begin_blocks(self, octets: bytes) -> BlockCutter | None:
+        if Conformance.BLOCK_TRANSFER_WITH_SET not in self._terms.conformance:
+            return None
+        self._cutter = BlockCutter(octets)
+        return self._cutter
+
+    def _take(self, results: Sequence[DataAccessResult]) -> Step:
+        self._results += results
+        return self._ask()
+
+
+class _ActionExchange:
+    """ACTION, parameter and return value in blocks where they do not fit."""
+
+    def __init__(self, action: Action, request_id: int, invoke: InvokeIdAndPriority) -> None:
+        self.request_id = request_id
+        self.invoke = invoke
+        self._action = action
+        self._cutter: BlockCutter | None = None
+        self._assembly: BlockAssembly | None = None
+        self._terms = Terms(Conformance(0), 0, 0)
+
+    def start(self, terms: Terms) -> Step:
+        self._terms = terms
+        if Conformance.ACTION not in terms.conformance:
+            return _unsupported(self.request_id, "ACTION")
+        method = CosemMethodDescriptor(self._action.class_id, self._action.logical_name, self._action.method)
+        whole = ActionRequestNormal(self.invoke, method, self._action.parameter)
+        if len(write_apdu(whole)) <= terms.apdu_max:
+            return whole
+        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in terms.conformance or self._action.parameter is None:
+            return _too_long(self.request_id, "ACTION")
+        self._cutter = BlockCutter(write_data(self._action.parameter))
+        head = len(write_apdu(ActionRequestWithFirstPblock(self.invoke, method, _NO_BLOCK)))
+        block = self._cutter.cut(terms.apdu_max - head - _LENGTH_SLACK)
+        return ActionRequestWithFirstPblock(self.invoke, method, block)
+
+    def answer(self, apdu: Apdu) -> Step:
+        match apdu:
+            case ActionResponseNormal():
+                return self._done(apdu.outcome)
+            case ActionResponseNextPblock() if self._cutter is not None and not self._cutter.is_done:
+                if apdu.block_number != self._cutter.number:
+                    raise _misfit(apdu)
+                return ActionRequestWithPblock(self.invoke, self._cutter.cut(self._terms.block_max))
+            case ActionResponseWithPblock():
+                return self._take_block(apdu.block)
+            case _:
+                raise _misfit(apdu)
+
+    def _take_block(self, block: DataBlock) -> Step:
+        if self._assembly is None:
+            self._assembly = BlockAssembly(self._terms.answer_max)
+        self._assembly.take(block)
+        if not block.last_block:
+            return ActionRequestNextPblock(self.invoke, block.block_number)
+        return self._done(ActionOutcome(ActionResult.SUCCESS, read_data(self._assembly.octets)))
+
+    def _done(self, outcome: ActionOutcome) -> Step:
+        return ActionDone(self.request_id, outcome.result, outcome.returned)
+
+
+_NO_BLOCK = DataBlock(1, last_block=False, raw_data=b"")
+_LENGTH_SLACK = 3
+"""A length field grows by up to three octets when the block is filled."""
+
+
+def _attribute(item: Get) -> CosemAttributeDescriptor:
+    return CosemAttributeDescriptor(item.class_id, item.logical_name, item.attribute)
+
+
+def _set_attribute(item: Set) -> CosemAttributeDescriptor:
+    return CosemAttributeDescriptor(item.class_id, item.logical_name, item.attribute)
+
+
+def _read_result_list(octets: bytes) -> tuple[GetResult, ...]:
+    """Read the SEQUENCE OF Get-Data-Result that a list answer in blocks makes up."""
+    cursor = Cursor(octets)
+    results = read_list(cursor, read_result, "result")
+    cursor.finish("result")
+    return results
+
+
+def _misfit(apdu: Apdu) -> WireError:
+    return WireError(f"{type(apdu).__name__} does not answer what was asked", None, "apdu", CLAUSE)
+
+
+def _unsupported(request_id: int, service: str) -> RequestFailed:
+    reason = f"the association has no {service}: the negotiated conformance lacks it"
+    return RequestFailed(request_id, Failure(FailureKind.UNSUPPORTED, reason))
+
+
+def _too_long(request_id: int, service: str) -> RequestFailed:
+    reason = f"the {service} request is longer than the server takes, and block transfer was not negotiated"
+    return RequestFailed(request_id, Failure(FailureKind.UNSUPPORTED, reason))

@@ -1,0 +1,394 @@
+"""Protection of whole APDUs in suite 0 (IEC 62056-5-3, 5.7.2): glo-, ded-, general-glo- and general-ded-ciphering.
+
+Strategy: one ``SecurityContext`` per peer and association. Counters to send are reserved in blocks that are on disk
+before the first of them is used; a received counter must be above all accepted before, and is accepted, durably, only
+once its APDU has proved authentic. Neither keys nor counters' names hold or show a secret.
+"""
+
+from dataclasses import dataclass, field
+
+from meterspan.crypto.hls import gmac_proof, gmac_proof_counter
+from meterspan.crypto.suite0 import SYSTEM_TITLE_SIZE, SuiteKeys, protect, unprotect
+from meterspan.model.ports import CounterStore
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
+from meterspan.wire.xdlms import (
+    ApduTag,
+    CipheredApdu,
+    CipheredContent,
+    GeneralCipheredApdu,
+    SecurityControl,
+    ciphered_tag,
+    plain_tag,
+    read_apdu,
+    write_apdu,
+)
+
+__all__ = [
+    "AUTHENTICATED_ENCRYPTION",
+    "CounterExhaustedError",
+    "Opened",
+    "SecurityContext",
+    "SecurityKeys",
+    "is_ciphered",
+]
+
+CLAUSE = "IEC 62056-5-3, 5.7.2"
+AUTHENTICATED_ENCRYPTION = SecurityControl.AUTHENTICATION | SecurityControl.ENCRYPTION
+COUNTER_MAX = 0xFFFF_FFFF
+COUNTER_BLOCK = 32
+"""Counters reserved at once: one durable write per 32 APDUs, and at most 31 skipped by a restart."""
+COUNTER_JUMP_MAX = 1 << 24
+"""How far a peer may make us skip: a hostile or broken one must not use up the counters under our key."""
+PROTECTION_OCTETS = 32
+"""What general-glo-ciphering adds at most: tag, title (9), length (4), control, counter (4), GCM tag (12)."""
+
+_SERVICE_CIPHERED = (CipheredApdu, GeneralCipheredApdu)
+_DEDICATED_TAGS = frozenset(tag for tag in ApduTag if tag.name.startswith("DED_")) | {ApduTag.GENERAL_DED_CIPHERING}
+_CIPHERED_TAGS = frozenset(tag for tag in ApduTag if tag.name.startswith(("GLO_", "DED_"))) | {
+    ApduTag.GENERAL_GLO_CIPHERING,
+    ApduTag.GENERAL_DED_CIPHERING,
+}
+_PLAIN_TAGS = frozenset(map(int, ApduTag)) - {
+    int(tag) for tag in ApduTag if tag.name.startswith(("GLO_", "DED_", "GENERAL_"))
+}
+
+
+class CounterExhaustedError(RuntimeError):
+    """All 2^32 invocation counters under this key are used: the key must be changed first."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityKeys:
+    """The global keys that two parties share.
+
+    Attributes:
+        unicast: global unicast encryption key, 16 octets.
+        authentication: global authentication key, 16 octets; empty where only encryption is applied.
+        broadcast: global broadcast encryption key, 16 octets; empty where there is none.
+        generation: counts key changes; counters are kept apart per generation, so that new keys begin anew.
+
+    """
+
+    unicast: bytes = field(repr=False)
+    authentication: bytes = field(default=b"", repr=False)
+    broadcast: bytes = field(default=b"", repr=False)
+    generation: int = 0
+
+    def __post_init__(self) -> None:
+        SuiteKeys(self.unicast, self.authentication)
+        if self.broadcast:
+            SuiteKeys(self.broadcast, self.authentication)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An APDU without its protection.
+
+    Attributes:
+        octets: the plain APDU.
+        control: what was applied.
+        is_dedicated: whether it came under the dedicated key.
+        is_general: whether it came by general ciphering.
+        system_title: of the sender.
+
+    """
+
+    octets: bytes
+    control: SecurityControl
+    is_dedicated: bool
+    is_general: bool
+    system_title: bytes
+
+
+class SecurityContext:
+    """Protects what this side sends to one peer, and opens what the peer sends.
+
+    Args:
+        system_title: our own, 8 octets.
+        keys: the global keys shared with the peer.
+        counters: keeps both directions' counters.
+        peer_title: the peer's system title, where it is known before the peer tells it.
+        control: what to apply when sending.
+        required: what a received APDU must have applied at least.
+        scope: part of the counters' names; by default the peer's title, so that each peer has its own counters. Give
+            one scope to all peers that share a key.
+
+    """
+
+    def __init__(
+        self,
+        system_title: bytes,
+        keys: SecurityKeys,
+        *,
+        counters: CounterStore,
+        peer_title: bytes = b"",
+        control: SecurityControl = AUTHENTICATED_ENCRYPTION,
+        required: SecurityControl = AUTHENTICATED_ENCRYPTION,
+        scope: str = "",
+    ) -> None:
+        if len(system_title) != SYSTEM_TITLE_SIZE or len(peer_title) not in (0, SYSTEM_TITLE_SIZE):
+            raise ValueError(f"a system title has {SYSTEM_TITLE_SIZE} octets")
+        if control & SecurityControl.AUTHENTICATION and not keys.authentication:
+            raise ValueError("authentication needs an authentication key")
+        self.system_title = system_title
+        self.keys = keys
+        self.control = control
+        self.required = required
+        self._counters = counters
+        self._peer_title = peer_title
+        self._scope = scope
+        self._dedicated_key = b""
+        self._next = 0
+        self._reserved_end = 0
+        self._dedicated_next = 1
+        self._dedicated_accepted = -1
+
+    def __repr__(self) -> str:
+        """Write who talks to whom, and no key."""
+        return (
+            f"SecurityContext({self.system_title.hex()} to {self._peer_title.hex() or 'anyone'}, {self.control.text})"
+        )
+
+    @property
+    def peer_title(self) -> bytes:
+        """The peer's system title; b"" until it is known."""
+        return self._peer_title
+
+    @property
+    def has_dedicated_key(self) -> bool:
+        """Whether a dedicated key is set."""
+        return bool(self._dedicated_key)
+
+    @property
+    def last_received(self) -> int:
+        """The highest counter accepted from the peer under the unicast key; -1 where there was none."""
+        return self._counters.accepted(self._received_name("unicast", self._peer_title)) - 1
+
+    def learn_peer(self, system_title: bytes) -> None:
+        """Take the peer's system title from AARQ or AARE.
+
+        Raises:
+            WireError: it has another size, or another title was expected.
+
+        """
+        if len(system_title) != SYSTEM_TITLE_SIZE:
+            raise WireError(f"a system title has {SYSTEM_TITLE_SIZE} octets, not {len(system_title)}", None, "AP-title")
+        if self._peer_title and system_title != self._peer_title:
+            raise SecurityError(
+                f"the peer calls itself {system_title.hex()}, not {self._peer_title.hex()}", None, "AP-title"
+            )
+        self._peer_title = system_title
+
+    def use_dedicated_key(self, key: bytes) -> None:
+        """Cipher with this key under ded- tags; its counters begin anew.
+
+        Raises:
+            WireError: it has another size.
+
+        """
+        if len(key) != len(self.keys.unicast):
+            raise WireError(
+                f"a dedicated key has {len(self.keys.unicast)} octets, not {len(key)}", None, "dedicated-key"
+            )
+        self._dedicated_key = key
+        self._dedicated_next, self._dedicated_accepted = 1, -1
+
+    def forget_dedicated_key(self) -> None:
+        """Go back to the global keys: the association has ended."""
+        self._dedicated_key = b""
+
+    def protect(
+        self, octets: bytes, *, dedicated: bool = False, general: bool = False, control: SecurityControl | None = None
+    ) -> bytes:
+        """Protect a plain APDU, with service-specific tags where the service has one.
+
+        Args:
+            octets: the plain APDU.
+            dedicated: under the dedicated key.
+            general: by general ciphering, with our system title in the clear.
+            control: what to apply; the context's own by default.
+
+        Raises:
+            CounterExhaustedError: no counter is left.
+
+        """
+        applied = self.control if control is None else control
+        counter = self._take_dedicated_counter() if dedicated else self._take_counter()
+        content = CipheredContent(applied, counter, self._seal(octets, applied, counter, dedicated=dedicated))
+        if general or octets[0] == ApduTag.DATA_NOTIFICATION:
+            tag = ApduTag.GENERAL_DED_CIPHERING if dedicated else ApduTag.GENERAL_GLO_CIPHERING
+            return write_apdu(GeneralCipheredApdu(tag, self.system_title, content))
+        return write_apdu(CipheredApdu(ciphered_tag(octets[0], dedicated=dedicated), content))
+
+    def unprotect(self, octets: bytes) -> Opened:
+        """Check and remove the protection of a ciphered APDU.
+
+        Raises:
+            ReplayError: its counter is not above all that were accepted.
+            KeyMissingError: it needs a key that is not at hand.
+            KeyWrongError: the tag differs, or what was deciphered is no APDU.
+            SecurityError: less is applied than required, or another system title than the peer's.
+            WireError: it is no ciphered APDU.
+
+        """
+        apdu = read_apdu(octets)
+        if not isinstance(apdu, _SERVICE_CIPHERED):
+            raise SecurityError(f"{_name_of(octets)} came without protection", 0, "apdu", CLAUSE)
+        title = self._title_of(apdu)
+        control = apdu.content.security_control
+        if control & self.required != self.required:
+            reason = f"{control.text} is less than {self.required.text}"
+            raise SecurityError(reason, None, "security-control", CLAUSE)
+        is_dedicated = apdu.tag in _DEDICATED_TAGS
+        self._refuse_replay(apdu.content, title, is_dedicated=is_dedicated)
+        plain = self._open(apdu.content, title, is_dedicated=is_dedicated)
+        _check_plain(plain, apdu, control)
+        self._accept(apdu.content, title, is_dedicated=is_dedicated)
+        return Opened(plain, control, is_dedicated, isinstance(apdu, GeneralCipheredApdu), title)
+
+    def prove(self, challenge: bytes) -> bytes:
+        """Answer the peer's challenge by HLS mechanism 5; spends a counter."""
+        counter = self._take_counter()
+        return gmac_proof(challenge, system_title=self.system_title, invocation_counter=counter, keys=self._unicast)
+
+    def check_proof(self, proof: bytes, challenge: bytes) -> None:
+        """Check the peer's answer to our challenge by HLS mechanism 5, and accept its counter.
+
+        Raises:
+            KeyWrongError: the answer is wrong.
+            ReplayError: its counter was seen before.
+            WireError: it has another form.
+
+        """
+        counter = gmac_proof_counter(proof, challenge, system_title=self._peer_title, keys=self._unicast)
+        content = CipheredContent(SecurityControl.AUTHENTICATION, counter, b"")
+        self._refuse_replay(content, self._peer_title, is_dedicated=False)
+        self._accept(content, self._peer_title, is_dedicated=False)
+
+    def skip_to(self, counter: int) -> None:
+        """Go on with ``counter`` or above: the peer has accepted more than we know of (counter recovery).
+
+        Raises:
+            SecurityError: the jump is wider than ``COUNTER_JUMP_MAX``; a hostile peer could use all counters up.
+
+        """
+        first = self._counters.reserve(self._sent_name, COUNTER_BLOCK)
+        if counter - first > COUNTER_JUMP_MAX:
+            raise SecurityError(f"the peer asks for counter {counter}, ours stands at {first}", None, "counter", CLAUSE)
+        if counter <= first:
+            self._next, self._reserved_end = first, first + COUNTER_BLOCK
+            return
+        gap = counter - first
+        start = self._counters.reserve(self._sent_name, gap + COUNTER_BLOCK)
+        self._next, self._reserved_end = max(counter, start), start + gap + COUNTER_BLOCK
+
+    @property
+    def _unicast(self) -> SuiteKeys:
+        return SuiteKeys(self.keys.unicast, self.keys.authentication)
+
+    @property
+    def _sent_name(self) -> str:
+        scope = self._scope or self._peer_title.hex()
+        return f"sent/{self.system_title.hex()}/{scope}/{self.keys.generation}"
+
+    def _received_name(self, key_set: str, title: bytes) -> str:
+        return f"received/{title.hex()}/{self.system_title.hex()}/{self.keys.generation}/{key_set}"
+
+    def _take_counter(self) -> int:
+        if self._next >= self._reserved_end:
+            self._next = self._counters.reserve(self._sent_name, COUNTER_BLOCK)
+            self._reserved_end = self._next + COUNTER_BLOCK
+        counter = self._next
+        if counter > COUNTER_MAX:
+            raise CounterExhaustedError(f"no counter is left to send to {self._peer_title.hex()}; change the key")
+        self._next += 1
+        return counter
+
+    def _take_dedicated_counter(self) -> int:
+        if not self._dedicated_key:
+            raise ValueError("no dedicated key is set")
+        counter = self._dedicated_next
+        self._dedicated_next += 1
+        return counter
+
+    def _seal(self, octets: bytes, control: SecurityControl, counter: int, *, dedicated: bool) -> bytes:
+        keys = self._key_set(control, is_dedicated=dedicated)
+        return protect(octets, control, system_title=self.system_title, invocation_counter=counter, keys=keys)
+
+    def _open(self, content: CipheredContent, title: bytes, *, is_dedicated: bool) -> bytes:
+        control = content.security_control
+        keys = self._key_set(control, is_dedicated=is_dedicated)
+        if control & SecurityControl.AUTHENTICATION and not keys.authentication:
+            raise KeyMissingError("no authentication key is at hand", None, "security-control", CLAUSE)
+        return unprotect(
+            content.payload, control, system_title=title, invocation_counter=content.invocation_counter, keys=keys
+        )
+
+    def _key_set(self, control: SecurityControl, *, is_dedicated: bool) -> SuiteKeys:
+        encryption = self.keys.unicast
+        if is_dedicated:
+            encryption = self._dedicated_key
+        elif control & SecurityControl.BROADCAST_KEY:
+            encryption = self.keys.broadcast
+        if not encryption:
+            name = "dedicated" if is_dedicated else "broadcast"
+            raise KeyMissingError(f"no {name} key is at hand", None, "security-control", CLAUSE)
+        return SuiteKeys(encryption, self.keys.authentication)
+
+    def _title_of(self, apdu: CipheredApdu | GeneralCipheredApdu) -> bytes:
+        if isinstance(apdu, CipheredApdu):
+            if not self._peer_title:
+                raise SecurityError("the peer has not told its system title", None, "system-title", CLAUSE)
+            return self._peer_title
+        if len(apdu.system_title) != SYSTEM_TITLE_SIZE:
+            reason = f"a system title has {SYSTEM_TITLE_SIZE} octets, not {len(apdu.system_title)}"
+            raise WireError(reason, None, "system-title", CLAUSE)
+        if self._peer_title and apdu.system_title != self._peer_title:
+            reason = f"comes from {apdu.system_title.hex()}, not from {self._peer_title.hex()}"
+            raise SecurityError(reason, None, "system-title", CLAUSE)
+        return apdu.system_title
+
+    def _counter_name(self, content: CipheredContent, title: bytes) -> str:
+        is_broadcast = bool(content.security_control & SecurityControl.BROADCAST_KEY)
+        return self._received_name("broadcast" if is_broadcast else "unicast", title)
+
+    def _refuse_replay(self, content: CipheredContent, title: bytes, *, is_dedicated: bool) -> None:
+        """Look before the octets are deciphered; ``_accept`` decides."""
+        if is_dedicated:
+            last = self._dedicated_accepted
+        else:
+            last = self._counters.accepted(self._counter_name(content, title)) - 1
+        if content.invocation_counter <= last:
+            raise _replay(content.invocation_counter, last)
+
+    def _accept(self, content: CipheredContent, title: bytes, *, is_dedicated: bool) -> None:
+        counter = content.invocation_counter
+        if is_dedicated:
+            self._dedicated_accepted = counter
+        # One above, as the store begins at 0 and a peer's first counter may be 0.
+        elif not self._counters.accept(self._counter_name(content, title), counter + 1):
+            raise _replay(counter, counter)
+
+
+def is_ciphered(octets: bytes) -> bool:
+    """Say whether an APDU's tag is one of service-specific or general glo-/ded-ciphering."""
+    return bool(octets) and octets[0] in _CIPHERED_TAGS
+
+
+def _replay(counter: int, last: int) -> ReplayError:
+    return ReplayError(f"invocation counter {counter} is not above {last}", None, "invocation-counter", CLAUSE)
+
+
+def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:
+    """Check that the plaintext is the APDU it claims; without a tag this alone tells a wrong key."""
+    expected = plain_tag(apdu.tag) if isinstance(apdu, CipheredApdu) else None
+    fits = bool(plain) and (plain[0] == expected if expected is not None else plain[0] in _PLAIN_TAGS)
+    if fits:
+        return
+    if control & SecurityControl.AUTHENTICATION:
+        raise WireError("holds another APDU than its tag says", 0, "apdu", CLAUSE)
+    raise KeyWrongError("deciphers to no APDU", 0, "apdu", CLAUSE)
+
+
+def _name_of(octets: bytes) -> str:
+    return ApduTag(octets[0]).text if octets and octets[0] in _PLAIN_TAGS else "an APDU"
