@@ -112,7 +112,7 @@ def chains(draw: st.DrawFn) -> Chain:
     return Chain(tuple(installations), period)
 
 
-# --- DLMS on the wire: A-XDR, ACSE, xDLMS ------------------------------------------------------------------------------
+# --- DLMS on the wire: A-XDR, ACSE, xDLMS -----------------------------------------------------------------------------
 
 
 def clock_times():
