@@ -91,6 +91,8 @@ def open_transport(
     mode = header.mode
     if not mode or header.kind == HeaderKind.NONE:
         return payload
+    if link_address is None and not header.announces_encryption:  # an old wired signature
+        return payload
     if mode not in (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
         name = _MODE_NAMES.get(mode, "reserved")
         raise UnsupportedError(f"security mode {mode} ({name}) is not handled", offset, "configuration field")

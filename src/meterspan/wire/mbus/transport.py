@@ -43,6 +43,9 @@ class SecurityMode(IntEnum):
     TLS = 13
 
 
+_MODES = frozenset(int(mode) for mode in SecurityMode)
+
+
 class Ci(IntEnum):
     """CI field codes that this package reads or writes (EN 13757-7:2018, table 2)."""
 
@@ -138,6 +141,17 @@ class TransportHeader:
     def encrypted_size(self) -> int:
         """How many octets of application data are encrypted in modes 5 and 7."""
         return BLOCK * (self.configuration >> 4 & 0x0F)
+
+    @property
+    def announces_encryption(self) -> bool:
+        """Whether payload octets are said to be encrypted.
+
+        A reserved mode says nothing: before EN 13757-7 the configuration field was a signature of free use.
+        """
+        mode = self.mode
+        if mode in (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
+            return self.encrypted_size > 0
+        return mode in _MODES and mode != SecurityMode.NONE
 
     @property
     def key_derivation(self) -> int:

@@ -1,0 +1,596 @@
+"""Primary master and slave of wired M-Bus (EN 13757-2:2018, 5.7 and EN 13757-3:2018, clause 12).
+
+Both are machines of the one shape. The master runs one request after the other: it keeps a frame count bit per slave,
+repeats after a timeout in bit times, reads on while "more records follow", selects by secondary address and searches
+a bus by narrowing wildcards. The slave answers from pages of records that a callable provides.
+"""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from meterspan.wire.errors import WireError
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import BAUD_RATES, ApplicationMessage, Selection, read_application, write_selection
+from meterspan.wire.mbus.link import (
+    ACKNOWLEDGE,
+    RSP_UD,
+    Address,
+    ControlField,
+    FrameReader,
+    LinkFrame,
+    PrimaryFunction,
+    write_link_frame,
+)
+from meterspan.wire.mbus.records import DIF_MORE_FOLLOWS, DataRecord, write_records
+from meterspan.wire.mbus.transport import Ci, HeaderKind, TransportHeader, write_transport
+
+__all__ = [
+    "Acknowledged",
+    "AddressSet",
+    "BaudRateSet",
+    "Collision",
+    "DataRead",
+    "DataReceived",
+    "Failed",
+    "Failure",
+    "Found",
+    "LineSettings",
+    "MbusMaster",
+    "MbusSlave",
+    "Request",
+    "RequestKind",
+    "SearchFinished",
+]  # fmt: skip
+
+BITS_PER_OCTET = 11
+"""Start, eight data, even parity and stop bit."""
+ANSWER_BIT_TIMES = 330
+ANSWER_S = 0.050
+"""A slave answers within 330 bit times and 50 ms (EN 13757-2:2018, 5.7.6)."""
+SLAVE_DELAY_BIT_TIMES = 11
+"""A slave answers no sooner (EN 13757-2:2018, 5.7.6)."""
+GAP_BIT_TIMES = 33
+"""A pause that long ends a frame, whole or not."""
+MAX_REQUESTS = 1_024
+"""Requests waiting in a master: four for each of the 250 slaves of a segment."""
+MAX_PAGES = 64
+"""Telegrams of one readout; the longest that devices are known to give have some ten."""
+MAX_PAGE = 234
+"""Octets of records per telegram of a slave: 255 less C, A, CI, long header and DIF 1F, rounded down."""
+LONG_HEADER = 12
+ID_DIGITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LineSettings:
+    """Timing of a segment.
+
+    Attributes:
+        baud_rate: bits per second, 300 to 38400.
+        retries: how often a request is repeated after silence or a damaged answer (EN 13757-2 asks for two).
+        latency_s: what a gateway between adds to an answer.
+        hex_digits: a search also probes the digits A to F, which some devices have in their numbers.
+
+    """
+
+    baud_rate: int = 2_400
+    retries: int = 2
+    latency_s: float = 0.0
+    hex_digits: bool = True
+
+    def bits(self, count: int) -> float:
+        """Give the seconds that so many bits take."""
+        return count / self.baud_rate
+
+
+class RequestKind(Enum):
+    """What a master asks; the value is the C field without frame count bits."""
+
+    INITIALISE = "SND_NKE"
+    READ = "REQ_UD2"
+    ALARM = "REQ_UD1"
+    SEND = "SND_UD"
+    SELECT = "SND_UD select"
+
+
+_FUNCTIONS = {
+    RequestKind.INITIALISE: PrimaryFunction.SND_NKE,
+    RequestKind.READ: PrimaryFunction.REQ_UD2,
+    RequestKind.ALARM: PrimaryFunction.REQ_UD1,
+    RequestKind.SEND: PrimaryFunction.SND_UD,
+    RequestKind.SELECT: PrimaryFunction.SND_UD,
+}
+_TAKES_ACKNOWLEDGE = frozenset({RequestKind.INITIALISE, RequestKind.SEND, RequestKind.SELECT, RequestKind.ALARM})
+_TAKES_DATA = frozenset({RequestKind.READ, RequestKind.ALARM})
+_COUNTED = frozenset({RequestKind.READ, RequestKind.ALARM, RequestKind.SEND})
+"""Requests that toggle the frame count bit; a selection goes with 0 and starts the count anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of a master.
+
+    Attributes:
+        kind: the service.
+        address: the primary address, 253 for the selected slave.
+        payload: CI field and data of SEND and SELECT.
+
+    """
+
+    kind: RequestKind
+    address: int
+    payload: bytes | None = None
+
+
+class Failure(Enum):
+    """Why a request failed."""
+
+    SILENCE = "no answer"
+    DAMAGED = "damaged answer"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """The slave answered E5."""
+
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class DataRead:
+    """The slave answered with data.
+
+    Attributes:
+        request: what was asked.
+        address: the primary address in the answer.
+        messages: one per telegram of the readout.
+        is_complete: False where the slave kept repeating a telegram or never came to an end.
+        access_demand: the slave has alarm data (class 1) to be asked for.
+
+    """
+
+    request: Request
+    address: int
+    messages: tuple[ApplicationMessage, ...]
+    is_complete: bool = True
+    access_demand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """All tries of a request failed."""
+
+    request: Request
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A search found a device."""
+
+    address: DeviceAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Collision:
+    """A search met devices that it cannot tell apart: the same identification number."""
+
+    digits: str
+
+
+@dataclass(frozen=True, slots=True)
+class SearchFinished:
+    """The whole range was searched."""
+
+    found: tuple[DeviceAddress, ...]
+
+
+MasterEvent = Acknowledged | DataRead | Failed | Found | Collision | SearchFinished
+
+
+class MbusMaster:
+    """The primary master of a segment."""
+
+    def __init__(self, settings: LineSettings | None = None) -> None:
+        self.settings = LineSettings() if settings is None else settings
+        self._waiting: deque[Request] = deque()
+        self._events: deque[MasterEvent] = deque()
+        self._out = bytearray()
+        self._reader = FrameReader()
+        self._counts: dict[int, bool] = {}
+        self._current: Request | None = None
+        self._tries = 0
+        self._heard = False
+        self._deadline: float | None = None
+        self._pages: list[ApplicationMessage] = []
+        self._page_octets: list[bytes] = []
+        self._search: _Search | None = None
+
+    def initialise(self, address: int, now: float) -> None:
+        """Reset a slave's link (SND_NKE); at 253, deselect."""
+        self._queue(Request(RequestKind.INITIALISE, address), now)
+
+    def read(self, address: int, now: float) -> None:
+        """Read a slave's data (REQ_UD2), all telegrams of it."""
+        self._queue(Request(RequestKind.READ, address), now)
+
+    def read_alarm(self, address: int, now: float) -> None:
+        """Ask for class 1 data (REQ_UD1); a slave without any answers E5."""
+        self._queue(Request(RequestKind.ALARM, address), now)
+
+    def send(self, address: int, payload: bytes, now: float) -> None:
+        """Send CI field and data (SND_UD)."""
+        self._queue(Request(RequestKind.SEND, address, payload), now)
+
+    def select(self, selection: Selection, now: float) -> None:
+        """Select a slave by its secondary address; talk to it at 253 then."""
+        self._queue(Request(RequestKind.SELECT, Address.NETWORK_LAYER, write_selection(selection)), now)
+
+    def search(self, now: float, digits: str = "") -> None:
+        """Search all devices whose identification number begins so; ends with ``SearchFinished``.
+
+        Raises:
+            ValueError: a search is under way, or these are not up to eight hexadecimal digits.
+
+        """
+        if self._search is not None:
+            raise ValueError("a search is under way")
+        if len(digits) > ID_DIGITS or any(digit not in "0123456789ABCDEF" for digit in digits):
+            raise ValueError(f"{digits!r} is not the beginning of an identification number")
+        self._search = _Search([digits], [], "0123456789ABCDEF" if self.settings.hex_digits else "0123456789")
+        self._next_probe(now)
+
+    def receive(self, octets: bytes, now: float) -> None:
+        """Take octets from the segment."""
+        if self._current is None:
+            return
+        self._heard = self._heard or bool(octets)
+        for frame in self._reader.receive(octets):
+            if self._answers(frame):
+                self._reader.reset()
+                self._take(frame, now)
+                return
+        if octets and self._deadline is not None:
+            gap = now + self.settings.bits(GAP_BIT_TIMES) + self.settings.latency_s
+            self._deadline = max(self._deadline, gap)
+
+    def advance(self, now: float) -> None:
+        """Repeat or give up a request whose answer is overdue."""
+        if self._deadline is None or now < self._deadline or self._current is None:
+            return
+        damaged = self._reader.reset() > 0 or self._heard
+        if self._tries <= self.settings.retries and not (self._search is not None and damaged):
+            self._transmit(now)
+            return
+        request, self._current, self._deadline = self._current, None, None
+        self._finish(Failed(request, Failure.DAMAGED if damaged else Failure.SILENCE), now)
+
+    def deadline(self) -> float | None:
+        """When ``advance`` must be called next."""
+        return self._deadline
+
+    def octets_to_send(self) -> bytes:
+        """Take what is to be sent."""
+        octets = bytes(self._out)
+        self._out.clear()
+        return octets
+
+    def next_event(self) -> MasterEvent | None:
+        """Take the next event."""
+        return self._events.popleft() if self._events else None
+
+    def _queue(self, request: Request, now: float) -> None:
+        if len(self._waiting) >= MAX_REQUESTS:
+            raise ValueError(f"{MAX_REQUESTS} requests are waiting already")
+        self._waiting.append(request)
+        self._start(now)
+
+    def _start(self, now: float) -> None:
+        if self._current is None and self._waiting:
+            self._current = self._waiting.popleft()
+            self._pages, self._page_octets = [], []
+            self._tries = 0
+            self._transmit(now)
+
+    def _transmit(self, now: float) -> None:
+        """Send the current request; a repetition keeps the frame count bit (5.7.4)."""
+        request = self._current
+        if request is None:
+            raise AssertionError("nothing to transmit")
+        self._tries += 1
+        self._heard = False
+        self._reader.reset()
+        control = ControlField.PRIMARY | _FUNCTIONS[request.kind]
+        if request.kind != RequestKind.INITIALISE:
+            control |= ControlField.FRAME_COUNT_VALID
+        if request.kind in _COUNTED and self._counts.get(request.address, True):
+            control |= ControlField.FRAME_COUNT_BIT
+        octets = write_link_frame(LinkFrame(control, request.address, request.payload))
+        self._out += octets
+        if request.address == Address.BROADCAST:  # nobody answers
+            self._current = None
+            self._finish(Acknowledged(request), now)
+            return
+        line = self.settings
+        sending = line.bits(BITS_PER_OCTET * len(octets))
+        self._deadline = now + sending + line.bits(ANSWER_BIT_TIMES) + ANSWER_S + line.latency_s
+
+    def _answers(self, frame: LinkFrame) -> bool:
+        """Whether the frame answers the current request: echoes and strangers do not."""
+        request = self._current
+        if request is None:
+            return False
+        if frame.is_acknowledge:
+            return request.kind in _TAKES_ACKNOWLEDGE
+        if frame.is_primary or frame.function != RSP_UD or frame.payload is None or request.kind not in _TAKES_DATA:
+            return False
+        return request.address in (Address.NETWORK_LAYER, Address.TEST, frame.address)
+
+    def _take(self, frame: LinkFrame, now: float) -> None:
+        request = self._current
+        if request is None:
+            raise AssertionError("an answer needs a request")
+        self._count(request)
+        self._deadline = None
+        if frame.payload is None or frame.address is None:
+            self._current = None
+            self._finish(Acknowledged(request), now)
+            return
+        try:
+            message = read_application(frame.payload)
+        except WireError:
+            self._current = None
+            self._finish(Failed(request, Failure.DAMAGED), now)
+            return
+        repeated = message.payload in self._page_octets
+        if not repeated:
+            self._pages.append(message)
+            self._page_octets.append(message.payload)
+        more = message.records.more_follows
+        if more and not repeated and len(self._pages) < MAX_PAGES and self._search is None:
+            self._tries = 0
+            self._transmit(now)
+            return
+        self._current = None
+        is_complete = not more or self._search is not None
+        self._finish(DataRead(request, frame.address, tuple(self._pages), is_complete, frame.access_demand), now)
+
+    def _count(self, request: Request) -> None:
+        """Toggle the frame count bit after an answer; SND_NKE and a selection start it at 1 (5.7.4)."""
+        if request.kind in _COUNTED:
+            self._counts[request.address] = not self._counts.get(request.address, True)
+        else:
+            self._counts[request.address] = True
+
+    def _finish(self, event: Acknowledged | DataRead | Failed, now: float) -> None:
+        if self._search is None:
+            self._events.append(event)
+            self._start(now)
+        else:
+            self._judge_probe(self._search, event, now)
+
+    def _next_probe(self, now: float) -> None:
+        search = self._search
+        if search is None:
+            return
+        if not search.stack:
+            self._search = None
+            self._events.append(SearchFinished(tuple(search.found)))
+            self._start(now)
+            return
+        digits = search.stack[-1].ljust(ID_DIGITS, "F")
+        selection = Selection(bytes.fromhex(digits)[::-1] + b"\xff" * 4)
+        select = Request(RequestKind.SELECT, Address.NETWORK_LAYER, write_selection(selection))
+        self._waiting.appendleft(select)
+        self._start(now)
+
+    def _judge_probe(self, search: "_Search", event: Acknowledged | DataRead | Failed, now: float) -> None:
+        """Decide what one answer of a probe means: nobody, one device, or several (12.4)."""
+        if isinstance(event, Acknowledged):
+            self._waiting.appendleft(Request(RequestKind.READ, Address.NETWORK_LAYER))
+            self._start(now)
+            return
+        digits = search.stack.pop()
+        if isinstance(event, DataRead) and event.messages and event.messages[0].transport.address is not None:
+            address = event.messages[0].transport.address
+            search.found.append(address)
+            self._events.append(Found(address))
+        elif isinstance(event, DataRead) or event.failure == Failure.DAMAGED:
+            if len(digits) < ID_DIGITS:
+                search.stack.extend(digits + digit for digit in reversed(search.alphabet))
+            else:
+                self._events.append(Collision(digits))
+        self._next_probe(now)
+
+
+@dataclass(slots=True)
+class _Search:
+    """A search under way: number beginnings still to probe, and what was found."""
+
+    stack: list[str]
+    found: list[DeviceAddress]
+    alphabet: str
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """The master sent data (SND_UD) that the slave's owner has to act on."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSet:
+    """The master gave the slave a new primary address."""
+
+    address: int
+
+
+@dataclass(frozen=True, slots=True)
+class BaudRateSet:
+    """The master asks for another baud rate."""
+
+    baud_rate: int
+
+
+SlaveEvent = DataReceived | AddressSet | BaudRateSet
+Provider = Callable[[], Sequence[DataRecord]]
+"""Gives a slave's records as they are now."""
+
+
+class MbusSlave:
+    """A slave: one meter on a segment.
+
+    Args:
+        address: the primary address.
+        identity: the secondary address.
+        records: gives the records at the start of each readout.
+        settings: timing of the segment.
+        fabrication_number: for enhanced selection, 4 octets.
+
+    """
+
+    def __init__(
+        self, address: int, identity: DeviceAddress, records: Provider, *, settings: LineSettings | None = None,
+        fabrication_number: bytes = b"",
+    ) -> None:  # fmt: skip
+        self.address = address
+        self.identity = identity
+        self.settings = LineSettings() if settings is None else settings
+        self.status = 0
+        self.is_selected = False
+        self._records = records
+        self._fabrication_number = fabrication_number
+        self._reader = FrameReader()
+        self._events: deque[SlaveEvent] = deque()
+        self._out = bytearray()
+        self._pending: tuple[float, bytes] | None = None
+        self._heard_at: float | None = None
+        self._counts: dict[bool, bool | None] = {}
+        self._pages: list[bytes] = []
+        self._page = 0
+        self._access_number = 0
+        self._last = b""
+
+    def receive(self, octets: bytes, now: float) -> None:
+        """Take octets from the segment."""
+        if self._heard_at is not None and now - self._heard_at > self.settings.bits(GAP_BIT_TIMES) + ANSWER_S:
+            self._reader.reset()
+        self._heard_at = now
+        for frame in self._reader.receive(octets):
+            if frame.is_primary and frame.address is not None:
+                answer = self._serve(frame, frame.address)
+                if answer and frame.address != Address.BROADCAST:
+                    self._pending = (now + self.settings.bits(SLAVE_DELAY_BIT_TIMES), answer)
+
+    def advance(self, now: float) -> None:
+        """Send an answer whose time has come."""
+        if self._pending is not None and now >= self._pending[0]:
+            self._out += self._pending[1]
+            self._pending = None
+
+    def deadline(self) -> float | None:
+        """When ``advance`` must be called next."""
+        return None if self._pending is None else self._pending[0]
+
+    def octets_to_send(self) -> bytes:
+        """Take what is to be sent."""
+        octets = bytes(self._out)
+        self._out.clear()
+        return octets
+
+    def next_event(self) -> SlaveEvent | None:
+        """Take the next event."""
+        return self._events.popleft() if self._events else None
+
+    def _serve(self, frame: LinkFrame, address: int) -> bytes:
+        """Act on a master's frame and give the answer, b"" for none."""
+        selecting = address == Address.NETWORK_LAYER
+        if frame.ci == Ci.SELECTION and selecting:
+            return self._select(frame.payload or b"")
+        if selecting and not self.is_selected:
+            return b""
+        if not selecting and address not in (self.address, Address.TEST, Address.BROADCAST):
+            return b""
+        function = frame.function
+        if function == PrimaryFunction.SND_NKE:
+            self._counts[selecting] = None
+            self._restart()
+            self.is_selected = self.is_selected and not selecting
+            return write_link_frame(ACKNOWLEDGE)
+        repeated = self._is_repeated(frame, is_secondary=selecting)
+        if function == PrimaryFunction.REQ_UD2:
+            return self._respond(repeated=repeated)
+        if function == PrimaryFunction.SND_UD:
+            if not repeated and frame.payload:
+                self._act(frame.payload)
+            return write_link_frame(ACKNOWLEDGE)
+        return write_link_frame(ACKNOWLEDGE) if function == PrimaryFunction.REQ_UD1 else b""
+
+    def _select(self, payload: bytes) -> bytes:
+        try:
+            selection = read_application(payload).selection
+        except WireError:
+            return b""
+        self.is_selected = selection is not None and selection.matches(self.identity, self._fabrication_number)
+        if not self.is_selected:
+            return b""
+        self._counts[True] = None
+        self._restart()
+        return write_link_frame(ACKNOWLEDGE)
+
+    def _is_repeated(self, frame: LinkFrame, *, is_secondary: bool) -> bool:
+        """Whether the frame count bit says that the master did not hear the last answer (5.7.4)."""
+        if frame.control is None or not frame.control & ControlField.FRAME_COUNT_VALID:
+            return False
+        last = self._counts.get(is_secondary)
+        self._counts[is_secondary] = frame.frame_count_bit
+        return last is not None and last == frame.frame_count_bit
+
+    def _respond(self, *, repeated: bool) -> bytes:
+        if repeated and self._last:
+            return self._last
+        if self._page >= len(self._pages):
+            self._pages = _paginate(self._records())
+            self._page = 0
+        body = self._pages[self._page]
+        self._page += 1
+        header = TransportHeader(Ci.RESPONSE_LONG, HeaderKind.LONG, self.identity, self._access_number, self.status)
+        self._access_number = (self._access_number + 1) & 0xFF
+        self._last = write_link_frame(LinkFrame(RSP_UD, self.address, write_transport(header) + body))
+        return self._last
+
+    def _act(self, payload: bytes) -> None:
+        ci = payload[0]
+        if ci == Ci.APPLICATION_RESET:
+            self._restart()
+        elif ci in BAUD_RATES:
+            self._events.append(BaudRateSet(BAUD_RATES[ci]))
+        elif payload[:3] == SET_ADDRESS and len(payload) == len(SET_ADDRESS) + 1:
+            self.address = payload[3]
+            self._events.append(AddressSet(self.address))
+        else:
+            self._events.append(DataReceived(payload))
+            if len(self._events) > MAX_REQUESTS:
+                self._events.popleft()
+
+    def _restart(self) -> None:
+        """Begin the next readout with its first telegram."""
+        self._pages, self._page, self._last = [], 0, b""
+
+
+SET_ADDRESS = bytes((Ci.COMMAND, 0x01, 0x7A))
+"""CI 51 with one record: bus address, 8 bits (EN 13757-3:2018, 12.2)."""
+
+
+def _paginate(records: Sequence[DataRecord]) -> list[bytes]:
+    """Cut records into telegrams; all but the last end with DIF 1F."""
+    pages = [bytearray()]
+    for record in records:
+        octets = write_records([record])
+        if len(pages[-1]) + len(octets) > MAX_PAGE and pages[-1]:
+            pages.append(bytearray())
+        pages[-1] += octets
+    return [bytes(page) + bytes((DIF_MORE_FOLLOWS,)) for page in pages[:-1]] + [bytes(pages[-1])]
