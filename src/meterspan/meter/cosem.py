@@ -1,0 +1,342 @@
+"""What an electricity meter shows to its clients: the COSEM objects, and who may do what with them.
+
+Reading goes through ``ElectricityMeter.indication``; what a client may write is the clock, the limiter's thresholds
+and the switch. No object has a setter that leads to a register.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from meterspan.meter.clock import SHIFT_MAX_S
+from meterspan.meter.electricity import IMPORT_POWER, PROFILE_COLUMNS, ElectricityMeter
+from meterspan.meter.supply import SwitchTrigger
+from meterspan.model.cosem.classes import (
+    Clock,
+    Data,
+    DisconnectControl,
+    IecHdlcSetup,
+    Limiter,
+    ProfileGeneric,
+    PushSetup,
+    Register,
+    RegisterActivation,
+    SecuritySetup,
+    SingleActionSchedule,
+    TcpUdpSetup,
+)
+from meterspan.model.cosem.device import (
+    MANAGEMENT_CLIENT,
+    PUBLIC_CLIENT,
+    AssociationDefinition,
+    Grant,
+    LogicalDevice,
+    sap_assignment,
+)
+from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject, Getter, scaler_unit
+from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.axdr import Data as Value
+from meterspan.wire.axdr import (
+    array,
+    boolean,
+    double_long_unsigned,
+    enum,
+    integer,
+    long,
+    long_unsigned,
+    octet_string,
+    structure,
+    unsigned,
+)
+from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, DataAccessResult
+
+__all__ = ["LOAD_PROFILE", "READER_CLIENT", "MeterAccess", "logical_device"]
+
+READER_CLIENT: Final = 2
+"""Client SAP of the reader: reads with a password (LLS), changes nothing."""
+
+LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
+STATUS: Final = Obis(0, 0, 96, 10, 1)
+EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
+EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
+INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
+SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
+PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
+LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
+SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
+_SORT_FIFO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MeterAccess:
+    """Secrets and counters of a meter's associations.
+
+    Attributes:
+        reader_password: LLS secret of the reader client.
+        invocation_counter: gives the highest invocation counter accepted from the management client.
+
+    """
+
+    reader_password: bytes = field(default=b"", repr=False)
+    invocation_counter: Getter = lambda _now: double_long_unsigned(0)
+
+
+def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1) -> LogicalDevice:
+    """Build the meter's management logical device with its three associations.
+
+    The public client (16) sees names, clock and the invocation counter; the reader (2, LLS) reads everything; the
+    management client (1, HLS-GMAC, ciphered) may also set what can be set.
+    """
+    device = LogicalDevice(sap, meter.config.name, objects=_objects(meter, access), associations=_associations(access))
+    device.add(sap_assignment([device]))
+    return device
+
+
+def _associations(access: MeterAccess) -> tuple[AssociationDefinition, ...]:
+    public = tuple(
+        Grant(class_id, name)
+        for class_id, name in (
+            (Data.class_id, LOGICAL_DEVICE_NAME),
+            (Data.class_id, SERIAL_NUMBER),
+            (Data.class_id, INVOCATION_COUNTER),
+            (Clock.class_id, Obis(0, 0, 1, 0, 0)),
+            (15, None),
+            (17, None),
+        )
+    )
+    return (
+        AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), public),
+        AssociationDefinition(
+            READER_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.LLS, access.reader_password
+        ),
+        AssociationDefinition(
+            MANAGEMENT_CLIENT, Obis(0, 0, 40, 0, 3), (Grant(write=True, invoke=True),),
+            AuthenticationMechanism.HLS_GMAC, ciphered=True, security_setup=SECURITY_SETUP,
+        ),
+    )  # fmt: skip
+
+
+def _objects(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
+    return [
+        *_identification(meter),
+        _clock(meter),
+        *_registers(meter),
+        *_profiles(meter),
+        *meter.config.tariffs.objects(),
+        _register_activation(meter),
+        *_supply(meter),
+        *_communication(),
+        *_security(meter, access),
+    ]
+
+
+def _data(name: Obis, value: Value | Getter) -> CosemObject:
+    return CosemObject(Data, name, {Data.value.number: value})
+
+
+def _identification(meter: ElectricityMeter) -> list[CosemObject]:
+    name = meter.config.name.encode()
+    return [
+        _data(LOGICAL_DEVICE_NAME, octet_string(name)),
+        _data(SERIAL_NUMBER, octet_string(name[-8:])),
+        _data(Obis(1, 0, 0, 2, 0), octet_string(f"{meter.software.name} {meter.software.version}".encode())),
+        _data(Obis(1, 0, 0, 2, 8), octet_string(bytes.fromhex(meter.software.checksum))),
+        _data(STATUS, lambda _now: unsigned(meter.status)),
+        _data(EVENT_CODE, lambda _now: unsigned(_newest_event(meter))),
+    ]
+
+
+def _clock(meter: ElectricityMeter) -> CosemObject:
+    def time(now: float) -> Value:
+        return octet_string(write_clock_time(meter.clock.indicate(now)))
+
+    def set_time(value: Value, now: float) -> None:
+        moment = value.clock_time.to_utc(meter.config.zone)
+        if moment is None:
+            raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED)
+        meter.set_clock(moment.timestamp(), now)
+
+    def shift(value: Value, now: float) -> None:
+        if abs(value.integer) > SHIFT_MAX_S:
+            raise ActionRefusedError(ActionResult.OTHER_REASON)
+        meter.set_clock(meter.clock.time(now) + value.integer, now)
+
+    def zone(now: float) -> Value:
+        local = datetime.fromtimestamp(now, UTC).astimezone(meter.config.zone)
+        offset, dst = local.utcoffset(), local.dst()
+        minutes = 0 if offset is None else int((offset - (dst or offset * 0)).total_seconds() // 60)
+        return long(-minutes)
+
+    unspecified = octet_string(write_clock_time(ClockTime()))
+    values: dict[int, Value | Getter] = {
+        Clock.time.number: time,
+        Clock.time_zone.number: zone,
+        Clock.status.number: lambda now: unsigned(meter.clock.indicate(now).status or 0),
+        Clock.daylight_savings_begin.number: unspecified,
+        Clock.daylight_savings_end.number: unspecified,
+        Clock.daylight_savings_deviation.number: integer(60),
+        Clock.daylight_savings_enabled.number: boolean(True),
+        Clock.clock_base.number: enum(1),
+    }
+    return CosemObject(
+        Clock, Obis(0, 0, 1, 0, 0), values, {Clock.time.number: set_time}, {Clock.shift_time.number: shift},
+        zone=meter.config.zone,
+    )  # fmt: skip
+
+
+def _registers(meter: ElectricityMeter) -> list[CosemObject]:
+    totals = {item.obis: item.value for item in meter.indication.registers}
+    return [_register(meter, obis, shape) for obis, shape in (totals | _INSTANTS).items()]
+
+
+def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject:
+    def value(_now: float) -> Value:
+        try:
+            return double_long_unsigned(max(0, meter.register(obis)))
+        except KeyError:
+            return double_long_unsigned(0)
+
+    return CosemObject(Register, obis, {Register.value.number: value, Register.scaler_unit.number: scaler_unit(shape)})
+
+
+def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
+    columns = (
+        CLOCK_COLUMN,
+        CaptureObjectDefinition(Data.class_id, STATUS, Data.value.number, 0),
+        *(CaptureObjectDefinition(Register.class_id, obis, Register.value.number, 0) for obis in PROFILE_COLUMNS),
+    )
+    log = (CLOCK_COLUMN, CaptureObjectDefinition(Data.class_id, EVENT_CODE, Data.value.number, 0))
+    return [
+        CosemObject(ProfileGeneric, name, {
+            ProfileGeneric.capture_objects.number: write_capture_objects(captured),
+            ProfileGeneric.capture_period.number: double_long_unsigned(period),
+            ProfileGeneric.sort_method.number: enum(_SORT_FIFO),
+            ProfileGeneric.sort_object.number: CLOCK_COLUMN.to_data(),
+            ProfileGeneric.profile_entries.number: double_long_unsigned(rows.capacity),
+        }, rows=rows, zone=meter.config.zone)
+        for name, captured, period, rows in (
+            (LOAD_PROFILE, columns, meter.config.capture_period_s, meter.profile),
+            (EVENT_LOG, log, 0, meter.events),
+        )
+    ]  # fmt: skip
+
+
+def _register_activation(meter: ElectricityMeter) -> CosemObject:
+    tariffs = sorted({tariff for _, tariff in meter.config.tariffs.windows})
+    pairs = [(quantity, tariff) for tariff in tariffs for quantity in (1, 2)]
+    assignment = array(
+        *(structure(long_unsigned(Register.class_id), octet_string(Obis(1, 0, c, 8, e))) for c, e in pairs)
+    )
+    masks = array(
+        *(
+            structure(octet_string(bytes([tariff])), array(unsigned(2 * place + 1), unsigned(2 * place + 2)))
+            for place, tariff in enumerate(tariffs)
+        )
+    )
+
+    def active(now: float) -> Value:
+        return octet_string(bytes([meter.config.tariffs.tariff(meter.clock.time(now), meter.config.zone)]))
+
+    values: dict[int, Value | Getter] = {
+        RegisterActivation.register_assignment.number: assignment,
+        RegisterActivation.mask_list.number: masks,
+        RegisterActivation.active_mask.number: active,
+    }
+    return CosemObject(RegisterActivation, Obis(0, 0, 14, 0, 0), values)
+
+
+def _supply(meter: ElectricityMeter) -> list[CosemObject]:
+    def operate(trigger: SwitchTrigger, now: float) -> None:
+        if not meter.operate(trigger, now):
+            raise ActionRefusedError(ActionResult.TEMPORARY_FAILURE)
+
+    def set_threshold(value: Value, _now: float) -> None:
+        meter.limiter.threshold_w = max(0, value.integer)
+
+    def set_duration(value: Value, _now: float) -> None:
+        meter.limiter.over_duration_s = max(0, value.integer)
+
+    switch = CosemObject(DisconnectControl, Obis(0, 0, 96, 3, 10), {
+        DisconnectControl.output_state.number: lambda _now: boolean(meter.switch.is_connected),
+        DisconnectControl.control_state.number: lambda _now: enum(meter.switch.state),
+        DisconnectControl.control_mode.number: lambda _now: enum(meter.switch.mode),
+    }, invokers={
+        1: lambda _value, now: operate(SwitchTrigger.REMOTE_DISCONNECT, now),
+        2: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
+    })  # fmt: skip
+    monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(2))
+    threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (stands twice below)
+    limiter = CosemObject(Limiter, Obis(0, 0, 17, 0, 0), {
+        Limiter.monitored_value.number: monitored,
+        Limiter.threshold_active.number: threshold,
+        Limiter.threshold_normal.number: threshold,
+        Limiter.min_over_threshold_duration.number: lambda _now: double_long_unsigned(meter.limiter.over_duration_s),
+    }, {
+        Limiter.threshold_normal.number: set_threshold,
+        Limiter.min_over_threshold_duration.number: set_duration,
+    })  # fmt: skip
+    return [switch, limiter]
+
+
+def _communication() -> list[CosemObject]:
+    hdlc = {2: enum(5), 3: unsigned(1), 4: unsigned(1), 5: long_unsigned(128), 6: long_unsigned(128),
+            7: long_unsigned(25), 8: long_unsigned(120), 9: long_unsigned(0x11)}  # fmt: skip
+    tcp = {2: long_unsigned(4059), 3: octet_string(b""), 4: long_unsigned(1_460), 5: unsigned(1), 6: long_unsigned(180)}
+    pushed = array(
+        *(
+            structure(long_unsigned(class_id), octet_string(name), integer(2), long_unsigned(0))
+            for class_id, name in (
+                (Data.class_id, LOGICAL_DEVICE_NAME),
+                (Clock.class_id, Obis(0, 0, 1, 0, 0)),
+                *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
+            )
+        )
+    )
+    end_of_billing_script = structure(octet_string(Obis(0, 0, 10, 0, 1)), long_unsigned(1))
+    end_of_day = structure(octet_string(b"\x00\x00\x00\x00"), octet_string(b"\xff\xff\xff\xff\xff"))
+    return [
+        CosemObject(IecHdlcSetup, Obis(0, 0, 22, 0, 0), hdlc),
+        CosemObject(TcpUdpSetup, Obis(0, 0, 25, 0, 0), tcp),
+        CosemObject(PushSetup, PUSH_SETUP, {
+            PushSetup.push_object_list.number: pushed,
+            PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
+            PushSetup.communication_window.number: array(),
+            PushSetup.randomisation_start_interval.number: long_unsigned(0),
+            PushSetup.number_of_retries.number: unsigned(0),
+            PushSetup.repetition_delay.number: long_unsigned(0),
+        }),
+        CosemObject(SingleActionSchedule, Obis(0, 0, 15, 0, 0), {
+            SingleActionSchedule.executed_script.number: end_of_billing_script,
+            SingleActionSchedule.type.number: enum(1),
+            SingleActionSchedule.execution_time.number: array(end_of_day),
+        }),
+    ]  # fmt: skip
+
+
+def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
+    return [
+        _data(INVOCATION_COUNTER, access.invocation_counter),
+        CosemObject(SecuritySetup, SECURITY_SETUP, {
+            SecuritySetup.security_policy.number: enum(3),
+            SecuritySetup.security_suite.number: enum(0),
+            SecuritySetup.client_system_title.number: octet_string(b""),
+            SecuritySetup.server_system_title.number: octet_string(meter.config.system_title),
+        }),
+    ]  # fmt: skip
+
+
+def _newest_event(meter: ElectricityMeter) -> int:
+    newest = [row[1].integer for row in meter.events.entries(len(meter.events), len(meter.events))]
+    return newest[0] if newest else 0
+
+
+_INSTANTS = {
+    Obis(1, 0, 1, 7, 0): Scaled(0, 0, UNITS["W"]),
+    Obis(1, 0, 2, 7, 0): Scaled(0, 0, UNITS["W"]),
+    **{Obis(1, 0, 32 + 20 * phase, 7, 0): Scaled(0, -1, UNITS["V"]) for phase in range(3)},
+    **{Obis(1, 0, 31 + 20 * phase, 7, 0): Scaled(0, -2, UNITS["A"]) for phase in range(3)},
+}
+"""Instantaneous registers, whose values are 0 until the meter has sensed something."""

@@ -1,0 +1,258 @@
+"""An electricity meter: metrology, and around it clock, load profile, event log, switch, limiter and COSEM objects.
+
+Strategy: ``advance(flow, now)`` lets time pass with a constant flow; every mark of the meter's own clock captures a
+row. Communications see the registers only through ``Metrology.indicate()``. All memory goes through the keepsake port.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import tzinfo
+from enum import IntEnum, IntFlag
+from typing import Final
+
+from meterspan.meter.clock import MeterClock
+from meterspan.meter.metrology import (
+    ElectricityFlow,
+    Indication,
+    Metrology,
+    SoftwareIdentity,
+    electricity_block,
+    identify_software,
+)
+from meterspan.meter.profile import LoadProfile
+from meterspan.meter.supply import Limiter, Switch, SwitchTrigger
+from meterspan.meter.tariff_switch import TariffSwitch
+from meterspan.model.cosem.profile import Row
+from meterspan.model.ports import KeepsakeStore
+from meterspan.quantities import ClockStatus, Obis
+from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
+from meterspan.wire.axdr.clock import write_clock_time
+
+__all__ = ["ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
+
+IMPORT: Final = Obis(1, 0, 1, 8, 0)
+EXPORT: Final = Obis(1, 0, 2, 8, 0)
+IMPORT_POWER: Final = Obis(1, 0, 1, 7, 0)
+PROFILE_COLUMNS: Final = (IMPORT, EXPORT)
+EVENTS_MAX: Final = 256
+"""Entries of the event log before the oldest is overwritten."""
+
+
+class StatusWord(IntFlag):
+    """The status octet captured with each row (AMR profile status of the DSMR P3 companion standard)."""
+
+    CRITICAL_ERROR = 0x01
+    CLOCK_INVALID = 0x02
+    DATA_NOT_VALID = 0x04
+    DAYLIGHT_SAVING = 0x08
+    CLOCK_ADJUSTED = 0x20
+    POWER_DOWN = 0x80
+
+
+class EventCode(IntEnum):
+    """Codes of the standard event log (DSMR P3 companion standard, table of events)."""
+
+    POWER_DOWN = 1
+    POWER_UP = 2
+    DAYLIGHT_SAVING_CHANGED = 3
+    CLOCK_ADJUSTED_OLD = 4
+    CLOCK_ADJUSTED_NEW = 5
+    CLOCK_INVALID = 6
+    DISCONNECTED_REMOTELY = 62
+    RECONNECTED_REMOTELY = 63
+    DISCONNECTED_LOCALLY = 64
+    LIMITER_EXCEEDED = 65
+
+
+@dataclass(frozen=True, slots=True)
+class ElectricityMeterConfig:
+    """How an electricity meter is built and programmed.
+
+    Attributes:
+        name: COSEM logical device name, up to 16 octets, the first three its manufacturer.
+        system_title: eight octets, the first three its manufacturer.
+        zone: the local calendar of its clock.
+        capture_period_s: seconds between marks of the load profile; divides a day.
+        profile_capacity: rows before the oldest is overwritten.
+        tariffs: the daily tariff programme.
+        opening_wh: import register when it left the factory.
+        switch_mode: control_mode of the disconnect switch.
+        limit_w: limiter threshold; 0 is off.
+        clock_drift_ppm: how much faster its clock runs than true time.
+
+    """
+
+    name: str
+    system_title: bytes
+    zone: tzinfo
+    capture_period_s: int = 900
+    profile_capacity: int = 60 * 96
+    tariffs: TariffSwitch = field(default_factory=TariffSwitch)
+    opening_wh: int = 0
+    switch_mode: int = 4
+    limit_w: int = 0
+    clock_drift_ppm: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 4 <= len(self.name) <= 16 or len(self.system_title) != 8:
+            raise ValueError("a logical device name has 4 to 16 octets and a system title eight")
+        if 86_400 % self.capture_period_s:
+            raise ValueError(f"a capture period of {self.capture_period_s} s does not divide a day")
+
+
+class ElectricityMeter:
+    """The meter as a machine.
+
+    Args:
+        config: how it is built.
+        now: true time of power-up, UTC seconds.
+        keepsake: memory through power losses; None forgets everything.
+        metrology_octets: the shipped octets of the metrology module, for its checksum.
+
+    """
+
+    def __init__(
+        self,
+        config: ElectricityMeterConfig,
+        now: float,
+        *,
+        keepsake: KeepsakeStore | None = None,
+        metrology_octets: bytes = b"",
+    ) -> None:
+        self.config = config
+        self.software: SoftwareIdentity = identify_software(metrology_octets)
+        self.clock = MeterClock(config.zone, drift_ppm=config.clock_drift_ppm)
+        self.switch = Switch(mode=config.switch_mode)
+        self.limiter = Limiter(config.limit_w)
+        self.profile = LoadProfile(len(PROFILE_COLUMNS), config.profile_capacity, self._row)
+        self.events = LoadProfile(1, EVENTS_MAX, self._event_row)
+        self._keepsake = keepsake
+        tariffs = max(tariff for _, tariff in config.tariffs.windows)
+        self._metrology = Metrology(
+            electricity_block(tariffs), now, opening={IMPORT: config.opening_wh}, keepsake=keepsake,
+            seal_key=config.system_title,
+        )  # fmt: skip
+        self._status = StatusWord(0)
+        if keepsake is not None:
+            self._restore(keepsake, now)
+        own = self.clock.time(now)
+        self._next_mark = (int(own) // config.capture_period_s + 1) * config.capture_period_s
+        self._is_summer = self._summer(own)
+
+    @property
+    def indication(self) -> Indication:
+        """What the registers show."""
+        return self._metrology.indicate()
+
+    @property
+    def status(self) -> StatusWord:
+        """The status of the running capture period."""
+        status = self._status
+        if self._is_summer:
+            status |= StatusWord.DAYLIGHT_SAVING
+        if not self.clock.is_valid:
+            status |= StatusWord.CLOCK_INVALID
+        return status
+
+    def advance(self, flow: ElectricityFlow | None, now: float) -> int:
+        """Measure ``flow``, constant until ``now``, capturing at every mark; gives how many rows were captured.
+
+        An open switch supplies nothing: what would flow does not.
+        """
+        captured = 0
+        while self._next_mark <= self.clock.time(now):
+            at = max(self.clock.true_time(self._next_mark, now), self._metrology.time)
+            self._measure(flow, at)
+            self._capture(self._next_mark)
+            self._next_mark += self.config.capture_period_s
+            captured += 1
+        self._measure(flow, now)
+        self._watch(now)
+        return captured
+
+    def set_clock(self, own: float, now: float) -> None:
+        """Set the clock to ``own`` (UTC seconds); both times are logged, and the running period is flagged."""
+        before = self.clock.time(now)
+        self._log(EventCode.CLOCK_ADJUSTED_OLD, before)
+        step = self.clock.set(own, now)
+        self._log(EventCode.CLOCK_ADJUSTED_NEW, own)
+        if abs(step) >= 1.0:
+            self._status |= StatusWord.CLOCK_ADJUSTED
+        period = self.config.capture_period_s
+        self._next_mark = (int(own) // period + 1) * period
+
+    def operate(self, trigger: SwitchTrigger, now: float) -> bool:
+        """Operate the switch; False where its mode forbids it."""
+        moved = self.switch.trigger(trigger)
+        if moved:
+            self._log(_SWITCH_EVENTS.get(trigger, EventCode.DISCONNECTED_LOCALLY), self.clock.time(now))
+            self._save()
+        return moved
+
+    def power_down(self, now: float) -> None:
+        """Lose power: registers and rows are preserved; construct the meter anew from its keepsake to power up."""
+        self._log(EventCode.POWER_DOWN, self.clock.time(now))
+        self._status |= StatusWord.POWER_DOWN
+        self._metrology.preserve()
+        self._save()
+
+    def register(self, obis: Obis) -> int:
+        """Give a register's or an instantaneous value's integer."""
+        return self.indication[obis].value
+
+    def _measure(self, flow: ElectricityFlow | None, until: float) -> None:
+        tariff = self.config.tariffs.tariff(self.clock.time(until), self.config.zone)
+        self._metrology.advance(flow if self.switch.is_connected else None, until, tariff=tariff)
+
+    def _capture(self, mark: int) -> None:
+        indication = self.indication
+        self.profile.capture(mark, self.status, [indication[obis].value for obis in PROFILE_COLUMNS])
+        self._status = StatusWord(0)
+        is_summer = self._summer(mark)
+        if is_summer != self._is_summer:
+            self._is_summer = is_summer
+            self._log(EventCode.DAYLIGHT_SAVING_CHANGED, mark)
+
+    def _watch(self, now: float) -> None:
+        if not self.limiter.threshold_w:
+            return
+        power = next((value.value for obis, value in self.indication.instants if obis == IMPORT_POWER), 0)
+        if self.limiter.watch(power, now) and self.switch.trigger(SwitchTrigger.LOCAL_DISCONNECT):
+            self._log(EventCode.LIMITER_EXCEEDED, self.clock.time(now))
+
+    def _log(self, code: EventCode, own: float) -> None:
+        self.events.capture(int(own), 0, [code])
+
+    def _row(self, time: int, status: int, values: Sequence[int]) -> Row:
+        return (self._time_octets(time), unsigned(status), *(double_long_unsigned(value) for value in values))
+
+    def _event_row(self, time: int, _status: int, values: Sequence[int]) -> Row:
+        return (self._time_octets(time), unsigned(values[0]))
+
+    def _time_octets(self, own: int) -> Data:
+        return octet_string(write_clock_time(self.clock.local(own)))
+
+    def _summer(self, own: float) -> bool:
+        status = self.clock.local(own).status
+        return status is not None and bool(status & ClockStatus.DAYLIGHT_SAVING_ACTIVE)
+
+    def _save(self) -> None:
+        if self._keepsake is not None:
+            self._keepsake.save("profile", self.profile.pack())
+            self._keepsake.save("events", self.events.pack())
+            self._keepsake.save("switch", bytes([self.switch.state, self._status]))
+
+    def _restore(self, keepsake: KeepsakeStore, now: float) -> None:
+        self.profile.unpack(keepsake.load("profile") or b"")
+        self.events.unpack(keepsake.load("events") or b"")
+        kept = keepsake.load("switch")
+        if kept is not None and len(kept) == 2:
+            self.switch.state = type(self.switch.state)(kept[0])
+            self._status = StatusWord(kept[1])
+            self._log(EventCode.POWER_UP, self.clock.time(now))
+
+
+_SWITCH_EVENTS = {
+    SwitchTrigger.REMOTE_DISCONNECT: EventCode.DISCONNECTED_REMOTELY,
+    SwitchTrigger.REMOTE_RECONNECT: EventCode.RECONNECTED_REMOTELY,
+}
