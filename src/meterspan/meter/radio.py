@@ -1,0 +1,239 @@
+"""A battery meter on the radio: gas, water or heat over encrypted wireless M-Bus (EN 13757-4, one way).
+
+Each telegram carries the register now and the register at the last mark of the quarter hour with its date and time
+(storage 1), so one telegram heard per quarter is enough for a complete profile, and a lost one is healed by the next.
+Times are the meter's standard time: battery meters know no daylight saving.
+"""
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Final
+
+from meterspan.engine.mbus_security import Protection, build_telegram
+from meterspan.meter.clock import MeterClock
+from meterspan.meter.metrology import (
+    BlockType,
+    Flow,
+    Indication,
+    Metrology,
+    gas_block,
+    heat_block,
+    water_block,
+)
+from meterspan.model.identity import mbus_device
+from meterspan.model.ports import CounterStore, KeepsakeStore
+from meterspan.quantities import UNITS, Obis
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.records import DataRecord, build_header, build_record, write_records
+from meterspan.wire.mbus.transport import Ci, HeaderKind, SecurityMode, TransportHeader
+from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
+
+__all__ = ["RadioMedium", "RadioMeter", "RadioMeterConfig"]
+
+SND_NR: Final = 0x44
+"""Send, no reply: the telegram of a one-way meter (EN 13757-4, 12.5.4)."""
+COUNTERS_RESERVED: Final = 256
+"""Message counters of mode 7 reserved at once: one durable write for some twelve hours of telegrams."""
+DUE_STORAGE: Final = 1
+_INTEGER_32, _INTEGER_48, _BCD_8 = 0x04, 0x06, 0x0C
+_INTEGER_16 = 0x02
+_DATE_TIME = b"\x6d"
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """How one value goes on the radio: its register, data field and VIF."""
+
+    obis: Obis
+    data_field: int
+    vif: bytes
+    unit: str
+    is_due: bool = False
+
+
+class RadioMedium(Enum):
+    """What a radio meter measures; the value is its device type octet (EN 13757-7, table 13)."""
+
+    GAS = 0x03
+    HEAT = 0x04
+    WATER = 0x07
+
+    @property
+    def block(self) -> BlockType:
+        """The metrological block."""
+        return _BLOCKS[self]
+
+    @property
+    def columns(self) -> tuple[_Column, ...]:
+        """The values of a telegram."""
+        return _COLUMNS[self]
+
+
+_BLOCKS = {RadioMedium.GAS: gas_block(), RadioMedium.HEAT: heat_block(), RadioMedium.WATER: water_block()}
+_COLUMNS = {
+    RadioMedium.GAS: (_Column(Obis(7, 0, 3, 0, 0), _BCD_8, b"\x14", "m3", is_due=True),),
+    RadioMedium.WATER: (_Column(Obis(8, 0, 1, 0, 0), _INTEGER_32, b"\x13", "m3", is_due=True),),
+    RadioMedium.HEAT: (
+        _Column(Obis(6, 0, 1, 0, 0), _INTEGER_48, b"\x03", "Wh", is_due=True),
+        _Column(Obis(6, 0, 2, 0, 0), _INTEGER_32, b"\x13", "m3"),
+        _Column(Obis(6, 0, 8, 0, 0), _INTEGER_32, b"\x2b", "W"),
+        _Column(Obis(6, 0, 9, 0, 0), _INTEGER_32, b"\x3b", "m3/h"),
+        _Column(Obis(6, 0, 10, 0, 0), _INTEGER_16, b"\x59", "°C"),
+        _Column(Obis(6, 0, 11, 0, 0), _INTEGER_16, b"\x5d", "°C"),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RadioMeterConfig:
+    """How a radio meter is built and programmed.
+
+    Attributes:
+        medium: what it measures.
+        manufacturer: three letters.
+        number: eight digits.
+        key: AES-128 key of its telegrams.
+        mode: security mode 0, 5 or 7.
+        version: generation of the device type.
+        standard_offset_s: local standard time minus UTC.
+        interval_s: seconds between telegrams, nominal; each is up to a tenth early.
+        due_period_s: seconds between due marks.
+        form: the frame format; what a receiver with its own CRC check hands on is STRIPPED.
+        opening: register steps when it left the factory.
+
+    """
+
+    medium: RadioMedium
+    manufacturer: str
+    number: str
+    key: bytes = field(default=b"", repr=False)
+    mode: SecurityMode = SecurityMode.AES_CBC_IV
+    version: int = 1
+    standard_offset_s: int = 3_600
+    interval_s: float = 180.0
+    due_period_s: int = 900
+    form: FrameFormat = FrameFormat.A
+    opening: int = 0
+
+    @property
+    def address(self) -> DeviceAddress:
+        """Its address on the radio."""
+        return DeviceAddress.of(self.manufacturer, self.number, self.version, self.medium.value)
+
+    @property
+    def device(self) -> str:
+        """Its name in inventories."""
+        return mbus_device(self.manufacturer, self.number, self.medium.value)
+
+
+class RadioMeter:
+    """The meter as a machine.
+
+    Args:
+        config: how it is built.
+        now: true time of power-up, UTC seconds.
+        counters: message counters of mode 7, persisted before use.
+        keepsake: memory through battery changes; None forgets.
+
+    """
+
+    def __init__(
+        self, config: RadioMeterConfig, now: float, counters: CounterStore, *, keepsake: KeepsakeStore | None = None
+    ) -> None:
+        self.config = config
+        self.clock = MeterClock(UTC)
+        self._counters = counters
+        self._metrology = Metrology(
+            config.medium.block, now, opening={config.medium.columns[0].obis: config.opening}, keepsake=keepsake,
+            seal_key=config.key,
+        )  # fmt: skip
+        self._number = 0
+        self._counter, self._counter_end = 0, 0
+        self._due: tuple[int, Indication] | None = None
+        self._next_mark = (int(self.clock.time(now)) // config.due_period_s + 1) * config.due_period_s
+        self._next_send = now + self._wait()
+
+    @property
+    def device(self) -> str:
+        """Its name in inventories."""
+        return self.config.device
+
+    @property
+    def indication(self) -> Indication:
+        """What the registers show."""
+        return self._metrology.indicate()
+
+    def advance(self, flow: Flow | None, now: float) -> list[bytes]:
+        """Measure ``flow``, constant until ``now``; gives the telegrams that went out, in order."""
+        sent: list[bytes] = []
+        while True:
+            mark_at = self.clock.true_time(self._next_mark, now)
+            due = min(mark_at, self._next_send)
+            if due > now:
+                break
+            self._metrology.advance(flow, max(due, self._metrology.time))
+            if mark_at <= self._next_send:
+                self._due = (self._next_mark, self.indication)
+                self._next_mark += self.config.due_period_s
+            else:
+                sent.append(self.telegram(self._next_send))
+                self._next_send += self._wait()
+        self._metrology.advance(flow, now)
+        return sent
+
+    def telegram(self, now: float) -> bytes:
+        """Build the telegram of this instant; every call uses up an access number and, in mode 7, a counter."""
+        self._number = (self._number + 1) & 0xFF
+        header = TransportHeader(Ci.RESPONSE_SHORT, HeaderKind.SHORT, None, self._number)
+        protection = Protection(self.config.mode, self.config.key, self._next_counter())
+        records = write_records(self._records(now))
+        return build_telegram(
+            LinkHeader(SND_NR, self.config.address), header, records, protection, form=self.config.form
+        )
+
+    def preserve(self) -> None:
+        """Keep the registers through a loss of the battery."""
+        self._metrology.preserve()
+
+    def _records(self, now: float) -> Iterable[DataRecord]:
+        shown = self.indication
+        for column in self.config.medium.columns:
+            yield _record(column, shown)
+        yield build_record(build_header(_INTEGER_32, _DATE_TIME), self._local(self.clock.time(now)))
+        if self._due is not None:
+            mark, indication = self._due
+            for column in self.config.medium.columns:
+                if column.is_due:
+                    yield _record(column, indication, DUE_STORAGE)
+            yield build_record(build_header(_INTEGER_32, _DATE_TIME, storage=DUE_STORAGE), self._local(mark))
+
+    def _local(self, own: float) -> datetime:
+        standard = datetime.fromtimestamp(own, UTC) + timedelta(seconds=self.config.standard_offset_s)
+        return standard.replace(tzinfo=None, second=0, microsecond=0)
+
+    def _next_counter(self) -> int:
+        if self.config.mode is not SecurityMode.AES_CBC_DYNAMIC:
+            return 0
+        if self._counter == self._counter_end:
+            self._counter = self._counters.reserve(f"radio/{self.device}", COUNTERS_RESERVED)
+            self._counter_end = self._counter + COUNTERS_RESERVED
+        self._counter += 1
+        return self._counter - 1
+
+    def _wait(self) -> float:
+        """Give the time to the next telegram; individual, so that neighbours do not collide for ever."""
+        share = zlib.crc32(f"{self.device}/{self._number}".encode()) % 1_000 / 1_000
+        return self.config.interval_s * (1.0 - 0.1 * share)
+
+
+def _record(column: _Column, shown: Indication, storage: int = 0) -> DataRecord:
+    try:
+        value = shown[column.obis].to(UNITS[column.unit])
+    except KeyError:
+        value = UNITS[column.unit].factor * 0
+    exact = Decimal(value.numerator) / Decimal(value.denominator)
+    return build_record(build_header(column.data_field, column.vif, storage=storage), exact)
