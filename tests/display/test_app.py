@@ -5,10 +5,11 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
-from textual.widgets import Digits, Static
+from textual.widgets import Static
 
 from meterspan.analytics.tariff import Band, Tariff, Window
 from meterspan.display.app import DisplayApp
+from meterspan.display.big_number import BigNumber, big_text
 from meterspan.display.heard import Heard, HeardRegister
 from meterspan.display.model import DisplayModel
 from meterspan.model.readings import Commodity, Direction
@@ -75,9 +76,9 @@ def drive(script, *, size=(80, 24), hour=18.5, **keywords):
 def test_a_telegram_is_shown_at_once():
     async def script(app, pilot, say, clock):
         assert "waiting for the meter" in shown(app, "#link")
-        assert app.query_one(Digits).value == "--- W"
+        assert app.query_one(BigNumber).value == "--- W"
         await say(electricity(MIDNIGHT, 100, 300), electricity(MIDNIGHT + 66_600, "112.5", 1234))
-        assert app.query_one(Digits).value == "1,234 W"
+        assert app.query_one(BigNumber).value == "1,234 W"
         assert "live" in shown(app, "#link")
         assert "21% of 6 kW" in shown(app, "#gauge")
         assert "peak  €0.4/kWh" in shown(app, "#band")
@@ -105,8 +106,8 @@ def test_a_real_telegram_goes_all_the_way_and_damage_is_counted():
 
     async def script(app, pilot, say, clock):
         await say(telegram, P1Damage(b"/x", ChecksumError("CRC differs")))
-        assert app.query_one(Digits).value == "2,345 W"
-        assert app.query_one(Digits).has_class("exporting")
+        assert app.query_one(BigNumber).value == "2,345 W"
+        assert app.query_one(BigNumber).has_class("exporting")
         assert "to the grid" in shown(app, "#gauge")
         assert "since 18:30" in shown(app, "#today")
         assert "Gas" in shown(app, "#today")
@@ -129,11 +130,11 @@ def test_silence_is_visible():
         clock.now += 45
         app.paint()
         assert "stale, 45 s ago" in shown(app, "#link")
-        assert app.query_one(Digits).has_class("unknown")
+        assert app.query_one(BigNumber).has_class("unknown")
         clock.now += 600
         app.paint()
         assert "no telegram for 10 min" in shown(app, "#link")
-        assert app.query_one(Digits).value == "--- W"
+        assert app.query_one(BigNumber).value == "--- W"
 
     drive(script)
 
@@ -150,7 +151,7 @@ def test_a_closed_port_is_said():
 def test_the_colour_tells_how_close_the_limit_is(power, level):
     async def script(app, pilot, say, clock):
         await say(electricity(MIDNIGHT, 100, power))
-        classes = {"high", "alarm", "exporting", "unknown"} & app.query_one(Digits).classes
+        classes = {"high", "alarm", "exporting", "unknown"} & app.query_one(BigNumber).classes
         assert classes == ({level} if level else set())
 
     drive(script)
@@ -199,3 +200,10 @@ def test_a_view_without_anything_is_drawn():
         await pilot.press("q")
 
     drive(script)
+
+
+def test_big_figures_are_four_lines_of_blocks():
+    assert big_text("10") == [" # #▀▀#".replace("#", "█"), " █ █  █", " █ █  █", " ▀ ▀▀▀▀"]
+    assert len({len(line) for line in big_text("-1,234")}) == 1
+    assert len({tuple(big_text(digit)) for digit in "0123456789-"}) == 11
+    assert big_text("") == [""] * 4

@@ -13,8 +13,9 @@ from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.theme import Theme
-from textual.widgets import Digits, Static
+from textual.widgets import Static
 
+from meterspan.display.big_number import BigNumber
 from meterspan.display.heard import Heard
 from meterspan.display.model import Connection, DisplayModel, DisplayView, HourBar, SupplyToday
 from meterspan.model.readings import Commodity
@@ -64,19 +65,19 @@ class DisplayApp(App[None]):
     #name { width: 1fr; text-style: bold; }
     #when { width: auto; color: $secondary; padding-right: 2; }
     #link { width: auto; }
-    #now { height: 10; }
+    #now { height: 11; }
     .card {
         background: $surface; border: round $panel; padding: 0 1; height: 1fr;
         border-title-color: $secondary; border-subtitle-color: $secondary;
     }
     #power { width: 34; }
-    #watts { width: 1fr; color: $primary; text-align: center; text-style: bold; margin-top: 1; }
+    #watts { width: 1fr; color: $primary; text-align: center; height: 5; padding-top: 1; }
     #watts.exporting { color: $success; }
     #watts.high { color: $warning; }
     #watts.alarm { color: $error; }
     #watts.unknown { color: $secondary; }
     #today { width: 1fr; }
-    #charts { height: 1fr; min-height: 8; }
+    #charts { height: 1fr; min-height: 7; }
     #hours { width: 1fr; }
     #curve { width: 22; }
     #news { height: 1; padding: 0 1; color: $secondary; }
@@ -110,7 +111,7 @@ class DisplayApp(App[None]):
             yield Static("", id="link")
         with Horizontal(id="now"):
             with Vertical(id="power", classes="card"):
-                yield Digits("", id="watts")
+                yield BigNumber("", id="watts")
                 yield Static("", id="gauge")
                 yield Static("", id="band")
             yield Static("", id="today", classes="card")
@@ -178,8 +179,8 @@ class DisplayApp(App[None]):
         self.query_one("#link", Static).update(_link(view, colors, self._ended))
 
     def _paint_power(self, view: DisplayView, colors: "_Colors") -> None:
-        digits = self.query_one("#watts", Digits)
-        digits.update("--- W" if view.power_w is None else f"{_thousands(abs(view.power_w))} W")
+        digits = self.query_one("#watts", BigNumber)
+        digits.show("---" if view.power_w is None else f"{abs(view.power_w):,}", "W")
         level = _level(view)
         for name in ("exporting", "high", "alarm", "unknown"):
             digits.set_class(name == level, name)
@@ -395,10 +396,6 @@ def _price(value: Decimal) -> str:
 
 def _plain(value: Decimal) -> str:
     return f"{value.normalize():f}"
-
-
-def _thousands(value: int) -> str:
-    return f"{value:,}"
 
 
 def _kilowatts(power_w: int) -> str:
