@@ -160,11 +160,10 @@ def read_acse(source: bytes | Cursor) -> AcseApdu:
     """
     cursor = source if isinstance(source, Cursor) else Cursor(source)
     position = cursor.position
+    if cursor.remaining and cursor.peek()[0] not in _LAYOUTS:
+        raise UnsupportedError(f"no ACSE APDU of COSEM has tag {cursor.peek()[0]:#04x}", position, "acse", CLAUSE)
     tag, inner = read_tlv(cursor, "acse")
-    layout = _LAYOUTS.get(tag)
-    if layout is None:
-        raise UnsupportedError(f"no ACSE APDU of COSEM has tag {tag:#04x}", position, "acse", CLAUSE)
-    apdu = _read_fields(inner, layout, position)
+    apdu = _read_fields(inner, _LAYOUTS[tag], position)
     if cursor is not source:
         cursor.finish("acse")
     return apdu

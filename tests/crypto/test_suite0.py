@@ -1,0 +1,133 @@
+"""Suite 0: the examples of IEC 62056-5-3 (Green Book, GET-request and initiate), NIST's GCM vector, and damage."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.crypto.suite0 import SuiteKeys, gmac, protect, unprotect
+from meterspan.wire import KeyWrongError, TruncatedError, UnsupportedError, WireError
+
+KEYS = SuiteKeys(bytes.fromhex("000102030405060708090A0B0C0D0E0F"), bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"))
+TITLE = bytes.fromhex("4D4D4D0000BC614E")
+COUNTER = 0x0123_4567
+GET_REQUEST = bytes.fromhex("C0010000080000010000FF0200")
+CONTROLS = (0x00, 0x10, 0x20, 0x30)
+
+# IEC 62056-5-3, 5.7.2.4: the example of GET-request, by security control
+EXAMPLES = {
+    0x10: "C0010000080000010000FF020006725D910F9221D263877516",
+    0x20: "411312FF935A47566827C467BC",
+    0x30: "411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B",
+}
+
+
+def sealed(plaintext, control, keys=KEYS):
+    return protect(plaintext, control, system_title=TITLE, invocation_counter=COUNTER, keys=keys)
+
+
+def opened(payload, control, *, title=TITLE, counter=COUNTER, keys=KEYS):
+    return unprotect(payload, control, system_title=title, invocation_counter=counter, keys=keys)
+
+
+@pytest.mark.parametrize("control", EXAMPLES)
+def test_the_standards_get_request_is_protected_and_opened(control):
+    payload = bytes.fromhex(EXAMPLES[control])
+    assert sealed(GET_REQUEST, control) == payload
+    assert opened(payload, control) == GET_REQUEST
+
+
+def test_the_standards_initiate_request_is_protected():
+    plaintext = bytes.fromhex("01011000112233445566778899AABBCCDDEEFF0000065F1F0400007E1F04B0")
+    payload = bytes.fromhex("801302FF8A7874133D414CED25B42534D28DB0047720606B175BD52211BE6841DB204D39EE6FDB8E356855")
+    assert sealed(plaintext, 0x30) == payload
+    assert opened(payload, 0x30) == plaintext
+
+
+def test_gmac_is_the_tag_of_nist_cut_to_twelve_octets():
+    # NIST SP 800-38D / McGrew and Viega, test case 1: zero key, zero nonce, nothing at all
+    assert gmac(b"", bytes(12), bytes(16)).hex() == "58e2fccefa7e3061367f1d57"
+
+
+@given(st.binary(max_size=300), st.sampled_from(CONTROLS))
+def test_what_is_protected_opens_again(plaintext, control):
+    assert opened(sealed(plaintext, control), control) == plaintext
+
+
+@pytest.mark.parametrize("control", [0x10, 0x30])
+def test_every_bit_flip_of_an_authenticated_payload_is_noticed(control):
+    payload = sealed(GET_REQUEST, control)
+    for bit in range(8 * len(payload)):
+        damaged = bytearray(payload)
+        damaged[bit >> 3] ^= 1 << (bit & 7)
+        with pytest.raises(KeyWrongError):
+            opened(bytes(damaged), control)
+    for size in range(len(payload)):
+        with pytest.raises((KeyWrongError, TruncatedError)):
+            opened(payload[:size], control)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"keys": SuiteKeys(bytes(16), KEYS.authentication)},
+        {"keys": SuiteKeys(KEYS.encryption, bytes(16))},
+        {"title": b"MSP\x00\x00\x00\x00\x01"},
+        {"counter": COUNTER + 1},
+    ],
+    ids=["encryption key", "authentication key", "system title", "invocation counter"],
+)
+@pytest.mark.parametrize("control", [0x10, 0x30])
+def test_another_key_title_or_counter_is_a_wrong_key(control, other):
+    with pytest.raises(KeyWrongError) as caught:
+        opened(sealed(GET_REQUEST, control), control, **other)
+    assert caught.value.field == "tag"
+
+
+def test_the_broadcast_bit_is_authenticated():
+    with pytest.raises(KeyWrongError):
+        opened(sealed(GET_REQUEST, 0x70), 0x30)
+    assert opened(sealed(GET_REQUEST, 0x70), 0x70) == GET_REQUEST
+
+
+def test_encryption_alone_cannot_tell_a_wrong_key():
+    payload = sealed(GET_REQUEST, 0x20)
+    assert opened(payload, 0x20, keys=SuiteKeys(bytes(16))) != GET_REQUEST
+    assert len(opened(payload, 0x20, keys=SuiteKeys(bytes(16)))) == len(GET_REQUEST)
+
+
+@pytest.mark.parametrize("control", [0x31, 0x32, 0xB0, 0x3F])
+def test_other_suites_and_compression_are_unsupported_from_a_peer_and_refused_from_us(control):
+    with pytest.raises(UnsupportedError) as caught:
+        opened(bytes(30), control)
+    assert caught.value.field == "security-control"
+    with pytest.raises(ValueError, match="not suite 0"):
+        sealed(b"", control)
+
+
+@given(st.binary(max_size=60), st.integers(0, 255))
+def test_any_payload_gives_octets_or_a_wire_error(payload, control):
+    try:
+        plaintext = opened(payload, control)
+    except WireError:
+        return
+    assert sealed(plaintext, control) == payload
+
+
+def test_keys_are_not_shown_and_have_their_size():
+    assert "00010203" not in repr(KEYS)
+    assert repr(KEYS) == "SuiteKeys()"
+    for sizes in ((15, 16), (16, 15), (32, 16)):
+        with pytest.raises(ValueError, match="16 octets"):
+            SuiteKeys(*map(bytes, sizes))
+
+
+def test_our_own_mistakes_are_value_errors():
+    encryption_only = SuiteKeys(KEYS.encryption)
+    with pytest.raises(ValueError, match="authentication key"):
+        sealed(b"", 0x30, encryption_only)
+    with pytest.raises(ValueError, match="authentication key"):
+        opened(bytes(12), 0x30, keys=encryption_only)
+    with pytest.raises(ValueError, match="8 octets, not 7"):
+        opened(bytes(12), 0x30, title=bytes(7))
+    with pytest.raises(ValueError, match="outside 32 bits"):
+        opened(bytes(12), 0x30, counter=2**32)
