@@ -286,3 +286,23 @@ def acse_apdus():
         st.builds(acse.Rlrq, st.none() | octets.map(acse.ReleaseRequestReason), short, others),
         st.builds(acse.Rlre, st.none() | octets.map(acse.ReleaseResponseReason), short, others),
     )  # fmt: skip
+
+
+# --- M-Bus: data records ----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def mbus_record_octets(draw):
+    """A well-formed data record of EN 13757-3: any data field, DIFE and VIFE chain, of which most codes exist."""
+    sizes = (0, 1, 2, 3, 4, 4, 6, 8, 0, 1, 2, 3, 4, None, 6)
+    field = draw(st.integers(0, 0xE))
+    low = st.integers(0, 0x7F)
+    difs = [field | draw(st.integers(0, 7)) << 4, *draw(st.lists(low, max_size=3))]
+    vif = draw(low.filter(lambda code: code != 0x7C))
+    vifs = [vif, *draw(st.lists(low, max_size=3))]
+    header = b"".join(bytes([octet | 0x80 for octet in chain[:-1]] + chain[-1:]) for chain in (difs, vifs))
+    size = sizes[field]
+    if size is not None:
+        return header + draw(st.binary(min_size=size, max_size=size))
+    count, lvar = draw(st.tuples(st.integers(0, 9), st.sampled_from((0x00, 0xC0, 0xD0, 0xE0))))
+    return header + bytes((lvar + count,)) + draw(st.binary(min_size=count, max_size=count))

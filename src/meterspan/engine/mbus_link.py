@@ -260,6 +260,10 @@ class MbusMaster:
         """Repeat or give up a request whose answer is overdue."""
         if self._deadline is None or now < self._deadline or self._current is None:
             return
+        if self._current.address == Address.BROADCAST:  # nobody answers: what was sent is done
+            request, self._current, self._deadline = self._current, None, None
+            self._finish(Acknowledged(request), now)
+            return
         damaged = self._reader.reset() > 0 or self._heard
         if self._tries <= self.settings.retries and not (self._search is not None and damaged):
             self._transmit(now)
@@ -309,10 +313,6 @@ class MbusMaster:
             control |= ControlField.FRAME_COUNT_BIT
         octets = write_link_frame(LinkFrame(control, request.address, request.payload))
         self._out += octets
-        if request.address == Address.BROADCAST:  # nobody answers
-            self._current = None
-            self._finish(Acknowledged(request), now)
-            return
         line = self.settings
         sending = line.bits(BITS_PER_OCTET * len(octets))
         self._deadline = now + sending + line.bits(ANSWER_BIT_TIMES) + ANSWER_S + line.latency_s

@@ -7,7 +7,7 @@ so that every record, known or not, is written again octet by octet.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Context, Decimal
 from enum import IntEnum
 from functools import lru_cache
 
@@ -33,6 +33,8 @@ DIF_IDLE = 0x2F
 DIF_GLOBAL_READOUT = 0x7F
 SPECIAL = 0x0F
 _NUMBERS = (int, Decimal)
+_EXACT = Context(prec=200)
+"""More digits than the longest number (64 octets) has, so that scaling never rounds."""
 LVAR = 0x0D
 
 
@@ -169,8 +171,8 @@ class DataRecord:
         if not isinstance(value, _NUMBERS):
             return None
         meaning = self.header.meaning
-        scaled = Decimal(value).scaleb(meaning.exponent)
-        return scaled + meaning.addend if meaning.addend else scaled
+        scaled = Decimal(value).scaleb(meaning.exponent, _EXACT)
+        return _EXACT.add(scaled, meaning.addend) if meaning.addend else scaled
 
     @property
     def scaled(self) -> Scaled | None:
@@ -308,7 +310,7 @@ def build_record(octets: bytes, value: Value) -> DataRecord:
         raise ValueError(f"{len(octets) - used} octets follow the record header")
     raw = value
     if isinstance(value, int | Decimal):
-        raw = (Decimal(value) - header.meaning.addend).scaleb(-header.meaning.exponent)
+        raw = _EXACT.subtract(Decimal(value), header.meaning.addend).scaleb(-header.meaning.exponent, _EXACT)
     data = pack_value(header.data_field, raw)
     return DataRecord(octets, data, parse_value(header.data_field, header.meaning.kind, data), header)
 
