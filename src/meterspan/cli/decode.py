@@ -1,0 +1,250 @@
+"""``meterspan decode``: any frame to readings, for people (tables, ``--explain``) or machines (``--jsonl``).
+
+One output line per input line, in order, never a traceback: what is wrong is said in the answer.
+"""
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from meterspan.engine.decode import Decoder, Format
+from meterspan.model.telegram import DecodedReading, DecodedTelegram
+from meterspan.wire import Trace
+
+__all__ = ["answer_lines", "decode", "telegram_json"]
+
+MAX_LINE = 16 << 20
+"""Characters of one input line; above it, the line is answered with an error."""
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+meterspan decode 2E44931578563412330333637A2A0020255923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0EA6DEFC9...
+  --key 0102030405060708090A0B0C0D0E0F11      [dim]a wireless M-Bus telegram, encrypted[/dim]
+
+meterspan decode capture.bin --explain        [dim]what every octet of a capture means[/dim]
+
+cat telegram.txt | meterspan decode -         [dim]a P1 telegram from standard input[/dim]
+
+meterspan decode --jsonl - < questions.jsonl  [dim]one JSON question per line, one JSON answer per line[/dim]
+
+A question is {"id", "hex" or "text", "key"?, "auth_key"?, "meter_id"?, "as"?}; "hex" may be a list of telegrams of one
+meter: the readings are those of the last one, with what the earlier ones taught.
+"""
+
+
+def decode(  # noqa: PLR0917 - typer calls it by name
+    source: Annotated[str, typer.Argument(help="Hexadecimal digits, a file, or - for standard input.")],
+    key: Annotated[str | None, typer.Option(help="Encryption key, 32 hexadecimal digits.", metavar="HEX")] = None,
+    auth_key: Annotated[str | None, typer.Option(help="Authentication key of DLMS.", metavar="HEX")] = None,
+    meter_id: Annotated[str | None, typer.Option(help="The meter that is expected.", metavar="ID")] = None,
+    as_: Annotated[
+        str | None,
+        typer.Option("--as", help=f"Kind of frame, if not to be recognised: {', '.join(Format)}.", metavar="KIND"),
+    ] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Say what every octet means.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each frame.")] = False,
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="Read one JSON question per line, print one answer per line.")
+    ] = False,
+) -> None:
+    """Decode frames of any meter: P1, DLMS push, SML, wired and wireless M-Bus.
+
+    The frame is recognised by itself. Values come in their unit, never as raw integers; a damaged frame, a missing key
+    and a wrong key are told apart.
+    """
+    if jsonl:
+        for answer in answer_lines(_lines(source)):
+            sys.stdout.write(answer + "\n")
+        return
+    secret, second = _key(key, "--key"), _key(auth_key, "--auth-key")
+    decoder, failed = Decoder(), False
+    for item in _inputs(source):
+        trace = Trace() if explain else None
+        telegram = decoder.decode(item, key=secret, auth_key=second, meter_id=meter_id, as_=as_, trace=trace)
+        failed |= telegram.error is not None and not telegram.readings
+        if as_json:
+            sys.stdout.write(telegram_json(telegram) + "\n")
+        else:
+            _show(telegram, trace)
+    if failed:
+        raise typer.Exit(1)
+
+
+def answer_lines(lines: Iterable[str]) -> Iterator[str]:
+    """Answer questions of the decode contract, one JSON line for each line."""
+    decoder = Decoder()
+    for line in lines:
+        if line.strip():
+            yield _answer(decoder, line)
+
+
+def telegram_json(telegram: DecodedTelegram, question: Any = None) -> str:
+    """Write a decoded telegram as one line of JSON; numbers keep all their digits."""
+    device = telegram.device
+    parts = [f'"id": {json.dumps(question)}'] if question is not None else []
+    fields = {"id": device.id, "manufacturer": device.manufacturer, "medium": device.medium, "version": device.version}
+    time = None if telegram.time is None else telegram.time.isoformat().replace("+00:00", "Z")
+    parts += [
+        f'"protocol": {_string(telegram.protocol)}', f'"device": {json.dumps(fields)}',
+        f'"time": {json.dumps(time)}', f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
+        f'"error": {_string(telegram.error)}',
+    ]  # fmt: skip
+    return "{" + ", ".join(parts) + "}"
+
+
+def _answer(decoder: Decoder, line: str) -> str:
+    try:
+        question = json.loads(line) if len(line) <= MAX_LINE else None
+    except (ValueError, RecursionError):
+        question = None
+    if not isinstance(question, dict):
+        return telegram_json(DecodedTelegram("unknown", error="the line is no JSON object"), "")
+    telegram = DecodedTelegram("unknown", error='the question has neither "hex" nor "text"')
+    try:
+        secret, second = _octets(question.get("key"), "key"), _octets(question.get("auth_key"), "auth_key")
+        for source in _sources(question):
+            telegram = decoder.decode(
+                source,
+                key=secret,
+                auth_key=second,
+                meter_id=_text(question.get("meter_id")),
+                as_=_text(question.get("as")),
+            )
+    except ValueError as error:
+        telegram = DecodedTelegram("unknown", error=str(error))
+    return telegram_json(telegram, question.get("id", ""))
+
+
+def _sources(question: dict[str, Any]) -> list[str]:
+    given = question.get("hex") or question.get("text")
+    frames = given if isinstance(given, list) else [given]
+    return [frame for frame in frames if isinstance(frame, str) and frame]
+
+
+def _octets(value: Any, name: str) -> bytes | None:
+    if value is None or value == "":
+        return None
+    try:
+        return bytes.fromhex("".join(str(value).split()))
+    except ValueError as error:
+        raise ValueError(f'"{name}" is not hexadecimal: {error}') from error
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None
+
+
+def _reading_json(reading: DecodedReading) -> str:
+    obis = "null" if reading.obis is None else f'"{reading.obis}"'
+    time = "null" if reading.time is None else f'"{reading.time}"'
+    value = reading.value
+    number = _string(value) if isinstance(value, str) else _number(value)
+    return (
+        f'{{"quantity": {_string(reading.quantity)}, "obis": {obis}, "value": {number}, '
+        f'"unit": {_string(reading.unit)}, '
+        f'"time": {time}, "storage": {reading.storage}, "tariff": {reading.tariff}, "subunit": {reading.subunit}, '
+        f'"function": "{reading.function}"}}'
+    )
+
+
+def _number(value: int | Decimal) -> str:
+    if isinstance(value, int):
+        return str(value)
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _string(text: str | None) -> str:
+    return json.dumps(text)
+
+
+def _key(text: str | None, option: str) -> bytes | None:
+    try:
+        return _octets(text, option)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _lines(source: str) -> Iterable[str]:
+    if source == "-":
+        return sys.stdin
+    path = Path(source)
+    if not path.is_file():
+        raise typer.BadParameter(f"{source} is no file; --jsonl reads a file or - (standard input)")
+    return path.read_text("utf-8", "replace").splitlines()
+
+
+def _inputs(source: str) -> list[str | bytes]:
+    """Give the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
+    octets = _file(source)
+    if octets is None:
+        return [source]
+    lines = [line for line in octets.split(b"\n") if line.strip()]
+    digits = b"0123456789abcdefABCDEF \r\t:"
+    if len(lines) > 1 and all(not line.strip(digits) and len(b"".join(line.split())) % 2 == 0 for line in lines):
+        return [line.decode("ascii") for line in lines]
+    return [octets]
+
+
+def _file(source: str) -> bytes | None:
+    if source == "-":
+        return sys.stdin.buffer.read()
+    try:
+        path = Path(source)
+        return path.read_bytes() if path.is_file() else None
+    except OSError:  # hexadecimal digits longer than any file name
+        return None
+
+
+def _show(telegram: DecodedTelegram, trace: Trace | None) -> None:
+    from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a frame to decode
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    console, device = Console(), telegram.device
+    who = " · ".join(part for part in (device.manufacturer, device.id, device.medium, device.version) if part)
+    when = f"  [dim]{telegram.time.isoformat()}[/dim]" if telegram.time else ""
+    console.print(f"[bold]{telegram.protocol}[/bold]  {who}{when}", highlight=False)
+    if trace is not None and trace.spans:
+        table = Table("octet", "octets", "field", "meaning", header_style="bold", box=None, pad_edge=False)
+        for span in trace.spans:
+            table.add_row(str(span.offset), f"[cyan]{_hex(span.octets)}[/cyan]", span.field, span.meaning)
+        console.print(table)
+    if telegram.readings:
+        table = Table("quantity", "OBIS", header_style="bold")
+        table.add_column("value", justify="right")
+        for title in ("unit", "time", "where"):
+            table.add_column(title)
+        for reading in telegram.readings:
+            table.add_row(*_row(reading))
+        console.print(table)
+    if telegram.error:
+        console.print(
+            f"[red]{'damaged' if telegram.readings else 'not decoded'}:[/red] {telegram.error}", highlight=False
+        )
+
+
+def _row(reading: DecodedReading) -> tuple[str, ...]:
+    numbers = (("storage", reading.storage), ("tariff", reading.tariff), ("subunit", reading.subunit))
+    where = [f"{name} {number}" for name, number in numbers if number]
+    where += [reading.function] if reading.function != "instantaneous" else []
+    value = reading.value if isinstance(reading.value, str) else _number(reading.value)
+    unit = "" if reading.unit == "1" else reading.unit
+    return (
+        reading.quantity,
+        str(reading.obis or ""),
+        f"[bold]{value}[/bold]",
+        unit,
+        reading.time or "",
+        ", ".join(where),
+    )
+
+
+def _hex(octets: bytes) -> str:
+    shown = octets[:24].hex(" ").upper()
+    return shown if len(octets) <= 24 else f"{shown} … ({len(octets)} octets)"

@@ -1,0 +1,105 @@
+"""Any frame to readings: recognise, unwrap, decipher, name (the decode contract).
+
+Strategy: a few octets tell the kind of frame; each kind has a module that turns it into readings. The decoder keeps
+what earlier frames taught about a meter (compact frame layouts). Whatever comes in, a ``DecodedTelegram`` comes out;
+what is wrong stands in its ``error``.
+"""
+
+import re
+from collections.abc import Callable
+
+from meterspan.engine.decode.dlms import decode_apdus, decode_cosem, decode_hdlc, decode_wrapper
+from meterspan.engine.decode.job import Job, Learnt
+from meterspan.engine.decode.mbus import decode_mbus, decode_wmbus
+from meterspan.engine.decode.p1 import decode_p1, decode_p1_line
+from meterspan.engine.decode.recognise import Format, recognise
+from meterspan.engine.decode.sml import decode_sml, decode_sml_file
+from meterspan.model.telegram import DecodedTelegram
+from meterspan.wire import Trace, WireError
+
+__all__ = ["Decoder"]
+
+MAX_INPUT = 1 << 22
+"""Octets of one input; a day's capture of an optical head is 2 MiB."""
+
+
+class Decoder:
+    """Decodes frames of any meter; keep one for all frames of a network, so that compact frames find their layout.
+
+    Args:
+        fix_unsigned_power: works round SML meters that send unsigned power under a signed type.
+
+    """
+
+    def __init__(self, *, fix_unsigned_power: bool = False) -> None:
+        self._learnt = Learnt()
+        self._fix_unsigned_power = fix_unsigned_power
+
+    def decode(
+        self, source: bytes | str, *, key: bytes | None = None, auth_key: bytes | None = None,
+        meter_id: str | None = None, as_: str | None = None, trace: Trace | None = None,
+    ) -> DecodedTelegram:  # fmt: skip
+        """Decode one input: a frame, several in a row, or the text of a P1 telegram or of hexadecimal digits.
+
+        Args:
+            source: octets, or text.
+            key: the encryption key (GUEK, or the M-Bus application key).
+            auth_key: the authentication key of DLMS (GAK); without it, tags are not checked.
+            meter_id: the expected meter; a frame of another one is an error.
+            as_: a name of ``Format``, where the frame is not to be recognised by itself.
+            trace: collects what each octet means.
+
+        """
+        if as_ is not None and as_ not in _DECODERS:
+            return DecodedTelegram("unknown", error=f"no format is called {as_!r}; known: {', '.join(_DECODERS)}")
+        if len(source) > MAX_INPUT:
+            return DecodedTelegram("unknown", error=f"input is longer than {MAX_INPUT} octets")
+        job = Job(key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace)
+        protocol = "unknown"
+        try:
+            octets = octets_of(source)
+            kind = recognise(octets) if as_ is None else Format(as_)
+            protocol, decode = _DECODERS[kind]
+            return decode(octets, job)
+        except WireError as error:
+            return DecodedTelegram(protocol, error=str(error))
+
+
+def octets_of(source: bytes | str) -> bytes:
+    """Give the octets of an input: hexadecimal text (spaces, colons and line ends allowed), else the text itself."""
+    if isinstance(source, bytes):
+        text = source.decode("latin-1") if _HEX_OCTETS.fullmatch(source[:4096]) else ""
+    else:
+        text = source
+    digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
+    if digits and len(digits) % 2 == 0 and _DIGITS.fullmatch(digits):
+        return bytes.fromhex(digits)
+    return source if isinstance(source, bytes) else source.encode("latin-1", "replace")
+
+
+_HEX_OCTETS = re.compile(rb"[0-9A-Fa-f\s:,|_#x]{8,}")
+_SEPARATORS = re.compile(r"[\s:,|_#]+|0x")
+_DIGITS = re.compile(r"[0-9A-Fa-f]+")
+
+
+def _p1(octets: bytes, job: Job) -> DecodedTelegram:
+    start = octets.find(b"/")
+    return decode_p1(octets[start:], job.trace)
+
+
+_DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
+    Format.P1: ("p1", _p1),
+    Format.P1_LINES: ("p1", lambda octets, _: decode_p1_line(octets)),
+    Format.SML: (
+        "sml",
+        lambda octets, job: decode_sml(octets, fix_unsigned_power=job.fix_unsigned_power, trace=job.trace),
+    ),
+    Format.SML_FILE: ("sml", lambda octets, job: decode_sml_file(octets, trace=job.trace)),
+    Format.HDLC: ("dlms-push", decode_hdlc),
+    Format.WRAPPER: ("dlms-push", decode_wrapper),
+    Format.DLMS: ("dlms-push", decode_apdus),
+    Format.COSEM: ("dlms-push", decode_cosem),
+    Format.MBUS: ("mbus", decode_mbus),
+    Format.WMBUS: ("wmbus", decode_wmbus),
+}
+"""Per kind of input: the protocol's name in the answer, and its decoder."""

@@ -1,0 +1,68 @@
+"""What a decoding needs beside the octets: keys, options, what earlier frames taught, and the trace."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.model.mbus_devices import SHIPPED_FORMATS
+from meterspan.wire import Trace
+from meterspan.wire.wmbus import FormatStore
+
+__all__ = ["Job", "Learnt", "OneKey"]
+
+
+class OneKey(Mapping[bytes, bytes]):
+    """The key that came with the current telegram, whoever sent it."""
+
+    def __init__(self) -> None:
+        self.value: bytes | None = None
+
+    def __getitem__(self, address: bytes) -> bytes:
+        """Give the key."""
+        if self.value is None:
+            raise KeyError(address)
+        return self.value
+
+    def __iter__(self) -> Iterator[bytes]:
+        """List nothing: any address has this key."""
+        return iter(())
+
+    def __len__(self) -> int:
+        """Count nothing."""
+        return 0
+
+
+class Learnt:
+    """What a decoder keeps between frames: compact formats and record layouts, both bounded by the receiver.
+
+    Attributes:
+        key: the key of the current telegram.
+        receiver: opens and reads wireless telegrams.
+
+    """
+
+    def __init__(self) -> None:
+        self.key = OneKey()
+        self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS))
+
+
+@dataclass(slots=True)
+class Job:
+    """One decoding.
+
+    Attributes:
+        key: the encryption key, where one was given.
+        auth_key: the authentication key of DLMS.
+        meter_id: the expected meter.
+        fix_unsigned_power: see ``decode_sml``.
+        learnt: what earlier frames taught.
+        trace: collects what each octet means.
+
+    """
+
+    key: bytes | None = None
+    auth_key: bytes | None = None
+    meter_id: str | None = None
+    fix_unsigned_power: bool = False
+    learnt: Learnt = field(default_factory=Learnt)
+    trace: Trace | None = None

@@ -1,0 +1,192 @@
+"""Wired and wireless M-Bus as decoded readings: data records by the standard, proprietary payloads by their grammar.
+
+Strategy: one receiver opens wireless telegrams (its layout cache is the fast path) and keeps learnt compact formats;
+each data record is one reading. Where a payload is no data records, ``model.mbus_devices`` may hold a grammar for that
+maker and device type; a grammar may also name what follows the records as manufacturer data.
+"""
+
+from dataclasses import replace
+from datetime import date, datetime, time
+from decimal import Decimal
+
+from meterspan.engine.decode.job import Job
+from meterspan.engine.decode.merge import merge
+from meterspan.engine.mbus_security import open_transport
+from meterspan.engine.wmbus_receiver import Telegram
+from meterspan.model.mbus_devices import Payload, read_payload
+from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
+from meterspan.wire import ChecksumError, Cursor, TruncatedError, WireError
+from meterspan.wire.mbus import DataRecord, Records, read_records
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader, read_transport
+
+__all__ = ["decode_mbus", "decode_wmbus"]
+
+MAX_FRAMES = 64
+"""Frames of one input; a long profile of a wired meter has fewer pages."""
+MIN_FRAME = 11
+_RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_NONE, Ci.RESPONSE_LONG_REVERSED})
+_SEGMENTS = 0x1F
+_ERROR_CI = frozenset({Ci.ERROR, Ci.ERROR_SHORT, Ci.ERROR_LONG})
+
+
+def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
+    """Decode wireless telegrams, one or several in a row."""
+    telegrams: list[DecodedTelegram] = []
+    while octets and len(telegrams) < MAX_FRAMES:
+        job.learnt.key.value = job.key
+        try:
+            telegram = job.learnt.receiver.read(octets, trace=job.trace)
+        except WireError as error:
+            telegrams.append(_unread(octets, error))
+            break
+        telegrams.append(_decode(telegram, job))
+        trailing = telegram.frame.trailing if telegram.frame is not None else b""
+        octets = trailing if len(trailing) > MIN_FRAME else b""
+    return merge(telegrams)
+
+
+def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
+    """Decode wired frames (EN 13757-2): one or several in a row, or the segments of a DLMS push."""
+    cursor, segments = Cursor(octets, trace=job.trace), bytearray()
+    telegrams: list[DecodedTelegram] = []
+    while cursor.remaining and len(telegrams) < MAX_FRAMES:
+        try:
+            body = _long_frame(cursor)
+        except WireError as error:
+            telegrams.append(DecodedTelegram("mbus", error=str(error)))
+            break
+        if body is None:
+            continue
+        ci = body.octets[body.offset + 2]
+        if ci <= _SEGMENTS:
+            segments += body.octets[body.offset + 5 : body.end]
+            continue
+        try:
+            telegrams.append(_wired(body, job))
+        except WireError as error:
+            telegrams.append(DecodedTelegram("mbus", error=str(error)))
+    if segments:
+        from meterspan.engine.decode.dlms import decode_apdus  # noqa: PLC0415 - only pushes over M-Bus need DLMS
+
+        telegrams.append(decode_apdus(bytes(segments), job))
+    return merge(telegrams) if telegrams else DecodedTelegram("mbus", error="an acknowledgement carries no readings")
+
+
+def _long_frame(cursor: Cursor) -> Cursor | None:
+    """Read a frame of format class FT 1.2; give C, A, CI and user data of a long one, None for the short ones."""
+    start = cursor.u8("start")
+    if start == 0xE5:
+        cursor.explain("acknowledgement")
+        return None
+    if start == 0x10:
+        cursor.take(4, "short frame")
+        return None
+    if start != 0x68:
+        raise WireError(f"start octet {start:02X}", cursor.position - 1, "start", "EN 13757-2, 5.6")
+    length = cursor.u8("L field")
+    if cursor.u8("L field again") != length or cursor.u8("start again") != 0x68 or length < 3:
+        raise WireError("the two L fields or starts differ", cursor.position, "L field", "EN 13757-2, 5.6")
+    if length > cursor.remaining:
+        raise TruncatedError(f"L field counts {length} octets, {cursor.remaining} follow", cursor.position, "frame")
+    inner = cursor.sub(length, "user data")
+    total = sum(inner.octets[inner.offset : inner.end]) & 0xFF
+    if cursor.remaining:
+        stated = cursor.u8("checksum")
+        if stated != total:
+            raise ChecksumError(f"checksum is {stated:02X}, should be {total:02X}", cursor.position - 1, "checksum")
+    if cursor.remaining:
+        cursor.u8("stop")
+    return inner
+
+
+def _wired(body: Cursor, job: Job) -> DecodedTelegram:
+    body.take(2, "C and A field")
+    header = read_transport(body)
+    offset = body.position
+    payload = open_transport(
+        header, body.rest("payload") if header.mode else body.octets[body.offset : body.end], job.key
+    )
+    if header.ci in _ERROR_CI:
+        return DecodedTelegram(
+            "mbus", _identity(header.address), error=f"the device reports application error {payload.hex()}"
+        )
+    records = Records()
+    if header.ci in _RECORDS_CI:
+        records = read_records(Cursor(payload, base=offset, trace=job.trace))
+    address = header.address or DeviceAddress(bytes(8))
+    return _answer("mbus", Telegram(address, header, payload, records), job)
+
+
+def _decode(telegram: Telegram, job: Job) -> DecodedTelegram:
+    return _answer("wmbus", telegram, job)
+
+
+def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
+    address, header, records = telegram.address, telegram.header, telegram.records
+    device = _identity(address)
+    ci = header.ci if header is not None else None
+    question = Payload(
+        address.manufacturer, address.version, address.medium, address.octets, ci, telegram.payload, records, job.key
+    )
+    payload = read_payload(question)
+    if payload is not None and payload.meter_id:
+        device = replace(device, id=payload.meter_id)
+    readings = [] if payload is not None and payload.replaces_records else [_reading(item) for item in records.records]
+    error = str(records.error) if records.error is not None else None
+    if payload is not None:
+        readings += payload.readings
+        error = payload.error if payload.replaces_records or payload.error else error
+    elif not readings and not error:
+        error = _why_empty(header, records)
+    if job.meter_id and device.id != job.meter_id.upper() and "*" not in job.meter_id and not readings:
+        error = f"meter {address.id} where {job.meter_id} was expected"
+    return DecodedTelegram(protocol, device, None, tuple(readings), error)
+
+
+def _why_empty(header: TransportHeader | None, records: Records) -> str:
+    if header is None:
+        return "the telegram is a fragment, or has no application layer"
+    if records.manufacturer_data is not None:
+        return "manufacturer data of a layout that is not known"
+    if 0xA0 <= header.ci <= 0xB7:
+        return f"manufacturer specific application data (CI {header.ci:02X}) of a layout that is not known"
+    return f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})"
+
+
+def _unread(octets: bytes, error: WireError) -> DecodedTelegram:
+    """Answer for a telegram that cannot be opened: say who sent it."""
+    address = DeviceAddress(octets[2:10]) if len(octets) >= 10 else None
+    return DecodedTelegram("wmbus", _identity(address), error=str(error))
+
+
+def _identity(address: DeviceAddress | None) -> DeviceIdentity:
+    if address is None:
+        return DeviceIdentity()
+    return DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
+
+
+def _reading(record: DataRecord) -> DecodedReading:
+    header = record.header
+    meaning = header.meaning
+    name = f"{meaning.name} ({', '.join(meaning.modifiers)})" if meaning.modifiers else meaning.name
+    number = record.decimal
+    value: Decimal | str = _words(record) if number is None else number
+    unit = "" if number is None else (meaning.unit.symbol if meaning.unit is not None else "1")
+    return DecodedReading(
+        name, value, unit, None, None, header.storage, header.tariff, header.subunit, _FUNCTIONS[header.function]
+    )
+
+
+_FUNCTIONS = ("instantaneous", "maximum", "minimum", "error")
+
+
+def _words(record: DataRecord) -> str:
+    value = record.value
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="minutes" if not value.second else "seconds")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.hex().upper()
+    return "" if value is None else str(value)

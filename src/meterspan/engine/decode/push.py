@@ -1,0 +1,266 @@
+"""Push bodies as decoded readings: whatever names its values is read by its names, the rest by its layout.
+
+Strategy: walk the tree once. An OBIS code names what follows it; a pair (integer, enum) behind the value scales it; a
+list of push objects at the start names the elements behind it; a list without any name is matched by its shape with
+the layouts of ``model.push_layouts``. Where a list leaves the scaler out, its layout tells it; where there is no
+layout, physics does: a mains voltage lies between 80 and 500 V, and no power is above the sum of U times I.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from meterspan.engine.decode.names import meaning_of
+from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
+from meterspan.model.telegram import DecodedReading
+from meterspan.quantities import ClockTime, Obis, unit_of_code
+from meterspan.wire import WireError
+from meterspan.wire.axdr import Data, DataType, IeeeFloat
+
+__all__ = ["clock_text", "readings_of_body"]
+
+_CLOCK_SIZE = 12
+_NUMBERS = frozenset({"V", "A", "W", "var", "VA", "Wh", "varh", "VAh", "Hz", "1"})
+_VOLTAGE_MIN, _VOLTAGE_MAX = 80, 500
+_EXPONENTS = (0, -1, -2, -3)
+
+
+@dataclass(frozen=True, slots=True)
+class _Named:
+    """A value with its name; ``exponent`` is None where the frame does not tell it."""
+
+    obis: Obis
+    value: Data
+    exponent: int | None = None
+    unit: str | None = None
+
+
+def readings_of_body(body: Data) -> tuple[list[DecodedReading], str]:
+    """Give the readings of a push body, and the name of the meter's list ("" where it names none)."""
+    texts = [text for text in map(_text, _leaves(body)) if text]
+    named = list(_walk(body))
+    layout = next((item for item in SCALED_LISTS if any(text.startswith(item.mark) for text in texts)), None)
+    version = next((text for text in texts if any(text.startswith(item.mark) for item in SCALED_LISTS)), "")
+    return [_reading(item) for item in _scale(named, layout)], version
+
+
+def clock_text(octets: bytes) -> str | None:
+    """Write the twelve octets of a date-time as ISO 8601, or None where they are none."""
+    try:
+        moment = Data(DataType.OCTET_STRING, octets).clock_time
+    except WireError:
+        return None
+    if moment.year is None or moment.month is None or moment.day is None or not 2000 <= moment.year <= 2099:
+        return None
+    return _iso(moment)
+
+
+def _walk(data: Data) -> Iterator[_Named]:
+    if not data.is_composite:
+        return
+    items = data.items
+    objects = _push_objects(items)
+    if objects:
+        yield from _by_objects(objects, items[1:])
+        return
+    if not any(_obis(item) or _descriptor(item) or item.is_composite for item in items):
+        yield from _positional(items)
+        return
+    index = 0
+    while index < len(items):
+        obis = _obis(items[index]) or _descriptor(items[index])
+        if obis is None:
+            yield from _walk(items[index])
+            index += 1
+            continue
+        named, used = _named(obis, items[index + 1 : index + 3])
+        if named is not None:
+            yield named
+        index += 1 + used
+
+
+def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
+    """Give the value behind a name and how many elements it took."""
+    if not behind or _obis(behind[0]):
+        return None, 0
+    value = behind[0]
+    scaler = _scaler_unit(behind[1]) if len(behind) > 1 else None
+    if scaler is not None:
+        return _Named(obis, value, *scaler), 2
+    inner = value.items if value.is_composite else ()
+    scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
+    if scaler is not None:
+        return _Named(obis, inner[0], *scaler), 1
+    return _Named(obis, value), 1
+
+
+def _push_objects(items: Sequence[Data]) -> list[Obis]:
+    """Read a list of push objects: class, logical name, attribute, data index … (IEC 62056-6-2, 4.4.8)."""
+    if len(items) < 2 or not items[0].is_composite:
+        return []
+    rows = items[0].items
+    codes = [_descriptor(row) for row in rows]
+    if not rows or any(code is None or len(row.items) < 4 for row, code in zip(rows, codes, strict=True)):
+        return []
+    return [code for code in codes if code is not None]
+
+
+def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]:
+    """Pair names with values; a list that names itself first has one name more (quirk 5)."""
+    names = objects[1:] if len(objects) == len(values) + 1 else objects
+    for obis, value in zip(names, values, strict=False):
+        inner = value.items if value.is_composite else ()
+        scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
+        if scaler is not None:
+            yield _Named(obis, inner[0], *scaler)
+        elif value.is_composite:
+            yield from _walk(value)
+        else:
+            yield _Named(obis, value)
+
+
+def _positional(items: Sequence[Data]) -> Iterator[_Named]:
+    shape = "".join(map(_letter, items)).replace("-", "")
+    values = [item for item in items if _letter(item) != "-"]
+    for layout in POSITIONAL_LISTS:
+        if layout.shape == shape and (
+            not layout.mark or any((_text(item) or "").startswith(layout.mark) for item in values)
+        ):
+            for place, value in zip(layout.fields, values, strict=True):
+                if place is not None:
+                    yield _Named(place.obis, value, place.exponent)
+            return
+
+
+def _letter(data: Data) -> str:
+    if data.value is None:
+        return "-"
+    if isinstance(data.value, bytes):
+        return "c" if len(data.value) == _CLOCK_SIZE and clock_text(data.value) else "s"
+    if isinstance(data.value, str):
+        return "s"
+    return "c" if isinstance(data.value, ClockTime) else "n"
+
+
+def _obis(data: Data) -> Obis | None:
+    value = data.value
+    if data.type is DataType.OCTET_STRING and isinstance(value, bytes) and len(value) == 6 and value[5] == 0xFF:
+        return Obis(*value)
+    return None
+
+
+def _descriptor(data: Data) -> Obis | None:
+    """Read (class, logical name, attribute …) as what it names."""
+    if not data.is_composite or not 3 <= len(data.items) <= 6:
+        return None
+    first, second, third = data.items[:3]
+    if first.type is DataType.LONG_UNSIGNED and third.type is DataType.INTEGER:
+        return _obis(second)
+    return None
+
+
+def _scaler_unit(data: Data) -> tuple[int, str] | None:
+    if data.type is not DataType.STRUCTURE or len(data.items) != 2:
+        return None
+    scaler, unit = data.items
+    if scaler.type is DataType.INTEGER and unit.type is DataType.ENUM:
+        return scaler.integer, unit_of_code(unit.integer).symbol
+    return None
+
+
+def _leaves(data: Data) -> Iterator[Data]:
+    for item in data.items if data.is_composite else ():
+        yield item
+        yield from _leaves(item)
+
+
+def _text(data: Data) -> str | None:
+    if isinstance(data.value, str):
+        return data.value
+    if isinstance(data.value, bytes) and data.value and all(0x20 <= octet < 0x7F for octet in data.value):
+        return data.value.decode("ascii")
+    return None
+
+
+def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
+    """Give every number its power of ten."""
+    if layout is not None:
+        powers = dict(layout.exponents)
+        named = [_with_power(item, powers) for item in named]
+    named = [_plausible_voltage(item) for item in named]
+    if any(item.exponent is None and _unit(item) == "A" for item in named):
+        power = _current_power(named)
+        named = [
+            replace(item, exponent=power) if item.exponent is None and _unit(item) == "A" else item for item in named
+        ]
+    return named
+
+
+def _with_power(item: _Named, powers: dict[tuple[int, int], int]) -> _Named:
+    if item.exponent is not None:
+        return item
+    power = powers.get((item.obis.c, item.obis.d), powers.get((-1, item.obis.d), 0))
+    return replace(item, exponent=power)
+
+
+def _plausible_voltage(item: _Named) -> _Named:
+    number = _number(item.value)
+    if item.exponent is not None or _unit(item) != "V" or number is None:
+        return item
+    fits = [power for power in _EXPONENTS if _VOLTAGE_MIN <= number.scaleb(power) <= _VOLTAGE_MAX]
+    return replace(item, exponent=fits[0] if fits else 0)
+
+
+def _current_power(named: list[_Named]) -> int:
+    """Choose the power of ten of currents: the smallest with which the apparent power covers the active power."""
+    by_code = {(item.obis.c, item.obis.d): item for item in named}
+    apparent = Decimal(0)
+    for c in (31, 51, 71):
+        current, voltage = by_code.get((c, 7)), by_code.get((c + 1, 7))
+        raw = _number(current.value) if current else None
+        volts = _number(voltage.value) if voltage else None
+        if raw is not None:
+            scale = volts.scaleb(voltage.exponent or 0) if volts is not None and voltage is not None else Decimal(230)
+            apparent += raw * (scale or Decimal(230))
+    powers = [_number(by_code[code].value) for code in ((1, 7), (2, 7)) if code in by_code]
+    active = max((abs(power) for power in powers if power is not None), default=Decimal(0))
+    fits = [power for power in _EXPONENTS if apparent.scaleb(power) >= active * Decimal("0.8")]
+    return fits[-1] if active > 50 and fits else -2
+
+
+def _unit(item: _Named) -> str:
+    return item.unit if item.unit is not None else meaning_of(item.obis).unit
+
+
+def _number(data: Data) -> Decimal | None:
+    value = data.value
+    if isinstance(value, IeeeFloat):
+        return value.decimal if value.decimal.is_finite() else None
+    return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _reading(item: _Named) -> DecodedReading:
+    meaning, value = meaning_of(item.obis), item.value
+    number = _number(value)
+    tariff = item.obis.e if meaning.unit.endswith("h") else 0
+    if number is not None:
+        unit = _unit(item) or "1"
+        return DecodedReading(
+            meaning.quantity, number.scaleb(item.exponent or 0), unit, item.obis, None, 0, tariff, 0, meaning.function
+        )
+    return DecodedReading(meaning.quantity, _words(value), "", item.obis, None, 0, tariff)
+
+
+def _words(data: Data) -> str:
+    value = data.value
+    if isinstance(value, bytes):
+        moment = clock_text(value) if len(value) == _CLOCK_SIZE else None
+        return moment or _text(data) or value.hex().upper()
+    if isinstance(value, ClockTime):
+        return _iso(value)
+    return "" if value is None else str(value)
+
+
+def _iso(moment: ClockTime) -> str:
+    utc = moment.to_utc()
+    return utc.isoformat().replace("+00:00", "Z") if utc is not None else str(moment).replace(" ", "T")

@@ -1,0 +1,231 @@
+"""The idiom of a proprietary payload: which devices it is for, and how its octets become readings.
+
+A ``Grammar`` matches by maker, device type, version and CI field, never by a single meter. Most are a list of ``Field``
+(offset, size, unit, power of ten); the others have a reader of their own. Facts come from the makers' documents where
+there are some, else from comparing telegrams with what the meter showed.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Literal, TypeAlias
+
+from meterspan.model.telegram import DecodedReading
+from meterspan.wire import TruncatedError, WireError
+from meterspan.wire.mbus import Records
+
+__all__ = [
+    "Decoded",
+    "Field",
+    "Grammar",
+    "Payload",
+    "Reader",
+    "calendar_date",
+    "cut",
+    "date_g",
+    "date_packed",
+    "fields_reader",
+    "first_match",
+    "reading",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a grammar reads.
+
+    Attributes:
+        manufacturer: three letters.
+        version: version octet of the address.
+        medium: device type octet of the address.
+        address: the eight octets of the address, in wireless order.
+        ci: the CI field, None where the link layer is the last one.
+        octets: application data in the clear.
+        records: the data records found in them.
+        key: the key that was given, for payloads with a protection of their own.
+
+    """
+
+    manufacturer: str
+    version: int
+    medium: int
+    address: bytes
+    ci: int | None
+    octets: bytes
+    records: Records
+    key: bytes | None = None
+
+    @property
+    def tail(self) -> bytes:
+        """What follows the data records as manufacturer data."""
+        return self.records.manufacturer_data or b""
+
+    def at(self, start: int, stop: int) -> bytes:
+        """Cut octets out of the application data.
+
+        Raises:
+            TruncatedError: they are not all there.
+
+        """
+        return cut(self.octets, start, stop)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What a grammar found.
+
+    Attributes:
+        readings: the values.
+        error: what could not be read, or None.
+        replaces_records: the octets are no data records, whatever a walk over them found.
+        meter_id: the identification, where it does not stand where the standard has it.
+
+    """
+
+    readings: tuple[DecodedReading, ...] = ()
+    error: str | None = None
+    replaces_records: bool = True
+    meter_id: str = ""
+
+
+Reader: TypeAlias = Callable[[Payload], Decoded | None]
+"""Reads a payload; gives None where it is not of this layout after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """A payload layout and the devices that send it; None matches anything.
+
+    Attributes:
+        name: of the device family.
+        manufacturers: three letters each.
+        read: reads the payload; None where it is not of this layout after all.
+        cis: CI fields.
+        media: device type octets.
+        versions: version octets.
+
+    """
+
+    name: str
+    manufacturers: frozenset[str]
+    read: Reader
+    cis: frozenset[int] | None = None
+    media: frozenset[int] | None = None
+    versions: frozenset[int] | None = None
+
+    def matches(self, payload: Payload) -> bool:
+        """Whether the telegram is of one of the devices."""
+        return (
+            payload.manufacturer in self.manufacturers
+            and (self.cis is None or payload.ci in self.cis)
+            and (self.media is None or payload.medium in self.media)
+            and (self.versions is None or payload.version in self.versions)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One number at a fixed place.
+
+    Attributes:
+        quantity: in words.
+        offset: of its first octet.
+        size: octets.
+        unit: symbol of the unit table.
+        exponent: power of ten onto the unit.
+        storage: storage number of the reading.
+        order: octet order.
+        signed: whether it may be negative.
+        divisor: the raw number is divided by it (meters that count in thirds or 256ths of a litre).
+        null: the raw number that says "no value".
+
+    """
+
+    quantity: str
+    offset: int
+    size: int
+    unit: str
+    exponent: int = 0
+    storage: int = 0
+    order: Literal["little", "big"] = "little"
+    signed: bool = False
+    divisor: int = 1
+    null: int | None = None
+    function: str = "instantaneous"
+
+    def read(self, octets: bytes) -> DecodedReading | None:
+        """Read the number; None where it says that there is none."""
+        data = cut(octets, self.offset, self.offset + self.size)
+        raw = int.from_bytes(data, self.order, signed=self.signed)
+        if raw == self.null:
+            return None
+        value = Decimal(raw).scaleb(self.exponent)
+        return reading(self.quantity, value / self.divisor, self.unit, storage=self.storage, function=self.function)
+
+
+def fields_reader(*fields: Field, tail: bool = False, minimum: int = 0) -> Reader:
+    """Build the reader of a fixed layout; ``tail`` reads the manufacturer data behind the records, and keeps those."""
+
+    def read(payload: Payload) -> Decoded | None:
+        octets = payload.tail if tail else payload.octets
+        if len(octets) < minimum:
+            return None
+        found = (field.read(octets) for field in fields)
+        return Decoded(tuple(item for item in found if item is not None), replaces_records=not tail)
+
+    return read
+
+
+def reading(
+    quantity: str, value: Decimal | int | str, unit: str = "", *, storage: int = 0, time: date | str | None = None,
+    function: str = "instantaneous",
+) -> DecodedReading:  # fmt: skip
+    """Build a reading."""
+    return DecodedReading(quantity, value, unit, None, None if time is None else str(time), storage, function=function)
+
+
+def cut(octets: bytes, start: int, stop: int) -> bytes:
+    """Cut octets out.
+
+    Raises:
+        TruncatedError: they are not all there.
+
+    """
+    if stop > len(octets):
+        raise TruncatedError(f"needs {stop} octets, has {len(octets)}", len(octets), "proprietary payload")
+    return octets[start:stop]
+
+
+def date_g(octets: bytes) -> date | None:
+    """Read a date of type G (EN 13757-3, annex A); None where it is none."""
+    year = octets[0] >> 5 | (octets[1] & 0xF0) >> 1
+    return calendar_date(2000 + year, octets[1] & 0x0F, octets[0] & 0x1F)
+
+
+def date_packed(octets: bytes) -> date | None:
+    """Read a date of 16 bits little-endian: 5 of the day, 4 of the month, then the year."""
+    raw = int.from_bytes(octets[:2], "little")
+    return calendar_date(2000 + (raw >> 9 & 0x3F), raw >> 5 & 0x0F, raw & 0x1F)
+
+
+def calendar_date(year: int, month: int, day: int) -> date | None:
+    """Give the date, or None where there is no such day."""
+    try:
+        return date(year, month, day)
+    except ValueError:
+        return None
+
+
+def first_match(grammars: Sequence[Grammar], payload: Payload) -> Decoded | None:
+    """Read with the first grammar that fits; a damaged payload is an answer too."""
+    for grammar in grammars:
+        if not grammar.matches(payload):
+            continue
+        try:
+            decoded = grammar.read(payload)
+        except WireError as error:
+            return Decoded(error=f"{grammar.name}: {error}")
+        if decoded is not None:
+            return decoded
+    return None

@@ -1,0 +1,20 @@
+"""Oddities of SML meters, as data: quirks that a reader may work round when it is told to."""
+
+from dataclasses import dataclass
+
+from meterspan.quantities import Obis
+
+__all__ = ["UNSIGNED_POWER", "UnsignedPower"]
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedPower:
+    """A meter that sends an unsigned power under a signed type, told by maker, object and scaler."""
+
+    manufacturer: str
+    obis: Obis
+    scaler: int
+
+
+UNSIGNED_POWER = (UnsignedPower("DZG", Obis(1, 0, 16, 7, 0), -2),)
+"""DZG DVS74 and DWS76: powers above 327.67 W come out negative, as does honest feed-in, so that nobody can tell."""
