@@ -110,8 +110,8 @@ class SecurityContext:
         peer_title: the peer's system title, where it is known before the peer tells it.
         control: what to apply when sending.
         required: what a received APDU must have applied at least.
-        scope: part of the counters' names; by default the peer's title, so that each peer has its own counters. Give
-            one scope to all peers that share a key.
+        scope: part of the sent counter's name. By default one counter serves all peers, so that no nonce repeats
+            whatever keys they share; name the peer here to give it a counter of its own under keys of its own.
 
     """
 
@@ -252,18 +252,18 @@ class SecurityContext:
         return gmac_proof(challenge, system_title=self.system_title, invocation_counter=counter, keys=self._unicast)
 
     def check_proof(self, proof: bytes, challenge: bytes) -> None:
-        """Check the peer's answer to our challenge by HLS mechanism 5, and accept its counter.
+        """Check the peer's answer to our challenge by HLS mechanism 5.
+
+        The random challenge proves that the answer is fresh, and the ciphered APDU around it has the later counter; so
+        the answer's own counter is noted where it is the highest, and refuses nothing.
 
         Raises:
             KeyWrongError: the answer is wrong.
-            ReplayError: its counter was seen before.
             WireError: it has another form.
 
         """
         counter = gmac_proof_counter(proof, challenge, system_title=self._peer_title, keys=self._unicast)
-        content = CipheredContent(SecurityControl.AUTHENTICATION, counter, b"")
-        self._refuse_replay(content, self._peer_title, is_dedicated=False)
-        self._accept(content, self._peer_title, is_dedicated=False)
+        self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
 
     def skip_to(self, counter: int) -> None:
         """Go on with ``counter`` or above: the peer has accepted more than we know of (counter recovery).
@@ -288,8 +288,7 @@ class SecurityContext:
 
     @property
     def _sent_name(self) -> str:
-        scope = self._scope or self._peer_title.hex()
-        return f"sent/{self.system_title.hex()}/{scope}/{self.keys.generation}"
+        return f"sent/{self.system_title.hex()}/{self._scope}/{self.keys.generation}"
 
     def _received_name(self, key_set: str, title: bytes) -> str:
         return f"received/{title.hex()}/{self.system_title.hex()}/{self.keys.generation}/{key_set}"

@@ -12,7 +12,6 @@ from typing import Protocol, TypeAlias
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
-    AssociationEvent,
     Failure,
     FailureKind,
     Get,
@@ -67,13 +66,14 @@ from meterspan.wire.xdlms import (
 )
 from meterspan.wire.xdlms.common import read_list, read_result
 
-__all__ = ["Exchange", "Terms", "exchange_for"]
+__all__ = ["Done", "Exchange", "Step", "Terms", "exchange_for"]
 
 CLAUSE = "IEC 62056-5-3, 6"
 LIST_ITEMS_MAX = 64
 """Attributes of one GET with-list: longer lists are asked in several requests, as many meters take few."""
 
-Step: TypeAlias = "Apdu | AssociationEvent"
+Done: TypeAlias = GetDone | SetDone | ActionDone | RequestFailed
+Step: TypeAlias = Apdu | Done
 """What comes next: an APDU to send, or the event that ends the exchange."""
 
 

@@ -1,0 +1,437 @@
+"""The server's side of GET, SET and ACTION (IEC 62056-5-3, 6.6 to 6.8): requests in, responses out, over one device.
+
+Strategy: one ``Dispatcher`` per association. Rights are asked of the association's access table before anything is
+touched; values that do not fit the client's PDU go out in blocks, long requests come in in blocks; one transfer of each
+kind at a time, all bounded. It knows no ciphering and no link.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from meterspan.engine.block_transfer import BLOCK_OVERHEAD_OCTETS, BlockAssembly, BlockCutter
+from meterspan.model.cosem.device import AssociationDefinition, LogicalDevice, grant_for
+from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import Data, null, read_data, write_data
+from meterspan.wire.cursor import Cursor
+from meterspan.wire.errors import WireError
+from meterspan.wire.xdlms import (
+    ActionOutcome,
+    ActionRequestNextPblock,
+    ActionRequestNormal,
+    ActionRequestWithFirstPblock,
+    ActionRequestWithList,
+    ActionRequestWithListAndFirstPblock,
+    ActionRequestWithPblock,
+    ActionResponseNextPblock,
+    ActionResponseNormal,
+    ActionResponseWithList,
+    ActionResponseWithPblock,
+    ActionResult,
+    Apdu,
+    AttributeSelection,
+    Conformance,
+    CosemMethodDescriptor,
+    DataAccessResult,
+    DataBlock,
+    ExceptionResponse,
+    GetRequestNext,
+    GetRequestNormal,
+    GetRequestWithList,
+    GetResponseNormal,
+    GetResponseWithDatablock,
+    GetResponseWithList,
+    GetResult,
+    InvokeIdAndPriority,
+    ServiceFault,
+    SetRequestNormal,
+    SetRequestWithDatablock,
+    SetRequestWithFirstDatablock,
+    SetRequestWithList,
+    SetRequestWithListAndFirstDatablock,
+    SetResponseDatablock,
+    SetResponseLastDatablock,
+    SetResponseLastDatablockWithList,
+    SetResponseNormal,
+    SetResponseWithList,
+    StateFault,
+    write_apdu,
+)
+from meterspan.wire.xdlms.common import read_list, write_list, write_result
+
+__all__ = ["INCOMING_OCTETS_MAX", "LIST_ITEMS_MAX", "DispatchTerms", "Dispatcher"]
+
+TargetT = TypeVar("TargetT")
+INCOMING_OCTETS_MAX = 1 << 20
+"""Octets of one SET or ACTION over all its blocks: an activity calendar has thousands; an image goes by methods."""
+LIST_ITEMS_MAX = 256
+"""Attributes or methods of one list request."""
+
+_NEEDED: Mapping[type, Conformance] = {
+    GetRequestNormal: Conformance.GET,
+    GetRequestNext: Conformance.GET | Conformance.BLOCK_TRANSFER_WITH_GET,
+    GetRequestWithList: Conformance.GET | Conformance.MULTIPLE_REFERENCES,
+    SetRequestNormal: Conformance.SET,
+    SetRequestWithFirstDatablock: Conformance.SET | Conformance.BLOCK_TRANSFER_WITH_SET,
+    SetRequestWithDatablock: Conformance.SET | Conformance.BLOCK_TRANSFER_WITH_SET,
+    SetRequestWithList: Conformance.SET | Conformance.MULTIPLE_REFERENCES,
+    SetRequestWithListAndFirstDatablock: (
+        Conformance.SET | Conformance.BLOCK_TRANSFER_WITH_SET | Conformance.MULTIPLE_REFERENCES
+    ),
+    ActionRequestNormal: Conformance.ACTION,
+    ActionRequestNextPblock: Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION,
+    ActionRequestWithList: Conformance.ACTION | Conformance.MULTIPLE_REFERENCES,
+    ActionRequestWithFirstPblock: Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION,
+    ActionRequestWithPblock: Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION,
+    ActionRequestWithListAndFirstPblock: (
+        Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION | Conformance.MULTIPLE_REFERENCES
+    ),
+}
+"""What must have been negotiated for each request."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchTerms:
+    """Under what terms requests are served.
+
+    Attributes:
+        conformance: the negotiated services.
+        apdu_max: octets of the longest plain APDU that the client takes.
+
+    """
+
+    conformance: Conformance
+    apdu_max: int
+
+    @property
+    def block_max(self) -> int:
+        """Octets of raw data in one block."""
+        return self.apdu_max - BLOCK_OVERHEAD_OCTETS
+
+
+class Dispatcher:
+    """Serves one association's requests.
+
+    Args:
+        device: the objects.
+        definition: the association, with its access table.
+        terms: what was negotiated.
+        own: the association's own objects, by logical name.
+
+    """
+
+    def __init__(
+        self,
+        device: LogicalDevice,
+        definition: AssociationDefinition,
+        *,
+        terms: DispatchTerms,
+        own: Mapping[Obis, CosemObject],
+    ) -> None:
+        self._device = device
+        self._definition = definition
+        self._terms = terms
+        self._own = own
+        self._get: tuple[int, BlockCutter] | None = None
+        self._set: _Incoming[AttributeSelection] | None = None
+        self._action_in: _Incoming[CosemMethodDescriptor] | None = None
+        self._action_out: tuple[int, BlockCutter] | None = None
+        self._is_authenticated = False
+
+    def handle(self, apdu: Apdu, now: float, *, authenticated: bool) -> Apdu | None:
+        """Serve one request and give its response; None where it wants none.
+
+        Args:
+            apdu: the plain request.
+            now: UTC seconds.
+            authenticated: whether the request was cryptographically authenticated.
+
+        """
+        needed = _NEEDED.get(type(apdu))
+        if needed is None:
+            return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
+        if needed not in self._terms.conformance:
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.SERVICE_NOT_SUPPORTED)
+        self._is_authenticated = authenticated
+        response = self._respond(apdu, now)
+        invoke = getattr(apdu, "invoke", None)
+        return response if isinstance(invoke, InvokeIdAndPriority) and invoke.confirmed else None
+
+    def _respond(self, apdu: Apdu, now: float) -> Apdu:
+        match apdu:
+            case GetRequestNormal():
+                return self._get_one(apdu, now)
+            case GetRequestWithList():
+                return self._get_list(apdu, now)
+            case GetRequestNext():
+                return self._get_next(apdu)
+            case SetRequestNormal():
+                selection = AttributeSelection(apdu.attribute, apdu.access)
+                return SetResponseNormal(apdu.invoke, self._write(selection, apdu.value, now))
+            case SetRequestWithList():
+                return self._set_list(apdu, now)
+            case SetRequestWithFirstDatablock():
+                return self._set_begin(apdu.invoke, (AttributeSelection(apdu.attribute, apdu.access),), apdu.block, now)
+            case SetRequestWithListAndFirstDatablock():
+                return self._set_begin(apdu.invoke, apdu.attributes, apdu.block, now, is_list=True)
+            case SetRequestWithDatablock():
+                return self._set_block(apdu.invoke, apdu.block, now)
+            case ActionRequestNormal():
+                return self._action_response(apdu.invoke, self._invoke(apdu.method, apdu.parameters, now))
+            case ActionRequestWithList():
+                return self._action_list(apdu, now)
+            case ActionRequestWithFirstPblock():
+                return self._action_begin(apdu.invoke, (apdu.method,), apdu.block, now)
+            case ActionRequestWithListAndFirstPblock():
+                return self._action_begin(apdu.invoke, apdu.methods, apdu.block, now, is_list=True)
+            case ActionRequestWithPblock():
+                return self._action_block(apdu.invoke, apdu.block, now)
+            case ActionRequestNextPblock():
+                return self._action_next(apdu)
+            case _:
+                return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
+
+    # GET.
+
+    def _get_one(self, request: GetRequestNormal, now: float) -> Apdu:
+        self._get = None
+        result = self._read(AttributeSelection(request.attribute, request.access), now)
+        whole = GetResponseNormal(request.invoke, result)
+        if not isinstance(result, Data) or len(write_apdu(whole)) <= self._terms.apdu_max:
+            return whole
+        return self._get_blocks(request.invoke, write_data(result))
+
+    def _get_list(self, request: GetRequestWithList, now: float) -> Apdu:
+        self._get = None
+        if len(request.attributes) > LIST_ITEMS_MAX:
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.PDU_TOO_LONG)
+        results = tuple(self._read(selection, now) for selection in request.attributes)
+        whole = GetResponseWithList(request.invoke, results)
+        if len(write_apdu(whole)) <= self._terms.apdu_max:
+            return whole
+        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._terms.conformance:
+            return GetResponseWithList(request.invoke, (DataAccessResult.DATA_BLOCK_UNAVAILABLE,) * len(results))
+        return self._get_blocks(request.invoke, write_list(results, write_result))
+
+    def _get_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
+        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._terms.conformance:
+            return GetResponseNormal(invoke, DataAccessResult.DATA_BLOCK_UNAVAILABLE)
+        self._get = (invoke.invoke_id, BlockCutter(octets))
+        return self._next_get_block(invoke, self._get[1])
+
+    def _get_next(self, request: GetRequestNext) -> Apdu:
+        running, self._get = self._get, None
+        if running is None or running[0] != request.invoke.invoke_id:
+            return _get_aborted(request, DataAccessResult.NO_LONG_GET_IN_PROGRESS)
+        cutter = running[1]
+        if request.block_number != cutter.number:
+            return _get_aborted(request, DataAccessResult.DATA_BLOCK_NUMBER_INVALID)
+        self._get = running
+        return self._next_get_block(request.invoke, cutter)
+
+    def _next_get_block(self, invoke: InvokeIdAndPriority, cutter: BlockCutter) -> Apdu:
+        block = cutter.cut(self._terms.block_max)
+        if block.last_block:
+            self._get = None
+        return GetResponseWithDatablock(invoke, block.block_number, block.last_block, block.raw_data)
+
+    # SET.
+
+    def _set_list(self, request: SetRequestWithList, now: float) -> Apdu:
+        results = self._write_all(request.attributes, request.values, now)
+        if results is None:
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OTHER_REASON)
+        return SetResponseWithList(request.invoke, results)
+
+    def _set_begin(
+        self,
+        invoke: InvokeIdAndPriority,
+        attributes: tuple[AttributeSelection, ...],
+        block: DataBlock,
+        now: float,
+        *,
+        is_list: bool = False,
+    ) -> Apdu:
+        self._set = _Incoming(invoke.invoke_id, attributes, BlockAssembly(INCOMING_OCTETS_MAX), is_list)
+        return self._set_block(invoke, block, now)
+
+    def _set_block(self, invoke: InvokeIdAndPriority, block: DataBlock, now: float) -> Apdu:
+        incoming, self._set = self._set, None
+        if incoming is None or incoming.invoke_id != invoke.invoke_id:
+            result = DataAccessResult.NO_LONG_SET_IN_PROGRESS
+            return SetResponseLastDatablock(invoke, result, block.block_number)
+        try:
+            incoming.assembly.take(block)
+            if not block.last_block:
+                self._set = incoming
+                return SetResponseDatablock(invoke, block.block_number)
+            values = _read_values(incoming.assembly.octets, is_list=incoming.is_list)
+        except WireError:
+            result = DataAccessResult.LONG_SET_ABORTED
+            return SetResponseLastDatablock(invoke, result, block.block_number)
+        results = self._write_all(incoming.targets, values, now)
+        if results is None:
+            return SetResponseLastDatablock(invoke, DataAccessResult.LONG_SET_ABORTED, block.block_number)
+        if incoming.is_list:
+            return SetResponseLastDatablockWithList(invoke, results, block.block_number)
+        return SetResponseLastDatablock(invoke, results[0], block.block_number)
+
+    def _write_all(
+        self, attributes: tuple[AttributeSelection, ...], values: tuple[Data, ...], now: float
+    ) -> tuple[DataAccessResult, ...] | None:
+        if len(attributes) != len(values) or len(attributes) > LIST_ITEMS_MAX:
+            return None
+        return tuple(self._write(target, value, now) for target, value in zip(attributes, values, strict=True))
+
+    # ACTION.
+
+    def _action_list(self, request: ActionRequestWithList, now: float) -> Apdu:
+        if len(request.methods) != len(request.parameters) or len(request.methods) > LIST_ITEMS_MAX:
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OTHER_REASON)
+        return ActionResponseWithList(request.invoke, self._invoke_all(request.methods, request.parameters, now))
+
+    def _action_begin(
+        self,
+        invoke: InvokeIdAndPriority,
+        methods: tuple[CosemMethodDescriptor, ...],
+        block: DataBlock,
+        now: float,
+        *,
+        is_list: bool = False,
+    ) -> Apdu:
+        self._action_in = _Incoming(invoke.invoke_id, methods, BlockAssembly(INCOMING_OCTETS_MAX), is_list)
+        return self._action_block(invoke, block, now)
+
+    def _action_block(self, invoke: InvokeIdAndPriority, block: DataBlock, now: float) -> Apdu:
+        incoming, self._action_in = self._action_in, None
+        if incoming is None or incoming.invoke_id != invoke.invoke_id:
+            return ActionResponseNormal(invoke, ActionOutcome(ActionResult.NO_LONG_ACTION_IN_PROGRESS))
+        try:
+            incoming.assembly.take(block)
+            if not block.last_block:
+                self._action_in = incoming
+                return ActionResponseNextPblock(invoke, block.block_number)
+            parameters = _read_values(incoming.assembly.octets, is_list=incoming.is_list)
+        except WireError:
+            return ActionResponseNormal(invoke, ActionOutcome(ActionResult.LONG_ACTION_ABORTED))
+        if len(parameters) != len(incoming.targets):
+            return ActionResponseNormal(invoke, ActionOutcome(ActionResult.LONG_ACTION_ABORTED))
+        outcomes = self._invoke_all(incoming.targets, parameters, now)
+        if incoming.is_list:
+            return ActionResponseWithList(invoke, outcomes)
+        return self._action_response(invoke, outcomes[0])
+
+    def _action_response(self, invoke: InvokeIdAndPriority, outcome: ActionOutcome) -> Apdu:
+        whole = ActionResponseNormal(invoke, outcome)
+        if not isinstance(outcome.returned, Data) or len(write_apdu(whole)) <= self._terms.apdu_max:
+            return whole
+        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._terms.conformance:
+            return ActionResponseNormal(invoke, ActionOutcome(ActionResult.DATA_BLOCK_UNAVAILABLE))
+        cutter = BlockCutter(write_data(outcome.returned))
+        self._action_out = (invoke.invoke_id, cutter)
+        return ActionResponseWithPblock(invoke, cutter.cut(self._terms.block_max))
+
+    def _action_next(self, request: ActionRequestNextPblock) -> Apdu:
+        running, self._action_out = self._action_out, None
+        if running is None or running[0] != request.invoke.invoke_id or request.block_number != running[1].number:
+            return ActionResponseNormal(request.invoke, ActionOutcome(ActionResult.NO_LONG_ACTION_IN_PROGRESS))
+        block = running[1].cut(self._terms.block_max)
+        if not block.last_block:
+            self._action_out = running
+        return ActionResponseWithPblock(request.invoke, block)
+
+    def _invoke_all(
+        self, methods: tuple[CosemMethodDescriptor, ...], parameters: tuple[Data, ...], now: float
+    ) -> tuple[ActionOutcome, ...]:
+        return tuple(self._invoke(method, data, now) for method, data in zip(methods, parameters, strict=True))
+
+    # Objects, by right.
+
+    def _read(self, selection: AttributeSelection, now: float) -> GetResult:
+        target = selection.attribute
+        if selection.access is not None and Conformance.SELECTIVE_ACCESS not in self._terms.conformance:
+            return DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+        item = self._find(target.class_id, target.instance)
+        if isinstance(item, DataAccessResult):
+            return item
+        refusal = self._refusal(item, target.attribute, write=False)
+        if refusal is not None:
+            return refusal
+        try:
+            return item.read(target.attribute, now, selection.access)
+        except AccessRefusedError as error:
+            return error.result
+
+    def _write(self, selection: AttributeSelection, value: Data, now: float) -> DataAccessResult:
+        target = selection.attribute
+        if selection.access is not None:
+            return DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+        item = self._find(target.class_id, target.instance)
+        if isinstance(item, DataAccessResult):
+            return item
+        refusal = self._refusal(item, target.attribute, write=True)
+        if refusal is not None:
+            return refusal
+        try:
+            item.write(target.attribute, value, now)
+        except AccessRefusedError as error:
+            return error.result
+        return DataAccessResult.SUCCESS
+
+    def _invoke(self, method: CosemMethodDescriptor, parameters: Data | None, now: float) -> ActionOutcome:
+        item = self._find(method.class_id, method.instance)
+        if isinstance(item, DataAccessResult):
+            return ActionOutcome(ActionResult(int(item)))
+        grant = grant_for(self._definition, item)
+        access = None if grant is None else grant.method_access(method.method)
+        if not access or (access.authenticated and not self._is_authenticated):
+            return ActionOutcome(ActionResult.READ_WRITE_DENIED)
+        try:
+            returned = item.invoke(method.method, null() if parameters is None else parameters, now)
+        except ActionRefusedError as error:
+            return ActionOutcome(error.result)
+        return ActionOutcome(ActionResult.SUCCESS, returned)
+
+    def _find(self, class_id: int, name: Obis) -> CosemObject | DataAccessResult:
+        own = self._own.get(name)
+        item = own if own is not None and own.interface.class_id == class_id else self._device.find(class_id, name)
+        if item is not None and grant_for(self._definition, item) is not None:
+            return item
+        is_named = item is None and (own is not None or self._device.has_name(name))
+        return DataAccessResult.OBJECT_CLASS_INCONSISTENT if is_named else DataAccessResult.OBJECT_UNDEFINED
+
+    def _refusal(self, item: CosemObject, number: int, *, write: bool) -> DataAccessResult | None:
+        """Say why an attribute may not be accessed, or None."""
+        declared = item.interface.attributes.get(number)
+        grant = grant_for(self._definition, item)
+        if declared is None or grant is None:
+            return DataAccessResult.OBJECT_UNAVAILABLE
+        access = grant.attribute_access(declared)
+        is_granted = access.writable if write else access.readable
+        if not is_granted or (access.authenticated and not self._is_authenticated):
+            return DataAccessResult.READ_WRITE_DENIED
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Incoming(Generic[TargetT]):
+    """A request that comes in blocks."""
+
+    invoke_id: int
+    targets: tuple[TargetT, ...]
+    assembly: BlockAssembly
+    is_list: bool
+
+
+def _read_values(octets: bytes, *, is_list: bool) -> tuple[Data, ...]:
+    if not is_list:
+        return (read_data(octets),)
+    cursor = Cursor(octets)
+    values = read_list(cursor, read_data, "value-list")
+    cursor.finish("value-list")
+    return values
+
+
+def _get_aborted(request: GetRequestNext, result: DataAccessResult) -> Apdu:
+    return GetResponseWithDatablock(request.invoke, request.block_number, last_block=True, result=result)
