@@ -31,6 +31,7 @@ __all__ = [
     "month_after",
     "month_before",
     "octet_runs",
+    "percent",
     "prove",
     "share_of_day",
     "state_of",
@@ -116,6 +117,11 @@ def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[fl
     first = max(0.0, (window.start - start).total_seconds() / span)
     last = min(1.0, (window.end - start).total_seconds() / span)
     return round(100 * first, 2), round(100 * max(0.0, last - first), 2)
+
+
+def percent(part: Decimal, whole: Decimal) -> float:
+    """Give a part of a whole in percent for drawing, 0 to 100."""
+    return round(float(max(Decimal(0), min(part / whole, Decimal(1)))) * 100, 2) if whole > 0 else 0.0
 
 
 def cell_level(cell: CompletenessCell) -> str:

@@ -24,6 +24,8 @@ function cellText(cell) {
 }
 
 function startMap(map) {
+  const box = map.closest(".map-scroll");
+  box.scrollLeft = box.scrollWidth; // the newest days first, where not all fit
   const days = [...map.tHead.rows[0].cells].map((cell) => cell.dataset.day);
   map.addEventListener("pointerover", (event) => {
     const cell = event.target.closest("td.c");

@@ -29,9 +29,11 @@ export const share = (value, digits = 1) => numberFormat({ style: "percent", max
 export const power = (watts) =>
   Math.abs(watts) < 1000 ? [number(Math.abs(watts), 0), "W"] : [number(Math.abs(watts) / 1000, 2), "kW"];
 
+const halves = new Intl.DateTimeFormat(locale, { hour: "numeric" }).resolvedOptions().hour12;
+const hour = halves ? "numeric" : "2-digit";
 const DATES = {
-  clock: { hour: "2-digit", minute: "2-digit" },
-  stamp: { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" },
+  clock: { hour, minute: "2-digit" },
+  stamp: { day: "numeric", month: "short", hour, minute: "2-digit" },
 };
 const DAYS = {
   day: { weekday: "long", day: "numeric", month: "long", year: "numeric" },
@@ -41,6 +43,9 @@ const DAYS = {
 };
 
 export const clock = (moment) => dateFormat({ ...DATES.clock, timeZone: zone }).format(moment);
+// A label on a time axis: 6 AM or 06:00, and a bare number where a clock of 24 hours has little room.
+export const hourLabel = (moment, narrow) =>
+  halves ? dateFormat({ hour: "numeric", timeZone: zone }).format(moment) : narrow ? String(hourOf(moment)) : clock(moment);
 export const hourOf = (moment) =>
   Number(new Intl.DateTimeFormat("en-GB", { hour: "2-digit", hourCycle: "h23", timeZone: zone }).format(moment));
 // A calendar day has no zone: it is read and written as UTC noon of itself.
@@ -72,8 +77,20 @@ export function writeTime(element) {
 export function localise(root) {
   for (const element of root.querySelectorAll("data.q")) writeNumber(element);
   for (const element of root.querySelectorAll("time[data-as]")) writeTime(element);
+  writeHours(root.querySelectorAll("[data-hour]"));
   for (const element of root.querySelectorAll("[data-change]")) writeChange(element);
   for (const element of root.querySelectorAll("[data-words=zone]")) element.textContent = say("zone", { zone: zone.replace("_", " ") });
+}
+
+// Hours under the tariff strip; one that would touch its left neighbour is left out.
+function writeHours(labels) {
+  let edge = -Infinity;
+  for (const label of labels) {
+    label.textContent = hourLabel(new Date(label.dataset.hour), true);
+    const { left, right } = label.getBoundingClientRect();
+    if (left < edge + 4) label.textContent = "";
+    else edge = right;
+  }
 }
 
 export function writeChange(element, consumed) {

@@ -1,5 +1,5 @@
 // The day and month charts, drawn from the page's own table, and browsing without a full reload.
-import { calendar, calendarDay, clock, hourOf, localise, money, number, price, quantity, say, share, unitName } from "./format.js";
+import { calendar, calendarDay, clock, hourLabel, hourOf, localise, money, number, price, quantity, say, unitName } from "./format.js";
 import { bar, hatch, svg, ticks } from "./svg.js";
 
 const SLOTS = ["low", "mid", "high", "peak", "flat"];
@@ -63,7 +63,7 @@ function drawHistory() {
 }
 
 function localiseTable(section) {
-  const { unit, currency, span } = section.dataset;
+  const { currency, span } = section.dataset;
   for (const row of section.querySelectorAll("[data-rows] tr")) {
     const cells = row.cells;
     const head = span === "day" ? cells[0] : cells[0].firstElementChild;
@@ -71,7 +71,7 @@ function localiseTable(section) {
     for (const cell of row.querySelectorAll("td.num")) {
       const value = cell.textContent;
       if (value === "–") continue;
-      cell.textContent = cell.cellIndex === (span === "day" ? 3 : cells.length - 2) ? money(Number(value), currency) : number(Number(value), unit === "kWh" ? 3 : 3);
+      cell.textContent = cell.cellIndex === (span === "day" ? 3 : cells.length - 2) ? money(Number(value), currency) : number(Number(value), 3);
     }
   }
 }
@@ -97,14 +97,14 @@ function dayModel(section, rows) {
         sub: [`${clock(new Date(from))}–${clock(new Date(to))}`, row.band, ["measured", "future", "missing"].includes(state) ? "" : say(state)].filter(Boolean).join(" · "),
       };
     }),
-    windows: windows.map(([from, to, slot]) => ({ x0: (Date.parse(from) - start) / (end - start), x1: (Date.parse(to) - start) / (end - start), slot })),
+    windows: windows.length < 2 ? [] : windows.map(([from, to, slot]) => ({ x0: (Date.parse(from) - start) / (end - start), x1: (Date.parse(to) - start) / (end - start), slot })),
     now: now > start && now < end ? (now - start) / (end - start) : null,
     labels: (width) => {
       const step = width < 440 ? 6 : width < 760 ? 3 : 2;
       const labels = [];
       for (let at = start; at < end; at += 3_600_000) {
         const hour = hourOf(new Date(at));
-        if (hour % step === 0) labels.push([(at - start) / (end - start), hourLabel(new Date(at), width)]);
+        if (hour % step === 0) labels.push([(at - start) / (end - start), hourLabel(new Date(at), false)]);
       }
       return labels.filter(([, text], index) => index === 0 || text !== labels[index - 1][1]);
     },
@@ -114,7 +114,6 @@ function dayModel(section, rows) {
 
 const quantity3 = (value) => number(value, 3, 2);
 const money3 = (value, currency) => price(Math.round(value * 1000) / 1000, currency);
-const hourLabel = (at, width) => (width < 440 ? String(clock(at)).replace(/\s/g, " ") : clock(at));
 
 function monthModel(section, rows) {
   const { unit, currency } = section.dataset;
@@ -142,7 +141,7 @@ function monthModel(section, rows) {
   };
 }
 
-const MARGIN = { top: 14, right: 6, bottom: 30, left: 40 };
+const MARGIN = { top: 26, right: 6, bottom: 30, left: 40 };
 
 function chart(section, plot, model) {
   const width = plot.clientWidth;
@@ -173,7 +172,7 @@ function chart(section, plot, model) {
       svg("text", { x: MARGIN.left - 8, y: y(value) + 3.5, class: "tick end" }, number(value, digits)),
     );
   }
-  image.append(svg("text", { x: MARGIN.left - 8, y: MARGIN.top - 4, class: "tick end unit-tick" }, ""));
+  image.append(svg("text", { x: MARGIN.left - 8, y: 10, class: "tick end" }, unitName(section.dataset.unit)));
   for (const [share_, text] of model.labels(width))
     image.append(svg("text", { x: x(share_), y: height - 8, class: `tick ${model.centred ? "middle" : share_ === 0 ? "" : "middle"}` }, text));
 

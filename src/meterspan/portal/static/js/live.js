@@ -76,11 +76,8 @@ function consumer(home) {
       put(`cost.${today.commodity}`, today.cost);
       const change = document.querySelector(`[data-change="${today.commodity}"]`);
       if (change) writeChange(change, Number(today.consumed));
-      const meter = document.querySelector(`[data-meter="${today.commodity}"]`);
-      if (meter) {
-        meter.max = Math.max(Number(live.cost_today), 0.01);
-        meter.value = Number(today.cost);
-      }
+      const part = document.querySelector(`[data-share="${today.commodity}"]`);
+      part?.setAttribute("width", `${Math.min(100, Math.max(0, (100 * today.cost) / (live.cost_today || 1)))}%`);
     }
     if (strip) needle(strip, new Date(live.at));
     if (band !== null && band !== live.band) showBand(live.band);

@@ -3,6 +3,7 @@ import { localise } from "./format.js";
 import { startLive } from "./live.js";
 import { startHistory } from "./history.js";
 import { startConsole } from "./console.js";
+import { startHomes } from "./homes.js";
 
 const button = document.getElementById("theme");
 button.hidden = false;
@@ -17,4 +18,5 @@ localise(document);
 startLive();
 startHistory();
 startConsole();
+startHomes();
 document.documentElement.dataset.ready = "";

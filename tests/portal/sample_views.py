@@ -1,0 +1,477 @@
+"""A small deterministic district in memory, for the portal's tests: what data management and head end will answer.
+
+Four commodities with a photovoltaic roof, a three-band tariff, the day of 100 quarters (25 October 2026), estimated and
+missing quarters, an unexplained span and a meter exchange; thirty meters in every state.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import cache
+from random import Random
+from zoneinfo import ZoneInfo
+
+from meterspan.model.readings import Commodity, EventSeverity
+from meterspan.model.views import (
+    BandWindow,
+    Completeness,
+    CompletenessCell,
+    FrameView,
+    Home,
+    IntervalPoint,
+    LiveView,
+    MeterState,
+    MeterStatus,
+    MeterStory,
+    NetworkSummary,
+    PeriodPoint,
+    PeriodView,
+    QuarantineView,
+    SpanView,
+    StoryEntry,
+    TariffView,
+    TodayView,
+    UsagePointView,
+)
+from meterspan.quantities import Quality
+
+NOW = datetime(2026, 11, 21, 17, 42, 10, tzinfo=UTC)
+ZONE = ZoneInfo("Europe/Berlin")
+EPOCH = date(2026, 10, 1)
+QUARTER = timedelta(minutes=15)
+STEP = {
+    Commodity.ELECTRICITY: QUARTER,
+    Commodity.GAS: timedelta(hours=1),
+    Commodity.WATER: timedelta(hours=1),
+    Commodity.HEAT: timedelta(hours=1),
+}
+UNIT = {Commodity.ELECTRICITY: "kWh", Commodity.GAS: "m3", Commodity.WATER: "m3", Commodity.HEAT: "kWh"}
+BANDS = {
+    Commodity.ELECTRICITY: ((0, "night"), (6, "standard"), (17, "peak"), (20, "standard"), (22, "night")),
+    Commodity.GAS: ((0, "flat"),),
+    Commodity.WATER: ((0, "flat"),),
+    Commodity.HEAT: ((0, "flat"),),
+}
+PRICES = {
+    (Commodity.ELECTRICITY, "night"): Decimal("0.2240"),
+    (Commodity.ELECTRICITY, "standard"): Decimal("0.3120"),
+    (Commodity.ELECTRICITY, "peak"): Decimal("0.3890"),
+    (Commodity.GAS, "flat"): Decimal("0.9800"),
+    (Commodity.WATER, "flat"): Decimal("4.1200"),
+    (Commodity.HEAT, "flat"): Decimal("0.1240"),
+}
+OPENING = {
+    Commodity.ELECTRICITY: 12_345_678,
+    Commodity.GAS: 4_211_407,
+    Commodity.WATER: 318_250,
+    Commodity.HEAT: 28_904_000,
+}
+
+ESTIMATED = {(date(2026, 11, 21), hour, minute) for hour, minute in ((10, 15), (10, 30), (10, 45))} | {
+    (date(2026, 11, 12), 3, minute) for minute in (0, 15, 30, 45)
+}
+MISSING = {(date(2026, 11, 18), 14, minute) for minute in (0, 15, 30, 45)} | {(date(2026, 11, 18), 15, 0)}
+NOTES = {
+    date(2026, 11, 21): (
+        "10:15 to 11:00 was spread from the register difference: the meter lost power for 38 minutes.",
+    ),
+    date(2026, 11, 18): ("14:00 to 15:15 is missing: nothing was read and the meter's load profile had a gap.",),
+    date(2026, 11, 9): ("The meter was exchanged at 10:40; closing and opening readings were joined.",),
+    date(2026, 10, 25): ("Summer time ended: this day has 100 quarter-hours.",),
+}
+
+_ALL = tuple(Commodity)
+
+
+def _home(home_id: str, name: str, commodities: Sequence[Commodity], number: int) -> Home:
+    makers = {
+        Commodity.ELECTRICITY: "LGZ1030655",
+        Commodity.GAS: "ELS-4711",
+        Commodity.WATER: "KAM-6630",
+        Commodity.HEAT: "DME-2208",
+    }
+    points = tuple(
+        UsagePointView(
+            f"DE000{number}-{commodity.value}", commodity, f"{makers[commodity]}{number:03}", UNIT[commodity]
+        )
+        for commodity in commodities
+    )
+    return Home(home_id, name, "Europe/Berlin", points)
+
+
+HOMES = (
+    _home("lindenhof-3", "Lindenhof 3", _ALL, 1),
+    _home("lindenhof-5", "Lindenhof 5 <2nd floor>", (Commodity.ELECTRICITY, Commodity.WATER), 2),
+    _home("muehlweg-12", "Mühlweg 12", (Commodity.ELECTRICITY, Commodity.GAS, Commodity.WATER), 3),
+)
+
+
+@cache
+def amounts(home_id: str, commodity: Commodity, day: date) -> tuple[int, ...]:
+    """Wh or litres of each interval of a local day, whole numbers."""
+    noise = Random(f"{home_id} {commodity} {day}")  # noqa: S311 - a seeded household, not a secret
+    weekend = day.weekday() >= 5
+    values = []
+    for start, _ in bounds(commodity, day):
+        local = start.astimezone(ZONE)
+        hour = local.hour + local.minute / 60
+        morning = math.exp(-(((hour - (9 if weekend else 7.2)) / 1.3) ** 2))
+        evening = math.exp(-(((hour - 18.8) / 2.2) ** 2))
+        cold = 1.15 - 0.25 * math.sin(hour / 24 * math.tau - 1.2)
+        if commodity is Commodity.ELECTRICITY:
+            sun = max(0.0, math.cos((hour - 12.6) / 4.4 * math.pi / 2)) * noise.uniform(0.3, 1.0)
+            load = (
+                38
+                + 150 * morning
+                + 260 * evening
+                + (90 if weekend and 11 < hour < 14 else 0)
+                + noise.expovariate(1 / 28)
+            )
+            if noise.random() < 0.025:
+                load += noise.uniform(150, 420)
+            values.append(max(0, round(load - 150 * sun)) if hour < 9 or hour > 16 else max(4, round(load - 150 * sun)))
+        elif commodity is Commodity.GAS:
+            values.append(round(260 * cold * (0.35 if hour < 5 else 1) * noise.uniform(0.7, 1.2)))
+        elif commodity is Commodity.WATER:
+            use = 34 * morning + 26 * evening + (8 if 9 < hour < 22 else 0)
+            values.append(round(use * noise.uniform(0.2, 1.5)) if noise.random() < 0.75 else 0)
+        else:
+            values.append(round(950 * cold * noise.uniform(0.75, 1.2)))
+    return tuple(values)
+
+
+@cache
+def bounds(commodity: Commodity, day: date) -> tuple[tuple[datetime, datetime], ...]:
+    start, end = midnight(day), midnight(day + timedelta(days=1))
+    step = STEP[commodity]
+    count = int((end - start) / step)
+    return tuple((start + index * step, start + (index + 1) * step) for index in range(count))
+
+
+def midnight(day: date) -> datetime:
+    return datetime.combine(day, time(), ZONE).astimezone(UTC)
+
+
+@cache
+def register(home_id: str, commodity: Commodity, day: date) -> int:
+    """The register at local midnight in Wh or litres."""
+    if day <= EPOCH:
+        return OPENING[commodity]
+    before = day - timedelta(days=1)
+    return register(home_id, commodity, before) + sum(amounts(home_id, commodity, before))
+
+
+def band_at(commodity: Commodity, moment: datetime) -> str:
+    hours = [hour for hour, _ in BANDS[commodity]]
+    return BANDS[commodity][bisect_right(hours, moment.astimezone(ZONE).hour) - 1][1]
+
+
+def tariff(commodity: Commodity, day: date) -> TariffView:
+    edges = [datetime.combine(day, time(hour), ZONE).astimezone(UTC) for hour, _ in BANDS[commodity]]
+    edges.append(midnight(day + timedelta(days=1)))
+    windows = tuple(
+        BandWindow(edges[index], edges[index + 1], band, PRICES[commodity, band])
+        for index, (_, band) in enumerate(BANDS[commodity])
+    )
+    return TariffView("Green 3", "EUR", UNIT[commodity], Decimal("0.2600"), windows)
+
+
+class SampleHomes:
+    """``HomeViews`` in memory at a fixed present, ``now``."""
+
+    def __init__(self, now: datetime = NOW) -> None:
+        self.now = now
+
+    def homes(self) -> Sequence[Home]:
+        return HOMES
+
+    def home(self, home_id: str) -> Home:
+        return {home.home_id: home for home in HOMES}[home_id]
+
+    def live(self, home_id: str, now: datetime) -> LiveView:
+        home = self.home(home_id)
+        today = now.astimezone(ZONE).date()
+        rows = tuple(self._today(home_id, point.commodity, today, now) for point in home.usage_points)
+        band = band_at(Commodity.ELECTRICITY, now)
+        until = next(window.end for window in tariff(Commodity.ELECTRICITY, today).windows if now < window.end)
+        seconds = now.timestamp()
+        index = int((now - midnight(today)) / QUARTER)
+        mean = 4 * amounts(home_id, Commodity.ELECTRICITY, today)[index]
+        power = round(mean + 90 * math.sin(seconds / 47) + 40 * math.sin(seconds / 5.3))
+        if 11 <= now.astimezone(ZONE).hour < 14:
+            power -= 2400
+        cost = sum((row.cost for row in rows), Decimal(0))
+        price = PRICES[Commodity.ELECTRICITY, band]
+        return LiveView(home_id, now, power, now, band, price, until, rows, cost, "EUR")
+
+    def _today(self, home_id: str, commodity: Commodity, today: date, now: datetime) -> TodayView:
+        view = self.day(home_id, commodity, today)
+        done = [point for point in view.intervals if point.end <= now and point.value is not None]
+        count = sum(1 for point in view.intervals if point.end <= now)
+        yesterday = sum(amounts(home_id, commodity, today - timedelta(days=1))[:count])
+        consumed = sum((point.value for point in done if point.value is not None), Decimal(0))
+        cost = sum((point.cost for point in done if point.cost is not None), Decimal(0))
+        last = done[-1].end if done else None
+        return TodayView(commodity, consumed, view.unit, cost, Decimal(yesterday) / 1000, last)
+
+    def _supply(self, home_id: str, commodity: Commodity) -> None:
+        if commodity not in {point.commodity for point in self.home(home_id).usage_points}:
+            raise LookupError(commodity)
+
+    def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
+        self._supply(home_id, commodity)
+        points, unexplained, read = [], Decimal(0), 0
+        is_electricity = commodity is Commodity.ELECTRICITY
+        for (start, end), amount in zip(bounds(commodity, day), amounts(home_id, commodity, day), strict=True):
+            local = start.astimezone(ZONE)
+            key = (day, local.hour, local.minute)
+            band = band_at(commodity, start)
+            value: Decimal | None = Decimal(amount) / 1000
+            quality = Quality(0)
+            if end > self.now or day < EPOCH:
+                value = None
+            elif is_electricity and key in MISSING:
+                unexplained += Decimal(amount) / 1000
+                value, quality = None, Quality.MISSING
+                read += amount
+            else:
+                read += amount
+                quality = Quality.ESTIMATED | Quality.SPREAD if is_electricity and key in ESTIMATED else quality
+            cost = None if value is None else value * PRICES[commodity, band]
+            points.append(IntervalPoint(start, end, value, band, cost, quality))
+        opening = Decimal(register(home_id, commodity, day)) / 1000 if EPOCH <= day <= self.now.date() else None
+        return PeriodView(
+            commodity,
+            UNIT[commodity],
+            "EUR",
+            midnight(day),
+            midnight(day + timedelta(days=1)),
+            sum((point.value for point in points if point.value is not None), Decimal(0)),
+            sum((point.cost for point in points if point.cost is not None), Decimal(0)),
+            unexplained,
+            opening,
+            None if opening is None else opening + Decimal(read) / 1000,
+            tuple(points),
+            tariff=tariff(commodity, day),
+            notes=NOTES.get(day, ()) if is_electricity else (),
+        )
+
+    def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
+        self._supply(home_id, commodity)
+        first = month.replace(day=1)
+        after = (first + timedelta(days=31)).replace(day=1)
+        days = [self.day(home_id, commodity, first + timedelta(days=n)) for n in range((after - first).days)]
+        points = tuple(_point(view) for view in days)
+        known = [view for view in days if view.opening is not None]
+        return PeriodView(
+            commodity,
+            UNIT[commodity],
+            "EUR",
+            midnight(first),
+            midnight(after),
+            sum((view.total for view in days), Decimal(0)),
+            sum((view.cost for view in days), Decimal(0)),
+            sum((view.unexplained for view in days), Decimal(0)),
+            known[0].opening if known else None,
+            known[-1].closing if known else None,
+            points=points,
+            tariff=tariff(commodity, first),
+            notes=tuple(note for view in days for note in view.notes),
+        )
+
+
+def _point(view: PeriodView) -> PeriodPoint:
+    by_band: dict[str, Decimal] = {}
+    received = 0
+    for point in view.intervals:
+        if point.value is not None:
+            by_band[point.band] = by_band.get(point.band, Decimal(0)) + point.value
+            received += 1
+    expected = len(view.intervals)
+    return PeriodPoint(
+        view.start.astimezone(ZONE).date(),
+        view.total if received else None,
+        view.cost if received else None,
+        tuple(by_band.items()),
+        received == expected,
+        expected,
+        received,
+    )
+
+
+_REASONS = {
+    MeterState.LATE: "12 quarter-hours of today are missing; read again every 15 minutes until the profile is whole",
+    MeterState.FAILING: "wrong key: 14 frames could not be opened; check the key in the inventory",
+    MeterState.UNKNOWN: "registered 3 days ago and never heard; check that the radio module is switched on",
+    MeterState.REMOVED: "exchanged on 9 November; replaced by LGZ1030655004",
+    MeterState.OK: "",
+}
+_PROTOCOL = {
+    Commodity.ELECTRICITY: ("DLMS/COSEM, wrapper", "G1"),
+    Commodity.GAS: ("wM-Bus C1, mode 5", "M"),
+    Commodity.WATER: ("wM-Bus T1, mode 5", "M"),
+    Commodity.HEAT: ("wM-Bus C1, mode 7", "M"),
+}
+_FRAME = "2E44A511785634120407" + "7A2A002025" + "3B0A9C11D70E5F4C8A2277E19B3304F6D1C25A9980EE4417B3AA5B0C6D7E8F90"
+_SPANS = (
+    SpanView(0, "2E", "L", "46 octets follow"),
+    SpanView(1, "44", "C", "SND-NR: send, no reply"),
+    SpanView(2, "A511", "manufacturer", "DME"),
+    SpanView(4, "78563412", "identification", "12345678"),
+    SpanView(8, "04", "version", "4"),
+    SpanView(9, "07", "medium", "water"),
+    SpanView(10, "7A", "CI", "short transport header, response from the device"),
+    SpanView(11, "2A", "access number", "42"),
+    SpanView(12, "00", "status", "no error"),
+    SpanView(13, "2025", "configuration field", "mode 5, AES-128 CBC, 2 blocks"),
+    SpanView(15, _FRAME[30:62], "encrypted block 1", "volume 318.250 m³"),
+    SpanView(31, _FRAME[62:], "encrypted block 2", "volume at the month's end 311.870 m³, 1 November 2026"),
+)
+
+
+def _meters() -> tuple[tuple[str, Commodity, str, MeterState], ...]:
+    rows = []
+    for number in range(30):
+        commodity = _ALL[(0, 0, 1, 2, 3)[number % 5]]
+        network = f"LNAP {'ABC'[number // 10]}-{('Lindenhof', 'Mühlweg', 'Bahnhof')[number // 10]}"
+        state = {
+            4: MeterState.FAILING, 11: MeterState.LATE, 17: MeterState.LATE,
+            22: MeterState.UNKNOWN, 28: MeterState.REMOVED,
+        }.get(number, MeterState.OK)  # fmt: skip
+        maker = {"electricity": "LGZ1030655", "gas": "ELS471100", "water": "KAM663020", "heat": "DME220817"}[commodity]
+        rows.append((f"{maker}{number:03}", commodity, network, state))
+    return tuple(rows)
+
+
+METERS = _meters()
+_WORST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
+
+
+class SampleNetwork:
+    """``NetworkViews`` in memory."""
+
+    def __init__(self, meters: Sequence[tuple[str, Commodity, str, MeterState]] = METERS) -> None:
+        self.rows = tuple(sorted(meters, key=lambda row: _WORST.index(row[3])))
+
+    def summary(self, now: datetime) -> NetworkSummary:
+        states = [row[3] for row in self.rows]
+        commodities = [row[1] for row in self.rows]
+        minute = int(now.timestamp() // 5)
+        return NetworkSummary(
+            now,
+            len(self.rows),
+            tuple((state, states.count(state)) for state in MeterState),
+            tuple((commodity, commodities.count(commodity)) for commodity in Commodity),
+            1_742,
+            1_719,
+            Decimal("0.9987"),
+            0,
+            len(self.quarantine()),
+            4_182_000 + minute % 100_000,
+            11,
+        )
+
+    def meters(self, now: datetime) -> Sequence[MeterStatus]:
+        return [self._status(row, now) for row in self.rows]
+
+    def _status(self, row: tuple[str, Commodity, str, MeterState], now: datetime) -> MeterStatus:
+        device, commodity, network, state = row
+        cells = self._cells(row, now.date() - timedelta(days=6), now.date())
+        expected, received = sum(cell.expected for cell in cells), sum(cell.received for cell in cells)
+        protocol, interface = _PROTOCOL[commodity]
+        ago = {MeterState.OK: 4, MeterState.LATE: 190, MeterState.FAILING: 3 * 1440, MeterState.REMOVED: 12 * 1440}
+        heard = now - timedelta(minutes=ago[state]) if state in ago else None
+        return MeterStatus(
+            device, commodity, protocol, interface, network, f"DE0001-{device[-3:]}", state, _REASONS[state], heard,
+            expected, received, expected - received,
+        )  # fmt: skip
+
+    def _cells(
+        self, row: tuple[str, Commodity, str, MeterState], first: date, last: date
+    ) -> tuple[CompletenessCell, ...]:
+        device, commodity, network, state = row
+        expected = 96 if commodity is Commodity.ELECTRICITY else 24
+        cells = []
+        for offset in range((last - first).days + 1):
+            day = first + timedelta(days=offset)
+            noise = Random(f"{device} {day}")  # noqa: S311 - seeded sample data
+            due = 0 if state is MeterState.REMOVED and day >= date(2026, 11, 9) else expected
+            if state is MeterState.UNKNOWN and day < date(2026, 11, 18):
+                due = 0
+            share = 1.0
+            if state is MeterState.UNKNOWN or (state is MeterState.FAILING and day >= date(2026, 11, 18)):
+                share = 0.0
+            elif state is MeterState.FAILING and day == date(2026, 11, 17):
+                share = 0.4
+            elif state is MeterState.LATE and day >= date(2026, 11, 20):
+                share = 0.86
+            elif "Mühlweg" in network and day == date(2026, 11, 5):
+                share = noise.uniform(0.4, 0.6)
+            elif noise.random() < 0.03:
+                share = noise.uniform(0.9, 0.99)
+            cells.append(CompletenessCell(day, due, int(due * share)))
+        return tuple(cells)
+
+    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+        return [Completeness(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+
+    def story(self, device: str, now: datetime) -> MeterStory:
+        row = {row[0]: row for row in self.rows}[device]
+        minutes = timedelta(minutes=1)
+        entries = (
+            StoryEntry(now - 4 * minutes, "read", "Read the load profile", "4 rows, 0 missing"),
+            StoryEntry(
+                now - 200 * minutes, "recovered", "Closed a gap", "12 rows of 14:00 to 17:00 were fetched again"
+            ),
+            StoryEntry(
+                now - 380 * minutes,
+                "missed",
+                "Did not answer",
+                "no answer within 30 s, third try",
+                EventSeverity.WARNING,
+            ),
+            StoryEntry(
+                now - 3000 * minutes,
+                "quarantined",
+                "A frame could not be opened",
+                "wrong key: the authentication tag differs; counter 4711 is unused",
+                EventSeverity.ALARM,
+            ),
+            StoryEntry(now - 60 * 1440 * minutes, "installed", "Installed", "register 0.000, seal 4471 <b>"),
+        )
+        frames = tuple(
+            FrameView(
+                now - timedelta(minutes=4 + 15 * index),
+                "received",
+                "wM-Bus C1",
+                _FRAME,
+                "volume 318.250 m³, no error" if index == 0 else f"volume 318.{249 - index} m³, no error",
+                _SPANS,
+            )
+            for index in range(3)
+        )
+        return MeterStory(
+            self._status(row, now), entries, frames, self._cells(row, now.date() - timedelta(days=89), now.date())
+        )
+
+    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
+        kinds = (
+            ("wrong key", "the authentication tag differs: the frame was made with another key than the inventory's"),
+            ("replayed", "invocation counter 4711 is not above the last accepted, 4790"),
+            ("damaged", "octet 14, CRC of block 2: computed 3A1F, received 3A5F (EN 13757-4, 11.5)"),
+            ("unknown device", "no meter KAM66309999 in the inventory; add it or take it off the allow list"),
+            ("oversized", "announces 70,000 octets; at most 65,535 are taken"),
+        )
+        return [
+            QuarantineView(
+                NOW - timedelta(minutes=17 * index),
+                f"LNAP {'ABC'[index % 3]}",
+                kind,
+                reason,
+                _FRAME,
+                METERS[index][0] if kind != "unknown device" else "",
+            )
+            for index, (kind, reason) in enumerate(kinds)
+        ][:limit]

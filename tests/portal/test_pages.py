@@ -1,0 +1,161 @@
+"""The pages as the server writes them: they say everything without a script."""
+
+import re
+from html.parser import HTMLParser
+from importlib.resources import files
+
+import pytest
+
+from meterspan.portal.words import languages, words_for
+
+PAGES = (
+    "/", "/homes/lindenhof-3", "/homes/lindenhof-3/gas/2026-11", "/homes/lindenhof-5/water/2026-10-25", "/operator",
+    "/operator/meters/DME220817004",
+)  # fmt: skip
+VOID = {"meta", "link", "br", "input", "hr", "img"}
+
+
+class Outline(HTMLParser):
+    """Checks that elements close in order, and collects what a policy or a reader cares about."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.inline: list[str] = []
+        self.sources: list[str] = []
+        self.ids: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self._note(tag, dict(attrs))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self._note(tag, dict(attrs))
+
+    def _note(self, tag, attributes):
+        self.inline += [f"{tag} {name}" for name in attributes if name == "style" or name.startswith("on")]
+        if tag == "style" or (
+            tag == "script" and "src" not in attributes and attributes.get("type") != "application/json"
+        ):
+            self.inline.append(tag)
+        self.sources += [attributes[name] for name in ("src", "href") if attributes.get(name)]
+        if "id" in attributes:
+            self.ids.append(attributes["id"])
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag, f"</{tag}> closes another element"
+
+
+@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_page_is_well_formed_without_inline_code_or_foreign_addresses(ask, path, language):
+    response = ask(path, headers={"Accept-Language": language})
+    assert response.status_code == 200
+    assert response.headers["content-language"] == language
+    outline = Outline()
+    outline.feed(response.text)
+    assert outline.open == []
+    assert outline.inline == []
+    assert all(source.startswith(("/", "#")) for source in outline.sources)
+    assert len(outline.ids) == len(set(outline.ids))
+
+
+def test_data_never_become_markup(ask):
+    assert "Lindenhof 5 &lt;2nd floor&gt;" in ask("/").text
+    assert "seal 4471 &lt;b&gt;" in ask("/operator/meters/DME220817004").text
+
+
+def test_the_consumer_page_says_everything_without_scripts(ask):
+    html = ask("/homes/lindenhof-3").text
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", html))
+    for words in (
+        "from the grid",
+        "until 20:00",
+        "Peak",
+        "Cost today",
+        "8.28 kWh",
+        "The sum of the intervals is the register difference",
+    ):
+        assert words in text
+    assert html.count("<tr data-start=") == 96
+    assert html.count('data-state="estimated"') == 3
+
+
+def test_navigation_leads_to_the_days_and_months_around(ask):
+    html = ask("/homes/lindenhof-3/water/2026-11-01").text
+    assert 'href="/homes/lindenhof-3/water/2026-10-31"' in html
+    assert 'href="/homes/lindenhof-3/water/2026-11-02"' in html
+    assert 'href="/homes/lindenhof-3/water/2026-11"' in html
+    today = ask("/homes/lindenhof-3").text
+    assert 'data-step="previous"' in today
+    assert 'data-step="following"' not in today
+    october = ask("/homes/lindenhof-3/water/2026-10").text
+    assert 'href="/homes/lindenhof-3/water/2026-10-31"' in october
+
+
+def test_an_unexplained_part_is_said_in_the_proof(ask):
+    html = ask("/homes/lindenhof-3/electricity/2026-11-18").text
+    assert "No interval explains this part of the register difference" in html
+    assert html.count('data-state="missing"') == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/homes/nobody", 404),
+        ("/homes/lindenhof-5/gas/2026-11-20", 404),
+        ("/homes/lindenhof-3/electricity/yesterday", 404),
+        ("/homes/lindenhof-3/electricity/2026-13", 404),
+        ("/homes/lindenhof-3/electricity/1999-01-01", 422),
+        ("/homes/lindenhof-3/electricity/0001-01-01", 422),
+        ("/operator/meters/<script>", 404),
+        ("/nowhere", 404),
+    ],
+)
+def test_errors_are_pages_that_say_what_to_do(ask, path, status):
+    response = ask(path)
+    assert response.status_code == status
+    assert response.headers["content-type"].startswith("text/html")
+    assert 'class="card error"' in response.text
+    assert "<script>" not in response.text
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"), ("en-GB", "en"), ("fr,de;q=0.4", "de"), ("fr", "en"), ("", "en"),
+        ("de;q=0,en;q=0.1", "en"), ("de;q=x", "en"), ("en;q=0.2, de;q=0.3", "de"), ("," * 9000, "en"),
+    ],
+)  # fmt: skip
+def test_the_language_is_what_the_reader_likes_best(header, language):
+    assert words_for(header).language == language
+
+
+def test_catalogues_fill_the_same_places_and_german_lacks_only_words_that_are_the_same():
+    english, german = languages()["en"].entries, languages()["de"].entries
+    assert set(german) >= set(english)
+    places = re.compile(r"\{\w+\}")
+    assert all(places.findall(english[key]) == places.findall(german[key]) for key in english)
+
+
+def test_every_word_that_the_scripts_say_is_in_the_catalogue():
+    spoken = set()
+    for script in files("meterspan.portal").joinpath("static/js").iterdir():
+        source = script.read_text("utf-8")
+        spoken |= set(re.findall(r'say\("(\w+)"', source)) | {
+            key
+            for pair in re.findall(r'say\([^"?]+\? "(\w+)"(?: : [^"]+\? "(\w+)")? : "(\w+)"', source)
+            for key in pair
+        }
+    assert len(spoken) > 8
+    assert spoken - {""} <= set(languages()["en"].part("script"))
+
+
+def test_static_files_are_kept_for_ever_under_their_digest(ask):
+    style = re.search(r'href="(/static/[0-9a-f]{12}/portal\.css)"', ask("/").text)
+    response = ask(style.group(1), headers={"Accept-Encoding": "gzip"})
+    assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
+    assert response.headers["content-encoding"] == "gzip"
+    assert ask("/static/000000000000/portal.css").status_code == 404
+    assert ask("/static/../app.py").status_code == 404
