@@ -162,12 +162,22 @@ def test_a_server_takes_parameters_in_every_form(information):
     assert (ua.control, read_parameters(ua.information)) == (UA, HdlcParameters())
 
 
-def test_a_snrm_with_damaged_parameters_is_damage_and_is_not_answered():
-    server = make_server()
-    server.receive(command(FrameKind.SET_NORMAL_RESPONSE_MODE, b"\x81\x80\x05\x05"), 0.0)
-    (event,) = events_of(server)
-    assert isinstance(event, FrameDamaged)
-    assert server.octets_to_send() == b""
+@pytest.mark.parametrize(
+    "information",
+    ["81800505", "818000 05020200 06020200 070400000001 080400020001", "818006 070400020001"],
+    ids=["cut off", "length left at 0", "window out of range"],
+)
+def test_damaged_parameters_are_reported_and_the_defaults_hold(information):
+    limits = HdlcParameters(1024, 1024, 7, 7)
+    client, server = make_client(parameters=limits), make_server(parameters=limits)
+    client.connect(0.0)
+    client.receive(write_frame(HdlcFrame(CLIENT, SERVER, UA, bytes.fromhex(information))), 0.0)
+    server.receive(command(FrameKind.SET_NORMAL_RESPONSE_MODE, bytes.fromhex(information)), 0.0)
+    for link in (client, server):
+        assert link.negotiated == HdlcParameters()
+        damaged, up = events_of(link)
+        assert isinstance(damaged, FrameDamaged)
+        assert isinstance(up, LinkUp)
 
 
 def test_a_lost_ua_is_sent_again_without_a_second_link_up():

@@ -420,12 +420,6 @@ class HdlcLink:
                 self._answer_dm(frame, now)
                 return
             self._note_activity(now)
-        if frame.kind in {FrameKind.SET_NORMAL_RESPONSE_MODE, FrameKind.UNNUMBERED_ACKNOWLEDGE}:
-            try:
-                read_parameters(frame.information)
-            except WireError as error:
-                self._note_damage(frame.information, error)
-                return
         if not self._step(_STIMULUS_OF_KIND[frame.kind], now, frame):
             self._counts.frames_ignored += 1
 
@@ -487,6 +481,23 @@ class HdlcLink:
         information = b"" if own == HdlcParameters() else write_parameters(own)
         self._command(FrameKind.SET_NORMAL_RESPONSE_MODE, now, information)
 
+    def _negotiate(self, frame: HdlcFrame) -> HdlcParameters:
+        """Take the lesser of what one side sends and the other can take (6.4.4.4.3).
+
+        Some servers write this field wrongly; the link then comes up with the defaults, which all stations take.
+        """
+        own, peer = self._config.parameters, _DEFAULTS
+        try:
+            peer = read_parameters(frame.information)
+        except WireError as error:
+            self._note_damage(frame.information, error)
+        return HdlcParameters(
+            min(own.information_transmit_max, peer.information_receive_max),
+            min(own.information_receive_max, peer.information_transmit_max),
+            min(own.window_transmit, peer.window_receive),
+            min(own.window_receive, peer.window_transmit),
+        )
+
     def _send_disc(self, _frame: HdlcFrame | None, now: float) -> None:
         self._reset(self._negotiated)
         if self._stimulus is Stimulus.OVERFLOW:
@@ -501,14 +512,14 @@ class HdlcLink:
         self._response_deadline = now + self._config.response_timeout_s
 
     def _come_up(self, frame: HdlcFrame, now: float) -> None:  # noqa: ARG002 - one signature for every action
-        self._reset(_negotiate(self._config.parameters, read_parameters(frame.information)))
+        self._reset(self._negotiate(frame))
         self._emit(LinkUp(frame.source.upper, self._config.source.upper))
 
     def _accept(self, frame: HdlcFrame, now: float) -> None:
         self._own_address, self._peer_address = frame.destination, frame.source
         if frame.destination.is_all_stations:
             self._own_address = self._config.source
-        self._reset(_negotiate(self._config.parameters, read_parameters(frame.information)))
+        self._reset(self._negotiate(frame))
         self._note_activity(now)
         self._answer(frame, FrameKind.UNNUMBERED_ACKNOWLEDGE, write_parameters(self._negotiated))
         self._emit(LinkUp(frame.source.upper, self._own_address.upper))
@@ -771,16 +782,6 @@ class HdlcLink:
 
     def _emit(self, event: LinkEvent) -> None:
         self._events.append(event)
-
-
-def _negotiate(own: HdlcParameters, peer: HdlcParameters) -> HdlcParameters:
-    """Take the lesser of what one side sends and the other can take (6.4.4.4.3)."""
-    return HdlcParameters(
-        min(own.information_transmit_max, peer.information_receive_max),
-        min(own.information_receive_max, peer.information_transmit_max),
-        min(own.window_transmit, peer.window_receive),
-        min(own.window_receive, peer.window_transmit),
-    )
 
 
 def _is_due(deadline: float | None, now: float) -> bool:
