@@ -19,9 +19,9 @@ from meterspan.meter.metrology import (
     electricity_block,
     identify_software,
 )
-from meterspan.meter.profile import LoadProfile
 from meterspan.meter.supply import Limiter, Switch, SwitchTrigger
 from meterspan.meter.tariff_switch import TariffSwitch
+from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
 from meterspan.model.ports import KeepsakeStore
 from meterspan.quantities import ClockStatus, Obis
