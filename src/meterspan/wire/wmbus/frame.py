@@ -86,7 +86,8 @@ def strip_blocks(octets: bytes) -> tuple[FrameFormat, bytes, bytes]:
         raise WireError(f"L field {length} counts less than C, M and A fields", 0, "L field", "EN 13757-4:2019, 12.3")
     size = length + 1
     if octets[HEADER_SIZE : HEADER_SIZE + CRC_SIZE] == frame_crc(octets[:HEADER_SIZE]):
-        stripped = _strip_a(octets, lenient=len(octets) == size)
+        lenient = len(octets) == size or _strip_b(octets[:size]) is not None
+        stripped = _strip_a(octets, lenient=lenient)
         if stripped is not None:
             return FrameFormat.A, *stripped
     if len(octets) < size:
@@ -146,7 +147,7 @@ _FORMAT_TEXT = {
 
 
 def _strip_a(octets: bytes, *, lenient: bool) -> tuple[bytes, bytes] | None:
-    """Check and remove the CRCs of format A; None where a stripped frame only looked like one (``lenient``)."""
+    """Check and remove the CRCs of format A; None where only the first one fits and it may be chance (``lenient``)."""
     left = octets[0] + 1 - HEADER_SIZE
     frame, at = bytearray(octets[:HEADER_SIZE]), HEADER_SIZE + CRC_SIZE
     while left > 0:
@@ -154,7 +155,7 @@ def _strip_a(octets: bytes, *, lenient: bool) -> tuple[bytes, bytes] | None:
         block = octets[at : at + size]
         crc = octets[at + size : at + size + CRC_SIZE]
         if len(crc) < CRC_SIZE or crc != frame_crc(block):
-            if lenient:
+            if lenient and at == HEADER_SIZE + CRC_SIZE:
                 return None
             if len(crc) < CRC_SIZE:
                 raise TruncatedError("the frame of format A is cut", len(octets), "data block")
