@@ -250,6 +250,12 @@ class ReadingStore:
                     raise
         raise AssertionError("unreachable")
 
+    def pending(self) -> Iterator[Readings]:
+        """Give what is not compacted yet, batch by batch."""
+        with self._reader() as connection:
+            for (octets,) in connection.execute("select octets from batch order by seq"):
+                yield read_batch(octets)
+
     def bounds(self, series: int) -> tuple[int, int] | None:
         """Give the first and last stored time of a series, or None where nothing is stored."""
         bounds = self._bounds

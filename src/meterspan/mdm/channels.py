@@ -1,0 +1,151 @@
+"""What a channel is for: which OBIS codes are registers, which bill a supply, in which unit people read them.
+
+OBIS value groups after IEC 62056-6-1; M-Bus values behind an electricity meter are 0-n:24.2.x.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Protocol, TypeVar
+
+from meterspan.model.readings import Commodity, Direction, SeriesKind
+from meterspan.quantities import UNITS, Obis, Unit, parse_obis
+
+__all__ = [
+    "billing_registers",
+    "canonical",
+    "commodity_of",
+    "direction_of",
+    "display_unit",
+    "kind_of",
+    "unit_step",
+]
+
+TIME_INTEGRAL_1 = 8
+LAST_AVERAGE, TIME_INTEGRAL_2, TIME_INTEGRAL_5 = 5, 9, 29
+ACTIVE_IMPORT, ACTIVE_EXPORT, ACTIVE_ABSOLUTE = 1, 2, 15
+MBUS_VALUE_C, MBUS_VALUE_D = 24, 2
+TOTAL_TARIFF, LAST_TARIFF = 0, 63
+CURRENT = 0xFF
+
+_CUMULATED = {
+    "energy", "apparent energy", "reactive energy", "volume", "volume at base conditions", "mass", "pulses", "charge",
+}  # fmt: skip
+_BILLED = {
+    Commodity.ELECTRICITY: ("energy",),
+    Commodity.HEAT: ("energy",),
+    Commodity.GAS: ("volume", "volume at base conditions", "energy"),
+    Commodity.WATER: ("volume",),
+}
+_MEDIA = {Commodity.HEAT: (5, 6), Commodity.GAS: (7,), Commodity.WATER: (8, 9)}
+_COMMODITIES = {
+    1: Commodity.ELECTRICITY, 5: Commodity.HEAT, 6: Commodity.HEAT, 7: Commodity.GAS, 8: Commodity.WATER,
+    9: Commodity.WATER,
+}  # fmt: skip
+
+
+class Channel(Protocol):
+    """What is asked of a row of the registry."""
+
+    @property
+    def obis(self) -> str:
+        """OBIS as text."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """Symbol of the unit."""
+        ...
+
+
+ChannelT = TypeVar("ChannelT", bound=Channel)
+
+
+def canonical(unit: Unit, exponent: int) -> tuple[Unit, int]:
+    """Put litres into cubic metres, so that one quantity has one unit."""
+    if unit.symbol == "L":
+        return UNITS["m3"], exponent - 3
+    if unit.symbol == "L/h":
+        return UNITS["m3/h"], exponent - 3
+    return unit, exponent
+
+
+def kind_of(obis: Obis, unit: Unit) -> SeriesKind:
+    """Tell registers from interval values and momentary values."""
+    if unit.dimension not in _CUMULATED:
+        return SeriesKind.INSTANT
+    if obis.a == 1 and obis.d in {LAST_AVERAGE, TIME_INTEGRAL_2, TIME_INTEGRAL_5}:
+        return SeriesKind.INTERVAL
+    return SeriesKind.REGISTER
+
+
+def direction_of(obis: Obis) -> Direction:
+    """Tell export (only electricity has it) from import."""
+    return Direction.EXPORT if obis.a == 1 and obis.c == ACTIVE_EXPORT else Direction.IMPORT
+
+
+def commodity_of(obis: Obis) -> Commodity:
+    """Guess the supply from the medium; a device that nobody registered has nothing better."""
+    return _COMMODITIES.get(obis.a, Commodity.ELECTRICITY)
+
+
+def display_unit(commodity: Commodity) -> str:
+    """Give the unit in which people read a supply: kWh or m3."""
+    return "kWh" if commodity in {Commodity.ELECTRICITY, Commodity.HEAT} else "m3"
+
+
+def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
+    """Give the size of one integer step in the shown unit, ``kWh`` or ``m3``: 1/1000 for Wh.
+
+    Raises:
+        ValueError: no such unit, or another dimension.
+
+    """
+    own = UNITS.get(unit)
+    if own is None:
+        raise ValueError(f"{unit!r} is not a unit of the table")
+    reference, power = (UNITS["Wh"], 3) if shown == "kWh" else (UNITS["m3"], 0)
+    if own.dimension.removesuffix(" at base conditions") != reference.dimension:
+        raise ValueError(f"{unit} is not shown in {shown}")
+    return Fraction(10) ** (exponent - power) * own.factor / reference.factor
+
+
+def billing_registers(channels: Sequence[ChannelT], commodity: Commodity, direction: Direction) -> list[list[ChannelT]]:
+    """Choose the registers that bill a supply: the total, or all tariff registers where a meter has no total.
+
+    Returns:
+        One list per register, with its channels (one register may have come at several scales).
+
+    """
+    by_obis: dict[Obis, list[ChannelT]] = {}
+    for channel in channels:
+        obis = parse_obis(channel.obis)
+        unit = UNITS.get(channel.unit)
+        if unit is None or obis.f != CURRENT or kind_of(obis, unit) is not SeriesKind.REGISTER:
+            continue
+        if unit.dimension in _BILLED[commodity]:
+            by_obis.setdefault(obis, []).append(channel)
+    if commodity is Commodity.ELECTRICITY:
+        return _electricity(by_obis, direction)
+    if direction is Direction.EXPORT:
+        return []
+    own = [obis for obis in by_obis if _is_supply(obis, commodity)]
+    shown = _BILLED[commodity]
+    best = min(own, key=lambda obis: (shown.index(UNITS[by_obis[obis][0].unit].dimension), obis.e, obis), default=None)
+    return [] if best is None else [by_obis[best]]
+
+
+def _electricity(by_obis: dict[Obis, list[ChannelT]], direction: Direction) -> list[list[ChannelT]]:
+    quantities = (ACTIVE_EXPORT,) if direction is Direction.EXPORT else (ACTIVE_IMPORT, ACTIVE_ABSOLUTE)
+    for quantity in quantities:
+        found = sorted(obis for obis in by_obis if (obis.a, obis.c, obis.d) == (1, quantity, TIME_INTEGRAL_1))
+        totals = [obis for obis in found if obis.e == TOTAL_TARIFF]
+        chosen = totals[:1] or [obis for obis in found if obis.e <= LAST_TARIFF]
+        if chosen:
+            return [by_obis[obis] for obis in chosen]
+    return []
+
+
+def _is_supply(obis: Obis, commodity: Commodity) -> bool:
+    if obis.a == 0 and (obis.c, obis.d) == (MBUS_VALUE_C, MBUS_VALUE_D):
+        return True
+    return obis.a in _MEDIA[commodity] and obis.c in {1, 2, 3, 13}

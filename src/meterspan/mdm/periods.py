@@ -1,0 +1,222 @@
+"""Period views: one local day or month of a supply, priced, with what happened to its data said in words.
+
+Amounts of money are exact; the cost of a period is usage, standing charge of each day with data, and tax.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
+from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
+from meterspan.mdm.curves import Curve
+from meterspan.model.readings import Commodity
+from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
+from meterspan.quantities import Quality
+from meterspan.store.registry import InstallationRow
+
+__all__ = ["Supply", "day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
+
+NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
+
+_UNEXPLAINED = {
+    Quality.METER_RESET: "register fell without a rollover that explains it",
+    Quality.NEGATIVE: "register difference is negative and nothing explains it",
+    Quality.SPIKE: "register rose more than the connection can carry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """One usage point as the views need it."""
+
+    usage_point: str
+    commodity: Commodity
+    unit: str
+    zone: str
+    currency: str
+    period_s: int
+    tariffs: tuple[tuple[date, Tariff], ...]
+    installations: tuple[InstallationRow, ...]
+
+    def tariff(self, day: date) -> Tariff | None:
+        """Give the tariff in force on a local day."""
+        return next((tariff for first, tariff in reversed(self.tariffs) if first <= day), None)
+
+
+def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:
+    """Show a local day by the grid of the supply; ``versions`` are (start, end, version) of settled intervals."""
+    start, end = day_bounds(day, supply.zone)
+    tariff = supply.tariff(day)
+    bounds = grid(start, end, supply.period_s)
+    cells = len(bounds) - 1
+    amounts = np.zeros(cells, np.int64)
+    quality = np.zeros(cells, np.int32)
+    known = np.zeros(cells, bool)
+    low, _high, value, owner = cut_at(curve.start, curve.end, curve.value, bounds)
+    at = np.searchsorted(bounds, low, side="right") - 1
+    np.add.at(amounts, at, value)
+    np.bitwise_or.at(quality, at, curve.quality[owner])
+    known[at] = True
+    known &= (quality & int(Quality.MISSING)) == 0
+    bands = bands_at(bounds[:-1], tariff, zone=supply.zone) if tariff is not None else [""] * cells
+    costs = _cell_costs(supply, curve, tariff, bounds)
+    points = tuple(
+        IntervalPoint(
+            _utc(int(bounds[cell])),
+            _utc(int(bounds[cell + 1])),
+            exact_decimal(int(amounts[cell]) * curve.step) if known[cell] else None,
+            bands[cell],
+            costs[cell] if known[cell] and tariff is not None else None,
+            Quality(int(quality[cell])) if cell in at else Quality.MISSING,
+            _version_at(versions, int(bounds[cell]), int(bounds[cell + 1])),
+        )
+        for cell in range(cells)
+    )
+    bill = day_cost(supply, curve, day)
+    return PeriodView(
+        supply.commodity, supply.unit, supply.currency, _utc(start), _utc(end), exact_decimal(curve.total),
+        bill.total if bill is not None else Decimal(0), _unexplained(curve), _register(curve.opening),
+        _register(curve.closing), intervals=points,
+        tariff=None if tariff is None else tariff_view(supply, tariff, day), notes=_notes(supply, curve, start, end),
+    )  # fmt: skip
+
+
+def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) -> PeriodView:
+    """Show a local month by its days; days after ``seen_until`` (UTC seconds) expect nothing yet."""
+    start, end = month_bounds(month, supply.zone)
+    points = []
+    total_cost = Decimal(0)
+    for day in days_of_month(month):
+        low, high = day_bounds(day, supply.zone)
+        part = _part(curve, low, high)
+        bill = day_cost(supply, part, day)
+        measured = (part.quality & NOT_MEASURED) == 0
+        bounds = grid(low, high, supply.period_s)
+        expected = int((bounds[:-1] < seen_until).sum())
+        received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
+        known = bool(((part.quality & int(Quality.MISSING)) == 0).any())
+        if bill is not None:
+            total_cost += bill.total
+        points.append(
+            PeriodPoint(
+                day, exact_decimal(part.total) if known else None, bill.total if bill is not None and known else None,
+                () if bill is None else tuple((line.band, line.quantity) for line in bill.bands),
+                expected > 0 and received >= expected and high <= seen_until, expected, received,
+            )
+        )  # fmt: skip
+    tariff = supply.tariff(month.replace(day=1))
+    return PeriodView(
+        supply.commodity, supply.unit, supply.currency, _utc(start), _utc(end), exact_decimal(curve.total), total_cost,
+        _unexplained(curve), _register(curve.opening), _register(curve.closing), points=tuple(points),
+        tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
+        notes=_notes(supply, curve, start, end),
+    )  # fmt: skip
+
+
+def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
+    """Price one local day: usage, the day's standing charge where there are data, tax; None without a tariff."""
+    tariff = supply.tariff(day)
+    if tariff is None:
+        return None
+    return cost(
+        curve.start, curve.end, curve.value, tariff, zone=supply.zone, unit_per_step=curve.step,
+        days=1 if len(curve.start) else 0,
+    )  # fmt: skip
+
+
+def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
+    """Show the tariff's windows of a local day, priced per shown unit."""
+    windows = tuple(
+        BandWindow(_utc(span.start), _utc(span.end), span.band, unit_price(tariff, span.band))
+        for span in bands_of_day(tariff, day, supply.zone)
+    )
+    return TariffView(tariff.name, tariff.currency, supply.unit, tariff.standing_charge_per_day, windows)
+
+
+def unit_price(tariff: Tariff, band: str) -> Decimal:
+    """Give the net price of a band per shown unit: per m3 where gas is billed in kWh."""
+    price = Fraction(tariff.price(band))
+    if tariff.conversion is not None:
+        price *= Fraction(tariff.conversion.calorific_value) * Fraction(tariff.conversion.state_number)
+    return exact_decimal(price)
+
+
+def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: np.ndarray) -> list[Decimal]:
+    """Price each cell of the grid with tax, without the standing charge."""
+    cells = len(bounds) - 1
+    if tariff is None or not len(curve.start):
+        return [Decimal(0)] * cells
+    day = datetime.fromtimestamp(int(bounds[0]), ZoneInfo(supply.zone)).date()
+    spans = bands_of_day(tariff, day, supply.zone)
+    edges = np.array([span.start for span in spans], np.int64)
+    low, _high, value, _owner = cut_at(curve.start, curve.end, curve.value, np.union1d(bounds, edges))
+    factor = {
+        span.band: curve.step * Fraction(unit_price(tariff, span.band)) * (1 + Fraction(tariff.tax)) for span in spans
+    }
+    sums = [Fraction(0)] * cells
+    at_cell = np.searchsorted(bounds, low, side="right") - 1
+    at_band = np.searchsorted(edges, low, side="right") - 1
+    for cell, band, amount in zip(at_cell.tolist(), at_band.tolist(), value.tolist(), strict=True):
+        sums[cell] += amount * factor[spans[band].band]
+    return [exact_decimal(amount) for amount in sums]
+
+
+def _part(curve: Curve, start: int, end: int) -> Curve:
+    low, high, value, owner = cut_at(curve.start, curve.end, curve.value, (start, end))
+    inside = (low >= start) & (high <= end)
+    return Curve(low[inside], high[inside], value[inside], curve.quality[owner[inside]], curve.step)
+
+
+def _unexplained(curve: Curve) -> Decimal:
+    return exact_decimal(sum(item.value for item in curve.unexplained) * curve.step)
+
+
+def _register(value: Fraction | None) -> Decimal | None:
+    return None if value is None else exact_decimal(value)
+
+
+def _version_at(versions: Sequence[tuple[int, int, int]], start: int, end: int) -> int:
+    return max((version for low, high, version in versions if low < end and high > start), default=1)
+
+
+def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...]:
+    zone = ZoneInfo(supply.zone)
+
+    def local(time: int) -> str:
+        return f"{datetime.fromtimestamp(time, zone):%Y-%m-%d %H:%M}"
+
+    notes = []
+    for before, after in zip(supply.installations, supply.installations[1:], strict=False):
+        if start <= after.start < end:
+            notes.append(f"Meter {before.device} was exchanged for {after.device} on {local(after.start)}.")
+    for item in curve.unexplained:
+        amount = exact_decimal(item.value * curve.step)
+        why = _UNEXPLAINED[item.quality]
+        notes.append(f"{amount:f} {supply.unit} unexplained between {local(item.start)} and {local(item.end)}: {why}.")
+    for flag, text in (
+        (
+            Quality.ESTIMATED,
+            "{count} intervals estimated: registers were more than a period apart; their sum is measured.",
+        ),
+        (Quality.LATE, "{count} intervals changed by readings that came after the day was closed."),
+        (Quality.CONFLICT, "{count} intervals with contradicting registers at one instant."),
+        (Quality.ROLLOVER, "{count} intervals in which the register passed its width."),
+        (Quality.MISSING, "{count} intervals without any data."),
+    ):
+        count = int(((curve.quality & int(flag)) != 0).sum())
+        if count:
+            notes.append(text.format(count=count))
+    dips = sum(1 for item in curve.left_out if item.quality is Quality.ZERO_GLITCH)
+    if dips:
+        notes.append(f"{dips} registers fell for a moment and came back; they are kept raw and not counted.")
+    return tuple(notes)
+
+
+def _utc(time: int) -> datetime:
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)
