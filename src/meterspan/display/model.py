@@ -5,6 +5,7 @@ what lies in the local day is added up, so today's total is register now minus r
 heard around midnight, the total says since when it counts; a register that falls is a reset, a rollover or an exchange.
 """
 
+import json
 from collections import deque
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -12,7 +13,7 @@ from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
@@ -195,6 +196,23 @@ class DisplayModel:
         """Count a telegram that could not be read."""
         self.damaged_count += 1
 
+    def keepsake(self) -> bytes:
+        """Give today's counting as JSON, to be kept over a restart of the display; it holds no secret, but habits."""
+        return json.dumps([counter.to_json(key) for key, counter in self._counters.items()]).encode()
+
+    def restore(self, octets: bytes) -> None:
+        """Take up what ``keepsake`` gave; the next register decides what still counts.
+
+        Raises:
+            ValueError: these are not octets of a keepsake; nothing was taken.
+
+        """
+        try:
+            rows = [_Counter.from_json(row, self.zone, self._tariffs) for row in json.loads(octets)]
+        except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise ValueError(f"not a display's keepsake: {error}") from error
+        self._counters = dict(rows)
+
     def view(self, now: float) -> DisplayView:
         """Give what to show at ``now`` (UTC seconds)."""
         age = None if self._received_at is None else max(0.0, now - self._received_at)
@@ -344,6 +362,31 @@ class _Counter:
             self._share_out(start, register.at, used, midnight)
         self.value, self.at, self.meter = register.value, register.at, register.meter
 
+    def to_json(self, key: tuple[Commodity, Direction, int]) -> dict[str, Any]:
+        """Give the state as JSON values; fractions are text."""
+        return {
+            "commodity": key[0], "direction": key[1], "channel": key[2], "meter": self.meter, "value": str(self.value),
+            "at": self.at, "day": None if self.day is None else self.day.isoformat(), "since": self.since,
+            "note": self.note, "consumed": str(self.consumed),
+            "by_hour": [[hour, str(used)] for hour, used in self.by_hour.items()],
+            "by_band": [[band, str(used)] for band, used in self.by_band.items()],
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(
+        cls, row: dict[str, Any], zone: str, tariffs: dict[Commodity, Tariff]
+    ) -> "tuple[tuple[Commodity, Direction, int], _Counter]":
+        """Build key and counter from what ``to_json`` gave."""
+        key = (Commodity(row["commodity"]), Direction(row["direction"]), int(row["channel"]))
+        counter = cls(
+            zone, tariffs.get(key[0]), str(row["meter"]), Fraction(row["value"]), int(row["at"]),
+            None if row["day"] is None else date.fromisoformat(row["day"]),
+            None if row["since"] is None else int(row["since"]), str(row["note"]), Fraction(row["consumed"]),
+            {int(hour): Fraction(used) for hour, used in row["by_hour"]},
+            {str(band): Fraction(used) for band, used in row["by_band"]},
+        )  # fmt: skip
+        return key, counter
+
     def cost(self) -> Decimal | None:
         """Give the cost of what was counted, tax included."""
         if self.tariff is None:
@@ -353,7 +396,9 @@ class _Counter:
             Fraction(1) if conversion is None
             else Fraction(conversion.calorific_value) * Fraction(conversion.state_number)
         )  # fmt: skip
-        net = sum((used * Fraction(self.tariff.price(band)) for band, used in self.by_band.items()), Fraction(0))
+        prices = {band.name: Fraction(band.price) for band in self.tariff.bands}
+        # a restored band may be gone from the tariff since
+        net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
         return exact_decimal(net * factor * (1 + Fraction(self.tariff.tax)))
 
     def _difference(self, register: HeardRegister) -> Fraction | None:
