@@ -61,6 +61,9 @@ MAX_PAGE = 234
 """Octets of records per telegram of a slave: 255 less C, A, CI, long header and DIF 1F, rounded down."""
 LONG_HEADER = 12
 ID_DIGITS = 8
+DECIMAL_DIGITS = "0123456789"
+HEX_DIGITS = "0123456789ABCDE"
+"""F is the wildcard (EN 13757-3:2018, 12.3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class LineSettings:
         baud_rate: bits per second, 300 to 38400.
         retries: how often a request is repeated after silence or a damaged answer (EN 13757-2 asks for two).
         latency_s: what a gateway between adds to an answer.
-        hex_digits: a search also probes the digits A to F, which some devices have in their numbers.
+        hex_digits: a search also probes the digits A to E, which some devices have in their numbers.
 
     """
 
@@ -232,14 +235,14 @@ class MbusMaster:
         """Search all devices whose identification number begins so; ends with ``SearchFinished``.
 
         Raises:
-            ValueError: a search is under way, or these are not up to eight hexadecimal digits.
+            ValueError: a search is under way, or these are not up to eight digits 0 to E.
 
         """
         if self._search is not None:
             raise ValueError("a search is under way")
-        if len(digits) > ID_DIGITS or any(digit not in "0123456789ABCDEF" for digit in digits):
+        if len(digits) > ID_DIGITS or any(digit not in HEX_DIGITS for digit in digits):
             raise ValueError(f"{digits!r} is not the beginning of an identification number")
-        self._search = _Search([digits], [], "0123456789ABCDEF" if self.settings.hex_digits else "0123456789")
+        self._search = _Search([digits], [], HEX_DIGITS if self.settings.hex_digits else DECIMAL_DIGITS)
         self._next_probe(now)
 
     def receive(self, octets: bytes, now: float) -> None:
@@ -545,6 +548,8 @@ class MbusSlave:
         """Whether the frame count bit says that the master did not hear the last answer (5.7.4)."""
         if frame.control is None or not frame.control & ControlField.FRAME_COUNT_VALID:
             return False
+        if frame.address == Address.BROADCAST:  # is not answered, so never repeated
+            return False
         last = self._counts.get(is_secondary)
         self._counts[is_secondary] = frame.frame_count_bit
         return last is not None and last == frame.frame_count_bit
@@ -570,6 +575,7 @@ class MbusSlave:
             self._events.append(BaudRateSet(BAUD_RATES[ci]))
         elif payload[:3] == SET_ADDRESS and len(payload) == len(SET_ADDRESS) + 1:
             self.address = payload[3]
+            self._counts[False] = None
             self._events.append(AddressSet(self.address))
         else:
             self._events.append(DataReceived(payload))
