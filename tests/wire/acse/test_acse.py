@@ -1,6 +1,7 @@
 """ACSE APDUs both ways. Vectors follow the encoding examples of IEC 62056-5-3, annexes; challenges are our own."""
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -158,6 +159,7 @@ def test_a_title_in_another_form_survives_as_unknown():
         ("6016a109060760857405080101a109060760857405080101", "stands twice at octet 13 in application-context"),
         ("600ba109040760857405080101", "no OBJECT IDENTIFIER"),
         ("6206800100800100", "stands twice"),
+        ("6219be020500be10040e01000000065f1f0400007e1f04b0800100", "stands twice"),
         ("620480020000", "1 octets left over"),
         ("6203000000", "1 octets left over|announces|needs"),
         ("61800000", "indefinite length"),
@@ -185,3 +187,23 @@ def test_a_password_is_not_shown():
 
 def test_a_diagnostic_is_said_in_the_words_of_the_standard():
     assert str(Diagnostic(code=UserDiagnostic.AUTHENTICATION_FAILURE)) == "authentication-failure"
+
+
+@pytest.mark.deep
+def test_a_hundred_thousand_damaged_acse_apdus_leave_memory_flat():
+    seeds = [bytes.fromhex(text) for text in VECTORS]
+    source = random.Random(11)  # noqa: S311 - damage, not a secret
+    tracemalloc.start()
+    try:
+        for count in range(100_000):
+            if count == 50_000:
+                half, _ = tracemalloc.get_traced_memory()
+            damaged = bytearray(source.choice(seeds))
+            for _ in range(source.randrange(1, 6)):
+                damaged[source.randrange(len(damaged))] = source.randrange(256)
+            check_damaged(bytes(damaged[: source.randrange(1, len(damaged) + 1)] if count % 4 == 0 else damaged))
+        end, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert end - half < 1_000_000
+    assert peak < 50_000_000

@@ -1,6 +1,7 @@
 """COSEM data types in A-XDR. Vectors are our own, laid out by hand from IEC 62056-6-2, 4.1.5."""
 
 import random
+import tracemalloc
 from decimal import Decimal
 
 import pytest
@@ -288,3 +289,23 @@ def test_truncation_is_its_own_kind_so_that_streams_can_wait():
     with pytest.raises(TruncatedError) as caught:
         read_data(bytes.fromhex("0600"), "total energy")
     assert (caught.value.offset, caught.value.field) == (1, "total energy")
+
+
+@pytest.mark.deep
+def test_a_hundred_thousand_damaged_values_leave_memory_flat():
+    seeds = [bytes.fromhex(text) for text in VECTORS]
+    source = random.Random(11)  # noqa: S311 - damage, not a secret
+    tracemalloc.start()
+    try:
+        for count in range(100_000):
+            if count == 50_000:
+                half, _ = tracemalloc.get_traced_memory()
+            damaged = bytearray(source.choice(seeds))
+            for _ in range(source.randrange(1, 6)):
+                damaged[source.randrange(len(damaged))] = source.randrange(256)
+            check_damaged(bytes(damaged[: source.randrange(1, len(damaged) + 1)] if count % 4 == 0 else damaged))
+        end, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert end - half < 1_000_000
+    assert peak < 50_000_000

@@ -1,6 +1,7 @@
 """Every xDLMS APDU both ways. Vectors are laid out by hand from IEC 62056-5-3, annex A; values are our own."""
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -426,3 +427,23 @@ def test_a_selector_1_of_another_class_keeps_its_parameters():
 def test_every_exported_name_exists_once():
     assert len(set(xdlms.__all__)) == len(xdlms.__all__)
     assert all(hasattr(xdlms, name) for name in xdlms.__all__)
+
+
+@pytest.mark.deep
+def test_a_hundred_thousand_damaged_apdus_leave_memory_flat():
+    seeds = [bytes.fromhex(text) for text in VECTORS]
+    source = random.Random(11)  # noqa: S311 - damage, not a secret
+    tracemalloc.start()
+    try:
+        for count in range(100_000):
+            if count == 50_000:
+                half, _ = tracemalloc.get_traced_memory()
+            damaged = bytearray(source.choice(seeds))
+            for _ in range(source.randrange(1, 6)):
+                damaged[source.randrange(len(damaged))] = source.randrange(256)
+            check_damaged(bytes(damaged[: source.randrange(1, len(damaged) + 1)] if count % 4 == 0 else damaged))
+        end, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert end - half < 1_000_000
+    assert peak < 50_000_000

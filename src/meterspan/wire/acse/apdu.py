@@ -224,7 +224,7 @@ def _read_fields(cursor: Cursor, layout: _Layout, start: int) -> AcseApdu:
         if entry is None:
             unknown.append(Tlv(tag, inner.rest(name)))
             continue
-        if entry.attribute in values:
+        if entry.attribute in values or any(other.tag == tag for other in unknown):
             raise WireError("stands twice", position, name, CLAUSE)
         whole = Tlv(tag, inner.peek(inner.remaining))
         value = entry.codec.read(inner, name)
