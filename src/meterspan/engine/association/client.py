@@ -448,7 +448,12 @@ class ClientAssociation:
     # Services.
 
     def _take_service(self, event: ApduReceived, now: float) -> None:
-        apdu = read_apdu(self._plain(event.octets))
+        plain = self._plain(event.octets)
+        unread = None if self._running is None else self._running.answer_unread(plain)
+        if self._running is not None and unread is not None:
+            self._step(self._running, unread, now)
+            return
+        apdu = read_apdu(plain)
         if isinstance(apdu, DataNotification | EventNotificationRequest):
             self._emit(Notification(apdu, event.source))
         elif isinstance(apdu, ExceptionResponse | ConfirmedServiceError):

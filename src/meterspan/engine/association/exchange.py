@@ -62,6 +62,7 @@ from meterspan.wire.xdlms import (
     SetResponseLastDatablockWithList,
     SetResponseNormal,
     SetResponseWithList,
+    data_octets_of_get,
     write_apdu,
 )
 from meterspan.wire.xdlms.common import read_list, read_result
@@ -124,6 +125,10 @@ class Exchange(Protocol):
         """
         ...
 
+    def answer_unread(self, octets: bytes) -> Step | None:
+        """Take an answer whose value is wanted as octets; None where the APDU must be read first."""
+        ...
+
 
 def exchange_for(request: Request, request_id: int, invoke: InvokeIdAndPriority) -> Exchange:
     """Give the exchange that carries a request out."""
@@ -147,7 +152,7 @@ class _GetExchange:
         self.request_id = request_id
         self.invoke = invoke
         self._items = items
-        self._results: list[GetResult] = []
+        self._results: list[GetResult | bytes] = []
         self._asked = 0
         self._assembly: BlockAssembly | None = None
         self._terms = Terms(Conformance(0), 0, 0)
@@ -171,12 +176,22 @@ class _GetExchange:
             case _:
                 raise _misfit(apdu)
 
+    def answer_unread(self, octets: bytes) -> Step | None:
+        is_whole = octets[:2] == _GET_RESPONSE_NORMAL and octets[3:4] == b"\x00"
+        if not is_whole or not self._wants_octets or octets[2] & 0x0F != self.invoke.invoke_id:
+            return None
+        return self._take([data_octets_of_get(octets)])
+
+    @property
+    def _wants_octets(self) -> bool:
+        return self._asked == 1 and self._items[len(self._results)].encoded
+
     def _ask(self) -> Step:
         rest = self._items[len(self._results) :]
         if not rest:
             return GetDone(self.request_id, tuple(self._results))
         self._assembly = None
-        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
+        if len(rest) > 1 and not rest[0].encoded and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
             request = self._list_request(rest)
             if request is not None:
                 return request
@@ -186,7 +201,8 @@ class _GetExchange:
 
     def _list_request(self, rest: Sequence[Get]) -> Apdu | None:
         """Ask for as many as fit the server's PDU; None where fewer than two do."""
-        count = min(len(rest), LIST_ITEMS_MAX)
+        plain = next((index for index, item in enumerate(rest) if item.encoded), len(rest))
+        count = min(plain, LIST_ITEMS_MAX)
         while count > 1:
             chosen = tuple(AttributeSelection(_attribute(item), item.access) for item in rest[:count])
             request = GetRequestWithList(self.invoke, chosen)
@@ -196,7 +212,7 @@ class _GetExchange:
             count //= 2
         return None
 
-    def _take(self, results: Sequence[GetResult]) -> Step:
+    def _take(self, results: Sequence[GetResult | bytes]) -> Step:
         self._results += results
         return self._ask()
 
@@ -210,9 +226,9 @@ class _GetExchange:
             return GetRequestNext(self.invoke, apdu.block_number)
         return self._take(self._assembled(self._assembly.octets))
 
-    def _assembled(self, octets: bytes) -> Sequence[GetResult]:
+    def _assembled(self, octets: bytes) -> Sequence[GetResult | bytes]:
         if self._asked == 1:
-            return [read_data(octets)]
+            return [octets if self._wants_octets else read_data(octets)]
         results = _read_result_list(octets)
         if len(results) != self._asked:
             raise WireError(f"{len(results)} results for {self._asked} attributes", None, "result", CLAUSE)
@@ -253,6 +269,9 @@ class _SetExchange:
                 return SetRequestWithDatablock(self.invoke, self._cutter.cut(self._terms.block_max))
             case _:
                 raise _misfit(apdu)
+
+    def answer_unread(self, octets: bytes) -> Step | None:  # noqa: ARG002 - no SET answer holds a value
+        return None
 
     def _ask(self) -> Step:
         rest = self._items[len(self._results) :]
@@ -337,6 +356,9 @@ class _ActionExchange:
             case _:
                 raise _misfit(apdu)
 
+    def answer_unread(self, octets: bytes) -> Step | None:  # noqa: ARG002 - an ACTION answer is always read
+        return None
+
     def _take_block(self, block: DataBlock) -> Step:
         if self._assembly is None:
             self._assembly = BlockAssembly(self._terms.answer_max)
@@ -349,6 +371,7 @@ class _ActionExchange:
         return ActionDone(self.request_id, outcome.result, outcome.returned)
 
 
+_GET_RESPONSE_NORMAL = b"\xc4\x01"
 _NO_BLOCK = DataBlock(1, last_block=False, raw_data=b"")
 _LENGTH_SLACK = 3
 """A length field grows by up to three octets when the block is filled."""

@@ -178,12 +178,16 @@ class AssociationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Read one attribute, or what ``access`` selects of it."""
+    """Read one attribute, or what ``access`` selects of it.
+
+    ``encoded`` gives the value as its A-XDR octets, unread: for profiles, which are read by column.
+    """
 
     class_id: int
     logical_name: Obis
     attribute: int = 2
     access: Access | None = None
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,10 +307,10 @@ class AssociationRefused:
 
 @dataclass(frozen=True, slots=True)
 class GetDone:
-    """The values, in the order asked; a refused one is its ``DataAccessResult``."""
+    """The values, in the order asked; a refused one is its ``DataAccessResult``, an ``encoded`` one its octets."""
 
     request_id: int
-    results: tuple[Data | DataAccessResult, ...]
+    results: tuple[Data | DataAccessResult | bytes, ...]
 
 
 @dataclass(frozen=True, slots=True)
