@@ -9,13 +9,13 @@ block's own and has nothing to do with the meter's calendar clock, so setting th
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import blake2b, sha256
 from typing import Final, Protocol
 
-from meterspan.quantities import UNITS, Obis, Scaled, Unit, parse_obis
+from meterspan.quantities import UNITS, Obis, Scaled, Unit
 
 __all__ = [
     "BlockType",
@@ -87,10 +87,10 @@ class ElectricityFlow:
             (_IMPORT_POWER, Scaled(parts[Part.ACTIVE_IMPORT] // 1000, 0, UNITS["W"])),
             (_EXPORT_POWER, Scaled(parts[Part.ACTIVE_EXPORT] // 1000, 0, UNITS["W"])),
         ]
-        for phase, voltage in enumerate(self.voltage_mv):
-            values.append((Obis(1, 0, 32 + 20 * phase, 7, 0), Scaled(voltage // 100, -1, UNITS["V"])))
-        for phase, current in enumerate(self.current_ma):
-            values.append((Obis(1, 0, 31 + 20 * phase, 7, 0), Scaled(current // 10, -2, UNITS["A"])))
+        for code, voltage in zip(_VOLTAGES, self.voltage_mv, strict=False):
+            values.append((code, Scaled(voltage // 100, -1, UNITS["V"])))
+        for code, current in zip(_CURRENTS, self.current_ma, strict=False):
+            values.append((code, Scaled(current // 10, -2, UNITS["A"])))
         return tuple(values)
 
 
@@ -321,9 +321,9 @@ class Metrology:
             raise ValueError(f"no tariff {tariff} in a block of {self.__block.tariffs}")
         if flow is not None:
             parts = flow.parts()
-            for spec in self.__block.registers:
+            for index, spec in enumerate(self.__block.registers):
                 if spec.tariff in {0, tariff}:
-                    self.__counted[spec.obis] += parts.get(spec.part, 0) * span_ms
+                    self.__counted[index] += parts.get(spec.part, 0) * span_ms
         self.__time_ms = until_ms
         self.__flow = flow
 
@@ -332,10 +332,10 @@ class Metrology:
         registers = tuple(
             RegisterValue(
                 spec.obis,
-                Scaled(self.__counted[spec.obis] // spec.step % spec.width, spec.exponent, spec.unit),
+                Scaled(counted // spec.step % spec.width, spec.exponent, spec.unit),
                 spec.width,
             )
-            for spec in self.__block.registers
+            for counted, spec in zip(self.__counted, self.__block.registers, strict=True)
         )
         return Indication(self.time, registers, () if self.__flow is None else self.__flow.instants())
 
@@ -392,38 +392,40 @@ def heat_block() -> BlockType:
 _MS_PER_HOUR = 3_600_000
 _IMPORT_POWER = Obis(1, 0, 1, 7, 0)
 _EXPORT_POWER = Obis(1, 0, 2, 7, 0)
+_VOLTAGES = tuple(Obis(1, 0, 32 + 20 * phase, 7, 0) for phase in range(3))
+_CURRENTS = tuple(Obis(1, 0, 31 + 20 * phase, 7, 0) for phase in range(3))
 _KEEPSAKE_NAME = "metrology"
 _SEAL_SIZE = 16
 
 
-def _opening_counts(block: BlockType, opening: Mapping[Obis, int]) -> dict[Obis, int]:
-    specs = {spec.obis: spec for spec in block.registers}
+def _opening_counts(block: BlockType, opening: Mapping[Obis, int]) -> list[int]:
+    known = {spec.obis for spec in block.registers}
     for obis, steps in opening.items():
-        if obis not in specs or steps < 0:
+        if obis not in known or steps < 0:
             raise ValueError(f"{obis} cannot open at {steps}")
-    return {obis: opening.get(obis, 0) * spec.step for obis, spec in specs.items()}
+    return [opening.get(spec.obis, 0) * spec.step for spec in block.registers]
 
 
 def _mac(body: bytes, key: bytes) -> bytes:
     return blake2b(body, digest_size=_SEAL_SIZE, key=key, person=b"metrology").digest()
 
 
-def _seal(block: BlockType, time_ms: int, counted: Mapping[Obis, int], key: bytes) -> bytes:
+def _seal(block: BlockType, time_ms: int, counted: Sequence[int], key: bytes) -> bytes:
     state = {
         "type": block.name,
         "time_ms": time_ms,
-        "counted": {str(obis): count for obis, count in counted.items()},
+        "counted": {str(spec.obis): count for spec, count in zip(block.registers, counted, strict=True)},
     }
     body = json.dumps(state, sort_keys=True).encode()
     return _mac(body, key) + body
 
 
-def _unseal(block: BlockType, octets: bytes, key: bytes) -> tuple[int, dict[Obis, int]]:
+def _unseal(block: BlockType, octets: bytes, key: bytes) -> tuple[int, list[int]]:
     seal, body = octets[:_SEAL_SIZE], octets[_SEAL_SIZE:]
     if not hmac.compare_digest(seal, _mac(body, key)):
         raise CorruptKeepsakeError("the seal of the kept registers does not fit")
     state = json.loads(body)
-    counted = {parse_obis(code): int(count) for code, count in state["counted"].items()}
-    if state["type"] != block.name or counted.keys() != {spec.obis for spec in block.registers}:
+    counted = state["counted"]
+    if state["type"] != block.name or counted.keys() != {str(spec.obis) for spec in block.registers}:
         raise CorruptKeepsakeError(f"the kept registers are of another block than {block.name}")
-    return int(state["time_ms"]), counted
+    return int(state["time_ms"]), [int(counted[str(spec.obis)]) for spec in block.registers]

@@ -106,7 +106,7 @@ class FaultPlan:
             return Fault(kind, target, float(round(begin)), float(round(begin + length)), amount)
 
         # each kind at a meter of its own, as far as there are enough
-        order = [meters[index] for index in chance.permutation(len(meters))]
+        order = [meters[int(index)] for index in chance.permutation(len(meters))]
         targets = iter(order * -(-len(_DRAWN) // len(order)))
         faults = [span(kind, next(targets), share, amount) for kind, share, amount in _DRAWN]
         faults += [span(FaultKind.OUTAGE, network, 0.12) for network in networks]

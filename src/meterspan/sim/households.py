@@ -6,6 +6,7 @@ these curves at any grid. So an answer depends on (seed, time) only, energy is t
 costs milliseconds per day, and a day has 23, 24 or 25 hours as its zone says.
 """
 
+import math
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -112,7 +113,9 @@ class Flows:
             second, third = round(0.31 * total_mw), round(0.24 * total_mw)
             active = (total_mw - second - third, second, third)
         voltages = tuple(
-            round(230_000 + 1800 * np.sin(time / 5400 + 2 * phase) + 700 * np.sin(time / 97 + phase) - 0.4e-3 * power)
+            round(
+                230_000 + 1800 * math.sin(time / 5400 + 2 * phase) + 700 * math.sin(time / 97 + phase) - 0.4e-3 * power
+            )
             for phase, power in enumerate(active)
         )
         currents = tuple(
