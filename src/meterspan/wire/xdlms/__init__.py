@@ -86,6 +86,7 @@ from meterspan.wire.xdlms.set import (
     SetResponseNormal,
     SetResponseWithList,
 )
+from meterspan.wire.xdlms.text import apdu_text
 
 __all__ = [
     "DLMS_VERSION",
@@ -160,6 +161,7 @@ __all__ = [
     "SetResponseNormal",
     "SetResponseWithList",
     "StateFault",
+    "apdu_text",
     "ciphered_tag",
     "data_octets_of_get",
     "data_octets_of_notification",
