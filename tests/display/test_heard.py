@@ -64,8 +64,17 @@ def test_a_total_register_and_phase_powers_do_as_well():
     assert heard.at == NOON
 
 
-@pytest.mark.parametrize("moment", ["991231235959W", "250114180000W"])
-def test_a_clock_far_ahead_is_not_believed(moment):
+def test_captures_of_a_wrong_clock_are_moved_with_it():
+    heard = told([
+        ((0, 0, 1, 0, 0), "100101001000W"),
+        ((0, 1, 24, 2, 1), "100101000000W", "00001.000*m3"),
+        ((0, 2, 24, 2, 1), "100101003000W", "00001.000*m3"),
+    ])  # fmt: skip
+    assert (heard.at, heard.registers[0].at, heard.registers[1].at) == (NOON, NOON - 600, NOON)
+
+
+@pytest.mark.parametrize("moment", ["991231235959W", "250114180000W", "250114060000W", "100101000000W"])
+def test_a_clock_far_off_is_not_believed(moment):
     heard = told([((0, 0, 1, 0, 0), moment), ((1, 0, 1, 8, 0), "000010.000*kWh")])
     assert heard.at == NOON
     assert heard.registers[0].at == NOON

@@ -17,8 +17,8 @@ __all__ = ["Heard", "HeardRegister", "hear"]
 
 MESSAGE_OCTETS_MAX = 1024
 """A text message of DSMR P1 has up to 1,024 characters."""
-AHEAD_S_MAX = 3600
-"""A meter's clock that is further ahead than this is not believed."""
+CLOCK_ERROR_S_MAX = 3600
+"""A meter's clock that is further off than this is not believed: the display's own stands in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +75,15 @@ def hear(telegram: P1Telegram, now: float) -> Heard:
         now: UTC seconds of reception; stands in where the meter's clock is missing or invalid.
 
     """
-    at = _instant(telegram.time, telegram, round(now))
+    claimed = _instant(telegram.time, telegram)
+    believed = claimed is not None and abs(claimed - now) <= CLOCK_ERROR_S_MAX
+    at = claimed if claimed is not None and believed else round(now)
+    shift = 0 if claimed is None else at - claimed  # the captures were stamped by the same clock
     objects = {item.obis: item for item in telegram.objects}
     limit = _number(objects.get(_LIMIT), "W")
     return Heard(
         at,
-        (*_electricity(objects, at), *_channels(telegram, objects, at)),
+        (*_electricity(objects, at), *_channels(telegram, objects, at, shift)),
         _power(objects),
         _digits(objects.get(_TARIFF)),
         _message(objects.get(_MESSAGE)),
@@ -118,7 +121,7 @@ def _electricity(objects: dict[Obis, P1Object], at: int) -> Iterator[HeardRegist
         yield HeardRegister(Commodity.ELECTRICITY, direction, meter, total / 1000, at, _ELECTRICITY_WIDTH)
 
 
-def _channels(telegram: P1Telegram, objects: dict[Obis, P1Object], at: int) -> Iterator[HeardRegister]:
+def _channels(telegram: P1Telegram, objects: dict[Obis, P1Object], at: int, shift: int) -> Iterator[HeardRegister]:
     for channel in range(1, _CHANNELS_MAX + 1):
         found = next(
             (
@@ -136,12 +139,13 @@ def _channels(telegram: P1Telegram, objects: dict[Obis, P1Object], at: int) -> I
             continue
         time = found.values[0] if isinstance(found.values[0], ClockTime) else None
         meter = objects.get(Obis(0, channel, 96, 1, 0)) or objects.get(Obis(0, channel, 96, 1, 1))
+        captured = _instant(time, telegram)
         yield HeardRegister(
             commodity,
             Direction.IMPORT,
             "" if meter is None else _text(meter),
             value / 1000 if commodity is Commodity.HEAT else value,
-            _instant(time, telegram, at),
+            at if captured is None else min(captured + shift, at),
             channel=channel,
         )
 
@@ -159,14 +163,13 @@ def _power(objects: dict[Obis, P1Object]) -> int | None:
     return round((imported or Fraction(0)) - (exported or Fraction(0)))
 
 
-def _instant(time: ClockTime | None, telegram: P1Telegram, otherwise: int) -> int:
+def _instant(time: ClockTime | None, telegram: P1Telegram) -> int | None:
+    """Give UTC seconds; a time without S or W is the port's standard time."""
     if time is None or not time.is_valid:
-        return otherwise
-    moment = time.to_utc()
-    if moment is None and time.to_date() is not None:  # without S or W: the port's standard time
-        moment = time.to_utc(timezone(timedelta(minutes=-telegram.profile.standard_deviation_min)))
-    # a clock that runs far ahead would make all later values look old
-    return otherwise if moment is None or moment.timestamp() > otherwise + AHEAD_S_MAX else int(moment.timestamp())
+        return None
+    standard = timezone(timedelta(minutes=-telegram.profile.standard_deviation_min))
+    moment = time.to_utc() or time.to_utc(standard)
+    return None if moment is None else int(moment.timestamp())
 
 
 def _number(item: P1Object | None, unit: str) -> Fraction | None:

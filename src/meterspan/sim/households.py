@@ -121,7 +121,8 @@ class Flows:
         currents = tuple(
             round(abs(power) / 0.96 * 1000 / voltage) for power, voltage in zip(active, voltages, strict=True)
         )
-        return ElectricityFlow(active, voltages, currents)
+        reactive = tuple(round(0.27 * abs(power)) for power in active)  # cos phi 0.96
+        return ElectricityFlow(active, voltages, currents, reactive)
 
     def water(self, step: int) -> VolumeFlow:
         """Give one step as a water meter sees it."""
