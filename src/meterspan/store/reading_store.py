@@ -360,7 +360,7 @@ class ReadingStore:
             if not connection.execute("insert or ignore into accepted values (?, ?)", (batch_id, arrived)).rowcount:
                 return Receipt(Readings.empty(), repeated=True)
         connection.executemany(
-            "insert or ignore into event values (?, ?, ?, ?, ?)",
+            "insert into event values (?, ?, ?, ?, ?) on conflict (device, time, code, text) do nothing",
             [(event.device, event.time, event.code, event.text, int(event.severity)) for event in events],
         )
         receipt = self._sift(connection, readings)

@@ -18,12 +18,11 @@ CREATE TABLE schema_version (
   PRIMARY KEY (version)
 );
 CREATE TABLE series (
-  series_id INTEGER NOT NULL,
+  series_id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   device TEXT NOT NULL,
   obis TEXT NOT NULL,
   unit TEXT NOT NULL,
   exponent INTEGER NOT NULL,
-  PRIMARY KEY (series_id),
   UNIQUE (device, obis, unit, exponent),
   FOREIGN KEY(device) REFERENCES device (device)
 );

@@ -1,0 +1,318 @@
+"""The store keeps what it acknowledged, once, whatever happens between any two steps."""
+
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meterspan.model.readings import EventSeverity, MeterEvent
+from meterspan.quantities import Quality
+from meterspan.store import ConcurrentWriter, Readings, ReadingStore, StoreClosed, UnknownFormat
+from meterspan.store.reading_store import FOLD_AT
+from tests.store import crash_child
+
+CHILD = Path(__file__).with_name("crash_child.py")
+DAY_S = 86_400
+T0 = 20_000 * DAY_S
+
+
+def readings(rows, *, received_at=None):
+    """Build readings from (series, time, value)."""
+    columns = list(zip(*rows, strict=True)) or [(), (), ()]
+    count = len(rows)
+    moment = max(columns[1], default=0) if received_at is None else received_at
+    nothing = np.zeros(count, np.int32)
+    return Readings(
+        np.array(columns[0], np.int32), np.array(columns[1], np.int64), np.array(columns[2], np.int64),
+        nothing, nothing,
+        np.full(count, 1, np.int8), np.full(count, moment, np.int64),
+    )  # fmt: skip
+
+
+def rows_of(found):
+    return list(zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True))
+
+
+def everything(store):
+    return rows_of(store.read(range(1, 100), 0, 1 << 40))
+
+
+def day_rows(day, series=1, count=96, first=0):
+    return [(series, T0 + day * DAY_S + 900 * index, first + index) for index in range(count)]
+
+
+class CrashError(Exception):
+    """What an injected fault raises."""
+
+
+def test_readings_come_back_sorted_by_series_and_time(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([(2, 900, 5), (1, 1800, 7), (1, 900, 6)]))
+        assert everything(store) == [(1, 900, 6), (1, 1800, 7), (2, 900, 5)]
+        assert rows_of(store.read([1], 900, 1800)) == [(1, 900, 6)]
+        assert rows_of(store.read([], 0, 1 << 40)) == rows_of(store.read([9], 0, 1 << 40)) == []
+        assert (store.bounds(1), store.bounds(9), store.bounds(10_000)) == ((900, 1800), None, None)
+
+
+def test_every_column_survives_journal_and_segment(tmp_path):
+    extreme = Readings(
+        np.array([1, 1, 2], np.int32), np.array([T0, T0 + 1, T0], np.int64),
+        np.array([-(1 << 63), (1 << 63) - 1, 0], np.int64), np.array([-(1 << 31), (1 << 31) - 1, 3], np.int32),
+        np.array([1, 2, 1 << 18], np.int32), np.array([1, 8, 2], np.int8), np.array([T0, 1 << 40, 0], np.int64),
+    )  # fmt: skip
+    with ReadingStore(tmp_path) as store:
+        store.append(extreme)
+        for _ in range(2):
+            found = store.read([1, 2], 0, 1 << 40)
+            for name in ("series", "time", "value", "status", "quality", "source", "received_at"):
+                assert np.array_equal(getattr(found, name), getattr(extreme, name)), name
+            store.compact(T0 + DAY_S)
+        assert store.counts().batches == 0
+
+
+def test_duplicates_are_recognised_and_conflicts_kept_beside_the_first(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([(1, 900, 5), (1, 1800, 6)]))
+        receipt = store.append(readings([(1, 900, 5), (1, 1800, 9), (1, 2700, 7), (1, 2700, 7)]))
+        assert (receipt.duplicates, receipt.conflicts) == (2, 1)
+        assert rows_of(receipt.fresh) == [(1, 1800, 9), (1, 2700, 7)]
+        found = store.read([1], 0, 9_999)
+        assert rows_of(found) == [(1, 900, 5), (1, 1800, 6), (1, 1800, 9), (1, 2700, 7)]
+        assert [bool(word & Quality.CONFLICT) for word in found.quality.tolist()] == [False, False, True, False]
+        counts = store.counts()
+        assert (counts.readings, counts.duplicates, counts.conflicts) == (4, 2, 1)
+
+
+def test_duplicates_of_a_closed_day_are_recognised_in_its_segment(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+        store.compact(T0 + DAY_S)
+        receipt = store.append(readings([*day_rows(0, count=10), (1, T0 + 5, 1)]))
+        assert (receipt.duplicates, receipt.late, len(receipt.fresh)) == (10, 1, 1)
+        assert Quality.LATE in Quality(int(receipt.fresh.quality[0]))
+
+
+def test_a_batch_id_seen_before_stores_nothing(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        assert not store.append(readings([(1, 900, 5)]), batch_id=b"one").repeated
+        assert store.append(readings([(1, 1800, 6)]), batch_id=b"one").repeated
+        assert len(everything(store)) == 1
+    with ReadingStore(tmp_path) as store:
+        assert store.append(readings([(1, 1800, 6)]), batch_id=b"one").repeated
+
+
+def test_events_are_kept_once_with_their_batch(tmp_path):
+    event = MeterEvent("M1", 900, "10", "cover opened", EventSeverity.ALARM)
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([]), [event, event])
+        store.append(readings([(1, 900, 5)]), [event])
+        assert store.events("M1") == [event]
+        assert store.counts().events == 1
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.integers(1, 4), st.integers(0, 40).map(lambda n: T0 + n * 7_000), st.integers(0, 2))),
+        max_size=8,
+    ),
+    st.sets(st.integers(0, 7)),
+)
+@settings(max_examples=25, deadline=None)
+def test_any_batches_with_compactions_between_are_the_set_of_their_readings(tmp_path_factory, batches, compact_after):
+    with ReadingStore(tmp_path_factory.mktemp("store")) as store:
+        seen = set()
+        for index, rows in enumerate(batches):
+            receipt = store.append(readings(rows))
+            assert set(rows_of(receipt.fresh)) == set(rows) - seen
+            assert receipt.duplicates == len(rows) - len(receipt.fresh)
+            seen |= set(rows)
+            if index in compact_after:
+                store.compact(T0 + DAY_S * (1 + index))
+        assert everything(store) == sorted(seen)
+        assert store.counts().readings == len(seen)
+
+
+def test_small_batches_are_folded_without_a_change(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        rows = [(1 + index % 3, T0 + index, index) for index in range(3 * FOLD_AT)]
+        for row in rows:
+            store.append(readings([row]))
+        store.append(readings([(9, T0, 1)]))
+        assert store.counts().batches < FOLD_AT
+        assert everything(store) == sorted([*rows, (9, T0, 1)])
+
+
+def test_late_readings_go_to_a_further_segment_and_are_merged_by_the_next_compaction(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+        store.compact(T0 + DAY_S)
+        store.append(readings([(1, T0 + 5, 1)]))
+        store.compact(T0 + DAY_S)
+        assert store.counts().segments == 2
+        store.compact(T0 + DAY_S)
+        assert store.counts().segments == 1
+        assert everything(store) == sorted([*day_rows(0), (1, T0 + 5, 1)])
+        assert len(list((tmp_path / "segments").iterdir())) == 1
+
+
+def test_open_days_stay_in_the_journal(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0) + day_rows(1, first=96)))
+        assert store.compact(T0 + DAY_S) == 96
+        counts = store.counts()
+        assert (counts.batches, counts.segments, store.closed_through) == (1, 1, T0 + DAY_S)
+        assert len(everything(store)) == 192
+        with pytest.raises(ValueError, match="midnight"):
+            store.compact(T0 + 5)
+
+
+STEPS = ("commit", "segment written", "segments written", "swap", "swapped", "merged", "fold")
+
+
+@pytest.mark.parametrize("name", STEPS)
+@pytest.mark.parametrize("occurrence", [1, 2, 4])
+def test_a_fault_at_any_step_loses_and_doubles_nothing(tmp_path, name, occurrence):
+    seen, fired = [], []
+
+    def step(reached):
+        seen.append(reached)
+        if reached == name and seen.count(name) == occurrence and not fired:
+            fired.append(reached)
+            raise CrashError(reached)
+
+    acknowledged, tried = set(), set()
+    store = ReadingStore(tmp_path, step=step)
+    work = [day_rows(0), day_rows(1), day_rows(2), [(1, T0 + 7, 1)], [(1, T0 + DAY_S + 7, 1)], [(1, T0 + 9, 1)]]
+    work += [[(7, T0 + 3 * DAY_S + index, index)] for index in range(2 * FOLD_AT)]
+    for index, rows in enumerate(work):
+        tried |= set(rows)
+        try:
+            store.append(readings(rows))
+            acknowledged |= set(rows)
+            if index in {2, 3, 4, 5}:
+                store.compact(T0 + 3 * DAY_S)
+        except CrashError:
+            break
+    store.close()
+    assert fired or seen.count(name) < occurrence
+    with ReadingStore(tmp_path) as store:
+        found = everything(store)
+        assert len(found) == len(set(found))
+        assert acknowledged <= set(found) <= tried
+        assert store.counts().readings == len(found)
+        store.compact(T0 + 3 * DAY_S)
+        store.compact(T0 + 3 * DAY_S)
+        assert everything(store) == found
+        on_disk = {path.name for path in (tmp_path / "segments").iterdir()}
+        assert len(on_disk) == store.counts().segments
+
+
+def test_a_job_that_fails_takes_only_itself_back(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([(1, 900, 5)]))
+        broken = readings([(1, 1800, 5)])
+        with pytest.raises(sqlite3.Error):
+            store.append(broken, [MeterEvent("M1", 1, "1", None)])
+        assert everything(store) == [(1, 900, 5)]
+        assert store.bounds(1) == (900, 900)
+        store.append(broken)
+        assert len(everything(store)) == 2
+
+
+def test_many_threads_append_read_and_compact_together(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        failures = []
+
+        def write(series):
+            try:
+                for day in range(3):
+                    for index in range(0, 96, 12):
+                        store.append(readings(day_rows(day, series, first=day * 96)[index : index + 12]))
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                failures.append(error)
+
+        def look():
+            try:
+                before = 0
+                while before < 4 * 288 and not failures:
+                    found = len(everything(store))
+                    assert found >= before
+                    before = found
+                    store.compact(T0 + 2 * DAY_S)
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                failures.append(error)
+
+        threads = [threading.Thread(target=write, args=(series,)) for series in range(1, 5)]
+        threads.append(threading.Thread(target=look))
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert len(set(everything(store))) == store.counts().readings == 4 * 288
+
+
+def test_a_directory_has_one_owner(tmp_path):
+    with ReadingStore(tmp_path), pytest.raises(ConcurrentWriter, match="another process"):
+        ReadingStore(tmp_path)
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([(1, 900, 5)]))
+    for use in (lambda: store.append(readings([(1, 900, 5)])), lambda: store.read([1], 0, 9), store.counts):
+        with pytest.raises(StoreClosed):
+            use()
+
+
+def test_a_newer_format_is_refused_by_name(tmp_path):
+    ReadingStore(tmp_path).close()
+    connection = sqlite3.connect(tmp_path / "journal.sqlite")
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    with pytest.raises(UnknownFormat, match="format 99"):
+        ReadingStore(tmp_path)
+
+
+def kill_while_it_ingests(directory, kills, seed):
+    """Kill -9 a child at random moments; check after each that all acknowledged batches are there once."""
+    choose = random.Random(seed)  # noqa: S311 - moments of a test, not keys
+    acknowledged = set()
+    for _ in range(kills):
+        first = max(acknowledged, default=-1) + 9
+        child = subprocess.Popen(
+            [sys.executable, str(CHILD), str(directory), str(first), "3"], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        line = child.stdout.readline()  # it runs: the moment is counted from here
+        time.sleep(choose.uniform(0, 0.12))
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+        child.stdout.close()
+        child.wait()
+        said = (line + rest).split("\n")[:-1]  # a last line without its end was not said
+        acknowledged |= {int(number) for number in said}
+    with ReadingStore(directory) as store:
+        found = everything(store)
+        assert len(found) == len(set(found)), "doubled"
+        assert store.counts().readings == len(found)
+        present = set(found)
+        for number in acknowledged:
+            assert set(rows_of(crash_child.batch(number))) <= present, f"batch {number} was acknowledged and is gone"
+        assert len(found) % crash_child.READINGS == 0, "half a batch"
+    return len(acknowledged)
+
+
+def test_twenty_kills_at_random_moments_lose_and_double_nothing(tmp_path):
+    assert kill_while_it_ingests(tmp_path, 20, seed=1) >= 20
+
+
+@pytest.mark.deep
+def test_two_hundred_kills_at_random_moments_lose_and_double_nothing(tmp_path):
+    assert kill_while_it_ingests(tmp_path, 200, seed=2) >= 200
