@@ -1,0 +1,291 @@
+"""The local network access point: hears known meters, keeps what they said, serves the home and goes upstream.
+
+Strategy: a frame is taken only from an installed meter (allow-list), only if its key opens it and only if it is not
+older than what was heard before. Every new row of a channel goes into a durable outbox before anything else may happen
+to it, and leaves the outbox when the head end has confirmed it; the profile of the channel stays for reads.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
+from meterspan.lnap.channel import Channel, LocalMeter, Observation
+from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_observations, radio_time
+from meterspan.model.identity import mbus_device, split_mbus_device
+from meterspan.model.ports import CounterStore, KeepsakeStore, OutboxStore
+from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.readings import Commodity
+from meterspan.quantities import Obis, Scaled, parse_unit
+from meterspan.wire.axdr import Data, array, integer, long_unsigned, octet_string, read_data, structure, write_data
+from meterspan.wire.errors import ReplayError, WireError
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.p1 import P1Telegram
+
+__all__ = ["AccessPoint", "AccessPointConfig", "LocalState", "Push"]
+
+CHANNELS_MAX: Final = 64
+"""Meters behind one access point: a large stairwell; the M-Bus channel octet allows 255."""
+STRANGERS_MAX: Final = 1_024
+"""Strangers that are counted by name; what is heard beyond is counted together."""
+REPEATS_KEPT: Final = 256
+"""Telegrams remembered to recognise repeaters and double reception."""
+CLOCK_SLACK_S: Final = 120.0
+"""A telegram's minute stamp may lie this much behind the newest heard before it counts as a replay."""
+PUSH_ROWS_MAX: Final = 64
+"""Rows in one push: some 4 KB, a few TCP segments."""
+_PROFILE_CLASS, _BUFFER = 7, 2
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPointConfig:
+    """How an access point is set up.
+
+    Attributes:
+        name: COSEM logical device name, up to 16 octets.
+        system_title: eight octets.
+        radio_offset_s: local standard time of radio meters minus UTC.
+        meters: the allow-list.
+
+    """
+
+    name: str
+    system_title: bytes
+    radio_offset_s: int = 3_600
+    meters: tuple[LocalMeter, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LocalState:
+    """What the home sees of one meter (interfaces H1, H2)."""
+
+    device: str
+    commodity: Commodity
+    time: int
+    registers: tuple[tuple[Obis, Scaled], ...]
+    instants: tuple[tuple[str, Scaled], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Rows to push upstream: the outbox number they reach up to, and the notification's body."""
+
+    through: int
+    body: Data
+
+
+class AccessPoint:
+    """The LNAP without its media.
+
+    Args:
+        config: how it is set up.
+        counters: received message counters of mode 7, persisted.
+        keepsake: profiles through a power loss.
+        outbox: rows on their way upstream.
+
+    """
+
+    def __init__(
+        self, config: AccessPointConfig, *, counters: CounterStore, keepsake: KeepsakeStore, outbox: OutboxStore
+    ) -> None:
+        self.config = config
+        self.quarantine = Quarantine()
+        self.counts: Counter[str] = Counter()
+        self.strangers: Counter[str] = Counter()
+        self._counters = counters
+        self._keepsake = keepsake
+        self._outbox = outbox
+        self._channels: dict[str, Channel] = {}
+        self._receiver = WmbusReceiver({})
+        self._repeats: deque[bytes] = deque(maxlen=REPEATS_KEPT)
+        self._radio_times: dict[str, float] = {}
+        for meter in config.meters:
+            self.install(meter)
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All channels, by number."""
+        return tuple(self._channels.values())
+
+    def channel(self, device: str) -> Channel | None:
+        """Give a meter's channel, or None for a stranger."""
+        return self._channels.get(device)
+
+    def install(self, meter: LocalMeter) -> Channel:
+        """Listen to a meter from now on; a new key replaces the old one at once.
+
+        Raises:
+            ValueError: there are ``CHANNELS_MAX`` meters already.
+
+        """
+        known = self._channels.get(meter.device)
+        if known is None:
+            used = {channel.number for channel in self._channels.values()}
+            number = next((n for n in range(1, CHANNELS_MAX + 1) if n not in used), None)
+            if number is None:
+                raise ValueError(f"an access point has at most {CHANNELS_MAX} meters")
+            known = self._channels[meter.device] = Channel(number, meter)
+            self._restore(known)
+        known.meter = meter
+        self._rekey()
+        return known
+
+    def deinstall(self, device: str) -> None:
+        """Listen to a meter no more; its key is forgotten."""
+        self._channels.pop(device, None)
+        self._rekey()
+
+    def hear_radio(self, octets: bytes, now: float, source: str = "radio") -> Telegram | None:
+        """Take one wireless M-Bus telegram; gives it where it came from an installed meter and could be used."""
+        self.counts["radio frames"] += 1
+        if octets in self._repeats:
+            self.counts["repeated"] += 1
+            return None
+        self._repeats.append(octets)
+        device = ""
+        try:
+            device = self._sender(octets)
+            if device and device not in self._channels:
+                self._note_stranger(device)
+                return None
+            telegram = self._receiver.read(octets)
+            device = _device_of(telegram.address)
+            channel = self._channels.get(device)
+            if channel is None:
+                self._note_stranger(device)
+                return None
+            self._check_fresh(device, telegram)
+            for observation in radio_observations(
+                channel.meter, telegram.records.records, now, self.config.radio_offset_s
+            ):
+                self._observe(channel, observation, now)
+        except WireError as error:
+            self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+            return None
+        except ValueError as error:
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+            return None
+        return telegram
+
+    def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
+        """Take one P1 telegram; gives the electricity meter's name, "" where it was not taken."""
+        self.counts["p1 telegrams"] += 1
+        try:
+            device = p1_meter(telegram)
+            channel = self._channels.get(device)
+            if channel is None:
+                self._note_stranger(device)
+                return ""
+            channel.instants = p1_instants(telegram)
+            self._observe(channel, p1_observation(telegram, now), now)
+        except (WireError, ValueError) as error:
+            octets = telegram.identification.encode("latin-1")
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets))
+            return ""
+        return device
+
+    def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
+        """Keep aside what a stream reader could not make a frame of."""
+        self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
+
+    def next_push(self) -> Push | None:
+        """Give the oldest rows that no head end has confirmed, or None."""
+        items = self._outbox.peek(PUSH_ROWS_MAX)
+        if not items:
+            return None
+        return Push(items[-1][0], array(*(read_data(octets) for _, octets in items)))
+
+    def pushed(self, through: int) -> None:
+        """Note that the head end has confirmed everything up to ``through``."""
+        self._outbox.discard(through)
+
+    def local_states(self, home: str) -> Iterable[LocalState]:
+        """Give what the meters of a home were last heard to say."""
+        for channel in self.channels:
+            latest = channel.latest
+            if channel.meter.home == home and latest is not None:
+                registers = tuple(zip(channel.meter.registers, latest.values, strict=True))
+                instants = tuple(sorted(channel.instants.items()))
+                yield LocalState(channel.meter.device, channel.meter.commodity, latest.time, registers, instants)
+
+    def preserve(self) -> None:
+        """Keep all profiles through a power loss: on the power-fail signal, and from time to time."""
+        for channel in self.channels:
+            scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
+            name = f"profile/{channel.meter.device}"
+            self._keepsake.save(name, scales.encode() + b"\n" + channel.rows.pack())
+
+    def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
+        channel.heard_at = now
+        if not channel.observe(observation):
+            return
+        row = channel.newest_row
+        if row is not None:
+            self._outbox.append(write_data(_push_item(channel, structure(*row))))
+            self.counts["rows"] += 1
+
+    def _sender(self, octets: bytes) -> str:
+        """Name the sender of a frame without CRCs or with format A's; "" where only the full reader can tell."""
+        return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
+
+    def _check_fresh(self, device: str, telegram: Telegram) -> None:
+        frame = telegram.frame
+        if frame is not None and frame.afl is not None and frame.afl.counter is not None:
+            if not self._counters.accept(f"radio/{device}", frame.afl.counter):
+                raise ReplayError(f"message counter {frame.afl.counter} was used before", None, "AFL MCR")
+            return
+        sent = radio_time(telegram.records.records, self.config.radio_offset_s)
+        if sent is None:
+            return
+        newest = self._radio_times.get(device, sent)
+        if sent < newest - CLOCK_SLACK_S:
+            raise ReplayError(f"sent {newest - sent:.0f} s before one that was heard already", None, "date and time")
+        self._radio_times[device] = max(newest, sent)
+
+    def _note_stranger(self, device: str) -> None:
+        self.counts["strangers"] += 1
+        name = device if device in self.strangers or len(self.strangers) < STRANGERS_MAX else "others"
+        self.strangers[name] += 1
+
+    def _keep_aside(self, frame: QuarantinedFrame) -> None:
+        self.counts[frame.fault] += 1
+        self.quarantine.keep(frame)
+
+    def _rekey(self) -> None:
+        self._receiver.keys = dict(
+            _radio_key(channel.meter) for channel in self.channels if channel.meter.key and _is_radio(channel.meter)
+        )
+
+    def _restore(self, channel: Channel) -> None:
+        kept = self._keepsake.load(f"profile/{channel.meter.device}")
+        if kept is not None:
+            scales, _, rows = kept.partition(b"\n")
+            parts = [part.split("*", 1) for part in scales.decode().split(";") if part]
+            channel.restore(rows, [(parse_unit(symbol)[0], int(exponent)) for exponent, symbol in parts])
+
+
+_FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
+"""C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
+
+
+def _device_of(address: DeviceAddress) -> str:
+    return mbus_device(address.manufacturer, address.id, address.medium)
+
+
+def _is_radio(meter: LocalMeter) -> bool:
+    try:
+        split_mbus_device(meter.device)
+    except ValueError:
+        return False
+    return True
+
+
+def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
+    manufacturer, number, medium = split_mbus_device(meter.device)
+    return DeviceAddress.of(manufacturer, number, 0, medium).id_octets, meter.key
+
+
+def _push_item(channel: Channel, row: Data) -> Data:
+    """Write one new row so that it says itself what it is: class, logical name, attribute, value."""
+    return structure(long_unsigned(_PROFILE_CLASS), octet_string(channel.profile_name), integer(_BUFFER), array(row))

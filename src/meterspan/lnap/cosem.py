@@ -1,0 +1,225 @@
+"""What the access point shows upstream (G1): per M-Bus channel a client object, registers and a profile.
+
+Built along IEC 62056-6-2, 4.8.3: M-BusClient 0-n:24.1.0, extended registers 0-n:24.2.e and profile 0-n:24.3.0. A head
+end can therefore tell by the client object whose value it reads, and never takes it for the access point's own.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from meterspan.lnap.access_point import AccessPoint
+from meterspan.lnap.channel import Channel
+from meterspan.model.cosem.classes import (
+    Clock,
+    Data,
+    ExtendedRegister,
+    MBusClient,
+    ProfileGeneric,
+    PushSetup,
+    SecuritySetup,
+)
+from meterspan.model.cosem.device import (
+    MANAGEMENT_CLIENT,
+    PUBLIC_CLIENT,
+    AssociationDefinition,
+    Grant,
+    LogicalDevice,
+    sap_assignment,
+)
+from meterspan.model.cosem.objects import CosemObject, Getter, scaler_unit
+from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.identity import split_mbus_device
+from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.axdr import Data as Value
+from meterspan.wire.axdr import (
+    array,
+    boolean,
+    double_long_unsigned,
+    enum,
+    integer,
+    long,
+    long64_unsigned,
+    long_unsigned,
+    null,
+    octet_string,
+    structure,
+    unsigned,
+)
+from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.wire.mbus.address import pack_manufacturer
+from meterspan.wire.xdlms import CaptureObjectDefinition
+
+__all__ = ["LnapAccess", "logical_device"]
+
+ELECTRICITY_DEVICE_TYPE: Final = 0x02
+"""Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
+INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
+SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
+LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
+_SORT_FIFO = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LnapAccess:
+    """What the associations need.
+
+    Attributes:
+        invocation_counter: gives the highest invocation counter accepted from the management client.
+
+    """
+
+    invocation_counter: Getter = field(default=lambda _now: double_long_unsigned(0))
+
+
+def logical_device(point: AccessPoint, access: LnapAccess, *, sap: int = 1) -> LogicalDevice:
+    """Build the access point's logical device from the meters installed now.
+
+    The public client (16) sees names, clock and invocation counter; the management client (1, HLS-GMAC, ciphered) reads
+    everything. Nothing behind an access point can be written from upstream.
+    """
+    objects = [*_own(point, access)]
+    for channel in point.channels:
+        objects += _channel(channel)
+    device = LogicalDevice(sap, point.config.name, objects=objects, associations=_associations())
+    device.add(sap_assignment([device]))
+    return device
+
+
+def _associations() -> tuple[AssociationDefinition, ...]:
+    seen = (
+        (Data.class_id, LOGICAL_DEVICE_NAME),
+        (Data.class_id, INVOCATION_COUNTER),
+        (Clock.class_id, Obis(0, 0, 1, 0, 0)),
+        (15, None),
+        (17, None),
+    )
+    return (
+        AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), tuple(Grant(*place) for place in seen)),
+        AssociationDefinition(
+            MANAGEMENT_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.HLS_GMAC,
+            ciphered=True, security_setup=SECURITY_SETUP,
+        ),
+    )  # fmt: skip
+
+
+def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
+    def time(now: float) -> Value:
+        return octet_string(write_clock_time(_clock_time(now)))
+
+    unspecified = octet_string(write_clock_time(ClockTime()))
+    clock: dict[int, Value | Getter] = {
+        Clock.time.number: time,
+        Clock.time_zone.number: long(0),
+        Clock.status.number: unsigned(0),
+        Clock.daylight_savings_begin.number: unspecified,
+        Clock.daylight_savings_end.number: unspecified,
+        Clock.daylight_savings_deviation.number: integer(0),
+        Clock.daylight_savings_enabled.number: boolean(False),
+        Clock.clock_base.number: enum(0),
+    }
+    pushed = array(
+        *(
+            structure(long_unsigned(7), octet_string(channel.profile_name), integer(2), long_unsigned(0))
+            for channel in point.channels
+        )
+    )
+    return [
+        CosemObject(Data, LOGICAL_DEVICE_NAME, {Data.value.number: octet_string(point.config.name.encode())}),
+        CosemObject(Data, INVOCATION_COUNTER, {Data.value.number: access.invocation_counter}),
+        CosemObject(Clock, Obis(0, 0, 1, 0, 0), clock),
+        CosemObject(PushSetup, Obis(0, 0, 25, 9, 0), {
+            PushSetup.push_object_list.number: pushed,
+            PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
+            PushSetup.communication_window.number: array(),
+            PushSetup.randomisation_start_interval.number: long_unsigned(0),
+            PushSetup.number_of_retries.number: unsigned(0),
+            PushSetup.repetition_delay.number: long_unsigned(0),
+        }),
+        CosemObject(SecuritySetup, SECURITY_SETUP, {
+            SecuritySetup.security_policy.number: enum(3),
+            SecuritySetup.security_suite.number: enum(0),
+            SecuritySetup.client_system_title.number: octet_string(b""),
+            SecuritySetup.server_system_title.number: octet_string(point.config.system_title),
+        }),
+    ]  # fmt: skip
+
+
+def _channel(channel: Channel) -> list[CosemObject]:
+    registers = [_register(channel, index) for index in range(len(channel.meter.registers))]
+    return [_client(channel), *registers, _profile(channel)]
+
+
+def _client(channel: Channel) -> CosemObject:
+    manufacturer, number, medium = _identity(channel)
+    values: dict[int, Value | Getter] = {
+        MBusClient.mbus_port_reference.number: octet_string(Obis(0, 0, 24, 6, 0)),
+        MBusClient.capture_definition.number: array(),
+        MBusClient.capture_period.number: double_long_unsigned(channel.meter.period_s),
+        MBusClient.primary_address.number: unsigned(0),
+        MBusClient.identification_number.number: double_long_unsigned(number),
+        MBusClient.manufacturer_id.number: long_unsigned(manufacturer),
+        MBusClient.device_version.number: unsigned(0),
+        MBusClient.device_type.number: unsigned(medium),
+        MBusClient.access_number.number: unsigned(0),
+        MBusClient.status.number: lambda _now: unsigned(0 if channel.latest is None else channel.latest.status),
+        MBusClient.alarm.number: unsigned(0),
+    }
+    return CosemObject(MBusClient, Obis(0, channel.number, 24, 1, 0), values)
+
+
+def _identity(channel: Channel) -> tuple[int, int, int]:
+    """Give manufacturer, identification number (BCD as the standard has it) and device type."""
+    try:
+        manufacturer, number, medium = split_mbus_device(channel.meter.device)
+    except ValueError:
+        letters, digits = channel.meter.device[:3], channel.meter.device[-8:]
+        number = "".join(digit for digit in digits if digit.isdigit()).rjust(8, "0")
+        return int.from_bytes(pack_manufacturer(letters), "little"), int(number, 16), ELECTRICITY_DEVICE_TYPE
+    return int.from_bytes(pack_manufacturer(manufacturer), "little"), int(number, 16), medium
+
+
+def _register(channel: Channel, index: int) -> CosemObject:
+    def value(_now: float) -> Value:
+        latest = channel.latest
+        return null() if latest is None else long64_unsigned(latest.values[index].value)
+
+    def shape(_now: float) -> Value:
+        unit, exponent = channel.scales[index] if channel.scales else (UNITS["1"], 0)
+        return scaler_unit(Scaled(0, exponent, unit))
+
+    def captured(_now: float) -> Value:
+        latest = channel.latest
+        return octet_string(write_clock_time(ClockTime() if latest is None else _clock_time(latest.time)))
+
+    values: dict[int, Value | Getter] = {
+        ExtendedRegister.value.number: value,
+        ExtendedRegister.scaler_unit.number: shape,
+        ExtendedRegister.status.number: unsigned(0),
+        ExtendedRegister.capture_time.number: captured,
+    }
+    return CosemObject(ExtendedRegister, channel.register_name(index), values)
+
+
+def _profile(channel: Channel) -> CosemObject:
+    status = CaptureObjectDefinition(Data.class_id, Obis(0, channel.number, 96, 10, 1), Data.value.number, 0)
+    columns = (
+        CLOCK_COLUMN,
+        status,
+        *(
+            CaptureObjectDefinition(ExtendedRegister.class_id, channel.register_name(index), 2, 0)
+            for index in range(len(channel.meter.registers))
+        ),
+    )
+    return CosemObject(ProfileGeneric, channel.profile_name, {
+        ProfileGeneric.capture_objects.number: write_capture_objects(columns),
+        ProfileGeneric.capture_period.number: double_long_unsigned(channel.meter.period_s),
+        ProfileGeneric.sort_method.number: enum(_SORT_FIFO),
+        ProfileGeneric.sort_object.number: CLOCK_COLUMN.to_data(),
+        ProfileGeneric.profile_entries.number: double_long_unsigned(channel.rows.capacity),
+    }, rows=channel.rows, zone=UTC)  # fmt: skip
+
+
+def _clock_time(now: float) -> ClockTime:
+    return ClockTime.of(datetime.fromtimestamp(now, UTC))
