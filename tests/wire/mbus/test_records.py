@@ -217,6 +217,7 @@ def test_a_record_is_built_from_header_and_value():
     ("header", "value"),
     [
         (b"\x02\x13", Decimal(1000)),
+        (b"\x02\x13", Decimal(40)),
         (b"\x04\x13", Decimal("0.0001")),
         (b"\x0c\x13", Decimal(10**6)),
         (b"\x04\x78", "text"),

@@ -1,5 +1,6 @@
 """Wired M-Bus: link layer (EN 13757-2) and application layer with its data records (EN 13757-3)."""
 
+from meterspan.wire.mbus.profile import Profile, expand_profile, is_profile
 from meterspan.wire.mbus.records import (
     DataRecord,
     Function,
@@ -16,6 +17,7 @@ from meterspan.wire.mbus.vif import Quantity, ValueKind
 __all__ = [
     "DataRecord",
     "Function",
+    "Profile",
     "Quantity",
     "RecordHeader",
     "Records",
@@ -23,6 +25,8 @@ __all__ = [
     "ValueKind",
     "build_header",
     "build_record",
+    "expand_profile",
+    "is_profile",
     "read_records",
     "write_records",
 ]

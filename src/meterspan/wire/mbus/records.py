@@ -14,7 +14,7 @@ from functools import lru_cache
 from meterspan.quantities import Scaled, Unit
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import TruncatedError, UnsupportedError, WireError
-from meterspan.wire.mbus.values import DATA_SIZES, Value, lvar_size, pack_value, parse_value
+from meterspan.wire.mbus.values import DATA_SIZES, REAL, Value, lvar_size, pack_value, parse_value
 from meterspan.wire.mbus.vif import EXTENSION, VIF_PLAIN_TEXT, Quantity, ValueKind, read_quantity
 
 __all__ = ["DataRecord", "Function", "RecordHeader", "Records", "build_header", "build_record", "describe_header",
@@ -312,7 +312,10 @@ def build_record(octets: bytes, value: Value) -> DataRecord:
     if isinstance(value, int | Decimal):
         raw = _EXACT.subtract(Decimal(value), header.meaning.addend).scaleb(-header.meaning.exponent, _EXACT)
     data = pack_value(header.data_field, raw)
-    return DataRecord(octets, data, parse_value(header.data_field, header.meaning.kind, data), header)
+    read = parse_value(header.data_field, header.meaning.kind, data)
+    if isinstance(raw, _NUMBERS) and header.data_field != REAL and read != raw:
+        raise ValueError(f"{raw} does not fit {header.meaning.name} in data field {header.data_field:X}")
+    return DataRecord(octets, data, read, header)
 
 
 def _read_record(cursor: Cursor, index: int, *, reverse: bool) -> DataRecord:

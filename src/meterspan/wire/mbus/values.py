@@ -52,10 +52,10 @@ def parse_value(code: int, kind: ValueKind, data: bytes) -> Value:
     """Read the data octets of a record; ``code`` is the data field code, ``data`` starts with LVAR where it has one."""
     if not data:
         return None
+    if kind == ValueKind.BLOCK:
+        return data[1:] if code == LVAR else data
     if code == LVAR:
         return _variable(data[0], kind, data[1:])
-    if kind == ValueKind.BLOCK:
-        return data
     if kind in (ValueKind.DATE, ValueKind.MOMENT):
         if code not in BCD_CODES and code != REAL:
             return _moment(data)
@@ -79,8 +79,6 @@ def _variable(lvar: int, kind: ValueKind, body: bytes) -> Value:
         return -magnitude if isinstance(magnitude, int) else magnitude
     if not body:
         return None
-    if kind == ValueKind.BLOCK:
-        return body
     if kind in (ValueKind.DATE, ValueKind.MOMENT):
         return _moment(body)
     return int.from_bytes(body, "little", signed=kind == ValueKind.NUMBER)

@@ -139,6 +139,9 @@ def _modify(quantity: Quantity, code: int) -> Quantity:
         return replace(modified, unit=UNITS["1"], exponent=0, kind=ValueKind.NUMBER)
     if 0x50 <= code <= 0x67:
         return replace(modified, unit=UNITS[_DURATIONS[code & 3]], exponent=0, kind=ValueKind.NUMBER)
+    if code == 0x3D and quantity.unit is not None:  # another unit than the VIF says (annex C): not to be mixed up
+        symbol = f"non-metric {quantity.unit.symbol}"
+        return replace(modified, unit=Unit(symbol, symbol))
     if code in _BLOCKS:
         return replace(modified, kind=ValueKind.BLOCK)
     if code == 0x14:
