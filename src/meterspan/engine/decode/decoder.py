@@ -66,14 +66,17 @@ class Decoder:
 
 
 def octets_of(source: bytes | str) -> bytes:
-    """Give the octets of an input: hexadecimal text (spaces, colons and line ends allowed), else the text itself."""
+    """Give the octets of an input: hexadecimal text (spaces, colons and line ends allowed), else the text itself.
+
+    A last digit without its other half is left out; the frame will then miss an octet, and say so.
+    """
     if isinstance(source, bytes):
         text = source.decode("latin-1") if _HEX_OCTETS.fullmatch(source[:4096]) else ""
     else:
         text = source
     digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
-    if digits and len(digits) % 2 == 0 and _DIGITS.fullmatch(digits):
-        return bytes.fromhex(digits)
+    if len(digits) > 1 and _DIGITS.fullmatch(digits):
+        return bytes.fromhex(digits[: len(digits) & ~1])
     return source if isinstance(source, bytes) else source.encode("latin-1", "replace")
 
 

@@ -5,18 +5,20 @@ each data record is one reading. Where a payload is no data records, ``model.mbu
 maker and device type; a grammar may also name what follows the records as manufacturer data.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 
 from meterspan.engine.decode.job import Job
 from meterspan.engine.decode.merge import merge
+from meterspan.engine.decode.profiles import is_profile, profile_readings
 from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
-from meterspan.model.mbus_devices import Payload, read_payload
+from meterspan.model.mbus_devices import Payload, RecordRule, read_payload, record_rule
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.wire import ChecksumError, Cursor, TruncatedError, WireError
-from meterspan.wire.mbus import DataRecord, Records, read_records
+from meterspan.wire.mbus import DataRecord, Quantity, Records, read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader, read_transport
 
@@ -38,7 +40,7 @@ def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
         try:
             telegram = job.learnt.receiver.read(octets, trace=job.trace)
         except WireError as error:
-            telegrams.append(_unread(octets, error))
+            telegrams.append(_salvage(octets, error, job))
             break
         telegrams.append(_decode(telegram, job))
         trailing = telegram.frame.trailing if telegram.frame is not None else b""
@@ -132,7 +134,9 @@ def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
     payload = read_payload(question)
     if payload is not None and payload.meter_id:
         device = replace(device, id=payload.meter_id)
-    readings = [] if payload is not None and payload.replaces_records else [_reading(item) for item in records.records]
+    readings = (
+        [] if payload is not None and payload.replaces_records else list(_readings(records, address.manufacturer))
+    )
     error = str(records.error) if records.error is not None else None
     if payload is not None:
         readings += payload.readings
@@ -154,8 +158,16 @@ def _why_empty(header: TransportHeader | None, records: Records) -> str:
     return f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})"
 
 
-def _unread(octets: bytes, error: WireError) -> DecodedTelegram:
-    """Answer for a telegram that cannot be opened: say who sent it."""
+def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
+    """Answer for a telegram that cannot be read: what stands in front of a cut, and who sent it."""
+    if isinstance(error, TruncatedError) and error.field == "frame" and MIN_FRAME < len(octets) <= octets[0]:
+        shortened = bytes((len(octets) - 1,)) + octets[1:]
+        try:
+            telegram = _decode(job.learnt.receiver.read(shortened, trace=job.trace), job)
+        except WireError:
+            pass
+        else:
+            return replace(telegram, error=str(error))
     address = DeviceAddress(octets[2:10]) if len(octets) >= 10 else None
     return DecodedTelegram("wmbus", _identity(address), error=str(error))
 
@@ -166,16 +178,47 @@ def _identity(address: DeviceAddress | None) -> DeviceIdentity:
     return DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
 
 
-def _reading(record: DataRecord) -> DecodedReading:
+def _readings(records: Records, manufacturer: str) -> Iterator[DecodedReading]:
+    for record in records.records:
+        if is_profile(record):
+            yield from profile_readings(record, records.records, _reading(record, manufacturer))
+        else:
+            yield _reading(record, manufacturer)
+
+
+def _reading(record: DataRecord, manufacturer: str) -> DecodedReading:
     header = record.header
-    meaning = header.meaning
-    name = f"{meaning.name} ({', '.join(meaning.modifiers)})" if meaning.modifiers else meaning.name
+    meaning, rule = header.meaning, record_rule(manufacturer, header)
     number = record.decimal
+    if rule is not None and number is not None:
+        return _ruled(record, rule)
+    name = f"{meaning.name} ({', '.join(meaning.modifiers)})" if meaning.modifiers else meaning.name
     value: Decimal | str = _words(record) if number is None else number
-    unit = "" if number is None else (meaning.unit.symbol if meaning.unit is not None else "1")
+    unit = "" if number is None else _unit(meaning)
     return DecodedReading(
         name, value, unit, None, None, header.storage, header.tariff, header.subunit, _FUNCTIONS[header.function]
     )
+
+
+def _ruled(record: DataRecord, rule: RecordRule) -> DecodedReading:
+    """Apply a maker's rule to a number."""
+    header, value = record.header, record.value
+    number = record.decimal or Decimal(0)
+    if rule.mask and isinstance(value, int):
+        number = Decimal(value & rule.mask)
+    elif rule.exponent is not None and isinstance(value, int | Decimal):
+        number = Decimal(value).scaleb(rule.exponent)
+    return DecodedReading(
+        rule.quantity, number, rule.unit or _unit(header.meaning), None, None,
+        header.storage, header.tariff, header.subunit, _FUNCTIONS[header.function],
+    )  # fmt: skip
+
+
+def _unit(meaning: Quantity) -> str:
+    """Give the symbol; plain-text units that begin with # count something."""
+    if meaning.unit is None or meaning.unit.symbol.startswith("#"):
+        return "1"
+    return meaning.unit.symbol
 
 
 _FUNCTIONS = ("instantaneous", "maximum", "minimum", "error")

@@ -4,15 +4,14 @@ from meterspan.model.mbus_devices.apator import GRAMMARS as _APATOR
 from meterspan.model.mbus_devices.diehl import GRAMMARS as _DIEHL
 from meterspan.model.mbus_devices.others import GRAMMARS as _OTHERS
 from meterspan.model.mbus_devices.payload import Decoded, Grammar, Payload, first_match
+from meterspan.model.mbus_devices.profiles import SHIPPED_FORMATS, RecordRule, record_rule
 from meterspan.model.mbus_devices.qundis import GRAMMARS as _QUNDIS
 from meterspan.model.mbus_devices.techem import GRAMMARS as _TECHEM
 
-__all__ = ["GRAMMARS", "SHIPPED_FORMATS", "Decoded", "Grammar", "Payload", "read_payload"]
+__all__ = ["GRAMMARS", "SHIPPED_FORMATS", "Decoded", "Grammar", "Payload", "RecordRule", "read_payload", "record_rule"]
 
 GRAMMARS: tuple[Grammar, ...] = (*_APATOR, *_DIEHL, *_OTHERS, *_QUNDIS, *_TECHEM)
 """Every grammar."""
-
-SHIPPED_FORMATS: tuple[bytes, ...] = ()
 
 _BY_MAKER = {
     maker: tuple(grammar for grammar in GRAMMARS if maker in grammar.manufacturers)
