@@ -1,12 +1,22 @@
 """The pages as the server writes them: they say everything without a script."""
 
+import asyncio
 import re
+from dataclasses import replace
+from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.resources import files
+from pathlib import Path
 
+import httpx
 import pytest
 
+from meterspan import portal
+from meterspan.model.readings import Commodity
+from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePointView
+from meterspan.portal import create_app
 from meterspan.portal.words import languages, words_for
+from tests.portal.sample_views import METERS, NOW, SampleHomes, SampleNetwork
 
 PAGES = (
     "/", "/homes/lindenhof-3", "/homes/lindenhof-3/gas/2026-11", "/homes/lindenhof-5/water/2026-10-25", "/operator",
@@ -159,3 +169,85 @@ def test_static_files_are_kept_for_ever_under_their_digest(ask):
     assert response.headers["content-encoding"] == "gzip"
     assert ask("/static/000000000000/portal.css").status_code == 404
     assert ask("/static/../app.py").status_code == 404
+
+
+def render(homes=None, network=None, path="/", now=NOW):
+    app = create_app(homes or SampleHomes(), network or SampleNetwork(), clock=lambda: now)
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.get(path)
+
+    return asyncio.run(run())
+
+
+class HeatOnly(SampleHomes):
+    """A home without electricity: no live source, no price, no register, no tariff."""
+
+    def homes(self):
+        return [self.home("flat")]
+
+    def home(self, home_id):
+        return Home("flat", "Flat", "Europe/London", (UsagePointView("U", Commodity.HEAT, "M", "kWh"),))
+
+    def live(self, home_id, now):
+        today = TodayView(Commodity.HEAT, Decimal(0), "kWh", Decimal(0), None, None)
+        return LiveView("flat", now, None, None, "", None, None, (today,), Decimal(0), "GBP")
+
+    def day(self, home_id, commodity, day):
+        view = super().day("lindenhof-3", Commodity.HEAT, day)
+        return replace(view, opening=None, closing=None, tariff=None, intervals=())
+
+
+def test_a_home_that_knows_little_is_shown_with_what_it_knows():
+    html = render(HeatOnly(), path="/homes/flat").text
+    assert "no live source is heard" in html
+    assert "No price is known." in html
+    assert 'class="proof' not in html
+    assert render(HeatOnly(), path="/homes/flat/heat/2026-11").status_code == 200
+
+
+def test_a_home_that_feeds_in_says_so():
+    noon = NOW.replace(hour=11)
+    html = render(path="/homes/lindenhof-3", now=noon).text
+    assert "into the grid" in html
+    assert 'class="card now export"' in html
+
+
+def test_a_home_without_supplies_and_a_portal_without_homes_say_so():
+    class Empty(HeatOnly):
+        def homes(self):
+            return []
+
+        def home(self, home_id):
+            return Home("empty", "Empty", "Europe/London")
+
+    assert "No supply of this home is metered yet." in render(Empty(), path="/homes/empty").text
+    assert "No home is connected yet." in render(Empty()).text
+
+
+def test_the_operator_page_of_a_large_network_stays_light():
+    meters = [(f"{device}-{n:03}", commodity, f"{network}-{n % 40}", state if n % 7 == 0 else MeterState.OK)
+              for n in range(50) for device, commodity, network, state in METERS]  # fmt: skip
+    response = render(network=SampleNetwork(meters), path="/operator")
+    static = sum(path.stat().st_size for path in Path(portal.__file__).parent.joinpath("static").rglob("*.*"))
+    assert len(response.content) + static < 300_000
+    assert "groups with fewer gaps are folded" in response.text
+    whole = render(network=SampleNetwork(meters), path="/operator?network=LNAP+A-Lindenhof-7").text
+    assert "All networks" in whole
+    assert whole.count('scope="row"') == 20
+
+
+def test_a_network_without_meters_is_a_calm_page():
+    class Bare(SampleNetwork):
+        def summary(self, now):
+            return replace(super().summary(now), expected_today=0, received_today=0)
+
+        def quarantine(self, limit=100):
+            return []
+
+    html = render(network=Bare(()), path="/operator").text
+    assert "Every meter reports." in html
+    assert "No frame is kept aside." in html
+    assert "100.0 %" in html

@@ -87,22 +87,32 @@ def row(device: str, received: int, network: str = "N") -> Completeness:
 
 def test_the_map_is_grouped_and_every_group_adds_up():
     rows = [row("b", 20), row("a", 24), row("c", 24, "M"), replace(row("d", 0), commodity=Commodity.ELECTRICITY)]
-    groups = shapes.group_map(rows)
-    assert [(group.network, group.commodity.value, group.meters) for group in groups] == [
+    drawn = shapes.group_map(rows)
+    assert drawn.folded == 0
+    assert [(group.network, group.commodity.value, group.meters) for group in drawn.groups] == [
         ("M", "gas", 1), ("N", "electricity", 1), ("N", "gas", 2),
     ]  # fmt: skip
-    assert groups[2].total == (CompletenessCell(date(2026, 11, 1), 48, 44),)
-    assert [member.device for member in groups[2].rows] == ["a", "b"]
+    assert drawn.groups[2].total == (CompletenessCell(date(2026, 11, 1), 48, 44),)
+    assert [member.device for member in drawn.groups[2].rows] == ["a", "b"]
 
 
 def test_a_large_map_shows_the_worst_rows_and_folds_the_complete_ones():
     rows = [row(f"m{n:04}", 24 if n % 10 else n % 24) for n in range(1000)]
-    (group,) = shapes.group_map(rows, rows_max=50)
+    (group,) = shapes.group_map(rows, rows_max=51).groups
     assert len(group.rows) == 50
     assert group.folded == 950
     assert all(member.cells[0].missing for member in group.rows)
-    (few,) = shapes.group_map(rows, rows_max=500)
+    (few,) = shapes.group_map(rows, rows_max=500).groups
     assert len(few.rows) == sum(1 for member in rows if member.cells[0].missing)
+
+
+def test_a_map_of_many_networks_shows_the_worst_networks_within_its_bound():
+    rows = [row(f"m{n:04}", n % 20 if n < 40 else 24, f"N{n % 500:03}") for n in range(2000)]
+    drawn = shapes.group_map(rows, rows_max=60)
+    assert len(drawn.groups) + sum(len(group.rows) for group in drawn.groups) <= 60
+    assert drawn.folded == 480
+    assert all(group.total[0].missing for group in drawn.groups)
+    assert drawn.groups == tuple(sorted(drawn.groups, key=lambda group: group.network))
 
 
 def test_an_octet_belongs_to_its_narrowest_span():

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -21,6 +22,9 @@ __all__ = ["Pages", "build_pages"]
 
 MAP_DAYS = 28
 """Four weeks: a weekly pattern shows, and the map still fits a desk."""
+
+TROUBLED_ROWS = 60
+"""Worst first; the JSON interface gives all."""
 
 QUARANTINE_ROWS = 50
 """What the operator page lists; the JSON interface gives more."""
@@ -178,9 +182,13 @@ def _add_operator(router: APIRouter, pages: Pages) -> None:
     operator = [Depends(admit_operator)]
 
     @router.get("/operator", dependencies=operator)
-    def show_network(request: Request) -> Response:
+    def show_network(
+        request: Request, only: Annotated[str | None, Query(alias="network", max_length=200)] = None
+    ) -> Response:
         now = pages.sources.clock()
         network = pages.sources.network
+        meters = network.meters(now)
+        troubled = [meter for meter in meters if meter.state not in (MeterState.OK, MeterState.REMOVED)]
         last = now.date()
         first = last - timedelta(days=MAP_DAYS - 1)
         return pages.render(
@@ -188,10 +196,14 @@ def _add_operator(router: APIRouter, pages: Pages) -> None:
             "operator.html",
             now=now,
             summary=network.summary(now),
-            troubled=[meter for meter in network.meters(now) if meter.state not in (MeterState.OK, MeterState.REMOVED)],
-            states={meter.device: meter.state for meter in network.meters(now)},
+            troubled=troubled[:TROUBLED_ROWS],
+            troubled_more=max(0, len(troubled) - TROUBLED_ROWS),
+            states={meter.device: meter.state for meter in meters},
             days=[first + timedelta(days=offset) for offset in range(MAP_DAYS)],
-            groups=shapes.group_map(network.completeness(first, last)),
+            only=only,
+            drawn=shapes.group_map(
+                [row for row in network.completeness(first, last) if only is None or row.network == only]
+            ),
             quarantine=network.quarantine(QUARANTINE_ROWS),
         )
 

@@ -22,6 +22,7 @@ from meterspan.model.views import (
 from meterspan.quantities import Quality
 
 __all__ = [
+    "CompletenessMap",
     "MapGroup",
     "OctetRun",
     "Proof",
@@ -49,8 +50,8 @@ _DOUBTFUL = (
 _SLOTS = {1: ("flat",), 2: ("low", "high"), 3: ("low", "mid", "high")}
 _SLOTS_MANY = ("low", "mid", "high", "peak")
 _CELL_STEPS = ((1.0, "full"), (0.98, "most"), (0.9, "some"), (0.5, "half"))
-MAP_ROWS_MAX = 400
-"""A map of more rows is not read but scrolled past; rows without gaps are folded first."""
+MAP_ROWS_MAX = 150
+"""A map of more rows is not read but scrolled past, and the page stays under 300 KB."""
 
 
 def band_slots(view: PeriodView) -> dict[str, str]:
@@ -144,7 +145,7 @@ class MapGroup:
         meters: how many meters the group has.
         total: the cells of all its meters added up.
         rows: the meters shown.
-        folded: how many complete meters are not shown, for want of room.
+        folded: how many meters are not shown, for want of room.
 
     """
 
@@ -156,27 +157,42 @@ class MapGroup:
     folded: int
 
 
-def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> tuple[MapGroup, ...]:
-    """Group the map by network and commodity; past ``rows_max`` rows show only meters with gaps, worst first."""
+@dataclass(frozen=True, slots=True)
+class CompletenessMap:
+    """The map as it is drawn: ``groups``, and how many more groups are folded for want of room."""
 
-    def group_of(row: Completeness) -> tuple[str, Commodity]:
-        return row.network, row.commodity
+    groups: tuple[MapGroup, ...]
+    folded: int
 
-    shown = set(range(len(rows)))
-    if len(rows) > rows_max:
-        gaps = sorted(shown, key=lambda index: -sum(cell.missing for cell in rows[index].cells))
-        shown = {index for index in gaps[:rows_max] if any(cell.missing for cell in rows[index].cells)}
-    kept = {id(rows[index]) for index in shown}
+
+def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> CompletenessMap:
+    """Group the map by network and commodity.
+
+    Where groups and meters together need more than ``rows_max`` rows, at most a third of the rows go to groups and
+    the rest to meters with gaps, both worst first; what is complete is folded.
+    """
+    members: dict[tuple[str, Commodity], list[Completeness]] = {}
+    for row in sorted(rows, key=lambda row: row.device):
+        members.setdefault((row.network, row.commodity), []).append(row)
     order = list(Commodity)
-    ranked = sorted(rows, key=lambda row: (row.network, order.index(row.commodity), row.device))
-    groups = []
-    for (network, commodity), members_iterator in groupby(ranked, key=group_of):
-        members = tuple(members_iterator)
-        visible = tuple(row for row in members if id(row) in kept)
-        groups.append(
-            MapGroup(network, commodity, len(members), _add_up(members), visible, len(members) - len(visible))
-        )
-    return tuple(groups)
+    keys = sorted(members, key=lambda key: (key[0], order.index(key[1])))
+    if len(rows) + len(keys) <= rows_max:
+        return CompletenessMap(tuple(_group(key, members[key], members[key]) for key in keys), 0)
+    worst = set(sorted(keys, key=lambda key: -sum(map(_gaps, members[key])))[: rows_max // 3])
+    gappy = sorted((row for key in worst for row in members[key] if _gaps(row)), key=lambda row: -_gaps(row))
+    kept = {id(row) for row in gappy[: rows_max - len(worst)]}
+    groups = tuple(
+        _group(key, members[key], [row for row in members[key] if id(row) in kept]) for key in keys if key in worst
+    )
+    return CompletenessMap(groups, len(keys) - len(groups))
+
+
+def _group(key: tuple[str, Commodity], members: Sequence[Completeness], shown: Sequence[Completeness]) -> MapGroup:
+    return MapGroup(*key, len(members), _add_up(members), tuple(shown), len(members) - len(shown))
+
+
+def _gaps(row: Completeness) -> int:
+    return sum(cell.missing for cell in row.cells)
 
 
 def _add_up(rows: Sequence[Completeness]) -> tuple[CompletenessCell, ...]:

@@ -17,7 +17,7 @@ function tell(parts) {
 }
 
 function cellText(cell) {
-  const [r, e] = [Number(cell.dataset.r ?? 0), Number(cell.dataset.e ?? 0)];
+  const [r, e] = cell.textContent.match(/(\d+)\/(\d+)$/).slice(1).map(Number);
   if (!e) return say("not_expected");
   if (r >= e) return say("all_received", { e: number(e, 0) });
   return `${say("received", { r: number(r, 0), e: number(e, 0) })} (${share(r / e)})`;
