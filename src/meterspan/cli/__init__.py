@@ -1,26 +1,61 @@
-"""The commands."""
+"""The commands: each lives in a module of its own, which is imported when the command is asked for.
+
+``COMMANDS`` is the one table: name, where the function is, and its line of help, so that ``meterspan --help`` and
+``meterspan decode`` do not load what ``meterspan serve`` needs. A module may have an ``EPILOG`` for its help page.
+"""
+
+from importlib import import_module
+from typing import Any, Final
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
-from meterspan.cli.decode import EPILOG, decode
+__all__ = ["COMMANDS", "app", "main"]
 
-__all__ = ["app", "main"]
+COMMANDS: Final = {
+    "decode": ("meterspan.cli.decode:decode", "Decode frames of any meter: P1, DLMS push, SML, M-Bus."),
+}
+"""Name to function and help, in the order of the help page."""
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands from the table, and imports the one that runs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
+        """Give the names."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - likewise
+        """Give what help pages need to know about a command."""
+        entry = COMMANDS.get(cmd_name)
+        return None if entry is None else TyperCommand(cmd_name, help=entry[1])
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Import the command that was asked for."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, None if command is None or name is None else _load(name), rest
+
 
 app = typer.Typer(
-    name="meterspan",
-    help="An open smart metering system.",
-    no_args_is_help=True,
-    rich_markup_mode="rich",
-    add_completion=False,
-)
-app.command(epilog=EPILOG)(decode)
+    name="meterspan", cls=LazyGroup, no_args_is_help=True, rich_markup_mode="rich", add_completion=False,
+)  # fmt: skip
 
 
-@app.callback()
+@app.callback(help="An open smart metering system, from a meter's register to the consumer's display.")
 def _meterspan() -> None:
-    """Keep ``meterspan decode`` a sub-command also where it is the only one."""
+    """Have no options of its own."""
 
 
 def main() -> None:
     """Run the command line."""
     app()
+
+
+def _load(name: str) -> Any:
+    path, _ = COMMANDS[name]
+    module_name, _, function = path.partition(":")
+    module = import_module(module_name)
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    single.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, function))
+    return get_command(single)
