@@ -1,5 +1,21 @@
 """Meter data management: the one door to the store; derives intervals, versions, totals and cost."""
 
-from meterspan.mdm.data_management import IntervalVersion, MeterDataManagement, Totals
+from meterspan.mdm.data_management import MeterDataManagement, Totals, UnexplainedView
+from meterspan.mdm.tables import ImportReport, RefusedLine, TableFormat, export_intervals, export_readings, import_csv
+from meterspan.mdm.tariffs import parse_tariffs, read_tariffs
+from meterspan.mdm.versions import IntervalVersion
 
-__all__ = ["IntervalVersion", "MeterDataManagement", "Totals"]
+__all__ = [
+    "ImportReport",
+    "IntervalVersion",
+    "MeterDataManagement",
+    "RefusedLine",
+    "TableFormat",
+    "Totals",
+    "UnexplainedView",
+    "export_intervals",
+    "export_readings",
+    "import_csv",
+    "parse_tariffs",
+    "read_tariffs",
+]

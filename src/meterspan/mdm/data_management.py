@@ -58,7 +58,7 @@ from meterspan.store.registry import (
     VersionRow,
 )
 
-__all__ = ["IntervalVersion", "MeterDataManagement", "Totals"]
+__all__ = ["MeterDataManagement", "Totals", "UnexplainedView"]
 
 DAY_S = 86_400
 DAY_ZERO = date(1970, 1, 1)

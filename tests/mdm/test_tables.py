@@ -1,0 +1,176 @@
+"""Export and import: exact, round, and no line lost without a reason."""
+
+import csv
+import json
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.tables import TableFormat, export_intervals, export_readings, import_csv
+from meterspan.model.readings import Commodity
+from meterspan.quantities import Obis
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+ENERGY = Obis(1, 0, 1, 8, 0)
+
+
+def utc(*args):
+    return datetime(*args, tzinfo=UTC)
+
+
+@pytest.fixture
+def mdm(tmp_path):
+    with MeterDataManagement(tmp_path / "data") as management:
+        management.register_home("h1", "Elm Street 1", zone="Europe/Berlin")
+        management.install_meter("h1", "MP1", device="LGZ1", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1))
+        yield management
+
+
+def imported(mdm, text, **given):
+    return import_csv(mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, **given)
+
+
+def stored(mdm):
+    records = {item.series_id: item for item in mdm.series()}
+    found = mdm.readings(list(records), utc(1980, 1, 1), utc(2200, 1, 1))
+    return [
+        (records[number].device, str(records[number].obis), time, Decimal(value).scaleb(records[number].exponent))
+        for number, time, value in zip(
+            found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True
+        )
+    ]  # fmt: skip
+
+
+def test_a_plain_file_comes_in_exactly(mdm):
+    report = imported(mdm, "device,obis,time,value,unit\nLGZ1,1-0:1.8.0,2026-01-10T00:00:00Z,1234.567,kWh\n")
+    assert (report.lines, report.accepted, report.refused) == (1, 1, [])
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_567))]
+
+
+def test_a_german_spreadsheet_comes_in_by_usage_point(mdm):
+    text = "Zählpunkt;Zeitstempel;Zählerstand;Einheit\r\nMP1;10.01.2026 01:00;1.234,5;kWh\r\n;;;\r\n"
+    report = imported(mdm, text, obis=ENERGY)
+    assert (report.lines, report.accepted, report.blank) == (2, 1, 1)
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_500))]
+
+
+def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
+    times = ["01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00"]
+    lines = "".join(f"LGZ1,2026-10-25 {time},{index},Wh,import\n" for index, time in enumerate(times))
+    report = imported(mdm, "meter,timestamp,value,unit,quantity\n" + lines)
+    assert report.accepted == 10
+    start = utc(2026, 10, 24, 23, 45)
+    assert [time for _device, _obis, time, _value in stored(mdm)] == [
+        int((start + timedelta(minutes=15 * index)).timestamp()) for index in range(10)
+    ]
+    report = imported(mdm, "meter,timestamp,value,unit,quantity\nLGZ1,2026-03-29 02:30,1,Wh,import\n")
+    assert report.accepted == 0
+    assert "the clock skips it" in report.refused[0].reason
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,,kWh", "no value"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,12x,kWh", "not a number"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,NaN,kWh", "register can show"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1e40,kWh", "register can show"),
+        ('LGZ1,1-0:1.8.0,2026-01-10T00:00Z,"1,234",kWh', "thousands or decimals"),
+        ("LGZ1,1-0:1.8.0,yesterday,1,kWh", "not a time"),
+        ("LGZ1,1-0:1.8.0,0001-01-01,1,kWh", "not a time of a meter"),
+        ("LGZ1,1-0:1.8.0,,1,kWh", "no time"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,parsec", "parsec"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,", "no unit"),
+        ("LGZ1,1.8,2026-01-10T00:00Z,1,kWh", "OBIS"),
+        ("LGZ1,,2026-01-10T00:00Z,1,kWh", "no OBIS"),
+        (",1-0:1.8.0,2026-01-10T00:00Z,1,kWh", "neither device"),
+        ("LGZ1,1-0:1.8.0", "no unit"),
+        ("x" * 5_000, "longer than"),
+    ],
+)
+def test_a_line_that_is_not_certain_is_refused_with_its_number(mdm, line, reason):
+    good = "LGZ1,1-0:1.8.0,2026-01-10T00:15Z,1,kWh"
+    report = imported(mdm, f"device,obis,time,value,unit\n{good}\n{line}\n")
+    assert report.accepted == 1
+    (refused,) = report.refused
+    assert refused.line == 3
+    assert reason in refused.reason
+
+
+def test_a_reading_before_the_installation_names_no_meter(mdm):
+    report = imported(mdm, "usage point,obis,time,value,unit\nMP1,1-0:1.8.0,2025-01-01T00:00Z,1,kWh\n")
+    assert report.refused[0].reason == "no meter was installed at MP1 then"
+    report = imported(mdm, "usage point,obis,time,value,unit\nMP7,1-0:1.8.0,2025-01-01T00:00Z,1,kWh\n")
+    assert "not registered" in report.refused[0].reason
+
+
+def test_a_file_without_a_needed_column_is_refused_whole(mdm):
+    with pytest.raises(ValueError, match="column for the unit"):
+        imported(mdm, "device,obis,time,value\n")
+    with pytest.raises(ValueError, match="no header"):
+        imported(mdm, "\n\n")
+
+
+def test_importing_twice_adds_nothing(mdm):
+    text = "device,obis,time,value,unit\n" + "".join(
+        f"LGZ1,1-0:1.8.0,2026-01-10T{hour:02d}:00Z,{hour}.5,kWh\n" for hour in range(24)
+    )
+    imported(mdm, text)
+    imported(mdm, text)
+    totals = mdm.totals()
+    assert (totals.readings, totals.duplicates) == (24, 24)
+
+
+@given(st.text(max_size=200))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
+    lines = ["device,obis,time,value,unit\n", *text.splitlines(keepends=True)]
+    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
+    assert report.lines == len(lines) - 1 == report.accepted + report.blank + len(report.refused)
+
+
+def test_exported_readings_come_back_the_same(mdm, tmp_path):
+    imported(
+        mdm,
+        "device,obis,time,value,unit\n"
+        "LGZ1,1-0:1.8.0,2026-01-10T00:00Z,10.001,kWh\nLGZ1,1-0:2.8.0,2026-01-10T00:00Z,3,kWh\n"
+        "GAS1,7-0:3.0.0,2026-01-10T00:00Z,5.25,m3\n",
+    )
+    path = tmp_path / "readings.csv"
+    assert export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1)) == 3
+    with MeterDataManagement(tmp_path / "other") as other, path.open(encoding="utf-8") as file:
+        report = import_csv(other, file, zone="UTC", received_at=NOW)
+        assert report.accepted == 3
+        assert sorted(stored(other)) == sorted(stored(mdm))
+    one = tmp_path / "one.json"
+    assert export_readings(mdm, one, utc(2026, 1, 1), utc(2027, 1, 1), form=TableFormat.JSON, device="GAS1") == 1
+    assert json.loads(one.read_text())[0]["value"] == "5.25"
+
+
+def test_exported_intervals_add_up_to_the_day(mdm, tmp_path):
+    lines = "".join(
+        f"LGZ1,1-0:1.8.0,{(utc(2026, 1, 9, 23) + timedelta(minutes=15 * index)).isoformat()},{index}.25,kWh\n"
+        for index in range(97)
+        if index != 50
+    )
+    imported(mdm, "device,obis,time,value,unit\n" + lines)
+    start, end = utc(2026, 1, 9, 23), utc(2026, 1, 10, 23)
+    path = tmp_path / "intervals.csv"
+    assert export_intervals(mdm, path, start, end) == 96
+    with path.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    total = mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)).total
+    assert sum(Decimal(row["value"]) for row in rows) == total == 96
+    assert {row["quality"] for row in rows} == {"", "spread estimated"}
+    parquet = tmp_path / "intervals.parquet"
+    assert export_intervals(mdm, parquet, start, end, form=TableFormat.PARQUET, usage_point="MP1") == 96
+    query = "select sum(cast(value as decimal(18, 6))) from read_parquet($path)"
+    assert duckdb.sql(query, params={"path": str(parquet)}).fetchall() == [(Decimal(96),)]
+    empty = tmp_path / "empty.json"
+    assert export_intervals(mdm, empty, start, end, form=TableFormat.JSON, usage_point="none") == 0
+    assert json.loads(empty.read_text()) == []
