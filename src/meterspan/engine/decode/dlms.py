@@ -14,11 +14,11 @@ from meterspan.engine.decode.p1 import decode_p1
 from meterspan.engine.decode.protection import open_general
 from meterspan.engine.decode.push import readings_of_body
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.quantities import Obis
+from meterspan.quantities import ClockTime, Obis
 from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
-from meterspan.wire.hdlc import HdlcReader, read_frame
+from meterspan.wire.hdlc import HdlcFrame, HdlcReader, read_frame
 from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -26,37 +26,75 @@ __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 MAX_APDU = 65_536
 """Octets of a reassembled APDU; the largest max-pdu-size is 65,535."""
 MAX_WRAPPING = 4  # block transfer within protection within block transfer; deeper is an attack
+_FLAG = b"\x7e"
+_MIN_HDLC = 10
+_MAX_ADDRESS = 4
 _LLC = (b"\xe6\xe7\x00", b"\xe6\xe6\x00")
 _NOTIFICATION, _GBT, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xE0, 0xDB, 0xDC
-_IDENTIFICATIONS = ((96, 1), (0, 0), (42, 0))
+_IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
+_CLOCK = Obis(0, 0, 1, 0, 0)
 
 
 def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
-    """Decode HDLC frames: segments are joined, damage is named and read as far as it goes."""
+    """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
     reader = HdlcReader()
-    apdus: list[tuple[bytes, str | None]] = []
-    pending, errors = b"", []
     items = reader.feed(octets) + reader.flush()
-    if job.trace is not None and len(items) == 1 and not isinstance(items[0], Damaged):
-        read_frame(octets.strip(b"\x7e").join((b"\x7e", b"\x7e")), trace=job.trace)
-    for item in items:
-        if isinstance(item, Damaged):
-            salvaged = _salvage(item.octets)
-            errors.append(str(item.error))
-            if salvaged:
-                apdus.append((salvaged, None))
-            continue
-        pending += item.information
+    if job.trace is not None and len(items) == 1 and isinstance(items[0], HdlcFrame):
+        read_frame(Cursor(octets, trace=job.trace))
+    apdus: list[bytes] = []
+    errors: list[str] = []
+    pending = b""
+    for information, is_segment, error in _frames(items):
+        errors += [error] if error else []
+        pending += information
         if len(pending) > MAX_APDU:
             raise WireError(f"APDU is longer than {MAX_APDU} octets", len(octets), "segments")
-        if not item.segmented and pending:
-            apdus.append((pending, None))
+        if not is_segment and pending:
+            apdus.append(pending)
             pending = b""
     if pending:
-        apdus.append((pending, "the last segments are missing"))
-    telegram = _decode_all((apdu for apdu, _ in apdus), job)
-    errors += [why for _, why in apdus if why]
-    return _with_errors(telegram, errors)
+        apdus.append(pending)
+        errors.append("the last segments are missing")
+    return _with_errors(_decode_all(apdus, job), errors)
+
+
+def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, str | None]]:
+    """Give information, segmentation bit and error of every frame, damaged ones included."""
+    for item in items:
+        if isinstance(item, HdlcFrame):
+            yield item.information, item.segmented, None
+            continue
+        unchecked = list(_unchecked(item.octets))
+        for index, (information, is_segment) in enumerate(unchecked):
+            yield information, is_segment, str(item.error) if index == 0 else None
+        if not unchecked:
+            yield b"", True, str(item.error)
+
+
+def _unchecked(octets: bytes) -> Iterator[tuple[bytes, bool]]:
+    """Cut frames out of damaged octets by their length fields alone, and give information and segmentation bit."""
+    place = octets.find(_FLAG)
+    while 0 <= place < len(octets) - _MIN_HDLC:
+        head = octets[place + 1 : place + 3]
+        end = place + 1 + (int.from_bytes(head, "big") & 0x07FF)
+        start = _information_start(octets, place + 3) if head[0] & 0xF0 == 0xA0 else None
+        if start is not None and start < end - 2 and end <= len(octets):
+            yield octets[start : end - 2], bool(head[0] & 0x08)
+            place = octets.find(_FLAG, end)
+        else:
+            place = octets.find(_FLAG, place + 1)
+
+
+def _information_start(octets: bytes, at: int) -> int | None:
+    """Pass over two addresses, the control octet and the HCS."""
+    for _ in range(2):
+        end = at
+        while end < len(octets) and not octets[end] & 1:
+            end += 1
+        if end - at >= _MAX_ADDRESS:
+            return None
+        at = end + 1
+    return at + 3
 
 
 def decode_wrapper(octets: bytes, job: Job) -> DecodedTelegram:
@@ -79,7 +117,7 @@ def decode_apdus(octets: bytes, job: Job) -> DecodedTelegram:
 
 def decode_cosem(octets: bytes, job: Job) -> DecodedTelegram:
     """Decode bare COSEM data, a push body that something has unwrapped already."""
-    return _body(Cursor(octets, trace=job.trace), None, job)
+    return _telegram(read_push_data(Cursor(octets, trace=job.trace)), None)
 
 
 def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
@@ -166,45 +204,37 @@ def _notification(octets: bytes, job: Job) -> DecodedTelegram:
     cursor.big(4, "long-invoke-id-and-priority")
     if cursor.peek(2) == b"\x09\x0c":
         cursor.u8("date-time tag")
-    moment = None
-    if cursor.peek() == b"\x00" or cursor.peek() == b"\x0c":
-        time = read_octets(cursor, "date-time")
-        moment = _moment(time)
-    return _body(cursor, moment, job)
+    if cursor.peek() not in {b"\x00", b"\x0c"}:
+        return _telegram(read_push_data(cursor), None)
+    time = _clock(read_octets(cursor, "date-time"))
+    moment = time.to_utc() if time is not None else None
+    # a clock without deviation is no instant (quirk 2): it is shown as it stands
+    local = (
+        None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", _CLOCK)
+    )
+    return _telegram(read_push_data(cursor), moment, local)
 
 
-def _moment(octets: bytes) -> datetime | None:
+def _clock(octets: bytes) -> ClockTime | None:
     try:
-        return read_clock_time(octets).to_utc() if octets else None
+        return read_clock_time(octets) if octets else None
     except WireError:
         return None
 
 
-def _body(cursor: Cursor, moment: datetime | None, _job: Job) -> DecodedTelegram:
-    data = read_push_data(cursor)
-    return _telegram(data, moment)
-
-
-def _telegram(data: Data, moment: datetime | None) -> DecodedTelegram:
+def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None = None) -> DecodedTelegram:
     readings, version = readings_of_body(data)
+    if clock is not None:
+        readings.insert(0, clock)
     error = None if readings else f"a list without names, of a layout that is not known: {str(data)[:120]}"
     return DecodedTelegram("dlms-push", _identity(readings, version), moment, tuple(readings), error)
 
 
 def _identity(readings: list[DecodedReading], version: str) -> DeviceIdentity:
-    texts = {(item.obis.c, item.obis.d): item.value for item in readings if item.obis and isinstance(item.value, str)}
-    identification = next((str(texts[code]) for code in _IDENTIFICATIONS if texts.get(code)), "")
-    name = version or str(texts.get((0, 2), ""))
+    texts = [(item.obis.c, item.obis.d, item.value) for item in readings if item.obis and isinstance(item.value, str)]
+    identification = next((text for c, d, text in texts if (c, d) in _IDENTIFICATIONS and text), "")
+    name = version or next((text for c, d, text in texts if (c, d) == (0, 2)), "")
     return DeviceIdentity(identification, name.partition("_")[0], "electricity", name)
-
-
-def _salvage(octets: bytes) -> bytes:
-    """Find the APDU in an HDLC frame with a wrong check."""
-    for llc in _LLC:
-        place = octets.find(llc)
-        if place >= 0:
-            return octets[place : -3 if octets.endswith(b"\x7e") else None]
-    return b""
 
 
 def _with_errors(telegram: DecodedTelegram, errors: list[str]) -> DecodedTelegram:

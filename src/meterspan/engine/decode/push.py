@@ -9,6 +9,7 @@ layout, physics does: a mains voltage lies between 80 and 500 V, and no power is
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import pairwise
 
 from meterspan.engine.decode.names import meaning_of
 from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
@@ -58,7 +59,7 @@ def clock_text(octets: bytes) -> str | None:
 def _walk(data: Data) -> Iterator[_Named]:
     if not data.is_composite:
         return
-    items = data.items
+    items = tuple(item for item in data.items if item.value is not None or not _padding(data.items))
     objects = _push_objects(items)
     if objects:
         yield from _by_objects(objects, items[1:])
@@ -77,6 +78,11 @@ def _walk(data: Data) -> Iterator[_Named]:
         if named is not None:
             yield named
         index += 1 + used
+
+
+def _padding(items: Sequence[Data]) -> bool:
+    """Whether null-data stands for values that a one-phase meter does not have, names included (Kamstrup)."""
+    return any(first.value is None and second.value is None for first, second in pairwise(items))
 
 
 def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
