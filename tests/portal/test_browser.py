@@ -151,6 +151,24 @@ def test_browsing_swaps_the_history_and_keeps_the_live_stream(open_page):
     assert page.evaluate("window.kept") is True
 
 
+def test_the_shown_day_is_drawn_anew_when_readings_came(open_page):
+    page = open_page(HOME)
+    page.evaluate("document.querySelector('#history').dataset.old = ''; document.querySelector('.values').open = true")
+    page.evaluate("document.dispatchEvent(new Event('data-changed'))")
+    expect(page.locator("#history[data-old]")).to_have_count(0)
+    expect(page.locator(".column")).to_have_count(96)
+    expect(page.locator(".values[open]")).to_have_count(1)
+
+
+def test_the_map_is_drawn_anew_when_readings_came(open_page):
+    page = open_page("/operator")
+    page.evaluate("document.querySelector('[data-map]').dataset.old = ''")
+    page.evaluate("document.dispatchEvent(new Event('data-changed'))")
+    expect(page.locator("[data-map][data-old]")).to_have_count(0)
+    page.locator("[data-map] td.c.none").first.hover()
+    expect(page.locator("[data-map-readout]")).to_contain_text("0 of 24 received")
+
+
 def test_numbers_dates_and_words_follow_the_reader(open_page):
     german = open_page(f"{HOME}/electricity/2026-11-20", locale="de-DE")
     expect(german.locator("#history-title")).to_contain_text("Freitag, 20. November 2026")

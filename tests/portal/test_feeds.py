@@ -27,7 +27,7 @@ async def take(stream, count: int) -> list[str]:
 def test_a_listener_gets_each_change_as_an_event():
     async def run() -> None:
         feeds = Feeds(period_s=0.001)
-        stream = feeds.listen("a", counter())
+        stream = feeds.listen("a", counter()).events()
         retry, first, second = await take(stream, 3)
         assert retry == "retry: 3000\n\n"
         assert first.startswith("event: count\ndata: ")
@@ -41,7 +41,7 @@ def test_a_listener_gets_each_change_as_an_event():
 def test_what_did_not_change_is_not_sent_but_a_heartbeat_is():
     async def run() -> None:
         feeds = Feeds(period_s=0.001, heartbeat_s=0.02)
-        stream = feeds.listen("a", lambda: Event("same", "1", "1"))
+        stream = feeds.listen("a", lambda: Event("same", "1", "1")).events()
         assert await take(stream, 4) == [
             "retry: 3000\n\n", "event: same\ndata: 1\n\n", ": still here\n\n", ": still here\n\n",
         ]  # fmt: skip
@@ -60,10 +60,10 @@ def test_many_listeners_share_one_poller():
             return Event("one", "1", "1")
 
         feeds = Feeds(period_s=60)
-        streams = [feeds.listen("a", produce) for _ in range(20)]
+        streams = [feeds.listen("a", produce).events() for _ in range(20)]
         for stream in streams:
             assert (await take(stream, 2))[1] == "event: one\ndata: 1\n\n"
-        late = feeds.listen("a", produce)
+        late = feeds.listen("a", produce).events()
         assert (await take(late, 2))[1] == "event: one\ndata: 1\n\n"
         assert asked == 1
         feeds.close()
@@ -74,7 +74,7 @@ def test_many_listeners_share_one_poller():
 def test_a_slow_listener_keeps_only_the_newest_event():
     async def run() -> None:
         feeds = Feeds(period_s=0.001)
-        stream = feeds.listen("a", counter())
+        stream = feeds.listen("a", counter()).events()
         await take(stream, 2)
         await asyncio.sleep(0.2)
         skipped, following = await take(stream, 2)
@@ -88,7 +88,7 @@ def test_a_slow_listener_keeps_only_the_newest_event():
 def test_places_for_listeners_are_bounded_and_come_back():
     async def run() -> None:
         feeds = Feeds(period_s=0.01, listeners_max=2)
-        streams = [feeds.listen("a", counter()) for _ in range(2)]
+        streams = [feeds.listen("a", counter()).events() for _ in range(2)]
         for stream in streams:
             await take(stream, 1)
         with pytest.raises(FeedsFullError):
@@ -107,7 +107,7 @@ def test_a_failing_producer_ends_the_streams_of_its_topic_only(caplog):
         def fail() -> Event:
             raise OSError("the disk is gone")
 
-        healthy, broken = feeds.listen("a", counter()), feeds.listen("b", fail)
+        healthy, broken = feeds.listen("a", counter()).events(), feeds.listen("b", fail).events()
         assert [part async for part in broken] == ["retry: 3000\n\n"]
         assert len(await take(healthy, 3)) == 3
         assert feeds.listeners == 1
@@ -120,12 +120,45 @@ def test_a_failing_producer_ends_the_streams_of_its_topic_only(caplog):
 def test_close_ends_every_stream_and_admits_no_more():
     async def run() -> None:
         feeds = Feeds(period_s=60, heartbeat_s=60)
-        stream = feeds.listen("a", counter())
+        stream = feeds.listen("a", counter()).events()
         await take(stream, 2)
         feeds.close()
         assert [part async for part in stream] == []
         with pytest.raises(FeedsFullError):
             feeds.listen("a", counter())
+
+    asyncio.run(run())
+
+
+def test_a_place_is_given_back_also_when_the_stream_was_never_begun():
+    async def run() -> None:
+        feeds = Feeds(period_s=60, listeners_max=1)
+        subscription = feeds.listen("a", counter())
+        subscription.leave()
+        subscription.leave()
+        assert feeds.listeners == 0
+        feeds.listen("a", counter())
+        feeds.close()
+
+    asyncio.run(run())
+
+
+def test_a_topic_whose_producer_failed_starts_anew_for_the_next_listener():
+    async def run() -> None:
+        feeds = Feeds(period_s=0.001)
+        answers = iter([OSError("once"), Event("fine", "1", "1")])
+
+        def produce() -> Event:
+            answer = next(answers)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+        held = feeds.listen("a", produce)
+        await asyncio.sleep(0.1)
+        assert (await take(feeds.listen("a", lambda: Event("fine", "1", "1")).events(), 2))[1].startswith("event: fine")
+        held.leave()
+        feeds.close()
 
     asyncio.run(run())
 

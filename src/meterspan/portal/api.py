@@ -13,11 +13,12 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, TypeAdapter
+from starlette.types import Receive, Scope, Send
 
 from meterspan.model.readings import Commodity
 from meterspan.model.views import MeterState, QuarantineView
 from meterspan.portal.access import admit_consumer, admit_operator
-from meterspan.portal.feeds import Event, Feeds, FeedsFullError
+from meterspan.portal.feeds import Event, Feeds, FeedsFullError, Subscription
 from meterspan.portal.payloads import (
     CompletenessPayload,
     HomePayload,
@@ -192,9 +193,25 @@ def _answer(request: Request, body: bytes, *, vary: str = "") -> Response:
     return Response(body, media_type="application/json", headers=headers)
 
 
+class _EventStream(StreamingResponse):
+    """An event stream that gives its place back however the connection ends."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"}
+        super().__init__(subscription.events(), media_type="text/event-stream", headers=headers)
+        self._subscription = subscription
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Stream until the reader or the portal leaves."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._subscription.leave()
+
+
 def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
     try:
-        events = feeds.listen(name, produce)
+        return _EventStream(feeds.listen(name, produce))
     except FeedsFullError as error:
         raise ProblemError(
             503,
@@ -204,8 +221,6 @@ def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingR
             remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
             retry_s=30,
         ) from error
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 def _check_span(first: date, last: date) -> None:

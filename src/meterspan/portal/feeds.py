@@ -7,12 +7,12 @@ streams of its topic end and the browsers come back by themselves.
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from anyio.to_thread import run_sync
 
-__all__ = ["LISTENERS_MAX", "Event", "Feeds", "FeedsFullError"]
+__all__ = ["LISTENERS_MAX", "Event", "Feeds", "FeedsFullError", "Subscription"]
 
 LISTENERS_MAX = 500
 """A stream holds a connection; past this a household display is more likely a runaway script."""
@@ -79,8 +79,8 @@ class Feeds:
         """How many streams are open."""
         return sum(len(topic.listeners) for topic in self._topics.values())
 
-    def listen(self, name: str, produce: Callable[[], Event]) -> AsyncIterator[str]:
-        """Open a stream on topic ``name``; ``produce`` is asked while anybody listens.
+    def listen(self, name: str, produce: Callable[[], Event]) -> "Subscription":
+        """Take a place on topic ``name``; ``produce`` is asked while anybody listens.
 
         Raises:
             FeedsFullError: no place is free, or the portal is shutting down.
@@ -96,7 +96,7 @@ class Feeds:
         if topic.poller is None:
             topic.poller = asyncio.create_task(self._poll(topic, produce), name=f"portal feed {name}")
             topic.poller.add_done_callback(_report)
-        return self._stream(name, topic, listener)
+        return Subscription(self, name, topic, listener)
 
     def close(self) -> None:
         """End all streams and accept no new one."""
@@ -117,15 +117,42 @@ class Feeds:
                         listener.offer(event)
                 await asyncio.sleep(self.period_s)
         finally:
+            topic.poller = None
             for listener in topic.listeners:
                 listener.close()
 
-    async def _stream(self, name: str, topic: _Topic, listener: _Listener) -> AsyncIterator[str]:
+    def leave(self, name: str, topic: _Topic, listener: _Listener) -> None:
+        """Give a place back; the last one to leave stops the poller."""
+        topic.listeners.discard(listener)
+        if topic.listeners:
+            return
+        if topic.poller is not None:
+            topic.poller.cancel()
+        if self._topics.get(name) is topic:
+            del self._topics[name]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subscription:
+    """One listener's place; ``leave`` gives it back, also when the stream was never begun."""
+
+    feeds: Feeds
+    name: str
+    topic: _Topic
+    listener: _Listener
+
+    def leave(self) -> None:
+        """Give the place back; doing so twice is harmless."""
+        self.feeds.leave(self.name, self.topic, self.listener)
+
+    async def events(self) -> AsyncGenerator[str, None]:
+        """Give the lines of the event stream as they come."""
+        listener = self.listener
         try:
             yield f"retry: {_RETRY_MS}\n\n"
             while not listener.closed:
                 try:
-                    await asyncio.wait_for(listener.news.wait(), self.heartbeat_s)
+                    await asyncio.wait_for(listener.news.wait(), self.feeds.heartbeat_s)
                 except TimeoutError:
                     yield ": still here\n\n"
                     continue
@@ -134,16 +161,7 @@ class Feeds:
                 if event is not None:
                     yield f"event: {event.name}\ndata: {event.data}\n\n"
         finally:
-            self._leave(name, topic, listener)
-
-    def _leave(self, name: str, topic: _Topic, listener: _Listener) -> None:
-        topic.listeners.discard(listener)
-        if topic.listeners:
-            return
-        if topic.poller is not None:
-            topic.poller.cancel()
-        if self._topics.get(name) is topic:
-            del self._topics[name]
+            self.leave()
 
 
 def _report(poller: asyncio.Task[None]) -> None:

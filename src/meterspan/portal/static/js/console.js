@@ -1,15 +1,28 @@
 // The operator's pages: the map tells what came, rows open meters, octets and their meaning light up together.
 import { calendar, number, say, share } from "./format.js";
+import { fetchPage, onNewData, swap } from "./swap.js";
 
 export function startConsole() {
   const map = document.querySelector("[data-map]");
-  if (map) startMap(map);
+  if (map) {
+    startMap(map);
+    onNewData(15_000, refreshNetwork);
+  }
   const strip = document.querySelector("[data-strip]");
   if (strip) strip.addEventListener("pointerover", (event) => {
     const cell = event.target.closest("li");
     if (cell) tell([calendar(cell.dataset.day, "weekday"), cellText(cell)]);
   });
   for (const frame of document.querySelectorAll(".frame")) startFrame(frame);
+}
+
+async function refreshNetwork() {
+  if (document.querySelector(".columns:hover, .columns:focus-within")) return;
+  const page = await fetchPage(location.href);
+  const left = document.querySelector(".map-scroll").scrollLeft;
+  startMap(swap(page, "network").querySelector("[data-map]"));
+  document.querySelector(".map-scroll").scrollLeft = left;
+  swap(page, "quarantine");
 }
 
 function tell(parts) {

@@ -1,12 +1,14 @@
 // The day and month charts, drawn from the page's own table, and browsing without a full reload.
-import { calendar, calendarDay, clock, hourLabel, hourOf, localise, money, number, price, quantity, say, unitName } from "./format.js";
+import { calendar, calendarDay, clock, hourLabel, hourOf, money, number, price, quantity, say, unitName } from "./format.js";
 import { bar, hatch, svg, ticks } from "./svg.js";
+import { fetchPage, onNewData, swap } from "./swap.js";
 
 const SLOTS = ["low", "mid", "high", "peak", "flat"];
 
 export function startHistory() {
   if (!document.getElementById("history")) return;
   drawHistory();
+  onNewData(5_000, refresh);
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-swap]");
     if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
@@ -24,24 +26,31 @@ export function startHistory() {
 let latest = 0;
 async function browse(url, link) {
   const turn = ++latest;
-  const place = document.getElementById("browse");
-  place.setAttribute("aria-busy", "true");
+  document.getElementById("browse").setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(url, { headers: { Accept: "text/html" } });
-    if (!answer.ok) throw new Error(answer.status);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = await fetchPage(url);
     if (turn !== latest) return;
-    const fresh = document.importNode(page.getElementById("browse"), true);
     const again = link && focusKey(link);
-    place.replaceWith(fresh);
+    const fresh = swap(page, "browse");
     if (link) history.pushState(null, "", url);
-    localise(fresh);
     drawHistory();
     const target = again && fresh.querySelector(again);
     (target ?? fresh.querySelector("#history .when a"))?.focus({ preventScroll: true });
   } catch {
     location.href = url;
   }
+}
+
+// The shown day or month goes on while it is read: drawn anew when readings came, unless somebody is in the chart.
+async function refresh() {
+  const section = document.getElementById("history");
+  if (Date.parse(section.dataset.end) < Date.parse(section.dataset.now) || section.matches(":hover, :focus-within")) return;
+  const turn = latest;
+  const page = await fetchPage(location.href);
+  const open = section.querySelector(".values").open;
+  if (turn !== latest || document.getElementById("browse").contains(document.activeElement)) return;
+  swap(page, "browse").querySelector(".values").open = open;
+  drawHistory();
 }
 
 function focusKey(link) {

@@ -29,6 +29,11 @@ export function startLive() {
     for (const name of ["live", "summary"]) source.addEventListener(name, (event) => show(JSON.parse(event.data)));
   };
   open();
+  // A hidden page gives its connection back: browsers open only six to one server.
+  document.addEventListener("visibilitychange", () => {
+    source.close();
+    if (!document.hidden) open();
+  });
   addEventListener("pagehide", () => source.close());
   addEventListener("pageshow", (event) => event.persisted && open());
 }
@@ -46,7 +51,15 @@ function put(name, value) {
   }
 }
 
+let mark = null;
+// Tells the rest of the page that what it shows of the data has become old.
+function announce(next) {
+  if (mark !== null && mark !== next) document.dispatchEvent(new Event("data-changed"));
+  mark = next;
+}
+
 function operator(summary) {
+  announce(JSON.stringify([summary.received_today, summary.quarantined, summary.by_state]));
   for (const name of ["meters", "received_today", "expected_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open"]) put(name, summary[name]);
   put("today", summary.expected_today ? summary.received_today / summary.expected_today : 1);
   for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
@@ -61,6 +74,7 @@ function consumer(home) {
   if (strip) needle(strip, new Date(document.getElementById("spark").dataset.now));
   let band = null;
   return (live) => {
+    announce(live.today.map((today) => today.last_reading).join());
     const none = live.power_w === null;
     now.classList.remove("none", "import", "export");
     now.classList.add(none ? "none" : live.power_w < 0 ? "export" : "import");
