@@ -106,7 +106,8 @@ def test_an_unreadable_line_is_a_fault_with_its_offset_and_costs_no_other_line(l
 @pytest.mark.parametrize(
     ("text", "value", "exponent", "unit"),
     [
-        ("000557.29*W", 55729, -2, "W"), ("00032549.5061662*kWh", 325495061662, -4, "Wh"), ("240.860*GJ", 240860, 6, "J"),
+        ("000557.29*W", 55729, -2, "W"), ("00032549.5061662*kWh", 325495061662, -4, "Wh"),
+        ("240.860*GJ", 240860, 6, "J"),
         ("0001.5*kVArh", 15, 2, "varh"), ("12*M3", 12, 0, "m3"), ("-001.5*kW", -15, 2, "W"), ("007*A", 7, 0, "A"),
     ],
 )  # fmt: skip

@@ -58,7 +58,8 @@ MESSAGES = (
     [
         ("01", None), ("00", END_OF_MESSAGE), ("04414243", b"ABC"), ("4201", True), ("4200", False),
         ("52FF", Integer(-1, 1, signed=True)), ("53FF00", Integer(-256, 2, signed=True)),
-        ("54FECBFD", Integer(-78_851, 3, signed=True)), ("6901020304050607FF", Integer(0x01020304050607FF, 8, signed=False)),
+        ("54FECBFD", Integer(-78_851, 3, signed=True)),
+        ("6901020304050607FF", Integer(0x01020304050607FF, 8, signed=False)),
         ("72016207", (None, Integer(7, 1, signed=False))),
         ("8302" + "AA" * 48, b"\xaa" * 48),
     ],

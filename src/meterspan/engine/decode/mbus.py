@@ -10,26 +10,32 @@ from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 
+from meterspan.engine.decode.dlms import decode_apdus
 from meterspan.engine.decode.job import Job
 from meterspan.engine.decode.merge import merge
-from meterspan.engine.decode.profiles import is_profile, profile_readings
+from meterspan.engine.decode.profiles import profile_times
 from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.model.mbus_devices import Payload, RecordRule, read_payload, record_rule
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.wire import ChecksumError, Cursor, TruncatedError, WireError
-from meterspan.wire.mbus import DataRecord, Quantity, Records, read_records
+from meterspan.wire import Cursor, SecurityError, TruncatedError, UnsupportedError, WireError
+from meterspan.wire.mbus import DataRecord, Quantity, Records, expand_profile, is_profile, read_records
 from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader, read_transport
+from meterspan.wire.mbus.application import read_application
+from meterspan.wire.mbus.link import read_link_frame
+from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader
 
 __all__ = ["decode_mbus", "decode_wmbus"]
 
 MAX_FRAMES = 64
 """Frames of one input; a long profile of a wired meter has fewer pages."""
 MIN_FRAME = 11
-_RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_NONE, Ci.RESPONSE_LONG_REVERSED})
+_RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_LONG_REVERSED})
 _SEGMENTS = 0x1F
-_ERROR_CI = frozenset({Ci.ERROR, Ci.ERROR_SHORT, Ci.ERROR_LONG})
+_SEGMENT_HEAD = 3
+"""CI field, source and destination address of a DLMS segment (EN 13757-1)."""
+_LONG_HEAD = 6
+_INVALID = b"\xff"
 
 
 def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
@@ -53,71 +59,33 @@ def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
     cursor, segments = Cursor(octets, trace=job.trace), bytearray()
     telegrams: list[DecodedTelegram] = []
     while cursor.remaining and len(telegrams) < MAX_FRAMES:
+        start = cursor.offset
         try:
-            body = _long_frame(cursor)
+            payload = read_link_frame(cursor).payload
+            if payload and payload[0] <= _SEGMENTS:
+                segments += payload[_SEGMENT_HEAD:]
+            elif payload:
+                telegrams.append(_wired(Cursor(payload, base=start + _LONG_HEAD, trace=job.trace), job))
         except WireError as error:
             telegrams.append(DecodedTelegram("mbus", error=str(error)))
-            break
-        if body is None:
-            continue
-        ci = body.octets[body.offset + 2]
-        if ci <= _SEGMENTS:
-            segments += body.octets[body.offset + 5 : body.end]
-            continue
-        try:
-            telegrams.append(_wired(body, job))
-        except WireError as error:
-            telegrams.append(DecodedTelegram("mbus", error=str(error)))
+            if cursor.offset == start or not isinstance(error, SecurityError | UnsupportedError):
+                break
     if segments:
-        from meterspan.engine.decode.dlms import decode_apdus  # noqa: PLC0415 - only pushes over M-Bus need DLMS
-
         telegrams.append(decode_apdus(bytes(segments), job))
     return merge(telegrams) if telegrams else DecodedTelegram("mbus", error="an acknowledgement carries no readings")
 
 
-def _long_frame(cursor: Cursor) -> Cursor | None:
-    """Read a frame of format class FT 1.2; give C, A, CI and user data of a long one, None for the short ones."""
-    start = cursor.u8("start")
-    if start == 0xE5:
-        cursor.explain("acknowledgement")
-        return None
-    if start == 0x10:
-        cursor.take(4, "short frame")
-        return None
-    if start != 0x68:
-        raise WireError(f"start octet {start:02X}", cursor.position - 1, "start", "EN 13757-2, 5.6")
-    length = cursor.u8("L field")
-    if cursor.u8("L field again") != length or cursor.u8("start again") != 0x68 or length < 3:
-        raise WireError("the two L fields or starts differ", cursor.position, "L field", "EN 13757-2, 5.6")
-    if length > cursor.remaining:
-        raise TruncatedError(f"L field counts {length} octets, {cursor.remaining} follow", cursor.position, "frame")
-    inner = cursor.sub(length, "user data")
-    total = sum(inner.octets[inner.offset : inner.end]) & 0xFF
-    if cursor.remaining:
-        stated = cursor.u8("checksum")
-        if stated != total:
-            raise ChecksumError(f"checksum is {stated:02X}, should be {total:02X}", cursor.position - 1, "checksum")
-    if cursor.remaining:
-        cursor.u8("stop")
-    return inner
-
-
-def _wired(body: Cursor, job: Job) -> DecodedTelegram:
-    body.take(2, "C and A field")
-    header = read_transport(body)
-    offset = body.position
-    payload = open_transport(
-        header, body.rest("payload") if header.mode else body.octets[body.offset : body.end], job.key
-    )
-    if header.ci in _ERROR_CI:
-        return DecodedTelegram(
-            "mbus", _identity(header.address), error=f"the device reports application error {payload.hex()}"
-        )
-    records = Records()
-    if header.ci in _RECORDS_CI:
-        records = read_records(Cursor(payload, base=offset, trace=job.trace))
-    address = header.address or DeviceAddress(bytes(8))
-    return _answer("mbus", Telegram(address, header, payload, records), job)
+def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
+    message = read_application(cursor)
+    if message.error is not None:
+        text = f"the device reports: {message.error}"
+        return DecodedTelegram("mbus", _identity(message.transport.address), error=text)
+    payload, records = message.payload, message.records
+    if message.transport.announces_encryption and message.ci in _RECORDS_CI:
+        payload = open_transport(message.transport, payload, job.key, offset=message.offset)
+        records = read_records(Cursor(payload, base=message.offset, trace=job.trace))
+    address = message.transport.address or DeviceAddress(bytes(8))
+    return _answer("mbus", Telegram(address, message.transport, payload, records), job)
 
 
 def _decode(telegram: Telegram, job: Job) -> DecodedTelegram:
@@ -181,9 +149,24 @@ def _identity(address: DeviceAddress | None) -> DeviceIdentity:
 def _readings(records: Records, manufacturer: str) -> Iterator[DecodedReading]:
     for record in records.records:
         if is_profile(record):
-            yield from profile_readings(record, records.records, _reading(record, manufacturer))
+            yield from _profile(record, records, manufacturer)
         else:
             yield _reading(record, manufacturer)
+
+
+def _profile(record: DataRecord, records: Records, manufacturer: str) -> Iterator[DecodedReading]:
+    """Give one reading for each valid value of a compact profile; the record as it stands where it can't be read."""
+    same = [other for other in records.records if other is not record and other.storage == record.storage]
+    base = next((other for other in same if other.vif[0] & 0x7F == record.vif[0] & 0x7F), None)
+    moment = next((other.value for other in same if isinstance(other.value, date)), None)
+    try:
+        profile = expand_profile(record, base)
+    except WireError:
+        yield _reading(record, manufacturer)
+        return
+    for item, time_text in zip(profile.records, profile_times(profile, moment), strict=True):
+        if item.value is not None and item.data != _INVALID * len(item.data):
+            yield replace(_reading(item, manufacturer), time=time_text)
 
 
 def _reading(record: DataRecord, manufacturer: str) -> DecodedReading:
