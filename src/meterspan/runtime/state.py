@@ -92,12 +92,6 @@ class StateFile:
             row = self._db.execute("SELECT value FROM accepted WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
 
-    def accepted(self, name: str) -> int:
-        """Give the highest value accepted so far, 0 where there is none."""
-        with self._lock:
-            row = self._db.execute("SELECT value FROM accepted WHERE name = ?", (name,)).fetchone()
-        return 0 if row is None else int(row[0])
-
     def load(self, name: str) -> bytes | None:
         """Give what was saved last under this name, or None."""
         with self._lock:

@@ -1,0 +1,362 @@
+"""A DLMS client in asyncio: ``async with open_dlms(endpoint, …) as client: await client.run(read_clock())``.
+
+Strategy: a ``ClientAssociation`` runs in a ``StreamShell``; a future waits for each request. Scripts of
+``engine.scripts`` run as they are. Whatever goes wrong is one ``DlmsError`` with words for an operator; cancelling is
+safe, and leaving the context releases the association and closes the connection.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from meterspan.crypto.suite0 import SuiteKeys
+from meterspan.engine.association.client import ClientAssociation
+from meterspan.engine.association.records import (
+    Action,
+    ActionDone,
+    ApduRefused,
+    Associated,
+    AssociationEvent,
+    AssociationRefused,
+    AssociationSettings,
+    AssociationState,
+    Get,
+    GetDone,
+    LinkLost,
+    Notification,
+    Released,
+    RequestFailed,
+    Set,
+    SetDone,
+)
+from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
+from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.link import Link, Role
+from meterspan.engine.security import SecurityContext
+from meterspan.engine.session import (
+    RequestFailedError,
+    Script,
+    ScriptError,
+    ScriptRequest,
+    ScriptResponse,
+    Sleep,
+    fetch,
+    perform,
+    put,
+)
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.runtime.shell import StreamShell
+from meterspan.wire.axdr import Data
+from meterspan.wire.errors import WireError
+from meterspan.wire.hdlc import HdlcAddress
+
+__all__ = [
+    "AssociationFailedError",
+    "DlmsAddresses",
+    "DlmsClient",
+    "DlmsError",
+    "OnFrame",
+    "is_hdlc",
+    "make_link",
+    "open_dlms",
+]
+
+NOTIFICATIONS_MAX: Final = 64
+"""Pushed or refused APDUs kept for whoever asks; the oldest go first."""
+CLOSE_TIMEOUT_S: Final = 6.0
+"""How long an orderly end may take before the connection is just closed."""
+_SERIAL_OCTET_TIMEOUT_S: Final = 0.5
+"""USB converters hand octets on in batches; the standard's 25 ms are lost in them."""
+_TCP_OCTET_TIMEOUT_S: Final = 2.0
+"""A converter on a cellular network may cut a frame in two packets."""
+
+ResultT = TypeVar("ResultT")
+OnFrame = Callable[[TracedFrame], None]
+
+
+class DlmsError(Exception):
+    """Reading the meter failed; the words say why."""
+
+
+class AssociationFailedError(DlmsError):
+    """The meter does not associate with us.
+
+    Attributes:
+        refused: what it said; None where the link was lost before it said anything.
+
+    """
+
+    def __init__(self, reason: str, refused: AssociationRefused | None = None) -> None:
+        super().__init__(reason)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class DlmsAddresses:
+    """Who talks to whom.
+
+    Attributes:
+        client: client SAP.
+        server: logical device; 1 is the management logical device.
+        physical: lower HDLC address of the meter; None leaves it out.
+
+    """
+
+    client: int = 16
+    server: int = 1
+    physical: int | None = None
+
+
+def is_hdlc(endpoint: Endpoint) -> bool:
+    """Say whether an endpoint speaks HDLC; a TCP port speaks the wrapper unless it is said otherwise."""
+    return endpoint.scheme != "tcp"
+
+
+def make_link(endpoint: Endpoint, addresses: DlmsAddresses) -> Link:
+    """Make the client's link to an endpoint."""
+    if not is_hdlc(endpoint):
+        return WrapperLink(Role.CLIENT, WrapperConfig(addresses.client, addresses.server))
+    octet_timeout_s = _SERIAL_OCTET_TIMEOUT_S if endpoint.is_serial else _TCP_OCTET_TIMEOUT_S
+    server = HdlcAddress.server(addresses.server, addresses.physical)
+    return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(addresses.client), server, octet_timeout_s=octet_timeout_s))
+
+
+@asynccontextmanager
+async def open_dlms(
+    endpoint: Endpoint,
+    settings: AssociationSettings,
+    *,
+    addresses: DlmsAddresses | None = None,
+    security: SecurityContext | None = None,
+    clock: Callable[[], float] | None = None,
+    entropy: Callable[[int], bytes] = secrets.token_bytes,
+    on_frame: OnFrame | None = None,
+) -> AsyncIterator["DlmsClient"]:
+    """Connect, associate, and give the client; release and close on leaving.
+
+    Args:
+        endpoint: ``tcp`` (wrapper), ``hdlc+tcp`` or ``serial`` (HDLC).
+        settings: how to associate.
+        addresses: client and server address.
+        security: keys and counters, where the association needs them.
+        clock: UTC seconds; the system's by default.
+        entropy: random octets.
+        on_frame: is told every frame that passes.
+
+    Raises:
+        DlmsError: no connection, no association, or what ``DlmsClient.run`` raises.
+
+    """
+    time = SystemClock() if clock is None else clock
+    link = make_link(endpoint, DlmsAddresses() if addresses is None else addresses)
+    association = ClientAssociation(link, settings, security=security, entropy=entropy)
+    tracer = None
+    if on_frame is not None:
+        keys = None if security is None else SuiteKeys(security.keys.unicast, security.keys.authentication)
+        tracer = FrameTracer(is_hdlc=is_hdlc(endpoint), keys=keys)
+    client = DlmsClient(_Tapped(association, time, tracer, on_frame), time)
+    try:
+        await connect_stream(endpoint, lambda: client.shell)
+    except CannotConnectError as error:
+        raise DlmsError(str(error)) from error
+    try:
+        await client.associate()
+        yield client
+    finally:
+        await client.close()
+
+
+class DlmsClient:
+    """One association, for the time of its context; made by ``open_dlms``.
+
+    Attributes:
+        notifications: what the meter pushed unasked, newest last.
+        refused: what it sent and could not be used, newest last.
+
+    """
+
+    def __init__(self, machine: "_Tapped", clock: Callable[[], float]) -> None:
+        self.notifications: deque[Notification] = deque(maxlen=NOTIFICATIONS_MAX)
+        self.refused: deque[ApduRefused] = deque(maxlen=NOTIFICATIONS_MAX)
+        self.clock = clock
+        self.shell: StreamShell[AssociationEvent] = StreamShell(machine, clock, self._take)
+        self._association = machine.association
+        self._waiting: dict[int, asyncio.Future[ScriptResponse]] = {}
+        self._associating: asyncio.Future[Associated] | None = None
+        self._is_over = asyncio.Event()
+
+    @property
+    def terms(self) -> Associated:
+        """The terms of the association.
+
+        Raises:
+            DlmsError: it has ended.
+
+        """
+        agreed = self._association.associated
+        if agreed is None:
+            raise DlmsError("the association has ended")
+        return agreed
+
+    async def associate(self) -> Associated:
+        """Associate; ``open_dlms`` has done it already.
+
+        Raises:
+            AssociationFailedError: the meter does not want to, or says nothing.
+
+        """
+        self._associating = asyncio.get_running_loop().create_future()
+        self._association.associate(self.clock())
+        self.shell.pump()
+        return await self._associating
+
+    async def get(self, request: Get) -> Data:
+        """Read one attribute; raises as ``run``."""
+        return await self.run(fetch(request))
+
+    async def set(self, request: Set) -> None:
+        """Write one attribute; raises as ``run``."""
+        await self.run(put(request))
+
+    async def action(self, request: Action) -> Data | None:
+        """Run one method; raises as ``run``."""
+        return await self.run(perform(request))
+
+    async def run(self, script: Script[ResultT], *, timeout_s: float | None = None) -> ResultT:
+        """Run a script to its end.
+
+        Raises:
+            DlmsError: the meter refuses, does not answer, or sends what cannot be read; or time is up.
+
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._run(script)
+        except TimeoutError as error:
+            raise DlmsError(f"not finished within {timeout_s:g} s") from error
+        except (ScriptError, WireError) as error:
+            raise DlmsError(str(error)) from error
+        finally:
+            script.close()
+
+    async def close(self) -> None:
+        """Release the association and close the connection."""
+        self._association.release(self.clock())
+        self.shell.pump()
+        if not self._is_over.is_set() and self._association.state is not AssociationState.IDLE:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_over.wait(), CLOSE_TIMEOUT_S)
+        self.shell.close()
+
+    async def _run(self, script: Script[ResultT]) -> ResultT:
+        response: ScriptResponse = None
+        failure: ScriptError | None = None
+        while True:
+            try:
+                asked = script.send(response) if failure is None else script.throw(failure)
+            except StopIteration as stop:
+                result: ResultT = stop.value
+                return result
+            response, failure = None, None
+            try:
+                response = await self._answer(asked)
+            except ScriptError as error:
+                failure = error
+
+    async def _answer(self, asked: ScriptRequest) -> ScriptResponse:
+        if isinstance(asked, Sleep):
+            await asyncio.sleep(asked.seconds)
+            return None
+        request_id = self._association.request(asked, self.clock())
+        future: asyncio.Future[ScriptResponse] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = future
+        self.shell.pump()
+        try:
+            return await future
+        finally:
+            self._waiting.pop(request_id, None)
+
+    def _take(self, event: AssociationEvent) -> None:
+        match event:
+            case Associated():
+                self._associated(event)
+            case AssociationRefused():
+                self._not_associated(AssociationFailedError(event.reason, event))
+            case GetDone() | SetDone() | ActionDone():
+                self._settle(event.request_id, event)
+            case RequestFailed():
+                self._settle(event.request_id, RequestFailedError(event.failure))
+            case Released() | LinkLost():
+                self._not_associated(AssociationFailedError(event.reason))
+                self._is_over.set()
+            case Notification():
+                self.notifications.append(event)
+            case ApduRefused():
+                self.refused.append(event)
+
+    def _associated(self, event: Associated) -> None:
+        if self._associating is not None and not self._associating.done():
+            self._associating.set_result(event)
+
+    def _not_associated(self, error: AssociationFailedError) -> None:
+        if self._associating is not None and not self._associating.done():
+            self._associating.set_exception(error)
+
+    def _settle(self, request_id: int, outcome: ScriptResponse | RequestFailedError) -> None:
+        future = self._waiting.get(request_id)
+        if future is None or future.done():
+            return  # whoever asked was cancelled
+        if isinstance(outcome, RequestFailedError):
+            future.set_exception(outcome)
+        else:
+            future.set_result(outcome)
+
+
+class _Tapped:
+    """The association as a machine whose octets are shown to a tracer on their way."""
+
+    def __init__(
+        self,
+        association: ClientAssociation,
+        clock: Callable[[], float],
+        tracer: FrameTracer | None,
+        on_frame: OnFrame | None,
+    ) -> None:
+        self.association = association
+        self._clock = clock
+        self._tracer = tracer
+        self._on_frame = on_frame
+
+    def receive(self, octets: bytes, now: float) -> None:
+        self._tell(Direction.RECEIVED, octets)
+        self.association.receive(octets, now)
+
+    def advance(self, now: float) -> None:
+        self.association.advance(now)
+
+    def deadline(self) -> float | None:
+        return self.association.deadline()
+
+    def octets_to_send(self) -> bytes:
+        octets = self.association.octets_to_send()
+        if octets:
+            self._tell(Direction.SENT, octets)
+        return octets
+
+    def next_event(self) -> AssociationEvent | None:
+        return self.association.next_event()
+
+    def medium_lost(self, now: float) -> None:
+        self.association.medium_lost(now)
+
+    def _tell(self, direction: Direction, octets: bytes) -> None:
+        if self._tracer is not None and self._on_frame is not None:
+            for frame in self._tracer.feed(direction, octets, self._clock()):
+                self._on_frame(frame)
