@@ -149,7 +149,8 @@ class TestMeter:
         self.buffer = ProfileBuffer.of(rows)
         self.counters = MemoryCounters()
         self.last_counter = lambda: 0
-        everything = (Grant(write=True, invoke=True, attributes={}),)
+        note = Grant(logical_name=NOTE, attributes={2: AttributeAccess.AUTHENTICATED_READ_AND_WRITE})
+        everything = (note, Grant(write=True, invoke=True))
         public = (Grant(logical_name=SERIAL), Grant(logical_name=COUNTER), Grant(logical_name=Obis(0, 0, 41, 0, 0)))
         reader = (Grant(logical_name=NOTE, attributes={2: AttributeAccess.AUTHENTICATED_READ_ONLY}), Grant())
         self.device = LogicalDevice(

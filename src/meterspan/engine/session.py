@@ -221,6 +221,8 @@ class Session(Generic[ResultT]):
         return self._events.popleft() if self._events else None
 
     def _pump(self, now: float) -> None:
+        if self._stage is Stage.LINK and self._association.link.is_up:
+            self._stage = Stage.ASSOCIATION
         while (event := self._association.next_event()) is not None:
             self._take(event, now)
 

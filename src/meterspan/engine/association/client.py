@@ -273,6 +273,8 @@ class ClientAssociation:
         kind = FailureKind.SECURITY if isinstance(error, SecurityError) else FailureKind.PROTOCOL
         if self._state in (AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING):
             self._refused(AssociationRefused(str(error), error=error), now)
+        elif self._state is AssociationState.RELEASING:
+            self._drop_link(now)  # whatever it was, nothing better is to come
         elif self._running is not None and event.octets[:1] not in _UNASKED and not isinstance(error, _LateAnswerError):
             self._fail_running(Failure(kind, str(error), error), now)
 

@@ -1,0 +1,273 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.engine.security import (
+    COUNTER_BLOCK,
+    COUNTER_JUMP_MAX,
+    PROTECTION_OCTETS,
+    CounterExhaustedError,
+    SecurityContext,
+    SecurityKeys,
+    is_ciphered,
+)
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
+from meterspan.wire.xdlms import SecurityControl
+from tests.helpers_cosem import CLIENT_TITLE, KEYS, METER_TITLE, MemoryCounters
+
+GET = bytes.fromhex("C001C100080000010000FF0200")
+DEDICATED = bytes(range(0x60, 0x70))
+
+
+def pair(**options):
+    client = SecurityContext(CLIENT_TITLE, KEYS, counters=MemoryCounters(), peer_title=METER_TITLE, **options)
+    meter = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters(), peer_title=CLIENT_TITLE, **options)
+    return client, meter
+
+
+def test_the_published_glo_get_request_of_the_green_book_is_reproduced():
+    """DLMS UA 1000-2, table of GLO ciphering examples: system title 4D4D4D0000BC614E, IC 01234567."""
+    keys = SecurityKeys(
+        bytes.fromhex("000102030405060708090A0B0C0D0E0F"), bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF")
+    )
+    counters = MemoryCounters()
+    title = bytes.fromhex("4D4D4D0000BC614E")
+    counters.sent[f"sent/{title.hex()}//0"] = 0x01234567
+    context = SecurityContext(title, keys, counters=counters)
+    plain = bytes.fromhex("C0010000080000010000FF0200")
+    assert context.protect(plain).hex().upper() == ("C81E3001234567411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B")
+
+
+@pytest.mark.parametrize("general", [False, True])
+@pytest.mark.parametrize("dedicated", [False, True])
+def test_what_one_side_protects_the_other_opens(general, dedicated):
+    client, meter = pair()
+    if dedicated:
+        client.use_dedicated_key(DEDICATED)
+        meter.use_dedicated_key(DEDICATED)
+    sealed = client.protect(GET, dedicated=dedicated, general=general)
+    assert sealed[0] == {(0, 0): 0xC8, (1, 0): 0xD0, (0, 1): 0xDB, (1, 1): 0xDC}[dedicated, general]
+    assert is_ciphered(sealed)
+    assert not is_ciphered(GET)
+    assert len(sealed) <= len(GET) + PROTECTION_OCTETS
+    opened = meter.unprotect(sealed)
+    assert opened.octets == GET
+    assert (opened.is_dedicated, opened.is_general, opened.system_title) == (dedicated, general, CLIENT_TITLE)
+    with pytest.raises(ReplayError):
+        meter.unprotect(sealed)
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_open_or_raise_a_wire_error(octets):
+    _, meter = pair()
+    with pytest.raises(WireError):
+        meter.unprotect(octets)
+
+
+@given(st.binary(max_size=80), st.sampled_from([0xC8, 0xD0, 0xDB, 0xDC, 0x21]))
+def test_any_ciphered_octets_raise_a_wire_error(octets, tag):
+    _, meter = pair(required=SecurityControl(0))
+    with pytest.raises(WireError):
+        meter.unprotect(bytes((tag,)) + octets)
+
+
+def test_every_changed_bit_and_every_truncation_is_refused():
+    client, meter = pair()
+    sealed = client.protect(GET)
+    for index in range(len(sealed) * 8):
+        damaged = bytearray(sealed)
+        damaged[index >> 3] ^= 1 << (index & 7)
+        with pytest.raises(WireError):
+            meter.unprotect(bytes(damaged))
+    for size in range(len(sealed)):
+        with pytest.raises(WireError):
+            meter.unprotect(sealed[:size])
+    assert meter.unprotect(sealed).octets == GET  # none of them moved the counter
+
+
+def test_a_damaged_apdu_with_a_high_counter_does_not_lock_the_sender_out():
+    client, meter = pair()
+    forged = bytearray(client.protect(GET))
+    forged[3:7] = b"\xff\xff\xff\xff"
+    with pytest.raises(KeyWrongError):
+        meter.unprotect(bytes(forged))
+    assert meter.unprotect(client.protect(GET)).octets == GET
+
+
+def test_counters_are_on_disk_before_they_are_used_and_a_restart_skips_them():
+    counters = MemoryCounters()
+    seen = []
+    for _ in range(3):
+        context = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+        for _ in range(2):
+            sealed = context.protect(GET)
+            counter = int.from_bytes(sealed[3:7], "big")
+            assert counter < next(iter(counters.sent.values()))
+            seen.append(counter)
+    assert seen == [1, 2, 1 + COUNTER_BLOCK, 2 + COUNTER_BLOCK, 1 + 2 * COUNTER_BLOCK, 2 + 2 * COUNTER_BLOCK]
+    assert counters.writes == 3
+
+
+def test_contexts_of_one_title_never_share_a_nonce_whatever_they_know_of_their_peers():
+    counters = MemoryCounters()
+    first = SecurityContext(CLIENT_TITLE, KEYS, counters=counters)
+    second = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+    used = []
+    for step in range(3 * COUNTER_BLOCK):
+        used += [first.protect(GET)[3:7], second.protect(GET)[3:7]]
+        if step == 5:
+            first.learn_peer(METER_TITLE)
+    assert len(set(used)) == len(used)
+
+
+def test_accepted_counters_survive_a_restart():
+    counters = MemoryCounters()
+    client, _ = pair()
+    sealed = client.protect(GET)
+    SecurityContext(METER_TITLE, KEYS, counters=counters, peer_title=CLIENT_TITLE).unprotect(sealed)
+    after = SecurityContext(METER_TITLE, KEYS, counters=counters, peer_title=CLIENT_TITLE)
+    assert after.last_received == 1
+    with pytest.raises(ReplayError):
+        after.unprotect(sealed)
+
+
+def test_a_first_counter_of_zero_is_accepted_once():
+    client, meter = pair()
+    client._next, client._reserved_end = 0, 1
+    sealed = client.protect(GET)
+    assert meter.last_received == -1
+    meter.unprotect(sealed)
+    assert meter.last_received == 0
+    with pytest.raises(ReplayError):
+        meter.unprotect(sealed)
+
+
+def test_counters_begin_anew_with_a_new_generation_of_keys():
+    counters = MemoryCounters()
+    SecurityContext(CLIENT_TITLE, KEYS, counters=counters).protect(GET)
+    renewed = SecurityKeys(bytes(16), KEYS.authentication, generation=1)
+    sealed = SecurityContext(CLIENT_TITLE, renewed, counters=counters).protect(GET)
+    assert int.from_bytes(sealed[3:7], "big") == 1
+
+
+def test_the_last_counter_is_never_passed():
+    client, _ = pair()
+    client._next, client._reserved_end = 0xFFFF_FFFF, 0x1_0000_0001
+    client.protect(GET)
+    with pytest.raises(CounterExhaustedError, match="change the key"):
+        client.protect(GET)
+
+
+@pytest.mark.parametrize("wanted", [1, 2, COUNTER_BLOCK, COUNTER_BLOCK + 1, 5_000])
+def test_counter_recovery_goes_on_at_the_wanted_counter_and_never_back(wanted):
+    client, _ = pair()
+    before = int.from_bytes(client.protect(GET)[3:7], "big")
+    client.skip_to(wanted)
+    after = [int.from_bytes(client.protect(GET)[3:7], "big") for _ in range(3 * COUNTER_BLOCK)]
+    assert after[0] >= max(wanted, before + 1)
+    assert after == sorted(set(after))
+
+
+def test_counter_recovery_does_not_let_a_peer_use_all_counters_up():
+    client, _ = pair()
+    with pytest.raises(SecurityError, match="asks for counter"):
+        client.skip_to(COUNTER_JUMP_MAX + 1_000)
+    client.protect(GET)
+
+
+def test_less_protection_than_required_is_refused():
+    client, _ = pair(control=SecurityControl.AUTHENTICATION)
+    _, meter = pair()
+    with pytest.raises(SecurityError, match="is less than"):
+        meter.unprotect(client.protect(GET))
+    with pytest.raises(SecurityError, match="without protection"):
+        meter.unprotect(GET)
+
+
+@pytest.mark.parametrize("control", [SecurityControl.AUTHENTICATION, SecurityControl.ENCRYPTION])
+def test_each_protection_alone_works_where_it_is_enough(control):
+    client, _ = pair(control=control)
+    _, meter = pair(required=control)
+    assert meter.unprotect(client.protect(GET)).octets == GET
+
+
+def test_a_wrong_key_is_told_also_without_authentication():
+    other = SecurityKeys(bytes(16), KEYS.authentication)
+    for control in (SecurityControl.ENCRYPTION, SecurityControl.ENCRYPTION | SecurityControl.AUTHENTICATION):
+        client, _ = pair(control=control)
+        meter = SecurityContext(
+            METER_TITLE, other, counters=MemoryCounters(), peer_title=CLIENT_TITLE, required=SecurityControl(0)
+        )
+        with pytest.raises(KeyWrongError):
+            meter.unprotect(client.protect(GET))
+        assert meter.last_received == -1
+
+
+def test_missing_keys_are_named():
+    client, meter = pair()
+    client.use_dedicated_key(DEDICATED)
+    with pytest.raises(KeyMissingError, match="dedicated"):
+        meter.unprotect(client.protect(GET, dedicated=True))
+    unauthenticated = SecurityKeys(KEYS.unicast)
+    bare = SecurityContext(
+        METER_TITLE, unauthenticated, counters=MemoryCounters(), peer_title=CLIENT_TITLE,
+        control=SecurityControl.ENCRYPTION,
+    )  # fmt: skip
+    with pytest.raises(KeyMissingError, match="authentication"):
+        bare.unprotect(client.protect(GET))
+
+
+def test_an_apdu_that_holds_another_than_its_tag_says_is_refused():
+    client, meter = pair()
+    sealed = bytearray(client.protect(GET))
+    sealed[0] = 0xC9  # glo-set-request around a GET: the tag is not authenticated
+    with pytest.raises(WireError, match="another APDU"):
+        meter.unprotect(bytes(sealed))
+
+
+def test_another_system_title_is_refused():
+    _, meter = pair()
+    stranger = SecurityContext(b"STRANGER", KEYS, counters=MemoryCounters())
+    with pytest.raises(SecurityError, match="comes from"):
+        meter.unprotect(stranger.protect(GET, general=True))
+    with pytest.raises(SecurityError, match="calls itself"):
+        meter.learn_peer(b"STRANGER")
+    with pytest.raises(WireError, match="8 octets"):
+        meter.learn_peer(b"SHORT")
+    nobody = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters())
+    with pytest.raises(SecurityError, match="has not told"):
+        nobody.unprotect(stranger.protect(GET))
+
+
+def test_proofs_fit_their_challenge_alone():
+    client, meter = pair()
+    proof = client.prove(b"challenge of the meter")
+    meter.check_proof(proof, b"challenge of the meter")
+    assert meter.last_received == 1
+    for wrong in (b"another challenge", b""):
+        with pytest.raises(KeyWrongError):
+            meter.check_proof(proof, wrong)
+    with pytest.raises(WireError):
+        meter.check_proof(proof[:-1], b"challenge of the meter")
+
+
+def test_no_secret_shows_in_text():
+    client, _ = pair()
+    client.use_dedicated_key(DEDICATED)
+    shown = repr(client) + str(client) + repr(KEYS) + repr(client.keys)
+    for key in (KEYS.unicast, KEYS.authentication, KEYS.broadcast, DEDICATED):
+        assert key.hex() not in shown
+        assert repr(key) not in shown
+
+
+def test_bad_sizes_are_the_callers_fault():
+    with pytest.raises(ValueError, match="16 octets"):
+        SecurityKeys(b"short")
+    with pytest.raises(ValueError, match="system title"):
+        SecurityContext(b"short", KEYS, counters=MemoryCounters())
+    with pytest.raises(ValueError, match="authentication key"):
+        SecurityContext(CLIENT_TITLE, SecurityKeys(bytes(16)), counters=MemoryCounters())
+    with pytest.raises(ValueError, match="dedicated"):
+        pair()[0].protect(GET, dedicated=True)
+    with pytest.raises(WireError, match="dedicated key"):
+        pair()[0].use_dedicated_key(b"short")
