@@ -23,7 +23,7 @@ from meterspan.store.registry import InstallationRow, SeriesRow
 
 __all__ = ["Curve", "billing_series", "derive", "neighbours"]
 
-DAY_S = 86_400
+HOUR_S, DAY_S = 3_600, 86_400
 WIDENING = 8
 BRACKET = 2
 """Registers wanted on each side of a span: the bracketing one and one that tells a dip from a reset."""
@@ -155,7 +155,7 @@ def _window(
     ids = [row.series_id for register in registers for row, _step in register.channels]
     known = [bounds for number in ids if (bounds := store.bounds(number)) is not None]
     first, last = min(low for low, _high in known), max(high for _low, high in known) + 1
-    margin = max(2 * period_s, DAY_S)
+    margin = max(4 * period_s, HOUR_S)
     while True:
         low, high = max(start - margin, first), min(end + margin, last)
         readings = store.read(ids, low, high)
@@ -260,10 +260,12 @@ def _register_at(
     return total * step if found else None
 
 
-def billing_series(store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity) -> list[int]:
-    """Give the numbers of the series that bill a device's consumption, one per register where scales differ."""
+def billing_series(
+    store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction = Direction.IMPORT
+) -> list[int]:
+    """Give the numbers of the series that bill what a device measures in one direction, at all their scales."""
     live = [row for row in rows if store.bounds(row.series_id) is not None]
-    return [row.series_id for channels in billing_registers(live, commodity, Direction.IMPORT) for row in channels]
+    return [row.series_id for channels in billing_registers(live, commodity, direction) for row in channels]
 
 
 def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
@@ -272,7 +274,7 @@ def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) ->
     if not known:
         return start, end - 1
     first, last = min(low for low, _high in known), max(high for _low, high in known)
-    margin = DAY_S
+    margin = HOUR_S
     while True:
         readings = store.read(ids, max(start - margin, first), min(end + margin, last + 1))
         before, after = readings.time[readings.time < start], readings.time[readings.time >= end]

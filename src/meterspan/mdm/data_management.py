@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import numpy as np
 
 from meterspan.analytics.calendar import day_bounds, local_day, month_bounds, sums_between
-from meterspan.analytics.completeness import count_days
+from meterspan.analytics.completeness import DayCount, count_days
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Tariff, bands_of_day, exact_decimal
 from meterspan.mdm.channels import canonical, commodity_of, direction_of, display_unit, kind_of
@@ -140,6 +140,9 @@ class MeterDataManagement:
         self._revision = 0
         self._curves: dict[str, dict[tuple[Direction, int, int], Curve]] = {}
         self._generation: dict[str, int] = {}
+        self._unexplained: dict[tuple[str, Direction], list[tuple[Unexplained, Fraction]]] = {}
+        self._stale: dict[tuple[str, Direction], tuple[int, int]] = {}
+        self._received: dict[tuple[str, int], dict[int, DayCount]] = {}
         self._latest: dict[int, tuple[int, int]] = {}
         self._latest_time = 0
         self._dirty: dict[str, dict[int, int]] = {}
@@ -235,6 +238,13 @@ class MeterDataManagement:
         curves = self._curves.get(usage_point, {})
         for key in [key for key, curve in curves.items() if first <= curve.depends[1] and last >= curve.depends[0]]:
             del curves[key]
+        for direction in Direction:
+            low, high = self._stale.get((usage_point, direction), (first, last))
+            self._stale[usage_point, direction] = min(low, first), max(high, last)
+        for (name, _start), counts in self._received.items():
+            if name == usage_point:
+                for day in [day for day in counts if first // DAY_S - 1 <= day <= last // DAY_S + 1]:
+                    del counts[day]
 
     # --- registration -------------------------------------------------------------------------------------------
 
@@ -510,12 +520,33 @@ class MeterDataManagement:
 
     def unexplained(self) -> Sequence[UnexplainedView]:
         """List every register difference that no consumption explains, of all usage points and both directions."""
-        found: list[UnexplainedView] = []
-        for usage_point, row in list(self._usage_points.items()):
-            unit = display_unit(Commodity(row.commodity))
-            for direction in Direction:
-                curve = self._curve(usage_point, direction, *WHOLE)
-                found.extend(_unexplained_view(usage_point, unit, curve, item) for item in curve.unexplained)
+        return [
+            _unexplained_view(usage_point, display_unit(Commodity(row.commodity)), item, step)
+            for usage_point, row in list(self._usage_points.items())
+            for direction in Direction
+            for item, step in self._unexplained_of(usage_point, direction)
+        ]
+
+    def _unexplained_of(self, usage_point: str, direction: Direction) -> list[tuple[Unexplained, Fraction]]:
+        """Keep the list up to date: after new readings only the stretch between their neighbours is derived anew."""
+        key = (usage_point, direction)
+        with self._lock:
+            known, stale = self._unexplained.get(key), self._stale.get(key)
+        if known is not None and stale is None:
+            return known
+        low, high = WHOLE
+        if known is not None and stale is not None:
+            ids = self._ids_of_point(usage_point, direction)
+            before, after = neighbours(self._store, ids, stale[0], stale[1] + 1)
+            margin = 4 * self._usage_points[usage_point].period_s
+            low, high = max(before - margin, low), min(after + margin, high)
+        curve = self._derive(usage_point, direction, low, high)
+        kept = [(item, step) for item, step in known or () if item.end <= low or item.end > high]
+        found = [*kept, *((item, curve.step) for item in curve.unexplained)]
+        with self._lock:
+            if self._stale.get(key) == stale:  # nothing came while it was derived
+                self._unexplained[key] = found
+                self._stale.pop(key, None)
         return found
 
     def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[Completeness]:
@@ -536,20 +567,35 @@ class MeterDataManagement:
                 end = limit if installation.end is None else min(limit, installation.end)
                 if end <= low * DAY_S or installation.start >= (high + 1) * DAY_S:
                     continue
-                ids = self._billing_ids(device.device, Commodity(point.commodity))
-                margin = point.period_s
-                found = self._store.read(ids, low * DAY_S - margin, (high + 1) * DAY_S + margin)
-                counts = count_days(
-                    np.zeros(len(found), np.int32) if len(found) else np.zeros(1, np.int32),
-                    found.time if len(found) else np.full(1, low * DAY_S - 2 * margin, np.int64),
-                    period_s=point.period_s, first_day=low, last_day=high, since=installation.start, until=end,
-                )  # fmt: skip
+                counts = self._counts(point, installation, low, high, end)
                 cells = tuple(
                     CompletenessCell(DAY_ZERO + timedelta(days=item.day), item.expected, item.received)
                     for item in counts
                 )
                 rows.append(Completeness(device.device, Commodity(point.commodity), device.network, cells))
         return rows
+
+    def _counts(
+        self, point: UsagePointRow, installation: InstallationRow, low: int, high: int, end: int
+    ) -> list[DayCount]:  # fmt: skip
+        """Count the days ``low..high``; days that are over are remembered until readings of them arrive."""
+        with self._lock:
+            known = self._received.setdefault((point.usage_point, installation.start), {})
+            counted = {day: known[day] for day in range(low, high + 1) if day in known}
+            generation = self._generation.get(point.usage_point, 0)
+        wanted = [day for day in range(low, high + 1) if day not in counted]
+        if wanted:
+            ids = self._billing_ids(installation.device, Commodity(point.commodity))
+            first, last, period = wanted[0], wanted[-1], point.period_s
+            found = self._store.read(ids, first * DAY_S - period, (last + 1) * DAY_S + period)
+            fresh = count_days(
+                found.time, period_s=period, first_day=first, last_day=last, since=installation.start, until=end
+            )
+            counted |= {item.day: item for item in fresh}
+            with self._lock:
+                if self._generation.get(point.usage_point, 0) == generation:  # nothing came while it was counted
+                    known |= {item.day: item for item in fresh if (item.day + 1) * DAY_S <= end}
+        return [counted[day] for day in range(low, high + 1)]
 
     def events(self, device: str) -> Sequence[MeterEvent]:
         """List a device's events in order of time."""
@@ -591,13 +637,7 @@ class MeterDataManagement:
         for usage_point, days in work.items():
             if not days:
                 continue
-            ids = [
-                number
-                for installation in self.installations(usage_point)
-                for number in self._billing_ids(
-                    installation.device, Commodity(self._usage_points[usage_point].commodity)
-                )
-            ]
+            ids = self._ids_of_point(usage_point, Direction.IMPORT)
             touched = set(days)
             for day in days:
                 before, after = neighbours(self._store, ids, day * DAY_S, (day + 1) * DAY_S)
@@ -651,17 +691,13 @@ class MeterDataManagement:
     def _curve(self, usage_point: str, direction: Direction, start: int, end: int) -> Curve:
         key = (direction, start, end)
         with self._lock:
-            point = self._usage_points[usage_point]
+            if usage_point not in self._usage_points:
+                raise KeyError(usage_point)
             known = self._curves.setdefault(usage_point, {}).get(key)
             if known is not None:
                 return known
             generation = self._generation.get(usage_point, 0)
-            installations = list(self._installations.get(usage_point, ()))
-        curve = derive(
-            self._store, installations, lambda device: tuple(self._series_of_device.get(device, ())),
-            commodity=Commodity(point.commodity), direction=direction,
-            shown=display_unit(Commodity(point.commodity)), period_s=point.period_s, start=start, end=end,
-        )  # fmt: skip
+        curve = self._derive(usage_point, direction, start, end)
         with self._lock:
             if self._generation.get(usage_point, 0) == generation:  # nothing came while it was derived
                 curves = self._curves[usage_point]
@@ -669,6 +705,16 @@ class MeterDataManagement:
                     del curves[next(iter(curves))]
                 curves[key] = curve
         return curve
+
+    def _derive(self, usage_point: str, direction: Direction, start: int, end: int) -> Curve:
+        with self._lock:
+            point = self._usage_points[usage_point]
+            installations = list(self._installations.get(usage_point, ()))
+        return derive(
+            self._store, installations, lambda device: tuple(self._series_of_device.get(device, ())),
+            commodity=Commodity(point.commodity), direction=direction,
+            shown=display_unit(Commodity(point.commodity)), period_s=point.period_s, start=start, end=end,
+        )  # fmt: skip
 
     def _supply(self, home_id: str, commodity: Commodity) -> Supply:
         with self._lock:
@@ -682,9 +728,19 @@ class MeterDataManagement:
                     )  # fmt: skip
         raise LookupError(f"home {home_id} has no {commodity}")
 
-    def _billing_ids(self, device: str, commodity: Commodity) -> list[int]:
+    def _billing_ids(
+        self, device: str, commodity: Commodity, direction: Direction = Direction.IMPORT
+    ) -> list[int]:  # fmt: skip
         rows = tuple(self._series_of_device.get(device, ()))
-        return billing_series(self._store, rows, commodity)
+        return billing_series(self._store, rows, commodity, direction)
+
+    def _ids_of_point(self, usage_point: str, direction: Direction) -> list[int]:
+        commodity = Commodity(self._usage_points[usage_point].commodity)
+        return [
+            number
+            for installation in self.installations(usage_point)
+            for number in self._billing_ids(installation.device, commodity, direction)
+        ]
 
     def _save_device(self, row: DeviceRow) -> None:
         if self._devices.get(row.device) != row:
@@ -773,8 +829,8 @@ def _band_now(supply: Supply, today: date, now: int) -> tuple[str, Decimal | Non
     return spans[at].band, unit_price(tariff, spans[at].band), None if change is None else _utc(change)
 
 
-def _unexplained_view(usage_point: str, unit: str, curve: Curve, item: Unexplained) -> UnexplainedView:
+def _unexplained_view(usage_point: str, unit: str, item: Unexplained, step: Fraction) -> UnexplainedView:
     return UnexplainedView(
-        usage_point, _utc(item.start), _utc(item.end), exact_decimal(item.value * curve.step), unit,
+        usage_point, _utc(item.start), _utc(item.end), exact_decimal(item.value * step), unit,
         (item.quality.name or "unexplained").lower().replace("_", " "),
     )  # fmt: skip

@@ -7,6 +7,7 @@ A segment is written beside its place, synced, renamed and its directory synced 
 
 import contextlib
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -77,14 +78,18 @@ def read_segment(path: Path) -> Readings:
 
 
 class SegmentQuery:
-    """DuckDB over segments; safe for use from many threads."""
+    """DuckDB over segments, started by the first question; safe for use from many threads."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:")
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._guard = threading.Lock()
 
     def close(self) -> None:
         """Release DuckDB."""
-        self._connection.close()
+        with self._guard:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def read(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
         """Read ``start <= time < end`` of the series, in no particular order.
@@ -95,7 +100,7 @@ class SegmentQuery:
         """
         if not paths or not series:
             return Readings.empty()
-        with contextlib.closing(self._connection.cursor()) as cursor:
+        with contextlib.closing(self._cursor()) as cursor:
             try:
                 relation = cursor.sql(
                     f"select {', '.join(COLUMNS)} from read_parquet($paths)"  # noqa: S608 - constant names
@@ -109,3 +114,9 @@ class SegmentQuery:
                 return Readings.of_arrow(relation.to_arrow_table())
             except duckdb.IOException as error:
                 raise FileNotFoundError(str(error)) from error
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        with self._guard:
+            if self._connection is None:
+                self._connection = duckdb.connect(":memory:")
+            return self._connection.cursor()
