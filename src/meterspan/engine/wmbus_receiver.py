@@ -1,6 +1,6 @@
 """Reads wireless M-Bus telegrams of many meters: keys, learnt formats, fragments and layouts in one place.
 
-The common telegram (no CRCs or CRCs removed, short header, mode 0 or 5, a device type seen before) takes a short
+The common telegram (any frame format, short header, mode 0 or 5, a device type seen before) takes a short
 path: one slice per header field, one AES run, one ``struct``; every other telegram takes the layered path. Both give
 the same ``Telegram``. The cost does not depend on the number of meters, for keys are found by address.
 """
@@ -17,7 +17,7 @@ from meterspan.wire.mbus.layout import LayoutCache
 from meterspan.wire.mbus.records import Records, read_records
 from meterspan.wire.mbus.transport import Ci, HeaderKind, TransportHeader
 from meterspan.wire.wmbus.compact import FormatStore, expand_compact, format_of, read_format_frame
-from meterspan.wire.wmbus.frame import frame_crc
+from meterspan.wire.wmbus.frame import frame_crc, strip_blocks
 from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
 
 __all__ = ["Telegram", "WmbusReceiver"]
@@ -82,7 +82,7 @@ class WmbusReceiver:
 
         """
         if trace is None:
-            telegram = self._read_short(octets)
+            telegram = self._read_short(_without_crcs(octets))
             if telegram is not None:
                 return telegram
         return self._read_layered(octets, trace)
@@ -93,7 +93,7 @@ class WmbusReceiver:
     def _read_short(self, octets: bytes) -> Telegram | None:
         """Read the common telegram, or give None for the layered path to read or to say what is wrong."""
         size = len(octets)
-        if size <= HEADER or octets[0] != size - 1 or octets[10] != SHORT_CI or octets[-2:] == frame_crc(octets[:-2]):
+        if size <= HEADER or octets[10] != SHORT_CI:
             return None
         mode = octets[14] & MODE_MASK
         address = octets[2:10]
@@ -136,6 +136,13 @@ class WmbusReceiver:
         if frame.ci in RECORDS and records.error is None and records.records:
             self.formats.learn(format_of(records))
         return Telegram(frame.address, frame.transport, payload, records, frame)
+
+
+def _without_crcs(octets: bytes) -> bytes:
+    """Give the frame without CRCs; the most common case, that there are none, is told at once."""
+    if len(octets) > HEADER and octets[0] == len(octets) - 1 and octets[-2:] != frame_crc(octets[:-2]):
+        return octets
+    return strip_blocks(octets)[1]
 
 
 @lru_cache(maxsize=CACHED_HEADERS)
