@@ -1,0 +1,646 @@
+"""Client against server over both links, for every way to associate and every service."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
+from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
+from meterspan.engine.association.records import (
+    TRANSITIONS,
+    Action,
+    ActionDone,
+    ApduRefused,
+    Associated,
+    AssociationRefused,
+    AssociationSettings,
+    AssociationState,
+    FailureKind,
+    Get,
+    GetDone,
+    GetList,
+    LinkLost,
+    Notification,
+    QueueFullError,
+    Release,
+    Released,
+    RequestFailed,
+    Set,
+    SetList,
+    Trigger,
+    next_state,
+)
+from meterspan.engine.association.server import ServerLimits
+from meterspan.engine.push import PushSource
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.model.cosem.profile import range_of_times
+from meterspan.model.cosem.view import read_object_list
+from meterspan.quantities import ClockTime, Obis
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
+from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
+from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conformance, DataAccessResult
+from tests.helpers_cosem import (
+    CLOCK,
+    COUNTER,
+    ENERGY,
+    EXPORT,
+    GMAC,
+    GMAC_CLEAR,
+    KEYS,
+    LLS,
+    METER_TITLE,
+    NO_SECURITY,
+    NOTE,
+    PROFILE,
+    SERIAL,
+    SHA1,
+    START,
+    SWITCH,
+    TestMeter,
+    ask,
+    associated,
+    client_security,
+    join,
+)
+
+LINKS = ["wrapper", "hdlc"]
+WAYS = {"none": NO_SECURITY, "lls": LLS, "sha1": SHA1, "gmac in the clear": GMAC_CLEAR, "gmac": GMAC}
+links = pytest.mark.parametrize("kind", LINKS)
+ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+
+
+def changed(way, **changes):
+    return way[0], replace(way[1], **changes)
+
+
+def only(pair, kind):
+    return [event for event in pair.left_events if isinstance(event, kind)]
+
+
+@links
+@ways
+def test_associate_read_and_release(kind, way):
+    pair, client, server, _ = associated(kind, way)
+    (event,) = pair.left_events
+    assert isinstance(event, Associated)
+    assert event == client.associated
+    assert (event.mechanism, event.ciphered) == (way[1].mechanism, way[1].ciphered)
+    assert client.state is server.state is AssociationState.ASSOCIATED
+    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+    pair.left_events.clear()
+    client.release(pair.now)
+    pair.run(pair.now + 1)
+    assert pair.left_events == [Released("released")]
+    assert client.state is AssociationState.IDLE
+    assert server.associated is None
+
+
+@links
+@ways
+@pytest.mark.parametrize("cut", [1, 3])
+def test_octet_by_octet_is_the_same(kind, way, cut):
+    pair, client, _, _ = associated(kind, way, cut=cut)
+    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+
+
+@links
+def test_a_released_association_can_be_made_anew(kind):
+    pair, client, _, _ = associated(kind, GMAC)
+    for _ in range(3):
+        client.release(pair.now)
+        pair.run(pair.now + 1)
+        client.associate(pair.now)
+        pair.run(pair.now + 1)
+        assert client.state is AssociationState.ASSOCIATED
+    assert len(only(pair, Associated)) == 4
+
+
+@pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
+@links
+def test_every_service_works(kind, way):
+    pair, client, _, meter = associated(kind, way)
+    values = ask(pair, client, GetList((Get(3, ENERGY), Get(3, Obis(1, 0, 99, 9, 9)), Get(3, EXPORT, 3)))).results
+    assert values[0] == double_long_unsigned(123_456)
+    assert values[1] == DataAccessResult.OBJECT_UNDEFINED
+    assert values[2].items[1].integer == 30
+    start, end = ClockTime.of(START.replace(hour=1)), ClockTime.of(START.replace(hour=2))
+    rows = ask(pair, client, Get(7, PROFILE, 2, range_of_times(start, end))).results[0]
+    assert [row.items[2].integer for row in rows.items] == [100_075, 100_100, 100_125, 100_150, 100_175]
+    if way is LLS:
+        assert ask(pair, client, Set(1, NOTE, 2, visible_string("no"))).results == (DataAccessResult.READ_WRITE_DENIED,)
+        return
+    assert ask(pair, client, Set(1, NOTE, 2, visible_string("a note"))).results == (DataAccessResult.SUCCESS,)
+    assert meter.note.text == "a note"
+    written = SetList((Set(1, NOTE, 2, visible_string("b")), Set(3, ENERGY, 2, double_long_unsigned(0))))
+    assert ask(pair, client, written).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
+    done = ask(pair, client, Action(8, CLOCK, 6, long(30)))
+    assert done == ActionDone(done.request_id, ActionResult.SUCCESS)
+    assert meter.clock_shift_s == 30
+    assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
+    assert not meter.connected
+    assert ask(pair, client, Action(70, SWITCH, 2, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
+
+
+@links
+def test_dedicated_key_and_general_protection_work(kind):
+    for changes, tag in (
+        ({"use_dedicated_key": True}, 0xD0),
+        ({"use_general_protection": True}, 0xDB),
+        ({"use_dedicated_key": True, "use_general_protection": True}, 0xDC),
+    ):
+        pair, client, _, _ = associated(kind, changed(GMAC, **changes))
+        pair.log.clear()
+        assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+        assert any(bytes((tag,)) in octets for mark, octets in pair.log if mark == ">")
+
+
+@pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
+@links
+@pytest.mark.parametrize("size", [64, 80, 200])
+def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
+    limits = {"limits": ServerLimits(max_pdu=size)}
+    pair, client, _, meter = associated(kind, changed(way, max_pdu=size), TestMeter(rows=12), server_options=limits)
+    event = ask(pair, client, Get(7, PROFILE))
+    assert len(event.results[0].items) == 12
+    encoded = ask(pair, client, Get(7, PROFILE, 2, None, encoded=True)).results[0]
+    assert read_data(encoded) == event.results[0]
+    listed = ask(pair, client, GetList(tuple([Get(3, ENERGY)] * 9 + [Get(7, PROFILE)])))
+    assert [value.integer for value in listed.results[:9]] == [123_456] * 9
+    assert listed.results[9] == event.results[0]
+    assert len(read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])) > 5
+    if way is GMAC:
+        long_text = visible_string("x" * 700)
+        assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
+        assert meter.note == long_text
+        assert ask(pair, client, Action(70, SWITCH, 2, long_text)).value == long_text
+    assert not only(pair, ApduRefused)
+
+
+def test_a_list_of_long_values_is_written_in_blocks():
+    limits = {"limits": ServerLimits(max_pdu=200)}
+    pair, client, _, meter = associated("wrapper", GMAC, server_options=limits)
+    request = SetList((Set(1, NOTE, 2, visible_string("y" * 500)), Set(3, ENERGY, 2, integer(1))))
+    assert ask(pair, client, request).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
+    assert meter.note.text == "y" * 500
+
+
+def test_no_apdu_is_longer_than_the_peer_takes():
+    size = 100
+    limits = {"limits": ServerLimits(max_pdu=size)}
+    pair, client, _, _ = associated("wrapper", changed(GMAC, max_pdu=size), server_options=limits)
+    pair.log.clear()
+    ask(pair, client, Get(7, PROFILE))
+    ask(pair, client, Set(1, NOTE, 2, visible_string("z" * 900)))
+    assert max(len(octets) for _, octets in pair.log) <= size + 8
+
+
+@links
+def test_the_association_view_shows_what_the_access_table_grants(kind):
+    view = {}
+    for name, way in (("none", NO_SECURITY), ("lls", LLS), ("gmac", GMAC)):
+        pair, client, _, _ = associated(kind, way)
+        view[name] = read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])
+    assert {e.logical_name for e in view["none"]} == {SERIAL, COUNTER, Obis(0, 0, 40, 0, 0), Obis(0, 0, 41, 0, 0)}
+    for name, writable in (("lls", False), ("gmac", True)):
+        (clock,) = [element for element in view[name] if element.class_id == 8]
+        assert clock.attributes[1].access.writable is writable
+        assert bool(clock.methods[0].access) is writable
+    (profile,) = [element for element in view["gmac"] if element.class_id == 7]
+    assert profile.attributes[1].selectors == (1, 2)
+
+
+def test_what_is_not_granted_is_refused_as_it_is_shown():
+    pair, client, _, _ = associated("wrapper", NO_SECURITY)
+    assert ask(pair, client, Get(3, ENERGY)).results == (DataAccessResult.OBJECT_UNDEFINED,)
+    pair, client, _, _ = associated("wrapper", LLS)
+    assert ask(pair, client, Get(1, ENERGY)).results == (DataAccessResult.OBJECT_CLASS_INCONSISTENT,)
+    assert ask(pair, client, Get(1, NOTE)).results == (DataAccessResult.READ_WRITE_DENIED,)  # needs authentication
+    assert ask(pair, client, Get(3, ENERGY, 9)).results == (DataAccessResult.OBJECT_UNAVAILABLE,)
+    assert ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0), 7)).results == (DataAccessResult.READ_WRITE_DENIED,)
+    assert ask(pair, client, Action(8, CLOCK, 6, long(1))).result == ActionResult.READ_WRITE_DENIED
+
+
+@links
+def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
+    pair, client, _, _ = join(kind, changed(LLS, secret=b"guess"))
+    for attempt in range(ATTEMPTS_MAX):
+        client.associate(pair.now)
+        pair.run(pair.now + 1)
+        event = pair.left_events[-1]
+        assert isinstance(event, AssociationRefused)
+        assert event.diagnostic == "authentication-failure"
+        assert event.permanent == (attempt < ATTEMPTS_MAX - 1)
+        assert client.state is AssociationState.IDLE
+    client._settings = LLS[1]  # now with the right password, too late
+    client.associate(pair.now)
+    pair.run(pair.now + 1)
+    assert isinstance(pair.left_events[-1], AssociationRefused)
+    pair.now += LOCKOUT_S
+    client.associate(pair.now)
+    pair.run(pair.now + 1)
+    assert isinstance(pair.left_events[-1], Associated)
+
+
+def test_the_ledger_of_attempts_is_bounded():
+    ledger = AttemptLedger()
+    for client in range(CLIENTS_MAX + 10):
+        ledger.failed(client, 0.0)
+    assert len(ledger._clients) == CLIENTS_MAX
+
+
+@links
+def test_a_wrong_key_is_refused_on_both_sides(kind):
+    wrong = SecurityKeys(bytes(16), KEYS.authentication)
+    pair, client, _, _ = associated(kind, GMAC, security=client_security(keys=wrong))
+    (event,) = only(pair, AssociationRefused)
+    assert "deciphering-error" in event.reason
+    (refused,) = [event for event in pair.right_events if isinstance(event, ApduRefused)]
+    assert isinstance(refused.error, KeyWrongError)
+    assert client.state is AssociationState.IDLE
+    pair, _, _, _ = associated(kind, GMAC_CLEAR, security=client_security(keys=wrong))
+    (event,) = only(pair, AssociationRefused)
+    assert "wrong key" in event.reason
+    assert any(isinstance(event, AssociationRefused) for event in pair.right_events)
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        ((9, AssociationSettings()), "no-reason-given"),
+        ((2, AssociationSettings()), "authentication-mechanism-name-required"),
+        ((16, LLS[1]), "authentication-mechanism-name-not-recognised"),
+        ((1, GMAC_CLEAR[1]), "application-context-name-not-supported"),
+        (changed(NO_SECURITY, conformance=Conformance.READ), "incompatible-conformance"),
+        (changed(NO_SECURITY, max_pdu=20), "pdu-size-too-short"),
+    ],
+)
+@links
+def test_what_the_server_does_not_offer_is_refused_with_the_diagnostic(kind, way, words):
+    pair, client, _, _ = associated(kind, way)
+    (event,) = pair.left_events
+    assert isinstance(event, AssociationRefused)
+    assert words in event.reason
+    assert client.state is AssociationState.IDLE
+
+
+def test_a_server_that_cannot_prove_itself_is_refused():
+    class Impostor(TestMeter):
+        def security(self, definition=None):
+            context = super().security()
+            context.prove = lambda challenge: bytes([0x10, 0, 0, 0, 1]) + bytes(12)
+            return context
+
+    pair, client, _, _ = associated("wrapper", GMAC_CLEAR, Impostor())
+    (event,) = only(pair, AssociationRefused)
+    assert isinstance(event.error, KeyWrongError)
+    assert client.state is AssociationState.IDLE
+
+
+def test_a_replayed_request_is_refused_with_the_counter_that_is_due():
+    pair, client, server, meter = associated("wrapper", GMAC)
+    ask(pair, client, Get(3, ENERGY))
+    pair.log.clear()
+    ask(pair, client, Action(70, SWITCH, 1, integer(0)))
+    recorded = next(octets for mark, octets in pair.log if mark == ">")
+    meter.connected = True
+    server.receive(recorded, pair.now)
+    answer = server.octets_to_send()
+    assert meter.connected
+    assert answer[8:11] == bytes.fromhex("D80106")
+    due = int.from_bytes(answer[11:15], "big")
+    assert due == int.from_bytes(recorded[8 + 3 : 8 + 7], "big") + 1
+    assert isinstance(server.next_event().error, ReplayError)
+    assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+
+
+def test_a_client_that_lost_its_counters_finds_back():
+    meter = TestMeter()
+    pair, client, _, _ = associated("wrapper", GMAC, meter)
+    for _ in range(40):
+        ask(pair, client, Get(3, ENERGY))
+    fresh = client_security(peer_title=METER_TITLE)
+    pair, client, _, _ = associated("wrapper", GMAC, meter, security=fresh)
+    (event,) = only(pair, AssociationRefused)
+    assert event.invocation_counter > 40
+    fresh.skip_to(event.invocation_counter)
+    client.associate(pair.now)
+    pair.run()
+    assert client.state is AssociationState.ASSOCIATED
+
+
+def test_a_replayed_answer_fails_the_request_and_not_the_association():
+    pair, client, _, _ = associated("wrapper", GMAC)
+    pair.log.clear()
+    ask(pair, client, Get(3, ENERGY))
+    recorded = next(octets for mark, octets in pair.log if mark == "<")
+    pair.to_left = lambda _number, _octets: recorded
+    event = ask(pair, client, Get(3, EXPORT))
+    assert isinstance(event, RequestFailed)
+    assert event.failure.kind is FailureKind.SECURITY
+    pair.to_left = lambda _number, octets: octets
+    assert ask(pair, client, Get(3, EXPORT)).results[0].integer == 789
+
+
+@pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
+def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_crash(way):
+    reference, client, _, _ = associated("wrapper", way)
+    ask(reference, client, Get(3, ENERGY))
+    total = sum(len(octets) for _, octets in reference.log)
+    for position in range(0, total, 3):
+        seen = [0]
+
+        def tamper(_number, octets, position=position, seen=seen):
+            at = position - seen[0]
+            seen[0] += len(octets)
+            if not 0 <= at < len(octets):
+                return octets
+            return octets[:at] + bytes((octets[at] ^ 0x15,)) + octets[at + 1 :]
+
+        pair, client, server, _ = join("wrapper", way, to_left=tamper, to_right=tamper)
+        client.associate(pair.now)
+        pair.run()
+        request_id = client.request(Get(3, ENERGY), pair.now)
+        pair.run(pair.now + 200)
+        ends = [e for e in pair.left_events if getattr(e, "request_id", None) == request_id]
+        assert len(ends) == 1
+        if way is GMAC and isinstance(ends[0], GetDone):
+            assert ends[0].results == (double_long_unsigned(123_456),)
+        assert server.state in AssociationState
+
+
+def test_a_ciphered_association_takes_nothing_in_the_clear():
+    pair, client, server, meter = associated("wrapper", GMAC)
+    plain = bytes.fromhex("C301C1 0046 00006003 0AFF 01 01 0F00")  # the switch's remote_disconnect
+    server.receive(bytes.fromhex("0001 0001 0001") + len(plain).to_bytes(2, "big") + plain, pair.now)
+    assert meter.connected
+    assert server.octets_to_send()[8:] == bytes.fromhex("D80105")
+    assert isinstance(server.next_event().error, SecurityError)
+    answer = bytes.fromhex("C40101 00 06 00000001")
+    header = bytes.fromhex("000100010001") + len(answer).to_bytes(2, "big")
+    pair.to_left = lambda _n, _o: header + answer
+    client.request(Get(3, ENERGY), pair.now)
+    pair.run(pair.now + 1)
+    assert not only(pair, GetDone)
+
+
+def test_services_before_the_association_and_before_the_proof_are_refused():
+    _, _, server, _ = join("wrapper", LLS)
+    get = bytes.fromhex("C001C100010000600100FF0200")
+    server.connect(0.0)
+    server.receive(bytes.fromhex("000100020001000D") + get, 0.0)
+    assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
+    pair, client, server, _ = join("wrapper", SHA1)
+    client._answer_challenge = lambda aare, now: client._move(Trigger.CHALLENGED)
+    client.associate(pair.now)
+    pair.run()
+    assert server.state is AssociationState.AUTHENTICATING
+    server.receive(bytes.fromhex("000100030001000D") + get, pair.now)
+    assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
+    assert server.associated is None
+
+
+def test_another_client_on_the_same_link_does_not_inherit_the_association():
+    pair, _, server, _ = associated("wrapper", LLS)
+    get = bytes.fromhex("C001C100030100010800FF0200")
+    server.receive(bytes.fromhex("000100070001000D") + get, pair.now)
+    assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
+
+
+def test_a_silent_server_times_out_request_by_request():
+    way = changed(LLS, response_timeout_s=4.0)
+    pair, client, _, _ = associated("wrapper", way)
+    pair.to_right = lambda _n, _o: None
+    pair.left_events.clear()
+    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(2)]
+    pair.run(pair.now + 3.9)
+    assert pair.left_events == []
+    pair.run(pair.now + 5)
+    failed = only(pair, RequestFailed)
+    assert [event.request_id for event in failed] == ids
+    assert {event.failure.kind for event in failed} == {FailureKind.TIMEOUT}
+
+
+def test_a_late_answer_is_shown_and_does_not_answer_the_next_request():
+    way = changed(LLS, response_timeout_s=4.0)
+    pair, client, _, _ = associated("wrapper", way)
+    held = []
+    pair.to_left = lambda _n, octets: held.append(octets)
+    ask(pair, client, Get(3, ENERGY))
+    pair.run(pair.now + 5)
+    pair.to_left = lambda _n, octets: held[0] + octets
+    event = ask(pair, client, Get(3, EXPORT))
+    assert event.results[0].integer == 789
+    assert len(only(pair, ApduRefused)) == 1
+
+
+@links
+def test_a_silent_server_refuses_no_one_for_ever(kind):
+    pair, client, _, _ = join(kind, changed(LLS, response_timeout_s=4.0))
+    pair.to_right = lambda _n, _o: None
+    client.associate(pair.now)
+    pair.run(pair.now + 60)
+    assert len(pair.left_events) == 1
+    assert isinstance(pair.left_events[0], AssociationRefused | LinkLost)
+    assert client.state is AssociationState.IDLE
+
+
+def test_a_server_that_never_answers_a_release_is_left():
+    pair, client, _, _ = associated("wrapper", LLS)
+    pair.to_right = lambda _n, _o: None
+    pair.left_events.clear()
+    client.release(pair.now)
+    pair.run(pair.now + 20)
+    assert pair.left_events == [Released("released")]
+
+
+@pytest.mark.parametrize("release", list(Release))
+@links
+def test_each_way_to_release_works(kind, release):
+    pair, client, _, _ = associated(kind, changed(GMAC, release=release))
+    pair.left_events.clear()
+    client.release(pair.now)
+    pair.run(pair.now + 10)
+    assert pair.left_events == [Released("released")]
+
+
+@links
+def test_a_lost_medium_fails_everything_that_waits(kind):
+    pair, client, server, _ = associated(kind, LLS)
+    pair.left_events.clear()
+    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(3)]
+    client.medium_lost(pair.now)
+    server.medium_lost(pair.now)
+    pair.run()
+    assert [event.request_id for event in only(pair, RequestFailed)] == ids
+    assert isinstance(pair.left_events[-1], LinkLost)
+    assert client.state is server.state is AssociationState.IDLE
+
+
+def test_an_idle_association_is_forgotten_by_the_server():
+    pair, _, server, _ = associated("wrapper", LLS, server_options={"limits": ServerLimits(idle_timeout_s=50.0)})
+    pair.run(pair.now + 49)
+    assert server.associated is not None
+    pair.run(pair.now + 5)
+    assert server.associated is None
+    assert any(isinstance(event, Released) for event in pair.right_events)
+
+
+def test_requests_are_bounded_and_need_an_association():
+    pair, client, _, _ = join("wrapper", LLS)
+    client.request(Get(3, ENERGY), pair.now)
+    assert client.next_event().failure.kind is FailureKind.LOST
+    pair.to_right = lambda _n, _o: None
+    client.associate(pair.now)
+    for _ in range(REQUESTS_QUEUED_MAX):
+        client.request(Get(3, ENERGY), pair.now)
+    with pytest.raises(QueueFullError):
+        client.request(Get(3, ENERGY), pair.now)
+    with pytest.raises(RuntimeError, match="cannot associate"):
+        client.associate(pair.now)
+
+
+def test_what_was_not_negotiated_fails_before_it_is_sent():
+    pair, client, _, _ = associated("wrapper", changed(LLS, conformance=Conformance.GET))
+    pair.log.clear()
+    for request in (
+        Set(1, NOTE, 2, integer(1)),
+        Action(8, CLOCK, 6, long(1)),
+        Get(7, PROFILE, 2, range_of_times(ClockTime(), ClockTime())),
+    ):
+        event = ask(pair, client, request)
+        assert event.failure.kind is FailureKind.UNSUPPORTED
+    assert pair.log == []
+    assert len(ask(pair, client, GetList((Get(3, ENERGY), Get(3, EXPORT)))).results) == 2  # one by one
+
+
+def test_a_value_too_long_without_block_transfer_is_unavailable():
+    way = changed(LLS, conformance=Conformance.GET, max_pdu=100)
+    pair, client, _, _ = associated("wrapper", way)
+    assert ask(pair, client, Get(7, PROFILE)).results == (DataAccessResult.DATA_BLOCK_UNAVAILABLE,)
+
+
+def test_an_answer_longer_than_the_bound_is_refused():
+    pair, client, _, _ = associated("wrapper", changed(LLS, max_pdu=200, max_response_octets=1_000))
+    event = ask(pair, client, Get(7, PROFILE))
+    assert event.failure.kind is FailureKind.PROTOCOL
+    assert "more than 1000 octets" in event.failure.reason
+
+
+@links
+def test_a_push_within_an_association_is_an_event(kind):
+    pair, client, server, meter = associated(kind, GMAC)
+    pushing = PushSource(meter.device, security=SecurityContext(METER_TITLE, KEYS, counters=meter.counters))
+    octets = pushing.notification([CaptureObjectDefinition(3, ENERGY, 2)], pair.now)
+    ask(pair, client, Get(3, ENERGY))
+    server.link.send_unnumbered(octets, pair.now)
+    pair.run(pair.now + 1)
+    if kind == "hdlc":
+        ask(pair, client, Get(3, ENERGY))
+    (event,) = only(pair, Notification)
+    assert event.apdu.body.items[0].integer == 123_456
+
+
+def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():
+    lost = {2, 5, 9, 14}
+    pair, client, _, _ = join("hdlc", GMAC, latency_s=0.05)
+    pair.to_left = lambda number, octets: None if number in lost else octets
+    pair.to_right = lambda number, octets: None if number in {3, 7} else octets
+    client.associate(pair.now)
+    pair.run(pair.now + 60)
+    client.request(Get(7, PROFILE), pair.now)
+    pair.run(pair.now + 120)
+    (event,) = only(pair, GetDone)
+    assert len(event.results[0].items) == 200
+
+
+def test_settings_that_cannot_work_are_refused_at_once():
+    for settings in (GMAC[1], AssociationSettings(ciphered=True)):
+        with pytest.raises(ValueError, match="security context"):
+            ClientAssociation(None, settings, entropy=bytes)
+    with pytest.raises(ValueError, match="not implemented"):
+        ClientAssociation(None, AssociationSettings(AuthenticationMechanism.HLS_ECDSA), entropy=bytes)
+
+
+def test_no_secret_shows_in_settings_or_events():
+    pair, client, _, _ = associated("wrapper", LLS)
+    shown = repr(LLS[1]) + repr(pair.left_events) + repr(pair.right_events) + repr(client.associated)
+    assert "sesame" not in shown
+
+
+def test_the_table_leads_back_to_idle_from_everywhere():
+    for state in AssociationState:
+        if state is not AssociationState.IDLE:
+            assert next_state(state, Trigger.LINK_DOWN) is AssociationState.IDLE
+    assert next_state(AssociationState.IDLE, Trigger.LINK_DOWN) is None
+    assert set(TRANSITIONS.values()) == set(AssociationState)
+    assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
+
+
+class AssociationLife(RuleBasedStateMachine):
+    """Whatever happens in whatever order, both machines stay legal and every request ends exactly once."""
+
+    def __init__(self):
+        super().__init__()
+        self.pair, self.client, self.server, _ = join("wrapper", GMAC, TestMeter(rows=3))
+        self.asked, self.is_cut = set(), False
+        self.pair.to_left = self.pair.to_right = lambda _n, octets: None if self.is_cut else octets
+
+    @rule()
+    def associate(self):
+        if self.client.state is AssociationState.IDLE:
+            self.client.associate(self.pair.now)
+
+    @rule(request=st.sampled_from([Get(3, ENERGY), Get(7, PROFILE), Action(8, CLOCK, 6, long(1)), Get(3, SERIAL)]))
+    def ask(self, request):
+        self.asked.add(self.client.request(request, self.pair.now))
+
+    @rule()
+    def deliver(self):
+        self.pair.run()
+
+    @rule(seconds=st.sampled_from([0.5, 20.0, 400.0]))
+    def wait(self, seconds):
+        self.pair.run(self.pair.now + seconds)
+
+    @rule()
+    def release(self):
+        self.client.release(self.pair.now)
+
+    @rule()
+    def cut(self):
+        self.is_cut = not self.is_cut
+
+    @rule()
+    def lose_the_medium(self):
+        self.client.medium_lost(self.pair.now)
+        self.server.medium_lost(self.pair.now)
+
+    @rule(octets=st.binary(max_size=40))
+    def hear_noise(self, octets):
+        header = bytes.fromhex("000100010001") + len(octets).to_bytes(2, "big")
+        if octets:
+            self.server.receive(header + octets, self.pair.now)
+            self.client.receive(header + octets, self.pair.now)
+
+    @invariant()
+    def every_request_ends_at_most_once(self):
+        ended = [event.request_id for event in self.pair.left_events if hasattr(event, "request_id")]
+        assert len(ended) == len(set(ended))
+        assert set(ended) <= self.asked
+
+    def teardown(self):
+        self.is_cut = False
+        self.client.release(self.pair.now)
+        self.pair.run(self.pair.now + 60)
+        ended = {event.request_id for event in self.pair.left_events if hasattr(event, "request_id")}
+        assert ended == self.asked
+        assert self.client.state is AssociationState.IDLE
+
+
+AssociationLife.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestAssociationLife = AssociationLife.TestCase
