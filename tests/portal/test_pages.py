@@ -110,6 +110,17 @@ def test_an_unexplained_part_is_said_in_the_proof(ask):
     assert html.count('data-state="missing"') == 5
 
 
+def test_after_a_meter_exchange_the_proof_points_to_the_notes():
+    class Exchanged(SampleHomes):
+        def day(self, home_id, commodity, day):
+            return replace(super().day(home_id, commodity, day), closing=Decimal("3.5"))
+
+    html = render(Exchanged(), path="/homes/lindenhof-3/electricity/2026-11-09").text
+    assert "cannot be compared directly (see the notes)" in html
+    assert "do not add up" not in html
+    assert "do not add up" in render(Exchanged(), path="/homes/lindenhof-3/electricity/2026-11-10").text
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -52,7 +52,21 @@ def test_bands_without_a_tariff_still_get_slots():
     ],
 )
 def test_an_interval_is_said_to_be_what_it_is(interval, state):
-    assert shapes.state_of(interval, NOW) == state
+    assert shapes.states_of(replace(DAY, intervals=(interval,)), NOW) == (state,)
+
+
+def test_what_has_not_arrived_yet_today_is_awaited_and_what_lies_before_known_values_is_missing():
+    quarters = [NOW - timedelta(minutes=15 * n) for n in range(5, 0, -1)]
+    values = (None, "1", None, None, None)
+    running = replace(
+        DAY,
+        start=NOW - timedelta(hours=18),
+        end=NOW + timedelta(hours=6),
+        intervals=tuple(point(value, end=end) for value, end in zip(values, quarters, strict=True)),
+    )
+    assert shapes.states_of(running, NOW) == ("missing", "measured", "awaited", "awaited", "awaited")
+    over = NOW + timedelta(hours=7)
+    assert shapes.states_of(running, over) == ("missing", "measured", "missing", "missing", "missing")
 
 
 def test_the_proof_holds_only_when_the_sums_agree_to_the_last_digit():

@@ -35,7 +35,7 @@ __all__ = [
     "percent",
     "prove",
     "share_of_day",
-    "state_of",
+    "states_of",
 ]
 
 _DOUBTFUL = (
@@ -65,10 +65,21 @@ def band_slots(view: PeriodView) -> dict[str, str]:
     return {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(ranked)}
 
 
-def state_of(point: IntervalPoint, now: datetime) -> str:
-    """Say in one word how far an interval's value can be trusted."""
+def states_of(view: PeriodView, now: datetime) -> tuple[str, ...]:
+    """Say in one word per interval how far its value can be trusted.
+
+    What is unknown after the last known interval of the running day has not arrived yet: ``awaited``, not ``missing``.
+    """
+    last = max((point.end for point in view.intervals if point.value is not None), default=view.start)
+    awaited_from = last if view.start <= now < view.end else now
+    return tuple(_state(point, now, awaited_from) for point in view.intervals)
+
+
+def _state(point: IntervalPoint, now: datetime, awaited_from: datetime) -> str:
     if point.value is None:
-        return "missing" if point.end <= now else "future"
+        if point.end > now:
+            return "future"
+        return "missing" if point.end <= awaited_from else "awaited"
     if point.quality & Quality.EDITED:
         return "edited"
     if point.quality & (Quality.ESTIMATED | Quality.SPREAD):

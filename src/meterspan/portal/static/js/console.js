@@ -17,8 +17,9 @@ export function startConsole() {
 }
 
 async function refreshNetwork() {
-  if (document.querySelector(".columns:hover, .columns:focus-within")) return;
   const page = await fetchPage(location.href);
+  swap(page, "summary");
+  if (document.querySelector("#network:hover, #network:focus-within, #quarantine:focus-within")) return;
   const left = document.querySelector(".map-scroll").scrollLeft;
   startMap(swap(page, "network").querySelector("[data-map]"));
   document.querySelector(".map-scroll").scrollLeft = left;

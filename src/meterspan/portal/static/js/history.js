@@ -103,7 +103,7 @@ function dayModel(section, rows) {
         total: row.value === "" ? null : Number(row.value),
         head: row.value === "" ? say(state) : `${quantity3(Number(row.value))} ${unitName(unit)}`,
         cost: row.cost === "" ? "" : money3(Number(row.cost), currency),
-        sub: [`${clock(new Date(from))}–${clock(new Date(to))}`, row.band, ["measured", "future", "missing"].includes(state) ? "" : say(state)].filter(Boolean).join(" · "),
+        sub: [`${clock(new Date(from))}–${clock(new Date(to))}`, row.band, ["measured", "future", "missing", "awaited"].includes(state) ? "" : say(state)].filter(Boolean).join(" · "),
       };
     }),
     windows: windows.length < 2 ? [] : windows.map(([from, to, slot]) => ({ x0: (Date.parse(from) - start) / (end - start), x1: (Date.parse(to) - start) / (end - start), slot })),
