@@ -133,6 +133,7 @@ class ElectricityMeter:
             seal_key=config.system_title,
         )  # fmt: skip
         self._status = StatusWord(0)
+        self._is_unsaved = True
         if keepsake is not None:
             self._restore(keepsake, now)
         own = self.clock.time(now)
@@ -196,6 +197,12 @@ class ElectricityMeter:
         self._metrology.preserve()
         self._save()
 
+    def preserve(self) -> None:
+        """Keep registers, and rows and events where there are new ones, as power may fail without a signal."""
+        self._metrology.preserve()
+        if self._is_unsaved:
+            self._save()
+
     def register(self, obis: Obis) -> int:
         """Give a register's or an instantaneous value's integer."""
         return self.indication[obis].value
@@ -207,6 +214,7 @@ class ElectricityMeter:
     def _capture(self, mark: int) -> None:
         indication = self.indication
         self.profile.capture(mark, self.status, [indication[obis].value for obis in PROFILE_COLUMNS])
+        self._is_unsaved = True
         self._status = StatusWord(0)
         is_summer = self._summer(mark)
         if is_summer != self._is_summer:
@@ -222,6 +230,7 @@ class ElectricityMeter:
 
     def _log(self, code: EventCode, own: float) -> None:
         self.events.capture(int(own), 0, [code])
+        self._is_unsaved = True
 
     def _row(self, time: int, status: int, values: Sequence[int]) -> Row:
         return (self._time_octets(time), unsigned(status), *(double_long_unsigned(value) for value in values))
@@ -241,6 +250,7 @@ class ElectricityMeter:
             self._keepsake.save("profile", self.profile.pack())
             self._keepsake.save("events", self.events.pack())
             self._keepsake.save("switch", bytes([self.switch.state, self._status]))
+            self._is_unsaved = False
 
     def _restore(self, keepsake: KeepsakeStore, now: float) -> None:
         self.profile.unpack(keepsake.load("profile") or b"")
@@ -248,7 +258,7 @@ class ElectricityMeter:
         kept = keepsake.load("switch")
         if kept is not None and len(kept) == 2:
             self.switch.state = type(self.switch.state)(kept[0])
-            self._status = StatusWord(kept[1])
+            self._status = StatusWord(kept[1]) | StatusWord.POWER_DOWN
             self._log(EventCode.POWER_UP, self.clock.time(now))
 
 
