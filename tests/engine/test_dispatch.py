@@ -1,0 +1,232 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.engine.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher, DispatchTerms
+from meterspan.model.cosem.device import SERVER_CONFORMANCE
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import integer, visible_string, write_data
+from meterspan.wire.errors import WireError
+from meterspan.wire.xdlms import (
+    ActionRequestNextPblock,
+    ActionRequestNormal,
+    ActionRequestWithFirstPblock,
+    ActionRequestWithList,
+    ActionRequestWithListAndFirstPblock,
+    ActionRequestWithPblock,
+    ActionResponseNextPblock,
+    ActionResult,
+    AttributeSelection,
+    Conformance,
+    CosemAttributeDescriptor,
+    CosemMethodDescriptor,
+    DataAccessResult,
+    DataBlock,
+    ExceptionResponse,
+    GetRequestNext,
+    GetRequestNormal,
+    GetRequestWithList,
+    InitiateResponse,
+    InvokeIdAndPriority,
+    OtherAccess,
+    SetRequestNormal,
+    SetRequestWithDatablock,
+    SetRequestWithFirstDatablock,
+    SetRequestWithList,
+    SetRequestWithListAndFirstDatablock,
+    SetResponseDatablock,
+    StateFault,
+    read_apdu,
+    write_apdu,
+)
+from tests.helpers_cosem import ENERGY, MANAGEMENT_CLIENT, NOTE, PROFILE, SWITCH, TestMeter
+
+INVOKE = InvokeIdAndPriority(1)
+OTHER = InvokeIdAndPriority(2)
+NOW = 1_772_323_200.0
+ENERGY_VALUE = CosemAttributeDescriptor(3, ENERGY, 2)
+NOTE_VALUE = CosemAttributeDescriptor(1, NOTE, 2)
+BUFFER = CosemAttributeDescriptor(7, PROFILE, 2)
+ECHO = CosemMethodDescriptor(70, SWITCH, 2)
+
+
+def dispatcher(apdu_max=500, conformance=SERVER_CONFORMANCE, rows=30):
+    meter = TestMeter(rows)
+    definition = meter.device.association(MANAGEMENT_CLIENT)
+    return Dispatcher(meter.device, definition, terms=DispatchTerms(conformance, apdu_max), own={}), meter
+
+
+def ask(served, apdu, authenticated=True):
+    return served.handle(apdu, NOW, authenticated=authenticated)
+
+
+def block(number, octets, last=False):
+    return DataBlock(number, last, octets)
+
+
+def test_an_unconfirmed_request_is_carried_out_and_not_answered():
+    served, meter = dispatcher()
+    silent = InvokeIdAndPriority(1, confirmed=False)
+    assert ask(served, SetRequestNormal(silent, NOTE_VALUE, visible_string("x"))) is None
+    assert meter.note.text == "x"
+
+
+def test_authenticated_access_needs_an_authenticated_request():
+    served, _ = dispatcher()
+    assert ask(served, GetRequestNormal(INVOKE, NOTE_VALUE)).result.text == "hello"
+    denied = ask(served, GetRequestNormal(INVOKE, NOTE_VALUE), authenticated=False)
+    assert denied.result == DataAccessResult.READ_WRITE_DENIED
+
+
+def test_blocks_of_a_get_come_in_order_and_a_wrong_number_ends_the_transfer():
+    served, _ = dispatcher(apdu_max=120)
+    first = ask(served, GetRequestNormal(INVOKE, BUFFER))
+    assert (first.block_number, first.last_block) == (1, False)
+    assert ask(served, GetRequestNext(INVOKE, 1)).block_number == 2
+    wrong = ask(served, GetRequestNext(INVOKE, 7))
+    assert (wrong.result, wrong.last_block) == (DataAccessResult.DATA_BLOCK_NUMBER_INVALID, True)
+    assert ask(served, GetRequestNext(INVOKE, 2)).result == DataAccessResult.NO_LONG_GET_IN_PROGRESS
+
+
+def test_another_invoke_id_does_not_continue_a_get():
+    served, _ = dispatcher()
+    ask(served, GetRequestNormal(INVOKE, BUFFER))
+    assert ask(served, GetRequestNext(OTHER, 1)).result == DataAccessResult.NO_LONG_GET_IN_PROGRESS
+
+
+def test_a_new_get_ends_a_transfer_that_was_not_finished():
+    served, _ = dispatcher()
+    ask(served, GetRequestNormal(INVOKE, BUFFER))
+    ask(served, GetRequestNormal(INVOKE, ENERGY_VALUE))
+    assert ask(served, GetRequestNext(INVOKE, 1)).result == DataAccessResult.NO_LONG_GET_IN_PROGRESS
+
+
+def test_a_set_in_blocks_is_written_once_it_is_whole():
+    served, meter = dispatcher()
+    octets = write_data(visible_string("in blocks"))
+    began = ask(served, SetRequestWithFirstDatablock(INVOKE, NOTE_VALUE, block(1, octets[:4])))
+    assert began == SetResponseDatablock(INVOKE, 1)
+    assert meter.note.text == "hello"
+    done = ask(served, SetRequestWithDatablock(INVOKE, block(2, octets[4:], last=True)))
+    assert (done.result, done.block_number) == (DataAccessResult.SUCCESS, 2)
+    assert meter.note.text == "in blocks"
+
+
+@pytest.mark.parametrize("bad", [block(3, b"x", last=True), block(2, b"", last=False), block(2, b"\xee", last=True)])
+def test_a_broken_set_in_blocks_writes_nothing(bad):
+    served, meter = dispatcher()
+    ask(served, SetRequestWithFirstDatablock(INVOKE, NOTE_VALUE, block(1, write_data(visible_string("abc"))[:3])))
+    assert ask(served, SetRequestWithDatablock(INVOKE, bad)).result == DataAccessResult.LONG_SET_ABORTED
+    again = ask(served, SetRequestWithDatablock(INVOKE, block(2, b"x", last=True)))
+    assert again.result == DataAccessResult.NO_LONG_SET_IN_PROGRESS
+    assert meter.note.text == "hello"
+
+
+def test_a_set_that_grows_without_end_is_cut_off():
+    served, _ = dispatcher()
+    piece = bytes(60_000)
+    ask(served, SetRequestWithFirstDatablock(INVOKE, NOTE_VALUE, block(1, piece)))
+    for number in range(2, INCOMING_OCTETS_MAX // len(piece) + 2):
+        answer = ask(served, SetRequestWithDatablock(INVOKE, block(number, piece)))
+    assert answer.result == DataAccessResult.LONG_SET_ABORTED
+
+
+def test_lists_are_written_whole_and_in_blocks():
+    served, meter = dispatcher()
+    targets = (AttributeSelection(NOTE_VALUE), AttributeSelection(ENERGY_VALUE))
+    expected = (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
+    values = (visible_string("a"), integer(1))
+    assert ask(served, SetRequestWithList(INVOKE, targets, values)).results == expected
+    octets = b"\x02" + write_data(visible_string("b")) + write_data(integer(1))
+    request = SetRequestWithListAndFirstDatablock(INVOKE, targets, block(1, octets, last=True))
+    assert ask(served, request).results == expected
+    assert meter.note.text == "b"
+    assert isinstance(ask(served, SetRequestWithList(INVOKE, targets, values[:1])), ExceptionResponse)
+    short = SetRequestWithListAndFirstDatablock(INVOKE, targets, block(1, b"\x01\x0f\x01", last=True))
+    assert ask(served, short).result == DataAccessResult.LONG_SET_ABORTED
+
+
+def test_methods_run_in_lists_and_blocks():
+    served, _ = dispatcher()
+    unknown = CosemMethodDescriptor(70, Obis(9, 9, 9, 9, 9), 1)
+    values = (visible_string("a"), integer(0))
+    outcomes = ask(served, ActionRequestWithList(INVOKE, (ECHO, unknown), values)).outcomes
+    assert [outcome.result for outcome in outcomes] == [ActionResult.SUCCESS, ActionResult.OBJECT_UNDEFINED]
+    octets = b"\x02" + write_data(values[0]) + write_data(values[1])
+    request = ActionRequestWithListAndFirstPblock(INVOKE, (ECHO, unknown), block(1, octets, last=True))
+    assert ask(served, request).outcomes == outcomes
+    octets = write_data(values[0])
+    assert ask(served, ActionRequestWithFirstPblock(INVOKE, ECHO, block(1, octets[:1]))) == ActionResponseNextPblock(
+        INVOKE, 1
+    )
+    done = ask(served, ActionRequestWithPblock(INVOKE, block(2, octets[1:], last=True)))
+    assert done.outcome.returned == values[0]
+
+
+@pytest.mark.parametrize("bad", [block(5, b"x", last=True), block(2, b"\xee", last=True)])
+def test_a_broken_action_in_blocks_runs_nothing(bad):
+    served, _ = dispatcher()
+    ask(served, ActionRequestWithFirstPblock(INVOKE, ECHO, block(1, b"\x0a")))
+    assert ask(served, ActionRequestWithPblock(INVOKE, bad)).outcome.result == ActionResult.LONG_ACTION_ABORTED
+    late = ask(served, ActionRequestWithPblock(INVOKE, block(3, b"x", last=True)))
+    assert late.outcome.result == ActionResult.NO_LONG_ACTION_IN_PROGRESS
+
+
+def test_a_long_return_value_comes_in_blocks():
+    served, _ = dispatcher(apdu_max=100)
+    value = visible_string("r" * 200)
+    answer = ask(served, ActionRequestNormal(INVOKE, ECHO, value))
+    octets = answer.block.raw_data
+    while not answer.block.last_block:
+        answer = ask(served, ActionRequestNextPblock(INVOKE, answer.block.block_number))
+        octets += answer.block.raw_data
+    assert octets == write_data(value)
+    late = ask(served, ActionRequestNextPblock(INVOKE, 3))
+    assert late.outcome.result == ActionResult.NO_LONG_ACTION_IN_PROGRESS
+
+
+def test_long_lists_are_refused_before_anything_is_read():
+    served, _ = dispatcher()
+    request = GetRequestWithList(INVOKE, (AttributeSelection(ENERGY_VALUE),) * (LIST_ITEMS_MAX + 1))
+    assert isinstance(ask(served, request), ExceptionResponse)
+
+
+def test_services_outside_the_conformance_are_not_allowed():
+    served, _ = dispatcher(conformance=Conformance.SET)
+    answer = ask(served, GetRequestNormal(INVOKE, ENERGY_VALUE))
+    assert answer.state == StateFault.SERVICE_NOT_ALLOWED
+    served, _ = dispatcher(conformance=Conformance.GET)
+    assert ask(served, GetRequestNormal(INVOKE, BUFFER)).result == DataAccessResult.DATA_BLOCK_UNAVAILABLE
+    selected = GetRequestNormal(INVOKE, BUFFER, OtherAccess(9, integer(0)))
+    assert ask(served, selected).result == DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+
+
+def test_an_apdu_that_is_no_request_is_unknown():
+    served, _ = dispatcher()
+    answer = ask(served, InitiateResponse(Conformance.GET, 100))
+    assert answer.state == StateFault.SERVICE_UNKNOWN
+
+
+def test_selective_access_of_anything_but_a_buffer_is_refused():
+    served, _ = dispatcher()
+    access = OtherAccess(1, integer(0))
+    assert ask(served, GetRequestNormal(INVOKE, ENERGY_VALUE, access)).result == (
+        DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+    )
+    assert ask(served, SetRequestNormal(INVOKE, NOTE_VALUE, integer(1), access)).result == (
+        DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
+    )
+
+
+SERVED, _ = dispatcher(apdu_max=120, rows=4)
+
+
+@given(st.sampled_from([0xC0, 0xC1, 0xC3]), st.binary(max_size=60))
+def test_any_request_that_can_be_read_gets_an_answer_that_can_be_written(tag, octets):
+    try:
+        apdu = read_apdu(bytes((tag,)) + octets)
+    except WireError:
+        return
+    answer = ask(SERVED, apdu)
+    if answer is not None:
+        assert read_apdu(write_apdu(answer)) == answer
