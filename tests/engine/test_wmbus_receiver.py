@@ -15,6 +15,7 @@ from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader
 from meterspan.wire.wmbus import FormatStore, FrameFormat, LinkHeader, format_of, write_compact, write_frame
+from meterspan.wire.wmbus.frame import frame_crc
 from tests.strategies import mbus_record_octets
 
 METER = DeviceAddress.of("MSP", "12345678", 0x01, 0x07)
@@ -59,6 +60,18 @@ def test_every_format_and_mode_is_read(form, mode):
     for _ in range(2):
         read = receiver.read(telegram(mode=mode, form=form))
         assert [record.value for record in read.records.records] == [1000, 200]
+
+
+@pytest.mark.parametrize("traced", [False, True])
+@pytest.mark.parametrize("mode", [SecurityMode.NONE, SecurityMode.AES_CBC_IV])
+def test_a_frame_without_crcs_that_ends_like_format_b_by_chance_is_read_whole(mode, traced):
+    octets = telegram(bytes.fromhex("02FD08") + b"\0\0", mode)
+    octets += b"\x04\x13" + b"\1\2\3\4" if mode else b""
+    octets = bytes((len(octets) - 1,)) + octets[1:-2]
+    octets += frame_crc(octets)
+    read = WmbusReceiver(KEYS).read(octets, trace=Trace() if traced else None)
+    assert read.records.error is None
+    assert read.records.records[-1].data.endswith(octets[-2:])
 
 
 def test_a_missing_and_a_wrong_key_are_told():

@@ -12,12 +12,13 @@ from functools import lru_cache
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
 from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame
 from meterspan.wire.cursor import Cursor, Trace
+from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.layout import LayoutCache
 from meterspan.wire.mbus.records import Records, read_records
 from meterspan.wire.mbus.transport import Ci, HeaderKind, TransportHeader
 from meterspan.wire.wmbus.compact import FormatStore, expand_compact, format_of, read_format_frame
-from meterspan.wire.wmbus.frame import frame_crc, strip_blocks
+from meterspan.wire.wmbus.frame import FrameFormat, frame_crc, strip_blocks
 from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
 
 __all__ = ["Telegram", "WmbusReceiver"]
@@ -85,7 +86,17 @@ class WmbusReceiver:
             telegram = self._read_short(_without_crcs(octets))
             if telegram is not None:
                 return telegram
-        return self._read_layered(octets, trace)
+        explained = 0 if trace is None else len(trace.spans)
+        try:
+            telegram = self._read_layered(octets, trace)
+        except WireError:
+            again = self._read_as_stripped(octets, trace, explained)
+            if again is None:
+                raise
+            return again
+        return (
+            telegram if telegram.records.error is None else self._read_as_stripped(octets, trace, explained) or telegram
+        )
 
     def _key(self, address: DeviceAddress) -> bytes | None:
         return self.keys.get(address.octets) or self.keys.get(address.id_octets)
@@ -118,8 +129,23 @@ class WmbusReceiver:
         header = _short_header(octets[11:15])
         return Telegram(DeviceAddress(address), header, payload, layout.read(payload, HEADER))
 
-    def _read_layered(self, octets: bytes, trace: Trace | None) -> Telegram:
-        frame = read_frame(octets, trace=trace)
+    def _read_as_stripped(self, octets: bytes, trace: Trace | None, explained: int) -> Telegram | None:
+        """Read a frame without CRCs whose last octets are those of format B by chance; None where it is none."""
+        try:
+            if strip_blocks(octets)[0] != FrameFormat.B:
+                return None
+            telegram = self._read_layered(octets, None, form=FrameFormat.STRIPPED)
+        except WireError:
+            return None
+        if telegram.records.error is not None:
+            return None
+        if trace is not None:
+            del trace.spans[explained:]
+            telegram = self._read_layered(octets, trace, form=FrameFormat.STRIPPED)
+        return telegram
+
+    def _read_layered(self, octets: bytes, trace: Trace | None, *, form: FrameFormat | None = None) -> Telegram:
+        frame = read_frame(octets, trace=trace, form=form)
         key = self._key(frame.address) or self._key(frame.link.address)
         whole = self._fragments.add(open_frame(frame, key, trace=trace) if frame.sealed is not None else frame)
         if whole is None:

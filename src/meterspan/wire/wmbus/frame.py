@@ -120,14 +120,21 @@ def pack_blocks(frame: bytes, form: FrameFormat) -> bytes:
     return first + frame_crc(first) + (third + frame_crc(third) if third else b"")
 
 
-def read_link(octets: bytes, *, trace: Trace | None = None) -> tuple[FrameFormat, LinkHeader, Cursor, bytes]:
+def read_link(
+    octets: bytes, *, trace: Trace | None = None, form: FrameFormat | None = None
+) -> tuple[FrameFormat, LinkHeader, Cursor, bytes]:
     """Read the link layer: format, header, a cursor over the rest of the frame, and octets behind the frame.
+
+    ``form`` STRIPPED takes what looks like CRCs for payload: one in 65,536 frames without CRCs looks like format B.
 
     Raises:
         WireError: as ``strip_blocks``.
 
     """
-    form, frame, trailing = strip_blocks(octets)
+    told, frame, trailing = strip_blocks(octets)
+    if form == FrameFormat.STRIPPED:
+        told, frame, trailing = form, octets[: octets[0] + 1], octets[octets[0] + 1 :]
+    form = told
     cursor = Cursor(frame, trace=trace)
     length = cursor.u8("L field")
     cursor.explain(f"{length} octets follow, {_FORMAT_TEXT[form]}")

@@ -76,14 +76,16 @@ class WmbusFrame:
         return None if self.transport is None else self.transport.ci
 
 
-def read_frame(octets: bytes, *, trace: Trace | None = None) -> WmbusFrame:
+def read_frame(octets: bytes, *, trace: Trace | None = None, form: FrameFormat | None = None) -> WmbusFrame:
     """Read a telegram of frame format A or B, with or without CRCs, as far as it is in the clear.
+
+    ``form`` STRIPPED keeps octets that look like CRCs by chance (see ``read_link``).
 
     Raises:
         WireError: the frame is cut, a CRC differs, or a layer is malformed or unknown.
 
     """
-    form, link, cursor, trailing = read_link(octets, trace=trace)
+    form, link, cursor, trailing = read_link(octets, trace=trace, form=form)
     frame = WmbusFrame(form, link, trailing=trailing)
     if not cursor.remaining:
         return frame
