@@ -39,6 +39,11 @@ class MethodAccess(IntEnum):
     ACCESS = 1
     AUTHENTICATED_ACCESS = 2
 
+    @property
+    def authenticated(self) -> bool:
+        """Whether only a request that is cryptographically authenticated is granted."""
+        return self is MethodAccess.AUTHENTICATED_ACCESS
+
 
 _READABLE = {
     AttributeAccess.READ_ONLY,
