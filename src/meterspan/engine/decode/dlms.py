@@ -127,7 +127,7 @@ def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
             telegrams.append(_apdu(apdu, job, 0))
         except WireError as error:
             telegrams.append(DecodedTelegram("dlms-push", error=str(error)))
-    return merge(telegrams) if telegrams else DecodedTelegram("dlms-push", error="no APDU in these frames")
+    return merge(telegrams or [DecodedTelegram("dlms-push", error="no APDU in these frames")])
 
 
 def _join_blocks(apdus: Iterable[bytes]) -> Iterator[bytes]:

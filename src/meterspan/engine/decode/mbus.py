@@ -72,7 +72,7 @@ def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
                 break
     if segments:
         telegrams.append(decode_apdus(bytes(segments), job))
-    return merge(telegrams) if telegrams else DecodedTelegram("mbus", error="an acknowledgement carries no readings")
+    return merge(telegrams or [DecodedTelegram("mbus", error="an acknowledgement carries no readings")])
 
 
 def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:

@@ -13,6 +13,8 @@ def merge(telegrams: Sequence[DecodedTelegram]) -> DecodedTelegram:
     """Join the answers: identity and time of the first that has one, readings of all, the first errors."""
     if len(telegrams) == 1:
         return telegrams[0]
+    if not telegrams:
+        return DecodedTelegram("unknown", error="there is nothing to decode")
     errors = [telegram.error for telegram in telegrams if telegram.error]
     return DecodedTelegram(
         next((telegram.protocol for telegram in telegrams if telegram.readings), telegrams[0].protocol),

@@ -1,0 +1,114 @@
+"""``meterspan decode``: what people and machines get to see, and that no input ends in a traceback."""
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from meterspan.cli.decode import answer_lines, decode, telegram_json
+from meterspan.engine.decode import Decoder
+from meterspan.wire.p1 import crc_of
+
+APP = typer.Typer()
+APP.command()(decode)
+RUN = CliRunner()
+WIRELESS = "2144344E7856341201077A05000000" + "0413C8E10000" + "4413A0860100" + "426C5F2C" + "2F2F2F"
+BODY = "/TST5\\2X\r\n\r\n1-3:0.2.8(50)\r\n1-0:1.8.1(000001.500*kWh)\r\n!"
+P1 = BODY + f"{crc_of(BODY.encode()):04X}\r\n"
+
+
+def ask(*questions: object) -> list[dict[str, object]]:
+    lines = [question if isinstance(question, str) else json.dumps(question) for question in questions]
+    return [json.loads(answer) for answer in answer_lines(lines)]
+
+
+def test_each_question_gets_one_answer_in_order() -> None:
+    answers = ask({"id": "a", "hex": WIRELESS}, {"id": 2, "text": P1}, {"id": "c", "hex": "FF"}, "no json", {"id": "e"})
+    assert [answer["id"] for answer in answers] == ["a", 2, "c", "", "e"]
+    assert [answer["protocol"] for answer in answers] == ["wmbus", "p1", "unknown", "unknown", "unknown"]
+    assert answers[0]["error"] is None
+    assert all(answer["error"] for answer in answers[2:])
+
+
+def test_an_answer_has_the_fields_of_the_contract_and_exact_numbers() -> None:
+    (answer,) = ask({"id": "a", "hex": WIRELESS})
+    assert set(answer) == {"id", "protocol", "device", "time", "readings", "error"}
+    assert answer["device"] == {"id": "12345678", "manufacturer": "SQT", "medium": "water", "version": "01"}
+    readings = answer["readings"]
+    assert isinstance(readings, list)
+    assert readings[0] == {
+        "quantity": "volume", "obis": None, "value": 57.8, "unit": "m3", "time": None, "storage": 0, "tariff": 0,
+        "subunit": 0, "function": "instantaneous",
+    }  # fmt: skip
+    assert readings[2]["value"] == "2018-12-31"
+    assert readings[2]["unit"] == ""
+
+
+def test_a_list_of_telegrams_gives_the_readings_of_the_last() -> None:
+    other = WIRELESS.replace("C8E10000", "D0E10000")
+    (answer,) = ask({"id": 1, "hex": [WIRELESS, other]})
+    assert answer["readings"][0]["value"] == 57.808  # type: ignore[index] # the contract makes it a list of dicts
+
+
+def test_bad_keys_and_odd_questions_are_errors_not_tracebacks() -> None:
+    answers = ask(
+        {"id": 1, "hex": WIRELESS, "key": "xyz"}, {"id": 2, "hex": 5}, {"id": 3, "hex": ["zz"]},
+        {"id": 4, "hex": WIRELESS, "as": "x"},
+        [], "1", "null", {"id": {"deep": [1]}, "text": "?"},
+    )  # fmt: skip
+    assert all(answer["error"] for answer in answers)
+    assert "key" in str(answers[0]["error"])
+    assert len(answers) == 8
+
+
+def test_numbers_keep_all_their_digits_in_json() -> None:
+    text = "/T\r\n\r\n1-0:1.8.0(123456789012.345678*kWh)\r\n!\r\n"
+    line = telegram_json(Decoder().decode(text))
+    assert "123456789012345.678" in line
+
+
+def test_people_get_a_table_with_the_device_and_values_in_their_units() -> None:
+    done = RUN.invoke(APP, [WIRELESS])
+    assert done.exit_code == 0
+    assert "12345678" in done.output
+    assert "57.8" in done.output
+    assert "m3" in done.output
+
+
+def test_explain_lists_every_field_with_its_octets() -> None:
+    done = RUN.invoke(APP, [WIRELESS, "--explain"], env={"COLUMNS": "200"})
+    assert "M and A field" in done.output
+    assert "C8 E1 00 00" in done.output
+
+
+def test_json_prints_one_object_for_each_frame(tmp_path: Path) -> None:
+    path = tmp_path / "frames.txt"
+    path.write_text(f"{WIRELESS}\n{WIRELESS}\n")
+    done = RUN.invoke(APP, [str(path), "--json"])
+    assert [json.loads(line)["protocol"] for line in done.output.splitlines()] == ["wmbus", "wmbus"]
+
+
+def test_files_and_standard_input_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "telegram.txt"
+    path.write_bytes(P1.encode())
+    for arguments, stdin in (([str(path), "--json"], None), (["-", "--json"], P1)):
+        done = RUN.invoke(APP, arguments, input=stdin)
+        assert json.loads(done.output)["readings"][1]["value"] == 1500
+    questions = tmp_path / "questions.jsonl"
+    questions.write_text(json.dumps({"id": 7, "hex": WIRELESS}) + "\n\n")
+    assert json.loads(RUN.invoke(APP, ["--jsonl", str(questions)]).output)["id"] == 7
+
+
+@pytest.mark.parametrize("arguments", [["--jsonl", "/no/such/file"], [WIRELESS, "--key", "xyz"]])
+def test_wrong_arguments_say_what_is_wrong(arguments: list[str]) -> None:
+    done = RUN.invoke(APP, arguments)
+    assert done.exit_code == 2
+    assert "Traceback" not in done.output
+
+
+def test_what_cannot_be_decoded_ends_with_an_error_and_a_code() -> None:
+    done = RUN.invoke(APP, ["FFFF"])
+    assert done.exit_code == 1
+    assert "not decoded" in done.output
