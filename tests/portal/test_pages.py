@@ -208,13 +208,14 @@ class HeatOnly(SampleHomes):
 
     def day(self, home_id, commodity, day):
         view = super().day("lindenhof-3", Commodity.HEAT, day)
-        return replace(view, opening=None, closing=None, tariff=None, intervals=())
+        return replace(view, opening=None, closing=None, tariff=None, cost=Decimal(0), intervals=())
 
 
 def test_a_home_that_knows_little_is_shown_with_what_it_knows():
     html = render(HeatOnly(), path="/homes/flat").text
     assert "no live source is heard" in html
     assert "No price is known." in html
+    assert "Costs appear here once a tariff is assigned." in html
     assert 'class="proof' not in html
     assert render(HeatOnly(), path="/homes/flat/heat/2026-11").status_code == 200
 

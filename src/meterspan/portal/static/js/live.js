@@ -10,14 +10,14 @@ export function startLive() {
   const network = document.getElementById("summary");
   const place = home ?? network;
   if (!place) return;
-  const show = home ? consumer(home) : operator;
   const state = document.querySelector("[data-live-state]");
-  const tell = (on) => {
+  const tell = (on, key = on ? "live" : "reconnecting") => {
     state.hidden = false;
     state.classList.toggle("off", !on);
-    const text = say(on ? "live" : "reconnecting");
+    const text = say(key);
     if (state.lastElementChild.textContent !== text) state.lastElementChild.textContent = text;
   };
+  const show = home ? consumer(home, (heard) => tell(true, heard ? "live" : "connected")) : operator;
   let source = null;
   const open = () => {
     source = new EventSource(place.dataset.url);
@@ -65,7 +65,7 @@ function operator(summary) {
   for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
 }
 
-function consumer(home) {
+function consumer(home, hear) {
   const now = document.getElementById("now");
   const number = document.getElementById("power");
   const direction = document.getElementById("direction");
@@ -76,6 +76,7 @@ function consumer(home) {
   return (live) => {
     announce(live.today.map((today) => today.last_reading).join());
     const none = live.power_w === null;
+    hear(!none);
     now.classList.remove("none", "import", "export");
     now.classList.add(none ? "none" : live.power_w < 0 ? "export" : "import");
     number.value = none ? "" : live.power_w;
