@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "app", "main"]
 
 COMMANDS: Final = {
     "decode": ("meterspan.cli.decode:decode", "Decode frames of any meter: P1, DLMS push, SML, M-Bus."),
+    "meter": ("meterspan.cli.meter:meter", "Run one simulated meter as a real program: DLMS, P1, wireless M-Bus."),
 }
 """Name to function and help, in the order of the help page."""
 

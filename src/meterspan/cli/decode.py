@@ -24,8 +24,8 @@ MAX_LINE = 16 << 20
 EPILOG = """\
 [bold]Examples[/bold]
 
-meterspan decode 2E44931578563412330333637A2A0020255923C95AAA26D1B2E7493B013EC4A6F6D3529B520EDFF0EA6DEFC9...
-  --key 0102030405060708090A0B0C0D0E0F11      [dim]a wireless M-Bus telegram, encrypted[/dim]
+meterspan decode 2144344E7856341201077A050000000413C8E100004413A0860100426C5F2C2F2F2F
+[dim]a wireless M-Bus telegram; an encrypted one needs --key[/dim]
 
 meterspan decode capture.bin --explain        [dim]what every octet of a capture means[/dim]
 

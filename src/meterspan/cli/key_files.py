@@ -1,0 +1,134 @@
+"""Secrets as users give them: as an option, from a file (``@file``), from the environment, or in a key file.
+
+A key file is TOML that only its owner can read, with a table for each meter; ``meter``, ``read`` and ``listen`` share
+it, so that keys need not stand on command lines, which every user of the machine can see.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import typer
+
+__all__ = ["KEY_SIZE", "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home"]
+
+KEY_SIZE: Final = 16
+_HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
+_FIELDS: Final = frozenset({"key", "auth_key", "password"})
+
+
+@dataclass(frozen=True, slots=True)
+class MeterKeys:
+    """The secrets of one meter; what it does not use is empty.
+
+    Attributes:
+        key: global unicast encryption key, or the AES key of a radio meter.
+        auth_key: authentication key of DLMS.
+        password: of low level security.
+
+    """
+
+    key: bytes = field(default=b"", repr=False)
+    auth_key: bytes = field(default=b"", repr=False)
+    password: bytes = field(default=b"", repr=False)
+
+
+def state_home() -> Path:
+    """Give the folder for state of this user (XDG base directories)."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "meterspan"
+
+
+def parse_key(text: str | None, option: str) -> bytes:
+    """Read a key of 16 octets: 32 hexadecimal digits, or ``@file`` with them; b"" where none was given.
+
+    Raises:
+        typer.BadParameter: it is none.
+
+    """
+    if not text:
+        return b""
+    digits = "".join(_from_file(text, option).split()).replace(":", "")
+    try:
+        key = bytes.fromhex(digits)
+    except ValueError as error:
+        raise typer.BadParameter(
+            "a key is 32 hexadecimal digits, or @FILE that holds them", param_hint=option
+        ) from error
+    if len(key) != KEY_SIZE:
+        raise typer.BadParameter(f"a key has {KEY_SIZE} octets, this one has {len(key)}", param_hint=option)
+    return key
+
+
+def parse_password(text: str | None, option: str = "--password") -> bytes:
+    """Read a password: text, ``hex:`` with hexadecimal digits, or ``@file`` with either; b"" where none was given.
+
+    Raises:
+        typer.BadParameter: the digits are none.
+
+    """
+    if not text:
+        return b""
+    given = _from_file(text, option).strip("\r\n")
+    if not given.startswith("hex:"):
+        return given.encode()
+    try:
+        return bytes.fromhex(given.removeprefix("hex:"))
+    except ValueError as error:
+        raise typer.BadParameter("behind hex: stand hexadecimal digits", param_hint=option) from error
+
+
+def read_key_file(path: Path) -> dict[str, MeterKeys]:
+    """Read a key file: secrets by the meter's name.
+
+    Raises:
+        typer.BadParameter: there is no such file, or it is no key file; the words say where.
+
+    """
+    try:
+        tables = tomllib.loads(path.read_text("utf-8")).get("meters", {})
+    except OSError as error:
+        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--keys") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} is no TOML file: {error}", param_hint="--keys") from error
+    if not isinstance(tables, dict):
+        raise typer.BadParameter(f'{path}: write a table [meters."NAME"] for each meter', param_hint="--keys")
+    return {name: _keys_of(path, name, table) for name, table in tables.items()}
+
+
+def append_keys(path: Path, name: str, keys: MeterKeys) -> None:
+    """Add a meter to a key file, which is made where it does not exist, readable by its owner only."""
+    is_new = not path.exists()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f'\n[meters."{name}"]', f'key = "{keys.key.hex()}"']
+    lines += [f'auth_key = "{keys.auth_key.hex()}"'] if keys.auth_key else []
+    lines += [f'password = "hex:{keys.password.hex()}"'] if keys.password else []
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write((_HEADER if is_new else "") + "\n".join(lines) + "\n")
+
+
+def _keys_of(path: Path, name: str, table: object) -> MeterKeys:
+    where = f"{path}, meter {name}"
+    if isinstance(table, str):
+        return MeterKeys(parse_key(table, where))
+    if not isinstance(table, Mapping) or not table.keys() <= _FIELDS:
+        raise typer.BadParameter(f"{where}: the entries are {', '.join(sorted(_FIELDS))}", param_hint="--keys")
+    texts = {key: str(value) for key, value in table.items()}
+    return MeterKeys(
+        parse_key(texts.get("key"), where),
+        parse_key(texts.get("auth_key"), where),
+        parse_password(texts.get("password")),
+    )
+
+
+def _from_file(text: str, option: str) -> str:
+    if not text.startswith("@"):
+        return text
+    try:
+        return Path(text[1:]).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{text[1:]} cannot be read: {error}", param_hint=option) from error
