@@ -71,7 +71,7 @@ def compose(rows: Sequence[VersionRow]) -> Settled:
             for start, end, value, quality in zip(*(column.tolist() for column in unpack_version(row)), strict=True)
         ]
         for start, end, _value, _quality in changes:
-            if standing.get(start, (end,))[0] != end:
+            if start not in standing or standing[start][0] != end:  # another cut of time: what it covers goes
                 for old in [old for old, (old_end, *_rest) in standing.items() if old < end and old_end > start]:
                     del standing[old]
         for start, end, value, quality in changes:
