@@ -22,6 +22,7 @@ PAGES = (
     f"{HOME}/heat/2026-11",
     "/operator",
     "/operator/meters/DME220817004",
+    "/api",
     "/no",
 )
 FIRST_LOAD_MAX = 300_000

@@ -20,7 +20,7 @@ from tests.portal.sample_views import METERS, NOW, SampleHomes, SampleNetwork
 
 PAGES = (
     "/", "/homes/lindenhof-3", "/homes/lindenhof-3/gas/2026-11", "/homes/lindenhof-5/water/2026-10-25", "/operator",
-    "/operator/meters/DME220817004",
+    "/operator/meters/DME220817004", "/api",
 )  # fmt: skip
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 
@@ -69,6 +69,13 @@ def test_a_page_is_well_formed_without_inline_code_or_foreign_addresses(ask, pat
     assert outline.inline == []
     assert all(source.startswith(("/", "#")) for source in outline.sources)
     assert len(outline.ids) == len(set(outline.ids))
+
+
+def test_the_interface_is_listed_with_every_path(ask):
+    html = ask("/api").text
+    for path in ask("/api/v1/openapi.json").json()["paths"]:
+        assert f"GET {path}" in html
+    assert "GET /api/v1/operator/completeness?first=&amp;last=" in html
 
 
 def test_data_never_become_markup(ask):

@@ -69,6 +69,11 @@ def build_pages(pages: Pages) -> APIRouter:
     router = APIRouter(include_in_schema=False)
     _add_consumer(router, pages)
     _add_operator(router, pages)
+
+    @router.get("/api")
+    def show_api(request: Request) -> Response:
+        return pages.render(request, "api.html", paths=request.app.openapi()["paths"])
+
     return router
 
 
