@@ -190,3 +190,18 @@ def test_what_is_no_telegram_at_all_is_kept_aside_and_stops_nothing() -> None:
         assert point.hear_radio(octets, START) is None
     assert point.quarantine.total + point.counts["strangers"] == 4
     assert point.hear_radio(meter.telegram(START), START) is not None
+
+
+@pytest.mark.parametrize("mode", [SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
+def test_telegrams_kept_aside_for_a_mistyped_key_give_their_rows_once_the_key_is_right(mode: SecurityMode) -> None:
+    meter = water_meter(mode=mode)
+    point = access_point(local(meter.device, key=OTHER_KEY))
+    frames = meter.advance(FLOW, START + 4 * 3_600)
+    for frame in frames:
+        assert point.hear_radio(frame, START + 1) is None
+    assert point.quarantine.counts == {Fault.WRONG_KEY: len(frames)}
+    assert rows_of(point) == []
+    point.install(local(meter.device))
+    assert point.reopen(meter.device) == len(frames)
+    assert [time for _, time, _ in rows_of(point)][1:] == [START + 900 * n for n in range(1, 16)]
+    assert point.reopen("MSP-00000000-07") == 0

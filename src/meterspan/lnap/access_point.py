@@ -143,30 +143,19 @@ class AccessPoint:
             self.counts["repeated"] += 1
             return None
         self._repeats.append(octets)
-        device = ""
-        try:
-            device = self._sender(octets)
-            if device and device not in self._channels:
-                self._note_stranger(device)
-                return None
-            telegram = self._receiver.read(octets)
-            device = _device_of(telegram.address)
-            channel = self._channels.get(device)
-            if channel is None:
-                self._note_stranger(device)
-                return None
-            self._check_fresh(device, telegram)
-            for observation in radio_observations(
-                channel.meter, telegram.records.records, now, self.config.radio_offset_s
-            ):
-                self._observe(channel, observation, now)
-        except WireError as error:
-            self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
-            return None
-        except ValueError as error:
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
-            return None
-        return telegram
+        return self._take_radio(octets, now, source)
+
+    def reopen(self, device: str) -> int:
+        """Try telegrams of a device again that were kept aside for their key, oldest first; gives how many open now.
+
+        A key that was typed wrongly thus costs no readings, as far as the quarantine reaches back.
+        """
+        kept = self.quarantine.newest(len(self.quarantine))
+        mistyped = [frame for frame in kept if frame.device == device and frame.fault in _KEY_FAULTS]
+        taken = [self._take_radio(frame.octets, frame.time, frame.source) for frame in reversed(mistyped)]
+        opened = sum(telegram is not None for telegram in taken)
+        self.counts["reopened"] += opened
+        return opened
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
         """Take one P1 telegram; gives the electricity meter's name, "" where it was not taken."""
@@ -215,6 +204,32 @@ class AccessPoint:
             scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
             name = f"profile/{channel.meter.device}"
             self._keepsake.save(name, scales.encode() + b"\n" + channel.rows.pack())
+
+    def _take_radio(self, octets: bytes, now: float, source: str) -> Telegram | None:
+        device = ""
+        try:
+            device = self._sender(octets)
+            if device and device not in self._channels:
+                self._note_stranger(device)
+                return None
+            telegram = self._receiver.read(octets)
+            device = _device_of(telegram.address)
+            channel = self._channels.get(device)
+            if channel is None:
+                self._note_stranger(device)
+                return None
+            self._check_fresh(device, telegram)
+            for observation in radio_observations(
+                channel.meter, telegram.records.records, now, self.config.radio_offset_s
+            ):
+                self._observe(channel, observation, now)
+        except WireError as error:
+            self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+            return None
+        except ValueError as error:
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+            return None
+        return telegram
 
     def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
         channel.heard_at = now
@@ -265,6 +280,7 @@ class AccessPoint:
             channel.restore(rows, [(parse_unit(symbol)[0], int(exponent)) for exponent, symbol in parts])
 
 
+_KEY_FAULTS = frozenset({Fault.WRONG_KEY, Fault.MISSING_KEY})
 _FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
 """C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
 

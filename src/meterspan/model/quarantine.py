@@ -70,6 +70,10 @@ class Quarantine:
         self._frame_size_max = frame_size_max
         self.counts: Counter[Fault] = Counter()
 
+    def __len__(self) -> int:
+        """Count the frames that are kept now."""
+        return len(self._frames)
+
     def keep(self, frame: QuarantinedFrame) -> None:
         """Count a frame and keep it, letting the oldest go where the quarantine is full."""
         self.counts[frame.fault] += 1
