@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -579,6 +580,30 @@ def test_the_table_leads_back_to_idle_from_everywhere():
     assert next_state(AssociationState.IDLE, Trigger.LINK_DOWN) is None
     assert set(TRANSITIONS.values()) == set(AssociationState)
     assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
+
+
+@pytest.mark.parametrize("way", [NO_SECURITY, LLS, SHA1, GMAC], ids=["none", "lls", "sha1", "gmac"])
+@given(
+    octets=st.binary(min_size=1, max_size=80),
+    tag=st.sampled_from([0x60, 0x61, 0x62, 0x63, 0xC0, 0xC1, 0xC3, 0xC4, 0xC8, 0xD8]),
+)
+def test_any_apdu_in_any_state_ends_in_events_on_either_side(way, octets, tag):
+    header = bytes.fromhex("0001") + way[0].to_bytes(2, "big") + bytes.fromhex("0001")
+    apdu = bytes((tag,)) + octets
+    framed = header + len(apdu).to_bytes(2, "big") + apdu
+    security = client_security(CLIENT_COUNTERS) if way is GMAC else None
+    pair, client, server, _ = join("wrapper", way, ROWLESS, security=security)
+    client.associate(pair.now)
+    server.receive(framed, pair.now)
+    client.receive(framed[:2] + framed[4:6] + framed[2:4] + framed[6:], pair.now)
+    pair.run()
+    for machine in (server, client):
+        machine.receive(framed, pair.now)
+    pair.run(pair.now + 400)
+    assert client.state in (AssociationState.IDLE, AssociationState.ASSOCIATED)
+
+
+ROWLESS, CLIENT_COUNTERS = TestMeter(rows=0), MemoryCounters()
 
 
 class AssociationLife(RuleBasedStateMachine):

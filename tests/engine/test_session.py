@@ -11,6 +11,7 @@ from meterspan.engine.scripts import (
     ClockPolicy,
     ScalerUnit,
     read_clock,
+    read_events,
     read_invocation_counter,
     read_last_rows,
     read_object_list,
@@ -20,6 +21,7 @@ from meterspan.engine.scripts import (
     set_clock,
     shift_clock,
     to_capture_block,
+    to_meter_events,
 )
 from meterspan.engine.session import (
     RefusedError,
@@ -37,7 +39,7 @@ from meterspan.engine.session import (
     put,
 )
 from meterspan.model.cosem.objects import AccessRefusedError, CosemObject
-from meterspan.model.readings import Source
+from meterspan.model.readings import EventSeverity, MeterEvent, Source
 from meterspan.quantities import UNITS, ClockTime, Obis, Quality, Scaled
 from meterspan.wire.axdr import clock, double_long_unsigned, integer, unsigned, visible_string
 from meterspan.wire.errors import WireError
@@ -148,6 +150,19 @@ class Unselective(CosemObject):
         if access is not None:
             raise AccessRefusedError(DataAccessResult.OTHER_REASON)
         return CosemObject.read(self, number, now)
+
+
+def test_an_event_log_becomes_events_in_words():
+    meter = TestMeter(rows=5)
+    meter.buffer.rows[4] = (clock(ClockTime()), *meter.buffer.rows[4][1:])
+    texts = {8: ("daylight saving began", EventSeverity.WARNING)}
+    script = read_events(PROFILE, START_S, START_S + 86_400, device="MSP1", texts=texts)
+    events = result_of(script, meter=meter)
+    assert len(events) == 4
+    assert events[0] == MeterEvent("MSP1", START_S + 900, "0", "event 0")
+    assert events[3] == MeterEvent("MSP1", START_S + 3_600, "8", "daylight saving began", EventSeverity.WARNING)
+    empty = result_of(read_profile(PROFILE, START_S, START_S + 60))
+    assert to_meter_events("x", empty) == ()
 
 
 def test_a_meter_without_selection_is_read_whole_and_cut_here():

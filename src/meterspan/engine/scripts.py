@@ -28,7 +28,7 @@ from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
 from meterspan.model.cosem.view import ObjectListElement, fields_of
 from meterspan.model.cosem.view import read_object_list as read_elements
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
 from meterspan.quantities import UNITS, ClockTime, Obis, Quality, Scaled, Unit, unit_of_code
 from meterspan.wire.axdr import (
     NO_INSTANT,
@@ -54,6 +54,7 @@ __all__ = [
     "ProfileRead",
     "ScalerUnit",
     "read_clock",
+    "read_events",
     "read_invocation_counter",
     "read_last_rows",
     "read_object_list",
@@ -63,6 +64,7 @@ __all__ = [
     "set_clock",
     "shift_clock",
     "to_capture_block",
+    "to_meter_events",
 ]
 
 STANDARD_CLOCK = Obis(0, 0, 1, 0, 0)
@@ -281,6 +283,52 @@ def read_last_rows(
     first = max(1, in_use.integer - count + 1)
     octets = yield from fetch_encoded(_buffer(logical_name, EntryAccess(first, 0, 1, 0)))
     return _profile_read(octets, layout, policy)
+
+
+def read_events(
+    logical_name: Obis,
+    start: int,
+    end: int,
+    *,
+    device: str,
+    layout: ProfileLayout | None = None,
+    policy: ClockPolicy = _NO_POLICY,
+    texts: Mapping[int, tuple[str, EventSeverity]] | None = None,
+) -> Script[tuple[MeterEvent, ...]]:
+    """Read an event log between two instants, both included.
+
+    Args:
+        logical_name: the log, a profile of a clock and an event code (0-0:99.98.x).
+        start: UTC seconds.
+        end: UTC seconds.
+        device: the meter's identification, for the events.
+        layout: as read before; read now where it is None.
+        policy: how the meter's clock is to be understood.
+        texts: words and severity by code; a code that is not listed says its number.
+
+    Raises:
+        RefusedError: the meter refuses.
+        WireError: what it sends cannot be read.
+
+    """
+    read = yield from read_profile(logical_name, start, end, layout=layout, policy=policy)
+    return to_meter_events(device, read, texts=texts)
+
+
+def to_meter_events(
+    device: str, read: ProfileRead, *, texts: Mapping[int, tuple[str, EventSeverity]] | None = None
+) -> tuple[MeterEvent, ...]:
+    """Turn the rows of an event log into events; rows without an instant or a code are left out."""
+    codes = next((column for column in read.values.columns if isinstance(column, IntegerColumn)), None)
+    if codes is None:
+        return ()
+    known = texts or {}
+    events = []
+    for time, code in zip(read.times.tolist(), codes.to_list(), strict=True):
+        if time != NO_INSTANT:
+            text, severity = known.get(code, (f"event {code}", EventSeverity.INFO))
+            events.append(MeterEvent(device, time, str(code), text, severity))
+    return tuple(events)
 
 
 def read_object_list(logical_name: Obis = CURRENT_ASSOCIATION) -> Script[tuple[ObjectListElement, ...]]:
