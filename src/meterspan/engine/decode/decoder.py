@@ -73,7 +73,7 @@ def octets_of(source: bytes | str) -> bytes:
     if isinstance(source, bytes):
         text = source.decode("latin-1") if _HEX_OCTETS.fullmatch(source[:4096]) else ""
     else:
-        text = source
+        text = "" if source.startswith("/") else source
     digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
     if len(digits) > 1 and _DIGITS.fullmatch(digits):
         return bytes.fromhex(digits[: len(digits) & ~1])

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from meterspan.engine.decode.record_names import Names
 from meterspan.engine.wmbus_receiver import WmbusReceiver
 from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
@@ -38,12 +39,14 @@ class Learnt:
     Attributes:
         key: the key of the current telegram.
         receiver: opens and reads wireless telegrams.
+        names: what record headers are called.
 
     """
 
     def __init__(self) -> None:
         self.key = OneKey()
         self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS))
+        self.names = Names()
 
 
 @dataclass(slots=True)

@@ -5,21 +5,24 @@ each data record is one reading. Where a payload is no data records, ``model.mbu
 maker and device type; a grammar may also name what follows the records as manufacturer data.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
+from functools import lru_cache
 
 from meterspan.engine.decode.dlms import decode_apdus
 from meterspan.engine.decode.job import Job
 from meterspan.engine.decode.merge import merge
 from meterspan.engine.decode.profiles import profile_times
+from meterspan.engine.decode.record_names import Named, Names
 from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
-from meterspan.model.mbus_devices import Payload, RecordRule, read_payload, record_rule
+from meterspan.model.mbus_devices import Decoded, Payload, has_grammars, read_payload
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.wire import Cursor, SecurityError, TruncatedError, UnsupportedError, WireError
-from meterspan.wire.mbus import DataRecord, Quantity, Records, expand_profile, is_profile, read_records
+from meterspan.wire.mbus import DataRecord, Records, expand_profile, read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import read_application
 from meterspan.wire.mbus.link import read_link_frame
@@ -30,12 +33,15 @@ __all__ = ["decode_mbus", "decode_wmbus"]
 MAX_FRAMES = 64
 """Frames of one input; a long profile of a wired meter has fewer pages."""
 MIN_FRAME = 11
+CACHED_DEVICES = 16_384
+"""Identities kept in words: the meters that one collector hears."""
 _RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_LONG_REVERSED})
 _SEGMENTS = 0x1F
 _SEGMENT_HEAD = 3
 """CI field, source and destination address of a DLMS segment (EN 13757-1)."""
 _LONG_HEAD = 6
 _INVALID = b"\xff"
+_EIGHT_DIGITS = re.compile(r"[0-9A-Fa-f]{8}")
 
 
 def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
@@ -48,7 +54,7 @@ def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
         except WireError as error:
             telegrams.append(_salvage(octets, error, job))
             break
-        telegrams.append(_decode(telegram, job))
+        telegrams.append(_answer("wmbus", telegram, job))
         trailing = telegram.frame.trailing if telegram.frame is not None else b""
         octets = trailing if len(trailing) > MIN_FRAME else b""
     return merge(telegrams)
@@ -88,32 +94,35 @@ def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
     return _answer("mbus", Telegram(address, message.transport, payload, records), job)
 
 
-def _decode(telegram: Telegram, job: Job) -> DecodedTelegram:
-    return _answer("wmbus", telegram, job)
-
-
 def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
-    address, header, records = telegram.address, telegram.header, telegram.records
-    device = _identity(address)
-    ci = header.ci if header is not None else None
-    question = Payload(
-        address.manufacturer, address.version, address.medium, address.octets, ci, telegram.payload, records, job.key
-    )
-    payload = read_payload(question)
-    if payload is not None and payload.meter_id:
-        device = replace(device, id=payload.meter_id)
-    readings = (
-        [] if payload is not None and payload.replaces_records else list(_readings(records, address.manufacturer))
-    )
+    header, records = telegram.header, telegram.records
+    device = _identity(telegram.address)
     error = str(records.error) if records.error is not None else None
-    if payload is not None:
-        readings += payload.readings
+    payload = _proprietary(telegram, device.manufacturer, job)
+    if payload is None:
+        readings = list(_readings(records, device.manufacturer, job.learnt.names))
+        if not readings and not error:
+            error = _why_empty(header, records)
+    else:
+        device = replace(device, id=payload.meter_id) if payload.meter_id else device
+        own = [] if payload.replaces_records else _readings(records, device.manufacturer, job.learnt.names)
+        readings = [*own, *payload.readings]
         error = payload.error if payload.replaces_records or payload.error else error
-    elif not readings and not error:
-        error = _why_empty(header, records)
-    if job.meter_id and device.id != job.meter_id.upper() and "*" not in job.meter_id and not readings:
-        error = f"meter {address.id} where {job.meter_id} was expected"
+    if job.meter_id and _EIGHT_DIGITS.fullmatch(job.meter_id) and job.meter_id.upper() != device.id:
+        error = f"meter {device.id} where {job.meter_id} was expected"
     return DecodedTelegram(protocol, device, None, tuple(readings), error)
+
+
+def _proprietary(telegram: Telegram, manufacturer: str, job: Job) -> Decoded | None:
+    """Ask the grammars of the maker, where there are some."""
+    if not has_grammars(manufacturer):
+        return None
+    address, header = telegram.address, telegram.header
+    ci = header.ci if header is not None else None
+    octets, records = telegram.payload, telegram.records
+    return read_payload(
+        Payload(manufacturer, address.version, address.medium, address.octets, ci, octets, records, job.key)
+    )
 
 
 def _why_empty(header: TransportHeader | None, records: Records) -> str:
@@ -131,7 +140,7 @@ def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
     if isinstance(error, TruncatedError) and error.field == "frame" and MIN_FRAME < len(octets) <= octets[0]:
         shortened = bytes((len(octets) - 1,)) + octets[1:]
         try:
-            telegram = _decode(job.learnt.receiver.read(shortened, trace=job.trace), job)
+            telegram = _answer("wmbus", job.learnt.receiver.read(shortened, trace=job.trace), job)
         except WireError:
             pass
         else:
@@ -141,20 +150,25 @@ def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
 
 
 def _identity(address: DeviceAddress | None) -> DeviceIdentity:
-    if address is None:
-        return DeviceIdentity()
+    return DeviceIdentity() if address is None else _known_identity(address.octets)
+
+
+@lru_cache(maxsize=CACHED_DEVICES)
+def _known_identity(octets: bytes) -> DeviceIdentity:
+    address = DeviceAddress(octets)
     return DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
 
 
-def _readings(records: Records, manufacturer: str) -> Iterator[DecodedReading]:
+def _readings(records: Records, manufacturer: str, names: Names) -> Iterator[DecodedReading]:
     for record in records.records:
-        if is_profile(record):
-            yield from _profile(record, records, manufacturer)
+        named = names.find(manufacturer, record.header)
+        if named.is_profile:
+            yield from _profile(record, records, manufacturer, names)
         else:
-            yield _reading(record, manufacturer)
+            yield _reading(record, named)
 
 
-def _profile(record: DataRecord, records: Records, manufacturer: str) -> Iterator[DecodedReading]:
+def _profile(record: DataRecord, records: Records, manufacturer: str, names: Names) -> Iterator[DecodedReading]:
     """Give one reading for each valid value of a compact profile; the record as it stands where it can't be read."""
     same = [other for other in records.records if other is not record and other.storage == record.storage]
     base = next((other for other in same if other.vif[0] & 0x7F == record.vif[0] & 0x7F), None)
@@ -162,49 +176,27 @@ def _profile(record: DataRecord, records: Records, manufacturer: str) -> Iterato
     try:
         profile = expand_profile(record, base)
     except WireError:
-        yield _reading(record, manufacturer)
+        yield _reading(record, names.find(manufacturer, record.header))
         return
     for item, time_text in zip(profile.records, profile_times(profile, moment), strict=True):
         if item.value is not None and item.data != _INVALID * len(item.data):
-            yield replace(_reading(item, manufacturer), time=time_text)
+            yield replace(_reading(item, names.find(manufacturer, item.header)), time=time_text)
 
 
-def _reading(record: DataRecord, manufacturer: str) -> DecodedReading:
-    header = record.header
-    meaning, rule = header.meaning, record_rule(manufacturer, header)
-    number = record.decimal
-    if rule is not None and number is not None:
-        return _ruled(record, rule)
-    name = f"{meaning.name} ({', '.join(meaning.modifiers)})" if meaning.modifiers else meaning.name
-    value: Decimal | str = _words(record) if number is None else number
-    unit = "" if number is None else _unit(meaning)
+def _reading(record: DataRecord, named: Named) -> DecodedReading:
+    header, raw, rule = record.header, record.value, named.rule
+    number: Decimal | str
+    if not isinstance(raw, int | Decimal):
+        number = _words(record)
+        return DecodedReading(
+            named.quantity, number, "", None, None, header.storage, header.tariff, header.subunit, named.function
+        )
+    if rule is not None and rule.mask and isinstance(raw, int):
+        raw &= rule.mask
+    number = Decimal(raw).scaleb(named.exponent) + named.addend if named.addend else Decimal(raw).scaleb(named.exponent)
     return DecodedReading(
-        name, value, unit, None, None, header.storage, header.tariff, header.subunit, _FUNCTIONS[header.function]
+        named.name, number, named.unit, None, None, header.storage, header.tariff, header.subunit, named.function
     )
-
-
-def _ruled(record: DataRecord, rule: RecordRule) -> DecodedReading:
-    """Apply a maker's rule to a number."""
-    header, value = record.header, record.value
-    number = record.decimal or Decimal(0)
-    if rule.mask and isinstance(value, int):
-        number = Decimal(value & rule.mask)
-    elif rule.exponent is not None and isinstance(value, int | Decimal):
-        number = Decimal(value).scaleb(rule.exponent)
-    return DecodedReading(
-        rule.quantity, number, rule.unit or _unit(header.meaning), None, None,
-        header.storage, header.tariff, header.subunit, _FUNCTIONS[header.function],
-    )  # fmt: skip
-
-
-def _unit(meaning: Quantity) -> str:
-    """Give the symbol; plain-text units that begin with # count something."""
-    if meaning.unit is None or meaning.unit.symbol.startswith("#"):
-        return "1"
-    return meaning.unit.symbol
-
-
-_FUNCTIONS = ("instantaneous", "maximum", "minimum", "error")
 
 
 def _words(record: DataRecord) -> str:

@@ -4,10 +4,14 @@ The words are ours; the code beside them is the identity. The unit matters only 
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from meterspan.quantities import Medium, Obis
 
 __all__ = ["Meaning", "meaning_of"]
+
+CACHED_CODES = 4_096
+"""Meanings kept: a meter has some fifty codes, and all meters nearly the same ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,7 @@ class Meaning:
     function: str = "instantaneous"
 
 
+@lru_cache(maxsize=CACHED_CODES)
 def meaning_of(obis: Obis) -> Meaning:
     """Give the meaning of a code; an unknown one is a ``value``."""
     if obis.a == Medium.ELECTRICITY:

@@ -71,8 +71,12 @@ def _identity(telegram: P1Telegram) -> DeviceIdentity:
 
 
 def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
-    for item in dict.fromkeys(telegram.objects):  # some meters send lines twice
-        yield from _object(item)
+    lines = {(item.obis, item.text): item for item in telegram.objects}  # some meters send lines twice
+    for item in lines.values():
+        if len(item.values) == 1 and isinstance(value := item.values[0], Scaled):
+            yield _reading(item.obis, value.decimal, value.unit.symbol, None)
+        else:
+            yield from _object(item)
 
 
 def _object(item: P1Object) -> Iterator[DecodedReading]:

@@ -8,7 +8,17 @@ from meterspan.model.mbus_devices.profiles import SHIPPED_FORMATS, RecordRule, r
 from meterspan.model.mbus_devices.qundis import GRAMMARS as _QUNDIS
 from meterspan.model.mbus_devices.techem import GRAMMARS as _TECHEM
 
-__all__ = ["GRAMMARS", "SHIPPED_FORMATS", "Decoded", "Grammar", "Payload", "RecordRule", "read_payload", "record_rule"]
+__all__ = [
+    "GRAMMARS",
+    "SHIPPED_FORMATS",
+    "Decoded",
+    "Grammar",
+    "Payload",
+    "RecordRule",
+    "has_grammars",
+    "read_payload",
+    "record_rule",
+]
 
 GRAMMARS: tuple[Grammar, ...] = (*_APATOR, *_DIEHL, *_OTHERS, *_QUNDIS, *_TECHEM)
 """Every grammar."""
@@ -17,6 +27,11 @@ _BY_MAKER = {
     maker: tuple(grammar for grammar in GRAMMARS if maker in grammar.manufacturers)
     for maker in {maker for grammar in GRAMMARS for maker in grammar.manufacturers}
 }
+
+
+def has_grammars(manufacturer: str) -> bool:
+    """Whether any grammar is of this maker."""
+    return manufacturer in _BY_MAKER
 
 
 def read_payload(payload: Payload) -> Decoded | None:

@@ -5,7 +5,6 @@ The formats are header sequences of full frames; the signature in a compact fram
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 from meterspan.wire.mbus.records import RecordHeader
 from meterspan.wire.mbus.vif import Quantity, read_quantity
@@ -78,7 +77,6 @@ _IME_UNITS = {0x01: "varh", 0x0A: "Hz"}
 _IME_POWER_FACTOR = 0x0B
 
 
-@lru_cache(maxsize=1_024)
 def record_rule(manufacturer: str, header: RecordHeader) -> RecordRule | None:
     """Give what a record of that maker means, where it is not what the standard says; None where it is."""
     rule = _RULES.get((manufacturer, header.vif))
