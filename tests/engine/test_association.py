@@ -61,6 +61,7 @@ from tests.helpers_cosem import (
     SHA1,
     START,
     SWITCH,
+    MemoryCounters,
     TestMeter,
     ask,
     associated,
