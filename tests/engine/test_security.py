@@ -234,6 +234,8 @@ def test_another_system_title_is_refused():
         meter.learn_peer(b"STRANGER")
     with pytest.raises(WireError, match="8 octets"):
         meter.learn_peer(b"SHORT")
+    with pytest.raises(SecurityError, match="as we do"):
+        SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters()).learn_peer(METER_TITLE)
     nobody = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters())
     with pytest.raises(SecurityError, match="has not told"):
         nobody.unprotect(stranger.protect(GET))

@@ -177,6 +177,8 @@ class SecurityContext:
             raise SecurityError(
                 f"the peer calls itself {system_title.hex()}, not {self._peer_title.hex()}", None, "AP-title"
             )
+        if system_title == self.system_title:  # one title at both ends would repeat nonces and reflect proofs
+            raise SecurityError(f"the peer calls itself {system_title.hex()}, as we do", None, "AP-title", CLAUSE)
         self._peer_title = system_title
 
     def use_dedicated_key(self, key: bytes) -> None:
