@@ -1,0 +1,271 @@
+"""From jobs to sessions and back: what is asked of a target in one association, and what becomes of the answers.
+
+Strategy: the script of a job reads the holes profile by profile, answers orders, and checks the clock; each answer
+goes into the job's harvest at once, so that a session which breaks keeps what it had read. ``close`` takes the harvest
+durably and only then tells the planner. Behind an access point, the M-BusClient object must name the meter before a
+value of its channel is taken for that meter's.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from meterspan.engine.association.client import ClientAssociation
+from meterspan.engine.association.records import AssociationSettings, Get
+from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.link import Link, Role
+from meterspan.engine.scripts import (
+    ClockPolicy,
+    ProfileLayout,
+    read_clock,
+    read_profile,
+    read_profile_layout,
+    read_registers,
+    set_clock,
+    shift_clock,
+    to_capture_block,
+)
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.session import Script, Session, SessionDone, SessionFailed, fetch_each
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.head_end.inventory import Device, Protocol, Security
+from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
+from meterspan.head_end.system import HeadEnd
+from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
+from meterspan.model.identity import split_mbus_device
+from meterspan.model.ports import CounterStore, Entropy
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.axdr import Data
+from meterspan.wire.hdlc import HdlcAddress
+from meterspan.wire.mbus.address import pack_manufacturer
+
+__all__ = ["Harvest", "SessionMaker"]
+
+SESSION_TIMEOUT_S: Final = 120.0
+"""A session's patience: a week of quarter hours over a slow cell."""
+CLOCK_TOLERANCE_S: Final = 5
+"""A clock within this is left alone (UC-I2); a round trip over a slow network is not a deviation."""
+SHIFT_MAX_S: Final = 900
+LAYOUTS_KEPT: Final = 100_000
+"""Profile layouts remembered, one or two per meter."""
+_SETTINGS = {
+    Security.NONE: AssociationSettings(),
+    Security.LLS: AssociationSettings(AuthenticationMechanism.LLS),
+    Security.HLS_GMAC: AssociationSettings(AuthenticationMechanism.HLS_GMAC),
+}
+
+JobSession: TypeAlias = "Session[Harvest]"
+
+
+@dataclass(slots=True)
+class Harvest:
+    """What a job's session has brought so far."""
+
+    blocks: list[CaptureBlock] = field(default_factory=list)
+    answers: dict[int, dict[Obis, Scaled]] = field(default_factory=dict)
+    """On-demand answers, by order."""
+    notes: list[tuple[str, str, str]] = field(default_factory=list)
+    """(device, kind, title) for the meters' stories."""
+
+
+class SessionMaker:
+    """Makes and settles the sessions of a head end.
+
+    Args:
+        head_end: whose jobs these are.
+        system_title: of the head end, eight octets.
+        counters: invocation counters of both directions, persisted before use.
+        entropy: gives random octets for challenges.
+        zone: reads clock times without deviation.
+
+    """
+
+    def __init__(
+        self, head_end: HeadEnd, *, system_title: bytes, counters: CounterStore, entropy: Entropy, zone: tzinfo = UTC
+    ) -> None:
+        self._head_end = head_end
+        self._system_title = system_title
+        self._counters = counters
+        self._entropy = entropy
+        self._policy = ClockPolicy(zone)
+        self._layouts: dict[tuple[str, Obis], ProfileLayout] = {}
+        self._verified: set[str] = set()
+        self._harvests: dict[int, Harvest] = {}
+
+    def open(self, job: Job, now: float) -> JobSession:
+        """Make the session of a job; start it when the medium is there.
+
+        Raises:
+            KeyError: the target is not in the inventory.
+            KeyWrongError: the device's keys were wrapped under another master key.
+
+        """
+        device = self._head_end.inventory.get(job.target)
+        if device is None:
+            raise KeyError(job.target)
+        harvest = self._harvests[job.job_id] = Harvest()
+        association = self._association(device)
+        return Session(association, self._script(device, job.tasks, harvest, now), timeout_s=SESSION_TIMEOUT_S)
+
+    def close(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
+        """Settle an ended session: take what it brought, then tell the planner; gives what it brought."""
+        harvest = self._harvests.pop(job.job_id, Harvest())
+        blocks = [replace(block, received_at=int(now)) for block in harvest.blocks]
+        self._head_end.take(blocks, now)
+        for device, kind, title in harvest.notes:
+            self._head_end.note(device, kind, title, now)
+        self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")
+        return harvest
+
+    def fail(self, job: Job, reason: str, now: float) -> None:
+        """Settle a job whose session never came about (no connection)."""
+        self._harvests.pop(job.job_id, None)
+        self._head_end.finished(job, now, reason)
+
+    def _association(self, device: Device) -> ClientAssociation:
+        keys = self._head_end.custody.keys_of(device)
+        settings = _SETTINGS[device.security]
+        if device.security is Security.LLS:
+            settings = replace(settings, password=keys.password or b"")
+        security = None
+        if device.security is Security.HLS_GMAC:
+            security = SecurityContext(
+                self._system_title,
+                SecurityKeys(keys.global_unicast or b"", keys.authentication or b""),
+                counters=self._counters,
+                peer_title=device.system_title,
+                scope=device.device,
+            )
+        return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
+
+    def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest, now: float) -> Script[Harvest]:
+        for task in tasks:
+            if task.order is not None:
+                yield from self._answer(task.order, harvest)
+            elif task.hole is not None:
+                yield from self._fill(device, task.hole, task.kind, harvest)
+            elif task.kind is TaskKind.CLOCK:
+                yield from self._check_clock(device, harvest, now)
+        return harvest
+
+    def _fill(self, target: Device, hole: Hole, kind: TaskKind, harvest: Harvest) -> Script[None]:
+        source = Source.GAP_RECOVERY if kind is TaskKind.RECOVERY else Source.SCHEDULED_READ
+        if hole.profile is None:
+            yield from self._read_now(hole.device, hole.obis, source, harvest)
+            return
+        if hole.device != target.device and not (yield from self._is_behind(hole, harvest)):
+            return
+        key = (target.device, hole.profile)
+        layout = self._layouts.get(key)
+        if layout is None:
+            layout = yield from read_profile_layout(hole.profile)
+            if hole.device == target.device and len(self._layouts) < LAYOUTS_KEPT:
+                self._layouts[key] = layout
+        read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
+        block = to_capture_block(hole.device, read, received_at=0, source=source)
+        harvest.blocks.append(block if hole.device == target.device else _renamed(block, self._owed(hole)))
+
+    def _read_now(self, device: str, names: Sequence[Obis], source: Source, harvest: Harvest) -> Script[None]:
+        values = yield from read_registers(names)
+        moment = yield from read_clock()
+        at = self._policy.to_utc(moment)
+        if at is None:
+            harvest.notes.append((device, "clock", "Its clock gives no date; registers read now were not taken"))
+            return
+        columns = tuple(
+            CaptureColumn(name, value.unit, value.exponent, np.array([value.value], np.int64))
+            for name, value in values.items()
+            if isinstance(value, Scaled)
+        )
+        nothing = np.zeros(1, np.int32)
+        times = np.array([int(at.timestamp())], np.int64)
+        harvest.blocks.append(CaptureBlock(device, source, 0, times, columns, nothing, nothing))
+
+    def _answer(self, order: Order, harvest: Harvest) -> Script[None]:
+        device = self._head_end.inventory.get(order.device)
+        profile = next((plan.profile for plan in device.channels if plan.obis in order.obis), None) if device else None
+        if profile is None or profile.a != 0:
+            names, class_id = order.obis, Register.class_id
+        else:
+            owed = self._owed(Hole(order.device, profile, order.obis, 0, 0))
+            names = tuple(Obis(0, profile.b, 24, 2, owed.index(obis) + 1) for obis in order.obis if obis in owed)
+            class_id = ExtendedRegister.class_id
+        values = yield from read_registers(names, class_id=class_id)
+        numbers = [values[name] for name in names]
+        harvest.answers[order.order_id] = {
+            obis: value for obis, value in zip(order.obis, numbers, strict=False) if isinstance(value, Scaled)
+        }
+
+    def _check_clock(self, device: Device, harvest: Harvest, now: float) -> Script[None]:
+        moment = yield from read_clock()
+        shown = self._policy.to_utc(moment)
+        error_s = None if shown is None else round(shown.timestamp() - now)
+        if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
+            return
+        if device.security is not Security.HLS_GMAC or device.protocol not in _SETTABLE:
+            harvest.notes.append((device.device, "clock", f"Its clock is {_deviation(error_s)}; it cannot be set"))
+        elif error_s is not None and abs(error_s) <= SHIFT_MAX_S:
+            yield from shift_clock(-error_s)
+            harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)} and was shifted"))
+        else:
+            yield from set_clock(ClockTime.of(datetime.fromtimestamp(now, self._policy.zone)))
+            harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)} and was set"))
+
+    def _is_behind(self, hole: Hole, harvest: Harvest) -> Script[bool]:
+        """Check once per device that the access point's channel is really that meter's."""
+        if hole.device in self._verified or hole.profile is None:
+            return True
+        name = Obis(0, hole.profile.b, 24, 1, 0)
+        number, maker = yield from fetch_each(
+            Get(MBusClient.class_id, name, MBusClient.identification_number.number),
+            Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
+        )
+        if isinstance(number, Data) and isinstance(maker, Data):
+            if (number.integer, maker.integer) == _identity(hole.device):
+                self._verified.add(hole.device)
+                return True
+            seen = f"{number.integer:08X}"
+            harvest.notes.append(
+                (hole.device, "mismatch", f"Channel {hole.profile.b} holds meter {seen}: nothing taken")
+            )
+        return False
+
+    def _owed(self, hole: Hole) -> tuple[Obis, ...]:
+        device = self._head_end.inventory.get(hole.device)
+        return () if device is None else tuple(plan.obis for plan in device.channels if plan.profile == hole.profile)
+
+
+_SETTABLE = frozenset({Protocol.DLMS_WRAPPER, Protocol.DLMS_HDLC})
+
+
+def _link(device: Device) -> Link:
+    if device.protocol is Protocol.DLMS_HDLC:
+        return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(device.client_sap), HdlcAddress.server(device.server_sap)))
+    return WrapperLink(Role.CLIENT, WrapperConfig(device.client_sap, device.server_sap))
+
+
+def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:
+    """Give the columns of an M-Bus channel's profile the meter's own OBIS codes."""
+    columns = tuple(replace(column, obis=obis) for column, obis in zip(block.columns, owed, strict=False))
+    return replace(block, columns=columns)
+
+
+def _identity(device: str) -> tuple[int, int]:
+    """Give identification number (as BCD) and manufacturer, as M-BusClient shows them."""
+    try:
+        manufacturer, number, _ = split_mbus_device(device)
+    except ValueError:
+        manufacturer, digits = device[:3], device[-8:]
+        number = "".join(digit for digit in digits if digit.isdigit()).rjust(8, "0")
+    return int(number, 16), int.from_bytes(pack_manufacturer(manufacturer), "little")
+
+
+def _deviation(error_s: int | None) -> str:
+    if error_s is None:
+        return "without a date"
+    return f"{abs(error_s)} s {'ahead' if error_s > 0 else 'behind'}"
