@@ -204,7 +204,8 @@ def p1_time(moment: ClockTime) -> str:
 
 _CRC = re.compile(rb"!([0-9A-Fa-f]{1,4})(?=\s|\Z)")  # some meters print the number without leading zeros
 _TIME = re.compile(r"(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)([SW]?)")
-_PLAIN = re.compile(r"([^(]+)(\((\d{1,18})(?:\.(\d{0,12}))?\*([^()*]{1,8})\))\r?$")
+_PLAIN = re.compile(r"([^(]+)(\((\d{1,18})(?:\.(\d{0,12}))?\*([^()*]{1,8})\))$")
+_NO_HEAD = "has no OBIS code"
 _NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{0,12})?")
 
 
@@ -216,12 +217,15 @@ def _check(policy: CrcPolicy, value: int | None, end: int, *, matches: bool | No
 
 
 def _profile(identification: str, body: str) -> P1Profile:
-    for profile in PROFILES:
-        if any(f"\n{mark}({start}" in body or body.startswith(f"{mark}({start}") for mark, start in profile.marks):
+    for profile, marks in _MARKS:
+        if any(mark in body for mark in marks):
             return profile
         if profile.identifications and identification.startswith(profile.identifications):
             return profile
     return GENERIC
+
+
+_MARKS = tuple((profile, [f"\n{mark}({start}" for mark, start in profile.marks]) for profile in PROFILES)
 
 
 def _read_body(body: str, base: int, deviation_min: int, trace: Trace | None) -> tuple[list[P1Object], list[P1Fault]]:
@@ -229,28 +233,30 @@ def _read_body(body: str, base: int, deviation_min: int, trace: Trace | None) ->
     faults: list[P1Fault] = []
     offset = base
     for line in body.split("\n"):
-        plain = _PLAIN.match(line)
-        if plain is not None:
-            head, text, whole, fraction, symbol = plain.groups("")
-            obis, unit = _obis(head), _unit(symbol)
-            if obis is not None and unit is not None:
-                number = Scaled(int(whole + fraction), unit[1] - len(fraction), unit[0])
-                objects.append(P1Object(obis, (number,), text))
+        text = line.strip()
+        if text:
+            found = (_known_line if len(text) <= _LINE_KEPT_SIZE else _read_line)(text, deviation_min)
+            if isinstance(found, str) and text[0] == "(" and objects and found == _NO_HEAD:
+                found = _continued(objects.pop(), text, deviation_min)
+            if isinstance(found, str):
+                faults.append(P1Fault(offset, text, found))
             else:
-                plain = None
-        if plain is None and line.strip():
-            fault = _read_line(line, deviation_min, objects)
-            if fault:
-                faults.append(P1Fault(offset, line.strip(), fault))
-        if trace is not None and line.strip():
-            _explain(trace, offset, line, objects[-1] if objects else None, faults[-1] if faults else None)
+                objects.append(found)
+            if trace is not None:
+                _explain(trace, offset, line, found)
         offset += len(line) + 1
     return objects, faults
 
 
-def _read_line(line: str, deviation_min: int, objects: list[P1Object]) -> str:
-    """Read a line that is more than one number with its unit; give what is wrong with it, or ""."""
-    head, paren, rest = line.strip().partition("(")
+def _read_line(line: str, deviation_min: int) -> P1Object | str:
+    """Read one line; give what is wrong with it in words where it is none."""
+    plain = _PLAIN.match(line)
+    if plain is not None:
+        head, text, whole, fraction, symbol = plain.groups("")
+        obis, unit = _obis(head), _unit(symbol)
+        if obis is not None and unit is not None:
+            return P1Object(obis, (Scaled(int(whole + fraction), unit[1] - len(fraction), unit[0]),), text)
+    head, paren, rest = line.partition("(")
     if not paren:
         return "is not a data line"
     if rest[-1:] != ")":
@@ -258,16 +264,24 @@ def _read_line(line: str, deviation_min: int, objects: list[P1Object]) -> str:
     groups = rest[:-1].split(")(")
     if any("(" in group or ")" in group for group in groups):
         return "parentheses do not pair"
-    values = tuple(_value(group, deviation_min) for group in groups)
+    if not head:
+        return _NO_HEAD
     obis = _obis(head)
-    if obis is not None:
-        objects.append(P1Object(obis, _local_times(obis, values, deviation_min), paren + rest))
-    elif not head and objects:  # DSMR 2 and 3 put the value of a gas meter on a line of its own
-        last = objects[-1]
-        objects[-1] = P1Object(last.obis, last.values + values, last.text + paren + rest)
-    else:
+    if obis is None:
         return f"{head!r} is not an OBIS code"
-    return ""
+    values = tuple(_value(group, deviation_min) for group in groups)
+    return P1Object(obis, _local_times(obis, values, deviation_min), paren + rest)
+
+
+# A meter repeats most of its lines from one telegram to the next: what they mean is kept, for short ones.
+_LINES_KEPT, _LINE_KEPT_SIZE = 8_192, 128
+_known_line = lru_cache(maxsize=_LINES_KEPT)(_read_line)
+
+
+def _continued(last: P1Object, text: str, deviation_min: int) -> P1Object:
+    """Join a line without a code to the one before: so DSMR 2 and 3 send the value of a gas meter."""
+    values = tuple(_value(group, deviation_min) for group in text[1:-1].split(")("))
+    return P1Object(last.obis, last.values + values, last.text + text)
 
 
 @lru_cache(maxsize=_HEADS_KEPT)
@@ -352,9 +366,9 @@ def _time(match: re.Match[str], deviation_min: int) -> ClockTime:
     )  # fmt: skip
 
 
-def _explain(trace: Trace, offset: int, line: str, item: P1Object | None, fault: P1Fault | None) -> None:
+def _explain(trace: Trace, offset: int, line: str, found: P1Object | str) -> None:
     octets = line.rstrip("\r").encode("latin-1")
-    if fault is not None and fault.offset == offset:
-        trace.add(offset, octets, "line", f"unreadable: {fault.reason}")
-    elif item is not None:
-        trace.add(offset, octets, str(item.obis), ", ".join(map(str, item.values)))
+    if isinstance(found, str):
+        trace.add(offset, octets, "line", f"unreadable: {found}")
+    else:
+        trace.add(offset, octets, str(found.obis), ", ".join(map(str, found.values)))
