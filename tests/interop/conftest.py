@@ -1,0 +1,50 @@
+"""Fixtures of the interop tests: the peers' environment, a driver to ask, and meters of both makes that run."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.interop.helpers import AUTH_KEY, KEY, PASSWORD, PATIENCE_S, PEER_PYTHON, PEERS, SERVER_TITLE, started
+
+
+@pytest.fixture(scope="session")
+def peer_python():
+    """Give the interpreter of the peers' environment."""
+    if not PEER_PYTHON.exists():
+        pytest.skip("the peers are not installed in .venv/peers; run scripts/setup-peers")
+    return PEER_PYTHON
+
+
+@pytest.fixture
+def ask(peer_python):
+    """Give a function that runs a peer's driver once and gives the JSON it prints."""
+
+    def run(driver, task):
+        done = subprocess.run(
+            [peer_python, PEERS / driver, json.dumps(task)],
+            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+@pytest.fixture(scope="module", params=["wrapper", "hdlc"])
+def our_meter(request, peer_python):  # noqa: ARG001 - no peers, no use for a meter
+    """Run our meter in a process of its own, over either link."""
+    with started(sys.executable, "tests/interop/serve_meter.py", request.param) as meter:
+        yield {"link": request.param, **meter}
+
+
+@pytest.fixture(scope="module", params=["wrapper", "hdlc"])
+def gurux_meter(request, peer_python):
+    """Run a Gurux meter in a process of its own, over either link."""
+    task = {
+        "link": request.param, "title": SERVER_TITLE.hex(), "key": KEY.hex(), "auth_key": AUTH_KEY.hex(),
+        "password": PASSWORD, "now": 1_772_492_434,
+    }  # fmt: skip
+    with started(peer_python, PEERS / "gurux_meter.py", json.dumps(task)) as meter:
+        yield {"link": request.param, **task, **meter}
