@@ -158,6 +158,7 @@ class Inventory:
 
     def __init__(self) -> None:
         self._devices: dict[str, Device] = {}
+        self._by_title: dict[bytes, str] = {}
 
     def __iter__(self) -> Iterator[Device]:
         """Walk all devices in the order they were put."""
@@ -170,7 +171,13 @@ class Inventory:
     def put(self, device: Device) -> None:
         """Add a device, or replace the record of a known one."""
         self._devices[device.device] = device
+        if device.system_title:
+            self._by_title[device.system_title] = device.device
 
     def get(self, device: str) -> Device | None:
         """Give a device's record, or None for a stranger."""
         return self._devices.get(device)
+
+    def of_title(self, system_title: bytes) -> Device | None:
+        """Give the device with this system title, or None for a stranger."""
+        return self._devices.get(self._by_title.get(system_title, ""))

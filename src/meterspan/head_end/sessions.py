@@ -28,15 +28,15 @@ from meterspan.engine.scripts import (
     shift_clock,
     to_capture_block,
 )
-from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import Script, Session, SessionDone, SessionFailed, fetch_each
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device, Protocol, Security
 from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.identity import split_mbus_device
-from meterspan.model.ports import CounterStore, Entropy
+from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import ClockTime, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
@@ -56,7 +56,7 @@ LAYOUTS_KEPT: Final = 100_000
 _SETTINGS = {
     Security.NONE: AssociationSettings(),
     Security.LLS: AssociationSettings(AuthenticationMechanism.LLS),
-    Security.HLS_GMAC: AssociationSettings(AuthenticationMechanism.HLS_GMAC),
+    Security.HLS_GMAC: AssociationSettings(AuthenticationMechanism.HLS_GMAC, ciphered=True),
 }
 
 JobSession: TypeAlias = "Session[Harvest]"
@@ -78,19 +78,15 @@ class SessionMaker:
 
     Args:
         head_end: whose jobs these are.
-        system_title: of the head end, eight octets.
-        counters: invocation counters of both directions, persisted before use.
+        contexts: security contexts, shared with the push intake.
         entropy: gives random octets for challenges.
         zone: reads clock times without deviation.
 
     """
 
-    def __init__(
-        self, head_end: HeadEnd, *, system_title: bytes, counters: CounterStore, entropy: Entropy, zone: tzinfo = UTC
-    ) -> None:
+    def __init__(self, head_end: HeadEnd, *, contexts: ContextCache, entropy: Entropy, zone: tzinfo = UTC) -> None:
         self._head_end = head_end
-        self._system_title = system_title
-        self._counters = counters
+        self._contexts = contexts
         self._entropy = entropy
         self._policy = ClockPolicy(zone)
         self._layouts: dict[tuple[str, Obis], ProfileLayout] = {}
@@ -128,19 +124,10 @@ class SessionMaker:
         self._head_end.finished(job, now, reason)
 
     def _association(self, device: Device) -> ClientAssociation:
-        keys = self._head_end.custody.keys_of(device)
         settings = _SETTINGS[device.security]
         if device.security is Security.LLS:
-            settings = replace(settings, password=keys.password or b"")
-        security = None
-        if device.security is Security.HLS_GMAC:
-            security = SecurityContext(
-                self._system_title,
-                SecurityKeys(keys.global_unicast or b"", keys.authentication or b""),
-                counters=self._counters,
-                peer_title=device.system_title,
-                scope=device.device,
-            )
+            settings = replace(settings, secret=self._head_end.custody.keys_of(device).password or b"")
+        security = self._contexts.of(device) if device.security is Security.HLS_GMAC else None
         return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
 
     def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest, now: float) -> Script[Harvest]:

@@ -13,6 +13,8 @@ from typing import Final
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import Channel, LocalMeter, Observation
 from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_observations, radio_time
+from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric
+from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, KeepsakeStore, OutboxStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
@@ -35,7 +37,6 @@ CLOCK_SLACK_S: Final = 120.0
 """A telegram's minute stamp may lie this much behind the newest heard before it counts as a replay."""
 PUSH_ROWS_MAX: Final = 64
 """Rows in one push: some 4 KB, a few TCP segments."""
-_PROFILE_CLASS, _BUFFER = 7, 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,12 @@ class AccessPoint:
         items = self._outbox.peek(PUSH_ROWS_MAX)
         if not items:
             return None
-        return Push(items[-1][0], array(*(read_data(octets) for _, octets in items)))
+        rows = [read_data(octets) for _, octets in items]
+        pushed = {Obis(*row.items[1].octets) for row in rows}
+        scalers = [
+            item for channel in self.channels if channel.profile_name in pushed for item in _scaler_items(channel)
+        ]
+        return Push(items[-1][0], array(*rows, *scalers))
 
     def pushed(self, through: int) -> None:
         """Note that the head end has confirmed everything up to ``through``."""
@@ -304,4 +310,21 @@ def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
 
 def _push_item(channel: Channel, row: Data) -> Data:
     """Write one new row so that it says itself what it is: class, logical name, attribute, value."""
-    return structure(long_unsigned(_PROFILE_CLASS), octet_string(channel.profile_name), integer(_BUFFER), array(row))
+    return structure(
+        long_unsigned(ProfileGeneric.class_id),
+        octet_string(channel.profile_name),
+        integer(ProfileGeneric.buffer.number),
+        array(row),
+    )
+
+
+def _scaler_items(channel: Channel) -> list[Data]:
+    """Write the scale of a channel's registers beside its rows: a number without its unit is no reading."""
+    attribute = ExtendedRegister.scaler_unit.number
+    return [
+        structure(
+            long_unsigned(ExtendedRegister.class_id), octet_string(channel.register_name(index)), integer(attribute),
+            scaler_unit(Scaled(0, exponent, unit)),
+        )
+        for index, (unit, exponent) in enumerate(channel.scales)
+    ]  # fmt: skip

@@ -1,0 +1,71 @@
+"""One security context per device, shared by its sessions and its pushes.
+
+Invocation counters must rise in the order of sending, whichever connection carries the message; two contexts with
+counter blocks of their own would make each other's messages look replayed. Keys are open only while a context is kept.
+"""
+
+from collections import OrderedDict
+from typing import Final
+
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.head_end.inventory import Device
+from meterspan.head_end.system import HeadEnd
+from meterspan.model.ports import CounterStore
+
+__all__ = ["ContextCache"]
+
+CONTEXTS_KEPT: Final = 20_000
+"""Contexts with open keys at once; the one used longest ago goes, and its keys are wrapped again."""
+
+
+class ContextCache:
+    """Makes and keeps security contexts.
+
+    Args:
+        head_end: whose devices these are.
+        system_title: of the head end, eight octets.
+        counters: of both directions, persisted before use.
+
+    """
+
+    def __init__(self, head_end: HeadEnd, *, system_title: bytes, counters: CounterStore) -> None:
+        self._head_end = head_end
+        self._system_title = system_title
+        self._counters = counters
+        self._contexts: OrderedDict[str, tuple[Device, SecurityContext]] = OrderedDict()
+
+    def of(self, device: Device) -> SecurityContext:
+        """Give the context of a device; a device record with other keys gets a new one.
+
+        Raises:
+            KeyWrongError: its keys were wrapped under another master key.
+            ValueError: it has no keys.
+
+        """
+        known = self._contexts.get(device.device)
+        if known is not None and known[0].wrapped_keys == device.wrapped_keys:
+            self._contexts.move_to_end(device.device)
+            return known[1]
+        keys = self._head_end.custody.keys_of(device)
+        context = SecurityContext(
+            self._system_title,
+            SecurityKeys(keys.global_unicast or b"", keys.authentication or b""),
+            counters=self._counters,
+            peer_title=device.system_title,
+            scope=device.device,
+        )
+        self._contexts[device.device] = (device, context)
+        if len(self._contexts) > CONTEXTS_KEPT:
+            self._contexts.popitem(last=False)
+        return context
+
+    def of_title(self, system_title: bytes) -> tuple[Device, SecurityContext] | None:
+        """Give device and context by system title, or None for a stranger.
+
+        Raises:
+            KeyWrongError: the keys were wrapped under another master key.
+            ValueError: the device has no keys.
+
+        """
+        device = self._head_end.inventory.of_title(system_title)
+        return None if device is None else (device, self.of(device))
