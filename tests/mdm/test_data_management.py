@@ -322,6 +322,13 @@ def test_a_register_stamped_years_ahead_is_kept_raw_and_not_counted(mdm):
     assert mdm.totals().readings == 6
 
 
+def test_a_register_stamped_before_the_installation_costs_nothing(mdm):
+    mdm.take([block("LGZ1", [datetime(1970, 1, 1, tzinfo=UTC)], (ENERGY, WH, 0, [900]))])
+    mdm.take([profile("LGZ1", utc(2026, 1, 10), 5)])
+    assert mdm.settle(utc(2026, 1, 12)) == 1
+    assert mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)).total == Decimal("0.1")
+
+
 def test_an_uninstalled_device_is_kept_and_counts_once_it_is_installed(mdm):
     mdm.take([profile("STRAY", utc(2026, 1, 10), 5)])
     assert [item.usage_point for item in mdm.series()] == [""]

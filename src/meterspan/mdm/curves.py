@@ -269,7 +269,10 @@ def billing_series(
 
 
 def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """Give the times of the last reading before ``start`` and the first at or after ``end``; else these themselves."""
+    """Give the times of the last register before ``start`` and the first at or after ``end``; else these themselves.
+
+    Zeros are passed over: what comes after a run of them decides whether it is a dip or a reset.
+    """
     known = [bounds for number in ids if (bounds := store.bounds(number)) is not None]
     if not known:
         return start, end - 1
@@ -277,10 +280,11 @@ def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) ->
     margin = HOUR_S
     while True:
         readings = store.read(ids, max(start - margin, first), min(end + margin, last + 1))
-        before, after = readings.time[readings.time < start], readings.time[readings.time >= end]
+        counted = readings.time[readings.value != 0]
+        before, after = counted[counted < start], counted[counted >= end]
         if (len(before) or start - margin <= first) and (len(after) or end + margin > last):
             return (
-                int(before.max()) if len(before) else start,
-                int(after.min()) if len(after) else end - 1,
+                int(before.max()) if len(before) else min(start, first),
+                int(after.min()) if len(after) else max(end - 1, last),
             )
         margin *= WIDENING

@@ -120,6 +120,7 @@ class MeterDataManagement:
         self._store = ReadingStore(directory / "readings")
         self._registry = Registry.open(directory / "registry.sqlite")
         self._lock = threading.RLock()
+        self._settling = threading.Lock()
         self._homes = {row.home_id: row for row in self._registry.homes()}
         self._usage_points = {row.usage_point: row for row in self._registry.usage_points()}
         self._devices = {row.device: row for row in self._registry.devices()}
@@ -628,22 +629,16 @@ class MeterDataManagement:
         next version holds the changed intervals only. Versions are of consumption (import).
         """
         horizon = _seconds(now) // DAY_S
-        with self._lock:
-            work = {
-                usage_point: {day: days.pop(day) for day in list(days) if day < horizon}
-                for usage_point, days in self._dirty.items()
-            }
         made = 0
-        for usage_point, days in work.items():
-            if not days:
-                continue
-            ids = self._ids_of_point(usage_point, Direction.IMPORT)
-            touched = set(days)
-            for day in days:
-                before, after = neighbours(self._store, ids, day * DAY_S, (day + 1) * DAY_S)
-                touched.update(range(before // DAY_S, min(after // DAY_S + 1, horizon)))
-            for day in sorted(touched):
-                made += self._settle_day(usage_point, day, days.get(day, 0), now)
+        with self._settling:
+            with self._lock:
+                work = {
+                    usage_point: {day: count for day, count in days.items() if day < horizon}
+                    for usage_point, days in self._dirty.items()
+                }
+            for usage_point, days in work.items():
+                if days:
+                    made += self._settle_days(usage_point, days, horizon, now)
         return made
 
     def versions(self, usage_point: str, interval: Interval) -> Sequence[IntervalVersion]:
@@ -660,31 +655,38 @@ class MeterDataManagement:
         self.settle(now)
         self._store.compact((_seconds(now) // DAY_S - KEEP_DAYS) * DAY_S)
 
-    def _settle_day(self, usage_point: str, day: int, arrived: int, now: datetime) -> int:
-        curve = self._curve(usage_point, Direction.IMPORT, day * DAY_S, (day + 1) * DAY_S)
-        rows = self._registry.versions(usage_point, day, day)
-        if not rows and not len(curve.start):
-            return 0
-        changed = changed_intervals(compose(rows), curve)
-        if not len(changed[0]):
-            return 0
-        if not rows:
-            reason = "first settlement of the day"
-        elif arrived:
-            reason = f"{arrived} readings of the day arrived after version {rows[-1].version}"
-        else:
-            reason = f"readings of a neighbouring day arrived after version {rows[-1].version}"
-        self._registry.save_versions(
-            [
-                VersionRow(
-                    usage_point, day, rows[-1].version + 1 if rows else 1, _seconds(now), reason, RULE, AUTHOR,
-                    str(curve.step), write_intervals(*changed),
-                )
-            ]
-        )  # fmt: skip
+    def _settle_days(self, usage_point: str, days: Mapping[int, int], horizon: int, now: datetime) -> int:
+        """Settle the days of one usage point that have new readings, and those that a gap joins them to."""
+        ids = self._ids_of_point(usage_point, Direction.IMPORT)
+        installed = min(row.start for row in self.installations(usage_point)) // DAY_S
+        touched = {day for day in days if day >= installed}
+        for day in tuple(touched):
+            before, after = neighbours(self._store, ids, day * DAY_S, (day + 1) * DAY_S)
+            touched.update(range(max(before // DAY_S, installed), min(after // DAY_S + 1, horizon)))
+        settled: dict[int, list[VersionRow]] = {}
+        for row in self._registry.versions(usage_point, min(touched, default=0), max(touched, default=0)):
+            settled.setdefault(row.day, []).append(row)
+        made: list[VersionRow] = []
+        for day in sorted(touched):
+            curve = self._curve(usage_point, Direction.IMPORT, day * DAY_S, (day + 1) * DAY_S)
+            rows = settled.get(day, [])
+            changed = changed_intervals(compose(rows), curve)
+            if len(changed[0]):
+                number = rows[-1].version if rows else 0
+                made.append(
+                    VersionRow(
+                        usage_point, day, number + 1, _seconds(now), _reason(number, days.get(day, 0)), RULE, AUTHOR,
+                        str(curve.step), write_intervals(*changed),
+                    )
+                )  # fmt: skip
+        self._registry.save_versions(made)
         with self._lock:
-            self._revision += 1
-        return 1
+            self._revision += 1 if made else 0
+            dirty = self._dirty[usage_point]
+            for day, count in days.items():
+                if dirty.get(day) == count:  # else more arrived meanwhile
+                    del dirty[day]
+        return len(made)
 
     # --- the registry in memory ---------------------------------------------------------------------------------
 
@@ -785,6 +787,14 @@ class MeterDataManagement:
             None if installation is None else installation.width.get(row.obis),
             self._usage_points[usage_point].period_s if usage_point and kind is SeriesKind.REGISTER else None,
         )  # fmt: skip
+
+
+def _reason(settled: int, arrived: int) -> str:
+    if not settled:
+        return "first settlement of the day"
+    if not arrived:
+        return f"readings of a neighbouring day arrived after version {settled}"
+    return f"{arrived} readings of the day arrived after version {settled}"
 
 
 def _unit(symbol: str) -> Unit:
