@@ -464,3 +464,16 @@ def test_any_octets_under_any_name_give_an_answer(octets: bytes, kind: Format | 
 @given(st.text(max_size=200))
 def test_any_text_gives_an_answer(text: str) -> None:
     assert isinstance(Decoder().decode(text), DecodedTelegram)
+
+
+def test_an_hdlc_frame_is_read_without_its_flags_and_behind_noise() -> None:
+    frame = hdlc(LLC + notification(SELF_DESCRIBING))
+    assert values(Decoder().decode(frame[1:-1])) == EXPECTED
+    assert values(Decoder().decode(b"\xff\x03" + frame)) == EXPECTED
+
+
+@pytest.mark.parametrize("size", range(170, 240, 7))
+def test_protected_pushes_of_any_size_are_not_taken_for_wireless_telegrams(size: int) -> None:
+    body = structure(octet_string(bytes(size)), named("1.0.1.7.0.255", double_long_unsigned(7), 0, 27))
+    telegram = Decoder().decode(sealed(notification(body)), key=KEY)
+    assert values(telegram) == [("1-0:1.7.0", Decimal(7), "W")]

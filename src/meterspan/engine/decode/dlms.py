@@ -37,6 +37,8 @@ _CLOCK = Obis(0, 0, 1, 0, 0)
 
 def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
     """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
+    if _FLAG not in octets[:1] + octets[-1:]:  # passed on without its flags
+        octets = _FLAG + octets + _FLAG
     reader = HdlcReader()
     items = reader.feed(octets) + reader.flush()
     if job.trace is not None and len(items) == 1 and isinstance(items[0], HdlcFrame):

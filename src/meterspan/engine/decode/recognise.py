@@ -78,6 +78,31 @@ def _is_hdlc(octets: bytes) -> bool:
     return octets[:1] == b"\x7e" and len(octets) > 8 and octets.lstrip(b"\x7e")[:1] >= b"\xa0"
 
 
+def _is_hdlc_without_flags(octets: bytes) -> bool:
+    """Check a format field whose length is that of all octets, which some gateways pass on without flags."""
+    length = int.from_bytes(octets[:2], "big") & 0x07FF
+    return octets[:1] >= b"\xa0" and octets[:1] < b"\xb0" and len(octets) > 8 and len(octets) - length in {0, 1}
+
+
+def _is_protected(octets: bytes) -> bool:
+    """Check general-glo- or general-ded-ciphering with a system title and a length that fits."""
+    if octets[:2] not in {b"\xdb\x08", b"\xdc\x08"} or len(octets) < 16:
+        return False
+    first = octets[10]
+    size = first & 0x7F if first & 0x80 else 0
+    length = int.from_bytes(octets[11 : 11 + size], "big") if size else first
+    return size <= 4 and length == len(octets) - 11 - size
+
+
+def _is_block(octets: bytes) -> bool:
+    """Check the head of a general block transfer: few blocks, the block before acknowledged, a length that fits."""
+    return octets[:1] == b"\xe0" and octets[2:3] == b"\0" and octets[4:5] == b"\0" and octets[3:4] not in {b"", b"\0"}
+
+
+def _holds_hdlc(octets: bytes) -> bool:
+    return b"\x7e\xa0" in octets or b"\x7e\xa1" in octets or b"\x7e\xa8" in octets
+
+
 def _is_wrapper(octets: bytes) -> bool:
     return octets[:2] == b"\x00\x01" and len(octets) >= 8 and 0 < int.from_bytes(octets[6:8], "big") <= len(octets) - 8
 
@@ -108,10 +133,14 @@ _TESTS = (
     (Format.P1_LINES, _is_p1_lines),
     (Format.MBUS, _is_mbus),
     (Format.HDLC, _is_hdlc),
+    (Format.HDLC, _is_hdlc_without_flags),
     (Format.WRAPPER, _is_wrapper),
+    (Format.DLMS, _is_protected),
+    (Format.DLMS, _is_block),
     (Format.WMBUS, _is_wmbus),
     (Format.SML_FILE, _is_sml_file),
     (Format.DLMS, _is_dlms),
     (Format.COSEM, _is_cosem),
+    (Format.HDLC, _holds_hdlc),
 )
 """In this order: what is told by more octets comes first."""

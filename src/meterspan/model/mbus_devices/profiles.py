@@ -127,5 +127,9 @@ _KAMSTRUP_FORMATS = (
     "2269 1269 0269 05FF09 05FF0A 02FD17",
 )  # fmt: skip
 
-SHIPPED_FORMATS: tuple[bytes, ...] = tuple(bytes.fromhex(text) for text in _KAMSTRUP_FORMATS)
+_ENGELMANN_MONTHS = " ".join(f"{0xC4 if number & 1 else 0x84:02X}{number >> 1:02X}13" for number in range(2, 17))
+_ENGELMANN_FORMATS = (f"426C 4413 01FD17 {_ENGELMANN_MONTHS} 046D 0413",)
+"""Water meter: due date and volume, fifteen months, clock, volume."""
+
+SHIPPED_FORMATS: tuple[bytes, ...] = tuple(bytes.fromhex(text) for text in (*_KAMSTRUP_FORMATS, *_ENGELMANN_FORMATS))
 """Compact formats known before any full frame was heard; each is told by its signature."""
