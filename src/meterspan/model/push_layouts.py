@@ -77,6 +77,9 @@ POSITIONAL_LISTS = (
         _fields(f"{_HEAD} {_POWERS} {_THREE_PHASES} 0-0:1.0.0 {_ENERGIES}"),
     ),
     PositionalList("Wiener Netze", "cs" + "n" * 8, _fields(f"0-0:1.0.0 0-0:96.1.0 {_ENERGIES} {_POWERS}")),
+    PositionalList(
+        "Wiener Netze", "css" + "n" * 8, _fields(f"0-0:1.0.0 0-0:96.1.0 0-0:42.0.0 {_ENERGIES} {_POWERS}")
+    ),
     PositionalList("Wiener Netze", "c" + "n" * 8, _fields(f"0-0:1.0.0 {_ENERGIES} {_POWERS}")),
     PositionalList("Wiener Netze", "c" + "n" * 8 + "s", _fields(f"0-0:1.0.0 {_ENERGIES} {_POWERS} 0-0:96.1.0")),
 )  # fmt: skip

@@ -477,3 +477,13 @@ def test_protected_pushes_of_any_size_are_not_taken_for_wireless_telegrams(size:
     body = structure(octet_string(bytes(size)), named("1.0.1.7.0.255", double_long_unsigned(7), 0, 27))
     telegram = Decoder().decode(sealed(notification(body)), key=KEY)
     assert values(telegram) == [("1-0:1.7.0", Decimal(7), "W")]
+
+
+def test_several_p1_telegrams_in_a_row_give_the_readings_of_all() -> None:
+    telegram = Decoder().decode(p1_text() + p1_text().replace(b"001.500", b"001.600") + p1_text())
+    assert [item.value for item in telegram.readings if item.unit == "Wh"] == [1500, 1600, 1500]
+    assert "CRC differs" in (telegram.error or "")
+
+
+def test_a_p1_telegram_that_lost_its_carriage_returns_is_not_called_damaged() -> None:
+    assert Decoder().decode(p1_text().replace(b"\r", b"").decode()).error is None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from meterspan.engine.decode.dlms import decode_apdus, decode_cosem, decode_hdlc, decode_wrapper
 from meterspan.engine.decode.job import Job, Learnt
 from meterspan.engine.decode.mbus import decode_mbus, decode_wmbus
+from meterspan.engine.decode.merge import merge
 from meterspan.engine.decode.p1 import decode_p1, decode_p1_line
 from meterspan.engine.decode.recognise import Format, recognise
 from meterspan.engine.decode.sml import decode_sml, decode_sml_file
@@ -21,6 +22,8 @@ __all__ = ["Decoder"]
 
 MAX_INPUT = 1 << 22
 """Octets of one input; a day's capture of an optical head is 2 MiB."""
+MAX_TELEGRAMS = 256
+"""P1 telegrams of one input; whoever has more has a file to cut."""
 
 
 class Decoder:
@@ -86,8 +89,17 @@ _DIGITS = re.compile(r"[0-9A-Fa-f]+")
 
 
 def _p1(octets: bytes, job: Job) -> DecodedTelegram:
+    """Decode telegrams in a row: each from its ``/`` to the ``!`` that ends it."""
+    telegrams: list[DecodedTelegram] = []
     start = octets.find(b"/")
-    return decode_p1(octets[start:], job.trace)
+    while start >= 0 and len(telegrams) < MAX_TELEGRAMS:
+        try:
+            telegrams.append(decode_p1(octets[start:], job.trace))
+        except WireError as error:
+            telegrams.append(DecodedTelegram("p1", error=str(error)))
+        end = octets.find(b"\n!", start)
+        start = octets.find(b"/", end) if end >= 0 else -1
+    return merge(telegrams)
 
 
 _DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {

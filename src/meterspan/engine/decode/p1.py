@@ -12,7 +12,7 @@ from meterspan.engine.decode.names import meaning_of
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_unit
 from meterspan.wire import Trace, WireError
-from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, P1Value, read_telegram
+from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, P1Value, crc_of, read_telegram
 
 __all__ = ["decode_p1", "decode_p1_line"]
 
@@ -58,9 +58,15 @@ def decode_p1_line(octets: bytes) -> DecodedTelegram:
 
 def _errors(telegram: P1Telegram, octets: bytes) -> str | None:
     errors = [f"{fault.reason} at octet {fault.offset} in line {fault.text[:40]!r}" for fault in telegram.faults]
-    if telegram.crc_matches is False:
+    if telegram.crc_matches is False and not _matches_with_line_ends(telegram, octets):
         errors.insert(0, f"CRC differs at octet {octets.find(b'!') + 1} in CRC (DSMR P1, 6.2)")
     return "; ".join(errors) or None
+
+
+def _matches_with_line_ends(telegram: P1Telegram, octets: bytes) -> bool:
+    """Check the CRC of a telegram whose carriage returns were lost when it was copied."""
+    body = octets[: octets.find(b"\n!") + 2]
+    return b"\r" not in body and crc_of(body.replace(b"\n", b"\r\n")) == telegram.crc
 
 
 def _identity(telegram: P1Telegram) -> DeviceIdentity:
