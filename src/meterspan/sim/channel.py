@@ -357,7 +357,7 @@ class Link(_Carrier):
 @dataclass(frozen=True, slots=True)
 class _Listener:
     hear: Callable[[bytes, float], object]
-    medium: Medium
+    medium: Medium | None
     way: _Way = field(default_factory=_Way)
 
 
@@ -366,7 +366,7 @@ class Radio(_Carrier):
 
     Args:
         clock: the virtual clock.
-        medium: for listeners that bring none of their own.
+        medium: for listeners that bring none of their own; it may be replaced while the clock runs.
         seed: of all chance.
         trace_frames: how many of the latest frames to keep.
 
@@ -382,7 +382,7 @@ class Radio(_Carrier):
 
     def listen(self, hear: Callable[[bytes, float], object], *, medium: Medium | None = None) -> None:
         """Let ``hear(octets, now)`` be called for each frame that gets through."""
-        self._listeners.append(_Listener(hear, medium or self.medium))
+        self._listeners.append(_Listener(hear, medium))
 
     def transmit(self, octets: bytes, sender: str = "") -> None:
         """Send a frame to all listeners; each count is per listener, except ``sent``."""
@@ -390,7 +390,8 @@ class Radio(_Carrier):
         self.counts.octets += len(octets)
         for listener in self._listeners:
             deliver = partial(self._deliver, listener)
-            self._carry_datagram(sender, octets, medium=listener.medium, way=listener.way, deliver=deliver)
+            medium = listener.medium or self.medium
+            self._carry_datagram(sender, octets, medium=medium, way=listener.way, deliver=deliver)
 
     def _deliver(self, listener: _Listener, octets: bytes) -> None:
         self.counts.delivered += 1

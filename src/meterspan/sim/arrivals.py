@@ -1,0 +1,36 @@
+"""Between head end and data management: what came how, so that a report can tell first deliveries from repairs."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from meterspan.model.ports import ReadingSink
+from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+
+__all__ = ["Arrivals"]
+
+
+class Arrivals:
+    """A ``ReadingSink`` that passes everything on, and counts rows by the way on which they came first.
+
+    Args:
+        sink: takes them durably.
+
+    """
+
+    def __init__(self, sink: ReadingSink) -> None:
+        self._sink = sink
+        self._seen: dict[str, set[int]] = {}
+        self.first: Counter[Source] = Counter()
+        """Rows that were not here before, by source."""
+        self.rows = 0
+        """All rows, repeated ones too."""
+
+    def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
+        """Take a batch durably."""
+        self._sink.take(blocks, events)
+        for block in blocks:
+            seen = self._seen.setdefault(block.device, set())
+            fresh = {int(time) for time in block.times} - seen
+            seen |= fresh
+            self.first[block.source] += len(fresh)
+            self.rows += len(block.times)

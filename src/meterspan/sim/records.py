@@ -1,0 +1,83 @@
+"""What the head end's inventory says of a district's devices, and what its people pay."""
+
+from datetime import time
+from decimal import Decimal
+from typing import Final
+
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.engine.security import SecurityKeys
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.lnap.channel import Channel
+from meterspan.meter.cosem import LOAD_PROFILE
+from meterspan.meter.electricity import PROFILE_COLUMNS
+from meterspan.model.cosem.device import MANAGEMENT_CLIENT
+from meterspan.model.readings import Commodity
+from meterspan.sim.building import AccessPointHost
+from meterspan.sim.g1 import SERVER_SAP
+from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint, Reach
+
+__all__ = ["TARIFFS", "access_point_record", "direct_record", "local_record"]
+
+CELL: Final = "G1 cellular"
+PERIOD_S: Final = 900
+
+TARIFFS: Final = {
+    Commodity.ELECTRICITY: Tariff(
+        "Day and night", "EUR", "kWh", (Band("day", Decimal("0.342")), Band("night", Decimal("0.264"))),
+        (Window("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.35"),
+    ),
+    Commodity.GAS: Tariff(
+        "Gas", "EUR", "kWh", (Band("all day", Decimal("0.118")),), standing_charge_per_day=Decimal("0.41"),
+        conversion=GasConversion(Decimal("11.2"), Decimal("0.9524")),
+    ),
+    Commodity.WATER: Tariff(
+        "Water", "EUR", "m3", (Band("all day", Decimal("4.58")),), standing_charge_per_day=Decimal("0.12")
+    ),
+    Commodity.HEAT: Tariff(
+        "District heat", "EUR", "kWh", (Band("all day", Decimal("0.143")),), standing_charge_per_day=Decimal("0.52")
+    ),
+}  # fmt: skip
+
+
+def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody, installed_at: int) -> Device:
+    """Record an access point: it owes nothing itself."""
+    return Device(
+        host.name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"10.64.{number}.1:4059", host.name,
+        security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
+        system_title=host.config.system_title, installed_at=installed_at, wrapped_keys=_wrapped(host.keys, custody),
+    )  # fmt: skip
+
+
+def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> Device:
+    """Record an electricity meter that is read over G1 by itself."""
+    return Device(
+        point.device, Commodity.ELECTRICITY,
+        Protocol.DLMS_HDLC if point.reach is Reach.HDLC else Protocol.DLMS_WRAPPER,
+        f"10.80.{home.number}.{len(point.device)}:4059", CELL, home.usage_point(Commodity.ELECTRICITY),
+        security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
+        system_title=point.meter.config.system_title,
+        channels=tuple(ChannelPlan(obis, PERIOD_S, LOAD_PROFILE) for obis in PROFILE_COLUMNS),
+        installed_at=point.installed_at, wrapped_keys=_wrapped(point.keys, custody),
+    )  # fmt: skip
+
+
+def local_record(
+    home: Home, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
+) -> Device:
+    """Record a meter that an access point hears: by radio, or through its P1 port."""
+    is_radio = isinstance(point, RadioPoint)
+    commodity = point.commodity if isinstance(point, RadioPoint) else Commodity.ELECTRICITY
+    keys = ((KeyPurpose.RADIO, custody.wrap(point.meter.config.key)),) if isinstance(point, RadioPoint) else ()
+    return Device(
+        point.device, commodity, Protocol.WMBUS if is_radio else Protocol.P1, access_point, access_point,
+        home.usage_point(commodity), "M" if is_radio else "H1",
+        channels=tuple(ChannelPlan(obis, PERIOD_S, channel.profile_name) for obis in channel.meter.registers),
+        installed_at=point.installed_at, wrapped_keys=keys,
+    )  # fmt: skip
+
+
+def _wrapped(keys: SecurityKeys, custody: KeyCustody) -> tuple[tuple[KeyPurpose, bytes], ...]:
+    return (
+        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
+        (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication)),
+    )
