@@ -16,6 +16,8 @@ __all__ = ["COMMANDS", "app", "main"]
 COMMANDS: Final = {
     "decode": ("meterspan.cli.decode:decode", "Decode frames of any meter: P1, DLMS push, SML, M-Bus."),
     "meter": ("meterspan.cli.meter:meter", "Run one simulated meter as a real program: DLMS, P1, wireless M-Bus."),
+    "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),
+    "listen": ("meterspan.cli.listen:listen", "Listen to meters: wireless M-Bus, P1, receivers that print hex lines."),
 }
 """Name to function and help, in the order of the help page."""
 

@@ -155,13 +155,14 @@ async def open_dlms(
 
     """
     time = SystemClock() if clock is None else clock
-    link = make_link(endpoint, DlmsAddresses() if addresses is None else addresses)
+    who = DlmsAddresses() if addresses is None else addresses
+    link = make_link(endpoint, who)
     association = ClientAssociation(link, settings, security=security, entropy=entropy)
     tracer = None
     if on_frame is not None:
         keys = None if security is None else SuiteKeys(security.keys.unicast, security.keys.authentication)
         tracer = FrameTracer(is_hdlc=is_hdlc(endpoint), keys=keys)
-    client = DlmsClient(_Tapped(association, time, tracer, on_frame), time)
+    client = DlmsClient(_Tapped(association, time, tracer, on_frame), time, who)
     try:
         await connect_stream(endpoint, lambda: client.shell)
     except CannotConnectError as error:
@@ -177,12 +178,14 @@ class DlmsClient:
     """One association, for the time of its context; made by ``open_dlms``.
 
     Attributes:
+        addresses: who talks to whom.
         notifications: what the meter pushed unasked, newest last.
         refused: what it sent and could not be used, newest last.
 
     """
 
-    def __init__(self, machine: "_Tapped", clock: Callable[[], float]) -> None:
+    def __init__(self, machine: "_Tapped", clock: Callable[[], float], addresses: DlmsAddresses) -> None:
+        self.addresses = addresses
         self.notifications: deque[Notification] = deque(maxlen=NOTIFICATIONS_MAX)
         self.refused: deque[ApduRefused] = deque(maxlen=NOTIFICATIONS_MAX)
         self.clock = clock

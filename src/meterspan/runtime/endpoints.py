@@ -12,7 +12,7 @@ __all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint"]
 
 LOOPBACK: Final = "127.0.0.1"
 """Where nothing else is said, nobody outside of this machine is talked to."""
-_SERIAL: Final = frozenset({"serial", "hex+serial", "wmbus+serial"})
+_SERIAL: Final = frozenset({"serial", "hex+serial"})
 _EXAMPLES: Final = {
     "tcp": "tcp://192.168.1.50:4059",
     "hdlc+tcp": "hdlc+tcp://192.168.1.50:4001",

@@ -1,0 +1,182 @@
+"""What ``meterspan listen`` knows of the meters it hears: the latest of each, and how each telegram fared.
+
+Every telegram is counted under one ``Fate``; none of them, however damaged, ends the listening. Meters are bounded.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Final
+
+from meterspan.cli.key_files import MeterKeys
+from meterspan.engine.decode import Decoder, Format, recognise
+from meterspan.engine.mbus_security import open_frame
+from meterspan.model.identity import mbus_device
+from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, WireError
+from meterspan.wire.p1 import P1Damage, P1Telegram, write_telegram
+from meterspan.wire.wmbus import WmbusFrame, read_frame
+
+__all__ = ["Fate", "Hearing", "Listener", "Meter"]
+
+METERS_MAX: Final = 2_000
+"""Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
+
+
+class Fate(StrEnum):
+    """What became of a telegram."""
+
+    READ = "read"
+    NO_KEY = "no key"
+    WRONG_KEY = "wrong key"
+    DAMAGED = "damaged"
+    NOT_READ = "not read"
+    """Whole and open, but of a kind that is not read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hearing:
+    """One telegram as it was heard.
+
+    Attributes:
+        at: UTC seconds.
+        source: where it came from.
+        name: the meter's name, "" where the telegram does not tell.
+        fate: what became of it.
+        telegram: what it says.
+        octets: the telegram itself, b"" for P1.
+
+    """
+
+    at: float
+    source: str
+    name: str
+    fate: Fate
+    telegram: DecodedTelegram
+    octets: bytes = b""
+
+
+@dataclass(slots=True)
+class Meter:
+    """The latest of one meter.
+
+    Attributes:
+        first_at: when it was heard first.
+        count: how many telegrams.
+        last: the last one.
+        read: the last one that could be read.
+
+    """
+
+    first_at: float
+    count: int
+    last: Hearing
+    read: Hearing | None
+
+
+class Listener:
+    """Takes telegrams of any kind.
+
+    Args:
+        keys: by the meter's name (``MSP-12345678-03``) or its number (``12345678``).
+
+    """
+
+    def __init__(self, keys: Mapping[str, MeterKeys] | None = None) -> None:
+        self.meters: OrderedDict[str, Meter] = OrderedDict()
+        self.fates: Counter[Fate] = Counter()
+        self.last_damage = ""
+        self._keys = dict(keys or {})
+        self._decoder = Decoder()
+
+    def hear(self, octets: bytes, source: str, now: float) -> Hearing:
+        """Take a telegram of a radio or wired meter."""
+        try:
+            is_wireless = recognise(octets) is Format.WMBUS
+        except WireError:
+            is_wireless = True  # damage of what is most often heard
+        hearing = self._wireless(octets, source, now) if is_wireless else self._other(octets, source, now)
+        return self._note(hearing)
+
+    def hear_text(self, line: str, source: str, now: float) -> Hearing:
+        """Take a line of a receiver: hexadecimal digits, whatever else stands around them (RSSI, time stamps)."""
+        try:
+            octets = bytes.fromhex(max(_runs(line), key=len, default=""))
+        except ValueError:
+            octets = b""
+        if octets:
+            return self.hear(octets, source, now)
+        damaged = DecodedTelegram("unknown", error=f"no hexadecimal digits in {line[:40]!r}")
+        return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged))
+
+    def hear_p1(self, telegram: P1Telegram | P1Damage, source: str, now: float) -> Hearing:
+        """Take a P1 telegram."""
+        if isinstance(telegram, P1Damage):
+            damaged = DecodedTelegram("p1", error=str(telegram.error))
+            return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged, telegram.octets))
+        octets = write_telegram(telegram.identification, telegram.objects, profile=telegram.profile)
+        decoded = self._decoder.decode(octets, as_=Format.P1)
+        return self._note(Hearing(now, source, decoded.device.id or telegram.identification, Fate.READ, decoded))
+
+    def _wireless(self, octets: bytes, source: str, now: float) -> Hearing:
+        try:
+            frame = read_frame(octets)
+        except WireError as error:
+            return Hearing(now, source, "", Fate.DAMAGED, DecodedTelegram("wmbus", error=str(error)), octets)
+        address = frame.address
+        name = mbus_device(address.manufacturer, address.id, address.medium)
+        key = self._key(name, address.id)
+        telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS)
+        if not telegram.device.id:
+            who = DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
+            telegram = replace(telegram, device=who)
+        fate = Fate.READ if telegram.readings else _fate(frame, key)
+        return Hearing(now, source, name, fate, telegram, octets)
+
+    def _other(self, octets: bytes, source: str, now: float) -> Hearing:
+        telegram = self._decoder.decode(octets)
+        key = self._key(telegram.device.id, telegram.device.id)
+        if telegram.error and key is not None:
+            telegram = self._decoder.decode(octets, key=key)
+        fate = Fate.READ if telegram.readings else Fate.NOT_READ if telegram.device.id else Fate.DAMAGED
+        return Hearing(now, source, telegram.device.id, fate, telegram, octets)
+
+    def _key(self, name: str, number: str) -> bytes | None:
+        found = self._keys.get(name) or self._keys.get(number)
+        return found.key if found is not None and found.key else None
+
+    def _note(self, hearing: Hearing) -> Hearing:
+        self.fates[hearing.fate] += 1
+        if hearing.fate is Fate.DAMAGED:
+            self.last_damage = hearing.telegram.error or ""
+        if not hearing.name:
+            return hearing
+        meter = self.meters.pop(hearing.name, None)
+        if meter is None:
+            meter = Meter(hearing.at, 0, hearing, None)
+        meter.count += 1
+        meter.last = hearing
+        meter.read = hearing if hearing.fate is Fate.READ else meter.read
+        self.meters[hearing.name] = meter
+        if len(self.meters) > METERS_MAX:
+            self.meters.popitem(last=False)
+        return hearing
+
+
+def _fate(frame: WmbusFrame, key: bytes | None) -> Fate:
+    try:
+        open_frame(frame, key)
+    except KeyMissingError:
+        return Fate.NO_KEY
+    except KeyWrongError:
+        return Fate.WRONG_KEY
+    except WireError:
+        return Fate.DAMAGED
+    return Fate.NOT_READ
+
+
+def _runs(line: str) -> list[str]:
+    """Give the runs of hexadecimal digits of a line that are whole octets."""
+    words = "".join(letter if letter in "0123456789abcdefABCDEF" else " " for letter in line).split()
+    return [word for word in words if len(word) % 2 == 0]

@@ -1,0 +1,373 @@
+"""``meterspan read``: a DLMS meter on the bench, from its name plate to its load profile.
+
+What goes wrong is said with what to do about it. Counters are kept per key, for every key needs counters that never
+repeat whichever meter it opens; where ours fell behind, the meter's counter is read by the public client.
+"""
+
+import asyncio
+import secrets
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
+from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+
+from meterspan.cli.bench_reading import BenchReading, Order, ProfileOrder
+from meterspan.cli.key_files import MeterKeys, parse_key, parse_password, read_key_file, state_home
+from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
+from meterspan.engine.association.records import AssociationSettings
+from meterspan.engine.frame_trace import TracedFrame
+from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
+from meterspan.quantities import Obis, parse_obis
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.state import StateFile
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.errors import WireError
+
+__all__ = ["EPILOG", "read"]
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+meterspan read tcp://192.168.1.50:4059                     [dim]what the public client may see[/dim]
+
+meterspan read tcp://192.168.1.50:4059 --auth lls --client 2 --password @secret.txt
+
+meterspan read hdlc+tcp://192.168.1.50:4001 --auth hls5 --keys bench.toml --view
+
+meterspan read serial:///dev/ttyUSB0?baud=9600 --physical 17 --profile 1-0:99.1.0 --from 2026-10-24 --to 2026-10-26
+
+meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
+"""
+
+SYSTEM_TITLE_SIZE: Final = 8
+_TITLE_KEPT: Final = "system title"
+_MAKER: Final = b"MSP"
+_READER_CLIENT: Final = 2
+
+
+class Auth(StrEnum):
+    """How we prove who we are."""
+
+    NONE = "none"
+    LLS = "lls"
+    HLS3 = "hls3"
+    HLS4 = "hls4"
+    HLS5 = "hls5"
+
+
+_MECHANISMS: Final = {
+    Auth.NONE: AuthenticationMechanism.LOWEST,
+    Auth.LLS: AuthenticationMechanism.LLS,
+    Auth.HLS3: AuthenticationMechanism.HLS_MD5,
+    Auth.HLS4: AuthenticationMechanism.HLS_SHA1,
+    Auth.HLS5: AuthenticationMechanism.HLS_GMAC,
+}
+_CLIENTS: Final = {Auth.NONE: PUBLIC_CLIENT, Auth.LLS: _READER_CLIENT}
+
+
+def read(  # noqa: PLR0917 - typer calls it by name
+    endpoint: Annotated[str, typer.Argument(help="tcp://host:port, hdlc+tcp://host:port or serial:///dev/…?baud=9600")],
+    auth: Annotated[Auth, typer.Option(help="How to associate: hls5 is GMAC, with ciphering.")] = Auth.NONE,
+    key: Annotated[
+        str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
+    ] = None,
+    auth_key: Annotated[
+        str | None, typer.Option(help="Authentication key likewise.", envvar="METERSPAN_AUTH_KEY", metavar="HEX")
+    ] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            help="Password of lls, secret of hls3 and hls4: text, hex:… or @FILE.", envvar="METERSPAN_PASSWORD"
+        ),
+    ] = None,
+    keys: Annotated[Path | None, typer.Option(help="Key file.", metavar="FILE")] = None,
+    meter: Annotated[str | None, typer.Option(help="Which meter of the key file, if it has several.")] = None,
+    client: Annotated[
+        int | None, typer.Option(help="Client address [dim](16 for none, 2 for lls, 1 for hls)[/dim].", min=1, max=127)
+    ] = None,
+    server: Annotated[int, typer.Option(help="Logical device.", min=0, max=0x3FFF)] = 1,
+    physical: Annotated[int | None, typer.Option(help="Physical HDLC address.", min=0, max=0x3FFF)] = None,
+    title: Annotated[
+        str | None, typer.Option(help="Our system title, 16 hex digits; made up once by default.", metavar="HEX")
+    ] = None,
+    view: Annotated[bool, typer.Option("--view", help="Show the association view: all objects with rights.")] = False,
+    register: Annotated[
+        list[str] | None, typer.Option(help="Only this register; may be repeated.", metavar="OBIS")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="Rows of this profile.", metavar="OBIS")] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="First time [dim](a day ago)[/dim].", metavar="TIME")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Last time [dim](now)[/dim].", metavar="TIME")] = None,
+    events: Annotated[int, typer.Option(help="Show so many of the newest events.", min=0, max=10_000)] = 0,
+    zone: Annotated[
+        str | None, typer.Option(help="The meter's time zone, where it does not tell; and of what is shown.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 10.0,
+    recover: Annotated[bool, typer.Option(help="Catch our invocation counter up.")] = True,
+    state: Annotated[Path | None, typer.Option(help="Folder of our counters [dim](~/.local/state)[/dim].")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show each frame, and what it says.")] = False,
+) -> None:
+    """Read a DLMS/COSEM meter: identification, clock, registers, profiles, events.
+
+    Only reading: nothing is written to the meter.
+    """
+    place = _endpoint(endpoint)
+    local = _local_zone(zone)
+    order = Order(
+        None if profile is None else ProfileOrder(_obis(profile, "--profile"), *_span(since, until, local)),
+        events,
+        tuple(_obis(text, "--register") for text in register or ()),
+        ClockPolicy(UTC if zone is None else local),
+    )  # fmt: skip
+    given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
+    secret = _complete(given, _filed(keys, meter))
+    _require(auth, secret)
+    addresses = DlmsAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
+    errors = Console(stderr=True)
+    on_frame = _tracing(errors, local) if trace else None
+    with StateFile((state_home() if state is None else state) / "reader.sqlite") as kept:
+        session = _Session(place, addresses, auth, secret, kept, _title(kept, title), timeout, recover, on_frame)
+        quiet = trace or as_json or not errors.is_terminal
+        status = nullcontext() if quiet else errors.status(f"connecting to {place} …")
+        try:
+            with status as shown:
+                say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
+                found = asyncio.run(session.read(order, say))
+        except DlmsError as error:
+            errors.print(f"[red]{error}[/red]", highlight=False)
+            for hint in session.hints(error):
+                errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            raise typer.Exit(130) from error
+    if as_json:
+        sys.stdout.write(reading_json(found, str(place)) + "\n")
+    else:
+        show_reading(Console(), found, place=str(place), zone=local, with_view=view)
+    if session.recovered is not None and not as_json:
+        errors.print(f"[dim]our counter was behind: went on after {session.recovered}[/dim]", highlight=False)
+
+
+@dataclass(slots=True)
+class _Session:
+    """One reading, with its second try where our invocation counter was behind."""
+
+    place: Endpoint
+    addresses: DlmsAddresses
+    auth: Auth
+    keys: MeterKeys
+    state: StateFile
+    title: bytes
+    timeout_s: float
+    recover: bool
+    on_frame: OnFrame | None
+    recovered: int | None = None
+
+    async def read(self, order: Order, on_step: Callable[[str], None]) -> BenchReading:
+        """Read the meter.
+
+        Raises:
+            DlmsError: it cannot be read.
+
+        """
+        security = self._security()
+        try:
+            return await self._once(security, order, on_step)
+        except AssociationFailedError as error:
+            if security is None or not self.recover or not _may_be_counter(error):
+                raise
+            counter = await self._meter_counter(error, on_step)
+            if counter is None:
+                raise
+            try:
+                security.skip_to(counter)
+            except WireError as refused:
+                raise DlmsError(f"{error}; and the counter cannot be recovered: {refused}") from error
+            again = self._security()
+            self.recovered = counter - 1
+            return await self._once(again, order, on_step)
+
+    def hints(self, error: DlmsError) -> list[str]:
+        """Say what to do about a failure."""
+        reason = str(error)
+        found = [hint for words, hint in _HINTS if words in reason]
+        if isinstance(error, AssociationFailedError) and not found:
+            found.append(
+                f"client {self.addresses.client}, --auth {self.auth}: does the meter expect another --client or --auth?"
+            )
+        if isinstance(error, AssociationFailedError) and not self._is_traced:
+            found.append("--trace shows each frame")
+        return found
+
+    @property
+    def _is_traced(self) -> bool:
+        return self.on_frame is not None
+
+    def _settings(self) -> AssociationSettings:
+        return AssociationSettings(
+            _MECHANISMS[self.auth],
+            self.keys.password,
+            ciphered=self.auth is Auth.HLS5,
+            response_timeout_s=self.timeout_s,
+        )
+
+    def _security(self) -> SecurityContext | None:
+        if self.auth is not Auth.HLS5:
+            return None
+        generation = int.from_bytes(sha256(b"meterspan generation" + self.keys.key).digest()[:6], "big")
+        keys = SecurityKeys(self.keys.key, self.keys.auth_key, generation=generation)
+        return SecurityContext(self.title, keys, counters=self.state)
+
+    async def _once(
+        self, security: SecurityContext | None, order: Order, on_step: Callable[[str], None]
+    ) -> BenchReading:
+        async with open_dlms(
+            self.place, self._settings(), addresses=self.addresses, security=security, on_frame=self.on_frame
+        ) as client:
+            return await BenchReading.of(client, order, on_step)
+
+    async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
+        """Find out from where on the meter takes counters: as it said, or as the public client reads."""
+        if error.refused is not None and error.refused.invocation_counter is not None:
+            return error.refused.invocation_counter
+        on_step("the invocation counter, as public client")
+        public = replace(self.addresses, client=PUBLIC_CLIENT)
+        settings = AssociationSettings(response_timeout_s=self.timeout_s)
+        try:
+            async with open_dlms(self.place, settings, addresses=public, on_frame=self.on_frame) as client:
+                return await client.run(read_invocation_counter()) + 1
+        except DlmsError:
+            return None
+
+
+_HINTS: Final = (
+    ("deciphering-error", "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"),
+    ("authentication-failure", "the meter refuses our password or key; most meters lock for a while after wrong ones"),
+    ("does not accept our proof", "--auth-key or --key is wrong"),
+    ("authentication-mechanism-name-required", "this client must authenticate: try --auth lls or --auth hls5"),
+    ("authentication-mechanism-name-not-recognised", "this client authenticates otherwise: try another --auth"),
+    ("application-context-name-not-supported", "this client wants ciphering, or none: try another --auth or --client"),
+    ("tag differs", "the answer does not fit our keys: --key or --auth-key is wrong"),
+    ("no answer within", "is it the right --server, --physical and --client? Slow networks need a longer --timeout"),
+    ("no link within", "the meter hears nothing: check --server and --physical, and baud of a serial line"),
+    ("the stream is broken", "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen"),
+    ("invocation-counter-error", "our counter is behind the meter's: leave out --no-recover"),
+)  # fmt: skip
+"""Words of a failure, and what to do."""
+_NO_COUNTER_TROUBLE: Final = (
+    "deciphering-error",
+    "tag differs",
+    "does not accept our proof",
+    "mechanism",
+    "context-name",
+)
+
+
+def _may_be_counter(error: AssociationFailedError) -> bool:
+    """Say whether a counter that is behind may be the reason: some meters refuse without one, some fall silent."""
+    return not any(words in str(error) for words in _NO_COUNTER_TROUBLE)
+
+
+def _tracing(console: Console, zone: tzinfo) -> OnFrame:
+    def show(frame: TracedFrame) -> None:
+        for line in trace_lines(frame, zone):
+            console.print(line, highlight=False, soft_wrap=True)
+
+    return show
+
+
+def _endpoint(text: str) -> Endpoint:
+    try:
+        return parse_endpoint(text, ["tcp", "hdlc+tcp", "serial"])
+    except EndpointError as error:
+        raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
+
+
+def _obis(text: str, option: str) -> Obis:
+    try:
+        return parse_obis(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def _filed(path: Path | None, name: str | None) -> MeterKeys:
+    if path is None:
+        return MeterKeys()
+    filed = read_key_file(path)
+    dlms = {known: keys for known, keys in filed.items() if keys.auth_key or keys.password} or filed
+    if name is None and len(dlms) == 1:
+        return next(iter(dlms.values()))
+    if name not in filed:
+        known = ", ".join(filed) or "none"
+        raise typer.BadParameter(f"say which meter of {path}: {known}", param_hint="--meter")
+    return filed[name]
+
+
+def _complete(given: MeterKeys, filed: MeterKeys) -> MeterKeys:
+    return MeterKeys(given.key or filed.key, given.auth_key or filed.auth_key, given.password or filed.password)
+
+
+def _require(auth: Auth, keys: MeterKeys) -> None:
+    if auth is Auth.HLS5 and not (keys.key and keys.auth_key):
+        raise typer.BadParameter("hls5 needs --key and --auth-key, or --keys FILE", param_hint="--auth")
+    if auth in {Auth.LLS, Auth.HLS3, Auth.HLS4} and not keys.password:
+        raise typer.BadParameter(f"{auth} needs --password, or --keys FILE", param_hint="--auth")
+
+
+def _title(state: StateFile, text: str | None) -> bytes:
+    """Give our system title: as told, or one of our own that stays."""
+    if text is not None:
+        try:
+            title = bytes.fromhex(text)
+        except ValueError as error:
+            raise typer.BadParameter(f"{text!r} is not hexadecimal", param_hint="--title") from error
+        if len(title) != SYSTEM_TITLE_SIZE:
+            raise typer.BadParameter("a system title has 8 octets, 16 hexadecimal digits", param_hint="--title")
+        return title
+    kept = state.load(_TITLE_KEPT)
+    if kept is None:
+        kept = _MAKER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MAKER))
+        state.save(_TITLE_KEPT, kept)
+    return kept
+
+
+def _local_zone(name: str | None) -> tzinfo:
+    if name is None:
+        return datetime.now().astimezone().tzinfo or UTC
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise typer.BadParameter(f"{name!r} is no time zone like Europe/Berlin", param_hint="--zone") from error
+
+
+def _span(since: str | None, until: str | None, zone: tzinfo) -> tuple[int, int]:
+    end = datetime.fromtimestamp(SystemClock()(), UTC) if until is None else _moment(until, zone, "--to")
+    start = end - timedelta(days=1) if since is None else _moment(since, zone, "--from")
+    if start > end:
+        raise typer.BadParameter("is after --to", param_hint="--from")
+    return int(start.timestamp()), int(end.timestamp())
+
+
+def _moment(text: str, zone: tzinfo, option: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"{text!r} is no time like 2026-10-25 or 2026-10-25T06:15", param_hint=option
+        ) from error
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)

@@ -1,0 +1,104 @@
+"""What is heard on a line: P1 telegrams, or lines of hexadecimal digits, over TCP or a serial line, for ever.
+
+A line that ends is connected again with growing patience, and whatever was half heard is forgotten; nothing is ever
+written to it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Final
+
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
+
+__all__ = ["OnTrouble", "hex_lines", "p1_telegrams"]
+
+CHUNK_OCTETS: Final = 4_096
+LINE_OCTETS_MAX: Final = 2_048
+"""A wireless telegram has at most 291 octets in 582 digits; what is longer is no line of a receiver."""
+RETRY_S, RETRY_S_MAX = 1.0, 30.0
+"""How long to wait before connecting again: a router restarts in a minute."""
+
+OnTrouble = Callable[[str], None]
+
+
+async def p1_telegrams(
+    endpoint: Endpoint, *, on_trouble: OnTrouble = lambda _text: None, is_endless: bool = True
+) -> AsyncGenerator[P1Telegram | P1Damage, None]:
+    """Hear telegrams of a P1 port.
+
+    Args:
+        endpoint: ``tcp`` or ``serial``.
+        on_trouble: is told when the line is down.
+        is_endless: connect again when the line ends.
+
+    """
+    reader = P1Reader()
+    async with aclosing(_chunks(endpoint, on_trouble, is_endless=is_endless)) as chunks:
+        async for chunk in chunks:
+            if not chunk:
+                reader = P1Reader()
+                continue
+            reader.receive(chunk)
+            while (item := reader.next_telegram()) is not None:
+                yield item
+
+
+async def hex_lines(
+    endpoint: Endpoint, *, on_trouble: OnTrouble = lambda _text: None, is_endless: bool = True
+) -> AsyncGenerator[str, None]:
+    """Hear the lines of a receiver that prints telegrams as text; arguments as ``p1_telegrams``."""
+    held = b""
+    async with aclosing(_chunks(endpoint, on_trouble, is_endless=is_endless)) as chunks:
+        async for chunk in chunks:
+            *lines, held = (held + chunk).split(b"\n") if chunk else [b""]
+            held = held[-LINE_OCTETS_MAX:]
+            for line in lines:
+                if line.strip():
+                    yield line[:LINE_OCTETS_MAX].decode("latin-1").strip()
+
+
+async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool) -> AsyncGenerator[bytes, None]:
+    """Give octets as they come, and b"" where the line ended."""
+    retry_s = RETRY_S
+    while True:
+        try:
+            line = await connect_stream(endpoint, _Line)
+        except CannotConnectError as error:
+            on_trouble(str(error))
+        else:
+            retry_s = RETRY_S
+            try:
+                while chunk := await line.reader.read(CHUNK_OCTETS):
+                    yield chunk
+                on_trouble(f"{endpoint} closed the line")
+            except OSError as error:
+                on_trouble(f"{endpoint}: {error.strerror or error}")
+            finally:
+                line.close()
+            yield b""
+        if not is_endless:
+            return
+        await asyncio.sleep(retry_s)
+        retry_s = min(2 * retry_s, RETRY_S_MAX)
+
+
+class _Line(asyncio.StreamReaderProtocol):
+    """A stream that is only read."""
+
+    def __init__(self) -> None:
+        self.reader = asyncio.StreamReader(limit=CHUNK_OCTETS)
+        self._line: asyncio.BaseTransport | None = None
+        super().__init__(self.reader)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to read."""
+        self._line = transport
+        super().connection_made(transport)
+
+    def close(self) -> None:
+        """Close the line."""
+        if self._line is not None:
+            self._line.close()
