@@ -33,7 +33,7 @@ def ask(peer_python):
 
 
 @pytest.fixture(scope="module", params=["wrapper", "hdlc"])
-def our_meter(request, peer_python):  # noqa: ARG001 - no peers, no use for a meter
+def our_meter(request, peer_python):
     """Run our meter in a process of its own, over either link."""
     with started(sys.executable, "tests/interop/serve_meter.py", request.param) as meter:
         yield {"link": request.param, **meter}

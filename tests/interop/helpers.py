@@ -27,7 +27,7 @@ PEER_PYTHON = ROOT / ".venv" / "peers" / "bin" / "python"
 PATIENCE_S = 60
 
 KEY, AUTH_KEY = bytes(range(16)), bytes(range(0xD0, 0xE0))
-PASSWORD = "open sesame"
+PASSWORD = "open sesame"  # noqa: S105 - a test key
 CLIENT_TITLE = b"GUR\0\0\0\0\1"
 SERVER_TITLE = b"GRX\0\0\0\0\2"
 

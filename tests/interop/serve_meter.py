@@ -1,6 +1,6 @@
 """Serve an electricity meter to peers in another process: wrapper or HDLC over TCP; says where, as JSON, on stdout.
 
-The meter has run for two days with flows that change every quarter hour, up to ``NOW``, and its clock goes on from there.
+The meter has run for two days with flows that change every quarter hour, up to ``NOW``; its clock goes on from there.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import json
 import secrets
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from meterspan.engine.association.attempts import AttemptLedger
@@ -66,12 +66,12 @@ async def serve(kind):
             link(), device, entropy=secrets.token_bytes, attempts=attempts,
             security=lambda _: SecurityContext(TITLE, KEYS, counters=state),
         )  # fmt: skip
-        return StreamShell(association, clock, lambda event: print(event, file=sys.stderr))
+        return StreamShell(association, clock, lambda _: None)
 
     loop = asyncio.get_running_loop()
     server = await loop.create_server(accept, "127.0.0.1", 0)
     rows = meter.profile.entries(1, len(meter.profile))
-    print(
+    sys.stdout.write(
         json.dumps(
             {
                 "port": server.sockets[0].getsockname()[1],
@@ -82,9 +82,10 @@ async def serve(kind):
                 "objects": sorted([item.interface.class_id, str(item.logical_name)] for item in device.objects),
                 "events": [row[1].integer for row in meter.events.entries(1, len(meter.events))],
             }
-        ),
-        flush=True,
+        )
+        + "\n"
     )
+    sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

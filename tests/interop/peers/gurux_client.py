@@ -65,7 +65,7 @@ class Reader:
                 raise ConnectionError("the meter closed the connection")
             buffer.set(octets)
         if reply.error:
-            raise ValueError("error %s" % reply.error)
+            raise ValueError(f"error {reply.error}")
 
     def associate(self):
         """Bring the link and the association up."""
@@ -150,7 +150,7 @@ def main():
         told = run(json.loads(sys.argv[1]))
     except Exception as error:  # whatever goes wrong in the peer is a result of the test
         traceback.print_exc()
-        told = {"failed": "%s: %s" % (type(error).__name__, error)}
+        told = {"failed": f"{type(error).__name__}: {error}"}
     sys.__stdout__.write(json.dumps(told))
 
 

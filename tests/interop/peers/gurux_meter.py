@@ -30,8 +30,8 @@ from gurux_dlms.enums import (
     Security,
     SourceDiagnostic,
 )
-from gurux_dlms.GXDLMS import GXDLMS
 from gurux_dlms.GXCiphering import GXCiphering
+from gurux_dlms.GXDLMS import GXDLMS
 from gurux_dlms.GXDLMSLongTransaction import GXDLMSLongTransaction
 from gurux_dlms.GXHdlcSettings import GXHdlcSettings
 from gurux_dlms.GXSecure import GXSecure
@@ -118,9 +118,7 @@ class Association(GXDLMSAssociationLogicalName):
             return None
         self.associationStatus = AssociationStatus.ASSOCIATED
         cipher.invocationCounter += 1
-        return GXSecure.secure(
-            settings, cipher, cipher.invocationCounter, settings.ctoSChallenge, cipher.systemTitle
-        )
+        return GXSecure.secure(settings, cipher, cipher.invocationCounter, settings.ctoSChallenge, cipher.systemTitle)
 
 
 class Profile(GXDLMSProfileGeneric):
@@ -179,7 +177,7 @@ class Meter(GXDLMSSecureServer):
         status = GXDLMSData("0.0.96.10.1.255")
         status.value = 0
         energy = [GXDLMSRegister("1.0.1.8.0.255"), GXDLMSRegister("1.0.2.8.0.255")]
-        for register, value in zip(energy, (123456, 789)):
+        for register, value in zip(energy, (123456, 789), strict=True):
             register.value, register.scaler, register.unit = value, 1, 30
         profile = Profile("1.0.99.1.0.255")
         profile.capturePeriod = 900
@@ -212,6 +210,12 @@ class Meter(GXDLMSSecureServer):
             traceback.print_exc()
             raise
 
+    def handleReleaseRequest(self, data):
+        """Answer RLRQ (the peer's own breaks over HDLC)."""
+        if self.settings.interfaceType == InterfaceType.HDLC:
+            self.replyData.set(_GXCommon.LLC_REPLY_BYTES)
+        self.replyData.set(bytes.fromhex("6303800100"))
+
     def isTarget(self, serverAddress, clientAddress):
         """Take every address, and choose the protection by the client."""
         self.settings.cipher.security = Security.AUTHENTICATION_ENCRYPTION if clientAddress == 1 else Security.NONE
@@ -228,7 +232,7 @@ class Meter(GXDLMSSecureServer):
 
     def onFindObject(self, objectType, sn, ln):
         """Every object is in the list already; the current association is the only one."""
-        return None
+        return
 
     def onGetAttributeAccess(self, arg):
         return AccessMode.READ
@@ -272,6 +276,7 @@ def main():
     GXDLMS.handleGloDedRequest = open_request
     ValueEventArgs.__iter__ = lambda self: iter((self,))
     GXHdlcSettings.update = lambda self, _: None
+    GXDLMSSettings.gbtWndowSize = 1
     ValueEventArgs.isSkipMaxPduSize = True
     threading.Thread(target=serve, args=(json.loads(sys.argv[1]),), daemon=True).start()
     sys.stdin.read()
