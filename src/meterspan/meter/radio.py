@@ -149,7 +149,7 @@ class RadioMeter:
         self._counters = counters
         self._metrology = Metrology(
             config.medium.block, now, opening={config.medium.columns[0].obis: config.opening}, keepsake=keepsake,
-            seal_key=config.key,
+            seal_key=config.address.octets,
         )  # fmt: skip
         self._number = 0
         self._counter, self._counter_end = 0, 0
