@@ -48,7 +48,9 @@ def rows_of(point: AccessPoint) -> list[tuple[Obis, float, int]]:
     rows = []
     while (push := point.next_push()) is not None:
         for item in push.body.items:
-            _, name, _, buffer = item.items
+            class_id, name, _, buffer = item.items
+            if class_id.integer != ProfileGeneric.class_id:
+                continue
             for row in buffer.items:
                 time = row.items[0].clock_time.to_utc()
                 assert time is not None

@@ -1,0 +1,298 @@
+"""The head end reads real meters and access points over real octets, in memory."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from meterspan.engine.association.server import ServerAssociation
+from meterspan.engine.link import Role
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.session import SessionDone, SessionFailed
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.push_intake import PushIntake
+from meterspan.head_end.sessions import Harvest, SessionMaker
+from meterspan.head_end.system import HeadEnd
+from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
+from meterspan.lnap.channel import LocalMeter
+from meterspan.lnap.cosem import LnapAccess
+from meterspan.lnap.cosem import logical_device as lnap_device
+from meterspan.lnap.uplink import RowsConfirmed, Uplink, WantsConnection
+from meterspan.meter.cosem import LOAD_PROFILE, MeterAccess, logical_device
+from meterspan.meter.electricity import EXPORT, IMPORT, ElectricityMeter, ElectricityMeterConfig
+from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
+from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.quarantine import Fault
+from meterspan.model.readings import CaptureBlock, Commodity, MeterEvent, Source
+from meterspan.quantities import Obis
+from tests.helpers_wire import Pair
+from tests.memory import MemoryOutbox, MemoryState
+
+BERLIN = ZoneInfo("Europe/Berlin")
+START = 20_000 * 86_400
+HEAD_END_TITLE, METER_TITLE, LNAP_TITLE = b"MSPH\0\0\0\1", b"MSPE\0\0\0\1", b"MSPL\0\0\0\1"
+KEY, AUTH_KEY, RADIO_KEY = bytes(range(16)), bytes(range(16, 32)), bytes(range(32, 48))
+VOLUME = Obis(8, 0, 1, 0, 0)
+
+
+def entropy(count: int) -> bytes:
+    return bytes(range(1, count + 1))
+
+
+def server_entropy(count: int) -> bytes:
+    return bytes(range(101, count + 101))
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.blocks: list[CaptureBlock] = []
+
+    def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
+        self.blocks += blocks
+
+
+class World:
+    """A head end with its state, and what serves its meters."""
+
+    def __init__(self) -> None:
+        self.sink = Sink()
+        self.custody = KeyCustody(bytes(32))
+        self.head_end = HeadEnd(self.sink, self.custody)
+        self.contexts = ContextCache(self.head_end, system_title=HEAD_END_TITLE, counters=MemoryState())
+        self.maker = SessionMaker(self.head_end, contexts=self.contexts, entropy=entropy, zone=BERLIN)
+        self.intake = PushIntake(self.head_end, contexts=self.contexts)
+
+    def device(self, name: str, title: bytes, protocol: Protocol = Protocol.DLMS_WRAPPER) -> Device:
+        keys = (
+            (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(KEY)),
+            (KeyPurpose.AUTHENTICATION, self.custody.wrap(AUTH_KEY)),
+        )
+        return Device(
+            name, Commodity.ELECTRICITY, protocol, "127.0.0.1:4059", "cell", security=Security.HLS_GMAC,
+            client_sap=1, system_title=title, wrapped_keys=keys,
+        )  # fmt: skip
+
+    def read(self, server: ServerAssociation, now: float) -> tuple[SessionDone[Harvest] | SessionFailed, Harvest]:
+        job = self.head_end.planner.next_job(now)
+        assert job is not None
+        session = self.maker.open(job, now)
+        pair = Pair(session, server, now=now, latency_s=0.1)
+        server.connect(now)
+        session.start(now)
+        pair.run(now + 200)
+        (ending,) = [event for event in pair.left_events if isinstance(event, SessionDone | SessionFailed)]
+        return ending, self.maker.close(job, ending, now)
+
+
+def context(title: bytes, counters: MemoryState, key: bytes = KEY) -> SecurityContext:
+    return SecurityContext(title, SecurityKeys(key, AUTH_KEY), counters=counters, peer_title=HEAD_END_TITLE)
+
+
+def serve(device: LogicalDevice, security: SecurityContext) -> ServerAssociation:
+    link = WrapperLink(Role.SERVER, WrapperConfig(1, 1))
+    return ServerAssociation(link, device, security=lambda _definition: security, entropy=server_entropy)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def electricity(world: World, *, hours: int = 3, key: bytes = KEY) -> tuple[ElectricityMeter, ServerAssociation]:
+    meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", METER_TITLE, BERLIN), START)
+    meter.advance(ElectricityFlow((1_000_000,)), START + 3_600 * hours)
+    plans = tuple(ChannelPlan(obis, 900, LOAD_PROFILE) for obis in (IMPORT, EXPORT))
+    device = replace(world.device("MSP1000000001", METER_TITLE), channels=plans, installed_at=START)
+    world.head_end.add_device(device, START)
+    security = context(METER_TITLE, MemoryState(), key)
+    return meter, serve(logical_device(meter, MeterAccess()), security)
+
+
+def access_point(state: MemoryState, outbox: MemoryOutbox) -> tuple[RadioMeter, AccessPoint]:
+    config = RadioMeterConfig(RadioMedium.WATER, "MSP", "12345678", RADIO_KEY)
+    meter = RadioMeter(config, START, MemoryState())
+    local = LocalMeter(meter.device, Commodity.WATER, "home-1", (VOLUME,), RADIO_KEY)
+    point = AccessPoint(
+        AccessPointConfig("MSPLNAP000001", LNAP_TITLE, meters=(local,)), counters=state, keepsake=state, outbox=outbox
+    )
+    return meter, point
+
+
+def behind(world: World, device: str) -> None:
+    world.head_end.add_device(world.device("MSPLNAP000001", LNAP_TITLE), START)
+    plan = ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0))
+    meter = Device(
+        device, Commodity.WATER, Protocol.WMBUS, "MSPLNAP000001", "cell", interface="M", channels=(plan,),
+        installed_at=START,
+    )  # fmt: skip
+    world.head_end.add_device(meter, START)
+
+
+def test_a_meters_holes_are_read_ciphered_and_closed(world: World) -> None:
+    _, server = electricity(world)
+    ending, harvest = world.read(server, START + 3 * 3_600 + 700)
+    assert isinstance(ending, SessionDone), ending
+    (block,) = world.sink.blocks
+    assert block.source in (Source.SCHEDULED_READ, Source.GAP_RECOVERY)
+    assert block.times.tolist() == [START + 900 * n for n in range(1, 13)]
+    assert block.columns[0].values.tolist() == [250 * n for n in range(1, 13)]
+    assert (block.columns[0].obis, block.columns[0].unit.symbol) == (IMPORT, "Wh")
+    assert world.head_end.holes_of("MSP1000000001", START + 3 * 3_600) == []
+    assert harvest.blocks
+
+
+def test_a_clock_that_is_off_is_shifted_and_told(world: World) -> None:
+    meter, server = electricity(world)
+    now = START + 3 * 3_600 + 700
+    meter.clock.set(now - 60, now)
+    world.read(server, now)
+    assert abs(meter.clock.time(now) - now) <= 2
+    assert "shifted" in next(e.title for e in world.head_end.chronicle.entries("MSP1000000001") if e.kind == "clock")
+
+
+def test_a_wrong_key_fails_in_words_and_takes_nothing(world: World) -> None:
+    _, server = electricity(world, key=bytes(16))
+    ending, _ = world.read(server, START + 3 * 3_600 + 700)
+    assert isinstance(ending, SessionFailed)
+    assert world.sink.blocks == []
+    assert world.head_end.last_failure("MSP1000000001") == ending.reason
+
+
+def test_an_order_is_answered_with_its_registers(world: World) -> None:
+    _, server = electricity(world)
+    now = START + 3 * 3_600 + 700
+    order = world.head_end.order("MSP1000000001", [IMPORT], now=now, deadline=now + 60)
+    _, harvest = world.read(server, now)
+    assert harvest.answers[order.order_id][IMPORT].decimal == 3_000
+
+
+def test_a_meter_behind_an_access_point_is_read_under_its_own_name(world: World) -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    meter, point = access_point(state, outbox)
+    behind(world, meter.device)
+    for frame in meter.advance(VolumeFlow(60_000), START + 3 * 3_600):
+        point.hear_radio(frame, START + 1)
+    server = serve(lnap_device(point, LnapAccess()), context(LNAP_TITLE, state))
+    ending, _ = world.read(server, START + 3 * 3_600 + 700)
+    assert isinstance(ending, SessionDone), ending
+    block = next(block for block in world.sink.blocks if block.device == meter.device)
+    assert block.columns[0].obis == VOLUME
+    assert block.times.tolist()[-1] == START + 900 * 11
+    assert block.columns[0].values.tolist()[-1] == 165
+    assert (block.columns[0].unit.symbol, block.columns[0].exponent) == ("m3", -3)
+
+
+def test_rows_of_another_meter_on_the_channel_are_not_taken(world: World) -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    meter, point = access_point(state, outbox)
+    behind(world, "MSP-99999999-07")
+    for frame in meter.advance(VolumeFlow(60_000), START + 3_600):
+        point.hear_radio(frame, START + 1)
+    server = serve(lnap_device(point, LnapAccess()), context(LNAP_TITLE, state))
+    world.read(server, START + 3_600 + 700)
+    assert world.sink.blocks == []
+    assert world.head_end.chronicle.entries("MSP-99999999-07")[0].kind == "mismatch"
+
+
+def pushing(world: World) -> tuple[RadioMeter, AccessPoint, Uplink, MemoryOutbox]:
+    state, outbox = MemoryState(), MemoryOutbox()
+    meter, point = access_point(state, outbox)
+    behind(world, meter.device)
+    return meter, point, Uplink(point, context(LNAP_TITLE, state)), outbox
+
+
+def test_pushed_rows_are_confirmed_once_durable_and_then_forgotten(world: World) -> None:
+    meter, point, uplink, outbox = pushing(world)
+    for frame in meter.advance(VolumeFlow(60_000), START + 3_600):
+        point.hear_radio(frame, START + 1)
+    now = START + 3_600.0
+    uplink.wake(now)
+    assert uplink.next_event() == WantsConnection()
+    connection = world.intake.connection("127.0.0.1:1")
+    pair = Pair(uplink, connection, now=now, latency_s=0.1)
+    connection.connect(now)
+    uplink.connect(now)
+    pair.run(now + 5)
+    assert outbox.items == []
+    assert [type(event) for event in pair.left_events] == [RowsConfirmed]
+    assert sum(len(block.times) for block in world.sink.blocks) == 4
+    assert {block.source for block in world.sink.blocks} == {Source.PUSH}
+    assert world.head_end.quarantine.total == 0
+
+
+def test_a_sink_that_fails_confirms_nothing(world: World) -> None:
+    meter, point, uplink, outbox = pushing(world)
+    for frame in meter.advance(VolumeFlow(60_000), START + 3_600):
+        point.hear_radio(frame, START + 1)
+    before = len(outbox.items)
+
+    def broken(blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
+        raise OSError("disk full")
+
+    world.sink.take = broken  # type: ignore[method-assign]  # the disk fails
+    push = point.next_push()
+    assert push is not None
+    connection = world.intake.connection("127.0.0.1:1")
+    connection.connect(START)
+    uplink.connect(START)
+    with pytest.raises(OSError, match="disk full"):
+        connection.receive(uplink.octets_to_send(), START)
+    assert len(outbox.items) == before
+
+
+def test_after_an_outage_the_rows_come_in_order_and_once(world: World) -> None:
+    meter, point, uplink, outbox = pushing(world)
+    now = float(START)
+    for hour in range(1, 9):
+        for frame in meter.advance(VolumeFlow(60_000), START + 3_600 * hour):
+            point.hear_radio(frame, START + 1)
+        now = START + 3_600.0 * hour
+        uplink.wake(now)
+        if uplink.next_event() == WantsConnection():
+            uplink.medium_lost(now)
+    connection = world.intake.connection("127.0.0.1:1")
+    pair = Pair(uplink, connection, now=now + 700, latency_s=0.1)
+    connection.connect(now + 700)
+    uplink.connect(now + 700)
+    pair.run(now + 720)
+    times = [time for block in world.sink.blocks for time in block.times.tolist()]
+    assert times == sorted(set(times))
+    assert times[1:] == [START + 900 * n for n in range(1, 32)]
+    assert outbox.items == []
+
+
+def test_replayed_forged_and_strange_pushes_are_kept_aside(world: World) -> None:
+    meter, point, uplink, _ = pushing(world)
+    point.hear_radio(meter.telegram(START), START + 1)
+    uplink.connect(START)
+    octets = uplink.octets_to_send()[8:]
+    assert world.intake.take(octets, "peer", START) is not None
+    assert world.intake.take(octets, "peer", START) is None
+    forged = bytearray(octets)
+    forged[-20] ^= 1
+    forged[14] += 1
+    assert world.intake.take(bytes(forged), "peer", START) is None
+    strange = octets.replace(LNAP_TITLE, b"MSPL\0\0\0\7")
+    assert world.intake.take(strange, "peer", START) is None
+    assert world.intake.take(b"\x0f\x00\x00\x00\x01\x00\x00", "peer", START) is None
+    assert [frame.fault for frame in world.head_end.quarantine.newest()][::-1][:3] == [
+        Fault.REPLAYED, Fault.WRONG_KEY, Fault.UNKNOWN_DEVICE,
+    ]  # fmt: skip
+    assert world.head_end.quarantine.total == 4
+
+
+def test_a_silent_access_point_is_asked_again_and_loses_nothing(world: World) -> None:
+    meter, point, uplink, outbox = pushing(world)
+    point.hear_radio(meter.telegram(START), START + 1)
+    uplink.connect(START)
+    first = uplink.octets_to_send()
+    uplink.advance(START + 31)
+    second = uplink.octets_to_send()
+    assert first
+    assert second
+    assert first != second
+    assert len(outbox.items) == 1
