@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "meter": ("meterspan.cli.meter:meter", "Run one simulated meter as a real program: DLMS, P1, wireless M-Bus."),
     "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),
     "listen": ("meterspan.cli.listen:listen", "Listen to meters: wireless M-Bus, P1, receivers that print hex lines."),
+    "display": ("meterspan.cli.display:display", "Show a home on the in-home display, live from its P1 port."),
 }
 """Name to function and help, in the order of the help page."""
 

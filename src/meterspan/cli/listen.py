@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -186,28 +187,40 @@ class _Ears:
 
 def _row(name: str, meter: Meter, now: float) -> tuple[str, ...]:
     age = now - meter.last.at
-    shown = meter.read
-    device = meter.last.telegram.device
-    readings = [] if shown is None else [r for r in shown.telegram.readings if r.storage == 0 and r.quantity != "time"]
-    values = "   ".join(map(_value, [reading for reading in readings if _is_shown(reading)][:_READINGS_SHOWN]))
-    error = meter.last.telegram.error if meter.last.fate is not Fate.READ else None
+    readings = () if meter.read is None else meter.read.telegram.readings
+    ranked = sorted((r for r in readings if r.unit in _RANKS and r.storage == 0), key=lambda r: _RANKS[r.unit])
+    values = "   ".join(map(_value, ranked[:_READINGS_SHOWN]))
     colour = _COLOURS[meter.last.fate]
     return (
         f"[{'bold green' if age < _FRESH_S else 'dim'}]{_age(age)}[/]",
         escape(name),
-        device.medium,
-        values or f"[dim]{escape(error or '')}[/dim]",
+        meter.last.telegram.device.medium,
+        values or f"[dim]{_WHY.get(meter.last.fate) or escape(meter.last.telegram.error or '')}[/dim]",
         str(meter.count),
         f"[{colour}]{meter.last.fate}[/{colour}]",
     )
 
 
-def _is_shown(reading: DecodedReading) -> bool:
-    return not isinstance(reading.value, str) and reading.unit not in {"", "1"} and not reading.tariff
+_RANKS: Final = {unit: rank for rank, units in enumerate(
+    (("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"), ("W", "kW", "m3/h", "L/h"), ("°C", "bar", "V", "A", "%"))
+) for unit in units}  # fmt: skip
+"""Registers are shown before what flows, and that before the rest."""
+_WHY: Final = {
+    Fate.NO_KEY: "encrypted; its key is not in the key file",
+    Fate.WRONG_KEY: "encrypted; the key in the key file does not fit",
+}
 
 
 def _value(reading: DecodedReading) -> str:
-    return f"[bold]{reading.value}[/bold] {reading.unit}"
+    tariff = f"[dim]T{reading.tariff}[/dim] " if reading.tariff else ""
+    value, unit = reading.value, reading.unit
+    if unit == "Wh" and not isinstance(value, str):
+        value, unit = Decimal(value).scaleb(-3), "kWh"
+    return (
+        f"{tariff}[bold]{value:f}[/bold] {unit}"
+        if isinstance(value, Decimal)
+        else f"{tariff}[bold]{value}[/bold] {unit}"
+    )
 
 
 def _age(seconds: float) -> str:

@@ -75,7 +75,7 @@ class ElectricityMeterConfig:
         capture_period_s: seconds between marks of the load profile; divides a day.
         profile_capacity: rows before the oldest is overwritten.
         tariffs: the daily tariff programme.
-        opening_wh: import register when it left the factory.
+        opening_wh: import register when it left the factory, in equal parts of its tariffs.
         switch_mode: control_mode of the disconnect switch.
         limit_w: limiter threshold; 0 is off.
         clock_drift_ppm: how much faster its clock runs than true time.
@@ -128,10 +128,12 @@ class ElectricityMeter:
         self.events = LoadProfile(1, EVENTS_MAX, self._event_row)
         self._keepsake = keepsake
         tariffs = max(tariff for _, tariff in config.tariffs.windows)
+        opened = config.opening_wh // tariffs
+        opening = {Obis(1, 0, 1, 8, tariff): opened for tariff in range(2, tariffs + 1)}
+        opening |= {IMPORT: config.opening_wh, Obis(1, 0, 1, 8, 1): config.opening_wh - opened * (tariffs - 1)}
         self._metrology = Metrology(
-            electricity_block(tariffs), now, opening={IMPORT: config.opening_wh}, keepsake=keepsake,
-            seal_key=config.system_title,
-        )  # fmt: skip
+            electricity_block(tariffs), now, opening=opening, keepsake=keepsake, seal_key=config.system_title
+        )
         self._status = StatusWord(0)
         self._is_unsaved = True
         if keepsake is not None:
