@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
+from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from meterspan.store.errors import UnknownFormat
@@ -199,7 +200,7 @@ class Registry:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _harden)
+            event.listen(self._engine, "connect", _harden)
         with self._engine.begin() as connection:
             METADATA.create_all(connection)
             found = connection.execute(sa.select(sa.func.max(SCHEMA_VERSIONS.c.version))).scalar()
@@ -292,7 +293,7 @@ class Registry:
             raise RuntimeError("the database gave no number for a new series")
         return SeriesRow(int(key[0]), device, obis, unit, exponent)
 
-    def _read(self, kind: type[RowT], query: sa.Select[Any]) -> list[RowT]:
+    def _read(self, kind: type[RowT], query: sa.Executable) -> list[RowT]:
         with self._engine.connect() as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
 

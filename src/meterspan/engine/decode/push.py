@@ -93,7 +93,7 @@ def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
     scaler = _scaler_unit(behind[1]) if len(behind) > 1 else None
     if scaler is not None:
         return _Named(obis, value, *scaler), 2
-    inner = value.items if value.is_composite else ()
+    inner: Sequence[Data] = value.items if value.is_composite else ()
     scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
     if scaler is not None:
         return _Named(obis, inner[0], *scaler), 1
@@ -115,7 +115,7 @@ def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]
     """Pair names with values; a list that names itself first has one name more (quirk 5)."""
     names = objects[1:] if len(objects) == len(values) + 1 else objects
     for obis, value in zip(names, values, strict=False):
-        inner = value.items if value.is_composite else ()
+        inner: Sequence[Data] = value.items if value.is_composite else ()
         scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
         if scaler is not None:
             yield _Named(obis, inner[0], *scaler)
