@@ -90,12 +90,10 @@ def _unchecked(octets: bytes) -> Iterator[tuple[bytes, bool]]:
 def _information_start(octets: bytes, at: int) -> int | None:
     """Pass over two addresses, the control octet and the HCS."""
     for _ in range(2):
-        end = at
-        while end < len(octets) and not octets[end] & 1:
-            end += 1
-        if end - at >= _MAX_ADDRESS:
+        size = next((size for size, octet in enumerate(octets[at : at + _MAX_ADDRESS], 1) if octet & 1), 0)
+        if not size:
             return None
-        at = end + 1
+        at += size
     return at + 3
 
 

@@ -5,6 +5,7 @@ what a log's numbers are. What DSMR 2 and 3 split over groups (unit apart from n
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -12,6 +13,7 @@ from meterspan.engine.decode.names import meaning_of
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_unit
 from meterspan.wire import Trace, WireError
+from meterspan.wire.mbus.address import MEDIA
 from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, P1Value, crc_of, read_telegram
 
 __all__ = ["decode_p1", "decode_p1_line"]
@@ -77,12 +79,34 @@ def _identity(telegram: P1Telegram) -> DeviceIdentity:
 
 
 def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
+    devices = {
+        item.obis.b: int(value)
+        for item in telegram.objects
+        if (item.obis.c, item.obis.d) == (_MBUS_VALUE, _DEVICE_TYPE)
+        and isinstance(value := item.values[0], str)
+        and value.isdecimal()
+        and value.isascii()
+        and len(value) <= _DEVICE_TYPE_DIGITS
+    }
     lines = {(item.obis, item.text): item for item in telegram.objects}  # some meters send lines twice
     for item in lines.values():
         if len(item.values) == 1 and isinstance(value := item.values[0], Scaled):
             yield _reading(item.obis, value.decimal, value.unit.symbol, None)
+        elif item.obis.c == _MBUS_VALUE:
+            medium = MEDIA.get(devices.get(item.obis.b, 0x0F), "unknown")
+            yield from (_of_medium(reading, medium) for reading in _object(item))
         else:
             yield from _object(item)
+
+
+def _of_medium(reading: DecodedReading, medium: str) -> DecodedReading:
+    """Say what an M-Bus device behind the meter measured: its medium by its device type, its quantity by the unit."""
+    kind = _QUANTITY_OF_UNIT.get(reading.unit)
+    return reading if kind is None else replace(reading, quantity=f"{medium} {kind}")
+
+
+_QUANTITY_OF_UNIT = {"m3": "volume", "L": "volume", "J": "energy", "Wh": "energy", "hca": "allocation"}
+_DEVICE_TYPE, _DEVICE_TYPE_DIGITS = 1, 3
 
 
 def _object(item: P1Object) -> Iterator[DecodedReading]:

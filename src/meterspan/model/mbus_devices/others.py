@@ -35,6 +35,8 @@ _HYDROCLIMA_FRAME = 0x11
 
 _BATTERY_V = {0x00: "3.7", 0x0A: "3.05", 0x0B: "3.2"}
 """Voltages of the Hydrodigit's battery octet that are known; other codes are left out."""
+_WITHOUT_MONTHS = 0x17
+"""This generation sets the bit of the months and does not send them."""
 _HAS_FRAUD_DATE, _HAS_MONTHS, _HAS_LEAK_DATE = 0x02, 0x80, 0x18
 
 
@@ -56,7 +58,8 @@ def _hydrodigit(payload: Payload) -> Decoded | None:
     ]
     if octets[1] in _BATTERY_V:
         readings.append(reading("battery voltage", Decimal(_BATTERY_V[octets[1]]), "V"))
-    months = octets[at + 4 : at + 40] if contents & _HAS_MONTHS else b""
+    has_months = contents & _HAS_MONTHS and payload.version != _WITHOUT_MONTHS
+    months = octets[at + 4 : at + 40] if has_months else b""
     for index in range(len(months) // 3):
         raw = months[3 * index : 3 * index + 3]
         if raw != b"\xff\xff\xff":

@@ -81,9 +81,7 @@ def _half_months(payload: Payload) -> Decoded:
 
 
 def _smoke_detector(payload: Payload) -> Decoded:
-    due = date_packed(payload.at(1, 3))
-    alarm = payload.octets[0] & 0x01
-    return Decoded((reading("smoke alarm", "alarm" if alarm else "none", time=due),))
+    return Decoded((reading("status", payload.at(0, 1).hex().upper(), time=date_packed(payload.at(1, 3))),))
 
 
 def _grammar(name: str, media: set[int], read: Reader, versions: set[int] | None = None) -> Grammar:
@@ -91,7 +89,7 @@ def _grammar(name: str, media: set[int], read: Reader, versions: set[int] | None
 
 
 GRAMMARS = (
-    _grammar("Techem compact V", {0x43, 0x45, 0x39}, _heat_kwh),
+    _grammar("Techem compact V", {0x43}, _heat_kwh),
     _grammar("Techem vario 4", {0xC3}, _heat_mj),
     _grammar("Techem MK radio 3a", {0x62, 0x72}, _half_months, {0x50}),
     _grammar("Techem MK radio", {0x62, 0x72}, _water),
