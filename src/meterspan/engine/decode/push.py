@@ -93,11 +93,16 @@ def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
     scaler = _scaler_unit(behind[1]) if len(behind) > 1 else None
     if scaler is not None:
         return _Named(obis, value, *scaler), 2
-    inner: Sequence[Data] = value.items if value.is_composite else ()
+    inner = _items(value)
     scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
     if scaler is not None:
         return _Named(obis, inner[0], *scaler), 1
     return _Named(obis, value), 1
+
+
+def _items(value: Data) -> Sequence[Data]:
+    """Give the elements of a composite value, none of a simple one."""
+    return value.items if value.is_composite else ()
 
 
 def _push_objects(items: Sequence[Data]) -> list[Obis]:
@@ -115,7 +120,7 @@ def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]
     """Pair names with values; a list that names itself first has one name more (quirk 5)."""
     names = objects[1:] if len(objects) == len(values) + 1 else objects
     for obis, value in zip(names, values, strict=False):
-        inner: Sequence[Data] = value.items if value.is_composite else ()
+        inner = _items(value)
         scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
         if scaler is not None:
             yield _Named(obis, inner[0], *scaler)
