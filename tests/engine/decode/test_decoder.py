@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from meterspan.crypto.suite0 import SuiteKeys, protect
 from meterspan.engine.decode import Decoder, Format, recognise
+from meterspan.engine.decode.job import Job
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.quantities import ClockTime, Obis
@@ -498,3 +499,13 @@ def test_long_patterns_take_time_in_proportion_to_their_length(pattern: bytes) -
     octets = pattern * (200_000 // len(pattern))
     for kind in (None, *Format):
         assert isinstance(Decoder().decode(octets, as_=kind), DecodedTelegram)
+
+
+def test_manufacturer_data_that_nobody_knows_are_shown_as_they_stand() -> None:
+    telegram = Decoder().decode(wireless(Protection(), RECORDS + bytes.fromhex("0FC0FFEE")))
+    assert (telegram.readings[-1].quantity, telegram.readings[-1].value) == ("manufacturer data", "C0FFEE")
+
+
+def test_keys_never_show_in_what_is_printed_of_a_decoding() -> None:
+    assert KEY.hex() not in repr(Job(KEY, AUTH_KEY))
+    assert str(KEY) not in repr(Job(KEY, AUTH_KEY))

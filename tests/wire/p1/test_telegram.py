@@ -14,6 +14,8 @@ from meterspan.wire.p1 import (
     MAX_TELEGRAM_SIZE,
     PROFILES,
     CrcPolicy,
+    P1Object,
+    P1Profile,
     crc_of,
     fixed,
     p1_object,
@@ -234,3 +236,18 @@ def test_a_written_number_reads_back_exactly(number: int, decimals: int) -> None
     (value,) = p1_object(Obis(0, 1, 24, 2, 1), text).values
     assert isinstance(value, Scaled)
     assert value.decimal == Scaled(number, -decimals, UNITS["m3"]).decimal
+
+
+groups = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E, exclude_characters="()"), max_size=30)
+codes = st.builds(Obis, st.integers(0, 15), st.integers(0, 4), *[st.integers(0, 255)] * 3)
+lines = st.builds(lambda obis, texts: p1_object(obis, *texts), codes, st.lists(groups, min_size=1, max_size=4))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(lines, max_size=12), st.sampled_from(PROFILES))
+def test_any_lines_survive_a_telegram(objects: list[P1Object], profile: P1Profile) -> None:
+    octets = write_telegram("TST5\\2X", objects, profile=profile)
+    telegram = read_telegram(octets, crc=CrcPolicy.NONE)
+    assert [item.text for item in telegram.objects] == [item.text for item in objects]
+    assert [item.obis for item in telegram.objects] == [item.obis for item in objects]
+    assert telegram.faults == ()

@@ -208,3 +208,22 @@ def test_any_octets_give_messages_or_a_wire_error(octets: bytes) -> None:
         except WireError:
             continue
     assert all(isinstance(item, SmlFrame | WireError) for _, item in find_frames(b"\x1b" * 4 + b"\x01" * 4 + octets))
+
+
+octet_names = st.binary(min_size=6, max_size=6)
+integers = st.tuples(st.integers(-(1 << 31), (1 << 31) - 1)).map(lambda value: Integer(value[0], 4, signed=True))
+entries = st.builds(
+    SmlEntry, octet_names, integers | st.binary(min_size=1, max_size=30), st.none() | st.integers(0, 255), st.just(0)
+)
+lists = st.builds(SmlGetListResponse, st.binary(min_size=1, max_size=10), st.lists(entries, max_size=20).map(tuple))
+messages = st.builds(
+    SmlMessage, st.binary(min_size=1, max_size=8), st.just(int(SmlTag.GET_LIST_RESPONSE)), lists,
+    st.integers(0, 255), st.integers(0, 255),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(messages, min_size=1, max_size=4).map(tuple), st.sampled_from(list(SmlChecksum)))
+def test_any_messages_survive_file_and_frame(written: tuple[SmlMessage, ...], checksum: SmlChecksum) -> None:
+    frame = read_frame(write_frame(write_file(written), checksum=checksum))
+    assert read_file(frame.file) == written

@@ -63,8 +63,8 @@ class Job:
 
     """
 
-    key: bytes | None = None
-    auth_key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
+    auth_key: bytes | None = field(default=None, repr=False)
     meter_id: str | None = None
     fix_unsigned_power: bool = False
     learnt: Learnt = field(default_factory=Learnt)

@@ -103,6 +103,8 @@ def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
         readings = list(_readings(records, device.manufacturer, job.learnt.names))
         if not readings and not error:
             error = _why_empty(header, records)
+        if records.manufacturer_data:
+            readings.append(DecodedReading("manufacturer data", records.manufacturer_data.hex().upper()))
     else:
         device = replace(device, id=payload.meter_id) if payload.meter_id else device
         own = [] if payload.replaces_records else _readings(records, device.manufacturer, job.learnt.names)

@@ -6,7 +6,7 @@ there are some, else from comparing telegrams with what the meter showed.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Literal, TypeAlias
@@ -54,7 +54,7 @@ class Payload:
     ci: int | None
     octets: bytes
     records: Records
-    key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
 
     @property
     def tail(self) -> bytes:
