@@ -462,7 +462,8 @@ class MeterDataManagement:
         before = self._curve(supply.usage_point, Direction.IMPORT, *day_bounds(yesterday, supply.zone))
         same_time = None
         if len(before.start):
-            wall = now.astimezone(ZoneInfo(supply.zone)).replace(
+            seen = now if curve.last is None else min(now, _utc(curve.last))  # a late meter must not look thrifty
+            wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
                 year=yesterday.year, month=yesterday.month, day=yesterday.day
             )
             low, high = day_bounds(yesterday, supply.zone)
