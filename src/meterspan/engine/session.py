@@ -37,6 +37,7 @@ from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import ActionResult, DataAccessResult
 
 __all__ = [
+    "AskTime",
     "RefusedError",
     "RequestFailedError",
     "Script",
@@ -49,6 +50,7 @@ __all__ = [
     "SessionFailed",
     "Sleep",
     "Stage",
+    "ask_time",
     "fetch",
     "fetch_each",
     "fetch_encoded",
@@ -68,8 +70,13 @@ class Sleep:
     seconds: float
 
 
-ScriptRequest: TypeAlias = Request | Sleep
-ScriptResponse: TypeAlias = GetDone | SetDone | ActionDone | None
+@dataclass(frozen=True, slots=True)
+class AskTime:
+    """Ask this side's clock: sent back at once, as UTC seconds."""
+
+
+ScriptRequest: TypeAlias = Request | Sleep | AskTime
+ScriptResponse: TypeAlias = GetDone | SetDone | ActionDone | float | None
 Script: TypeAlias = Generator[ScriptRequest, ScriptResponse, ResultT]
 """What yields requests, is sent each one's result (None after ``Sleep``), and returns what it was run for."""
 
@@ -252,6 +259,8 @@ class Session(Generic[ResultT]):
             return
         try:
             asked = self._script.throw(response) if isinstance(response, ScriptError) else self._script.send(response)
+            while isinstance(asked, AskTime):
+                asked = self._script.send(now)
         except StopIteration as stop:
             self._ending = SessionDone(stop.value, now - self._started)
             self._association.release(now)
@@ -299,6 +308,14 @@ class Session(Generic[ResultT]):
         self._script.close()
         ending = self._ending or self._failure("ended", self._stage, now)
         self._events.append(ending)
+
+
+def ask_time() -> Script[float]:
+    """Give this side's time now, UTC seconds."""
+    response = yield AskTime()
+    if not isinstance(response, float):
+        raise ScriptError("there is no clock")
+    return response
 
 
 def fetch(request: Get) -> Script[Data]:

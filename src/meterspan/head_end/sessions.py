@@ -28,7 +28,7 @@ from meterspan.engine.scripts import (
     shift_clock,
     to_capture_block,
 )
-from meterspan.engine.session import Script, Session, SessionDone, SessionFailed, fetch_each
+from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device, Protocol, Security
@@ -93,7 +93,7 @@ class SessionMaker:
         self._verified: set[str] = set()
         self._harvests: dict[int, Harvest] = {}
 
-    def open(self, job: Job, now: float) -> JobSession:
+    def open(self, job: Job, now: float) -> JobSession:  # noqa: ARG002 (one signature with close and fail)
         """Make the session of a job; start it when the medium is there.
 
         Raises:
@@ -106,7 +106,7 @@ class SessionMaker:
             raise KeyError(job.target)
         harvest = self._harvests[job.job_id] = Harvest()
         association = self._association(device)
-        return Session(association, self._script(device, job.tasks, harvest, now), timeout_s=SESSION_TIMEOUT_S)
+        return Session(association, self._script(device, job.tasks, harvest), timeout_s=SESSION_TIMEOUT_S)
 
     def close(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
         """Settle an ended session: take what it brought, then tell the planner; gives what it brought."""
@@ -130,14 +130,14 @@ class SessionMaker:
         security = self._contexts.of(device) if device.security is Security.HLS_GMAC else None
         return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
 
-    def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest, now: float) -> Script[Harvest]:
+    def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest) -> Script[Harvest]:
         for task in tasks:
             if task.order is not None:
                 yield from self._answer(task.order, harvest)
             elif task.hole is not None:
                 yield from self._fill(device, task.hole, task.kind, harvest)
             elif task.kind is TaskKind.CLOCK:
-                yield from self._check_clock(device, harvest, now)
+                yield from self._check_clock(device, harvest)
         return harvest
 
     def _fill(self, target: Device, hole: Hole, kind: TaskKind, harvest: Harvest) -> Script[None]:
@@ -188,20 +188,27 @@ class SessionMaker:
             obis: value for obis, value in zip(order.obis, numbers, strict=False) if isinstance(value, Scaled)
         }
 
-    def _check_clock(self, device: Device, harvest: Harvest, now: float) -> Script[None]:
+    def _check_clock(self, device: Device, harvest: Harvest) -> Script[None]:
+        """Compare the clock with the middle of the round trip, and correct it where it may be."""
+        asked = yield from ask_time()
         moment = yield from read_clock()
+        answered = yield from ask_time()
         shown = self._policy.to_utc(moment)
-        error_s = None if shown is None else round(shown.timestamp() - now)
+        error_s = None if shown is None else round(shown.timestamp() - (asked + answered) / 2)
         if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
             return
-        if device.security is not Security.HLS_GMAC or device.protocol not in _SETTABLE:
-            harvest.notes.append((device.device, "clock", f"Its clock is {_deviation(error_s)}; it cannot be set"))
-        elif error_s is not None and abs(error_s) <= SHIFT_MAX_S:
-            yield from shift_clock(-error_s)
-            harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)} and was shifted"))
-        else:
-            yield from set_clock(ClockTime.of(datetime.fromtimestamp(now, self._policy.zone)))
-            harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)} and was set"))
+        done = "it cannot be set"
+        if device.security is Security.HLS_GMAC and device.protocol in _SETTABLE:
+            try:
+                if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
+                    yield from shift_clock(-error_s)
+                    done = "it was shifted"
+                else:
+                    yield from set_clock(ClockTime.of(datetime.fromtimestamp(answered, self._policy.zone)))
+                    done = "it was set"
+            except RefusedError as error:
+                done = f"it refuses ({error.reason})"
+        harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
 
     def _is_behind(self, hole: Hole, harvest: Harvest) -> Script[bool]:
         """Check once per device that the access point's channel is really that meter's."""
