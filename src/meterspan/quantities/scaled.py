@@ -42,4 +42,6 @@ class Scaled:
         """
         if unit.dimension != self.unit.dimension:
             raise ValueError(f"{self.unit} ({self.unit.dimension}) does not convert into {unit} ({unit.dimension})")
-        return Fraction(self.value) * Fraction(10) ** self.exponent * self.unit.factor / unit.factor
+        power = 10 ** abs(self.exponent)
+        value = Fraction(self.value * power) if self.exponent >= 0 else Fraction(self.value, power)
+        return value if unit.factor is self.unit.factor else value * self.unit.factor / unit.factor

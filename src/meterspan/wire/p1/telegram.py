@@ -7,7 +7,6 @@ its offset and costs no other line. Values keep the decimals of the text: ``0001
 
 import re
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -180,8 +179,8 @@ def fixed(value: Scaled, unit: str, *, digits: int, decimals: int) -> str:
 
     """
     target, exponent = parse_unit(unit)
-    steps = value.to(target) * Fraction(10) ** (decimals - exponent)
-    number = steps.numerator // steps.denominator
+    exact, power = value.to(target), decimals - exponent
+    number = exact.numerator * 10 ** max(0, power) // (exact.denominator * 10 ** max(0, -power))
     if number < 0 or number >= 10**digits:
         raise ValueError(f"{value} does not fit into F{digits}({decimals},{decimals}) {unit}")
     text = f"{number:0{digits}d}"
