@@ -10,7 +10,7 @@ __all__ = ["Arrivals"]
 
 
 class Arrivals:
-    """A ``ReadingSink`` that passes everything on, and counts rows by the way on which they came first.
+    """A ``ReadingSink`` that passes everything on, and counts values by the way on which they came first.
 
     Args:
         sink: takes them durably.
@@ -21,9 +21,7 @@ class Arrivals:
         self._sink = sink
         self._seen: dict[str, set[int]] = {}
         self.first: Counter[Source] = Counter()
-        """Rows that were not here before, by source."""
-        self.rows = 0
-        """All rows, repeated ones too."""
+        """Values that were not here before, by source."""
 
     def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
         """Take a batch durably."""
@@ -32,5 +30,4 @@ class Arrivals:
             seen = self._seen.setdefault(block.device, set())
             fresh = {int(time) for time in block.times} - seen
             seen |= fresh
-            self.first[block.source] += len(fresh)
-            self.rows += len(block.times)
+            self.first[block.source] += len(fresh) * len(block.columns)

@@ -198,10 +198,11 @@ class Building:
             line = json.dumps({"home": home.home_id, "meters": states})
             self._interfaces.note("H2", len(line) + 1)
 
-    def disturb_wires(self, damage: float) -> None:
-        """Let bits flip on the P1 wires with this chance per telegram."""
-        for wire in self._wires.values():
-            wire.medium = replace(WIRE, damage=damage)
+    def disturb_wire(self, device: str, damage: float) -> None:
+        """Let bits flip on the P1 wire of an electricity meter with this chance per telegram."""
+        for home in self.homes:
+            if home.electricity.device == device:
+                self._wires[home.home_id].medium = replace(WIRE, damage=damage)
 
     def overheard(self, device: str, before: float, count: int) -> list[bytes]:
         """Give old telegrams of a device, as an eavesdropper has them."""

@@ -25,6 +25,7 @@ from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
+from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.lnap.access_point import AccessPointConfig
@@ -57,6 +58,7 @@ from meterspan.sim.homes import (
     title_of,
 )
 from meterspan.sim.mishaps import Places, bad_day, quiet_day
+from meterspan.sim.pushes import Pushes
 from meterspan.sim.records import TARIFFS, access_point_record, direct_record, local_record
 from meterspan.sim.state import VirtualState
 
@@ -159,6 +161,12 @@ class District:
             self.clock, self.head_end, maker, server_of=self._server_of, medium_of=self._medium_of,
             interfaces=self.interfaces, seed=config.seed,
         )  # fmt: skip
+        self.pushes = Pushes(
+            self.clock, self.head_end, PushIntake(self.head_end, contexts=contexts), medium_of=self._medium_of,
+            interfaces=self.interfaces, seed=config.seed + 1,
+        )  # fmt: skip
+        for host in self._hosts.values():
+            self.pushes.attach(host)
         self._register()
         self.clock.schedule(config.start, self._beat)
         if config.with_faults:
@@ -248,6 +256,7 @@ class District:
                 building.send_h2()
             self._report_kept_aside(building, now)
         self._measured_until = now
+        self.pushes.attend()
         self._store_powers(int(now))
         self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
 
@@ -333,6 +342,7 @@ class District:
         places = Places(
             tuple(self._hosts),
             tuple(home.electricity.device for home in self.homes if home.electricity.reach is not Reach.P1),
+            tuple(home.electricity.device for home in self.homes if home.electricity.reach is Reach.P1),
             tuple(radio.device for home in self.homes for radio in home.radios),
         )
         if number == 0:
@@ -346,7 +356,7 @@ class District:
             FaultKind.WRONG_KEY: self._mistype,
             FaultKind.REPLAY: self._replay,
             FaultKind.LOST_FRAMES: self._weaken_radio,
-            FaultKind.DAMAGED_FRAMES: self._shake_wires,
+            FaultKind.DAMAGED_FRAMES: self._shake_wire,
             FaultKind.POWER_OUTAGE: self._power_off,
             FaultKind.EXCHANGE: self._order_exchange,
             FaultKind.CLOCK_DRIFT: self._drift,
@@ -354,7 +364,7 @@ class District:
         end_of: dict[FaultKind, Callable[[Happening], None]] = {
             FaultKind.WRONG_KEY: self._rekey,
             FaultKind.LOST_FRAMES: self._mend_radio,
-            FaultKind.DAMAGED_FRAMES: self._still_wires,
+            FaultKind.DAMAGED_FRAMES: self._still_wire,
             FaultKind.POWER_OUTAGE: self._power_on,
             FaultKind.CLOCK_DRIFT: self._steady,
         }
@@ -404,21 +414,23 @@ class District:
     def _mend_radio(self, happening: Happening) -> None:
         self._building_of(happening.fault.target).radio.medium = RADIO
 
-    def _shake_wires(self, happening: Happening) -> None:
-        self._building_of(happening.fault.target).disturb_wires(happening.fault.amount)
+    def _shake_wire(self, happening: Happening) -> None:
+        self._building_of(happening.fault.target).disturb_wire(happening.fault.target, happening.fault.amount)
 
-    def _still_wires(self, happening: Happening) -> None:
-        self._building_of(happening.fault.target).disturb_wires(0.0)
+    def _still_wire(self, happening: Happening) -> None:
+        self._building_of(happening.fault.target).disturb_wire(happening.fault.target, 0.0)
 
     def _power_off(self, happening: Happening) -> None:
         host = self._hosts[happening.fault.target]
         host.power_down()
+        self.pushes.detach(host.name)
         self.head_end.note(host.name, "power", "Power failed; profiles and outbox were kept", self.clock.now,
                            severity=EventSeverity.WARNING)  # fmt: skip
 
     def _power_on(self, happening: Happening) -> None:
         host = self._hosts[happening.fault.target]
         host.power_up()
+        self.pushes.attach(host)
         self.head_end.note(host.name, "power", "Power is back", self.clock.now)
 
     def _drift(self, happening: Happening) -> None:

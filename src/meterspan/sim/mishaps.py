@@ -21,24 +21,26 @@ REPLAYED_FRAMES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Whom faults may happen to; every list has at least one entry.
+    """Whom faults may happen to; lists have at least one entry.
 
     Attributes:
         access_points: names of the access points.
         direct: electricity meters that are read over G1 by themselves.
+        wired: electricity meters that are heard on their P1 port only; may be none.
         radios: radio meters.
 
     """
 
     access_points: tuple[str, ...]
     direct: tuple[str, ...]
+    wired: tuple[str, ...]
     radios: tuple[str, ...]
 
 
 def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan:
     """Plan the faults of the run from ``start`` to ``end`` (UTC seconds); repeated days are `quiet_day`'s business."""
     hour = _Hours(start, end, zone)
-    last, first = places.access_points[-1], places.access_points[0]
+    last = places.access_points[-1]
     middle = places.access_points[len(places.access_points) // 2]
     mistyped = places.radios[0]
     replayed = places.radios[-1]
@@ -51,7 +53,7 @@ def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan
         Fault(FaultKind.WRONG_KEY, mistyped, start, hour.at(6.2)),
         Fault(FaultKind.REPLAY, replayed, hour.at(9.4), hour.at(9.4), REPLAYED_FRAMES),
         Fault(FaultKind.LOST_FRAMES, middle, hour.at(17), hour.at(20), 0.12),
-        Fault(FaultKind.DAMAGED_FRAMES, first, wire_shaken, wire_shaken + 780, 0.4),
+        *(Fault(FaultKind.DAMAGED_FRAMES, meter, wire_shaken, wire_shaken + 780, 0.4) for meter in places.wired[:2]),
         Fault(FaultKind.OUTAGE, last, hour.at(3), hour.at(5)),
         Fault(FaultKind.OUTAGE, unreachable, hour.at(13), hour.at(14.5)),
         Fault(FaultKind.POWER_OUTAGE, middle, power_fails, power_fails + 480),

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from meterspan.model.readings import Commodity, SeriesKind
+from meterspan.model.readings import Commodity, SeriesKind, Source
 from meterspan.quantities import Obis
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
@@ -56,13 +56,12 @@ def verify(district: District, until: float) -> list[str]:
     return differences
 
 
-def report(district: District, until: float, *, before: Completeness, differences: Sequence[str]) -> dict[str, Any]:
+def report(district: District, until: float, *, differences: Sequence[str]) -> dict[str, Any]:
     """Build the report of a run as JSON values.
 
     Args:
         district: the run.
         until: UTC seconds up to which everything was due.
-        before: completeness before gaps were recovered.
         differences: what ``verify`` found.
 
     """
@@ -70,6 +69,7 @@ def report(district: District, until: float, *, before: Completeness, difference
     unexplained = district.data.unexplained()
     devices = [device for device in head_end.inventory if device.channels]
     after = completeness(district, until)
+    before = Completeness(after.expected, after.received - district.arrivals.first[Source.GAP_RECOVERY])
     config = district.config
     return {
         "district": {

@@ -1,0 +1,137 @@
+"""Pushes of a district: each access point's uplink, the connections it asks for, and the head end's intake behind them.
+
+Strategy: an ``Uplink`` lives as long as its access point has power; each time it wants a connection, a link to a fresh
+machine of the intake is made, or refused while the fault plan has an outage. Connections that fell silent are closed.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.inventory import Protocol
+from meterspan.head_end.push_intake import PushConnection, PushIntake
+from meterspan.head_end.system import HeadEnd
+from meterspan.lnap.uplink import Uplink, WantsConnection
+from meterspan.sim.building import AccessPointHost, Interfaces
+from meterspan.sim.channel import Link, Medium, Station
+from meterspan.sim.clock import VirtualClock
+from meterspan.sim.g1 import HEAD_END, MediumOf
+
+__all__ = ["Pushes"]
+
+CONNECT_TIMEOUT_S: Final = 10.0
+FRAMES_KEPT: Final = 4
+PUSH_PEER: Final = "push"
+
+
+@dataclass(slots=True)
+class _Line:
+    """One access point's uplink, and its connection while there is one."""
+
+    host: AccessPointHost
+    uplink: Uplink
+    station: Station[Any]
+    link: Link | None = None
+    connection: PushConnection | None = None
+
+
+class Pushes:
+    """Carries the pushes of all access points.
+
+    Args:
+        clock: the virtual clock.
+        head_end: for the stories.
+        intake: takes the pushes.
+        medium_of: what lies between.
+        interfaces: where messages are counted.
+        seed: of all chance.
+
+    """
+
+    def __init__(
+        self, clock: VirtualClock, head_end: HeadEnd, intake: PushIntake, *,
+        medium_of: MediumOf, interfaces: Interfaces, seed: int,
+    ) -> None:  # fmt: skip
+        self._clock = clock
+        self._head_end = head_end
+        self._intake = intake
+        self._medium_of = medium_of
+        self._interfaces = interfaces
+        self._seed = seed
+        self._lines: dict[str, _Line] = {}
+        self._count = 0
+
+    def attach(self, host: AccessPointHost) -> None:
+        """Give an access point that came up its uplink."""
+        if host.point is None:
+            return
+        uplink = Uplink(host.point, host.context)
+        station: Station[Any] = Station(self._clock, uplink, name=host.name)
+        line = self._lines[host.name] = _Line(host, uplink, station)
+        station.on_event = partial(self._take, line)
+
+    def detach(self, name: str) -> None:
+        """Forget the uplink of an access point that lost its power; the head end sees the connection die."""
+        line = self._lines.pop(name, None)
+        if line is not None:
+            self._close(line)
+
+    def attend(self) -> None:
+        """Wake the uplinks that have rows, and close connections that the head end has given up."""
+        now = self._clock.now
+        for line in self._lines.values():
+            if line.connection is not None and not line.connection.is_up:
+                self._close(line)
+                line.uplink.medium_lost(now)
+                line.station.poll()
+            if line.host.outbox:
+                line.uplink.wake(now)
+                line.station.poll()
+
+    def _take(self, line: _Line, event: object, now: float) -> None:
+        if not isinstance(event, WantsConnection):
+            return
+        medium = self._medium_of(line.host.name, now)
+        if medium.outage_end(now) is not None:
+            self._clock.schedule(now + CONNECT_TIMEOUT_S, partial(self._refuse, line))
+        else:
+            self._clock.schedule(now, partial(self._connect, line, medium))
+
+    def _refuse(self, line: _Line) -> None:
+        line.uplink.medium_lost(self._clock.now)
+        line.station.poll()
+
+    def _connect(self, line: _Line, medium: Medium) -> None:
+        if self._lines.get(line.host.name) is not line:  # its power failed meanwhile
+            return
+        now = self._clock.now
+        self._count += 1
+        connection = self._intake.connection(f"{line.host.name} {PUSH_PEER}")
+        far: Station[Any] = Station(self._clock, connection, name=HEAD_END)
+        line.link = Link(
+            line.station, far, clock=self._clock, medium=medium, seed=self._seed * 1_000_003 + self._count,
+            trace_frames=FRAMES_KEPT, on_break=partial(self._broken, line),
+        )  # fmt: skip
+        line.connection = connection
+        connection.connect(now)
+        line.uplink.connect(now)
+        line.link.poll()
+
+    def _broken(self, line: _Line, now: float) -> None:
+        self._close(line)
+        line.uplink.medium_lost(now)
+        line.station.poll()
+
+    def _close(self, line: _Line) -> None:
+        link, connection = line.link, line.connection
+        line.link = line.connection = None
+        if link is None or connection is None:
+            return
+        link.is_open = False
+        connection.medium_lost(self._clock.now)
+        link.right.poll()
+        self._interfaces.note("G1", link.counts.octets, link.counts.sent)
+        for frame in link.trace:
+            kept = Frame(frame.at, frame.sender == HEAD_END, str(Protocol.DLMS_WRAPPER), frame.octets)
+            self._head_end.chronicle.frame(line.host.name, kept)
