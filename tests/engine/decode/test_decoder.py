@@ -509,3 +509,20 @@ def test_manufacturer_data_that_nobody_knows_are_shown_as_they_stand() -> None:
 def test_keys_never_show_in_what_is_printed_of_a_decoding() -> None:
     assert KEY.hex() not in repr(Job(KEY, AUTH_KEY))
     assert str(KEY) not in repr(Job(KEY, AUTH_KEY))
+
+
+def test_the_trace_of_a_push_counts_octets_of_the_frame_up_to_the_protection() -> None:
+    octets = hdlc(LLC + notification(SELF_DESCRIBING))
+    trace = Trace()
+    Decoder().decode(octets, trace=trace)
+    assert all(octets[span.offset : span.offset + len(span.octets)] == span.octets for span in trace.spans)
+    assert {"HCS", "LLC", "data-notification", "date-time"} <= {span.field for span in trace.spans}
+    covered = sum(len(span.octets) for span in trace.spans if span.field != "information")
+    assert covered == len(octets)
+
+
+def test_a_damaged_block_does_not_cost_the_readings_of_the_frame_before() -> None:
+    octets = hdlc(LLC + notification(SELF_DESCRIBING)) + hdlc(LLC + b"\xe0\x80\x00\x01")
+    telegram = Decoder().decode(octets)
+    assert values(telegram) == EXPECTED
+    assert telegram.error

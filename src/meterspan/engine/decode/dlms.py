@@ -29,8 +29,10 @@ MAX_WRAPPING = 4  # block transfer within protection within block transfer; deep
 _FLAG = b"\x7e"
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
+_LLC_SIZE = 3
 _LLC = (b"\xe6\xe7\x00", b"\xe6\xe6\x00")
-_NOTIFICATION, _GBT, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xE0, 0xDB, 0xDC
+_NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
+_GBT = b"\xe0"
 _IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
 _CLOCK = Obis(0, 0, 1, 0, 0)
 
@@ -43,6 +45,7 @@ def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
     items = reader.feed(octets) + reader.flush()
     if job.trace is not None and len(items) == 1 and isinstance(items[0], HdlcFrame):
         read_frame(Cursor(octets, trace=job.trace))
+        job.base = octets.find(items[0].information)
     apdus: list[bytes] = []
     errors: list[str] = []
     pending = b""
@@ -117,7 +120,7 @@ def decode_apdus(octets: bytes, job: Job) -> DecodedTelegram:
 
 def decode_cosem(octets: bytes, job: Job) -> DecodedTelegram:
     """Decode bare COSEM data, a push body that something has unwrapped already."""
-    return _telegram(read_push_data(Cursor(octets, trace=job.trace)), None)
+    return _telegram(read_push_data(Cursor(octets, base=job.base, trace=job.trace)), None)
 
 
 def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
@@ -134,25 +137,39 @@ def _join_blocks(apdus: Iterable[bytes]) -> Iterator[bytes]:
     """Put the blocks of general block transfers together (IEC 62056-5-3, 6.13); pass everything else on."""
     pending = bytearray()
     for octets in apdus:
-        apdu = octets[3:] if octets[:3] in _LLC else octets
-        cursor = Cursor(apdu)
-        while cursor.remaining and cursor.peek()[0] == _GBT:
-            block = read_apdu(cursor)
-            if isinstance(block, GeneralBlockTransfer):
-                pending += block.block_data
-                if block.last_block:
-                    yield bytes(pending)
-                    pending.clear()
-            if len(pending) > MAX_APDU:
-                raise WireError(f"APDU is longer than {MAX_APDU} octets", cursor.position, "blocks")
+        cursor = Cursor(octets, _LLC_SIZE if octets[:_LLC_SIZE] in _LLC else 0)
+        if cursor.peek() != _GBT:
+            yield octets
+            continue
+        for block in _blocks(cursor):
+            pending += block.block_data
+            if block.last_block or len(pending) > MAX_APDU:
+                yield bytes(pending[:MAX_APDU])
+                pending.clear()
         if cursor.remaining:
             yield cursor.octets[cursor.offset :]
     if pending:
         yield bytes(pending)
 
 
+def _blocks(cursor: Cursor) -> Iterator[GeneralBlockTransfer]:
+    """Read blocks up to something else, or up to damage, which is left for the reader of APDUs to name."""
+    while cursor.peek() == _GBT:
+        start = cursor.offset
+        try:
+            block = read_apdu(cursor)
+        except WireError:
+            cursor.offset = start
+            return
+        if isinstance(block, GeneralBlockTransfer):
+            yield block
+
+
 def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
-    octets = octets[3:] if octets[:3] in _LLC else octets
+    if octets[:_LLC_SIZE] in _LLC:
+        if job.trace is not None:
+            job.trace.add(job.base, octets[:_LLC_SIZE], "LLC", "DLMS")
+        octets, job.base = octets[_LLC_SIZE:], job.base + _LLC_SIZE
     if not octets:
         raise TruncatedError("is empty", 0, "APDU")
     if depth > MAX_WRAPPING:
@@ -184,11 +201,14 @@ def _data_of(apdu: object) -> Iterator[Data]:
 
 
 def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
-    cursor = Cursor(octets, trace=job.trace)
-    apdu = read_apdu(cursor)
+    apdu = read_apdu(Cursor(octets, base=job.base, trace=job.trace))
     if not isinstance(apdu, GeneralCipheredApdu):
         raise UnsupportedError("is no general-glo-ciphering APDU", 0, "APDU")
-    telegram = _apdu(open_general(apdu, job), job, depth + 1)
+    plain = open_general(apdu, job)
+    job.base = 0
+    if job.trace is not None:
+        job.trace.add(0, b"", "plaintext", "what was under the protection; offsets begin anew")
+    telegram = _apdu(plain, job, depth + 1)
     if telegram.device.id:
         return telegram
     title = apdu.system_title
@@ -199,7 +219,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
 
 def _notification(octets: bytes, job: Job) -> DecodedTelegram:
     """Read a data-notification: the date-time may carry a tag, be empty, or be left out (quirk 3)."""
-    cursor = Cursor(octets, trace=job.trace)
+    cursor = Cursor(octets, base=job.base, trace=job.trace)
     cursor.u8("data-notification")
     cursor.big(4, "long-invoke-id-and-priority")
     if cursor.peek(2) == b"\x09\x0c":

@@ -60,6 +60,7 @@ class Job:
         fix_unsigned_power: see ``decode_sml``.
         learnt: what earlier frames taught.
         trace: collects what each octet means.
+        base: where the octets in hand begin in the frame, for the trace.
 
     """
 
@@ -69,3 +70,4 @@ class Job:
     fix_unsigned_power: bool = False
     learnt: Learnt = field(default_factory=Learnt)
     trace: Trace | None = None
+    base: int = 0
