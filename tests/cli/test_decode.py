@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from meterspan.cli.decode import answer_lines, decode, telegram_json
 from meterspan.engine.decode import Decoder
 from meterspan.wire.p1 import crc_of
+from meterspan.wire.sml import Integer, SmlEntry, SmlGetListResponse, SmlMessage, SmlTag, write_file, write_frame
 
 APP = typer.Typer()
 APP.command()(decode)
@@ -112,3 +113,16 @@ def test_what_cannot_be_decoded_ends_with_an_error_and_a_code() -> None:
     done = RUN.invoke(APP, ["FFFF"])
     assert done.exit_code == 1
     assert "not decoded" in done.output
+
+
+def test_the_sml_work_round_has_to_be_asked_for() -> None:
+    server = bytes.fromhex("0A01445A47000000002A")
+    entries = (
+        SmlEntry(bytes.fromhex("0100603201FF"), b"DZG"),
+        SmlEntry(bytes.fromhex("0100100700FF"), Integer(-700, 2, signed=True), 27, -2),
+    )
+    octets = write_file([SmlMessage(b"2", SmlTag.GET_LIST_RESPONSE, SmlGetListResponse(server, entries))])
+    question = write_frame(octets).hex()
+    for options, power in (([], -7), (["--fix-unsigned-power"], 648.36)):
+        done = RUN.invoke(APP, [question, "--json", *options])
+        assert json.loads(done.output)["readings"][1]["value"] == power

@@ -47,6 +47,9 @@ def decode(  # noqa: PLR0917 - typer calls it by name
         str | None,
         typer.Option("--as", help=f"Kind of frame, if not to be recognised: {', '.join(Format)}.", metavar="KIND"),
     ] = None,
+    fix_unsigned_power: Annotated[
+        bool, typer.Option("--fix-unsigned-power", help="SML: read the power of listed DZG meters as unsigned.")
+    ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say what every octet means.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each frame.")] = False,
     jsonl: Annotated[
@@ -59,11 +62,11 @@ def decode(  # noqa: PLR0917 - typer calls it by name
     and a wrong key are told apart.
     """
     if jsonl:
-        for answer in answer_lines(_lines(source)):
+        for answer in answer_lines(_lines(source), fix_unsigned_power=fix_unsigned_power):
             sys.stdout.write(answer + "\n")
         return
     secret, second = _key(key, "--key"), _key(auth_key, "--auth-key")
-    decoder, failed = Decoder(), False
+    decoder, failed = Decoder(fix_unsigned_power=fix_unsigned_power), False
     for item in _inputs(source):
         trace = Trace() if explain else None
         telegram = decoder.decode(item, key=secret, auth_key=second, meter_id=meter_id, as_=as_, trace=trace)
@@ -76,9 +79,9 @@ def decode(  # noqa: PLR0917 - typer calls it by name
         raise typer.Exit(1)
 
 
-def answer_lines(lines: Iterable[str]) -> Iterator[str]:
+def answer_lines(lines: Iterable[str], *, fix_unsigned_power: bool = False) -> Iterator[str]:
     """Answer questions of the decode contract, one JSON line for each line."""
-    decoder = Decoder()
+    decoder = Decoder(fix_unsigned_power=fix_unsigned_power)
     for line in lines:
         if line.strip():
             yield _answer(decoder, line)
