@@ -26,10 +26,12 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.cli.key_files import MeterKeys, append_keys, parse_key, parse_password, read_key_file, state_home
+from meterspan.engine.decode.names import meaning_of
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import CorruptKeepsakeError, ElectricityFlow, Flow, Indication
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.quantities import UNITS
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
 from meterspan.runtime.meter_host import ElectricityHost, HostLimits, MeterTime, RadioHost, Supply, kept_time
@@ -147,6 +149,7 @@ class _Bench:
         self._console = console
         self._as_json = as_json
         self._clock = SystemClock()
+        self._stop = asyncio.Event()
         self._notes: deque[str] = deque(maxlen=_NOTES_MAX)
         self._number = f"{10_000_000 + seed:08d}"
         self._is_live = console.is_terminal and not as_json
@@ -220,6 +223,7 @@ class _Bench:
         listen = {"wrapper": running.listen_wrapper, "hdlc": running.listen_hdlc, "p1": running.listen_p1}
         opened = {kind: await listen[kind](host, port) for kind, port in ports.items()}
         places = {kind: f"{_SCHEMES[kind]}://{host}:{port}" for kind, port in opened.items()}
+        self._heed_signals()
         self._announce(opened, places, household)
         await self._live(running.run(), running.close, lambda: _face(device.indication, time(), self._zone), places)
 
@@ -242,6 +246,7 @@ class _Bench:
         running.advance()
         await running.open()
         places = {"radio": str(receiver)}
+        self._heed_signals()
         self._announce({}, places, household)
         await self._live(running.run(), running.close, lambda: _face(device.indication, time(), self._zone), places)
 
@@ -284,6 +289,10 @@ class _Bench:
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._clock(), self._zone)
 
+    def _heed_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
+
     def _announce(self, ports: dict[str, int], places: dict[str, str], household: Household) -> None:
         if self._as_json:
             sys.stdout.write(json.dumps({"meter": self.name, "ports": ports}) + "\n")
@@ -298,12 +307,8 @@ class _Bench:
     async def _live(
         self, living: Any, close: Callable[[], Any], face: Callable[[], RenderableType], places: dict[str, str]
     ) -> None:
-        stop = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
         task = asyncio.create_task(living)
-        waiting = asyncio.create_task(stop.wait())
+        waiting = asyncio.create_task(self._stop.wait())
         try:
             if self._is_live:
                 await self._paint(task, waiting, face, places)
@@ -354,20 +359,24 @@ def _supply(household: Household, pick: Callable[[Flows, int], Any]) -> Supply[A
 def _face(shown: Indication, now: float, zone: ZoneInfo) -> Table:
     """Draw the meter's face: clock, registers, what flows."""
     table = Table(box=None, show_header=False, pad_edge=False, expand=True)
-    table.add_column(style="dim")
-    table.add_column(justify="right", style="bold")
-    table.add_column()
-    table.add_row("clock", f"{datetime.fromtimestamp(now, zone):%Y-%m-%d %H:%M:%S %Z}", "")
-    for register in shown.registers:
-        table.add_row(str(register.obis), *_scaled(str(register.value)))
-    for obis, value in shown.instants:
-        table.add_row(str(obis), *_scaled(str(value)))
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(style="dim", ratio=1)
+    table.add_column(justify="right", style="bold", no_wrap=True)
+    table.add_column(width=5)
+    table.add_row("", "clock", f"{datetime.fromtimestamp(now, zone):%Y-%m-%d %H:%M:%S}", f"{_zone_name(now, zone)}")
+    for obis, value in (*((register.obis, register.value) for register in shown.registers), *shown.instants):
+        tariff = f" T{obis.e}" if obis.d == 8 and obis.e else ""
+        number, unit = (value.decimal.scaleb(-3), f"k{value.unit}") if value.unit in _KILO else (
+            value.decimal, str(value.unit))  # fmt: skip
+        table.add_row(str(obis), f"{meaning_of(obis).quantity}{tariff}", f"{number:,f}".replace(",", "\u202f"), unit)
     return table
 
 
-def _scaled(text: str) -> tuple[str, str]:
-    number, _, unit = text.partition(" ")
-    return number, unit
+_KILO: Final = frozenset({UNITS["Wh"], UNITS["varh"]})
+
+
+def _zone_name(now: float, zone: ZoneInfo) -> str:
+    return f"{datetime.fromtimestamp(now, zone):%Z}"
 
 
 @contextmanager

@@ -1,0 +1,43 @@
+import subprocess
+import sys
+
+from meterspan.cli import COMMANDS
+from tests.helpers_bench import run
+
+HEAVY = {"numpy", "pyarrow", "duckdb", "fastapi", "sqlalchemy", "textual", "cryptography", "asyncio"}
+
+
+def loaded_by(*arguments):
+    script = (
+        f"import sys\nfrom meterspan.cli import main\nsys.argv = ['meterspan', *{list(arguments)!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\nprint('\\n' + ' '.join(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, input="")
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_help_lists_every_command_and_loads_none(tmp_path):
+    done = run(tmp_path, "--help")
+    assert all(name in done.stdout for name in COMMANDS)
+    loaded = loaded_by("--help")
+    assert not HEAVY & loaded
+    assert not {name for name in loaded if name.startswith("meterspan.cli.")}
+
+
+def test_decode_loads_nothing_of_the_head_end_and_the_store():
+    loaded = loaded_by("decode", "--jsonl", "-")
+    assert not (HEAVY - {"numpy", "cryptography"}) & loaded
+    assert not any(name.startswith(("meterspan.runtime", "meterspan.sim", "meterspan.store")) for name in loaded)
+
+
+def test_every_command_has_a_help_page(tmp_path):
+    for name in COMMANDS:
+        done = run(tmp_path, name, "--help")
+        assert done.returncode == 0, done.stderr
+        assert f"meterspan {name}" in done.stdout
+
+
+def test_an_unknown_command_is_said(tmp_path):
+    done = run(tmp_path, "frobnicate")
+    assert done.returncode == 2
+    assert "No such command" in done.stderr

@@ -1,0 +1,75 @@
+"""meterspan's commands as processes, as a user starts them, with a folder of their own for all state."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MAIN = [sys.executable, "-c", "from meterspan.cli import main; main()"]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    return os.environ | {
+        "XDG_STATE_HOME": str(folder / "state"), "COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1", "TZ": "UTC",
+    }  # fmt: skip
+
+
+@dataclass
+class RunningMeter:
+    process: "subprocess.Popen[str]"
+    name: str
+    ports: dict[str, int]
+
+    def place(self, kind: str) -> str:
+        scheme = {"wrapper": "tcp", "hdlc": "hdlc+tcp", "p1": "tcp"}[kind]
+        return f"{scheme}://127.0.0.1:{self.ports[kind]}"
+
+
+@contextmanager
+def running_meter(folder: Path, *options: str) -> Iterator[RunningMeter]:
+    """Start ``meterspan meter``, wait until its ports are open, and end it."""
+    process = subprocess.Popen(
+        [*MAIN, "meter", "--json", "--keys", str(folder / "keys.toml"), *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if not line:
+            raise AssertionError(f"the meter did not start: {process.communicate()[1]}")
+        told = json.loads(line)
+        yield RunningMeter(process, told["meter"], told["ports"])
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.communicate(timeout=10)
+
+
+def run(folder: Path, *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(
+        [*MAIN, *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(folder),
+        timeout=30,
+        input=stdin,
+    )
+
+
+def read_json(folder: Path, *arguments: str) -> Any:
+    """Run ``meterspan read … --json`` and give its document."""
+    done = run(folder, "read", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def register(document: Any, obis: str) -> int:
+    """Give a register's value out of a reading."""
+    return next(entry["value"] for entry in document["registers"] if entry["obis"] == obis)
