@@ -290,7 +290,7 @@ def test_wireless_key_problems_and_cut_frames_say_what_is_wrong() -> None:
     assert Decoder().decode(plain[:-1].hex() + "0").readings
 
 
-def test_a_wired_frame_is_read_and_a_wrong_checksum_refused() -> None:
+def test_a_wired_frame_is_read_and_a_wrong_checksum_or_a_cut_is_named() -> None:
     long_header = TransportHeader(0x72, HeaderKind.LONG, ADDRESS, 1)
     payload = bytes((0x72,)) + ADDRESS.long_header + bytes((1, 0, 0, 0)) + RECORDS
     octets = write_link_frame(LinkFrame(0x08, 1, payload))
@@ -299,8 +299,14 @@ def test_a_wired_frame_is_read_and_a_wrong_checksum_refused() -> None:
     assert [item.value for item in telegram.readings][:2] == [Decimal("57.8"), Decimal(100)]
     assert long_header.address == ADDRESS
     broken = bytearray(octets)
-    broken[20] ^= 1
-    assert "checksum" in (Decoder().decode(bytes(broken)).error or "")
+    broken[-2] ^= 1
+    shown = Decoder().decode(bytes(broken))
+    assert "checksum" in (shown.error or "")
+    assert shown.readings == telegram.readings
+    assert Decoder().decode(b"\xff\x00" + bytes(broken) + b"\x11" + octets).readings == telegram.readings * 2
+    cut = Decoder().decode(octets[:-8])
+    assert cut.error
+    assert cut.readings == telegram.readings[:1]
     assert Decoder().decode(b"\xe5").error
 
 

@@ -21,10 +21,10 @@ from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.model.mbus_devices import Decoded, Payload, has_grammars, read_payload
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.wire import Cursor, SecurityError, TruncatedError, UnsupportedError, WireError
+from meterspan.wire import Cursor, TruncatedError, WireError
 from meterspan.wire.mbus import DataRecord, Records, expand_profile, read_records
 from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.application import read_application
+from meterspan.wire.mbus.application import ApplicationMessage, read_application
 from meterspan.wire.mbus.link import read_link_frame
 from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader
 
@@ -39,7 +39,8 @@ _RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_LONG_R
 _SEGMENTS = 0x1F
 _SEGMENT_HEAD = 3
 """CI field, source and destination address of a DLMS segment (EN 13757-1)."""
-_LONG_HEAD = 6
+_LONG_HEAD, _LONG_TAIL = 6, 2
+_LONG_START = re.compile(rb"\x68([\x03-\xff])\1\x68", re.DOTALL)
 _INVALID = b"\xff"
 _EIGHT_DIGITS = re.compile(r"[0-9A-Fa-f]{8}")
 
@@ -61,28 +62,51 @@ def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
 
 
 def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
-    """Decode wired frames (EN 13757-2): one or several in a row, or the segments of a DLMS push."""
-    cursor, segments = Cursor(octets, trace=job.trace), bytearray()
+    """Decode wired frames (EN 13757-2): one or several in a row, or the segments of a DLMS push.
+
+    A frame with a wrong checksum is named, and read as far as it goes.
+    """
+    segments = bytearray()
     telegrams: list[DecodedTelegram] = []
-    while cursor.remaining and len(telegrams) < MAX_FRAMES:
-        start = cursor.offset
-        try:
-            payload = read_link_frame(cursor).payload
-            if payload and payload[0] <= _SEGMENTS:
-                segments += payload[_SEGMENT_HEAD:]
-            elif payload:
-                telegrams.append(_wired(Cursor(payload, base=start + _LONG_HEAD, trace=job.trace), job))
-        except WireError as error:
-            telegrams.append(DecodedTelegram("mbus", error=str(error)))
-            if cursor.offset == start or not isinstance(error, SecurityError | UnsupportedError):
-                break
+    for payload, offset, damage in _payloads(Cursor(octets, trace=job.trace)):
+        if damage is not None:
+            telegrams.append(DecodedTelegram("mbus", error=damage))
+        if payload and payload[0] <= _SEGMENTS:
+            segments += payload[_SEGMENT_HEAD:]
+        elif payload:
+            telegrams.append(_wired(Cursor(payload, base=offset, trace=job.trace), job))
     if segments:
         telegrams.append(decode_apdus(bytes(segments), job))
     return merge(telegrams or [DecodedTelegram("mbus", error="an acknowledgement carries no readings")])
 
 
+def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, str | None]]:
+    """Give the payload of every long frame with its offset, and what is wrong with the frame."""
+    octets = cursor.octets
+    for _ in range(MAX_FRAMES):
+        if not cursor.remaining:
+            return
+        start = cursor.offset
+        try:
+            yield read_link_frame(cursor).payload or b"", start + _LONG_HEAD, None
+        except WireError as error:
+            begin = _LONG_START.search(octets, start)
+            if begin is None:
+                yield b"", start, str(error)
+                return
+            start, end = begin.start(), begin.end() + begin[1][0]
+            cursor.offset = min(end + _LONG_TAIL, cursor.end)
+            yield octets[start + _LONG_HEAD : end], start + _LONG_HEAD, str(error)
+
+
 def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
-    message = read_application(cursor)
+    try:
+        return _application(read_application(cursor), job)
+    except WireError as error:
+        return DecodedTelegram("mbus", error=str(error))
+
+
+def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
     if message.error is not None:
         text = f"the device reports: {message.error}"
         return DecodedTelegram("mbus", _identity(message.transport.address), error=text)

@@ -41,6 +41,7 @@ def recognise(octets: bytes) -> Format:
 
 _OBIS_LINE = re.compile(rb"(?:^|\n)\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3}(?:\*\d{1,3})?\(")
 _P1_START = re.compile(rb"/[A-Za-z]{3}[^\r\n]{1,64}\r?\n")
+_LONG_FRAME = re.compile(rb"\x68([\x03-\xff])\1\x68[\x08\x18\x28\x38\x53\x73]", re.DOTALL)
 _SML_START = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
 _LLC = (b"\xe6\xe6\x00", b"\xe6\xe7\x00")
 # DataNotification, EventNotification, InformationReport, GET/SET/ACTION, ciphered forms, GBT, general ciphering
@@ -142,5 +143,6 @@ _TESTS = (
     (Format.DLMS, _is_dlms),
     (Format.COSEM, _is_cosem),
     (Format.HDLC, _holds_hdlc),
+    (Format.MBUS, lambda octets: _LONG_FRAME.search(octets) is not None),
 )
 """In this order: what is told by more octets comes first."""
