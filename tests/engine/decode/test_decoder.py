@@ -532,3 +532,18 @@ def test_a_damaged_block_does_not_cost_the_readings_of_the_frame_before() -> Non
     telegram = Decoder().decode(octets)
     assert values(telegram) == EXPECTED
     assert telegram.error
+
+
+@pytest.mark.parametrize(
+    ("powers", "raw", "amperes"),
+    [
+        ({"1.7": 1_000}, 451, "4.51"), ({"1.7": 1_000}, 4_512, "4.512"), ({"1.7": 1_000}, 4, "4"),
+        ({"1.7": 60}, 100, "1"), ({"1.7": 0, "2.7": 2_300}, 1_000, "10"), ({"1.7": 20}, 9, "0.09"),
+        ({"1.7": 90}, 1_000, "10"), ({"1.7": 90, "21.7": 2_200}, 1_000, "10"),
+    ],
+)  # fmt: skip
+def test_the_resolution_of_currents_follows_from_the_power(powers: dict[str, int], raw: int, amperes: str) -> None:
+    rows = [item for code, watts in powers.items() for item in (name(f"1.0.{code}.0.255"), double_long_unsigned(watts))]
+    body = structure(*rows, name("1.0.31.7.0.255"), long_unsigned(raw), name("1.0.32.7.0.255"), long_unsigned(2_300))
+    found = [item.value for item in Decoder().decode(notification(body)).readings if item.unit == "A"]
+    assert found == [Decimal(amperes)]

@@ -251,3 +251,7 @@ def test_any_lines_survive_a_telegram(objects: list[P1Object], profile: P1Profil
     assert [item.text for item in telegram.objects] == [item.text for item in objects]
     assert [item.obis for item in telegram.objects] == [item.obis for item in objects]
     assert telegram.faults == ()
+
+
+def test_the_profile_is_told_also_without_an_empty_line_behind_the_identification() -> None:
+    assert read_telegram(sealed(BODY_5.replace("\r\n\r\n", "\r\n", 1))).profile.name == "dsmr5"

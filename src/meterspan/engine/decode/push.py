@@ -223,20 +223,48 @@ def _plausible_voltage(item: _Named) -> _Named:
 
 
 def _current_power(named: list[_Named]) -> int:
-    """Choose the power of ten of currents: the smallest with which the apparent power covers the active power."""
+    """Choose the power of ten of currents by the ratio of apparent to active power: 10 mA, unless that can't be.
+
+    The ratio is 1 or a little above where one kind of load runs, and higher where phases feed in against each other;
+    so 10 mA, by far the most frequent, is left only for another resolution that fits well.
+    """
     by_code = {(item.obis.c, item.obis.d): item for item in named}
-    apparent = Decimal(0)
+    apparent, active = _apparent(by_code), _active(by_code)
+    if active <= _LEAST_POWER_W:
+        return _USUAL_CURRENT
+    usual = apparent.scaleb(_USUAL_CURRENT) / active
+    if _LEAST_RATIO <= usual <= _MOST_RATIO:
+        return _USUAL_CURRENT
+    fits = (power for power in _EXPONENTS if _LEAST_RATIO <= apparent.scaleb(power) / active <= _CLOSE_RATIO)
+    return next(fits, _USUAL_CURRENT)
+
+
+_USUAL_CURRENT = -2
+_LEAST_POWER_W = 50  # below, the resolution of the currents hides the ratio
+_LEAST_RATIO, _CLOSE_RATIO, _MOST_RATIO = Decimal("0.8"), Decimal(2), Decimal(5)
+_MAINS_V = Decimal(230)
+
+
+def _apparent(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+    """Sum raw currents times voltages, 230 V where there is none."""
+    total = Decimal(0)
     for c in (31, 51, 71):
         current, voltage = by_code.get((c, 7)), by_code.get((c + 1, 7))
-        raw = _number(current.value) if current else None
-        volts = _number(voltage.value) if voltage else None
-        if raw is not None:
-            scale = volts.scaleb(voltage.exponent or 0) if volts is not None and voltage is not None else Decimal(230)
-            apparent += raw * (scale or Decimal(230))
-    powers = [_number(by_code[code].value) for code in ((1, 7), (2, 7)) if code in by_code]
-    active = max((abs(power) for power in powers if power is not None), default=Decimal(0))
-    fits = [power for power in _EXPONENTS if apparent.scaleb(power) >= active * Decimal("0.8")]
-    return fits[-1] if active > 50 and fits else -2
+        amperes = _number(current.value) if current is not None else None
+        volts = _number(voltage.value) if voltage is not None else None
+        scaled = volts.scaleb(voltage.exponent or 0) if volts is not None and voltage is not None else _MAINS_V
+        total += abs(amperes or Decimal(0)) * (scaled or _MAINS_V)
+    return total
+
+
+def _active(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+    """Sum the phases' powers in either direction, so that they can't cancel; else take the total."""
+    for codes in ((21, 22, 41, 42, 61, 62), (1, 2)):
+        found = [_number(by_code[c, 7].value) for c in codes if (c, 7) in by_code]
+        total = sum((abs(power) for power in found if power is not None), Decimal(0))
+        if total:
+            return total
+    return Decimal(0)
 
 
 def _unit(item: _Named) -> str:

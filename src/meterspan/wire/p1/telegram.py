@@ -126,7 +126,7 @@ def read_telegram(octets: bytes, *, crc: CrcPolicy | None = None, trace: Trace |
         raise WireError(f"is longer than {MAX_TELEGRAM_SIZE} octets", MAX_TELEGRAM_SIZE, "telegram")
     text = octets[:end].decode("latin-1")
     identification, _, body = text.partition("\n")
-    profile = _profile(identification[1:], body)
+    profile = _profile(identification[1:], text)
     stated = _CRC.match(octets, end)
     policy = profile.crc if crc is None else crc
     value = int(stated[1], 16) if stated else None
@@ -215,9 +215,9 @@ def _check(policy: CrcPolicy, value: int | None, end: int, *, matches: bool | No
         raise ChecksumError("CRC is missing", end + 1, "CRC", "DSMR P1, 6.2")
 
 
-def _profile(identification: str, body: str) -> P1Profile:
+def _profile(identification: str, text: str) -> P1Profile:
     for profile, marks in _MARKS:
-        if any(mark in body for mark in marks):
+        if any(mark in text for mark in marks):
             return profile
         if profile.identifications and identification.startswith(profile.identifications):
             return profile
