@@ -38,6 +38,7 @@ from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import (
+    AskTime,
     RequestFailedError,
     Script,
     ScriptError,
@@ -274,6 +275,8 @@ class DlmsClient:
                 failure = error
 
     async def _answer(self, asked: ScriptRequest) -> ScriptResponse:
+        if isinstance(asked, AskTime):
+            return self.clock()
         if isinstance(asked, Sleep):
             await asyncio.sleep(asked.seconds)
             return None
