@@ -7,9 +7,10 @@ profile 0-n:24.3.0 belong to the meter that the inventory has on channel n of th
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from functools import partial
 
 import numpy as np
 
@@ -36,7 +37,7 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 
-__all__ = ["PUSH_PORT", "PushConnection", "PushIntake", "PushTaken"]
+__all__ = ["PUSH_PORT", "Keep", "PushConnection", "PushIntake", "PushRead", "PushTaken"]
 
 PUSH_PORT = 1
 """wPort at which the head end takes pushes."""
@@ -48,6 +49,20 @@ class PushTaken:
 
     sender: str
     rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class PushRead:
+    """A notification that proved authentic, and what it brought; nothing of it is durable yet."""
+
+    sender: str
+    blocks: Sequence[CaptureBlock]
+    invoke: LongInvokeIdAndPriority
+    context: SecurityContext
+
+
+Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
+"""Makes blocks durable, and then, with the time, calls what is to happen only after that."""
 
 
 class PushIntake:
@@ -65,15 +80,18 @@ class PushIntake:
         self._contexts = contexts
         self._zone = zone
 
-    def connection(self, peer: str) -> "PushConnection":
-        """Make the machine of one incoming connection from ``peer`` (``host:port``, for the quarantine)."""
-        return PushConnection(self, peer)
+    def connection(self, peer: str, keep: "Keep | None" = None) -> "PushConnection":
+        """Make the machine of one incoming connection from ``peer`` (``host:port``, for the quarantine).
 
-    def take(self, octets: bytes, peer: str, now: float) -> tuple[PushTaken, bytes] | None:
-        """Take one APDU: gives what was taken and the confirmation to send (b"" where none is asked for).
+        Args:
+            peer: who it is.
+            keep: makes blocks durable and calls back; by default the head end's sink does, at once.
 
-        What cannot be used goes into quarantine, and None is given.
         """
+        return PushConnection(self, peer, keep)
+
+    def read(self, octets: bytes, peer: str, now: float) -> "PushRead | None":
+        """Open and attribute one APDU; what cannot be used goes into quarantine, and None is given."""
         sender = ""
         try:
             device, context = self._sender(octets)
@@ -84,10 +102,25 @@ class PushIntake:
             fault = Fault.UNKNOWN_DEVICE if isinstance(error, _StrangerError) else fault_of(error)
             self._head_end.keep_aside(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
             return None
-        self._head_end.take(blocks, now)
-        rows = sum(len(block.times) for block in blocks)
+        return PushRead(sender, self._head_end.known(blocks), notification.invoke, context)
+
+    def confirm(self, push: "PushRead", now: float) -> tuple[PushTaken, bytes]:
+        """Credit a push whose blocks are durable: gives what was taken and the confirmation to send.
+
+        The confirmation is b"" where none is asked for.
+        """
+        self._head_end.credit(push.blocks, now)
+        rows = sum(len(block.times) for block in push.blocks)
         self._head_end.counts.rows_pushed += rows
-        return PushTaken(sender, rows), _confirmation(notification, context)
+        return PushTaken(push.sender, rows), _confirmation(push.invoke, push.context)
+
+    def take(self, octets: bytes, peer: str, now: float) -> tuple[PushTaken, bytes] | None:
+        """Read one APDU, make it durable and confirm it, all at once."""
+        push = self.read(octets, peer, now)
+        if push is None:
+            return None
+        self._head_end.sink.take(push.blocks)
+        return self.confirm(push, now)
 
     def keep_damaged(self, octets: bytes, error: WireError, peer: str, now: float) -> None:
         """Keep aside octets that are no wrapper PDU."""
@@ -134,9 +167,12 @@ class PushIntake:
 class PushConnection:
     """One incoming connection; a ``Machine`` of ``PushTaken``."""
 
-    def __init__(self, intake: PushIntake, peer: str) -> None:
+    def __init__(self, intake: PushIntake, peer: str, keep: Keep | None) -> None:
+        self.waiting = 0
+        """Notifications that are read and not yet durable."""
         self._intake = intake
         self._peer = peer
+        self._keep = keep
         self._link = WrapperLink(Role.SERVER, WrapperConfig(PUSH_PORT, PUSH_PORT))
         self._events: deque[PushTaken] = deque()
 
@@ -179,12 +215,24 @@ class PushConnection:
         return self._link.is_up
 
     def _take(self, octets: bytes, now: float) -> None:
-        taken = self._intake.take(octets, self._peer, now)
-        if taken is not None:
-            event, confirmation = taken
-            self._events.append(event)
-            if confirmation and self._link.is_up:
-                self._link.send(confirmation, now)
+        if self._keep is None:
+            taken = self._intake.take(octets, self._peer, now)
+            if taken is not None:
+                self._confirm(*taken, now)
+            return
+        push = self._intake.read(octets, self._peer, now)
+        if push is not None:
+            self.waiting += 1
+            self._keep(push.blocks, partial(self._is_durable, push))
+
+    def _is_durable(self, push: PushRead, now: float) -> None:
+        self.waiting -= 1
+        self._confirm(*self._intake.confirm(push, now), now)
+
+    def _confirm(self, taken: PushTaken, confirmation: bytes, now: float) -> None:
+        self._events.append(taken)
+        if confirmation and self._link.is_up:
+            self._link.send(confirmation, now)
 
 
 class _StrangerError(WireError):
@@ -198,10 +246,10 @@ def _notification(octets: bytes) -> DataNotification:
     return apdu
 
 
-def _confirmation(notification: DataNotification, context: SecurityContext) -> bytes:
-    if not notification.invoke.confirmed:
+def _confirmation(invoke: LongInvokeIdAndPriority, context: SecurityContext) -> bytes:
+    if not invoke.confirmed:
         return b""
-    confirm = DataNotificationConfirm(LongInvokeIdAndPriority(notification.invoke.invoke_id, confirmed=True))
+    confirm = DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True))
     return context.protect(write_apdu(confirm), general=True)
 
 

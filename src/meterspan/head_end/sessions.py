@@ -110,9 +110,17 @@ class SessionMaker:
 
     def close(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
         """Settle an ended session: take what it brought, then tell the planner; gives what it brought."""
+        self._head_end.take(self.harvested(job, now), now)
+        return self.settle(job, ending, now)
+
+    def harvested(self, job: Job, now: float) -> list[CaptureBlock]:
+        """Give what a session has brought; whoever makes it durable without ``close`` credits it, then settles."""
+        harvest = self._harvests.get(job.job_id, Harvest())
+        return [replace(block, received_at=int(now)) for block in harvest.blocks]
+
+    def settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
+        """Tell the planner of an ended session whose harvest is durable and credited."""
         harvest = self._harvests.pop(job.job_id, Harvest())
-        blocks = [replace(block, received_at=int(now)) for block in harvest.blocks]
-        self._head_end.take(blocks, now)
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
         self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")

@@ -8,6 +8,9 @@ the meter was not credited for is simply asked again.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from meterspan.head_end.chronicle import Chronicle, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
@@ -62,7 +65,7 @@ class HeadEnd:
         self.chronicle = Chronicle()
         self.counts = HeadEndCounts()
         self.custody = custody
-        self._sink = sink
+        self.sink = sink
         self._members: dict[str, list[str]] = {}
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, str] = {}
@@ -145,17 +148,31 @@ class HeadEnd:
 
         Blocks of devices that are not in the inventory are refused and counted.
         """
+        known = self.known(blocks)
+        if known or events:
+            self.sink.take(known, events)
+        return self.credit(known, now)
+
+    def known(self, blocks: Sequence[CaptureBlock]) -> list[CaptureBlock]:
+        """Leave out blocks of devices that are not in the inventory; they are counted."""
         known = [block for block in blocks if self.inventory.get(block.device) is not None]
         self.counts.strangers += len(blocks) - len(known)
-        if known or events:
-            self._sink.take(known, events)
+        return known
+
+    def credit(self, blocks: Sequence[CaptureBlock], now: float) -> int:
+        """Count blocks that are durable already; gives the number of slots newly filled."""
         filled = 0
-        for block in known:
+        for block in blocks:
             self.counts.blocks_taken += 1
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
         return filled
+
+    def recall(self, channel: Channel, times: NDArray[np.int64], heard_at: float) -> None:
+        """Count what the data management has from before this start (UTC seconds), and when it last came."""
+        self.ledger.record(channel, times)
+        self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
     def finished(self, job: Job, now: float, failure: str = "") -> None:
         """Note the end of a session; ``failure`` says in words why it failed, "" that it did not."""

@@ -2,21 +2,27 @@
 
 Strategy: one loop takes jobs from the planner while a session slot is free, and sleeps until the planner's deadline or
 until a session ends. A session is one task and one ``StreamShell``; tasks belong to one group, so that cancelling
-``run`` ends all of them. What a session means, and when it is due, is decided below.
+``run`` ends all of them. What sessions and pushes bring is made durable in groups, and only then counted and confirmed.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Final, cast
 
-from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
+from meterspan.engine.session import Session, SessionDone, SessionEvent, SessionFailed
+from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.planner import Job
-from meterspan.head_end.push_intake import PushConnection, PushIntake, PushTaken
+from meterspan.head_end.push_intake import PushIntake, PushTaken
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.readings import CaptureBlock
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint
+from meterspan.runtime.group_commit import GroupCommit
 from meterspan.runtime.serial_line import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
@@ -25,6 +31,14 @@ __all__ = ["HeadEndHost", "HeadEndHostConfig"]
 
 SLEEP_MAX_S: Final = 60.0
 """The planner is looked at so often even if it says nothing: a device may have been added without a wake."""
+FRAMES_KEPT: Final = 12
+"""Newest frames of each session that go into the meter's story."""
+FRAME_OCTETS_MAX: Final = 1_024
+"""A longer frame is kept up to here: 1,000 sessions' frames must not be what fills the memory."""
+PUSHES_WAITING_MAX: Final = 16
+"""Pushes of one connection that may wait for the disk before nothing more is read from it."""
+
+_log = logging.getLogger("meterspan.head_end")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,7 @@ class HeadEndHost:
         pushes: takes notifications; needed where ``config.push_port`` is set.
         config: limits and port.
         clock: UTC seconds.
+        before_commit: runs in the writing thread ahead of each durable write.
 
     """
 
@@ -67,7 +82,9 @@ class HeadEndHost:
         pushes: PushIntake | None = None,
         config: HeadEndHostConfig | None = None,
         clock: Callable[[], float] | None = None,
+        before_commit: Callable[[], None] = lambda: None,
     ) -> None:
+        self.commits = GroupCommit(head_end.sink, before=before_commit)
         self._head_end = head_end
         self._sessions = sessions
         self._pushes = pushes
@@ -99,6 +116,7 @@ class HeadEndHost:
         try:
             await self._listen()
             async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.commits.run())
                 while True:
                     await self._round(tasks)
         finally:
@@ -125,38 +143,64 @@ class HeadEndHost:
 
     async def _hold(self, job: Job) -> None:
         """Hold one session from connecting to settling; whatever becomes of it, the planner is told."""
-        ending: SessionDone[Harvest] | SessionFailed | None = None
         reason = "the head end was stopped"
+        is_settled = False
         try:
             ending = await self._session(job)
+            await self._settle(job, ending)
+            is_settled = True
         except (CannotConnectError, WireError, ValueError) as error:
             reason = str(error)
         except KeyError:
             reason = f"{job.target} is not in the inventory"
+        except OSError as error:
+            reason = f"its readings could not be stored: {error}"
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
-            if ending is None:
+            if not is_settled:
                 self._sessions.fail(job, reason, self._clock())
-            else:
-                self._sessions.close(job, ending, self._clock())
+                _log.warning("session failed", extra={"meter": job.target, "attempt": job.attempt, "reason": reason})
+
+    async def _settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed) -> None:
+        """Make what a session brought durable; only then count it and tell the planner."""
+        blocks = self._head_end.known(self._sessions.harvested(job, self._clock()))
+        if blocks:
+            await self.commits.submit(blocks)
+        now = self._clock()
+        self._head_end.credit(blocks, now)
+        self._sessions.settle(job, ending, now)
+        rows = sum(len(block.times) for block in blocks)
+        if isinstance(ending, SessionFailed):
+            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "reason": ending.reason}
+            _log.warning("session failed", extra=told)
+        else:
+            told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
+            _log.debug("session done", extra=told)
 
     async def _session(self, job: Job) -> SessionDone[Harvest] | SessionFailed:
-        session = self._sessions.open(job, self._clock())
+        endpoint = self._endpoint(job)
+        tapped = _Tapped(self._sessions.open(job, self._clock()), self._clock, self._protocol(job))
         ended: asyncio.Future[SessionDone[Harvest] | SessionFailed] = asyncio.get_running_loop().create_future()
 
         def on_event(event: SessionEvent[Harvest]) -> None:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(session, self._clock, on_event)
-        await connect_stream(self._endpoint(job), lambda: shell, timeout_s=self._config.connect_timeout_s)
+        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(tapped, self._clock, on_event)
+        await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
-            session.start(self._clock())
+            tapped.session.start(self._clock())
             shell.pump()
             return await ended
         finally:
             shell.close()
+            for frame in tapped.frames:
+                self._head_end.chronicle.frame(job.target, frame)
+
+    def _protocol(self, job: Job) -> str:
+        device = self._head_end.inventory.get(job.target)
+        return "" if device is None else str(device.protocol)
 
     def _endpoint(self, job: Job) -> Endpoint:
         device = self._head_end.inventory.get(job.target)
@@ -172,9 +216,8 @@ class HeadEndHost:
             return
         if self._pushes is None:
             raise ValueError("a push port needs a push intake")
-        intake = self._pushes
         self._listener = await asyncio.get_running_loop().create_server(
-            lambda: _PushShell(intake, self._clock, self._push_shells, self._config.push_connections_max),
+            partial(_PushShell, self._pushes, self._clock, self._push_shells, self._config, self.commits),
             self._config.push_host,
             self._config.push_port,
         )
@@ -191,29 +234,94 @@ class _PushShell(StreamShell[PushTaken]):
     """One incoming connection; it stands in ``shells`` while it is open."""
 
     def __init__(
-        self, intake: PushIntake, clock: Callable[[], float], shells: "set[_PushShell]", connections_max: int
-    ) -> None:
-        super().__init__(intake.connection(""), clock, lambda _: None, lambda: shells.discard(self))
+        self, intake: PushIntake, clock: Callable[[], float], shells: "set[_PushShell]", config: HeadEndHostConfig,
+        commits: GroupCommit,
+    ) -> None:  # fmt: skip
+        self._connection = intake.connection("")
+        super().__init__(self._connection, clock, lambda _: None, lambda: shells.discard(self))
         self._intake = intake
         self._shells = shells
-        self._connections_max = connections_max
+        self._config = config
+        self._commits = commits
         self._time = clock
+        self._peer = ""
+        self._line: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start, or close at once where too many are open."""
-        if len(self._shells) >= self._connections_max:
+        if len(self._shells) >= self._config.push_connections_max:
+            _log.warning("push connection refused: too many are open", extra={"open": len(self._shells)})
             transport.close()
             return
         self._shells.add(self)
+        self._line = cast("asyncio.Transport", transport)
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
-        machine = self._intake.connection(f"{host}:{port}")
-        machine.connect(self._time())
-        self.machine = machine
+        self._peer = f"{host}:{port}"
+        self.machine = self._connection = self._intake.connection(self._peer, self._keep)
+        self._connection.connect(self._time())
         super().connection_made(transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Read no more."""
+        self._line = None
+        super().connection_lost(exc)
 
     def pump(self) -> None:
         """Pump, and close the connection of a peer that the link has given up."""
         super().pump()
-        machine = self.machine
-        if isinstance(machine, PushConnection) and not machine.is_up:
+        if not self._connection.is_up:
             self.close()
+
+    def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
+        """Make pushed blocks durable, and confirm them then; meanwhile a hasty peer has to wait."""
+        self._commits.submit(blocks).add_done_callback(partial(self._kept, then))
+        if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
+            self._line.pause_reading()
+
+    def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
+        if durable.cancelled():
+            return
+        error = durable.exception()
+        if error is not None:
+            _log.error("a push could not be stored", extra={"peer": self._peer, "reason": str(error)})
+            self.close()  # unconfirmed: the sender has its rows still, and comes again
+            return
+        then(self._time())
+        self.pump()
+        if self._line is not None and not self._line.is_closing():
+            self._line.resume_reading()
+
+
+class _Tapped:
+    """A session whose newest frames are kept for the meter's story."""
+
+    def __init__(self, session: Session[Harvest], clock: Callable[[], float], protocol: str) -> None:
+        self.session = session
+        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+        self._clock = clock
+        self._protocol = protocol
+
+    def receive(self, octets: bytes, now: float) -> None:
+        self._keep(octets, is_sent=False)
+        self.session.receive(octets, now)
+
+    def advance(self, now: float) -> None:
+        self.session.advance(now)
+
+    def deadline(self) -> float | None:
+        return self.session.deadline()
+
+    def octets_to_send(self) -> bytes:
+        octets = self.session.octets_to_send()
+        if octets:
+            self._keep(octets, is_sent=True)
+        return octets
+
+    def next_event(self) -> SessionEvent[Harvest] | None:
+        return self.session.next_event()
+
+    def medium_lost(self, now: float) -> None:
+        self.session.medium_lost(now)
+
+    def _keep(self, octets: bytes, *, is_sent: bool) -> None:
+        self.frames.append(Frame(self._clock(), is_sent, self._protocol, octets[:FRAME_OCTETS_MAX]))

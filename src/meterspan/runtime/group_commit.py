@@ -1,0 +1,88 @@
+"""Group commit: many sessions and pushes share one durable write, off the event loop.
+
+Strategy: one worker thread owns all writes of readings. While it is busy with one batch the next one gathers, so that
+the more is waiting, the fewer syncs each reading costs. Whoever waits goes on only when its own blocks are durable.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from meterspan.model.ports import ReadingSink
+from meterspan.model.readings import CaptureBlock
+
+__all__ = ["GroupCommit"]
+
+BATCH_MAX: Final = 1_024
+"""Submissions in one write: a full round of sessions; the wait of the first stays below a second."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    blocks: Sequence[CaptureBlock]
+    durable: asyncio.Future[None]
+
+
+class GroupCommit:
+    """Makes blocks durable in batches.
+
+    Whoever submits bounds what it has waiting: a session ends with one submission, a push connection pauses.
+
+    Args:
+        sink: where blocks go; only called by the worker thread.
+        before: runs in the worker thread ahead of each batch, e.g. to sync counters that the blocks came under.
+
+    """
+
+    def __init__(self, sink: ReadingSink, *, before: Callable[[], None] = lambda: None) -> None:
+        self._sink = sink
+        self._before = before
+        self._waiting: list[_Waiting] = []
+        self._woken = asyncio.Event()
+        self.batches = 0
+        """Durable writes so far."""
+
+    def submit(self, blocks: Sequence[CaptureBlock]) -> asyncio.Future[None]:
+        """Give blocks to the next batch; the future is done when they survive ``kill -9``."""
+        durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(blocks, durable))
+        self._woken.set()
+        return durable
+
+    async def run(self) -> None:
+        """Write until cancelled; the batch that is being written is finished."""
+        with ThreadPoolExecutor(1, thread_name_prefix="group commit") as worker:
+            while True:
+                await self._woken.wait()
+                self._woken.clear()
+                while self._waiting:
+                    batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
+                    await self._write(batch, worker)
+
+    async def _write(self, batch: Sequence[_Waiting], worker: ThreadPoolExecutor) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(worker, self._take, [block for item in batch for block in item.blocks])
+        except Exception as error:  # noqa: BLE001 - whoever waits decides what its failure means
+            if len(batch) == 1:
+                _fail(batch[0].durable, error)
+                return
+            for item in batch:  # one that cannot be stored must not take the others with it
+                await self._write([item], worker)
+            return
+        self.batches += 1
+        for item in batch:
+            if not item.durable.done():
+                item.durable.set_result(None)
+
+    def _take(self, blocks: Sequence[CaptureBlock]) -> None:
+        self._before()
+        if blocks:
+            self._sink.take(blocks)
+
+
+def _fail(durable: asyncio.Future[None], error: Exception) -> None:
+    if not durable.done():
+        durable.set_exception(error)
