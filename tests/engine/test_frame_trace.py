@@ -1,0 +1,99 @@
+import pytest
+
+from meterspan.crypto.suite0 import SuiteKeys
+from meterspan.engine.frame_trace import Direction, FrameTracer
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
+from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+
+CLIENT, METER = b"HES\0\0\0\0\1", b"MSP\0\0\0\0\1"
+KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
+GET = bytes.fromhex("C001C1000301000108 00FF0200".replace(" ", ""))
+SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
+
+
+class Counters:
+    def __init__(self):
+        self.last = 0
+
+    def reserve(self, name, count):
+        self.last += count
+        return self.last - count + 1
+
+    def accept(self, name, value):
+        return True
+
+    def accepted(self, name):
+        return 0
+
+
+def wrapped(apdu):
+    return write_wpdu(WrapperPdu(1, 1, apdu))
+
+
+def aarq(password=None):
+    return write_acse(
+        Aarq(
+            ApplicationContext.LN_CIPHERED,
+            calling_ap_title=CLIENT,
+            mechanism=None if password is None else AuthenticationMechanism.LLS,
+            authentication_value=None if password is None else AuthenticationValue(password),
+        )
+    )
+
+
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_frames_are_found_again_in_any_cut(cut):
+    tracer = FrameTracer(is_hdlc=False)
+    stream = wrapped(GET) * 3
+    frames = [
+        frame for at in range(0, len(stream), cut) for frame in tracer.feed(SENT, stream[at : at + cut], float(at))
+    ]
+    assert [frame.octets for frame in frames] == [wrapped(GET)] * 3
+    assert frames[0].says == "get-request-normal, #1 high priority, class 3 1-0:1.8.0 attribute 2"
+
+
+def test_ciphered_apdus_are_told_in_the_clear_once_the_title_passed():
+    context = SecurityContext(CLIENT, KEYS, counters=Counters(), peer_title=METER)
+    sealed = context.protect(GET)
+    tracer = FrameTracer(is_hdlc=False, keys=SuiteKeys(KEYS.unicast, KEYS.authentication))
+    (before,) = tracer.feed(SENT, wrapped(sealed), 0.0)
+    assert before.says == "glo-get-request counter 1, suite 0, authentication, encryption"
+    tracer.feed(SENT, wrapped(aarq()), 0.0)
+    (after,) = tracer.feed(SENT, wrapped(sealed), 0.0)
+    assert after.says.startswith("glo-get-request counter 1 [get-request-normal")
+    tracer.feed(RECEIVED, wrapped(aarq()), 0.0)
+    wrong = FrameTracer(is_hdlc=False, keys=SuiteKeys(bytes(16), bytes(16)), own_title=CLIENT)
+    (refused,) = wrong.feed(SENT, wrapped(sealed), 0.0)
+    assert "not opened: authentication tag differs" in refused.says
+
+
+def test_a_password_is_not_in_the_words():
+    (frame,) = FrameTracer(is_hdlc=False).feed(SENT, wrapped(aarq(b"open sesame")), 0.0)
+    assert frame.says == "AARQ, ln-ciphered, lls"
+
+
+def test_segments_of_hdlc_are_told_with_the_last():
+    apdu = b"\xe6\xe6\x00" + GET
+    halves = [
+        HdlcFrame(
+            HdlcAddress.server(1), HdlcAddress(16),
+            control_octet(FrameKind.INFORMATION, poll_final=number == 1, send_number=number), part, number == 0,
+        )
+        for number, part in enumerate((apdu[:7], apdu[7:]))
+    ]  # fmt: skip
+    first, second = FrameTracer(is_hdlc=True).feed(SENT, b"".join(map(write_frame, halves)), 0.0)
+    assert (first.says, "segmented" in first.link) == ("", True)
+    assert second.says.startswith("get-request-normal")
+
+
+def test_damage_is_told_and_never_raises():
+    assert "damaged" in FrameTracer(is_hdlc=False).feed(RECEIVED, b"\xff" * 20, 0.0)[0].link
+    whole = wrapped(aarq())
+    for bit in range(len(whole) * 8):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        for frame in FrameTracer(is_hdlc=False).feed(RECEIVED, bytes(flipped), 0.0):
+            assert isinstance(frame.says, str)
+    assert FrameTracer(is_hdlc=False).feed(SENT, wrapped(b"\xc0\x01"), 0.0)[0].says.startswith("cannot be read")
