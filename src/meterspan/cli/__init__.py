@@ -14,6 +14,7 @@ from typer.main import get_command
 __all__ = ["COMMANDS", "app", "main"]
 
 COMMANDS: Final = {
+    "demo": ("meterspan.cli.demo:demo", "Run a simulated district over real protocols, with a portal that lives."),
     "decode": ("meterspan.cli.decode:decode", "Decode frames of any meter: P1, DLMS push, SML, M-Bus."),
     "meter": ("meterspan.cli.meter:meter", "Run one simulated meter as a real program: DLMS, P1, wireless M-Bus."),
     "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),

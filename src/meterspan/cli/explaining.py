@@ -27,10 +27,16 @@ def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
     if protocol in _DLMS:
         tracer = FrameTracer(is_hdlc=protocol == Protocol.DLMS_HDLC)
         frames = tracer.feed(Direction.SENT, octets, 0.0)
-        summary = "; ".join(f"{frame.link}: {frame.says}" if frame.says else frame.link for frame in frames)
+        summary = "; ".join(f"{frame.link}: {_says(frame.says)}" if frame.says else frame.link for frame in frames)
         return summary or "part of a frame", spans
-    device = " ".join(part for part in (telegram.device.manufacturer, telegram.device.id, telegram.device.medium) if part)
+    identity = telegram.device
+    device = " ".join(part for part in (identity.manufacturer, identity.id, identity.medium) if part)
     return f"{telegram.protocol} telegram of {device or 'an unknown device'}: {_content(telegram.error)}", spans
+
+
+def _says(words: str) -> str:
+    """Frames are explained one by one: a segment alone is no APDU, and that is no fault of it."""
+    return "part of an APDU" if words.startswith("cannot be read") else words
 
 
 def _content(error: str | None) -> str:

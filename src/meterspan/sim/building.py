@@ -145,8 +145,8 @@ class Building:
         self.radio.listen(self._hear_radio)
         self.on_radio: Callable[[str, bytes, float], object] = lambda _device, _octets, _now: None
         """Called with (device, octets, time) for each telegram that the access point took."""
-        self.on_display: Callable[[Home, Heard, float], object] = lambda _home, _heard, _now: None
-        """Called for each P1 telegram that a home's display understood."""
+        self.on_display: Callable[[Home, Heard, float], object] | None = None
+        """Called for each P1 telegram that a home's display understood; None while nobody looks at the displays."""
         self._clock = clock
         self._interfaces = interfaces
         self._wires = {home.home_id: self._wire(home, seed + home.number) for home in self.homes}
@@ -227,7 +227,8 @@ class Building:
                 continue
             if is_watched and point is not None:
                 point.hear_p1(item, now, source)
-            self.on_display(home, hear(item, now), now)
+            if self.on_display is not None:
+                self.on_display(home, hear(item, now), now)
 
     def _hear_radio(self, octets: bytes, now: float) -> None:
         if self.host.point is None:

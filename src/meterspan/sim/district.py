@@ -186,6 +186,10 @@ class District:
         """Measure every few seconds from now on, and let displays tell the power."""
         self.is_live = True
         self._step_s = LIVE_STEP_S
+        for building in self.buildings:
+            building.on_display = self._note_power
+        if self.config.with_faults:
+            self.clock.schedule(self.config.end, partial(self._plan_on, self.config.days))
 
     def owed(self, until: float) -> int:
         """Count the spans of values that are missing up to ``until`` (UTC seconds)."""
@@ -214,7 +218,6 @@ class District:
             interfaces=self.interfaces,
         )  # fmt: skip
         building.on_radio = self._keep_radio_frame
-        building.on_display = self._note_power
         return building
 
     def _register(self) -> None:
@@ -279,7 +282,7 @@ class District:
         self.head_end.chronicle.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
     def _note_power(self, home: Home, heard: Heard, now: float) -> None:
-        if heard.power_w is not None and self.is_live:
+        if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
     def _store_powers(self, now: int) -> None:
@@ -336,6 +339,13 @@ class District:
             end = midnight_after(start, self.config.zone, 1)
             self.plan_day(start, end, number)
             start = end
+
+    def _plan_on(self, number: int) -> None:
+        """Plan one more day at its midnight, and come back at the next."""
+        start = self.clock.now
+        end = midnight_after(start, self.config.zone, 1)
+        self.plan_day(start, end, number)
+        self.clock.schedule(end, partial(self._plan_on, number + 1))
 
     def plan_day(self, start: float, end: float, number: int) -> None:
         """Plan the faults of one day; number 0 is a bad one."""
