@@ -4,7 +4,7 @@ Built along IEC 62056-6-2, 4.8.3: M-BusClient 0-n:24.1.0, extended registers 0-n
 end can therefore tell by the client object whose value it reads, and never takes it for the access point's own.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -16,12 +16,9 @@ from meterspan.model.cosem.classes import (
     ExtendedRegister,
     MBusClient,
     ProfileGeneric,
-    PushSetup,
-    SecuritySetup,
 )
 from meterspan.model.cosem.device import (
     MANAGEMENT_CLIENT,
-    PUBLIC_CLIENT,
     AssociationDefinition,
     Grant,
     LogicalDevice,
@@ -29,22 +26,31 @@ from meterspan.model.cosem.device import (
 )
 from meterspan.model.cosem.objects import CosemObject, Getter, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.cosem.standard_objects import (
+    CLOCK,
+    INVOCATION_COUNTER,
+    LOGICAL_DEVICE_NAME,
+    SECURITY_SETUP,
+    clock_values,
+    data_object,
+    no_counter,
+    public_association,
+    push_setup,
+    security_setup,
+)
 from meterspan.model.identity import split_mbus_device
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
     array,
-    boolean,
     double_long_unsigned,
     enum,
-    integer,
     long,
     long64_unsigned,
     long_unsigned,
     null,
     octet_string,
-    structure,
     unsigned,
 )
 from meterspan.wire.axdr.clock import write_clock_time
@@ -55,9 +61,6 @@ __all__ = ["LnapAccess", "logical_device"]
 
 ELECTRICITY_DEVICE_TYPE: Final = 0x02
 """Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
-INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
-SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
-LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
 _SORT_FIFO = 1
 
 
@@ -70,7 +73,7 @@ class LnapAccess:
 
     """
 
-    invocation_counter: Getter = field(default=lambda _now: double_long_unsigned(0))
+    invocation_counter: Getter = no_counter
 
 
 def logical_device(point: AccessPoint, access: LnapAccess, *, sap: int = 1) -> LogicalDevice:
@@ -88,15 +91,8 @@ def logical_device(point: AccessPoint, access: LnapAccess, *, sap: int = 1) -> L
 
 
 def _associations() -> tuple[AssociationDefinition, ...]:
-    seen = (
-        (Data.class_id, LOGICAL_DEVICE_NAME),
-        (Data.class_id, INVOCATION_COUNTER),
-        (Clock.class_id, Obis(0, 0, 1, 0, 0)),
-        (15, None),
-        (17, None),
-    )
     return (
-        AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), tuple(Grant(*place) for place in seen)),
+        public_association(),
         AssociationDefinition(
             MANAGEMENT_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.HLS_GMAC,
             ciphered=True, security_setup=SECURITY_SETUP,
@@ -108,42 +104,14 @@ def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
     def time(now: float) -> Value:
         return octet_string(write_clock_time(_clock_time(now)))
 
-    unspecified = octet_string(write_clock_time(ClockTime()))
-    clock: dict[int, Value | Getter] = {
-        Clock.time.number: time,
-        Clock.time_zone.number: long(0),
-        Clock.status.number: unsigned(0),
-        Clock.daylight_savings_begin.number: unspecified,
-        Clock.daylight_savings_end.number: unspecified,
-        Clock.daylight_savings_deviation.number: integer(0),
-        Clock.daylight_savings_enabled.number: boolean(False),
-        Clock.clock_base.number: enum(0),
-    }
-    pushed = array(
-        *(
-            structure(long_unsigned(7), octet_string(channel.profile_name), integer(2), long_unsigned(0))
-            for channel in point.channels
-        )
-    )
+    clock = clock_values(time=time, time_zone=long(0), status=unsigned(0), saving_min=0, base=0)
     return [
-        CosemObject(Data, LOGICAL_DEVICE_NAME, {Data.value.number: octet_string(point.config.name.encode())}),
-        CosemObject(Data, INVOCATION_COUNTER, {Data.value.number: access.invocation_counter}),
-        CosemObject(Clock, Obis(0, 0, 1, 0, 0), clock),
-        CosemObject(PushSetup, Obis(0, 0, 25, 9, 0), {
-            PushSetup.push_object_list.number: pushed,
-            PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
-            PushSetup.communication_window.number: array(),
-            PushSetup.randomisation_start_interval.number: long_unsigned(0),
-            PushSetup.number_of_retries.number: unsigned(0),
-            PushSetup.repetition_delay.number: long_unsigned(0),
-        }),
-        CosemObject(SecuritySetup, SECURITY_SETUP, {
-            SecuritySetup.security_policy.number: enum(3),
-            SecuritySetup.security_suite.number: enum(0),
-            SecuritySetup.client_system_title.number: octet_string(b""),
-            SecuritySetup.server_system_title.number: octet_string(point.config.system_title),
-        }),
-    ]  # fmt: skip
+        data_object(LOGICAL_DEVICE_NAME, octet_string(point.config.name.encode())),
+        data_object(INVOCATION_COUNTER, access.invocation_counter),
+        CosemObject(Clock, CLOCK, clock),
+        push_setup((ProfileGeneric.class_id, channel.profile_name) for channel in point.channels),
+        security_setup(point.config.system_title),
+    ]
 
 
 def _channel(channel: Channel) -> list[CosemObject]:

@@ -18,16 +18,13 @@ from meterspan.model.cosem.classes import (
     IecHdlcSetup,
     Limiter,
     ProfileGeneric,
-    PushSetup,
     Register,
     RegisterActivation,
-    SecuritySetup,
     SingleActionSchedule,
     TcpUdpSetup,
 )
 from meterspan.model.cosem.device import (
     MANAGEMENT_CLIENT,
-    PUBLIC_CLIENT,
     AssociationDefinition,
     Grant,
     LogicalDevice,
@@ -35,7 +32,20 @@ from meterspan.model.cosem.device import (
 )
 from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject, Getter, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
-from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.model.cosem.standard_objects import (
+    CLOCK,
+    INVOCATION_COUNTER,
+    LOGICAL_DEVICE_NAME,
+    SECURITY_SETUP,
+    SERIAL_NUMBER,
+    clock_values,
+    data_object,
+    no_counter,
+    public_association,
+    push_setup,
+    security_setup,
+)
+from meterspan.quantities import UNITS, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
@@ -62,11 +72,6 @@ LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
 STATUS: Final = Obis(0, 0, 96, 10, 1)
 EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
-INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
-SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
-PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
-LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
-SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
 _SORT_FIFO = 1
 
 
@@ -81,7 +86,7 @@ class MeterAccess:
     """
 
     reader_password: bytes = field(default=b"", repr=False)
-    invocation_counter: Getter = lambda _now: double_long_unsigned(0)
+    invocation_counter: Getter = no_counter
 
 
 def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1) -> LogicalDevice:
@@ -96,19 +101,8 @@ def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1
 
 
 def _associations(access: MeterAccess) -> tuple[AssociationDefinition, ...]:
-    public = tuple(
-        Grant(class_id, name)
-        for class_id, name in (
-            (Data.class_id, LOGICAL_DEVICE_NAME),
-            (Data.class_id, SERIAL_NUMBER),
-            (Data.class_id, INVOCATION_COUNTER),
-            (Clock.class_id, Obis(0, 0, 1, 0, 0)),
-            (15, None),
-            (17, None),
-        )
-    )
     return (
-        AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), public),
+        public_association(),
         AssociationDefinition(
             READER_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.LLS, access.reader_password
         ),
@@ -133,19 +127,15 @@ def _objects(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
     ]
 
 
-def _data(name: Obis, value: Value | Getter) -> CosemObject:
-    return CosemObject(Data, name, {Data.value.number: value})
-
-
 def _identification(meter: ElectricityMeter) -> list[CosemObject]:
     name = meter.config.name.encode()
     return [
-        _data(LOGICAL_DEVICE_NAME, octet_string(name)),
-        _data(SERIAL_NUMBER, octet_string(name[-8:])),
-        _data(Obis(1, 0, 0, 2, 0), octet_string(f"{meter.software.name} {meter.software.version}".encode())),
-        _data(Obis(1, 0, 0, 2, 8), octet_string(bytes.fromhex(meter.software.checksum))),
-        _data(STATUS, lambda _now: unsigned(meter.status)),
-        _data(EVENT_CODE, lambda _now: unsigned(_newest_event(meter))),
+        data_object(LOGICAL_DEVICE_NAME, octet_string(name)),
+        data_object(SERIAL_NUMBER, octet_string(name[-8:])),
+        data_object(Obis(1, 0, 0, 2, 0), octet_string(f"{meter.software.name} {meter.software.version}".encode())),
+        data_object(Obis(1, 0, 0, 2, 8), octet_string(bytes.fromhex(meter.software.checksum))),
+        data_object(STATUS, lambda _now: unsigned(meter.status)),
+        data_object(EVENT_CODE, lambda _now: unsigned(_newest_event(meter))),
     ]
 
 
@@ -170,19 +160,15 @@ def _clock(meter: ElectricityMeter) -> CosemObject:
         minutes = 0 if offset is None else int((offset - (dst or offset * 0)).total_seconds() // 60)
         return long(-minutes)
 
-    unspecified = octet_string(write_clock_time(ClockTime()))
-    values: dict[int, Value | Getter] = {
-        Clock.time.number: time,
-        Clock.time_zone.number: zone,
-        Clock.status.number: lambda now: unsigned(meter.clock.indicate(now).status or 0),
-        Clock.daylight_savings_begin.number: unspecified,
-        Clock.daylight_savings_end.number: unspecified,
-        Clock.daylight_savings_deviation.number: integer(60),
-        Clock.daylight_savings_enabled.number: boolean(True),
-        Clock.clock_base.number: enum(1),
-    }
+    values = clock_values(
+        time=time,
+        time_zone=zone,
+        status=lambda now: unsigned(meter.clock.indicate(now).status or 0),
+        saving_min=60,
+        base=1,
+    )
     return CosemObject(
-        Clock, Obis(0, 0, 1, 0, 0), values, {Clock.time.number: set_time}, {Clock.shift_time.number: shift},
+        Clock, CLOCK, values, {Clock.time.number: set_time}, {Clock.shift_time.number: shift},
         zone=meter.config.zone,
     )  # fmt: skip
 
@@ -285,29 +271,17 @@ def _communication() -> list[CosemObject]:
     hdlc = {2: enum(5), 3: unsigned(1), 4: unsigned(1), 5: long_unsigned(128), 6: long_unsigned(128),
             7: long_unsigned(25), 8: long_unsigned(120), 9: long_unsigned(0x11)}  # fmt: skip
     tcp = {2: long_unsigned(4059), 3: octet_string(b""), 4: long_unsigned(1_460), 5: unsigned(1), 6: long_unsigned(180)}
-    pushed = array(
-        *(
-            structure(long_unsigned(class_id), octet_string(name), integer(2), long_unsigned(0))
-            for class_id, name in (
-                (Data.class_id, LOGICAL_DEVICE_NAME),
-                (Clock.class_id, Obis(0, 0, 1, 0, 0)),
-                *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
-            )
-        )
+    pushed = (
+        (Data.class_id, LOGICAL_DEVICE_NAME),
+        (Clock.class_id, CLOCK),
+        *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
     )
     end_of_billing_script = structure(octet_string(Obis(0, 0, 10, 0, 1)), long_unsigned(1))
     end_of_day = structure(octet_string(b"\x00\x00\x00\x00"), octet_string(b"\xff\xff\xff\xff\xff"))
     return [
         CosemObject(IecHdlcSetup, Obis(0, 0, 22, 0, 0), hdlc),
         CosemObject(TcpUdpSetup, Obis(0, 0, 25, 0, 0), tcp),
-        CosemObject(PushSetup, PUSH_SETUP, {
-            PushSetup.push_object_list.number: pushed,
-            PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
-            PushSetup.communication_window.number: array(),
-            PushSetup.randomisation_start_interval.number: long_unsigned(0),
-            PushSetup.number_of_retries.number: unsigned(0),
-            PushSetup.repetition_delay.number: long_unsigned(0),
-        }),
+        push_setup(pushed),
         CosemObject(SingleActionSchedule, Obis(0, 0, 15, 0, 0), {
             SingleActionSchedule.executed_script.number: end_of_billing_script,
             SingleActionSchedule.type.number: enum(1),
@@ -318,14 +292,9 @@ def _communication() -> list[CosemObject]:
 
 def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
     return [
-        _data(INVOCATION_COUNTER, access.invocation_counter),
-        CosemObject(SecuritySetup, SECURITY_SETUP, {
-            SecuritySetup.security_policy.number: enum(3),
-            SecuritySetup.security_suite.number: enum(0),
-            SecuritySetup.client_system_title.number: octet_string(b""),
-            SecuritySetup.server_system_title.number: octet_string(meter.config.system_title),
-        }),
-    ]  # fmt: skip
+        data_object(INVOCATION_COUNTER, access.invocation_counter),
+        security_setup(meter.config.system_title),
+    ]
 
 
 def _newest_event(meter: ElectricityMeter) -> int:

@@ -1,0 +1,127 @@
+"""Objects that every server of ours has, built in one place: name, invocation counter, security and push setup, clock.
+
+Logical names are those of the Blue Book (IEC 62056-6-2, clause 6); what the public client may see of them is one table.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+
+from meterspan.model.cosem.classes import AssociationLN, Clock, Data, PushSetup, SAPAssignment, SecuritySetup
+from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant
+from meterspan.model.cosem.objects import CosemObject, Getter
+from meterspan.quantities import ClockTime, Obis
+from meterspan.wire.axdr import Data as Value
+from meterspan.wire.axdr import (
+    array,
+    boolean,
+    double_long_unsigned,
+    enum,
+    integer,
+    long_unsigned,
+    octet_string,
+    structure,
+    unsigned,
+)
+from meterspan.wire.axdr.clock import write_clock_time
+
+__all__ = [
+    "CLOCK",
+    "INVOCATION_COUNTER",
+    "LOGICAL_DEVICE_NAME",
+    "PUSH_SETUP",
+    "SECURITY_SETUP",
+    "SERIAL_NUMBER",
+    "clock_values",
+    "data_object",
+    "no_counter",
+    "public_association",
+    "push_setup",
+    "security_setup",
+]
+
+CLOCK: Final = Obis(0, 0, 1, 0, 0)
+LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
+SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
+INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
+SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
+PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
+_AUTHENTICATED_AND_ENCRYPTED = 3
+_SUITE_0 = 0
+_VALUE = 2
+
+
+def data_object(name: Obis, value: Value | Getter) -> CosemObject:
+    """Build a Data object."""
+    return CosemObject(Data, name, {Data.value.number: value})
+
+
+def no_counter(_now: float) -> Value:
+    """Give the invocation counter of a server that has accepted none."""
+    return double_long_unsigned(0)
+
+
+def public_association() -> AssociationDefinition:
+    """Offer the public client (16, no security) names, clock and invocation counter, to read."""
+    shown = (
+        (Data.class_id, LOGICAL_DEVICE_NAME),
+        (Data.class_id, SERIAL_NUMBER),
+        (Data.class_id, INVOCATION_COUNTER),
+        (Clock.class_id, CLOCK),
+        (AssociationLN.class_id, None),
+        (SAPAssignment.class_id, None),
+    )
+    return AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), tuple(Grant(*place) for place in shown))
+
+
+def security_setup(system_title: bytes) -> CosemObject:
+    """Build the security setup of suite 0 that wants every message authenticated and encrypted."""
+    values: dict[int, Value | Getter] = {
+        SecuritySetup.security_policy.number: enum(_AUTHENTICATED_AND_ENCRYPTED),
+        SecuritySetup.security_suite.number: enum(_SUITE_0),
+        SecuritySetup.client_system_title.number: octet_string(b""),
+        SecuritySetup.server_system_title.number: octet_string(system_title),
+    }
+    return CosemObject(SecuritySetup, SECURITY_SETUP, values)
+
+
+def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
+    """Build the push setup of a list of (class id, logical name), attribute 2 each."""
+    listed = (
+        structure(long_unsigned(class_id), octet_string(name), integer(_VALUE), long_unsigned(0))
+        for class_id, name in pushed
+    )
+    values: dict[int, Value | Getter] = {
+        PushSetup.push_object_list.number: array(*listed),
+        PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
+        PushSetup.communication_window.number: array(),
+        PushSetup.randomisation_start_interval.number: long_unsigned(0),
+        PushSetup.number_of_retries.number: unsigned(0),
+        PushSetup.repetition_delay.number: long_unsigned(0),
+    }
+    return CosemObject(PushSetup, PUSH_SETUP, values)
+
+
+def clock_values(
+    *, time: Getter, time_zone: Value | Getter, status: Value | Getter, saving_min: int, base: int
+) -> dict[int, Value | Getter]:
+    """Give the attributes of a clock object.
+
+    Args:
+        time: gives attribute 2.
+        time_zone: minutes from local standard time to UTC.
+        status: the clock status octet.
+        saving_min: minutes of daylight saving; 0 switches it off. The rule itself is the zone's and is not shown.
+        base: clock_base: 1 is an internal crystal, 0 is not defined.
+
+    """
+    unspecified = octet_string(write_clock_time(ClockTime()))
+    return {
+        Clock.time.number: time,
+        Clock.time_zone.number: time_zone,
+        Clock.status.number: status,
+        Clock.daylight_savings_begin.number: unspecified,
+        Clock.daylight_savings_end.number: unspecified,
+        Clock.daylight_savings_deviation.number: integer(saving_min),
+        Clock.daylight_savings_enabled.number: boolean(saving_min != 0),
+        Clock.clock_base.number: enum(base),
+    }
