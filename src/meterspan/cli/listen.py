@@ -22,6 +22,7 @@ from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.listening import Fate, Hearing, Listener, Meter
 from meterspan.model.telegram import DecodedReading
+from meterspan.quantities import Medium
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.p1_source import hex_lines, p1_telegrams
@@ -47,6 +48,8 @@ A key file has a table for each meter: [bold]\\[meters."MSP-12345678-03"][/bold]
 SCHEMES: Final = ("udp", "tcp", "serial", "hex+serial", "hex+tcp")
 RADIO_PORT: Final = 7373
 _REFRESH_S: Final = 0.5
+_EXPORT: Final = 2
+"""Value group C of active energy and power that flows into the network (IEC 62056-6-1, table 5)."""
 _READINGS_SHOWN: Final = 4
 _FRESH_S: Final = 5.0
 _COLOURS: Final = {
@@ -188,7 +191,7 @@ class _Ears:
 def _row(name: str, meter: Meter, now: float) -> tuple[str, ...]:
     age = now - meter.last.at
     readings = () if meter.read is None else meter.read.telegram.readings
-    ranked = sorted((r for r in readings if r.unit in _RANKS and r.storage == 0), key=lambda r: _RANKS[r.unit])
+    ranked = sorted((r for r in readings if r.unit in _RANKS and r.storage == 0), key=_rank)
     values = "   ".join(map(_value, ranked[:_READINGS_SHOWN]))
     colour = _COLOURS[meter.last.fate]
     return (
@@ -204,15 +207,21 @@ def _row(name: str, meter: Meter, now: float) -> tuple[str, ...]:
 _RANKS: Final = {unit: rank for rank, units in enumerate(
     (("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"), ("W", "kW", "m3/h", "L/h"), ("°C", "bar", "V", "A", "%"))
 ) for unit in units}  # fmt: skip
-"""Registers are shown before what flows, and that before the rest."""
+"""Registers are shown before what flows, that before the rest, and zeros last."""
 _WHY: Final = {
     Fate.NO_KEY: "encrypted; its key is not in the key file",
     Fate.WRONG_KEY: "encrypted; the key in the key file does not fit",
 }
 
 
+def _rank(reading: DecodedReading) -> tuple[bool, int]:
+    return reading.value == 0, _RANKS[reading.unit]
+
+
 def _value(reading: DecodedReading) -> str:
-    tariff = f"[dim]T{reading.tariff}[/dim] " if reading.tariff else ""
+    is_export = reading.obis is not None and reading.obis.a == Medium.ELECTRICITY and reading.obis.c == _EXPORT
+    words = [*(["export"] if is_export else []), *([f"T{reading.tariff}"] if reading.tariff else [])]
+    tariff = f"[dim]{' '.join(words)}[/dim] " if words else ""
     value, unit = reading.value, reading.unit
     if unit == "Wh" and not isinstance(value, str):
         value, unit = Decimal(value).scaleb(-3), "kWh"
