@@ -227,3 +227,10 @@ messages = st.builds(
 def test_any_messages_survive_file_and_frame(written: tuple[SmlMessage, ...], checksum: SmlChecksum) -> None:
     frame = read_frame(write_frame(write_file(written), checksum=checksum))
     assert read_file(frame.file) == written
+
+
+def test_a_message_checksum_that_damage_made_negative_matches_nothing():
+    octets = write_file([MESSAGES[0]])
+    assert octets[-4] == 0x63
+    (message,) = read_file(octets[:-4] + b"\x53\xb4\x58" + octets[-1:])
+    assert message.checksum is None

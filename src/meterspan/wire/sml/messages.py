@@ -221,7 +221,7 @@ def write_message(message: SmlMessage) -> bytes:
 def _matching(octets: bytes, stated: Tlv) -> SmlChecksum | None:
     if not isinstance(stated, Integer):
         return None
-    wire = stated.value.to_bytes(8, "big")[-2:]  # a CRC with a leading zero may stand as one octet
+    wire = (stated.value & 0xFFFF).to_bytes(2, "big")  # one octet where the CRC has a leading zero; signed if damaged
     return next((kind for kind in SmlChecksum if frame_crc(octets, kind) == wire), None)
 
 
