@@ -4,7 +4,7 @@ Pure functions: a telegram and the channel's registers in, an ``Observation`` ou
 is which register is a table by commodity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Final
@@ -104,7 +104,12 @@ def p1_observation(telegram: P1Telegram, heard_at: float) -> Observation:
 
     """
     moment = None if telegram.time is None else telegram.time.to_utc()
-    values = tuple(_total(telegram, quantity) for quantity in (1, 2))
+    energies = {
+        item.obis: item.values[0]
+        for item in reversed(telegram.objects)
+        if item.obis.d == 8 and item.values and isinstance(item.values[0], Scaled)
+    }
+    values = tuple(_total(energies, quantity) for quantity in (1, 2))
     if values[0] is None:
         raise WireError("a P1 telegram without an import register", None, "1-0:1.8.x")
     nothing = Scaled(0, 0, UNITS["Wh"])
@@ -141,13 +146,12 @@ def _at_scale(record: DataRecord) -> Scaled | None:
     return Scaled(record.value, record.exponent, record.unit)
 
 
-def _total(telegram: P1Telegram, quantity: int) -> Scaled | None:
-    total = telegram.find(Obis(1, 0, quantity, 8, 0))
-    if total is not None and total.values and isinstance(total.values[0], Scaled):
-        return _in_wh(total.values[0].to(UNITS["Wh"]))
-    parts = [telegram.find(Obis(1, 0, quantity, 8, tariff)) for tariff in range(1, _TARIFFS_MAX + 1)]
-    values = [item.values[0] for item in parts if item is not None and item.values]
-    numbers = [value.to(UNITS["Wh"]) for value in values if isinstance(value, Scaled)]
+def _total(energies: Mapping[Obis, Scaled], quantity: int) -> Scaled | None:
+    total = energies.get(Obis(1, 0, quantity, 8, 0))
+    if total is not None:
+        return _in_wh(total.to(UNITS["Wh"]))
+    parts = [energies.get(Obis(1, 0, quantity, 8, tariff)) for tariff in range(1, _TARIFFS_MAX + 1)]
+    numbers = [value.to(UNITS["Wh"]) for value in parts if value is not None]
     return _in_wh(sum(numbers, Fraction(0))) if numbers else None
 
 

@@ -7,12 +7,23 @@ from typing import Final
 
 from meterspan.meter.electricity import ElectricityMeter
 from meterspan.quantities import UNITS, Obis, Scaled
-from meterspan.wire.p1 import PROFILES, P1Object, fixed, p1_object, p1_time, write_telegram
+from meterspan.wire.p1 import PROFILES, P1Object, fixed, p1_time, write_telegram
 
 __all__ = ["p1_telegram"]
 
 _DSMR5: Final = next(profile for profile in PROFILES if profile.name == "dsmr5")
-_PHASES: Final = 3
+_VERSION: Final = Obis(1, 3, 0, 2, 8)
+_TIME: Final = Obis(0, 0, 1, 0, 0)
+_EQUIPMENT: Final = Obis(0, 0, 96, 1, 1)
+_TARIFF: Final = Obis(0, 0, 96, 14, 0)
+_MESSAGE: Final = Obis(0, 0, 96, 13, 0)
+_POWERS: Final = (Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0))
+_PHASE_LINES: Final = tuple(
+    (Obis(1, 0, first + 20 * phase, 7, 0), unit, digits, decimals)
+    for first, unit, digits, decimals in ((32, "V", 4, 1), (31, "A", 3, 0))
+    for phase in range(3)
+)
+"""Voltage and current per phase: code, unit and width of the number."""
 _NO_POWER: Final = Scaled(0, 0, UNITS["W"])
 
 
@@ -28,24 +39,26 @@ def _lines(meter: ElectricityMeter, now: float) -> list[P1Object]:
     instants = dict(shown.instants)
     tariff = meter.config.tariffs.tariff(clock.time(now), meter.config.zone)
     lines = [
-        p1_object(Obis(1, 3, 0, 2, 8), "50"),
-        p1_object(Obis(0, 0, 1, 0, 0), p1_time(clock.indicate(now))),
-        p1_object(Obis(0, 0, 96, 1, 1), meter.config.name.encode().hex().upper()),
+        _line(_VERSION, "50"),
+        _line(_TIME, p1_time(clock.indicate(now))),
+        _line(_EQUIPMENT, meter.config.name.encode().hex().upper()),
     ]
     lines += [
-        p1_object(register.obis, fixed(register.value, "kWh", digits=9, decimals=3))
+        _line(register.obis, fixed(register.value, "kWh", digits=9, decimals=3))
         for register in shown.registers
         if register.obis.e
     ]
-    lines.append(p1_object(Obis(0, 0, 96, 14, 0), f"{tariff:04d}"))
+    lines.append(_line(_TARIFF, f"{tariff:04d}"))
+    lines += [_line(obis, fixed(instants.get(obis, _NO_POWER), "kW", digits=5, decimals=3)) for obis in _POWERS]
+    lines.append(_line(_MESSAGE, ""))
     lines += [
-        p1_object(obis, fixed(instants.get(obis, _NO_POWER), "kW", digits=5, decimals=3))
-        for obis in (Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0))
+        _line(obis, fixed(instants[obis], unit, digits=digits, decimals=decimals))
+        for obis, unit, digits, decimals in _PHASE_LINES
+        if obis in instants
     ]
-    lines.append(p1_object(Obis(0, 0, 96, 13, 0), ""))
-    for first, unit, digits, decimals in ((32, "V", 4, 1), (31, "A", 3, 0)):
-        for phase in range(_PHASES):
-            obis = Obis(1, 0, first + 20 * phase, 7, 0)
-            if obis in instants:
-                lines.append(p1_object(obis, fixed(instants[obis], unit, digits=digits, decimals=decimals)))
     return lines
+
+
+def _line(obis: Obis, text: str) -> P1Object:
+    """Make a line that is only written: it needs no typed values."""
+    return P1Object(obis, (), f"({text})")
