@@ -80,6 +80,7 @@ class LivingDistrict:
 
     def _live(self) -> None:
         try:
+            self.district.watch_displays()
             self._catch_up()
             while not self._stop.wait(PAUSE_S):
                 self._run(self._clock())

@@ -182,12 +182,15 @@ class District:
         """Let the district live until ``until`` (UTC seconds)."""
         self.clock.run_until(until)
 
-    def go_live(self) -> None:
-        """Measure every few seconds from now on, and let displays tell the power."""
-        self.is_live = True
-        self._step_s = LIVE_STEP_S
+    def watch_displays(self) -> None:
+        """Store what the displays in the homes are told from now on: a portal shows it."""
         for building in self.buildings:
             building.on_display = self._note_power
+
+    def go_live(self) -> None:
+        """Measure every few seconds from now on, and plan each further day at its midnight."""
+        self.is_live = True
+        self._step_s = LIVE_STEP_S
         if self.config.with_faults:
             self.clock.schedule(self.config.end, partial(self._plan_on, self.config.days))
 
@@ -286,7 +289,12 @@ class District:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
     def _store_powers(self, now: int) -> None:
-        """Store the momentary power that the displays were told since the last step: local values, no head end."""
+        """Store the momentary power that the displays were told: local values, no head end.
+
+        A minute's telegrams in history are told every five minutes only: nobody looks at each of them.
+        """
+        if not self.is_live and now % DISPLAY_EVERY_S:
+            return
         blocks = [
             CaptureBlock(
                 device, Source.LOCAL, now, np.array([at], np.int64),
