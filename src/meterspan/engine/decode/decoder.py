@@ -7,14 +7,12 @@ what is wrong stands in its ``error``.
 
 import re
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
-from meterspan.engine.decode.dlms import decode_apdus, decode_cosem, decode_hdlc, decode_wrapper
 from meterspan.engine.decode.job import Job, Learnt
-from meterspan.engine.decode.mbus import decode_mbus, decode_wmbus
 from meterspan.engine.decode.merge import merge
-from meterspan.engine.decode.p1 import decode_p1, decode_p1_line
 from meterspan.engine.decode.recognise import Format, recognise
-from meterspan.engine.decode.sml import decode_sml, decode_sml_file
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.wire import Trace, WireError
 
@@ -90,6 +88,7 @@ _DIGITS = re.compile(r"[0-9A-Fa-f]+")
 
 def _p1(octets: bytes, job: Job) -> DecodedTelegram:
     """Decode telegrams in a row: each from its ``/`` to the ``!`` that ends it."""
+    decode_p1 = _loaded("p1.decode_p1")
     telegrams: list[DecodedTelegram] = []
     start = octets.find(b"/")
     while start >= 0 and len(telegrams) < MAX_TELEGRAMS:
@@ -102,19 +101,37 @@ def _p1(octets: bytes, job: Job) -> DecodedTelegram:
     return merge(telegrams)
 
 
+def _sml(octets: bytes, job: Job) -> DecodedTelegram:
+    telegram: DecodedTelegram = _loaded("sml.decode_sml")(
+        octets, fix_unsigned_power=job.fix_unsigned_power, trace=job.trace
+    )
+    return telegram
+
+
+def _loaded(name: str) -> Any:
+    """Give a decoding function; its module is imported when the first frame of its kind comes, not before."""
+    module, _, function = name.partition(".")
+    return getattr(import_module(f"meterspan.engine.decode.{module}"), function)
+
+
+def _lazy(name: str) -> Callable[[bytes, Job], DecodedTelegram]:
+    def decode(octets: bytes, job: Job) -> DecodedTelegram:
+        telegram: DecodedTelegram = _loaded(name)(octets, job)
+        return telegram
+
+    return decode
+
+
 _DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
     Format.P1: ("p1", _p1),
-    Format.P1_LINES: ("p1", lambda octets, _: decode_p1_line(octets)),
-    Format.SML: (
-        "sml",
-        lambda octets, job: decode_sml(octets, fix_unsigned_power=job.fix_unsigned_power, trace=job.trace),
-    ),
-    Format.SML_FILE: ("sml", lambda octets, job: decode_sml_file(octets, trace=job.trace)),
-    Format.HDLC: ("dlms-push", decode_hdlc),
-    Format.WRAPPER: ("dlms-push", decode_wrapper),
-    Format.DLMS: ("dlms-push", decode_apdus),
-    Format.COSEM: ("dlms-push", decode_cosem),
-    Format.MBUS: ("mbus", decode_mbus),
-    Format.WMBUS: ("wmbus", decode_wmbus),
+    Format.P1_LINES: ("p1", lambda octets, _: _loaded("p1.decode_p1_line")(octets)),
+    Format.SML: ("sml", _sml),
+    Format.SML_FILE: ("sml", lambda octets, job: _loaded("sml.decode_sml_file")(octets, trace=job.trace)),
+    Format.HDLC: ("dlms-push", _lazy("dlms.decode_hdlc")),
+    Format.WRAPPER: ("dlms-push", _lazy("dlms.decode_wrapper")),
+    Format.DLMS: ("dlms-push", _lazy("dlms.decode_apdus")),
+    Format.COSEM: ("dlms-push", _lazy("dlms.decode_cosem")),
+    Format.MBUS: ("mbus", _lazy("mbus.decode_mbus")),
+    Format.WMBUS: ("wmbus", _lazy("mbus.decode_wmbus")),
 }
 """Per kind of input: the protocol's name in the answer, and its decoder."""

@@ -1,4 +1,10 @@
-"""A-XDR: COSEM data types (IEC 62056-6-2, 4.1.5) in octets (IEC 61334-6), value by value or column by column."""
+"""A-XDR: COSEM data types (IEC 62056-6-2, 4.1.5) in octets (IEC 61334-6), value by value or column by column.
+
+The columns are imported when one of them is first asked for: numpy takes longer to load than most frames to decode.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from meterspan.wire.axdr.clock import (
     read_clock_date,
@@ -7,16 +13,6 @@ from meterspan.wire.axdr.clock import (
     write_clock_date,
     write_clock_time,
     write_time_of_day,
-)
-from meterspan.wire.axdr.columns import (
-    NO_INSTANT,
-    ClockColumn,
-    Column,
-    FloatColumn,
-    IntegerColumn,
-    ProfileColumns,
-    ValueColumn,
-    read_columns,
 )
 from meterspan.wire.axdr.data import (
     BitString,
@@ -53,6 +49,18 @@ from meterspan.wire.axdr.data import (
     write_data,
 )
 from meterspan.wire.axdr.length import read_flag, read_length, read_octets, write_length, write_octets
+
+if TYPE_CHECKING:
+    from meterspan.wire.axdr.columns import (
+        NO_INSTANT,
+        ClockColumn,
+        Column,
+        FloatColumn,
+        IntegerColumn,
+        ProfileColumns,
+        ValueColumn,
+        read_columns,
+    )
 
 __all__ = [
     "NO_INSTANT",
@@ -107,3 +115,17 @@ __all__ = [
     "write_octets",
     "write_time_of_day",
 ]
+
+_COLUMNS = frozenset(
+    {
+        "NO_INSTANT", "ClockColumn", "Column", "FloatColumn", "IntegerColumn", "ProfileColumns", "ValueColumn",
+        "read_columns",
+    }
+)  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """Import the columns with their first name that is asked for (PEP 562)."""
+    if name not in _COLUMNS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("meterspan.wire.axdr.columns"), name)
