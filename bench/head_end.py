@@ -118,7 +118,7 @@ def measure(count=METERS):
         Line("  requests", said["answers"] / wall, "requests/s", note=f"{said['answers'] / count:.1f} per meter"),
         Line("  readings made durable", readings / wall, "readings/s", note=f"{readings:,} of {count * 96 * 2:,}"),
         Line("  CPU of the head end", cpu, "s", note=f"{cpu / count * 1_000:.2f} ms per session"),
-        Line("  memory per session", (most_memory - before) / max(1, most_open) / 1_024, "KiB", note="RSS, store included"),
+        Line("  memory per session", (most_memory - before) / max(1, most_open) / 1_024, "KiB", note="RSS, with store"),
     ]  # fmt: skip
 
 

@@ -1,0 +1,1 @@
+"""Benchmarks beside the peers; ``scripts/bench`` lists them."""
