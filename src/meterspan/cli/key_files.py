@@ -5,18 +5,25 @@ it, so that keys need not stand on command lines, which every user of the machin
 """
 
 import os
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import typer
+from rich.console import Console
 
-__all__ = ["KEY_SIZE", "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home"]
+__all__ = [
+    "KEY_SIZE", "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
+    "warn_of_visible_keys",
+]  # fmt: skip
 
 KEY_SIZE: Final = 16
 _HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
+_SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})
 _FIELDS: Final = frozenset({"key", "auth_key", "password"})
 
 
@@ -111,6 +118,22 @@ def append_keys(path: Path, name: str, keys: MeterKeys) -> None:
         file.write((_HEADER if is_new else "") + "\n".join(lines) + "\n")
 
 
+def warn_of_visible_keys(console: Console) -> None:
+    """Warn where a secret stands on the command line, which every user of the machine can list."""
+    visible = [
+        argument
+        for argument, following in pairwise([*sys.argv, ""])
+        if (argument in _SECRET_OPTIONS and not following.startswith("@"))
+        or (argument.partition("=")[0] in _SECRET_OPTIONS and "=" in argument and "=@" not in argument)
+    ]
+    if visible:
+        console.print(
+            "[yellow]keys on a command line are visible to every user of this machine;[/yellow] prefer --keys FILE, @FILE"
+            " or METERSPAN_KEY",
+            highlight=False,
+        )
+
+
 def _keys_of(path: Path, name: str, table: object) -> MeterKeys:
     where = f"{path}, meter {name}"
     if isinstance(table, str):
@@ -118,11 +141,8 @@ def _keys_of(path: Path, name: str, table: object) -> MeterKeys:
     if not isinstance(table, Mapping) or not table.keys() <= _FIELDS:
         raise typer.BadParameter(f"{where}: the entries are {', '.join(sorted(_FIELDS))}", param_hint="--keys")
     texts = {key: str(value) for key, value in table.items()}
-    return MeterKeys(
-        parse_key(texts.get("key"), where),
-        parse_key(texts.get("auth_key"), where),
-        parse_password(texts.get("password")),
-    )
+    key, auth_key = parse_key(texts.get("key"), where), parse_key(texts.get("auth_key"), where)
+    return MeterKeys(key, auth_key, parse_password(texts.get("password"), where))
 
 
 def _from_file(text: str, option: str) -> str:

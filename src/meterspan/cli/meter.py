@@ -25,7 +25,15 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.cli.key_files import MeterKeys, append_keys, parse_key, parse_password, read_key_file, state_home
+from meterspan.cli.key_files import (
+    MeterKeys,
+    append_keys,
+    parse_key,
+    parse_password,
+    read_key_file,
+    state_home,
+    warn_of_visible_keys,
+)
 from meterspan.engine.decode.names import meaning_of
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -172,27 +180,23 @@ class _Bench:
         if path is not None and filed is None:
             append_keys(path, self.name, made)
             self._console.print(f"[dim]keys of {self.name} are in[/dim] {path}", highlight=False)
-        elif path is None:
-            self._print_made(given, made)
+        else:
+            self._print_made(MeterKeys(given.key or known.key, given.auth_key or known.auth_key,
+                                       given.password or known.password), made)  # fmt: skip
+        warn_of_visible_keys(self._console)
         return made
 
-    def _print_made(self, given: MeterKeys, made: MeterKeys) -> None:
+    def _print_made(self, known: MeterKeys, made: MeterKeys) -> None:
         texts = (
-            ("METERSPAN_KEY", given.key, made.key.hex()),
-            ("METERSPAN_AUTH_KEY", given.auth_key, made.auth_key.hex()),
-            ("METERSPAN_PASSWORD", given.password, made.password.decode("utf-8", "replace")),
+            ("METERSPAN_KEY", known.key, made.key.hex()),
+            ("METERSPAN_AUTH_KEY", known.auth_key, made.auth_key.hex()),
+            ("METERSPAN_PASSWORD", known.password, made.password.decode("utf-8", "replace")),
         )
         new = [f"{name}={text}" for name, was, text in texts if text and not was]
         if new:
             self._console.print("[dim]made up for this run (--keys FILE keeps them):[/dim]")
             for line in new:
                 self._console.print(f"  export {line}", highlight=False)
-        if any(argument.startswith(("--key=", "--auth-key=", "--password=")) or
-               argument in ("--key", "--auth-key", "--password") for argument in sys.argv):  # fmt: skip
-            self._console.print(
-                "[yellow]keys on a command line are visible to every user of this machine;[/yellow] prefer --keys FILE,"
-                " @FILE or METERSPAN_KEY"
-            )
 
     async def electricity(
         self, state: StateFile, keys: MeterKeys, *, host: str, ports: dict[str, int], pv_kw: float | None,

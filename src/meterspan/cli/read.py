@@ -21,7 +21,14 @@ import typer
 from rich.console import Console
 
 from meterspan.cli.bench_reading import BenchReading, Order, ProfileOrder
-from meterspan.cli.key_files import MeterKeys, parse_key, parse_password, read_key_file, state_home
+from meterspan.cli.key_files import (
+    MeterKeys,
+    parse_key,
+    parse_password,
+    read_key_file,
+    state_home,
+    warn_of_visible_keys,
+)
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import TracedFrame
@@ -139,6 +146,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     _require(auth, secret)
     addresses = DlmsAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
+    warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
     with StateFile((state_home() if state is None else state) / "reader.sqlite") as kept:
         session = _Session(place, addresses, auth, secret, kept, _title(kept, title), timeout, recover, on_frame)

@@ -1,0 +1,71 @@
+import stat
+import sys
+
+import pytest
+import typer
+from rich.console import Console
+
+from meterspan.cli.key_files import (
+    MeterKeys,
+    append_keys,
+    parse_key,
+    parse_password,
+    read_key_file,
+    warn_of_visible_keys,
+)
+
+KEY = bytes(range(16))
+
+
+def test_what_is_appended_is_read_again_and_only_its_owner_may(tmp_path):
+    path = tmp_path / "folder" / "keys.toml"
+    first, second = MeterKeys(KEY, bytes(16), b"pass\nword"), MeterKeys(KEY)
+    append_keys(path, "MSP10000000042", first)
+    append_keys(path, "MSP-10000042-03", second)
+    assert read_key_file(path) == {"MSP10000000042": first, "MSP-10000042-03": second}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert KEY.hex() not in repr(first)
+
+
+def test_secrets_come_as_text_or_from_files(tmp_path):
+    path = tmp_path / "secret"
+    path.write_text(KEY.hex(" ") + "\n")
+    assert parse_key(f"@{path}", "--key") == parse_key(KEY.hex(), "--key") == KEY
+    assert parse_key(None, "--key") == b""
+    path.write_text("open sesame\n")
+    assert parse_password(f"@{path}") == parse_password("open sesame") == b"open sesame"
+    assert parse_password("hex:0001") == b"\x00\x01"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[meters.A]\nkey = '12'", "16 octets"),
+        ("[meters.A]\nkey = 'zz'", "hexadecimal"),
+        ("[meters.A]\nunknown = 'x'", "auth_key, key, password"),
+        ("meters = 3", "write a table"),
+        ("[[[", "is no TOML file"),
+        ("\udcff", "is no TOML file"),
+    ],
+)
+def test_a_wrong_key_file_says_where(tmp_path, text, words):
+    path = tmp_path / "keys.toml"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(typer.BadParameter, match=words):
+        read_key_file(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "is_warned"),
+    [
+        (["read", "--key", "00" * 16], True),
+        (["read", "--password=x"], True),
+        (["read", "--key", "@file"], False),
+        (["read", "--auth-key=@file"], False),
+        (["read", "--keys", "file"], False),
+    ],
+)
+def test_visible_secrets_are_warned_of(monkeypatch, capsys, arguments, is_warned):
+    monkeypatch.setattr(sys, "argv", ["meterspan", *arguments])
+    warn_of_visible_keys(Console(stderr=True))
+    assert ("visible to every user" in " ".join(capsys.readouterr().err.split())) == is_warned
