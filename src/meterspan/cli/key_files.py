@@ -128,8 +128,8 @@ def warn_of_visible_keys(console: Console) -> None:
     ]
     if visible:
         console.print(
-            "[yellow]keys on a command line are visible to every user of this machine;[/yellow] prefer --keys FILE, @FILE"
-            " or METERSPAN_KEY",
+            "[yellow]keys on a command line are visible to every user of this machine;[/yellow] prefer --keys FILE,"
+            " @FILE or METERSPAN_KEY",
             highlight=False,
         )
 
