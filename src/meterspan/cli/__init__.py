@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),
     "listen": ("meterspan.cli.listen:listen", "Listen to meters: wireless M-Bus, P1, receivers that print hex lines."),
     "display": ("meterspan.cli.display:display", "Show a home on the in-home display, live from its P1 port."),
+    "serve": ("meterspan.cli.serve:serve", "Run a head end with data management and portal in one process."),
 }
 """Name to function and help, in the order of the help page."""
 

@@ -82,7 +82,9 @@ class HeadEnd:
         members = self._members.setdefault(target, [])
         if device.device not in members:
             members.append(device.device)
-        self.planner.add(target, device.network, now)
+        holder = self.inventory.get(target)
+        if holder is not None and holder.endpoint:  # what only pushes is never called
+            self.planner.add(target, device.network, now)
         if is_new:
             self.note(
                 device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now

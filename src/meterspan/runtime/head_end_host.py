@@ -85,6 +85,8 @@ class HeadEndHost:
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.commits = GroupCommit(head_end.sink, before=before_commit)
+        self.listening = asyncio.Event()
+        """Set once pushes are taken (where they are)."""
         self._head_end = head_end
         self._sessions = sessions
         self._pushes = pushes
@@ -115,6 +117,7 @@ class HeadEndHost:
         """Hold sessions and take pushes until cancelled."""
         try:
             await self._listen()
+            self.listening.set()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.commits.run())
                 while True:
@@ -223,6 +226,7 @@ class HeadEndHost:
         )
 
     def _close_listener(self) -> None:
+        self.listening.clear()
         if self._listener is not None:
             self._listener.close()
             self._listener = None

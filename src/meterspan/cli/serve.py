@@ -1,0 +1,206 @@
+"""``meterspan serve``: head end, data management, portal and push port in one process, from one configuration."""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import uvloop
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.cli.explaining import explain
+from meterspan.cli.key_files import read_key_file
+from meterspan.cli.serving import (
+    OnLoop,
+    PortalFailedError,
+    StoredNumbers,
+    log_to_stderr,
+    maintain,
+    portal,
+    until_signal,
+)
+from meterspan.head_end.inventory import DeviceKeys
+from meterspan.head_end.views import HeadEndViews
+from meterspan.mdm import read_tariffs
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.config import ServeConfig, read_config
+from meterspan.runtime.declared import ConfigError, annotated_example
+from meterspan.runtime.master_key import MasterKeyError, load_master_key
+from meterspan.runtime.station import Station
+from meterspan.store.errors import StoreError
+
+__all__ = ["EPILOG", "serve"]
+
+EPILOG = """\
+[bold]Examples[/bold]
+
+meterspan serve --print-config > meterspan.toml   [dim]an annotated example; then edit it[/dim]
+
+meterspan serve meterspan.toml --check   [dim]say what is wrong with it, and start nothing[/dim]
+
+meterspan serve meterspan.toml   [dim]read the meters, take pushes, show the portal[/dim]
+
+meterspan serve --data ~/meterspan   [dim]the same, from the inventory of an earlier start[/dim]
+"""
+
+_log = logging.getLogger("meterspan.serve")
+
+
+def serve(  # noqa: PLR0917 - typer calls it by name
+    config: Annotated[Path | None, typer.Argument(help="Configuration, TOML.", metavar="[CONFIG.toml]")] = None,
+    data: Annotated[Path | None, typer.Option(help="Folder of readings and state; before the configuration's.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the portal; 0 takes a free one.")] = None,
+    push_port: Annotated[int | None, typer.Option(help="Port for pushes; 0 takes a free one.")] = None,
+    master_key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Master key, made at the first start [dim](~/.config/meterspan/master.key)[/dim].",
+            envvar="METERSPAN_MASTER_KEY_FILE",
+        ),
+    ] = None,
+    print_config: Annotated[bool, typer.Option("--print-config", help="Print an annotated example and end.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Check the configuration and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every session.")] = False,
+) -> None:  # fmt: skip
+    """Run a head end: read meters, take pushes, store, and show it all in a portal.
+
+    One process. What was confirmed to a meter or access point is on disk before, and survives even kill -9.
+    """
+    if print_config:
+        typer.echo(annotated_example(ServeConfig), nl=False)
+        return
+    console = Console(stderr=True, highlight=False)
+    try:
+        chosen = _with_options(_config(config, data), data=data, port=port, push_port=push_port)
+        keys, tariffs = _keys(chosen), _tariffs(chosen)
+        if check:
+            _show_checked(chosen, console)
+            return
+        log_to_stderr(as_json=as_json, verbose=verbose)
+        path = chosen.master_key_file or master_key_file or _default_master_key()
+        clock = SystemClock()
+        station = Station(
+            chosen, keys=keys, master_key=load_master_key(path, chosen.data), tariffs=tariffs, clock=clock
+        )
+    except ConfigError as error:
+        raise _stop(
+            console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]
+        ) from error
+    except (MasterKeyError, StoreError, ValueError, OSError) as error:
+        raise _stop(console, "cannot start", [str(error)]) from error
+    try:
+        uvloop.run(_run(station, clock, lambda where: _announce(station, where, console, as_json=as_json)))
+    except* (PortalFailedError, OSError) as group:
+        raise _stop(console, "stopped", [str(error) for error in group.exceptions]) from None
+    finally:
+        station.close()
+    _log.info("stopped in order")
+
+
+async def _run(station: Station, clock: SystemClock, announce: Callable[[str], None]) -> None:
+    loop, config = asyncio.get_running_loop(), station.config
+    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc)
+
+    def health() -> dict[str, Any]:
+        counts = station.head_end.counts
+        return {
+            "meters": len(station.head_end.inventory), "sessions_open": station.host.open_count,
+            "sessions_ok": counts.sessions_ok, "sessions_failed": counts.sessions_failed,
+            "rows_pushed": counts.rows_pushed, "push_port": station.host.push_port,
+            "quarantined": station.head_end.quarantine.total,
+        }  # fmt: skip
+
+    async def announced() -> None:
+        await station.host.listening.wait()
+        announce(where)
+
+    async with portal(
+        station.data, OnLoop(views, loop), clock=clock.utc, host=config.portal.host, port=config.portal.port,
+        names=config.portal.names, health=health,
+    ) as where:  # fmt: skip
+        await until_signal(station.host.run(), maintain(station.data, clock.utc), announced())
+
+
+def _config(path: Path | None, data: Path | None) -> ServeConfig:
+    if path is None:
+        if data is None:
+            raise typer.BadParameter("give a configuration, or --data; serve --print-config shows an example")
+        return ServeConfig(data=data)
+    try:
+        return read_config(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error}", param_hint="CONFIG") from error
+
+
+def _with_options(config: ServeConfig, *, data: Path | None, port: int | None, push_port: int | None) -> ServeConfig:
+    if data is not None:
+        config = replace(config, data=data)
+    if port is not None:
+        config = replace(config, portal=replace(config.portal, port=port))
+    if push_port is not None:
+        config = replace(config, push=replace(config.push, port=push_port))
+    return config
+
+
+def _keys(config: ServeConfig) -> dict[str, DeviceKeys]:
+    if config.keys is None:
+        return {}
+    return {
+        name: DeviceKeys(keys.key or None, keys.auth_key or None, keys.password or None)
+        for name, keys in read_key_file(config.keys).items()
+    }
+
+
+def _tariffs(config: ServeConfig) -> Sequence[Tariff]:
+    return [] if config.tariffs is None else read_tariffs(config.tariffs)
+
+
+def _default_master_key() -> Path:
+    base = os.environ.get("XDG_CONFIG_HOME")
+    return (Path(base) if base else Path.home() / ".config") / "meterspan" / "master.key"
+
+
+def _announce(station: Station, where: str, console: Console, *, as_json: bool) -> None:
+    push = f"tcp://{station.config.push.host}:{station.host.push_port}"
+    told = {
+        "portal": where,
+        "push": push,
+        "meters": sum(bool(device.channels) for device in station.head_end.inventory),
+    }
+    _log.info("up", extra=told)
+    if as_json:
+        typer.echo(json.dumps({"ready": True, **told}))
+        return
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim")
+    for name, text in (
+        ("portal", f"{where}/"), ("operator", f"{where}/operator"), ("JSON", f"{where}/api/v1/openapi.json"),
+        ("pushes", push), ("data", str(station.config.data)), ("meters", str(told["meters"])),
+    ):  # fmt: skip
+        table.add_row(name, Text(text))
+    console.print(Panel(table, title="meterspan serve", title_align="left", border_style="green", expand=False))
+    console.print("[dim]Ctrl-C ends it in order.[/dim]")
+
+
+def _show_checked(config: ServeConfig, console: Console) -> None:
+    console.print(
+        f"[green]fine[/green]: {len(config.meters)} meters, {len(config.access_points)} access points,"
+        f" {len(config.homes)} homes"
+    )
+
+
+def _stop(console: Console, title: str, lines: Sequence[str]) -> typer.Exit:
+    console.print(f"[red]{title}[/red]")
+    for line in lines:
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    return typer.Exit(2)

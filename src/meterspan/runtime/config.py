@@ -1,0 +1,274 @@
+"""The configuration of ``meterspan serve``: one frozen dataclass per part, a line of text per field.
+
+This table feeds the reader, ``serve --print-config``, the documentation and the tests. What the types cannot say is
+checked by ``read_config``: names that refer to each other, keys, endpoints, time zones.
+"""
+
+# ruff: noqa: RUF009 - option() gives dataclass fields, as field() does
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from meterspan.head_end.inventory import Protocol, Security
+from meterspan.model.readings import Commodity
+from meterspan.quantities import Obis, parse_obis
+from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
+from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
+
+__all__ = [
+    "VIA",
+    "AccessPointEntry",
+    "HomeEntry",
+    "MeterEntry",
+    "NetworkEntry",
+    "PortalOptions",
+    "PushOptions",
+    "ReadingOptions",
+    "ServeConfig",
+    "channels_of",
+    "protocol_of",
+    "read_config",
+]
+
+DLMS_PORT: Final = 4059
+"""Registered for DLMS/COSEM over the wrapper."""
+VIA: Final = "via:"
+"""An endpoint that begins so is the access point behind which a meter is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortalOptions:
+    """Where people look."""
+
+    host: str = option("Address to listen at; 127.0.0.1 admits only this machine.", default=LOOPBACK)
+    port: int = option("TCP port; 0 takes a free one.", default=8080)
+    names: tuple[str, ...] = option(
+        "Host names under which browsers may ask, beside this machine's own.", default=(), example=("meters.example",)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PushOptions:
+    """Where access points and meters push to."""
+
+    host: str = option("Address to listen at.", default=LOOPBACK)
+    port: int = option("TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060)
+    connections_max: int = option("Incoming connections open at once; more are turned away.", default=5_000)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """When meters are read."""
+
+    every_s: int = option("Seconds between scheduled readings of one meter.", default=3_600)
+    spread_s: int = option("Meters are spread over so many seconds after the mark.", default=600)
+    settle_s: int = option("Values younger than this are not asked for yet.", default=60)
+    retry_first_s: float = option("Wait after the first failure; it doubles with each further one.", default=30.0)
+    retry_max_s: float = option("The longest wait between two tries.", default=3_600.0)
+    connect_timeout_s: float = option("How long a connection may take to come up.", default=10.0)
+    sessions_max: int = option("Sessions open at once, over all networks.", default=2_000)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkEntry:
+    """One network segment with its own limits."""
+
+    name: str = option("Name, as meters give it under network.", example="cell")
+    sessions_max: int = option("Sessions open at once in this segment.", default=1_000)
+    starts_per_s_max: float = option("New sessions per second.", default=500.0)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEntry:
+    """One consumer's premises."""
+
+    id: str = option("Short name, part of its address in the portal.", example="home-1")
+    name: str = option("Name that people read.", default="", example="Lindenstraße 12")
+    zone: str = option("IANA time zone; the zone above by default.", default="", example="Europe/Berlin")
+    currency: str = option("Currency of its tariffs, ISO 4217.", default="EUR")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessPointEntry:
+    """One access point (LNAP): meters behind it name it as their endpoint."""
+
+    device: str = option("COSEM logical device name.", example="MSPLNAP000001")
+    system_title: str = option("Its system title: 16 hexadecimal digits.", example="4D53504C00000001")
+    endpoint: str = option(
+        "Where it is read; without one it only pushes.", default="", example="tcp://192.168.1.9:4059"
+    )
+    network: str = option("Network segment whose limits it shares.", default="cell")
+    client: int = option("Client address of the head end.", default=1)
+    server: int = option("Logical device to read.", default=1)
+
+
+@dataclass(frozen=True, slots=True)
+class MeterEntry:
+    """One meter."""
+
+    device: str = option("Logical device name, or manufacturer-number-medium of M-Bus.", example="MSP10000000042")
+    home: str = option("The home that it measures for.", example="home-1")
+    endpoint: str = option(
+        "tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT.", example="tcp://192.168.1.50:4059"
+    )
+    commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
+    usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
+                              example="DE-0001-E")  # fmt: skip
+    network: str = option("Network segment whose limits it shares.", default="cell")
+    security: Security = option("How its association is protected: none, lls or hls-gmac.", default=Security.HLS_GMAC)
+    client: int = option("Client address of the head end.", default=1)
+    server: int = option("Logical device to read.", default=1)
+    system_title: str = option("System title where the meter pushes itself: 16 hexadecimal digits.", default="",
+                               example="4D5350000000002A")  # fmt: skip
+    channels: tuple[str, ...] = option("OBIS codes that it owes; the supply's own registers by default.", default=(),
+                                       example=("1-0:1.8.0", "1-0:2.8.0"))  # fmt: skip
+    profile: str = option("Load profile that captures them; by default the meter's, or its channel's.", default="",
+                          example="1-0:99.1.0")  # fmt: skip
+    mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1)
+    period_s: int = option("Capture period, seconds.", default=900)
+    installed_at: datetime | None = option("From when on it owes values; the first start's day by default.",
+                                           default=None, example=datetime(2026, 10, 25, tzinfo=UTC))  # fmt: skip
+    tariff: str = option("Name of its tariff in the tariff file.", default="", example="Day and night")
+
+
+@dataclass(frozen=True, slots=True)
+class ServeConfig:
+    """A whole head end with its data management and portal."""
+
+    data: Path = option(
+        "Folder of readings and state; made where it does not exist.", example=Path("/var/lib/meterspan")
+    )
+    zone: str = option("IANA time zone of homes and of meters whose clocks tell no deviation.", default="Europe/Berlin")
+    keys: Path | None = option(
+        "Key file (TOML, mode 0600) with the keys of meters; needed until they are in the inventory.",
+        default=None, example=Path("keys.toml"),
+    )  # fmt: skip
+    master_key_file: Path | None = option(
+        "File of the master key under which keys are kept, outside the data folder.",
+        default=None, example=Path("/etc/meterspan/master.key"),
+    )  # fmt: skip
+    tariffs: Path | None = option("Tariff file (TOML).", default=None, example=Path("tariffs.toml"))
+    system_title: str = option("System title of the head end: 16 hexadecimal digits.", default="4D53504800000001")
+    portal: PortalOptions = option("The portal: consumer and operator pages, JSON interface", default=PortalOptions())
+    push: PushOptions = option("The port for pushes", default=PushOptions())
+    reading: ReadingOptions = option("When meters are read", default=ReadingOptions())
+    networks: tuple[NetworkEntry, ...] = option("Network segments with limits of their own; repeat", default=())
+    homes: tuple[HomeEntry, ...] = option("Homes; repeat for each", default=())
+    access_points: tuple[AccessPointEntry, ...] = option("Access points; repeat for each", default=())
+    meters: tuple[MeterEntry, ...] = option("Meters; repeat for each", default=())
+
+
+def read_config(text: str) -> ServeConfig:
+    """Read and check a configuration.
+
+    Raises:
+        ConfigError: everything that is wrong, with lines where they are known.
+
+    """
+    config = read_declared(ServeConfig, text)
+    faults = [ConfigFault(None, where, what) for where, what in _check(config)]
+    if faults:
+        raise ConfigError(faults)
+    return config
+
+
+def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
+    """Give the OBIS codes that a meter owes, and the profile that captures them."""
+    names = tuple(parse_obis(text) for text in meter.channels) or _OWED[meter.commodity]
+    if meter.profile:
+        return names, parse_obis(meter.profile)
+    if meter.endpoint.startswith(VIA):
+        return names, Obis(0, meter.mbus_channel, 24, 3, 0)
+    return names, _PROFILES[meter.commodity]
+
+
+def protocol_of(endpoint: str) -> Protocol:
+    """Say how a meter at an endpoint is spoken to."""
+    if endpoint.startswith("hdlc+"):
+        return Protocol.DLMS_HDLC
+    return Protocol.DLMS_WRAPPER
+
+
+_OWED: Final = {
+    Commodity.ELECTRICITY: (Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)),
+    Commodity.GAS: (Obis(7, 0, 3, 0, 0),),
+    Commodity.WATER: (Obis(8, 0, 1, 0, 0),),
+    Commodity.HEAT: (Obis(6, 0, 1, 0, 0),),
+}
+_PROFILES: Final = {
+    Commodity.ELECTRICITY: Obis(1, 0, 99, 1, 0),
+    Commodity.GAS: Obis(7, 0, 99, 1, 0),
+    Commodity.WATER: Obis(8, 0, 99, 1, 0),
+    Commodity.HEAT: Obis(6, 0, 99, 1, 0),
+}
+_TITLE_DIGITS: Final = 16
+
+
+def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    yield from _zone("zone", config.zone)
+    yield from _title("system_title", config.system_title)
+    homes = {home.id for home in config.homes}
+    points = {point.device for point in config.access_points}
+    for index, home in enumerate(config.homes):
+        yield from _zone(f"homes[{index}].zone", home.zone or config.zone)
+    for index, access_point in enumerate(config.access_points):
+        yield from _title(f"access_points[{index}].system_title", access_point.system_title)
+        if access_point.endpoint:
+            yield from _endpoint(f"access_points[{index}].endpoint", access_point.endpoint)
+    names = [point.device for point in config.access_points] + [meter.device for meter in config.meters]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"device {name}", "is declared twice; every device has one entry"
+    for index, meter in enumerate(config.meters):
+        where = f"meters[{index}] ({meter.device})"
+        if meter.home not in homes:
+            yield f"{where}.home", f"there is no home {meter.home!r}; declare it under [[homes]]"
+        yield from _meter(where, meter, points)
+
+
+def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[str, str]]:
+    if meter.endpoint.startswith(VIA):
+        if meter.endpoint.removeprefix(VIA) not in points:
+            yield (
+                f"{where}.endpoint",
+                f"there is no such access point; declare it under [[access_points]]: {points or ''}",
+            )
+        if not meter.mbus_channel and not meter.profile:
+            yield f"{where}.mbus_channel", "say which channel of the access point it is, from 1"
+    else:
+        yield from _endpoint(f"{where}.endpoint", meter.endpoint)
+    if meter.system_title:
+        yield from _title(f"{where}.system_title", meter.system_title)
+    if meter.period_s <= 0 or 86_400 % meter.period_s:
+        yield f"{where}.period_s", f"{meter.period_s} s does not divide a day"
+    for text in (*meter.channels, *([meter.profile] if meter.profile else [])):
+        try:
+            parse_obis(text)
+        except ValueError as error:
+            yield f"{where}.channels", str(error)
+
+
+def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:
+    try:
+        parse_endpoint(text, ["tcp", "hdlc+tcp"], default_port=DLMS_PORT)
+    except EndpointError as error:
+        yield where, str(error)
+
+
+def _zone(where: str, name: str) -> Iterator[tuple[str, str]]:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        yield where, f"{name!r} is no time zone; write an IANA name like Europe/Berlin"
+
+
+def _title(where: str, digits: str) -> Iterator[tuple[str, str]]:
+    try:
+        is_title = len(bytes.fromhex(digits)) * 2 == _TITLE_DIGITS
+    except ValueError:
+        is_title = False
+    if not is_title:
+        yield where, f"{digits!r} is no system title; it has {_TITLE_DIGITS} hexadecimal digits"

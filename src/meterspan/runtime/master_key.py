@@ -1,0 +1,57 @@
+"""The master key under which all device keys are kept: a file of its own, outside the data, readable by its owner only.
+
+A copy of the data folder alone thus opens no meter (SEC-15). The file is made at the first start.
+"""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Final
+
+__all__ = ["MASTER_KEY_SIZE", "MasterKeyError", "load_master_key"]
+
+MASTER_KEY_SIZE: Final = 32
+_OTHERS: Final = 0o077
+
+
+class MasterKeyError(Exception):
+    """The master key cannot be used; the words say what to do."""
+
+
+def load_master_key(path: Path, data: Path) -> bytes:
+    """Read the master key; make it where the file does not exist.
+
+    Args:
+        path: the key file.
+        data: the data folder, in which it must not lie.
+
+    Raises:
+        MasterKeyError: it lies in the data folder, others can read it, or it holds no key.
+
+    """
+    if path.resolve().is_relative_to(data.resolve()):
+        raise MasterKeyError(f"{path} lies in the data folder: a copy of the data would carry its own key; move it out")
+    try:
+        if not path.exists():
+            return _make(path)
+        if path.stat().st_mode & _OTHERS:
+            raise MasterKeyError(f"others can read {path}; run: chmod 600 {path}")
+        key = bytes.fromhex(path.read_text("ascii"))
+    except OSError as error:
+        raise MasterKeyError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise MasterKeyError(f"{path} holds no key of {2 * MASTER_KEY_SIZE} hexadecimal digits") from error
+    if len(key) != MASTER_KEY_SIZE:
+        raise MasterKeyError(f"{path} holds {len(key)} octets; a master key has {MASTER_KEY_SIZE}")
+    return key
+
+
+def _make(path: Path) -> bytes:
+    key = secrets.token_bytes(MASTER_KEY_SIZE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(key.hex() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return key

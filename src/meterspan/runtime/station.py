@@ -1,0 +1,276 @@
+"""A head end station: head end, data management and state of one configuration, joined; what ``serve`` runs.
+
+Strategy: the configuration is compared with the inventory at rest; what is new is added, what is gone is marked as
+removed, and keys are kept wrapped from their first start on. The ledger is rebuilt from what the data management holds.
+"""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
+from meterspan.head_end.push_intake import PushIntake
+from meterspan.head_end.sessions import SessionMaker
+from meterspan.head_end.system import HeadEnd
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.identity import split_mbus_device
+from meterspan.model.readings import Commodity
+from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
+from meterspan.runtime.declared import ConfigError, ConfigFault
+from meterspan.runtime.endpoints import parse_endpoint
+from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
+from meterspan.runtime.inventory_file import InventoryFile
+from meterspan.runtime.state import StateFile
+from meterspan.wire.errors import KeyWrongError
+
+__all__ = ["Station"]
+
+SERIES_AT_ONCE: Final = 512
+"""Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
+_DLMS_PORT: Final = 4059
+_LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
+
+
+class Station:
+    """The parts of a running head end.
+
+    Args:
+        config: what it serves.
+        keys: keys of meters by device; those of known devices may be left out.
+        master_key: opens and wraps the keys at rest.
+        tariffs: that meters name.
+        clock: UTC seconds.
+
+    Raises:
+        ConfigError: the configuration contradicts what is stored, or lacks a key.
+        KeyWrongError: the keys at rest were wrapped under another master key.
+        ConcurrentWriter: another process has the data folder open.
+
+    """
+
+    def __init__(
+        self, config: ServeConfig, *, keys: Mapping[str, DeviceKeys], master_key: bytes, tariffs: Sequence[Tariff],
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self.config = config
+        self.data = MeterDataManagement(config.data / "data")
+        self.state = StateFile(config.data / "head_end.sqlite")
+        self._inventory = InventoryFile(config.data / "inventory.sqlite")
+        custody = KeyCustody(master_key)
+        networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
+        self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
+        try:
+            self._take_inventory(keys, tariffs, clock())
+        except BaseException:
+            self.close()
+            raise
+        zone = ZoneInfo(config.zone)
+        title = bytes.fromhex(config.system_title)
+        contexts = ContextCache(self.head_end, system_title=title, counters=self.state)
+        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
+        limits = HeadEndHostConfig(
+            sessions_max=config.reading.sessions_max, connect_timeout_s=config.reading.connect_timeout_s,
+            push_host=config.push.host, push_port=config.push.port, push_connections_max=config.push.connections_max,
+        )  # fmt: skip
+        intake = PushIntake(self.head_end, contexts=contexts, zone=zone)
+        self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
+
+    def close(self) -> None:
+        """Close all files; what was taken stays."""
+        self.data.close()
+        self.state.close()
+        self._inventory.close()
+
+    # --- the inventory -------------------------------------------------------------------------------------------
+
+    def _take_inventory(self, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], now: float) -> None:
+        kept = {device.device: device for device in self._inventory.devices()}
+        for device in kept.values():
+            self._check_custody(device)
+        declared = list(self._declared(kept, keys, now))
+        names = {device.device for device in declared}
+        is_declared = bool(self.config.meters or self.config.access_points)
+        gone = [
+            replace(device, removed_at=int(now)) if is_declared and device.removed_at is None else device
+            for device in kept.values()
+            if device.device not in names
+        ]
+        self._inventory.save(device for device in (*declared, *gone) if kept.get(device.device) != device)
+        devices = sorted((*declared, *gone), key=lambda device: bool(device.channels))  # access points first
+        for device in devices:
+            self.head_end.add_device(device, now)
+        self._register_homes(tariffs)
+        self._recall(now)
+        for device in devices:
+            if device.removed_at is not None:
+                self.head_end.remove_device(device.device, device.removed_at, now)
+
+    def _check_custody(self, device: Device) -> None:
+        try:
+            self.head_end.custody.keys_of(device)
+        except KeyWrongError as error:
+            reason = (
+                f"its keys at rest were wrapped under another master key ({error}); give the one of the first start"
+            )
+            raise ConfigError([ConfigFault(None, f"device {device.device}", reason)]) from error
+
+    def _declared(self, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], now: float) -> Iterator[Device]:
+        for point in self.config.access_points:
+            yield self._keyed(_access_point(point, now), kept, keys)
+        for meter in self.config.meters:
+            yield self._keyed(_meter(meter, now), kept, keys)
+
+    def _keyed(self, device: Device, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys]) -> Device:
+        """Give the record its keys: those given now, or those at rest; and the installation that is known."""
+        known = kept.get(device.device)
+        wrapped = self._wrapped(device, keys.get(device.device), known)
+        needed = _NEEDED[device.security]
+        missing = [str(purpose) for purpose in needed if purpose not in dict(wrapped)]
+        if missing:
+            what = f'has no {" and no ".join(missing)} key; add it to the key file, under [meters."{device.device}"]'
+            raise ConfigError([ConfigFault(None, f"device {device.device}", what)])
+        if known is None:
+            return replace(device, wrapped_keys=wrapped)
+        is_given = any(meter.device == device.device and meter.installed_at for meter in self.config.meters)
+        installed_at = device.installed_at if is_given else known.installed_at
+        return replace(device, wrapped_keys=wrapped, installed_at=installed_at)
+
+    def _wrapped(
+        self, device: Device, given: DeviceKeys | None, known: Device | None
+    ) -> tuple[tuple[KeyPurpose, bytes], ...]:
+        """Wrap what was given, where it differs from what is kept: wrapping anew would change nothing but the file."""
+        custody, kept = self.head_end.custody, {} if known is None else dict(known.wrapped_keys)
+        if given is not None:
+            for purpose, key in _purposes(given):
+                if key and (purpose not in kept or custody.unwrap(kept[purpose]) != key):
+                    kept[purpose] = custody.wrap(key)
+        return tuple(
+            sorted((purpose, octets) for purpose, octets in kept.items() if purpose in _NEEDED[device.security])
+        )
+
+    def _register_homes(self, tariffs: Sequence[Tariff]) -> None:
+        by_name = {tariff.name: tariff for tariff in tariffs}
+        for home in self.config.homes:
+            self.data.register_home(home.id, home.name or home.id, zone=home.zone or self.config.zone,
+                                    currency=home.currency)  # fmt: skip
+        for index, meter in enumerate(self.config.meters):
+            device = self.head_end.inventory.get(meter.device)
+            if device is None:
+                continue
+            try:
+                self.data.install_meter(
+                    meter.home, device.usage_point, device=device.device, commodity=device.commodity,
+                    at=datetime.fromtimestamp(device.installed_at, UTC), period_s=meter.period_s,
+                    protocol=str(device.protocol), interface=device.interface, network=device.network,
+                )  # fmt: skip
+                if meter.tariff:
+                    first_day = self._first_day(meter, device)
+                    self.data.assign_tariff(device.usage_point, by_name[meter.tariff], first_day=first_day)
+            except KeyError as error:
+                what = f"no tariff is called {meter.tariff!r}; the tariff file has {', '.join(by_name) or 'none'}"
+                raise ConfigError([ConfigFault(None, f"meters[{index}].tariff", what)]) from error
+            except ValueError as error:
+                raise ConfigError([ConfigFault(None, f"meters[{index}] ({meter.device})", str(error))]) from error
+
+    def _first_day(self, meter: MeterEntry, device: Device) -> date:
+        home = next(home for home in self.config.homes if home.id == meter.home)
+        return datetime.fromtimestamp(device.installed_at, ZoneInfo(home.zone or self.config.zone)).date()
+
+    # --- the ledger ----------------------------------------------------------------------------------------------
+
+    def _recall(self, now: float) -> None:
+        """Rebuild the ledger from the data (docs/decisions.md, 4)."""
+        channels = set(self.head_end.ledger.channels)
+        series = {
+            item.series_id: Channel(item.device, item.obis)
+            for item in self.data.series()
+            if Channel(item.device, item.obis) in channels
+        }
+        ids = sorted(series)
+        oldest = min((device.installed_at for device in self.head_end.inventory), default=0)
+        start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
+        for first in range(0, len(ids), SERIES_AT_ONCE):
+            readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
+            numbers, heads = np.unique(readings.series, return_index=True)
+            ends = [*heads.tolist()[1:], len(readings.series)]
+            for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):
+                heard_at = float(readings.received_at[head:stop].max())
+                self.head_end.recall(series[number], readings.time[head:stop], heard_at)
+
+
+_NEEDED: Final = {
+    Security.NONE: (),
+    Security.LLS: (KeyPurpose.PASSWORD,),
+    Security.HLS_GMAC: (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION),
+}
+
+
+def _policy(config: ServeConfig) -> ReadPolicy:
+    reading = config.reading
+    return ReadPolicy(
+        read_every_s=reading.every_s, spread_s=reading.spread_s, settle_s=reading.settle_s,
+        retry_first_s=reading.retry_first_s, retry_max_s=reading.retry_max_s,
+    )  # fmt: skip
+
+
+def _access_point(entry: AccessPointEntry, now: float) -> Device:
+    return Device(
+        entry.device, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, _place(entry.endpoint), entry.network,
+        security=Security.HLS_GMAC, client_sap=entry.client, server_sap=entry.server,
+        system_title=bytes.fromhex(entry.system_title), installed_at=_day_of(now),
+    )  # fmt: skip
+
+
+def _meter(entry: MeterEntry, now: float) -> Device:
+    names, profile = channels_of(entry)
+    is_behind = entry.endpoint.startswith(VIA)
+    return Device(
+        entry.device, entry.commodity,
+        _protocol_behind(entry.device) if is_behind else protocol_of(entry.endpoint),
+        entry.endpoint.removeprefix(VIA) if is_behind else _place(entry.endpoint),
+        entry.network,
+        entry.usage_point or f"{entry.home}-{_LETTERS[entry.commodity]}",
+        interface=_interface(entry.device) if is_behind else "G1",
+        security=Security.NONE if is_behind else entry.security,
+        client_sap=entry.client, server_sap=entry.server, system_title=bytes.fromhex(entry.system_title),
+        channels=tuple(ChannelPlan(obis, entry.period_s, profile) for obis in names),
+        installed_at=_day_of(now) if entry.installed_at is None else int(entry.installed_at.timestamp()),
+    )  # fmt: skip
+
+
+def _protocol_behind(device: str) -> Protocol:
+    try:
+        split_mbus_device(device)
+    except ValueError:
+        return Protocol.P1
+    return Protocol.WMBUS
+
+
+def _interface(device: str) -> str:
+    return "M" if _protocol_behind(device) is Protocol.WMBUS else "H1"
+
+
+def _place(endpoint: str) -> str:
+    if not endpoint:
+        return ""
+    place = parse_endpoint(endpoint, ["tcp", "hdlc+tcp"], default_port=_DLMS_PORT)
+    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+
+
+def _purposes(keys: DeviceKeys) -> Iterator[tuple[KeyPurpose, bytes]]:
+    yield KeyPurpose.GLOBAL_UNICAST, keys.global_unicast or b""
+    yield KeyPurpose.AUTHENTICATION, keys.authentication or b""
+    yield KeyPurpose.PASSWORD, keys.password or b""
+
+
+def _day_of(now: float) -> int:
+    return int(now) - int(now) % DAY_S
