@@ -1,0 +1,193 @@
+"""A hosted head end reads meters over TCP, survives those that cannot be reached, and takes pushes at its port."""
+
+import asyncio
+import secrets
+from contextlib import asynccontextmanager, suppress
+
+from meterspan.engine.association.server import ServerAssociation
+from meterspan.engine.link import Role
+from meterspan.engine.security import SecurityKeys
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.planner import ReadPolicy
+from meterspan.head_end.push_intake import PushIntake
+from meterspan.head_end.sessions import SessionMaker
+from meterspan.head_end.system import HeadEnd
+from meterspan.model.readings import Commodity
+from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
+from meterspan.runtime.shell import StreamShell
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START, TestMeter
+from tests.memory import MemoryState
+
+ROWS = 96
+NOW = START.timestamp() + 86_400 + 30
+PATIENCE_S = 20
+
+
+class Sink:
+    """Readings in memory."""
+
+    def __init__(self):
+        self.blocks = []
+
+    def take(self, blocks, events=()):
+        self.blocks += blocks
+
+
+class World:
+    """A head end with its host, and a clock that starts half a minute after midnight."""
+
+    def __init__(self, **config):
+        self.sink = Sink()
+        self.custody = KeyCustody(bytes(32))
+        self.head_end = HeadEnd(self.sink, self.custody, ReadPolicy(spread_s=1, settle_s=0))
+        contexts = ContextCache(self.head_end, system_title=b"HES\0\0\0\0\1", counters=MemoryState())
+        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes)
+        intake = PushIntake(self.head_end, contexts=contexts)
+        self.host = HeadEndHost(
+            self.head_end, maker, pushes=intake, clock=self.clock,
+            config=HeadEndHostConfig(connect_timeout_s=2, **config),
+        )  # fmt: skip
+
+    def clock(self):
+        return NOW + asyncio.get_running_loop().time() - self.began
+
+    def device(self, name, endpoint, keys=KEYS):
+        return Device(
+            name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
+            client_sap=1, system_title=METER_TITLE, installed_at=int(START.timestamp()),
+            channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
+            wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
+                          (KeyPurpose.AUTHENTICATION, self.custody.wrap(keys.authentication))),
+        )  # fmt: skip
+
+    @asynccontextmanager
+    async def running(self):
+        self.began = asyncio.get_running_loop().time()
+        task = asyncio.create_task(self.host.run())
+        await asyncio.sleep(0)
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    @asynccontextmanager
+    async def meter(self):
+        """Serve a meter on a free port; gives its endpoint."""
+        meter, loop = TestMeter(ROWS), asyncio.get_running_loop()
+
+        def accept():
+            link = WrapperLink(Role.SERVER, WrapperConfig(1, 1))
+            server = ServerAssociation(link, meter.device, security=meter.security, entropy=secrets.token_bytes)
+            return StreamShell(server, self.clock, lambda _: None)
+
+        server = await loop.create_server(accept, "127.0.0.1", 0)
+        try:
+            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        finally:
+            server.close()
+
+
+async def until(is_true):
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_true():  # noqa: ASYNC110 - the head end tells by its counts, not by events
+            await asyncio.sleep(0.02)
+
+
+def run(coroutine):
+    asyncio.run(coroutine)
+
+
+def test_a_hosted_head_end_reads_a_days_profile_over_tcp():
+    async def story():
+        world = World()
+        async with world.running(), world.meter() as endpoint:
+            world.head_end.add_device(world.device("MSP0000000000001", endpoint), world.clock())
+            world.host.wake()
+            await until(lambda: world.head_end.counts.sessions_ok == 1)
+            (block,) = world.sink.blocks
+            assert len(block.times) == ROWS
+            assert world.head_end.holes_of("MSP0000000000001", int(NOW)) == []
+            assert world.host.open_count == 0
+
+    run(story())
+
+
+def test_a_meter_that_is_not_there_fails_and_the_next_one_is_read():
+    async def story():
+        world = World(sessions_max=1)
+        async with world.running(), world.meter() as endpoint:
+            for name, where in (("MSP1", "127.0.0.1:1"), ("MSP2", "nowhere"), ("MSP3", endpoint)):
+                world.head_end.add_device(world.device(name, where), world.clock())
+            world.host.wake()
+            await until(lambda: world.head_end.counts.sessions_ok + world.head_end.counts.sessions_failed == 3)
+            assert "nobody listens" in world.head_end.last_failure("MSP1")
+            assert "no endpoint" in world.head_end.last_failure("MSP2")
+            assert world.head_end.last_failure("MSP3") == ""
+
+    run(story())
+
+
+def test_a_wrong_key_is_told_and_no_session_stays_open():
+    async def story():
+        world = World()
+        async with world.running(), world.meter() as endpoint:
+            wrong = SecurityKeys(bytes(16), KEYS.authentication)
+            world.head_end.add_device(world.device("MSP1", endpoint, wrong), world.clock())
+            world.host.wake()
+            await until(lambda: world.head_end.counts.sessions_failed == 1)
+            assert world.head_end.last_failure("MSP1")
+            assert world.host.open_count == 0
+
+    run(story())
+
+
+def test_stopping_ends_open_sessions_and_tells_the_planner():
+    async def story():
+        world = World()
+        silent = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+        port = silent.sockets[0].getsockname()[1]
+        async with world.running():
+            world.head_end.add_device(world.device("MSP1", f"127.0.0.1:{port}"), world.clock())
+            world.host.wake()
+            await until(lambda: world.host.open_count == 1)
+        assert (world.host.open_count, world.head_end.planner.open_count) == (0, 0)
+        assert world.head_end.last_failure("MSP1") == "the head end was stopped"
+        silent.close()
+
+    run(story())
+
+
+def test_what_comes_to_the_push_port_unprotected_is_kept_aside_with_its_sender():
+    async def story():
+        world = World(push_port=0)
+        async with world.running():
+            await until(lambda: world.host.push_port is not None)
+            _, writer = await asyncio.open_connection("127.0.0.1", world.host.push_port)
+            writer.write(write_wpdu(WrapperPdu(1, 1, bytes.fromhex("0f000000010000"))))
+            await until(lambda: len(world.head_end.quarantine) == 1)
+            (frame,) = world.head_end.quarantine.newest()
+            assert frame.source.startswith("127.0.0.1:")
+            writer.close()
+            await writer.wait_closed()
+
+    run(story())
+
+
+def test_a_push_connection_beyond_the_bound_is_closed_at_once():
+    async def story():
+        world = World(push_port=0, push_connections_max=1)
+        async with world.running():
+            await until(lambda: world.host.push_port is not None)
+            _, first = await asyncio.open_connection("127.0.0.1", world.host.push_port)
+            reader, second = await asyncio.open_connection("127.0.0.1", world.host.push_port)
+            assert await reader.read() == b""
+            for writer in (first, second):
+                writer.close()
+                await writer.wait_closed()
+
+    run(story())
