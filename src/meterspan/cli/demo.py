@@ -21,7 +21,7 @@ from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -226,11 +226,14 @@ def _invitation(url: str, *, is_lapsing: bool) -> Panel:
     table.add_row("[bold]homes[/]", f"[link={url}]{url}[/]", "power now, cost today, days and months")
     table.add_row("[bold]operator[/]", f"[link={url}operator]{url}operator[/]", "completeness map, quarantine, stories")
     table.add_row("[bold]machines[/]", f"[link={url}api]{url}api[/]", "JSON interface and event streams")
-    hint = "[dim]Still running through the past days as a time lapse. Ctrl-C ends.[/]" if is_lapsing else (
-        "[dim]Meters tell their power every five seconds. Ctrl-C ends.[/]"
-    )  # fmt: skip
-    table.add_row("", hint, "")
-    return Panel(table, title="[bold]meterspan demo[/]: a district that lives", expand=False, padding=(1, 2))
+    hint = (
+        "[dim]Still running through the past days, as a time lapse. Ctrl-C ends.[/]"
+        if is_lapsing
+        else "[dim]Meters tell their power every five seconds. Ctrl-C ends.[/]"
+    )
+    return Panel(
+        Group(table, "", hint), title="[bold]meterspan demo[/]: a district that lives", expand=False, padding=(1, 2)
+    )
 
 
 def _fresh_data(folder: Path) -> MeterDataManagement:

@@ -83,7 +83,9 @@ class LivingDistrict:
             self.district.watch_displays()
             self._catch_up()
             while not self._stop.wait(PAUSE_S):
-                self._run(self._clock())
+                now = self._clock()
+                while self.district.now < now and not self._stop.is_set():  # several slices after a long sleep
+                    self._run(min(self.district.now + SLICE_S, now))
         except Exception as error:  # noqa: BLE001 (the thread's owner reports it and ends)
             self.fault = error
 

@@ -273,6 +273,7 @@ _HINTS: Final = (
     ("tag differs", "the answer does not fit our keys: --key or --auth-key is wrong"),
     ("no answer within", "is it the right --server, --physical and --client? Slow networks need a longer --timeout"),
     ("no link within", "the meter hears nothing: check --server and --physical, and baud of a serial line"),
+    ("is not above", "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"),
     ("the stream is broken", "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen"),
     ("invocation-counter-error", "our counter is behind the meter's: leave out --no-recover"),
 )  # fmt: skip

@@ -155,7 +155,14 @@ def _offset(found: BenchReading) -> str:
     if abs(offset) < 1:
         return f"[{colour}]right to the second[/{colour}]{flags}"
     sense = "fast" if offset > 0 else "slow"
-    return f"[{colour}]{abs(offset):.0f} s {sense}[/{colour}]{flags}"
+    return f"[{colour}]{_span(abs(offset))} {sense}[/{colour}]{flags}"
+
+
+def _span(seconds: float) -> str:
+    for unit, size in (("days", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def _status_words(status: ClockStatus) -> str:

@@ -68,6 +68,8 @@ STEP_S: Final = 60.0
 LIVE_STEP_S: Final = 5.0
 DISPLAY_EVERY_S: Final = 300
 """In history a display that nobody looks at is told the power every five minutes."""
+TELEGRAM_S: Final = 0.5
+"""Within this time a P1 telegram has reached its display."""
 HOMES_PER_BUILDING: Final = 4
 READOUT_S: Final = 900.0
 """How long the removed meter stays within reach after an exchange, to be read out."""
@@ -168,7 +170,7 @@ class District:
         for host in self._hosts.values():
             self.pushes.attach(host)
         self._register()
-        self.clock.schedule(config.start, self._beat)
+        self._next_beat = self.clock.schedule(config.start, self._beat)
         if config.with_faults:
             self.plan_days()
         self.g1.attend()
@@ -191,6 +193,8 @@ class District:
         """Measure every few seconds from now on, and plan each further day at its midnight."""
         self.is_live = True
         self._step_s = LIVE_STEP_S
+        self._next_beat.cancel()
+        self._next_beat = self.clock.schedule((self.now // LIVE_STEP_S + 1) * LIVE_STEP_S, self._beat)
         if self.config.with_faults:
             self.clock.schedule(self.config.end, partial(self._plan_on, self.config.days))
 
@@ -263,8 +267,9 @@ class District:
             self._report_kept_aside(building, now)
         self._measured_until = now
         self.pushes.attend()
-        self._store_powers(int(now))
-        self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
+        if self.is_live or not now % DISPLAY_EVERY_S:
+            self.clock.schedule(now + TELEGRAM_S, self._store_powers)
+        self._next_beat = self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
 
     def _report_kept_aside(self, building: Building, now: float) -> None:
         """Pass on what the access point kept aside, and whom it heard that is not on its list."""
@@ -288,13 +293,9 @@ class District:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
-    def _store_powers(self, now: int) -> None:
-        """Store the momentary power that the displays were told: local values, no head end.
-
-        A minute's telegrams in history are told every five minutes only: nobody looks at each of them.
-        """
-        if not self.is_live and now % DISPLAY_EVERY_S:
-            return
+    def _store_powers(self) -> None:
+        """Store the momentary power that the displays were told: local values, no head end."""
+        now = int(self.clock.now)
         blocks = [
             CaptureBlock(
                 device, Source.LOCAL, now, np.array([at], np.int64),

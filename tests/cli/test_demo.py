@@ -1,0 +1,145 @@
+"""``meterspan demo`` as a process: the check proves its numbers; the living demo serves, streams and ends cleanly."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from datetime import date
+
+import pytest
+
+from meterspan.cli.demo import MARKER, _free_port, _fresh_data
+from meterspan.cli.explaining import explain
+from meterspan.model.readings import Commodity
+from meterspan.store import ConcurrentWriter
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+
+COMMAND = (sys.executable, "-c", "from meterspan.cli import main; main()", "demo")
+UP_WITHIN_S = 60.0
+
+
+def run(*options):
+    return subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=110, check=False)
+
+
+def test_the_check_of_a_bad_day_is_complete_explained_and_true():
+    ended = run("--check", "--homes", "4", "--json")
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout)
+    assert found["passed"] is True
+    assert found["district"]["quarter_hours"] == 100
+    assert found["completeness"]["after_gap_recovery"] == 1.0
+    assert found["completeness"]["before_gap_recovery"] < 1.0
+    assert found["unexplained"] == {"energy_wh": 0, "volume_l": 0}
+    assert found["verification"] == {"differences": 0, "examples": []}
+    assert found["conflicts"] == 0
+    assert found["meters"]["by_commodity"].keys() == {"electricity", "gas", "heat", "water"}
+    assert found["sessions"]["failed"] > 0
+    kinds = {fault["kind"] for fault in found["faults"]}
+    assert {"lost frames", "outage", "meter exchange", "wrong key", "replay", "power outage"} <= kinds
+    assert all(found["interfaces"][name]["messages"] > 0 for name in ("G1", "H1", "H2", "M"))
+
+
+@pytest.fixture
+def living(tmp_path):
+    """A living demo of two homes, its base address, and its directory."""
+    port = _free_port(18_050)
+    options = ("--homes", "2", "--days", "1", "--data", str(tmp_path / "demo"), "--port", str(port))
+    environment = os.environ | {"COLUMNS": "90"}
+    process = subprocess.Popen([*COMMAND, *options], stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        yield process, f"http://127.0.0.1:{port}", tmp_path / "demo"
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def fetch(url, **headers):
+    request = urllib.request.Request(url, headers=headers)  # noqa: S310 (the demo's own http address)
+    return urllib.request.urlopen(request, timeout=20)  # noqa: S310 (likewise)
+
+
+def wait_until_up(process, base):
+    end = time.monotonic() + UP_WITHIN_S
+    while time.monotonic() < end and process.poll() is None:
+        try:
+            return json.load(fetch(f"{base}/api/v1/homes"))
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"not up: {process.poll()}")
+
+
+def test_a_living_demo_serves_streams_and_ends_at_once(living):
+    process, base, folder = living
+    homes = wait_until_up(process, base)
+    assert [home["home_id"] for home in homes] == ["home-01", "home-02"]
+    meters = json.load(fetch(f"{base}/api/v1/operator/meters"))
+    assert {meter["interface"] for meter in meters} == {"G1", "M"}
+    story = json.load(fetch(f"{base}/api/v1/operator/meters/{meters[0]['device']}"))
+    assert story["frames"]
+    with fetch(f"{base}/api/v1/homes/home-01/live", Accept="text/event-stream") as stream:
+        events = [_next_event(stream), _next_event(stream)]
+        assert events[0]["home_id"] == "home-01"
+        assert events[1]["at"] > events[0]["at"]
+        process.send_signal(signal.SIGINT)  # while a browser still listens
+        assert process.wait(timeout=15) == 0
+    assert (folder / MARKER).exists()
+    errors = process.stderr.read()
+    assert base in errors
+    assert "Traceback" not in errors
+
+
+def _next_event(stream):
+    while line := stream.readline():
+        if line.startswith(b"data: "):
+            return json.loads(line[6:])
+    raise AssertionError("the stream ended")
+
+
+def test_a_directory_that_is_no_demo_is_left_alone(tmp_path):
+    (tmp_path / "letters.txt").write_text("mine")
+    ended = run("--data", str(tmp_path), "--homes", "1", "--days", "1")
+    assert ended.returncode == 1
+    assert "holds no demo" in " ".join(ended.stderr.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
+
+
+def test_a_second_demo_on_one_directory_is_refused_and_an_old_one_is_replaced(tmp_path):
+    folder = tmp_path / "demo"
+    first = _fresh_data(folder)
+    first.register_home("h", "Home", zone="Europe/Berlin")
+    with pytest.raises(ConcurrentWriter):
+        _fresh_data(folder)
+    first.close()
+    second = _fresh_data(folder)
+    assert list(second.homes()) == []
+    with pytest.raises(KeyError):
+        second.day("h", Commodity.WATER, date(2026, 1, 1))
+    second.close()
+
+
+def test_a_taken_port_is_passed_over():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert _free_port(port) != port
+
+
+@pytest.mark.parametrize("protocol", ["wmbus", "dlms-wrapper", "dlms-hdlc", "p1", "something"])
+@pytest.mark.parametrize("octets", [b"", b"\x00", b"\x7e\xa0", bytes(range(64))])
+def test_octets_that_are_no_frame_are_explained_too(protocol, octets):
+    summary, _ = explain(octets, protocol)
+    assert summary
+
+
+def test_a_frame_of_a_story_is_told_in_one_line_and_range_by_range():
+    octets = write_wpdu(WrapperPdu(1, 1, bytes.fromhex("6203800100")))
+    summary, spans = explain(octets, "dlms-wrapper")
+    assert "RLRQ" in summary
+    assert sum(len(bytes.fromhex(span.octets)) for span in spans) >= 8
