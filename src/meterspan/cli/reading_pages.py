@@ -22,7 +22,7 @@ from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockStatus, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.axdr import ClockColumn
+from meterspan.wire.axdr import ClockColumn, FloatColumn, IntegerColumn
 
 __all__ = ["reading_json", "show_reading", "trace_lines"]
 
@@ -278,7 +278,8 @@ def _rows_json(read: ProfileRead) -> dict[str, Any]:
             columns.append([None if moment is None else _utc(moment) for moment in row_times(read)])
         else:
             names.append(str(layout.capture.instance))
-            columns.append([_exact_text(text) for text in column_texts(read, index)])
+            is_number = isinstance(column, IntegerColumn | FloatColumn)
+            columns.append([_exact_text(text) if is_number else text or None for text in column_texts(read, index)])
     units = {
         str(layout.capture.instance): str(layout.scaler.unit)
         for layout in read.layout.columns
@@ -305,7 +306,9 @@ def _exact_text(text: str) -> Any:
 
 
 def _exact(value: Decimal) -> Any:
-    """Give a number that JSON writes with all its digits."""
+    """Give a number that JSON writes with all its digits; a float that is none has no value."""
+    if not value.is_finite():
+        return None
     return int(value) if value == value.to_integral_value() else msgspec.Raw(f"{value:f}".encode())
 
 
