@@ -41,7 +41,7 @@ SETTINGS = {
 
 @contextmanager
 def started(*command):
-    """Run a program until the block ends; gives the JSON that it says first. It ends when its stdin closes."""
+    """Run a program until the block ends, by closing its stdin or else by a signal; gives the JSON that it says first."""
     with subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -55,9 +55,10 @@ def started(*command):
             process.stdin.close()
             process.stdin = None
             try:
-                process.communicate(timeout=5)
+                process.communicate(timeout=1)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.terminate()
+                process.communicate(timeout=10)
 
 
 def hold(port, link, way, script, *, key=KEY, settings=None):
