@@ -41,7 +41,7 @@ SETTINGS = {
 
 @contextmanager
 def started(*command):
-    """Run a program until the block ends, by closing its stdin or else by a signal; gives the JSON that it says first."""
+    """Run a program until the block ends, by closing its stdin or else by a signal; gives the JSON it says first."""
     with subprocess.Popen(
         [str(part) for part in command],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
