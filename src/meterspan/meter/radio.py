@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from functools import cache
 from typing import Final
 
 from meterspan.engine.mbus_security import Protection, build_telegram
@@ -153,7 +154,7 @@ class RadioMeter:
         )  # fmt: skip
         self._number = 0
         self._counter, self._counter_end = 0, 0
-        self._due: tuple[int, Indication] | None = None
+        self._due: tuple[DataRecord, ...] = ()
         self._next_mark = (int(self.clock.time(now)) // config.due_period_s + 1) * config.due_period_s
         self._next_send = now + self._wait()
 
@@ -177,7 +178,7 @@ class RadioMeter:
                 break
             self._metrology.advance(flow, max(due, self._metrology.time))
             if mark_at <= self._next_send:
-                self._due = (self._next_mark, self.indication)
+                self._due = tuple(self._due_records(self._next_mark))
                 self._next_mark += self.config.due_period_s
             else:
                 sent.append(self.telegram(self._next_send))
@@ -203,13 +204,16 @@ class RadioMeter:
         shown = self.indication
         for column in self.config.medium.columns:
             yield _record(column, shown)
-        yield build_record(build_header(_INTEGER_32, _DATE_TIME), self._local(self.clock.time(now)))
-        if self._due is not None:
-            mark, indication = self._due
-            for column in self.config.medium.columns:
-                if column.is_due:
-                    yield _record(column, indication, DUE_STORAGE)
-            yield build_record(build_header(_INTEGER_32, _DATE_TIME, storage=DUE_STORAGE), self._local(mark))
+        yield build_record(_header(_INTEGER_32, _DATE_TIME), self._local(self.clock.time(now)))
+        yield from self._due
+
+    def _due_records(self, mark: int) -> Iterable[DataRecord]:
+        """Build the records of a due mark; every telegram until the next mark repeats them."""
+        shown = self.indication
+        for column in self.config.medium.columns:
+            if column.is_due:
+                yield _record(column, shown, DUE_STORAGE)
+        yield build_record(_header(_INTEGER_32, _DATE_TIME, DUE_STORAGE), self._local(mark))
 
     def _local(self, own: float) -> datetime:
         standard = datetime.fromtimestamp(own, UTC) + timedelta(seconds=self.config.standard_offset_s)
@@ -232,8 +236,20 @@ class RadioMeter:
 
 def _record(column: _Column, shown: Indication, storage: int = 0) -> DataRecord:
     try:
-        value = shown[column.obis].to(UNITS[column.unit])
+        value = shown[column.obis]
+        exact = value.decimal * _ratio(value.unit.symbol, column.unit)
     except KeyError:
-        value = UNITS[column.unit].factor * 0
-    exact = Decimal(value.numerator) / Decimal(value.denominator)
-    return build_record(build_header(column.data_field, column.vif, storage=storage), exact)
+        exact = Decimal(0)
+    return build_record(_header(column.data_field, column.vif, storage), exact)
+
+
+@cache
+def _header(data_field: int, vif: bytes, storage: int = 0) -> bytes:
+    return build_header(data_field, vif, storage=storage)
+
+
+@cache
+def _ratio(own: str, target: str) -> Decimal:
+    """Give how many ``target`` one ``own`` is: a power of ten for all that meters count."""
+    ratio = UNITS[own].factor / UNITS[target].factor
+    return Decimal(ratio.numerator) / Decimal(ratio.denominator)
