@@ -152,6 +152,13 @@ def test_a_gurux_meter_that_refuses_our_password_is_told_apart(gurux_meter):
     assert "authentication-failure" in failed.reason
 
 
+def test_a_gurux_meter_that_cannot_open_what_we_send_fails_at_associating(gurux_meter):
+    failed = hold(gurux_meter["port"], gurux_meter["link"], "gmac", read_clock(), key=bytes(16))
+    assert failed.stage == "association"
+    assert failed.reason
+    assert done(gurux_meter, "gmac", read_clock())
+
+
 def done(meter, way, script, **options):
     """Run a script of ours against a Gurux meter, and give what it brought."""
     ending = hold(meter["port"], meter["link"], way, script, **options)
