@@ -269,6 +269,13 @@ class Planner:
         plan = self._targets.get(target)
         return plan is not None and plan.barren.get(hole, 0) >= self._policy.barren_tries_max
 
+    def due_by(self, now: float) -> float:
+        """Give the instant whose values every healthy target has delivered by ``now``.
+
+        A value waits at most for the next scheduled session: settling, the read period and the spread.
+        """
+        return now - self._policy.settle_s - self._policy.read_every_s - self._policy.spread_s
+
     @property
     def open_count(self) -> int:
         """Sessions open now."""

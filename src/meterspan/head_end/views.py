@@ -28,9 +28,6 @@ __all__ = ["DataNumbers", "Explain", "HeadEndViews"]
 FAILING_AFTER_FAILURES = 3
 """Sessions failed in a row before a meter is called failing, not late."""
 
-LATE_AFTER_S = 2 * 3_600
-"""A value may be this old before it is called late: one read period and its retries."""
-
 _SHOWN_FRAMES = 12
 _EPOCH = date(1970, 1, 1)
 
@@ -70,13 +67,14 @@ class HeadEndViews:
         self._explain = explain
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers; completeness counts whole UTC days."""
+        """Give the headline numbers; completeness counts UTC days, today up to what was due."""
         until = int(now.timestamp())
         midnight = until - until % DAY_S
+        due_by = int(self._head_end.planner.due_by(until))
         expected = received = expected_before = received_before = 0
         for device in self._head_end.inventory:
             for channel in self._head_end.ledger.of_device(device.device):
-                for count in self._head_end.ledger.days(channel, until):
+                for count in self._head_end.ledger.days(channel, due_by):
                     if count.day == midnight // DAY_S:
                         expected, received = expected + count.expected, received + count.received
                     elif count.day == midnight // DAY_S - 1:
@@ -150,11 +148,12 @@ class HeadEndViews:
 
     def _status(self, device: Device, until: int) -> MeterStatus:
         ledger, expected, received = self._head_end.ledger, 0, 0
+        due_by = int(self._head_end.planner.due_by(until))
         for channel in ledger.of_device(device.device):
-            count = ledger.count(channel, until)
+            count = ledger.count(channel, due_by)
             expected, received = expected + count[0], received + count[1]
         heard = self._head_end.last_heard(device.device)
-        state, reason = self._state(device, until, heard)
+        state, reason = self._state(device, until, heard, missing=expected - received)
         return MeterStatus(
             device=device.device,
             commodity=device.commodity,
@@ -170,28 +169,24 @@ class HeadEndViews:
             missing=expected - received,
         )
 
-    def _state(self, device: Device, until: int, heard: float | None) -> tuple[MeterState, str]:
+    def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, str]:
         if device.removed_at is not None and device.removed_at <= until:
             return MeterState.REMOVED, "Exchanged or removed; its readings stay."
         target = self._head_end.target_of(device)
         failure = self._head_end.last_failure(device.device)
-        if failure and self._head_end.planner.failures(target) >= FAILING_AFTER_FAILURES:
-            through = "" if target == device.device else f" (through {target})"
-            return MeterState.FAILING, f"Not reached{through}: {failure}"
-        overdue = sum(
-            ledger_count[0] - ledger_count[1]
-            for channel in self._head_end.ledger.of_device(device.device)
-            for ledger_count in [self._head_end.ledger.count(channel, until - LATE_AFTER_S)]
-        )
+        through = "" if target == device.device else f" through {target}"
         if heard is None:
-            return MeterState.UNKNOWN, "Never heard; check its installation, address and keys."
-        if overdue:
-            return MeterState.LATE, failure or f"{overdue} values are due; they are asked for again."
-        return MeterState.OK, ""
+            never = "Never heard; check its installation, address and keys."
+            return MeterState.UNKNOWN, f"Never heard{through}: {failure}" if failure else never
+        if not missing:
+            return MeterState.OK, ""
+        if failure and self._head_end.planner.failures(target) >= FAILING_AFTER_FAILURES:
+            return MeterState.FAILING, f"Not reached{through}: {failure}"
+        return MeterState.LATE, failure or f"{missing} values are due; they are asked for again."
 
     def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
         end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
-        until = min(end, int(self._clock().timestamp()))
+        until = min(end, int(self._head_end.planner.due_by(self._clock().timestamp())))
         counts: dict[int, tuple[int, int]] = {}
         for plan in device.channels:
             for count in self._head_end.ledger.days(Channel(device.device, plan.obis), until):

@@ -1,0 +1,133 @@
+"""What the operator sees: late is told from failing, and what is not due yet is not missing."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, Protocol
+from meterspan.head_end.planner import ReadPolicy
+from meterspan.head_end.system import HeadEnd
+from meterspan.head_end.views import HeadEndViews
+from meterspan.model.quarantine import Fault, QuarantinedFrame
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, MeterEvent, Source
+from meterspan.model.views import MeterState, SpanView
+from meterspan.quantities import UNITS, Obis
+
+IMPORT = Obis(1, 0, 1, 8, 0)
+MIDNIGHT = 20_000 * 86_400
+NOON = MIDNIGHT + 12 * 3_600
+DAY = date(2024, 10, 4)
+POLICY = ReadPolicy(read_every_s=3_600, spread_s=600, settle_s=60)
+
+
+class Sink:
+    def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
+        pass
+
+
+class Numbers:
+    def readings_stored(self) -> int:
+        return 42
+
+    def unexplained_wh(self) -> int:
+        return 0
+
+
+def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
+    return f"{len(octets)} octets of {protocol}", ()
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def block(device: str, until: int, start: int = MIDNIGHT) -> CaptureBlock:
+    times = np.arange(start + 900, until + 1, 900, dtype=np.int64)
+    zeros = np.zeros(len(times), np.int32)
+    return CaptureBlock(
+        device, Source.SCHEDULED_READ, until, times, (CaptureColumn(IMPORT, UNITS["Wh"], 0, times),), zeros, zeros
+    )
+
+
+@pytest.fixture
+def head_end() -> HeadEnd:
+    head_end = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
+    for name in ("GOOD", "SILENT"):
+        head_end.add_device(
+            Device(
+                name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"{name}:4059", "cell",
+                channels=(ChannelPlan(IMPORT),), installed_at=MIDNIGHT,
+            ),
+            MIDNIGHT,
+        )  # fmt: skip
+    return head_end
+
+
+@pytest.fixture
+def views(head_end: HeadEnd) -> HeadEndViews:
+    return HeadEndViews(head_end, Numbers(), explain, lambda: at(NOON))
+
+
+def test_what_the_next_session_will_bring_is_not_missing(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON - 3_600)], NOON - 3_600)
+    good = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
+    assert (good.state, good.missing, good.reason) == (MeterState.OK, 0, "")
+
+
+def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON - 4 * 3_600)], NOON - 4 * 3_600)
+    states = {line.device: line for line in views.meters(at(NOON))}
+    assert states["SILENT"].state is MeterState.UNKNOWN
+    assert states["GOOD"].state is MeterState.LATE
+    now = float(NOON)
+    for _ in range(3):
+        job = head_end.planner.next_job(now)
+        while job is not None and job.target != "GOOD":
+            head_end.finished(job, now)
+            job = head_end.planner.next_job(now)
+        assert job is not None
+        head_end.finished(job, now, "no connection within 10 s")
+        now += 600
+    failing = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
+    assert failing.state is MeterState.FAILING
+    assert failing.reason == "Not reached: no connection within 10 s"
+    assert views.meters(at(NOON))[0].device == "GOOD"
+
+
+def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    summary = views.summary(at(NOON))
+    due = (12 * 3_600 - 4_260) // 900
+    assert (summary.expected_today, summary.received_today) == (2 * due, due)
+    assert summary.completeness_yesterday == Decimal(1)
+    assert (summary.meters, summary.readings_stored, summary.unexplained_wh) == (2, 42, 0)
+
+
+def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    rows = {row.device: row.cells for row in views.completeness(date(2024, 10, 3), DAY)}
+    assert [cell.day for cell in rows["GOOD"]] == [date(2024, 10, 3), DAY]
+    assert [cell.missing for cell in rows["GOOD"]] == [0, 0]
+    assert rows["SILENT"][1].missing == rows["SILENT"][1].expected > 40
+
+
+def test_a_story_tells_entries_frames_and_days(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.keep_aside(QuarantinedFrame(NOON, "push", Fault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD"))
+    story = views.story("GOOD", at(NOON))
+    assert [entry.kind for entry in story.entries] == ["quarantined", "installed"]
+    assert len(story.cells) == 28
+    (kept,) = views.quarantine()
+    assert (kept.kind, kept.octets, kept.device) == ("wrong key", "DB08", "GOOD")
+    with pytest.raises(KeyError):
+        views.story("NOBODY", at(NOON))
+
+
+def test_a_removed_meter_owes_nothing_and_stands_last(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    head_end.remove_device("GOOD", NOON, NOON)
+    lines = views.meters(at(NOON))
+    assert [line.state for line in lines][-1] is MeterState.REMOVED
+    assert views.summary(at(NOON)).meters == 1
