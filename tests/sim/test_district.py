@@ -58,6 +58,9 @@ def test_every_fault_is_seen_and_told(data):
     assert {Fault.WRONG_KEY, Fault.REPLAYED, Fault.DAMAGED, Fault.UNKNOWN_DEVICE} <= set(kept)
     mistyped = faults[FaultKind.WRONG_KEY]
     assert mistyped.counts["reopened"] > 10
+    replayed = faults[FaultKind.REPLAY].counts
+    assert 0 < replayed["refused"] <= replayed["sent again"]
+    assert faults[FaultKind.LOST_FRAMES].counts["telegrams lost"] > 0
     assert {"quarantined", "re-keyed"} <= set(story(district, mistyped.fault.target))
     exchanged = faults[FaultKind.EXCHANGE].fault.target
     assert {"exchanged", "removed", "read"} <= set(story(district, exchanged))

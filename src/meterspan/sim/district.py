@@ -382,6 +382,7 @@ class District:
         }
         end_of: dict[FaultKind, Callable[[Happening], None]] = {
             FaultKind.WRONG_KEY: self._rekey,
+            FaultKind.OUTAGE: self._count_waiting,
             FaultKind.LOST_FRAMES: self._mend_radio,
             FaultKind.DAMAGED_FRAMES: self._still_wire,
             FaultKind.POWER_OUTAGE: self._power_on,
@@ -422,16 +423,32 @@ class District:
         fault = happening.fault
         building = self._building_of(fault.target)
         old = building.overheard(fault.target, self.clock.now - REPLAY_AGE_S, int(fault.amount))
+        before = self.head_end.quarantine.counts[FrameFault.REPLAYED]
         for octets in old:
             building.transmit(octets, "eavesdropper")
         happening.counts["sent again"] = len(old)
 
+        def count() -> None:
+            happening.counts["refused"] = self.head_end.quarantine.counts[FrameFault.REPLAYED] - before
+
+        self.clock.schedule(self.clock.now + 2 * STEP_S, count)
+
+    def _count_waiting(self, happening: Happening) -> None:
+        """Note at the end of an outage what has come together: rows in the outbox, failed sessions."""
+        host = self._hosts.get(happening.fault.target)
+        if host is not None:
+            happening.counts["rows waiting in the outbox"] = len(host.outbox)
+        happening.counts["sessions failed in a row"] = self.head_end.planner.failures(happening.fault.target)
+
     def _weaken_radio(self, happening: Happening) -> None:
         radio = self._building_of(happening.fault.target).radio
         radio.medium = replace(RADIO, loss=happening.fault.amount)
+        happening.counts["telegrams lost"] -= radio.counts.lost
 
     def _mend_radio(self, happening: Happening) -> None:
-        self._building_of(happening.fault.target).radio.medium = RADIO
+        radio = self._building_of(happening.fault.target).radio
+        radio.medium = RADIO
+        happening.counts["telegrams lost"] += radio.counts.lost
 
     def _shake_wire(self, happening: Happening) -> None:
         self._building_of(happening.fault.target).disturb_wire(happening.fault.target, happening.fault.amount)
