@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
@@ -101,7 +102,7 @@ class ClockColumn:
         """Give aware UTC datetimes to the second; None where there is no instant."""
         seconds: list[int] = self.seconds.tolist()
         if NO_INSTANT not in seconds:
-            return [datetime.fromtimestamp(second, UTC) for second in seconds]
+            return list(map(datetime.fromtimestamp, seconds, repeat(UTC)))
         return [None if second == NO_INSTANT else datetime.fromtimestamp(second, UTC) for second in seconds]
 
 
