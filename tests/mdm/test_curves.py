@@ -1,8 +1,11 @@
 """What is derived from a window, or brought up to date piecewise, is what the whole history gives."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,7 +13,7 @@ from meterspan.analytics.conserve import conserve, installation_of
 from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.versions import compose
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, Direction, Source
-from meterspan.quantities import UNITS, Obis
+from meterspan.quantities import UNITS, Obis, Scaled
 
 ENERGY = Obis(1, 0, 1, 8, 0)
 START = datetime(2026, 3, 27, tzinfo=UTC)
@@ -25,9 +28,9 @@ def histories(draw):
     readings = []
     for _ in range(draw(st.integers(3, 30))):
         time += draw(st.sampled_from((HOUR, HOUR, HOUR, HOUR + 90, 5 * HOUR, 31 * HOUR)))
-        happens = draw(st.sampled_from(("", "", "", "", "", "reset", "zero")))
+        happens = draw(st.sampled_from(("", "", "", "", "", "reset", "zero", "rise")))
         register = draw(st.integers(0, 50)) if happens == "reset" else register + draw(st.integers(0, 900))
-        readings.append((time, 0 if happens == "zero" else register))
+        readings.append((time, {"zero": 0, "rise": register + 99_000}.get(happens, register)))
     batch_of = [draw(st.integers(0, 3)) for _ in readings]
     return readings, [
         [reading for reading, number in zip(readings, batch_of, strict=True) if number == wanted] for wanted in range(4)
@@ -92,3 +95,106 @@ def test_windows_and_updates_give_what_the_whole_history_gives(tmp_path_factory,
         assert {start: int(entry[1] * 1_000) for start, entry in sorted(standing.items()) if entry[1]} == {
             start: value for start, value in zip(whole.start.tolist(), whole.value.tolist(), strict=True) if value
         }
+
+
+# --- found by attack ------------------------------------------------------------------------------------------------
+
+TOTAL, DAY_RATE, NIGHT_RATE = ENERGY, Obis(1, 0, 1, 8, 1), Obis(1, 0, 1, 8, 2)
+
+
+def registers(device, start, *columns, period=900, received_at=None):
+    """Columns are (obis, values), one value per period."""
+    blocks = []
+    for obis, values in columns:
+        times = T0 + start + period * np.arange(len(values), dtype=np.int64)
+        nothing = np.zeros(len(values), np.int32)
+        column = CaptureColumn(obis, UNITS["Wh"], 0, np.array(values, np.int64))
+        arrived = int(times.max()) if received_at is None else received_at
+        blocks.append(CaptureBlock(device, Source.PUSH, arrived, times, (column,), nothing, nothing))
+    return blocks
+
+
+@pytest.fixture
+def mdm(tmp_path):
+    with MeterDataManagement(tmp_path) as management:
+        management.register_home("h1", "x", zone="UTC")
+        management.install_meter(
+            "h1", "MP1", device="M1", commodity=Commodity.ELECTRICITY, at=START - timedelta(days=9)
+        )  # fmt: skip
+        yield management
+
+
+def by_days(mdm, days):
+    spans = [(START + timedelta(days=day), START + timedelta(days=day + 1)) for day in range(-1, days)]
+    return sum(mdm.curve("MP1", Direction.IMPORT, *span).total for span in spans)
+
+
+def whole(mdm, days):
+    return mdm.curve("MP1", Direction.IMPORT, START - timedelta(days=1), START + timedelta(days=days)).total
+
+
+def test_a_total_that_comes_late_leaves_what_the_tariff_registers_counted(mdm):
+    count = 960
+    mdm.take(
+        registers(
+            "M1", 0, (DAY_RATE, [1_000 + 10 * at for at in range(count)]), (NIGHT_RATE, [5 * at for at in range(count)])
+        )
+    )  # fmt: skip
+    before = by_days(mdm, 11)
+    mdm.take(registers("M1", 900 * count, (TOTAL, [1_000 + 15 * count])))
+    assert by_days(mdm, 11) == before == whole(mdm, 11)
+
+
+def test_a_meter_that_changes_from_tariff_registers_to_a_total_keeps_its_history(mdm):
+    count = 961
+    mdm.take(
+        registers(
+            "M1", 0, (DAY_RATE, [1_000 + 10 * at for at in range(count)]), (NIGHT_RATE, [5 * at for at in range(count)])
+        )
+    )  # fmt: skip
+    mdm.take(registers("M1", 900 * (count - 1), (TOTAL, [1_000 + 15 * (count - 1 + at) for at in range(960)])))
+    assert by_days(mdm, 21) == whole(mdm, 21) == Fraction(15 * (960 + 959), 1_000)
+    view = mdm.day("h1", Commodity.ELECTRICITY, (START + timedelta(days=10)).date())
+    assert view.closing - view.opening == view.total
+
+
+def test_a_tariff_register_that_is_rarely_read_is_spread_over_the_days_between(mdm):
+    mdm.take(registers("M1", 0, (DAY_RATE, [1_000 + 10 * at for at in range(961)])))
+    mdm.take(registers("M1", 0, (NIGHT_RATE, [500, 5_500]), period=9 * 86_400))
+    assert by_days(mdm, 11) == whole(mdm, 11) == Fraction(9_600 + 5_000, 1_000)
+
+
+def test_a_removed_meter_that_goes_on_sending_hides_nothing_of_the_new_one(mdm):
+    mdm.take(registers("M1", 0, (TOTAL, [1_000 + 25 * at for at in range(96 * 4 + 1)])))
+    mdm.exchange_meter(
+        "MP1", old_device="M1", closing={TOTAL: Scaled(10_600, 0, UNITS["Wh"])}, new_device="M2",
+        opening={TOTAL: Scaled(0, 0, UNITS["Wh"])}, at=START + timedelta(days=4),
+    )  # fmt: skip
+    mdm.take(registers("M1", 4 * 86_400, (TOTAL, [10_600] * 960)))
+    mdm.take(registers("M2", 11 * 86_400, (TOTAL, [70_000 + 25 * at for at in range(10)])))
+    assert by_days(mdm, 14) == whole(mdm, 14) == Fraction(9_600 + 70_000 + 225, 1_000)
+    assert mdm.live("h1", START + timedelta(days=9)).today[0].last_reading is None
+
+
+def test_shown_registers_are_those_that_were_counted(mdm):
+    mdm.take(registers("M1", 0, (TOTAL, [1_000 + 25 * at for at in range(97)])))
+    mdm.take(registers("M1", 86_400, (TOTAL, [7])))  # a contradiction at midnight
+    mdm.take(registers("M1", 86_400 - 60, (TOTAL, [0])))  # and a dip before it
+    mdm.take(registers("M1", 86_400 + 900, (TOTAL, [1_000 + 25 * 97])))
+    view = mdm.day("h1", Commodity.ELECTRICITY, START.date())
+    assert (view.total, view.opening, view.closing) == (Decimal("2.4"), 1, Decimal("3.4"))
+
+
+def test_35_mwh_that_came_and_went_are_no_consumption(mdm):
+    mdm.take(registers("M1", 0, (TOTAL, [1_000 + 25 * at for at in range(97)])))
+    mdm.take(registers("M1", 43_200 + 300, (TOTAL, [35_000_000])))
+    view = mdm.day("h1", Commodity.ELECTRICITY, START.date())
+    assert (view.total, view.unexplained) == (Decimal("2.4"), 0)
+    assert any("rose for a moment" in note for note in view.notes)
+
+
+def test_registers_beyond_any_meter_are_not_counted(mdm):
+    mdm.take(registers("M1", 0, (TOTAL, [1_000, -(2**63), 2**63 - 1, 1_025])))
+    mdm.take(registers("M1", 5 * 900, (TOTAL, [2**62, 2**62 + 5])))
+    assert whole(mdm, 1) == Fraction(25, 1_000)
+    assert mdm.unexplained() == []

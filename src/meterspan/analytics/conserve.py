@@ -33,6 +33,8 @@ OFF_GRID_SHARE = 60
 """A register within a sixtieth of the period counts as read at the bound (15 s for quarter hours)."""
 RESET_SHARE = 2
 """A register that falls below half of what it was has been reset; a smaller fall is a negative difference."""
+RISE_SHARE = 2
+"""A rise of which the next register takes more than half back was a lone rise and no consumption."""
 ROLLOVER_SHARE = 2
 """A rollover that would need more than half the width is no rollover, where no ceiling says more."""
 MAX_GRID = 10_000_000
@@ -111,7 +113,7 @@ class LeftOut:
     time: int
     value: int
     quality: Quality
-    """``ZERO_GLITCH``, ``CONFLICT`` or ``EXCHANGED`` (before the opening or after the closing of its installation)."""
+    """``ZERO_GLITCH``, ``SPIKE``, ``CONFLICT`` or ``EXCHANGED`` (before the opening or after the closing)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -295,7 +297,7 @@ def _without_conflicts(
                 for value in np.unique(candidates)
                 if int(value) != kept
             )
-        before = int(values[chosen[index]])
+        before = int(values[chosen[index]]) or before  # a zero may be a dip and says nothing of what comes
     return times[chosen], values[chosen], joined.astype(np.int32)
 
 
@@ -304,11 +306,12 @@ def _without_dips(
 ) -> tuple[Times, Values, NDArray[np.int32]]:
     """Leave out lone falls, and runs of exact zeros, after which the register is back where it was or above.
 
-    A fall at the very end is not decided yet: it is left out until the next register tells a reset from a glitch.
+    A lone rise that comes back is the same upside down: what it rose to is left out. A fall at the very end is not
+    decided yet: it is left out until the next register tells a reset from a glitch.
     """
     if len(values) < 2 or np.all(np.diff(values) >= 0):
         return times, values, quality
-    keep = np.ones(len(values), bool)
+    reason = np.zeros(len(values), np.int32)
     decided = 0
     for fall_at in np.flatnonzero(np.diff(values) < 0):
         at = int(fall_at)
@@ -325,13 +328,25 @@ def _without_dips(
         else:
             is_dip = bool(values[end] >= values[at])
         if is_dip:
-            keep[at + 1 : end] = False
+            reason[at + 1 : end] = Quality.ZERO_GLITCH
             decided = end
+        else:
+            before = at - 1
+            while before >= 0 and reason[before]:
+                before -= 1
+            if before >= 0 and _is_lone_rise(int(values[before]), int(values[at]), int(values[at + 1])):
+                reason[at] = Quality.SPIKE
+    keep = reason == 0
     left_out.extend(
-        LeftOut(int(time), int(value), Quality.ZERO_GLITCH)
-        for time, value in zip(times[~keep], values[~keep], strict=True)
+        LeftOut(int(time), int(value), Quality(int(why)))
+        for time, value, why in zip(times[~keep], values[~keep], reason[~keep], strict=True)
     )
     return times[keep], values[keep], quality[keep]
+
+
+def _is_lone_rise(before: int, top: int, after: int) -> bool:
+    """Whether a register came back to where it was; from 0 it may as well be a young meter that was reset."""
+    return 0 < before <= after and (after - before) * RISE_SHARE < top - before
 
 
 # --- the chain of installations -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ result is that of the whole history; ``Curve.depends`` says which readings it re
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at
 from meterspan.analytics.conserve import Conserved, Installation, LeftOut, Unexplained, conserve
-from meterspan.mdm.channels import billing_registers, unit_step
+from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
 from meterspan.model.readings import Commodity, Direction
 from meterspan.quantities import parse_obis
 from meterspan.store.columns import Readings
@@ -25,8 +25,12 @@ __all__ = ["Curve", "billing_series", "derive", "neighbours"]
 
 HOUR_S, DAY_S = 3_600, 86_400
 WIDENING = 8
-BRACKET = 2
-"""Registers wanted on each side of a span: the bracketing one and one that tells a dip from a reset."""
+BRACKET = 3
+"""Registers wanted on each side of a span: the bracketing one and those that tell a dip or a rise from a reset."""
+SAME_EXTENT_S = DAY_S
+"""A total that begins and ends within a day of its tariff registers tells all that they tell."""
+MAX_STEPS = 1 << 55
+"""A register above is damage (36 TWh in mWh), and its differences must not leave 63 bits."""
 MAX_AHEAD_S = DAY_S
 """A register stamped further ahead of its arrival has no usable time; it stays raw and is not counted."""
 EVER, NEVER = -(1 << 62), 1 << 62
@@ -89,31 +93,69 @@ def derive(
     """Derive the curve of ``start <= t < end``."""
     registers: list[_Register] = []
     for installation in installations:
-        live = [row for row in series_of(installation.device) if store.bounds(row.series_id) is not None]
-        billing = billing_registers(live, commodity, direction)
-        registers.extend(_registers(installation, billing, commodity, shown))
+        for part, billing in _billing(store, installation, series_of(installation.device), commodity, direction):
+            registers.extend(_registers(part, billing, commodity, shown))
     empty = np.zeros(0, np.int64)
     if not registers or start >= end:
         return Curve(empty, empty, empty, np.zeros(0, np.int32), Fraction(1))
     step = _common_step(registers, shown)
-    readings, depends = _window(store, registers, period_s, start, end)
-    chains: dict[int, list[Installation]] = {}
-    for register in registers:
-        chains.setdefault(register.tariff, []).append(_installation(register, readings, step, shown, depends))
-    outcomes = [conserve(chain, period_s=period_s) for chain in chains.values()]
-    pieces = _sum_pieces([_cut_to(outcome, start, end) for outcome in outcomes])
+    chains, depends = _window(store, registers, period_s, start, end, step=step, shown=shown)
+    outcomes = {tariff: conserve(chain, period_s=period_s) for tariff, chain in chains.items()}
+    pieces = _sum_pieces([_cut_to(outcome, start, end) for outcome in outcomes.values()])
     tolerance = period_s // 60
-    within = (readings.time >= start) & (readings.time < end + tolerance)
+    counted = {tariff: _counted(chain, outcomes[tariff]) for tariff, chain in chains.items()}
+    times = np.concatenate([time for time, _value in counted.values()])
+    within = times[(times >= start) & (times < end + tolerance)]
     return Curve(
         *pieces,
         step,
-        tuple(item for outcome in outcomes for item in outcome.unexplained if start < item.end <= end),
-        tuple(item for outcome in outcomes for item in outcome.left_out if start <= item.time < end),
-        _register_at(chains.values(), start + tolerance, start - period_s, step),
-        _register_at(chains.values(), end + tolerance, start, step),
-        int(readings.time[within].max()) if within.any() else None,
+        tuple(item for outcome in outcomes.values() for item in outcome.unexplained if start < item.end <= end),
+        tuple(item for outcome in outcomes.values() for item in outcome.left_out if start <= item.time < end),
+        _register_at(counted, start + tolerance, start - period_s, step),
+        _register_at(counted, end + tolerance, start, step),
+        int(within.max()) if len(within) else None,
         depends,
     )
+
+
+def _billing(
+    store: ReadingStore, installation: InstallationRow, rows: Sequence[SeriesRow], commodity: Commodity,
+    direction: Direction,
+) -> list[tuple[InstallationRow, list[list[SeriesRow]]]]:  # fmt: skip
+    """Choose the registers that bill an installation: the total where it was read, its tariff registers elsewhere.
+
+    Where a meter told its total only later, or for a while, its tariff registers bill the rest: what was counted
+    once must not vanish because a total came.
+    """
+    live = [row for row in rows if store.bounds(row.series_id) is not None]
+    best = billing_registers(live, commodity, direction)
+    chosen = {row.series_id for channels in best for row in channels}
+    if commodity is not Commodity.ELECTRICITY or len(best) != 1 or parse_obis(best[0][0].obis).e != TOTAL_TARIFF:
+        return [(installation, best)]
+    quantity = parse_obis(best[0][0].obis).c
+    others = [
+        row for row in live if row.series_id not in chosen and parse_obis(row.obis).c == quantity
+        and parse_obis(row.obis).e != TOTAL_TARIFF
+    ]  # fmt: skip
+    parts = billing_registers(others, commodity, direction)
+    if not parts:
+        return [(installation, best)]
+    (first, last), (low, high) = _extent(store, best), _extent(store, parts)
+    starts_earlier, ends_later = low < first - SAME_EXTENT_S, high > last + SAME_EXTENT_S
+    if starts_earlier and ends_later:
+        return [(installation, parts)]
+    if starts_earlier and installation.start < first:
+        before, after = replace(installation, end=first, closing={}), replace(installation, start=first, opening={})
+        return [(before, parts), (after, best)]
+    if ends_later and (installation.end is None or last < installation.end):
+        before, after = replace(installation, end=last, closing={}), replace(installation, start=last, opening={})
+        return [(before, best), (after, parts)]
+    return [(installation, best)]
+
+
+def _extent(store: ReadingStore, billing: Sequence[Sequence[SeriesRow]]) -> tuple[int, int]:
+    known = [bounds for channels in billing for row in channels if (bounds := store.bounds(row.series_id)) is not None]
+    return min(low for low, _high in known), max(high for _low, high in known)
 
 
 def _registers(
@@ -150,30 +192,58 @@ def _common_step(registers: Iterable[_Register], shown: str) -> Fraction:
 
 
 def _window(
-    store: ReadingStore, registers: Sequence[_Register], period_s: int, start: int, end: int
-) -> tuple[Readings, tuple[int, int]]:
+    store: ReadingStore, registers: Sequence[_Register], period_s: int, start: int, end: int, *, step: Fraction,
+    shown: str,
+) -> tuple[dict[int, list[Installation]], tuple[int, int]]:  # fmt: skip
+    """Read the chains of the registers, by tariff, around a span: wide enough that they are bracketed."""
     ids = [row.series_id for register in registers for row, _step in register.channels]
-    known = [bounds for number in ids if (bounds := store.bounds(number)) is not None]
-    first, last = min(low for low, _high in known), max(high for _low, high in known) + 1
+    first, last = _extent(store, [[row for row, _step in register.channels] for register in registers])
+    last += 1
     margin = max(4 * period_s, HOUR_S)
     while True:
         low, high = max(start - margin, first), min(end + margin, last)
         readings = store.read(ids, low, high)
-        before = low == first or _brackets(readings, registers, readings.time < start)
-        after = high == last or _brackets(readings, registers, readings.time >= end)
+        depends = (EVER if low == first else low, NEVER if high == last else high)
+        chains: dict[int, list[Installation]] = {}
+        for register in registers:
+            chains.setdefault(register.tariff, []).append(_installation(register, readings, step, shown, depends))
+        known = {tariff: np.concatenate([_nodes(item) for item in chain]) for tariff, chain in chains.items()}
+        before = low == first or all(
+            _first_of(store, registers, tariff) >= low or int((times < start).sum()) >= BRACKET
+            for tariff, times in known.items()
+        )
+        after = high == last or all(
+            _last_of(store, registers, tariff) < high or int((times >= end).sum()) >= BRACKET
+            for tariff, times in known.items()
+        )
         if before and after:
-            return readings, (EVER if low == first else low, NEVER if high == last else high)
+            return chains, depends
         margin *= WIDENING
 
 
-def _brackets(readings: Readings, registers: Sequence[_Register], side: NDArray[np.bool_]) -> bool:
-    """Whether every chain that is read here has enough values on one side; zeros may be a dip and do not count."""
-    for tariff in {register.tariff for register in registers}:
-        ids = [row.series_id for register in registers if register.tariff == tariff for row, _step in register.channels]
-        own = np.isin(readings.series, ids)
-        if own.any() and int((own & side & (readings.value != 0)).sum()) < BRACKET:
-            return False
-    return bool(side.any())
+def _nodes(item: Installation) -> NDArray[np.int64]:
+    """Give the instants at which an installation's register counts; zeros may be a dip and do not."""
+    usable = item.values != 0
+    if item.start is not None:
+        usable &= item.times >= item.start
+    if item.end is not None:
+        usable &= item.times <= item.end
+    given = [
+        time for time, value in ((item.start, item.opening), (item.end, item.closing))
+        if time is not None and value is not None
+    ]  # fmt: skip
+    return np.unique(np.concatenate((item.times[usable], np.array(given, np.int64))))
+
+
+def _first_of(store: ReadingStore, registers: Sequence[_Register], tariff: int) -> int:
+    own = [register for register in registers if register.tariff == tariff]
+    given = [item.installation.start for item in own if item.obis in item.installation.opening]
+    return min(_extent(store, [[row for row, _step in item.channels] for item in own])[0], *given, NEVER)
+
+
+def _last_of(store: ReadingStore, registers: Sequence[_Register], tariff: int) -> int:
+    own = [register for register in registers if register.tariff == tariff]
+    return _extent(store, [[row for row, _step in item.channels] for item in own])[1]
 
 
 def _installation(
@@ -182,9 +252,11 @@ def _installation(
     row = register.installation
     times, values, quality = [], [], []
     for channel, size in register.channels:
+        factor = int(size / step)
         own = (readings.series == channel.series_id) & (readings.time <= readings.received_at + MAX_AHEAD_S)
+        own &= (readings.value <= MAX_STEPS // factor) & (readings.value >= -(MAX_STEPS // factor))
         times.append(readings.time[own])
-        values.append(readings.value[own] * int(size / step))
+        values.append(readings.value[own] * factor)
         quality.append(readings.quality[own])
     width = row.width.get(register.obis)
     opening, closing = _given(row.opening, register, step, shown), _given(row.closing, register, step, shown)
@@ -238,38 +310,51 @@ def _sum_pieces(
     return edges[:-1][covered], edges[1:][covered], value[covered], quality[covered]
 
 
+def _counted(chain: Sequence[Installation], outcome: Conserved) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give time and value of the registers that the chain rests on, in order of time."""
+    times, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for item in chain:
+        low = item.start if item.start is not None else EVER
+        high = item.end if item.end is not None else NEVER
+        inside = (item.times >= low) & (item.times <= high)
+        times.append(item.times[inside])
+        values.append(item.values[inside])
+    time, value = np.concatenate(times), np.concatenate(values)
+    dropped = {(item.time, item.value) for item in outcome.left_out}
+    suspects = np.flatnonzero(np.isin(time, [at for at, _value in dropped]))
+    gone = [at for at in suspects if (int(time[at]), int(value[at])) in dropped]
+    time, value = np.delete(time, gone), np.delete(value, gone)
+    order = np.argsort(time, kind="stable")  # at an exchange the new meter's register comes last
+    return time[order], value[order]
+
+
 def _register_at(
-    chains: Iterable[Sequence[Installation]], time: int, not_before: int, step: Fraction
+    counted: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]], time: int, not_before: int, step: Fraction
 ) -> Fraction | None:
-    """Give the register (sum of the tariff registers) as last read up to an instant."""
-    total, found = 0, False
-    for chain in chains:
-        latest: tuple[int, int] | None = None
-        for item in chain:
-            usable = (item.times <= time) & (item.times >= not_before)
-            if item.start is not None:
-                usable &= item.times >= item.start
-            if item.end is not None:
-                usable &= item.times <= item.end
-            if usable.any():
-                at = int(np.flatnonzero(usable)[np.argmax(item.times[usable])])
-                if latest is None or int(item.times[at]) >= latest[0]:
-                    latest = int(item.times[at]), int(item.values[at])
-        if latest is not None:
-            total, found = total + latest[1], True
-    return total * step if found else None
+    """Give the register as last counted up to an instant: the total, or the sum of the tariff registers."""
+    latest: dict[bool, list[tuple[int, int]]] = {}
+    for tariff, (times, values) in counted.items():
+        at = int(np.searchsorted(times, time, side="right")) - 1
+        if at >= 0 and times[at] >= not_before:
+            latest.setdefault(tariff == TOTAL_TARIFF, []).append((int(times[at]), int(values[at])))
+    if not latest:
+        return None
+    # Where a meter changed from one to the other, the one that was read last; the total where both were.
+    _at, _is_total, registers = max((max(rows)[0], is_total, rows) for is_total, rows in latest.items())
+    return sum(value for _time, value in registers) * step
 
 
 def billing_series(
     store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction = Direction.IMPORT
 ) -> list[int]:
     """Give the numbers of the series that bill what a device measures in one direction, at all their scales."""
-    live = [row for row in rows if store.bounds(row.series_id) is not None]
-    return [row.series_id for channels in billing_registers(live, commodity, direction) for row in channels]
+    anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
+    parts = _billing(store, anywhere, rows, commodity, direction)
+    return [row.series_id for _part, billing in parts for channels in billing for row in channels]
 
 
 def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
-    """Give the times of the last register before ``start`` and the first at or after ``end``; else these themselves.
+    """Give the times between which a change in ``start <= t < end`` may be felt: some registers before and after.
 
     Zeros are passed over: what comes after a run of them decides whether it is a dip or a reset.
     """
@@ -280,11 +365,11 @@ def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) ->
     margin = HOUR_S
     while True:
         readings = store.read(ids, max(start - margin, first), min(end + margin, last + 1))
-        counted = readings.time[readings.value != 0]
+        counted = np.unique(readings.time[readings.value != 0])
         before, after = counted[counted < start], counted[counted >= end]
-        if (len(before) or start - margin <= first) and (len(after) or end + margin > last):
+        if (len(before) >= BRACKET or start - margin <= first) and (len(after) >= BRACKET or end + margin > last):
             return (
-                int(before.max()) if len(before) else min(start, first),
-                int(after.min()) if len(after) else max(end - 1, last),
+                int(before[-BRACKET:][0]) if len(before) else min(start, first),
+                int(after[:BRACKET][-1]) if len(after) else max(end - 1, last),
             )
         margin *= WIDENING

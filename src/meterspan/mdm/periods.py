@@ -212,9 +212,10 @@ def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...
         count = int(((curve.quality & int(flag)) != 0).sum())
         if count:
             notes.append(text.format(count=count))
-    dips = sum(1 for item in curve.left_out if item.quality is Quality.ZERO_GLITCH)
-    if dips:
-        notes.append(f"{dips} registers fell for a moment and came back; they are kept raw and not counted.")
+    for flag, what in ((Quality.ZERO_GLITCH, "fell"), (Quality.SPIKE, "rose")):
+        count = sum(1 for item in curve.left_out if item.quality is flag)
+        if count:
+            notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
     return tuple(notes)
 
 
