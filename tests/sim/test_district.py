@@ -145,3 +145,15 @@ def test_a_building_mixes_all_ways_of_reading(data):
 def test_a_run_of_one_day_ends_at_the_next_local_midnight(day, hours):
     start = datetime(*day, tzinfo=BERLIN).timestamp()
     assert midnight_after(start, "Europe/Berlin", 1) == start + 3_600 * hours
+
+
+def test_a_living_district_always_has_a_meter_that_is_not_reached_and_heals_it(data):
+    district = District(DistrictConfig(DST_DAY, homes=2, days=1), data)
+    district.run_until(DST_DAY + 600)
+    district.go_live()
+    district.run_until(DST_DAY + 3_600 + 1_500)
+    failing = [device for device in district.head_end.inventory if district.head_end.last_failure(device.device)]
+    assert len(failing) == 1  # homes 1 and 2 take turns
+    district.run_until(DST_DAY + 3 * 3_600 - 300)
+    assert district.head_end.last_failure(failing[0].device) == ""
+    assert "recovered" in story(district, failing[0].device)

@@ -57,7 +57,7 @@ from meterspan.sim.homes import (
     standard_offset_s,
     title_of,
 )
-from meterspan.sim.mishaps import Places, bad_day, quiet_day
+from meterspan.sim.mishaps import Places, bad_day, quiet_day, restless_hours
 from meterspan.sim.pushes import Pushes
 from meterspan.sim.records import TARIFFS, access_point_record, direct_record, local_record
 from meterspan.sim.state import VirtualState
@@ -196,6 +196,7 @@ class District:
         self._next_beat.cancel()
         self._next_beat = self.clock.schedule((self.now // LIVE_STEP_S + 1) * LIVE_STEP_S, self._beat)
         if self.config.with_faults:
+            self._follow(restless_hours(self._places(), self.now, self.config.end))
             self.clock.schedule(self.config.end, partial(self._plan_on, self.config.days))
 
     def owed(self, until: float) -> int:
@@ -354,20 +355,29 @@ class District:
         start = self.clock.now
         end = midnight_after(start, self.config.zone, 1)
         self.plan_day(start, end, number)
+        self._follow(restless_hours(self._places(), start, end))
         self.clock.schedule(end, partial(self._plan_on, number + 1))
 
     def plan_day(self, start: float, end: float, number: int) -> None:
         """Plan the faults of one day; number 0 is a bad one."""
-        places = Places(
+        places = self._places()
+        if number == 0:
+            plan = bad_day(places, start, end, zone=self.config.zone)
+        else:
+            plan = quiet_day(places, start, end, zone=self.config.zone, number=number)
+        self._follow(plan)
+
+    def _places(self) -> Places:
+        """Give all places where something may go wrong."""
+        return Places(
             tuple(self._hosts),
             tuple(home.electricity.device for home in self.homes if home.electricity.reach is not Reach.P1),
             tuple(home.electricity.device for home in self.homes if home.electricity.reach is Reach.P1),
             tuple(radio.device for home in self.homes for radio in home.radios),
         )
-        if number == 0:
-            plan = bad_day(places, start, end, zone=self.config.zone)
-        else:
-            plan = quiet_day(places, start, end, zone=self.config.zone, number=number)
+
+    def _follow(self, plan: FaultPlan) -> None:
+        """Let the faults of a plan happen too."""
         self.plan = FaultPlan.of([*self.plan.faults, *plan.faults])
         happenings = {fault: Happening(fault) for fault in plan.faults}
         self.happenings += happenings.values()

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.sim.faults import Fault, FaultKind, FaultPlan
 
-__all__ = ["Places", "bad_day", "quiet_day"]
+__all__ = ["Places", "bad_day", "quiet_day", "restless_hours"]
 
 DAY_S: Final = 86_400
 QUARTER_S: Final = 900
@@ -73,6 +73,16 @@ def quiet_day(places: Places, start: float, end: float, *, zone: str, number: in
         Fault(FaultKind.OUTAGE, meter, hour.at(8), hour.at(8.6)),
         Fault(FaultKind.REPLAY, radio, hour.at(11.3), hour.at(11.3), REPLAYED_FRAMES),
         Fault(FaultKind.OUTAGE, meter, hour.at(18), hour.at(18.8)),
+    ])  # fmt: skip
+
+
+def restless_hours(places: Places, start: float, end: float) -> FaultPlan:
+    """Plan what makes a living demo live: each hour another meter is not reached around the time of its read."""
+    first = -(-start // 3_600)
+    hours = range(int(first), int(end // 3_600) + 1)
+    return FaultPlan.of([
+        Fault(FaultKind.OUTAGE, places.direct[hour % len(places.direct)], 3_600.0 * hour - 120, 3_600.0 * hour + 2_400)
+        for hour in hours
     ])  # fmt: skip
 
 
