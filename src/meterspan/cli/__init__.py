@@ -20,7 +20,10 @@ COMMANDS: Final = {
     "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),
     "listen": ("meterspan.cli.listen:listen", "Listen to meters: wireless M-Bus, P1, receivers that print hex lines."),
     "display": ("meterspan.cli.display:display", "Show a home on the in-home display, live from its P1 port."),
+    "home": ("meterspan.cli.home:home", "Show one home its power, consumption and cost, without a head end."),
     "serve": ("meterspan.cli.serve:serve", "Run a head end with data management and portal in one process."),
+    "import": ("meterspan.cli.transfer:import_table", "Import readings from CSV or Parquet."),
+    "export": ("meterspan.cli.transfer:export_table", "Export readings, intervals or totals as CSV, Parquet or JSON."),
 }
 """Name to function and help, in the order of the help page."""
 

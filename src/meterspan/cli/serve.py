@@ -26,6 +26,7 @@ from meterspan.cli.serving import (
     log_to_stderr,
     maintain,
     portal,
+    reasons_of,
     until_signal,
 )
 from meterspan.head_end.inventory import DeviceKeys
@@ -101,7 +102,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     try:
         uvloop.run(_run(station, clock, lambda where: _announce(station, where, console, as_json=as_json)))
     except* (PortalFailedError, OSError) as group:
-        raise _stop(console, "stopped", [str(error) for error in group.exceptions]) from None
+        raise _stop(console, "stopped", reasons_of(group)) from None
     finally:
         station.close()
     _log.info("stopped in order")

@@ -25,7 +25,16 @@ from meterspan.model.views import (
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 
-__all__ = ["OnLoop", "PortalFailedError", "StoredNumbers", "log_to_stderr", "maintain", "portal", "until_signal"]
+__all__ = [
+    "OnLoop",
+    "PortalFailedError",
+    "StoredNumbers",
+    "log_to_stderr",
+    "maintain",
+    "portal",
+    "reasons_of",
+    "until_signal",
+]
 
 STARTUP_S: Final = 10.0
 ANSWER_S: Final = 30.0
@@ -150,6 +159,14 @@ async def until_signal(*jobs: Coroutine[Any, Any, Any]) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+def reasons_of(group: BaseExceptionGroup[BaseException]) -> list[str]:
+    """Give what went wrong, in words, out of all groups."""
+    found: list[str] = []
+    for error in group.exceptions:
+        found += reasons_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
+    return found
 
 
 async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> None:

@@ -1,7 +1,15 @@
 """Meter data management: the one door to the store; derives intervals, versions, totals and cost."""
 
 from meterspan.mdm.data_management import MeterDataManagement, Totals, UnexplainedView
-from meterspan.mdm.tables import ImportReport, RefusedLine, TableFormat, export_intervals, export_readings, import_csv
+from meterspan.mdm.tables import (
+    ImportReport,
+    RefusedLine,
+    TableFormat,
+    export_intervals,
+    export_readings,
+    import_csv,
+    write_table,
+)
 from meterspan.mdm.tariffs import parse_tariffs, read_tariffs
 from meterspan.mdm.versions import IntervalVersion
 
@@ -18,4 +26,5 @@ __all__ = [
     "import_csv",
     "parse_tariffs",
     "read_tariffs",
+    "write_table",
 ]

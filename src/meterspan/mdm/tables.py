@@ -34,6 +34,7 @@ __all__ = [
     "export_intervals",
     "export_readings",
     "import_csv",
+    "write_table",
 ]
 
 MAX_LINE = 4_096
@@ -58,13 +59,18 @@ class TableFormat(StrEnum):
 
 def export_readings(
     management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, device: str | None = None,
+    form: TableFormat = TableFormat.CSV, device: str | None = None, home_id: str | None = None,
 ) -> int:  # fmt: skip
-    """Write raw readings of ``start <= t < end``, all or one device's, and give how many.
+    """Write raw readings of ``start <= t < end``, all or of one device or home, and give how many.
 
     Values are exact decimal text in ``unit``; quality is the names of its flags.
     """
-    records = {item.series_id: item for item in management.series() if device is None or item.device == device}
+    chosen = None if home_id is None else _devices_of(management, home_id)
+    records = {
+        item.series_id: item
+        for item in management.series()
+        if (device is None or item.device == device) and (chosen is None or item.device in chosen)
+    }
     readings = management.readings(sorted(records), start, end)
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -80,17 +86,19 @@ def export_readings(
                 "source": Source(source).name.lower(), "received_at": _text_of(received_at),
             }  # fmt: skip
 
-    return _write(path, READING_COLUMNS, rows(), form)
+    return write_table(path, READING_COLUMNS, rows(), form)
 
 
 def export_intervals(
     management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, usage_point: str | None = None,
+    form: TableFormat = TableFormat.CSV, usage_point: str | None = None, home_id: str | None = None,
 ) -> int:  # fmt: skip
     """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many."""
 
     def rows() -> Iterator[dict[str, Any]]:
         for home in management.homes():
+            if home_id is not None and home.home_id != home_id:
+                continue
             for point in home.usage_points:
                 if usage_point is not None and point.usage_point != usage_point:
                     continue
@@ -107,7 +115,12 @@ def export_intervals(
                             "unit": point.unit, "quality": _flags(quality),
                         }  # fmt: skip
 
-    return _write(path, INTERVAL_COLUMNS, rows(), form)
+    return write_table(path, INTERVAL_COLUMNS, rows(), form)
+
+
+def _devices_of(management: MeterDataManagement, home_id: str) -> frozenset[str]:
+    points = management.home(home_id).usage_points
+    return frozenset(row.device for point in points for row in management.installations(point.usage_point))
 
 
 READING_COLUMNS = (
@@ -116,7 +129,7 @@ READING_COLUMNS = (
 INTERVAL_COLUMNS = ("usage_point", "direction", "start", "end", "value", "unit", "quality")
 
 
-def _write(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: TableFormat) -> int:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: TableFormat) -> int:
     """Write the table beside its place and rename: a reader never sees half a file."""
     scratch = path.with_name(path.name + ".tmp")
     count = 0

@@ -1,0 +1,138 @@
+"""What the operator's page shows of one home: ``NetworkViews`` over a ``HomeHost``, which has no head end."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Final
+
+from meterspan.head_end.views import DataNumbers, Explain
+from meterspan.model.views import (
+    Completeness,
+    CompletenessCell,
+    FrameView,
+    MeterState,
+    MeterStatus,
+    MeterStory,
+    NetworkSummary,
+    QuarantineView,
+    StoryEntry,
+)
+from meterspan.runtime.lnap_host import PROTOCOLS, HomeHost
+
+__all__ = ["HomeNetworkViews"]
+
+LATE_AFTER_S: Final = {"H1": 120.0, "M": 3_600.0}
+"""A P1 port speaks at least every ten seconds, a radio meter every quarter of an hour or so."""
+STORY_DAYS: Final = 28
+
+
+class HomeNetworkViews:
+    """The few meters of a home.
+
+    Args:
+        host: the home.
+        numbers: the data management's part of the headline.
+        explain: explains a frame for a meter's story.
+        clock: gives the time now.
+
+    """
+
+    def __init__(
+        self, host: HomeHost, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]
+    ) -> None:  # fmt: skip
+        self._host = host
+        self._numbers = numbers
+        self._explain = explain
+        self._clock = clock
+
+    def summary(self, now: datetime) -> NetworkSummary:
+        """Give the headline numbers."""
+        today = now.date()
+        cells = {row.device: {cell.day: cell for cell in row.cells}
+                 for row in self.completeness(today - timedelta(days=1), today)}  # fmt: skip
+        day = [found[today] for found in cells.values() if today in found]
+        before = [found[today - timedelta(days=1)] for found in cells.values() if today - timedelta(days=1) in found]
+        meters = self.meters(now)
+        states = Counter(meter.state for meter in meters)
+        expected = sum(cell.expected for cell in before)
+        received = min(expected, sum(cell.received for cell in before))
+        return NetworkSummary(
+            at=now,
+            meters=len(meters),
+            by_state=tuple((state, states[state]) for state in MeterState if states[state]),
+            by_commodity=tuple(sorted(Counter(meter.commodity for meter in meters).items())),
+            expected_today=sum(cell.expected for cell in day),
+            received_today=sum(cell.received for cell in day),
+            completeness_yesterday=Decimal(1)
+            if not expected
+            else (Decimal(received) / expected).quantize(Decimal("0.0001")),
+            unexplained_wh=self._numbers.unexplained_wh(),
+            quarantined=self._host.point.quarantine.total,
+            readings_stored=self._numbers.readings_stored(),
+            sessions_open=0,
+        )
+
+    def meters(self, now: datetime) -> Sequence[MeterStatus]:
+        """List all meters of the home, worst first."""
+        rows = {row.device: row.cells for row in self.completeness(now.date() - timedelta(days=STORY_DAYS), now.date())}
+        points = {point.meter: point for point in self._host.data.home(self._host.config.home_id).usage_points}
+        lines = []
+        for device, point in points.items():
+            heard = self._host.meters.get(device)
+            interface = "H1" if heard is None else heard.interface
+            state, reason = self._state(device, now)
+            cells = rows.get(device, ())
+            expected, received = sum(cell.expected for cell in cells), sum(cell.received for cell in cells)
+            lines.append(
+                MeterStatus(
+                    device, point.commodity, PROTOCOLS[interface], interface, self._host.config.home_id,
+                    point.usage_point, state, reason, None if heard is None else _utc(heard.heard_at),
+                    expected, received, max(0, expected - received),
+                )
+            )  # fmt: skip
+        return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
+
+    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+        """Give the completeness map of these UTC days."""
+        return self._host.data.completeness(first, last, until=self._clock())
+
+    def story(self, device: str, now: datetime) -> MeterStory:
+        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        status = next((line for line in self.meters(now) if line.device == device), None)
+        if status is None:
+            raise KeyError(device)
+        rows = self.completeness(now.date() - timedelta(days=STORY_DAYS - 1), now.date())
+        cells: tuple[CompletenessCell, ...] = next((row.cells for row in rows if row.device == device), ())
+        frames = []
+        for frame in self._host.chronicle.frames(device):
+            summary, spans = self._explain(frame.octets, frame.protocol)
+            frames.append(
+                FrameView(_utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
+            )
+        entries = tuple(
+            StoryEntry(_utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
+            for entry in self._host.chronicle.entries(device)
+        )
+        return MeterStory(status, entries, tuple(frames), cells)
+
+    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
+        """List frames kept aside, newest first."""
+        return [
+            QuarantineView(_utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
+                           frame.device)
+            for frame in self._host.point.quarantine.newest(limit)
+        ]  # fmt: skip
+
+    def _state(self, device: str, now: datetime) -> tuple[MeterState, str]:
+        heard = self._host.meters.get(device)
+        if heard is None:
+            return MeterState.LATE, "Not heard since the start; check its cable, radio or key."
+        silent_s = now.timestamp() - heard.heard_at
+        if silent_s > LATE_AFTER_S[heard.interface]:
+            return MeterState.LATE, f"Silent for {silent_s / 60:.0f} minutes; check its cable or radio."
+        return MeterState.OK, ""
+
+
+def _utc(time: float) -> datetime:
+    return datetime.fromtimestamp(time, UTC)

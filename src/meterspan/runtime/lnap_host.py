@@ -1,0 +1,425 @@
+"""One home as a running program: its P1 port and its radio meters into a data management of its own, no head end.
+
+Strategy: of each P1 telegram the power is kept every few seconds and the registers once a minute and at every mark; the
+access point takes the radio meters. A meter that comes in place of another is an exchange, with the old one's last
+register as the closing reading. What was heard is written every two seconds; registers come again, so a crash loses
+nothing that is billed. The home's displays are served over H1 (P1 text) and H2 (JSON lines).
+"""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final, cast
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.display.heard import Heard, HeardRegister, hear
+from meterspan.head_end.chronicle import Chronicle, Entry, Frame
+from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
+from meterspan.lnap.channel import LocalMeter
+from meterspan.lnap.delivery import blocks_of
+from meterspan.lnap.hearing import RADIO_REGISTERS
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.identity import split_mbus_device
+from meterspan.model.quarantine import Fault, QuarantinedFrame
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, Direction, EventSeverity, Source
+from meterspan.quantities import UNITS, Obis, Scaled, parse_obis
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.p1_source import p1_telegrams
+from meterspan.runtime.radio import radio_telegrams
+from meterspan.runtime.state import StateFile
+from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram, write_telegram
+
+__all__ = ["PROTOCOLS", "HomeConfig", "HomeHost", "HomeMeter", "radio_commodity"]
+
+POWER_EVERY_S: Final = 5
+REGISTERS_EVERY_S: Final = 60
+FLUSH_EVERY_S: Final = 2.0
+UNSENT_OCTETS_MAX: Final = 1 << 16
+"""A display that is a minute behind is cut off."""
+DISPLAYS_MAX: Final = 16
+FILE_CHUNK: Final = 1 << 16
+NET_POWER: Final = Obis(1, 0, 16, 7, 0)
+_REGISTERS: Final = {
+    (Commodity.ELECTRICITY, Direction.IMPORT): Obis(1, 0, 1, 8, 0),
+    (Commodity.ELECTRICITY, Direction.EXPORT): Obis(1, 0, 2, 8, 0),
+    (Commodity.GAS, Direction.IMPORT): Obis(7, 0, 3, 0, 0),
+    (Commodity.WATER, Direction.IMPORT): Obis(8, 0, 1, 0, 0),
+    (Commodity.HEAT, Direction.IMPORT): Obis(6, 0, 1, 0, 0),
+}
+_LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
+_MEDIA: Final = {0x02: Commodity.ELECTRICITY, 0x03: Commodity.GAS, 0x04: Commodity.HEAT, 0x06: Commodity.WATER,
+                 0x07: Commodity.WATER, 0x0C: Commodity.HEAT, 0x0D: Commodity.HEAT}  # fmt: skip
+PROTOCOLS: Final = {"H1": "p1", "M": "wmbus"}
+SILENT_S: Final = 3_600.0
+"""A meter that was heard within this time has not been exchanged: another one of the commodity is a second meter."""
+_LAST_KEPT: Final = "last registers"
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """One home.
+
+    Attributes:
+        home_id: short name.
+        name: that people read.
+        zone: IANA time zone.
+        currency: of its tariffs.
+        tariffs: by commodity.
+        radio_keys: keys of its radio meters, by device; these alone are heard.
+
+    """
+
+    home_id: str
+    name: str
+    zone: str
+    currency: str
+    tariffs: Mapping[Commodity, Tariff]
+    radio_keys: Mapping[str, bytes]
+
+
+@dataclass(slots=True)
+class HomeMeter:
+    """One meter of the home, as it was heard.
+
+    Attributes:
+        device: its identification.
+        commodity: what it measures.
+        interface: H1 or M.
+        heard_at: UTC seconds.
+        count: telegrams since the start.
+
+    """
+
+    device: str
+    commodity: Commodity
+    interface: str
+    heard_at: float
+    count: int = 0
+
+
+class HomeHost:
+    """Runs one home.
+
+    Args:
+        config: of the home.
+        data: takes what is heard.
+        state: counters, outbox and the last registers.
+        clock: UTC seconds.
+
+    """
+
+    def __init__(
+        self, config: HomeConfig, *, data: MeterDataManagement, state: StateFile, clock: Callable[[], float]
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.meters: dict[str, HomeMeter] = {}
+        self.chronicle = Chronicle()
+        self._state = state
+        self._clock = clock
+        self._zone = ZoneInfo(config.zone)
+        self._waiting: list[CaptureBlock] = []
+        self._framed: dict[str, float] = {}
+        self._noted: dict[tuple[str, Obis], int] = {}
+        self._last: dict[str, dict[str, Any]] = json.loads(state.load(_LAST_KEPT) or b"{}")
+        self._displays: dict[str, set[asyncio.Transport]] = {"H1": set(), "H2": set()}
+        data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
+        self.point = AccessPoint(
+            AccessPointConfig("MSPHOME", b"MSPLHOME", _standard_offset_s(self._zone), self._allowed()),
+            counters=state, keepsake=state, outbox=state.outbox("home"),
+        )  # fmt: skip
+
+    # --- hearing -------------------------------------------------------------------------------------------------
+
+    async def hear_port(self, endpoint: Endpoint, on_trouble: Callable[[str], None]) -> None:
+        """Hear a P1 port until cancelled; it is connected again whenever it is lost."""
+        async with aclosing(p1_telegrams(endpoint, on_trouble=on_trouble)) as telegrams:
+            async for item in telegrams:
+                self.hear_p1(item, self._clock(), str(endpoint))
+
+    async def hear_file(self, path: Path) -> int:
+        """Hear the P1 telegrams of a file, each at its own time; gives how many."""
+        reader, count = P1Reader(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(FILE_CHUNK):
+                reader.receive(chunk)
+                while (item := reader.next_telegram()) is not None:
+                    self.hear_p1(item, _own_time(item, self._zone) or self._clock(), path.name)
+                    count += 1
+                await self.flush()
+        return count
+
+    async def hear_radio(self, endpoint: Endpoint) -> None:
+        """Hear radio telegrams until cancelled."""
+        async with aclosing(radio_telegrams(endpoint, self._clock)) as telegrams:
+            async for octets, peer, now in telegrams:
+                self._take_radio(octets, peer, now)
+
+    def hear_p1(self, item: P1Telegram | P1Damage, now: float, source: str) -> None:
+        """Take one telegram of the P1 port."""
+        if isinstance(item, P1Damage):
+            self.point.keep_damaged(item.octets, item.error, now, source)
+            return
+        heard = hear(item, now)
+        octets = write_telegram(item.identification, item.objects, profile=item.profile)
+        self._send("H1", octets)
+        self._send("H2", self._line(heard))
+        if not heard.registers:
+            reason = "no register of a meter that we know"
+            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, octets))
+            return
+        for device, commodity in {_name(register): register.commodity for register in heard.registers}.items():
+            self._note_heard(device, commodity, "H1", now, octets)
+        electricity = ""
+        for register in heard.registers:
+            device = _name(register)
+            electricity = device if register.commodity is Commodity.ELECTRICITY else electricity
+            try:
+                self._take_register(device, register)
+            except ValueError as error:  # another meter was installed by other means
+                self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+        if heard.power_w is not None and electricity and self._is_due(electricity, NET_POWER, heard.at, POWER_EVERY_S):
+            self._put(electricity, NET_POWER, Scaled(heard.power_w, 0, UNITS["W"]), heard.at)
+
+    async def flush(self) -> None:
+        """Make what was heard durable."""
+        blocks, self._waiting = self._waiting, []
+        push = self.point.next_push()
+        if push is not None:
+            blocks += blocks_of(self.point, push, now=self._clock(), zone=self._zone)
+        if blocks:
+            await asyncio.to_thread(self.data.take, blocks)
+        if push is not None:
+            self.point.pushed(push.through)
+
+    async def run(self) -> None:
+        """Write what is heard until cancelled, and then the rest."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_EVERY_S)
+                await self.flush()
+        finally:
+            self.point.preserve()
+            self.data.take(self._waiting)
+            self._waiting = []
+
+    # --- the home's displays -------------------------------------------------------------------------------------
+
+    async def relay(self, interface: str, host: str, port: int) -> int:
+        """Serve displays: ``H1`` gets P1 telegrams, ``H2`` a JSON line per telegram; gives the port."""
+        readers = self._displays[interface]
+        server = await asyncio.get_running_loop().create_server(lambda: _Display(readers), host, port)
+        bound: int = server.sockets[0].getsockname()[1]
+        return bound
+
+    def _send(self, interface: str, octets: bytes) -> None:
+        for transport in tuple(self._displays[interface]):
+            transport.write(octets)
+            if transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
+                transport.abort()
+
+    def _line(self, heard: Heard) -> bytes:
+        registers = [
+            {
+                "commodity": register.commodity, "direction": register.direction, "meter": _name(register),
+                "value": str(_decimal(register)), "unit": _shown_unit(register.commodity), "time": _text(register.at),
+            }
+            for register in heard.registers
+        ]  # fmt: skip
+        told = {"home": self.config.home_id, "time": _text(heard.at), "power_w": heard.power_w, "registers": registers}
+        return json.dumps(told).encode() + b"\n"
+
+    # --- taking --------------------------------------------------------------------------------------------------
+
+    def _allowed(self) -> tuple[LocalMeter, ...]:
+        return tuple(
+            LocalMeter(device, commodity, self.config.home_id, (RADIO_REGISTERS[commodity][0],), key)
+            for device, key in self.config.radio_keys.items()
+            if (commodity := radio_commodity(device)) is not None
+        )
+
+    def _take_radio(self, octets: bytes, peer: str, now: float) -> None:
+        telegram = self.point.hear_radio(octets, now, peer)
+        if telegram is None:
+            return
+        address = telegram.address
+        device = f"{address.manufacturer}-{address.id}-{address.medium:02X}"
+        channel = self.point.channel(device)
+        if channel is None:
+            return
+        self._note_heard(device, channel.meter.commodity, "M", now, octets)
+        if channel.latest is not None:
+            self._installed(device, channel.meter.commodity, channel.latest.time,
+                            {channel.meter.registers[0]: channel.latest.values[0]})  # fmt: skip
+
+    def _take_register(self, device: str, register: HeardRegister) -> None:
+        obis = _REGISTERS[register.commodity, register.direction]
+        every = REGISTERS_EVERY_S if register.commodity is Commodity.ELECTRICITY else 1
+        if not self._is_due(device, obis, register.at, every):
+            return
+        value = _scaled(register)
+        self._installed(device, register.commodity, register.at, {obis: value})
+        self._put(device, obis, value, register.at)
+
+    def _is_due(self, device: str, obis: Obis, at: int, every_s: int) -> bool:
+        """Say whether a value of this time is kept: the first of each span, so that marks are always met."""
+        before = self._noted.get((device, obis))
+        if before is not None and at // every_s == before // every_s:
+            return False
+        self._noted[device, obis] = at
+        return True
+
+    def _put(self, device: str, obis: Obis, value: Scaled, at: int) -> None:
+        column = CaptureColumn(obis, value.unit, value.exponent, np.array([value.value], np.int64))
+        nothing = np.zeros(1, np.int32)
+        now = int(self._clock())
+        self._waiting.append(
+            CaptureBlock(device, Source.LOCAL, now, np.array([at], np.int64), (column,), nothing, nothing)
+        )
+
+    def _installed(self, device: str, commodity: Commodity, at: int, registers: Mapping[Obis, Scaled]) -> None:
+        """Install a meter that is heard for the first time; one in another's place is an exchange."""
+        usage_point = f"{self.config.home_id}-{_LETTERS[commodity]}"
+        known = self._last.get(usage_point)
+        if known is None or known["device"] == device:
+            if known is None:
+                self._install(usage_point, device, commodity, at)
+            self._remember(usage_point, device, at, {} if known is None else known["registers"], registers)
+            return
+        if at <= known["at"]:
+            return  # late: from before the exchange
+        old = self.meters.get(known["device"])
+        if commodity is not Commodity.ELECTRICITY and old is not None and self._clock() - old.heard_at < SILENT_S:
+            self.chronicle.note(device, Entry(at, "second", f"Not billed: {old.device} measures the {commodity} here"))
+            return
+        self._exchange(usage_point, known, device, at, registers)
+
+    def _install(self, usage_point: str, device: str, commodity: Commodity, at: int) -> None:
+        home, moment = self.config, datetime.fromtimestamp(at, UTC)
+        meter = self.meters[device]
+        self.data.install_meter(
+            home.home_id, usage_point, device=device, commodity=commodity, at=moment,
+            period_s=900 if commodity is Commodity.ELECTRICITY or meter.interface == "M" else 3_600,
+            protocol=PROTOCOLS[meter.interface], interface=meter.interface, network=home.home_id,
+        )  # fmt: skip
+        tariff = home.tariffs.get(commodity)
+        if tariff is not None:
+            self.data.assign_tariff(usage_point, tariff, first_day=moment.astimezone(self._zone).date())
+        self.chronicle.note(device, Entry(at, "installed", f"Heard for the first time, at {usage_point}"))
+
+    def _exchange(
+        self, usage_point: str, known: Mapping[str, Any], device: str, at: int, registers: Mapping[Obis, Scaled]
+    ) -> None:
+        closing = {
+            parse_obis(text): Scaled(value, exponent, UNITS[unit])
+            for text, (value, exponent, unit) in known["registers"].items()
+        }
+        self.data.exchange_meter(
+            usage_point, old_device=known["device"], closing=closing, new_device=device, opening=registers,
+            at=datetime.fromtimestamp(at, UTC),
+        )  # fmt: skip
+        self.chronicle.note(device, Entry(at, "exchanged", f"Came for {known['device']}"))
+        self._remember(usage_point, device, at, {}, registers)
+
+    def _remember(
+        self, usage_point: str, device: str, at: int, kept: Mapping[str, Any], registers: Mapping[Obis, Scaled]
+    ) -> None:
+        """Keep the last registers: the closing reading, should another meter come."""
+        new = {str(obis): [value.value, value.exponent, value.unit.symbol] for obis, value in registers.items()}
+        self._last[usage_point] = {"device": device, "at": at, "registers": {**kept, **new}}
+        self._state.save(_LAST_KEPT, json.dumps(self._last).encode())
+
+    def _note_heard(self, device: str, commodity: Commodity, interface: str, now: float, octets: bytes) -> None:
+        meter = self.meters.setdefault(device, HomeMeter(device, commodity, interface, now))
+        is_new = not meter.count or now - meter.heard_at > SILENT_S
+        meter.heard_at, meter.count = now, meter.count + 1
+        if is_new:
+            self.chronicle.note(device, Entry(now, "heard", f"Heard on {interface}", severity=EventSeverity.INFO))
+        if is_new or now - self._framed.get(device, 0.0) >= REGISTERS_EVERY_S:
+            self._framed[device] = now
+            self.chronicle.frame(device, Frame(now, sent=False, protocol=PROTOCOLS[interface], octets=octets))
+
+
+class _Display(asyncio.Protocol):
+    """A display that listens; whatever it writes is dropped."""
+
+    def __init__(self, readers: set[asyncio.Transport]) -> None:
+        self._readers = readers
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        line = cast("asyncio.Transport", transport)
+        if len(self._readers) >= DISPLAYS_MAX:
+            line.abort()
+            return
+        self._transport = line
+        self._readers.add(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._transport is not None:
+            self._readers.discard(self._transport)
+
+
+def radio_commodity(device: str) -> Commodity | None:
+    """Say what a radio meter measures, from the medium in its name; None for no radio meter, or one not metered."""
+    try:
+        return _MEDIA.get(split_mbus_device(device)[2])
+    except ValueError:
+        return None
+
+
+def _name(register: HeardRegister) -> str:
+    """Give the meter's identification; P1 writes it as hex of its letters (DSMR P1, 6.12)."""
+    try:
+        text = bytes.fromhex(register.meter).decode("ascii")
+    except ValueError:
+        text = register.meter
+    name = text.strip()
+    return name if name and name.isprintable() else f"P1 {register.commodity} {register.channel}"
+
+
+def _scaled(register: HeardRegister) -> Scaled:
+    """Give Wh or litres exactly; finer where the meter tells finer."""
+    is_energy = _shown_unit(register.commodity) == "kWh"
+    unit, value = (UNITS["Wh"], register.value * 1_000) if is_energy else (UNITS["m3"], register.value)
+    exponent = 0 if is_energy else -3
+    while (value / Fraction(10) ** exponent).denominator != 1 and exponent > -6:
+        exponent -= 3
+    return Scaled(int(value / Fraction(10) ** exponent), exponent, unit)
+
+
+def _decimal(register: HeardRegister) -> Decimal:
+    """Give the value in the unit that people read, exactly."""
+    value = _scaled(register)
+    return Decimal(value.value).scaleb(value.exponent - (3 if value.unit is UNITS["Wh"] else 0))
+
+
+def _shown_unit(commodity: Commodity) -> str:
+    return "kWh" if commodity in {Commodity.ELECTRICITY, Commodity.HEAT} else "m3"
+
+
+def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:
+    if isinstance(item, P1Damage) or item.time is None:
+        return None
+    moment = item.time.to_utc() or item.time.to_utc(zone)
+    return None if moment is None else moment.timestamp()
+
+
+def _standard_offset_s(zone: ZoneInfo) -> int:
+    """Give the zone's standard time minus UTC; radio meters know no daylight saving."""
+    moment = datetime(2026, 1, 1, tzinfo=zone)
+    offset, shift = moment.utcoffset(), moment.dst()
+    return 0 if offset is None or shift is None else int((offset - shift).total_seconds())
+
+
+def _text(at: int) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
