@@ -223,7 +223,7 @@ def test_floats_keep_their_bits_and_convert_exactly():
         (write_data, Data(DataType.NULL, 1)),
         (write_data, Data(DataType.FLOAT32, IeeeFloat(bytes(8)))),
     ],
-    ids=str,
+    ids=lambda part: getattr(part, "__name__", str(part)),
 )
 def test_a_value_that_does_not_fit_its_type_is_our_own_error(build, value):
     with pytest.raises(ValueError, match=r"\w"):
