@@ -1,6 +1,7 @@
 """The data management over a real directory: what was taken is answered, exactly."""
 
 import threading
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -22,6 +23,7 @@ from meterspan.model.readings import (
 )
 from meterspan.model.views import HomeViews
 from meterspan.quantities import UNITS, Interval, Obis, Quality, Scaled
+from meterspan.store.registry import Registry
 
 ENERGY, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)
 DAY_RATE, NIGHT_RATE = Obis(1, 0, 1, 8, 1), Obis(1, 0, 1, 8, 2)
@@ -386,3 +388,104 @@ def test_views_are_asked_from_many_threads_while_readings_come(mdm):
         thread.join()
     assert failures == []
     assert mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)).total == Decimal("0.975")
+
+
+# --- found by attack ------------------------------------------------------------------------------------------------
+
+
+def test_a_clock_years_ahead_shows_no_power_and_expects_nothing(mdm):
+    mdm.take([profile("LGZ1", utc(2026, 3, 1), 97)])
+    arrived = int(utc(2026, 3, 2).timestamp())
+    mdm.take([block("LGZ1", [utc(2026, 3, 1, 23, 59)], (POWER, W, 0, [450]))])
+    mdm.take([block("LGZ1", [utc(2099, 1, 1)], (ENERGY, WH, 0, [5]), (POWER, W, 0, [7_777]), received_at=arrived)])
+    live = mdm.live("h1", utc(2026, 3, 2))
+    assert (live.power_w, live.power_at) == (450, utc(2026, 3, 1, 23, 59))
+    (row,) = mdm.completeness(date(2026, 3, 1), date(2026, 3, 31))
+    assert sum(cell.expected for cell in row.cells) == 97
+    assert sum(point.expected for point in mdm.month("h1", Commodity.ELECTRICITY, date(2026, 3, 1)).points) == 100
+
+
+def test_what_is_expected_survives_compaction_and_reopening(tmp_path):
+    with MeterDataManagement(tmp_path) as first:
+        first.register_home("h1", "x", zone=ZONE)
+        first.install_meter("h1", "MP1", device="M1", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1))
+        first.take([profile("M1", utc(2026, 3, 1), 97)])
+        first.maintain(utc(2026, 3, 9))
+        view = first.month("h1", Commodity.ELECTRICITY, date(2026, 3, 1))
+    with MeterDataManagement(tmp_path) as second:
+        assert second.month("h1", Commodity.ELECTRICITY, date(2026, 3, 1)) == view
+
+
+def test_an_instant_of_the_year_a_million_is_kept_and_harms_nothing(mdm):
+    mdm.take([replace(block("X9", [utc(2026, 3, 1)], (ENERGY, WH, 0, [1])), times=np.array([2**45]))])
+    mdm.take([profile("X9", utc(2026, 3, 1), 97)])
+    mdm.register_home("h2", "x", zone=ZONE)
+    mdm.install_meter("h2", "MPX", device="X9", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1))
+    assert mdm.day("h2", Commodity.ELECTRICITY, date(2026, 3, 1)).total == Decimal("2.3")
+    assert mdm.settle(utc(2026, 3, 3)) == 1
+
+
+def test_a_meter_is_installed_whole_or_not_at_all(mdm, monkeypatch):
+    def fails(*_args):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("meterspan.store.registry.Registry._save", fails_at(2, fails))
+        with pytest.raises(OSError, match="no space"):
+            mdm.install_meter("h1", "MP9", device="W9", commodity=Commodity.WATER, at=utc(2026, 1, 1))
+    assert [point.usage_point for point in mdm.home("h1").usage_points] == ["MP1"]
+    assert [row.usage_point for row in mdm._registry.usage_points()] == ["MP1"]
+
+
+def fails_at(number, fault):
+    """Let calls of ``Registry._save`` through until the given one."""
+    plain, count = Registry._save, iter(range(number + 1))
+
+    def save(registry, *arguments):
+        return fault() if next(count) == number else plain(registry, *arguments)
+
+    return save
+
+
+def test_a_day_on_which_nothing_is_known_costs_nothing(mdm):
+    mdm.assign_tariff("MP1", TWO_BANDS, first_day=date(2026, 1, 1))
+    mdm.take([profile("LGZ1", utc(2026, 3, 1), 50)])
+    mdm.exchange_meter("MP1", old_device="LGZ1", closing={}, new_device="N2", opening={}, at=utc(2026, 3, 2))
+    mdm.take([profile("N2", utc(2026, 3, 10), 50)])
+    view = mdm.month("h1", Commodity.ELECTRICITY, date(2026, 3, 1))
+    assert view.cost == sum(point.cost for point in view.points if point.cost is not None) > 0
+    assert mdm.day("h1", Commodity.ELECTRICITY, date(2026, 3, 5)).cost == 0
+
+
+def test_the_bands_of_a_month_of_gas_are_in_m3(mdm):
+    mdm.install_meter(
+        "h1", "MP2", device="GAS1", commodity=Commodity.GAS, at=utc(2026, 1, 1), period_s=3_600
+    )  # fmt: skip
+    times = [utc(2026, 1, 9, 23) + timedelta(hours=hour) for hour in range(25)]
+    mdm.take([block("GAS1", times, (GAS, UNITS["L"], 0, [100 * hour for hour in range(25)]))])
+    gas = Tariff(
+        "Gas", "EUR", "kWh", (Band("all", Decimal("0.10")),),
+        conversion=GasConversion(Decimal("11.2"), Decimal("0.95")),
+    )  # fmt: skip
+    mdm.assign_tariff("MP2", gas, first_day=date(2026, 1, 1))
+    point = mdm.month("h1", Commodity.GAS, date(2026, 1, 1)).points[9]
+    assert point.by_band == (("all", point.value),) == (("all", Decimal("2.4")),)
+
+
+def test_without_a_register_today_nothing_is_compared_with_yesterday(mdm):
+    mdm.take([profile("LGZ1", utc(2026, 3, 1), 90)])
+    (today,) = mdm.live("h1", utc(2026, 3, 2, 20)).today
+    assert (today.consumed, today.yesterday_same_time, today.last_reading) == (0, None, None)
+
+
+def test_a_day_that_its_zone_skipped_has_no_intervals(mdm):
+    mdm.register_home("h2", "Apia", zone="Pacific/Apia")
+    mdm.install_meter("h2", "MP2", device="M2", commodity=Commodity.ELECTRICITY, at=utc(2011, 1, 1))
+    mdm.assign_tariff("MP2", TWO_BANDS, first_day=date(2011, 1, 1))
+    mdm.take([profile("M2", utc(2011, 12, 25), 96 * 10)])
+    view = mdm.day("h2", Commodity.ELECTRICITY, date(2011, 12, 30))
+    assert (view.total, view.cost, view.intervals) == (0, 0, ())
+    month = mdm.month("h2", Commodity.ELECTRICITY, date(2011, 12, 1))
+    days = [mdm.day("h2", Commodity.ELECTRICITY, date(2011, 12, number)) for number in range(1, 32)]
+    assert month.total == sum(day.total for day in days)
+    assert month.cost == sum(day.cost for day in days)

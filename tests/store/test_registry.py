@@ -23,12 +23,12 @@ from meterspan.store.registry import (
 
 
 def filled(registry):
-    registry.save_home(HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR"))
-    registry.save_usage_point(UsagePointRow("MP1", "h1", "electricity", 900))
+    registry.save(HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR"))
+    registry.save(UsagePointRow("MP1", "h1", "electricity", 900))
     for device in ("A", "B"):
-        registry.save_device(DeviceRow(device, "electricity"))
+        registry.save(DeviceRow(device, "electricity"))
     first = InstallationRow("MP1", "A", 0, 100, 1, {"1-0:1.8.0": [5, 0, "Wh"]}, {"1-0:1.8.0": [9, 0, "Wh"]}, {})
-    registry.save_installations([first, InstallationRow("MP1", "B", 100, None, 40, {}, {}, {"1-0:1.8.0": 1_000})])
+    registry.save(first, InstallationRow("MP1", "B", 100, None, 40, {}, {}, {"1-0:1.8.0": 1_000}))
     return first
 
 
@@ -36,7 +36,7 @@ def test_rows_come_back_after_reopening(tmp_path):
     registry = Registry.open(tmp_path / "registry.sqlite")
     first = filled(registry)
     series = registry.add_series("A", "1-0:1.8.0", "Wh", 0)
-    registry.save_tariff(TariffRow("MP1", "2026-01-01", {"name": "flat", "bands": [{"price": "0.30"}]}))
+    registry.save(TariffRow("MP1", "2026-01-01", {"name": "flat", "bands": [{"price": "0.30"}]}))
     version = VersionRow("MP1", 5, 1, 1_000, "first", "rule", "author", "1/1000", b"\x01")
     registry.save_versions([version])
     registry.close()
@@ -52,14 +52,14 @@ def test_rows_come_back_after_reopening(tmp_path):
 def test_saving_again_replaces_but_a_version_is_never_changed(tmp_path):
     registry = Registry.open(tmp_path / "registry.sqlite")
     filled(registry)
-    registry.save_home(HomeRow("h1", "Oak Street 2", "Europe/Zurich", "CHF"))
+    registry.save(HomeRow("h1", "Oak Street 2", "Europe/Zurich", "CHF"))
     assert [row.name for row in registry.homes()] == ["Oak Street 2"]
     version = VersionRow("MP1", 5, 1, 1_000, "first", "rule", "author", "1/1000", b"\x01")
     registry.save_versions([version])
     with pytest.raises(sa.exc.IntegrityError):
         registry.save_versions([version])
     with pytest.raises(sa.exc.IntegrityError):
-        registry.save_usage_point(UsagePointRow("MP2", "nobody", "gas", 3_600))
+        registry.save(UsagePointRow("MP2", "nobody", "gas", 3_600))
     registry.close()
 
 

@@ -51,7 +51,12 @@ def local_day(time: int, zone: str) -> date:
 
 
 def grid(start: int, end: int, period_s: int) -> NDArray[np.int64]:
-    """Give the bounds of the periods from ``start`` to ``end``: both, and the UTC grid between them."""
+    """Give the bounds of the periods from ``start`` to ``end``: both, and the UTC grid between them.
+
+    A day that a zone skipped (Samoa, 2011-12-30) has one bound and no period.
+    """
+    if start >= end:
+        return np.array([start], np.int64)
     inner = np.arange((start // period_s + 1) * period_s, end, period_s, dtype=np.int64)
     return np.concatenate((np.array([start], np.int64), inner, np.array([end], np.int64)))
 

@@ -124,6 +124,14 @@ class Tariff:
             if window.band not in names:
                 raise ValueError(f"tariff {self.name!r} has a window for {window.band!r}, which is no band of it")
 
+    @property
+    def units_per_metered(self) -> Fraction:
+        """Units billed per unit metered: kWh per m3 of gas, else 1."""
+        conversion = self.conversion
+        if conversion is None:
+            return Fraction(1)
+        return Fraction(conversion.calorific_value) * Fraction(conversion.state_number)
+
     def price(self, band: str) -> Decimal:
         """Give the price of a band; raises ``KeyError`` where it has none of that name."""
         return {item.name: item.price for item in self.bands}[band]
@@ -196,8 +204,7 @@ def cost(
         index = np.searchsorted(edges, piece_start, side="right") - 1
         for position in np.unique(index):
             used[spans[position].band] += int(piece_value[index == position].sum())
-    if tariff.conversion is not None:
-        unit_per_step *= Fraction(tariff.conversion.calorific_value) * Fraction(tariff.conversion.state_number)
+    unit_per_step *= tariff.units_per_metered
     lines = []
     net = Fraction(0)
     for band in tariff.bands:
@@ -233,6 +240,8 @@ def bands_of_days(tariff: Tariff, start: int, end: int, zone: str) -> Sequence[B
 def bands_of_day(tariff: Tariff, day: date, zone: str) -> tuple[BandSpan, ...]:
     """Cut a local day into its band spans; a window holds by the wall clock, in both passes of a repeated hour."""
     start, end = day_bounds(day, zone)
+    if start == end:  # the zone skipped this day
+        return ()
     edges = {start, *_clock_changes(start, end, zone)}
     for window in tariff.windows:
         for wall in (window.start, window.end):

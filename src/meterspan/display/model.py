@@ -391,15 +391,10 @@ class _Counter:
         """Give the cost of what was counted, tax included."""
         if self.tariff is None:
             return None
-        conversion = self.tariff.conversion
-        factor = (
-            Fraction(1) if conversion is None
-            else Fraction(conversion.calorific_value) * Fraction(conversion.state_number)
-        )  # fmt: skip
         prices = {band.name: Fraction(band.price) for band in self.tariff.bands}
         # a restored band may be gone from the tariff since
         net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
-        return exact_decimal(net * factor * (1 + Fraction(self.tariff.tax)))
+        return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
     def _difference(self, register: HeardRegister) -> Fraction | None:
         """Give what was used since the last value, None where it can't be known."""

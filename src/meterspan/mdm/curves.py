@@ -21,7 +21,7 @@ from meterspan.store.columns import Readings
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import InstallationRow, SeriesRow
 
-__all__ = ["Curve", "billing_series", "derive", "neighbours"]
+__all__ = ["MAX_AHEAD_S", "Curve", "billing_parts", "billing_series", "derive", "neighbours"]
 
 HOUR_S, DAY_S = 3_600, 86_400
 WIDENING = 8
@@ -348,9 +348,19 @@ def billing_series(
     store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction = Direction.IMPORT
 ) -> list[int]:
     """Give the numbers of the series that bill what a device measures in one direction, at all their scales."""
+    parts = billing_parts(store, rows, commodity, direction)
+    return [number for _start, _end, numbers in parts for number in numbers]
+
+
+def billing_parts(
+    store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction
+) -> list[tuple[int, int | None, list[int]]]:
+    """Give from when until when which series bill what a device measures."""
     anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
-    parts = _billing(store, anywhere, rows, commodity, direction)
-    return [row.series_id for _part, billing in parts for channels in billing for row in channels]
+    return [
+        (part.start, part.end, [row.series_id for channels in billing for row in channels])
+        for part, billing in _billing(store, anywhere, rows, commodity, direction)
+    ]
 
 
 def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:

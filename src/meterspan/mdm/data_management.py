@@ -21,7 +21,7 @@ from meterspan.analytics.completeness import DayCount, count_days
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Tariff, bands_of_day, exact_decimal
 from meterspan.mdm.channels import canonical, commodity_of, direction_of, display_unit, kind_of
-from meterspan.mdm.curves import Curve, billing_series, derive, neighbours
+from meterspan.mdm.curves import MAX_AHEAD_S, Curve, billing_parts, billing_series, derive, neighbours
 from meterspan.mdm.periods import Supply, day_cost, day_view, month_view, unit_price
 from meterspan.mdm.tariffs import declaration_of, tariff_of
 from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose, unpack_version
@@ -64,6 +64,8 @@ DAY_S = 86_400
 DAY_ZERO = date(1970, 1, 1)
 LIVE_S = 1_800
 """A power value older than this is not "now" any more."""
+LIVE_AHEAD_S = 300
+"""A power value stamped further ahead of its arrival, by a clock that is wrong, is never "now"."""
 MAX_CURVES = 128
 """Curves remembered per usage point: three months of days and a year of months."""
 KEEP_DAYS = 1
@@ -128,6 +130,7 @@ class MeterDataManagement:
         self._points_of_device: dict[str, set[str]] = {}
         for installation in self._registry.installations():
             self._index(installation)
+        self._billed: dict[str, object] = {}
         self._series: dict[int, SeriesRow] = {}
         self._series_of_device: dict[str, list[SeriesRow]] = {}
         self._series_ids: dict[SeriesKey, int] = {}
@@ -145,7 +148,7 @@ class MeterDataManagement:
         self._stale: dict[tuple[str, Direction], tuple[int, int]] = {}
         self._received: dict[tuple[str, int], dict[int, DayCount]] = {}
         self._latest: dict[int, tuple[int, int]] = {}
-        self._latest_time = 0
+        self._latest_time = self._store.newest_closed() or 0
         self._dirty: dict[str, dict[int, int]] = {}
         for batch in self._store.pending():
             self._note(batch)
@@ -203,7 +206,9 @@ class MeterDataManagement:
             number = self._series_ids.get((device, column.obis, unit.symbol, exponent))
             if number is None:
                 if device not in self._devices:
-                    self._save_device(DeviceRow(device, commodity_of(column.obis)))
+                    known = DeviceRow(device, commodity_of(column.obis))
+                    self._registry.save(known)
+                    self._devices[device] = known
                 row = self._registry.add_series(device, str(column.obis), unit.symbol, exponent)
                 self._index_series(row)
                 number = row.series_id
@@ -214,25 +219,44 @@ class MeterDataManagement:
         """Remember what new readings change: momentary values, curves to derive anew, days to settle anew."""
         if not len(fresh):
             return
+        honest = fresh.time[fresh.time <= fresh.received_at + MAX_AHEAD_S]
         order = np.lexsort((fresh.time, fresh.series))
         numbers, times = fresh.series[order], fresh.time[order]
         heads = np.flatnonzero(np.concatenate(([True], np.diff(numbers) != 0)))
         ends = np.append(heads[1:], len(numbers))
         with self._lock:
             self._revision += 1
-            self._latest_time = max(self._latest_time, int(times.max()))
+            self._note_billing({self._series[number].device for number in numbers[heads].tolist()})
+            self._latest_time = max(self._latest_time, int(honest.max(initial=0)))
             for head, end in zip(heads.tolist(), ends.tolist(), strict=True):
                 number, first, last = int(numbers[head]), int(times[head]), int(times[end - 1])
                 if number in self._instant:
-                    if last >= self._latest.get(number, (0, 0))[0]:
-                        self._latest[number] = last, int(fresh.value[order[end - 1]])
+                    self._note_instant(number, fresh[order[head:end]])
                     continue
-                for usage_point in self._points_of_device.get(self._series[number].device, ()):
+                device = self._series[number].device
+                for usage_point in self._points_of_device.get(device, ()):
                     self._forget(usage_point, first, last)
                     days = self._dirty.setdefault(usage_point, {})
                     found, counts = np.unique(times[head:end] // DAY_S, return_counts=True)
                     for day, count in zip(found.tolist(), counts.tolist(), strict=True):
                         days[day] = days.get(day, 0) + count
+
+    def _note_instant(self, number: int, fresh: Readings) -> None:
+        """Remember the newest momentary value; one stamped ahead of its arrival would stay the newest for long."""
+        fresh = fresh[fresh.time <= fresh.received_at + LIVE_AHEAD_S]
+        if len(fresh) and fresh.time[-1] >= self._latest.get(number, (0, 0))[0]:
+            self._latest[number] = int(fresh.time[-1]), int(fresh.value[-1])
+
+    def _note_billing(self, devices: set[str]) -> None:
+        """Count anew what is billed by other registers than before: a total came beside tariff registers."""
+        for device in devices:
+            for usage_point in self._points_of_device.get(device, ()):
+                commodity = Commodity(self._usage_points[usage_point].commodity)
+                rows = tuple(self._series_of_device.get(device, ()))
+                billed = [billing_parts(self._store, rows, commodity, direction) for direction in Direction]
+                if self._billed.get(device, billed) != billed:
+                    self._changed(usage_point, device)
+                self._billed[device] = billed
 
     def _forget(self, usage_point: str, first: int, last: int) -> None:
         self._generation[usage_point] = self._generation.get(usage_point, 0) + 1
@@ -262,7 +286,7 @@ class MeterDataManagement:
             raise ValueError(f"{zone!r} is not a time zone; use an IANA name like Europe/Berlin") from error
         with self._lock:
             row = HomeRow(home_id, name, zone, currency)
-            self._registry.save_home(row)
+            self._registry.save(row)
             self._homes[home_id] = row
             self._revision += 1
 
@@ -309,16 +333,16 @@ class MeterDataManagement:
             if current and current[-1].device != device and current[-1].end is None:
                 raise ValueError(f"{current[-1].device} is installed at {usage_point}; exchange it")
             point = UsagePointRow(usage_point, home.home_id, str(commodity), period_s)
-            if self._usage_points.get(usage_point) != point:
-                self._registry.save_usage_point(point)
-                self._usage_points[usage_point] = point
-            self._save_device(DeviceRow(device, str(commodity), protocol, interface, network))
-            if not current or current[-1].device != device or current[-1].end is not None:
-                row = InstallationRow(
-                    usage_point, device, _seconds(at), None, multiplier, _given(opening), {},
-                    {str(obis): width for obis, width in (register_width or {}).items()},
-                )  # fmt: skip
-                self._registry.save_installations([row])
+            known = DeviceRow(device, str(commodity), protocol, interface, network)
+            is_new = not current or current[-1].device != device or current[-1].end is not None
+            row = InstallationRow(
+                usage_point, device, _seconds(at), None, multiplier, _given(opening), {},
+                {str(obis): width for obis, width in (register_width or {}).items()},
+            )  # fmt: skip
+            self._registry.save(point, known, *([row] if is_new else []))
+            self._usage_points[usage_point] = point
+            self._devices[device] = known
+            if is_new:
                 self._index(row)
             self._changed(usage_point, device)
         if opening:
@@ -355,14 +379,13 @@ class MeterDataManagement:
                     usage_point, new_device, when, None, old.multiplier, _given(opening), {}, width
                 )  # fmt: skip
                 known = self._devices[old_device]
-                self._save_device(
-                    DeviceRow(
-                        new_device, known.commodity, known.protocol if protocol is None else protocol,
-                        known.interface if interface is None else interface,
-                        known.network if network is None else network,
-                    )
+                new = DeviceRow(
+                    new_device, known.commodity, known.protocol if protocol is None else protocol,
+                    known.interface if interface is None else interface,
+                    known.network if network is None else network,
                 )  # fmt: skip
-                self._registry.save_installations([ended, begun])
+                self._registry.save(new, ended, begun)
+                self._devices[new_device] = new
                 chain[chain.index(old)] = ended
                 self._index(begun)
                 self._changed(usage_point, old_device)
@@ -382,7 +405,7 @@ class MeterDataManagement:
             shown = display_unit(Commodity(point.commodity))
             if tariff.conversion is None and tariff.unit != shown:
                 raise ValueError(f"tariff {tariff.name!r} is per {tariff.unit}, {usage_point} counts {shown}")
-            self._registry.save_tariff(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
+            self._registry.save(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
             self._tariffs.setdefault(usage_point, {})[first_day] = tariff
             self._revision += 1
 
@@ -461,8 +484,8 @@ class MeterDataManagement:
         yesterday = today - timedelta(days=1)
         before = self._curve(supply.usage_point, Direction.IMPORT, *day_bounds(yesterday, supply.zone))
         same_time = None
-        if len(before.start):
-            seen = now if curve.last is None else min(now, _utc(curve.last))  # a late meter must not look thrifty
+        if len(before.start) and curve.last is not None:
+            seen = min(now, _utc(curve.last))  # a late meter must not look thrifty
             wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
                 year=yesterday.year, month=yesterday.month, day=yesterday.day
             )
@@ -482,8 +505,12 @@ class MeterDataManagement:
         values: dict[Obis, tuple[int, Fraction]] = {}
         for row in self._series_of_device.get(meter or "", ()):
             obis = parse_obis(row.obis)
-            found = self._latest_of(row.series_id) if row.unit == "W" else None
-            if found is not None and now - found[0] <= LIVE_S and obis in {POWER_IMPORT, POWER_EXPORT, POWER_NET}:
+            found = self._latest_of(row.series_id, now) if row.unit == "W" else None
+            if (
+                found is not None
+                and -LIVE_AHEAD_S <= now - found[0] <= LIVE_S
+                and obis in {POWER_IMPORT, POWER_EXPORT, POWER_NET}
+            ):
                 reading = found[0], found[1] * Fraction(10) ** row.exponent
                 values[obis] = max(values.get(obis, reading), reading)
         if POWER_IMPORT in values or POWER_EXPORT in values:
@@ -494,18 +521,13 @@ class MeterDataManagement:
             return round(values[POWER_NET][1]), _utc(values[POWER_NET][0])
         return None, None
 
-    def _latest_of(self, number: int) -> tuple[int, int] | None:
+    def _latest_of(self, number: int, now: int) -> tuple[int, int] | None:
         with self._lock:
             if number in self._latest:
                 return self._latest[number]
-        bounds = self._store.bounds(number)
-        if bounds is None:
-            return None
-        last = self._store.read([number], bounds[1], bounds[1] + 1)
-        if not len(last):
-            return None
-        with self._lock:
-            return self._latest.setdefault(number, (int(last.time[-1]), int(last.value[-1])))
+        last = self._store.read([number], now - LIVE_S, now + LIVE_AHEAD_S)
+        last = last[last.time <= last.received_at + LIVE_AHEAD_S]
+        return (int(last.time[-1]), int(last.value[-1])) if len(last) else None
 
     # --- the operator's numbers ---------------------------------------------------------------------------------
 
@@ -745,11 +767,6 @@ class MeterDataManagement:
             for number in self._billing_ids(installation.device, commodity, direction)
         ]
 
-    def _save_device(self, row: DeviceRow) -> None:
-        if self._devices.get(row.device) != row:
-            self._registry.save_device(row)
-            self._devices[row.device] = row
-
     def _index(self, row: InstallationRow) -> None:
         self._installations.setdefault(row.usage_point, []).append(row)
         self._points_of_device.setdefault(row.device, set()).add(row.usage_point)
@@ -766,11 +783,14 @@ class MeterDataManagement:
         """Count all that a device has read anew: it came to or left a usage point."""
         self._revision += 1
         self._forget(usage_point, *WHOLE)
+        self._billed.pop(device, None)
         days = self._dirty.setdefault(usage_point, {})
+        installed = min(row.start for row in self._installations[usage_point])
         for row in self._series_of_device.get(device, ()):
             bounds = self._store.bounds(row.series_id)
             if bounds is not None and row.series_id not in self._instant:
-                for day in range(bounds[0] // DAY_S, bounds[1] // DAY_S + 1):
+                first, last = max(bounds[0], installed), min(bounds[1], self._latest_time)
+                for day in range(first // DAY_S, last // DAY_S + 1):
                     days.setdefault(day, 0)
 
     def _series_record(self, row: SeriesRow) -> Series:

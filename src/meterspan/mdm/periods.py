@@ -100,13 +100,13 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         bounds = grid(low, high, supply.period_s)
         expected = int((bounds[:-1] < seen_until).sum())
         received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
-        known = bool(((part.quality & int(Quality.MISSING)) == 0).any())
+        known = _is_known(part)
         if bill is not None:
             total_cost += bill.total
         points.append(
             PeriodPoint(
                 day, exact_decimal(part.total) if known else None, bill.total if bill is not None and known else None,
-                () if bill is None else tuple((line.band, line.quantity) for line in bill.bands),
+                () if bill is None else _by_band(supply, bill, day),
                 expected > 0 and received >= expected and high <= seen_until, expected, received,
             )
         )  # fmt: skip
@@ -126,7 +126,7 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
         return None
     return cost(
         curve.start, curve.end, curve.value, tariff, zone=supply.zone, unit_per_step=curve.step,
-        days=1 if len(curve.start) else 0,
+        days=1 if _is_known(curve) else 0,
     )  # fmt: skip
 
 
@@ -141,10 +141,7 @@ def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
 
 def unit_price(tariff: Tariff, band: str) -> Decimal:
     """Give the net price of a band per shown unit: per m3 where gas is billed in kWh."""
-    price = Fraction(tariff.price(band))
-    if tariff.conversion is not None:
-        price *= Fraction(tariff.conversion.calorific_value) * Fraction(tariff.conversion.state_number)
-    return exact_decimal(price)
+    return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
 
 
 def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: np.ndarray) -> list[Decimal]:
@@ -165,6 +162,18 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: np.
     for cell, band, amount in zip(at_cell.tolist(), at_band.tolist(), value.tolist(), strict=True):
         sums[cell] += amount * factor[spans[band].band]
     return [exact_decimal(amount) for amount in sums]
+
+
+def _is_known(curve: Curve) -> bool:
+    """Whether anything is known of a span; what lies between two meters is not."""
+    return bool(((curve.quality & int(Quality.MISSING)) == 0).any())
+
+
+def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
+    """Give what was used per band in the shown unit: m3 also where gas is billed in kWh."""
+    tariff = supply.tariff(day)
+    per_metered = Fraction(1) if tariff is None else tariff.units_per_metered
+    return tuple((line.band, exact_decimal(Fraction(line.quantity) / per_metered)) for line in bill.bands)
 
 
 def _part(curve: Curve, start: int, end: int) -> Curve:

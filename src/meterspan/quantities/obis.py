@@ -7,8 +7,12 @@ quantity, D the processing, E the tariff and F the billing period; 255 means "no
 import re
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 __all__ = ["Medium", "Obis", "parse_obis"]
+
+CACHED_CODES = 4_096
+"""More than any system of meters uses."""
 
 
 class Medium(IntEnum):
@@ -60,6 +64,7 @@ _FULL = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:[*&](
 _DOTTED = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?")
 
 
+@lru_cache(maxsize=CACHED_CODES)
 def parse_obis(text: str) -> Obis:
     """Parse ``1-0:1.8.0``, ``1-0:1.8.0*255`` or ``1.0.1.8.0.255``; F is 255 where it is left out.
 

@@ -263,6 +263,12 @@ class ReadingStore:
             return None
         return int(bounds.first[series]), int(bounds.last[series])
 
+    def newest_closed(self) -> int | None:
+        """Give the time of the newest reading in segments, or None where there are none."""
+        with self._reader() as connection:
+            row = connection.execute("select name from segment order by day desc limit 1").fetchone()
+        return None if row is None else int(read_segment(self._segments / row[0]).time.max())
+
     def events(self, device: str) -> list[MeterEvent]:
         """List a device's events in order of time."""
         with self._reader() as connection:

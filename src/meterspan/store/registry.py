@@ -258,25 +258,11 @@ class Registry:
         )
         return self._read(VersionRow, query)
 
-    def save_home(self, row: HomeRow) -> None:
-        """Add or replace a home."""
-        self._save(HOMES, _values(row))
-
-    def save_usage_point(self, row: UsagePointRow) -> None:
-        """Add or replace a usage point."""
-        self._save(USAGE_POINTS, _values(row))
-
-    def save_device(self, row: DeviceRow) -> None:
-        """Add or replace a device."""
-        self._save(DEVICES, _values(row))
-
-    def save_installations(self, rows: Sequence[InstallationRow]) -> None:
-        """Add or replace installations, all or none: an exchange ends one and begins another."""
-        self._save(INSTALLATIONS, *(_values(row) for row in rows))
-
-    def save_tariff(self, row: TariffRow) -> None:
-        """Assign a tariff; the same first day again replaces it."""
-        self._save(TARIFFS, _values(row))
+    def save(self, *rows: HomeRow | UsagePointRow | DeviceRow | InstallationRow | TariffRow) -> None:
+        """Add or replace rows, all or none: an installation comes with its usage point and device."""
+        with self._engine.begin() as connection:
+            for row in rows:
+                self._save(connection, _TABLES[type(row)], _values(row))
 
     def save_versions(self, rows: Sequence[VersionRow]) -> None:
         """Add versions; one that is there is never changed."""
@@ -297,18 +283,22 @@ class Registry:
         with self._engine.connect() as connection:
             return [kind(**row) for row in connection.execute(query).mappings()]
 
-    def _save(self, table: sa.Table, *rows: dict[str, Any]) -> None:
-        with self._engine.begin() as connection:
-            for values in rows:
-                if self._engine.dialect.name == "sqlite":
-                    keys = [column.name for column in table.primary_key.columns]
-                    statement = sqlite_insert(table).values(values)
-                    rest = {name: statement.excluded[name] for name in values if name not in keys}
-                    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
-                else:
-                    same = [column == values[column.name] for column in table.primary_key.columns]
-                    if not connection.execute(sa.update(table).where(*same).values(values)).rowcount:
-                        connection.execute(sa.insert(table).values(values))
+    def _save(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+        if self._engine.dialect.name == "sqlite":
+            keys = [column.name for column in table.primary_key.columns]
+            statement = sqlite_insert(table).values(values)
+            rest = {name: statement.excluded[name] for name in values if name not in keys}
+            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+        else:
+            same = [column == values[column.name] for column in table.primary_key.columns]
+            if not connection.execute(sa.update(table).where(*same).values(values)).rowcount:
+                connection.execute(sa.insert(table).values(values))
+
+
+_TABLES: dict[type, sa.Table] = {
+    HomeRow: HOMES, UsagePointRow: USAGE_POINTS, DeviceRow: DEVICES, InstallationRow: INSTALLATIONS,
+    TariffRow: TARIFFS,
+}  # fmt: skip
 
 
 def _values(row: Any) -> dict[str, Any]:
