@@ -73,7 +73,7 @@ TELEGRAM_S: Final = 0.5
 HOMES_PER_BUILDING: Final = 4
 READOUT_S: Final = 900.0
 """How long the removed meter stays within reach after an exchange, to be read out."""
-REPLAY_AGE_S: Final = 3_600.0
+REPLAY_AGE_S: Final = 5_400.0
 STRANGER_HEARD_MIN: Final = 3
 """A stranger heard so often is a meter, not a damaged address."""
 CELLULAR: Final = Medium(latency_s=0.25, jitter_s=0.1, loss=0.01, give_up_s=30.0)
