@@ -10,6 +10,7 @@ from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
+from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
@@ -20,10 +21,10 @@ from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess
 from meterspan.lnap.cosem import logical_device as lnap_device
-from meterspan.lnap.uplink import RowsConfirmed, Uplink, WantsConnection
 from meterspan.meter.cosem import LOAD_PROFILE, MeterAccess, logical_device
 from meterspan.meter.electricity import EXPORT, IMPORT, ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
+from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.quarantine import Fault
@@ -296,3 +297,22 @@ def test_a_silent_access_point_is_asked_again_and_loses_nothing(world: World) ->
     assert second
     assert first != second
     assert len(outbox.items) == 1
+
+
+def test_a_meter_pushes_its_own_rows(world: World) -> None:
+    meter, _ = electricity(world, hours=0)
+    outbox = MemoryOutbox()
+    push = MeterPush(meter, outbox)
+    push.captured(meter.advance(ElectricityFlow((1_000_000,)), START + 3_600))
+    uplink = Uplink(push, context(METER_TITLE, MemoryState()))
+    connection = world.intake.connection("127.0.0.1:1")
+    now = START + 3_600.0
+    pair = Pair(uplink, connection, now=now, latency_s=0.1)
+    connection.connect(now)
+    uplink.connect(now)
+    pair.run(now + 5)
+    assert outbox.items == []
+    (block,) = world.sink.blocks
+    assert (block.device, block.source) == ("MSP1000000001", Source.PUSH)
+    assert block.columns[0].values.tolist() == [250, 500, 750, 1_000]
+    assert world.head_end.holes_of("MSP1000000001", START + 3_600) == []

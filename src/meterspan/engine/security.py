@@ -125,6 +125,7 @@ class SecurityContext:
         control: SecurityControl = AUTHENTICATED_ENCRYPTION,
         required: SecurityControl = AUTHENTICATED_ENCRYPTION,
         scope: str = "",
+        counter_block: int = COUNTER_BLOCK,
     ) -> None:
         if len(system_title) != SYSTEM_TITLE_SIZE or len(peer_title) not in (0, SYSTEM_TITLE_SIZE):
             raise ValueError(f"a system title has {SYSTEM_TITLE_SIZE} octets")
@@ -135,6 +136,7 @@ class SecurityContext:
         self.control = control
         self.required = required
         self._counters = counters
+        self._counter_block = counter_block
         self._peer_title = peer_title
         self._scope = scope
         self._dedicated_key = b""
@@ -274,15 +276,15 @@ class SecurityContext:
             SecurityError: the jump is wider than ``COUNTER_JUMP_MAX``; a hostile peer could use all counters up.
 
         """
-        first = self._counters.reserve(self._sent_name, COUNTER_BLOCK)
+        first = self._counters.reserve(self._sent_name, self._counter_block)
         if counter - first > COUNTER_JUMP_MAX:
             raise SecurityError(f"the peer asks for counter {counter}, ours stands at {first}", None, "counter", CLAUSE)
         if counter <= first:
-            self._next, self._reserved_end = first, first + COUNTER_BLOCK
+            self._next, self._reserved_end = first, first + self._counter_block
             return
         gap = counter - first
-        start = self._counters.reserve(self._sent_name, gap + COUNTER_BLOCK)
-        self._next, self._reserved_end = max(counter, start), start + gap + COUNTER_BLOCK
+        start = self._counters.reserve(self._sent_name, gap + self._counter_block)
+        self._next, self._reserved_end = max(counter, start), start + gap + self._counter_block
 
     @property
     def _unicast(self) -> SuiteKeys:
@@ -297,8 +299,8 @@ class SecurityContext:
 
     def _take_counter(self) -> int:
         if self._next >= self._reserved_end:
-            self._next = self._counters.reserve(self._sent_name, COUNTER_BLOCK)
-            self._reserved_end = self._next + COUNTER_BLOCK
+            self._next = self._counters.reserve(self._sent_name, self._counter_block)
+            self._reserved_end = self._next + self._counter_block
         counter = self._next
         if counter > COUNTER_MAX:
             raise CounterExhaustedError(f"no counter is left to send to {self._peer_title.hex()}; change the key")

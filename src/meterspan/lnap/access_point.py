@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from meterspan.engine.uplink import Push, pushed_item
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import Channel, LocalMeter, Observation
 from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_observations, radio_time
@@ -20,12 +21,12 @@ from meterspan.model.ports import CounterStore, KeepsakeStore, OutboxStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.model.readings import Commodity
 from meterspan.quantities import Obis, Scaled, parse_unit
-from meterspan.wire.axdr import Data, array, integer, long_unsigned, octet_string, read_data, structure, write_data
+from meterspan.wire.axdr import Data, array, read_data, structure, write_data
 from meterspan.wire.errors import ReplayError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.p1 import P1Telegram
 
-__all__ = ["AccessPoint", "AccessPointConfig", "LocalState", "Push"]
+__all__ = ["AccessPoint", "AccessPointConfig", "LocalState"]
 
 CHANNELS_MAX: Final = 64
 """Meters behind one access point: a large stairwell; the M-Bus channel octet allows 255."""
@@ -66,14 +67,6 @@ class LocalState:
     time: int
     registers: tuple[tuple[Obis, Scaled], ...]
     instants: tuple[tuple[str, Scaled], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """Rows to push upstream: the outbox number they reach up to, and the notification's body."""
-
-    through: int
-    body: Data
 
 
 class AccessPoint:
@@ -309,22 +302,15 @@ def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
 
 
 def _push_item(channel: Channel, row: Data) -> Data:
-    """Write one new row so that it says itself what it is: class, logical name, attribute, value."""
-    return structure(
-        long_unsigned(ProfileGeneric.class_id),
-        octet_string(channel.profile_name),
-        integer(ProfileGeneric.buffer.number),
-        array(row),
-    )
+    return pushed_item(ProfileGeneric.class_id, channel.profile_name, ProfileGeneric.buffer.number, array(row))
 
 
 def _scaler_items(channel: Channel) -> list[Data]:
     """Write the scale of a channel's registers beside its rows: a number without its unit is no reading."""
     attribute = ExtendedRegister.scaler_unit.number
     return [
-        structure(
-            long_unsigned(ExtendedRegister.class_id), octet_string(channel.register_name(index)), integer(attribute),
-            scaler_unit(Scaled(0, exponent, unit)),
+        pushed_item(
+            ExtendedRegister.class_id, channel.register_name(index), attribute, scaler_unit(Scaled(0, exponent, unit))
         )
         for index, (unit, exponent) in enumerate(channel.scales)
-    ]  # fmt: skip
+    ]

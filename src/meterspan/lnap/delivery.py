@@ -5,7 +5,8 @@ from datetime import UTC, tzinfo
 
 import numpy as np
 
-from meterspan.lnap.access_point import AccessPoint, Push
+from meterspan.engine.uplink import Push
+from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.channel import Channel
 from meterspan.model.cosem.classes import ProfileGeneric
 from meterspan.model.cosem.view import fields_of, read_logical_name

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from meterspan.engine.uplink import Uplink, WantsConnection
 from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.inventory import Protocol
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
-from meterspan.lnap.uplink import Uplink, WantsConnection
 from meterspan.sim.building import AccessPointHost, Interfaces
 from meterspan.sim.channel import Link, Medium, Station
 from meterspan.sim.clock import VirtualClock

@@ -1,4 +1,4 @@
-"""The access point's push side: rows out of the outbox, one confirmed notification at a time (interface G1).
+"""The push side of a meter or access point: rows out of an outbox, one confirmed notification at a time (G1).
 
 Strategy: one DataNotification is in flight; its confirmation empties the outbox up to there and the next one goes out.
 No confirmation within the time-out means sending the same rows again with a new counter; a lost connection means
@@ -7,12 +7,13 @@ waiting, longer each time, before the owner is asked for another. Rows are never
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from meterspan.engine.link import ApduReceived, LinkDown, LinkUp, Role
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
-from meterspan.lnap.access_point import AccessPoint, Push
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import Data, integer, long_unsigned, octet_string, structure
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     DataNotification,
@@ -22,13 +23,33 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 
-__all__ = ["RowsConfirmed", "Uplink", "UplinkEvent", "WantsConnection"]
+__all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "WantsConnection", "pushed_item"]
 
 CONFIRM_TIMEOUT_S: Final = 30.0
 RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 600.0
 LOGICAL_DEVICE_PORT: Final = 1
 _INVOKE_IDS = 1 << 24
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """Rows to push upstream: the outbox number they reach up to, and the notification's body."""
+
+    through: int
+    body: Data
+
+
+class PushRows(Protocol):
+    """Who has rows to push."""
+
+    def next_push(self) -> Push | None:
+        """Give the oldest rows that no head end has confirmed, or None."""
+        ...
+
+    def pushed(self, through: int) -> None:
+        """Note that the head end has confirmed everything up to ``through``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +68,16 @@ UplinkEvent = WantsConnection | RowsConfirmed
 
 
 class Uplink:
-    """Pushes an access point's rows; a ``Machine`` of ``UplinkEvent``.
+    """Pushes rows; a ``Machine`` of ``UplinkEvent``.
 
     Args:
-        point: whose outbox is emptied.
-        security: the context shared with the access point's associations towards this head end.
+        rows: whose outbox is emptied.
+        security: the context towards the head end.
 
     """
 
-    def __init__(self, point: AccessPoint, security: SecurityContext) -> None:
-        self._point = point
+    def __init__(self, rows: PushRows, security: SecurityContext) -> None:
+        self._rows = rows
         self._security = security
         self._link = WrapperLink(
             Role.CLIENT, WrapperConfig(LOGICAL_DEVICE_PORT, LOGICAL_DEVICE_PORT, inactivity_timeout_s=None)
@@ -108,7 +129,7 @@ class Uplink:
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
-        waits_for_retry = not self._link.is_up and not self._asked and self._point.next_push() is not None
+        waits_for_retry = not self._link.is_up and not self._asked and self._rows.next_push() is not None
         times = (self._link.deadline(), self._confirm_by, self._retry_at if waits_for_retry else None)
         return min((time for time in times if time is not None), default=None)
 
@@ -123,7 +144,7 @@ class Uplink:
     def _go_on(self, now: float) -> None:
         if self._in_flight is not None:
             return
-        push = self._point.next_push()
+        push = self._rows.next_push()
         if push is None:
             return
         if not self._link.is_up:
@@ -160,7 +181,7 @@ class Uplink:
             return
         invoke_id, push = self._in_flight
         if confirm.invoke.invoke_id == invoke_id:
-            self._point.pushed(push.through)
+            self._rows.pushed(push.through)
             self._in_flight = self._confirm_by = None
             self._failures = 0
             self._events.append(RowsConfirmed(push.through))
@@ -170,3 +191,8 @@ class Uplink:
         self._asked = False
         self._retry_at = now + min(RETRY_FIRST_S * 2**self._failures, RETRY_MAX_S)
         self._failures = min(self._failures + 1, 16)
+
+
+def pushed_item(class_id: int, logical_name: Obis, attribute: int, value: Data) -> Data:
+    """Write one pushed value so that it says itself what it is; a body is an array of these."""
+    return structure(long_unsigned(class_id), octet_string(logical_name), integer(attribute), value)
