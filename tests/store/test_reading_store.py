@@ -1,6 +1,8 @@
 """The store keeps what it acknowledged, once, whatever happens between any two steps."""
 
+import contextlib
 import random
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -16,7 +18,16 @@ from hypothesis import strategies as st
 
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.quantities import Quality
-from meterspan.store import ConcurrentWriter, Readings, ReadingStore, StoreClosed, UnknownFormat
+from meterspan.store import (
+    ConcurrentWriter,
+    DamagedBatch,
+    DamagedSegment,
+    ForeignSegment,
+    Readings,
+    ReadingStore,
+    StoreClosed,
+    UnknownFormat,
+)
 from meterspan.store.reading_store import FOLD_AT
 from tests.store import crash_child
 
@@ -316,3 +327,93 @@ def test_twenty_kills_at_random_moments_lose_and_double_nothing(tmp_path):
 @pytest.mark.deep
 def test_two_hundred_kills_at_random_moments_lose_and_double_nothing(tmp_path):
     assert kill_while_it_ingests(tmp_path, 200, seed=2) >= 200
+
+
+# --- found by attack ------------------------------------------------------------------------------------------------
+
+
+def test_segments_outlive_a_lost_journal(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+        store.compact(T0 + DAY_S)
+    (segment,) = (tmp_path / "segments").iterdir()
+    for path in tmp_path.glob("journal.sqlite*"):
+        path.rename(tmp_path / f"{path.name}.away")
+    with pytest.raises(ForeignSegment, match="restore"):
+        ReadingStore(tmp_path)
+    assert segment.exists()
+    for path in tmp_path.glob("journal.sqlite*"):
+        path.unlink() if path.suffix != ".away" else path.rename(tmp_path / path.stem)
+    with ReadingStore(tmp_path) as store:
+        assert everything(store) == day_rows(0)
+
+
+def test_a_strange_file_beside_the_segments_is_left_alone(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+        store.compact(T0 + DAY_S)
+    notes = tmp_path / "segments" / "notes.txt"
+    notes.write_text("mine")
+    with ReadingStore(tmp_path) as store:
+        assert everything(store) == day_rows(0)
+    assert notes.exists()
+
+
+def test_damage_at_rest_is_said_and_never_counted(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+        store.append(readings(day_rows(1)))
+        store.compact(T0 + 2 * DAY_S)
+    first, second = sorted((tmp_path / "segments").iterdir())
+    octets = bytearray(first.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    first.write_bytes(octets)
+    with ReadingStore(tmp_path) as store:
+        with pytest.raises(DamagedSegment, match=first.name):
+            everything(store)
+        assert rows_of(store.read([1], T0 + DAY_S, T0 + 2 * DAY_S)) == day_rows(1)
+        second.unlink()
+        with pytest.raises(DamagedSegment, match="is gone"):
+            store.read([1], T0 + DAY_S, T0 + 2 * DAY_S)
+
+
+def test_a_damaged_batch_is_named(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(day_rows(0)))
+    with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as connection, connection:
+        connection.execute("update batch set octets = cast(substr(octets, 1, length(octets) - 1) || x'7f' as blob)")
+    with pytest.raises(DamagedBatch, match=r"batch 1 of .*journal.sqlite"):
+        ReadingStore(tmp_path)
+
+
+def test_a_caller_that_gives_up_stops_nobody(tmp_path):
+    block = threading.Event()
+    with ReadingStore(tmp_path, step=lambda name: block.wait(10) if name == "commit" else None) as store:
+        first = store.submit(readings([(1, 900, 1)]))
+        second = store.submit(readings([(1, 1_800, 2)]))
+        assert second.cancel()
+        block.set()
+        assert len(first.result(10).fresh) == 1
+        assert len(store.append(readings([(1, 2_700, 3)])).fresh) == 1
+        assert everything(store) == [(1, 900, 1), (1, 2_700, 3)]
+
+
+def test_a_full_disk_is_an_error_and_not_an_end(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 1 << 60, 20_000)
+    rows = [(1, 900 * index, int(value)) for index, value in enumerate(noise)]
+    with ReadingStore(tmp_path) as store:
+        store.append(readings(rows[:10]))
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+            with pytest.raises(sqlite3.Error):
+                store.append(readings(rows))
+            assert everything(store) == rows[:10]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, handler)
+        store.append(readings(rows))
+        assert everything(store) == rows
+    with ReadingStore(tmp_path) as store:
+        assert everything(store) == rows

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from meterspan.store import Readings, UnknownFormat
-from meterspan.store.segments import FORMAT_KEY, SegmentQuery, read_segment, write_segment
+from meterspan.store import DamagedSegment, Readings, UnknownFormat
+from meterspan.store.segments import FORMAT_KEY, SegmentQuery, read_segment, segment_number, write_segment
 
 
 def some_readings(count=1_000):
@@ -19,10 +19,9 @@ def some_readings(count=1_000):
 
 
 def test_a_segment_reads_back_and_says_its_format(tmp_path):
-    path = tmp_path / "2026-01-01-00000001.parquet"
     readings = some_readings()
-    octets = write_segment(path, readings)
-    assert octets == path.stat().st_size
+    path = write_segment(tmp_path / "2026-01-01-00000001.parquet", readings)
+    assert segment_number(path) == 1
     assert [item.name for item in tmp_path.iterdir()] == [path.name]
     assert np.array_equal(read_segment(path).value, readings.value)
     file = pq.ParquetFile(path)
@@ -37,9 +36,8 @@ def test_a_segment_reads_back_and_says_its_format(tmp_path):
 
 
 def test_any_parquet_reader_can_sum_it(tmp_path):
-    path = tmp_path / "day.parquet"
     readings = some_readings()
-    write_segment(path, readings)
+    path = write_segment(tmp_path / "2026-01-01-00000001.parquet", readings)
     query = "select sum(value) from read_parquet($path) where time < 90000"
     ((total,),) = duckdb.sql(query, params={"path": str(path)}).fetchall()
     assert total == int(readings.value[:100].sum())
@@ -56,4 +54,18 @@ def test_a_segment_that_is_gone_is_said_to_be_gone(tmp_path):
     query = SegmentQuery()
     with pytest.raises(FileNotFoundError):
         query.read([tmp_path / "gone.parquet"], [1], 0, 10)
+    query.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda octets: octets[:-9], lambda octets: octets[:700] + b"x" + octets[701:]], ids=["cut", "changed"]
+)
+def test_a_segment_that_was_cut_or_changed_is_damage_and_not_other_values(tmp_path, damage):
+    path = write_segment(tmp_path / "2026-01-01-00000001.parquet", some_readings())
+    path.write_bytes(damage(path.read_bytes()))
+    query = SegmentQuery()
+    with pytest.raises(DamagedSegment, match="checksum"):
+        query.read([path], [3], 0, 1 << 40)
+    with pytest.raises(DamagedSegment, match="restore it"):
+        read_segment(path)
     query.close()

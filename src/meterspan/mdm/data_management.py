@@ -120,7 +120,11 @@ class MeterDataManagement:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._store = ReadingStore(directory / "readings")
-        self._registry = Registry.open(directory / "registry.sqlite")
+        try:
+            self._registry = Registry.open(directory / "registry.sqlite")
+        except BaseException:
+            self._store.close()
+            raise
         self._lock = threading.RLock()
         self._settling = threading.Lock()
         self._homes = {row.home_id: row for row in self._registry.homes()}

@@ -2,12 +2,22 @@
 
 StoreError
 ├── DamagedBatch      octets of a journal batch do not read back
+├── DamagedSegment    a segment is gone, cut or changed
+├── ForeignSegment    a segment that this journal never wrote
 ├── UnknownFormat     written by a newer version
 ├── ConcurrentWriter  another process owns the directory
 └── StoreClosed       used after close
 """
 
-__all__ = ["ConcurrentWriter", "DamagedBatch", "StoreClosed", "StoreError", "UnknownFormat"]
+__all__ = [
+    "ConcurrentWriter",
+    "DamagedBatch",
+    "DamagedSegment",
+    "ForeignSegment",
+    "StoreClosed",
+    "StoreError",
+    "UnknownFormat",
+]
 
 
 class StoreError(Exception):
@@ -16,6 +26,22 @@ class StoreError(Exception):
 
 class DamagedBatch(StoreError):  # noqa: N818 - reads as the field says it
     """The octets of a batch are not what was written."""
+
+
+class DamagedSegment(StoreError):  # noqa: N818 - reads as the field says it
+    """A segment is not what was written."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} {why}; restore it from a backup")
+        self.path = path
+
+
+class ForeignSegment(StoreError):  # noqa: N818 - reads as the field says it
+    """A segment that the journal never wrote: the journal is new, or older than its segments."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} was not written under this journal; restore the journal.sqlite it belongs to")
+        self.path = path
 
 
 class UnknownFormat(StoreError):  # noqa: N818 - reads as the field says it

@@ -25,8 +25,23 @@ from numpy.typing import NDArray
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.quantities import Quality
 from meterspan.store.columns import Readings, read_batch, write_batch
-from meterspan.store.errors import ConcurrentWriter, StoreClosed, UnknownFormat
-from meterspan.store.segments import DAY_S, SegmentQuery, day_of, read_segment, sync_directory, write_segment
+from meterspan.store.errors import (
+    ConcurrentWriter,
+    DamagedBatch,
+    DamagedSegment,
+    ForeignSegment,
+    StoreClosed,
+    UnknownFormat,
+)
+from meterspan.store.segments import (
+    DAY_S,
+    SegmentQuery,
+    day_of,
+    read_segment,
+    segment_number,
+    sync_directory,
+    write_segment,
+)
 
 __all__ = ["ReadingStore", "Receipt", "StoreCounts"]
 
@@ -143,6 +158,8 @@ class ReadingStore:
     Raises:
         ConcurrentWriter: another process has the directory open.
         UnknownFormat: a newer release wrote it.
+        DamagedBatch: octets of the journal are not what was written.
+        ForeignSegment: there are segments that the journal never wrote.
 
     """
 
@@ -245,9 +262,9 @@ class ReadingStore:
                     paths, parts = self._snapshot(connection, wanted, start, end)
                 parts.append(self._query.read(paths, wanted, start, end))
                 return Readings.concatenate(parts).sorted()
-            except FileNotFoundError:  # a compaction merged the segment away after the snapshot
+            except FileNotFoundError as error:  # a compaction merged the segment away after the snapshot
                 if attempt == OPEN_RETRIES - 1:
-                    raise
+                    raise DamagedSegment(str(error.filename or error), "is gone") from error
         raise AssertionError("unreachable")
 
     def pending(self) -> Iterator[Readings]:
@@ -338,6 +355,8 @@ class ReadingStore:
         try:
             connection.execute("begin immediate")
             for job in group:
+                if not job.done.set_running_or_notify_cancel():  # nobody waits for it any more
+                    continue
                 connection.execute("savepoint job")
                 try:
                     results.append((job, job.run(connection)))
@@ -349,10 +368,11 @@ class ReadingStore:
             self._step("commit")
             connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - handed to every caller of the group
-            if connection.in_transaction:
-                connection.execute("rollback")
+            with contextlib.suppress(sqlite3.Error):  # a disk that is gone must not end the thread: callers wait
+                if connection.in_transaction:
+                    connection.execute("rollback")
             self._recall()
-            results, failures = [], [(job, error) for job in group]
+            results, failures = [], [(job, error) for job in group if not job.done.cancelled()]
         for job, result in results:
             job.done.set_result(result)
         for job, failure in failures:
@@ -481,9 +501,9 @@ class ReadingStore:
     def _write_day(self, day: int, readings: Readings) -> tuple[str, int, int, int]:
         number = self._enqueue(lambda connection: _add_meta(connection, "segment_number", 1)).result()
         name = f"{np.datetime64(day, 'D')}-{number:08d}.parquet"
-        octets = write_segment(self._segments / name, readings)
+        path = write_segment(self._segments / name, readings)
         self._step("segment written")
-        return name, day, len(readings), octets
+        return path.name, day, len(readings), path.stat().st_size
 
     def _swap(
         self, connection: sqlite3.Connection, written: list[tuple[str, int, int, int]], batches: list[int],
@@ -541,26 +561,43 @@ class ReadingStore:
                 f"begin; {SCHEMA} pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT}; commit;"
             )
             sync_directory(self._directory)
-        known = {name for (name,) in connection.execute("select name from segment")}
-        for path in self._segments.iterdir():
-            if path.name not in known:  # a compaction was cut before it told of the file, or after it was merged
-                path.unlink()
+        self._sweep(connection)
         self._load_bounds()
+
+    def _sweep(self, connection: sqlite3.Connection) -> None:
+        """Remove what a cut compaction left: files that this journal numbered and does not list."""
+        known = {name for (name,) in connection.execute("select name from segment")}
+        row = connection.execute("select value from meta where name = 'segment_number'").fetchone()
+        numbered = 0 if row is None else int(row[0])
+        left = [path for path in self._segments.iterdir() if path.name not in known]
+        for path in left:
+            if (segment_number(path) or 0) > numbered:
+                raise ForeignSegment(str(path))
+        for path in left:
+            if segment_number(path) is not None or path.suffix == ".tmp":
+                path.unlink()
 
     def _recall(self) -> None:
         """Forget what is remembered of a transaction that was taken back."""
         with self._guard:
             self._cache.clear()
             self._cached = 0
-        self._load_bounds()
+        try:
+            self._load_bounds()
+        except (sqlite3.Error, DamagedBatch):
+            # Bounds that are wider than what is stored cost a comparison, and are true again at the next opening.
+            log.exception("the bounds of the series were not read again")
 
     def _load_bounds(self) -> None:
         bounds = _Bounds()
         for series, first, last in self._writer.execute("select series, first_time, last_time from bound"):
             bounds.reserve(series)
             bounds.first[series], bounds.last[series] = first, last
-        for (octets,) in self._writer.execute("select octets from batch"):
-            bounds.note(read_batch(octets))
+        for seq, octets in self._writer.execute("select seq, octets from batch"):
+            try:
+                bounds.note(read_batch(octets))
+            except DamagedBatch as error:
+                raise DamagedBatch(f"batch {seq} of {self._path}: {error}; restore it from a backup") from error
         self._bounds = bounds
 
     @contextlib.contextmanager

@@ -2,12 +2,15 @@
 
 Values are split by octet instead: at 96 values per series the jump to the next register spoils a delta block
 (measured: 1.5 instead of 3.0 octets per reading).
-A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it.
+A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it. Its name
+ends with its checksum, so that damage is found before its first reading counts.
 """
 
 import contextlib
 import os
+import re
 import threading
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,9 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from meterspan.store.columns import COLUMNS, Readings
-from meterspan.store.errors import UnknownFormat
+from meterspan.store.errors import DamagedSegment, UnknownFormat
 
-__all__ = ["SegmentQuery", "day_of", "read_segment", "sync_directory", "write_segment"]
+__all__ = [
+    "SegmentQuery",
+    "check_segment",
+    "day_of",
+    "read_segment",
+    "segment_number",
+    "sync_directory",
+    "write_segment",
+]
 
 FORMAT = 1
 FORMAT_KEY = b"meterspan.segment"
@@ -26,14 +37,38 @@ DAY_S = 86_400
 ROW_GROUP = 1 << 16
 """Rows of one meter-day are found by row group statistics; larger groups read too much, smaller compress worse."""
 
+_NAME = re.compile(r"-?\d{4,}-\d\d-\d\d-(?P<number>\d{8,})(?:-(?P<crc>[0-9a-f]{8}))?\.parquet")
+
+
+def segment_number(path: Path) -> int | None:
+    """Give the number in a segment's name, or None where it is no segment's name."""
+    match = _NAME.fullmatch(path.name)
+    return None if match is None else int(match["number"])
+
+
+def check_segment(path: Path) -> None:
+    """Compare a segment with the checksum in its name.
+
+    Raises:
+        DamagedSegment: it was cut or changed.
+        FileNotFoundError: it is not there.
+
+    """
+    match = _NAME.fullmatch(path.name)
+    if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
+        raise DamagedSegment(str(path), "is not what was written: its checksum is wrong")
+
 
 def day_of(time: int) -> int:
     """Count the UTC days from 1970-01-01 to the day of an instant."""
     return time // DAY_S
 
 
-def write_segment(path: Path, readings: Readings) -> int:
-    """Write sorted readings durably under ``path`` (atomic: the file is there whole or not at all); give its octets."""
+def write_segment(path: Path, readings: Readings) -> Path:
+    """Write sorted readings durably (atomic: the file is there whole or not at all).
+
+    Gives the path of the segment: ``path`` with the checksum added to its name.
+    """
     table = readings.to_arrow().replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
     scratch = path.with_suffix(".tmp")
     with scratch.open("wb") as file:
@@ -43,10 +78,10 @@ def write_segment(path: Path, readings: Readings) -> int:
         )  # fmt: skip
         file.flush()
         os.fsync(file.fileno())
-    octets = scratch.stat().st_size
-    scratch.rename(path)
+    named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
+    scratch.rename(named)
     sync_directory(path.parent)
-    return octets
+    return named
 
 
 def _encoding(name: str) -> str:
@@ -67,9 +102,11 @@ def read_segment(path: Path) -> Readings:
 
     Raises:
         UnknownFormat: written by a newer release.
+        DamagedSegment: it was cut or changed.
         OSError: not there, or not Parquet.
 
     """
+    check_segment(path)
     table: pa.Table = pq.read_table(path)
     found = int((table.schema.metadata or {}).get(FORMAT_KEY, b"0"))
     if found != FORMAT:
@@ -83,6 +120,7 @@ class SegmentQuery:
     def __init__(self) -> None:
         self._connection: duckdb.DuckDBPyConnection | None = None
         self._guard = threading.Lock()
+        self._checked: set[Path] = set()
 
     def close(self) -> None:
         """Release DuckDB."""
@@ -96,10 +134,15 @@ class SegmentQuery:
 
         Raises:
             FileNotFoundError: a segment was merged away meanwhile.
+            DamagedSegment: one was cut or changed.
 
         """
         if not paths or not series:
             return Readings.empty()
+        for path in paths:
+            if path not in self._checked:
+                check_segment(path)
+                self._checked.add(path)
         with contextlib.closing(self._cursor()) as cursor:
             try:
                 relation = cursor.sql(
