@@ -84,6 +84,10 @@ def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
         ("LGZ1,1-0:1.8.0,yesterday,1,kWh", "not a time"),
         ("LGZ1,1-0:1.8.0,0001-01-01,1,kWh", "not a time of a meter"),
         ("LGZ1,1-0:1.8.0,,1,kWh", "no time"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1\x0023,kWh", "NUL"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1_000,kWh", "not a number"),
+        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,١٢,kWh", "not a number"),
+        ('"LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,kWh', "not a line of CSV"),
         ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,parsec", "parsec"),
         ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,", "no unit"),
         ("LGZ1,1.8,2026-01-10T00:00Z,1,kWh", "OBIS"),
@@ -174,3 +178,33 @@ def test_exported_intervals_add_up_to_the_day(mdm, tmp_path):
     empty = tmp_path / "empty.json"
     assert export_intervals(mdm, empty, start, end, form=TableFormat.JSON, usage_point="none") == 0
     assert json.loads(empty.read_text()) == []
+
+
+def test_a_carriage_return_inside_a_line_refuses_that_line_only(mdm):
+    lines = ["device;obis;time;value;unit\n", "LGZ1;1-0:1.8.0;2026-03-01T00:00Z;1\r23;Wh\n"]
+    lines.append("LGZ1;1-0:1.8.0;2026-03-01T01:00Z;5;Wh\n")
+    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
+    assert (report.accepted, [item.line for item in report.refused]) == (1, [2])
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ("device;obis;time;value;value;unit", "two columns for the value"),
+        ("device;obis;time;timestamp;value;unit", "two columns for the time"),
+        ("x" * 200_000 + ";device;obis;time;value;unit", "longer than"),
+        ('"device;obis;time;value;unit', "not CSV"),
+        ("device;obis;time;value;unit\0", "not CSV"),
+    ],
+    ids=["values", "times", "long", "quote", "nul"],
+)
+def test_a_header_of_which_two_things_could_be_meant_is_refused(mdm, header, reason):
+    with pytest.raises(ValueError, match=reason):
+        import_csv(mdm, [header + "\n"], zone="Europe/Berlin", received_at=NOW)
+
+
+def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):
+    text = "Datum;Uhrzeit;Zählerstand;Einheit;device\n01.03.2026;04:15;1;kWh;LGZ1\n01.03.2026;;2;kWh;LGZ1\n"
+    report = imported(mdm, text, obis=ENERGY)
+    assert (report.accepted, report.refused[0].reason) == (1, "no time")
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]

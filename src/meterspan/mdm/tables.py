@@ -207,7 +207,8 @@ _NAMES = {
     "device": {"device", "meter", "meterid", "meternumber", "serial", "serialnumber", "zaehler", "zaehlernummer"},
     "usage_point": {"usagepoint", "meteringpoint", "meterpoint", "malo", "melo", "zaehlpunkt", "ean"},
     "obis": {"obis", "obiscode", "register", "channel", "quantity"},
-    "time": {"time", "timestamp", "datetime", "date", "utc", "zeit", "zeitstempel", "datum"},
+    "time": {"time", "timestamp", "datetime", "utc", "zeit", "uhrzeit", "zeitstempel"},
+    "date": {"date", "datum"},
     "value": {"value", "reading", "registervalue", "wert", "stand", "zaehlerstand"},
     "unit": {"unit", "einheit", "uom"},
 }
@@ -243,7 +244,7 @@ def import_csv(
         unit: the unit (``kWh``), where the file names none.
 
     Raises:
-        ValueError: the header lacks a column that is not given either.
+        ValueError: the header lacks a column that is not given either, or has one twice.
 
     """
     report = ImportReport()
@@ -252,7 +253,12 @@ def import_csv(
     if not header_number:
         raise ValueError("the file has no header line")
     separator = max(";\t,|", key=header.count)
-    columns = _columns(_cells(header.lstrip("\ufeff"), separator))
+    if len(header) > MAX_LINE:
+        raise ValueError(f"the header is longer than {MAX_LINE} characters")
+    try:
+        columns = _columns(_cells(header.lstrip("\ufeff").rstrip("\r\n"), separator))
+    except _Refusal as refusal:
+        raise ValueError(f"the header is not CSV: {refusal}") from refusal
     for name, given in (("device", device), ("obis", obis), ("unit", unit), ("time", None), ("value", None)):
         has_point = name == "device" and "usage_point" in columns
         if name not in columns and given is None and not has_point:
@@ -298,6 +304,8 @@ class _Reader:
         unit, exponent = self._unit(found.get("unit", ""))
         value = _number(found.get("value", ""), self.separator)
         moment = found.get("time", "")
+        if "date" in self.columns and moment:
+            moment = f"{found.get('date', '')} {moment}"
         device = found.get("device") or self.device or ""
         if not device:
             device = self._installed(found.get("usage_point", ""), moment)
@@ -356,16 +364,26 @@ class _Reader:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line.replace("\0", "")), delimiter=separator), [])
+    if "\0" in line:
+        raise _Refusal("a NUL octet: the line is damaged")
+    try:
+        return next(csv.reader(io.StringIO(line), delimiter=separator, strict=True), [])
+    except csv.Error as error:
+        raise _Refusal(f"not a line of CSV: {error}") from error
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
+    """Find the columns; raises ``ValueError`` where two could be meant. A date may stand beside its time of day."""
     found: dict[str, int] = {}
     for index, cell in enumerate(header):
         plain = re.sub(r"[^a-z]", "", cell.lower().replace("ä", "ae"))
         for name, spellings in _NAMES.items():
             if plain in spellings:
-                found.setdefault(name, index)
+                if name in found:
+                    raise ValueError(f"two columns for the {name.replace('_', ' ')}: {header[found[name]]}, {cell}")
+                found[name] = index
+    if "date" in found and "time" not in found:
+        found["time"] = found.pop("date")
     return found
 
 
@@ -405,6 +423,8 @@ def _number(text: str, separator: str) -> Decimal:
         if separator == "," and _THOUSANDS.fullmatch(plain):
             raise _Refusal(f"{text!r} may mean thousands or decimals")
         plain = plain.replace(",", ".")
+    if not plain.isascii() or "_" in plain:
+        raise _Refusal(f"{text!r} is not a number")
     try:
         value = Decimal(plain)
     except InvalidOperation as error:
