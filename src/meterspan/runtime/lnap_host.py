@@ -46,7 +46,9 @@ FLUSH_EVERY_S: Final = 2.0
 UNSENT_OCTETS_MAX: Final = 1 << 16
 """A display that is a minute behind is cut off."""
 DISPLAYS_MAX: Final = 16
-FILE_CHUNK: Final = 1 << 16
+FILE_CHUNK: Final = 2_048
+"""A reader queues 64 telegrams and drops older ones; so few octets never hold more."""
+FLUSH_EVERY_TELEGRAMS: Final = 4_096
 NET_POWER: Final = Obis(1, 0, 16, 7, 0)
 _REGISTERS: Final = {
     (Commodity.ELECTRICITY, Direction.IMPORT): Obis(1, 0, 1, 8, 0),
@@ -155,7 +157,9 @@ class HomeHost:
                 while (item := reader.next_telegram()) is not None:
                     self.hear_p1(item, _own_time(item, self._zone) or self._clock(), path.name)
                     count += 1
-                await self.flush()
+                    if count % FLUSH_EVERY_TELEGRAMS == 0:
+                        await self.flush()
+        await self.flush()
         return count
 
     async def hear_radio(self, endpoint: Endpoint) -> None:

@@ -1,0 +1,98 @@
+"""``meterspan import`` and ``export``: a table in, the same readings out, and refused lines named."""
+
+import csv
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.helpers_bench import run
+
+TABLE = """\
+time;meter;obis;value;unit
+2026-03-29 00:00;E1;1-0:1.8.0;10,0;kWh
+2026-03-29 01:45;E1;1-0:1.8.0;10,5;kWh
+2026-03-29 02:15;E1;1-0:1.8.0;10,7;kWh
+2026-03-29 03:15;E1;1-0:1.8.0;abc;kWh
+
+2026-03-29 04:15;E1;1-0:1.8.0;11,7;kWh
+2026-03-30 00:00;E1;1-0:1.8.0;14,0;kWh
+"""
+
+
+@pytest.fixture
+def imported(tmp_path):
+    (tmp_path / "in.csv").write_text(TABLE)
+    result = run(tmp_path, "import", "in.csv", "--data", "d", "--home", "h1", "--zone", "Europe/Berlin", "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture(autouse=True)
+def inside(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_refused_lines_are_named_with_number_and_reason_and_the_others_taken(imported):
+    assert (imported["lines"], imported["accepted"], imported["blank"]) == (7, 4, 1)
+    assert [(item["line"], item["reason"]) for item in imported["refused"]] == [
+        (4, "2026-03-29 02:15 does not exist in Europe/Berlin: the clock skips it"), (5, "'abc' is not a number"),
+    ]  # fmt: skip
+    assert imported["installed"] == ["E1"]
+
+
+def test_people_see_what_was_refused(tmp_path):
+    (tmp_path / "in.csv").write_text(TABLE)
+    result = run(tmp_path, "import", "in.csv", "--data", "d", "--zone", "Europe/Berlin")
+    assert "4 of 6 readings taken" in result.stderr
+    assert "2 lines refused" in result.stderr
+    assert "'abc' is not a number" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_what_is_exported_can_be_imported_again_and_is_the_same(imported, tmp_path, form):
+    assert run(tmp_path, "export", f"out.{form}", "--data", "d").returncode == 0
+    again = json.loads(run(tmp_path, "import", f"out.{form}", "--data", "e", "--json").stdout)
+    assert (again["accepted"], again["refused"]) == (4, [])
+    first, second = (run(tmp_path, "export", "-", "--data", folder).stdout for folder in "de")
+    keep = ("device", "obis", "time", "value", "unit")
+    rows = [
+        [{name: row[name] for name in keep} for row in csv.DictReader(text.splitlines())] for text in (first, second)
+    ]
+    assert rows[0] == rows[1]
+    assert [row["value"] for row in rows[0]] == ["10000", "10500", "11700", "14000"]
+
+
+def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
+    result = run(tmp_path, "export", "-", "--data", "d", "--what", "totals", "--home", "h1", "--from", "2026-03-29",
+                 "--to", "2026-03-29")  # fmt: skip
+    (day,) = csv.DictReader(result.stdout.splitlines())
+    assert (day["start"], day["total"], day["unit"], day["expected"]) == ("2026-03-29", "4", "kWh", "92")
+    (month,) = json.loads(
+        run(
+            tmp_path, "export", "-", "--format", "json", "--data", "d", "--what", "totals", "--resolution", "month"
+        ).stdout
+    )
+    assert (month["start"], month["total"]) == ("2026-03-01", "4")
+    told = json.loads(run(tmp_path, "export", "i.parquet", "--data", "d", "--what", "intervals", "--json").stdout)
+    table = pq.read_table("i.parquet")
+    assert told["rows"] == table.num_rows
+    assert sum(float(value or 0) for value in table["value"].to_pylist()) == pytest.approx(4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("import", "gone.csv"), "gone.csv"),
+        (("import", "empty.csv"), "no header line"),
+        (("export", "x.xlsx"), "none of .csv, .parquet, .json"),
+        (("export", "x.csv", "--from", "yesterday"), "is no day like 2026-10-25"),
+        (("export", "x.csv", "--home", "nobody"), "no home is called 'nobody'"),
+    ],
+)
+def test_what_cannot_be_done_is_said(tmp_path, arguments, said):
+    (tmp_path / "empty.csv").write_text("")
+    result = run(tmp_path, *arguments, "--data", "d")
+    assert result.returncode == 2
+    assert said in " ".join(result.stderr.replace("│", " ").split())
+    assert "Traceback" not in result.stderr
