@@ -58,7 +58,7 @@ def _meterspan() -> None:
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name="meterspan")
 
 
 def _load(name: str) -> Any:
