@@ -6,6 +6,7 @@ import stat
 import time
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args, get_type_hints
 
 import pytest
@@ -213,3 +214,8 @@ def test_another_master_key_is_refused_at_the_start(tmp_path):
     result = run(tmp_path, "serve", str(config), "--master-key-file", str(tmp_path / "other.key"))
     assert result.returncode == 2
     assert "wrapped under another master key" in result.stderr
+
+
+def test_the_example_in_the_repository_is_what_is_printed():
+    example = Path(__file__).parents[2] / "examples" / "serve.toml"
+    assert example.read_text("utf-8") == annotated_example(ServeConfig)
