@@ -19,11 +19,11 @@ from rich.text import Text
 from meterspan.analytics.tariff import Tariff
 from meterspan.cli.explaining import explain
 from meterspan.cli.key_files import read_key_file
+from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.serving import (
     OnLoop,
     PortalFailedError,
     StoredNumbers,
-    log_to_stderr,
     maintain,
     portal,
     reasons_of,

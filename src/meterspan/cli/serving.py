@@ -1,13 +1,11 @@
-"""What ``serve`` and ``home`` share: the portal inside a running loop, an orderly end by signal, structured logs."""
+"""What ``serve`` and ``home`` share: the portal inside a running loop, an orderly end by signal."""
 
 import asyncio
-import json
-import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Final, TypeVar
 
 from fastapi import FastAPI
@@ -29,7 +27,6 @@ __all__ = [
     "OnLoop",
     "PortalFailedError",
     "StoredNumbers",
-    "log_to_stderr",
     "maintain",
     "portal",
     "reasons_of",
@@ -176,16 +173,6 @@ async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> 
         await asyncio.to_thread(data.maintain, clock())
 
 
-def log_to_stderr(*, as_json: bool, verbose: bool) -> None:
-    """Write logs of meterspan to standard error, one line per event, with its fields; never secrets or readings."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_JsonLines() if as_json else _Plain())
-    log = logging.getLogger("meterspan")
-    log.handlers[:] = [handler]
-    log.setLevel(logging.DEBUG if verbose else logging.INFO)
-    log.propagate = False
-
-
 class _Server(PortalServer):
     """A portal whose owner takes the signals and waits until it is up."""
 
@@ -215,33 +202,3 @@ def _add_health(app: FastAPI, health: Callable[[], dict[str, Any]]) -> None:
     @app.get("/healthz", include_in_schema=False)
     async def show_health() -> dict[str, Any]:
         return {"status": "ok", **health()}
-
-
-_STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-
-
-def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {name: value for name, value in vars(record).items() if name not in _STANDARD}
-
-
-def _time(record: logging.LogRecord) -> str:
-    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-class _JsonLines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Write one JSON object."""
-        told = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        told |= _fields(record)
-        if record.exc_info:
-            told["fault"] = self.formatException(record.exc_info)
-        return json.dumps(told, default=str, ensure_ascii=False)
-
-
-class _Plain(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        """Write a line for people."""
-        told = "  ".join(f"{name}={value}" for name, value in _fields(record).items())
-        line = f"{_time(record)[11:19]}  {record.levelname.lower():7}  {record.getMessage()}"
-        fault = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return (f"{line}  {told}" if told else line) + fault
