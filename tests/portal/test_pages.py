@@ -3,10 +3,12 @@
 import asyncio
 import re
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -270,3 +272,15 @@ def test_a_network_without_meters_is_a_calm_page():
     assert "Every meter reports." in html
     assert "No frame is kept aside." in html
     assert "100.0 %" in html
+
+
+def test_power_that_is_old_is_told_with_its_time_and_not_as_now():
+    class Quiet(SampleHomes):
+        def live(self, home_id, now):
+            return replace(super().live(home_id, now), power_at=now - timedelta(minutes=12))
+
+    html = render(Quiet(), path="/homes/lindenhof-3").text
+    told = f"{(NOW - timedelta(minutes=12)).astimezone(ZoneInfo('Europe/Berlin')):%H:%M}"
+    assert f"as of {told}" in html
+    assert 'class="card now none"' in html
+    assert f"as of {told}" not in render(path="/homes/lindenhof-3").text

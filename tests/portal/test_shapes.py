@@ -78,6 +78,15 @@ def test_the_proof_holds_only_when_the_sums_agree_to_the_last_digit():
     assert shapes.prove(replace(DAY, opening=None)) is None
 
 
+def test_the_proof_holds_for_heat_that_has_no_end_in_kwh():
+    third = (Decimal(1) / 3).quantize(Decimal("1E-12"))
+    points = tuple(replace(point, value=third) for point in DAY.intervals)
+    exact = (Decimal(len(points)) / 3).quantize(Decimal("1E-12"))
+    view = replace(DAY, intervals=points, opening=Decimal(0), closing=exact)
+    assert shapes.prove(view).holds
+    assert not shapes.prove(replace(view, closing=exact + Decimal("1E-9"))).holds
+
+
 def test_windows_lie_in_the_elapsed_day():
     windows = DAY.tariff.windows
     assert shapes.share_of_day(windows[0], DAY.start, DAY.end) == (0.0, 25.0)

@@ -16,6 +16,7 @@ from meterspan.model.views import (
     CompletenessCell,
     FrameView,
     IntervalPoint,
+    LiveView,
     PeriodView,
     SpanView,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "band_slots",
     "cell_level",
     "group_map",
+    "is_stale",
     "month_after",
     "month_before",
     "octet_runs",
@@ -65,6 +67,15 @@ def band_slots(view: PeriodView) -> dict[str, str]:
     return {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(ranked)}
 
 
+STALE_S = 120
+"""A power value older than this is told with its time and not as what flows now (``STALE_MS`` in live.js)."""
+
+
+def is_stale(live: LiveView) -> bool:
+    """Whether the power is too old to be shown as now."""
+    return live.power_at is not None and (live.at - live.power_at).total_seconds() > STALE_S
+
+
 def states_of(view: PeriodView, now: datetime) -> tuple[str, ...]:
     """Say in one word per interval how far its value can be trusted.
 
@@ -99,7 +110,7 @@ class Proof:
         difference: closing minus opening.
         intervals: the sum of what the chart shows.
         unexplained: the part of the difference that no interval explains.
-        holds: whether the sums agree to the last digit.
+        holds: whether the sums agree to the last digit that a meter can show.
 
     """
 
@@ -111,6 +122,10 @@ class Proof:
     holds: bool
 
 
+ROUNDED = Decimal("0.5E-12")
+"""Heat counted in joules has no end in kWh: each amount is rounded at its twelfth place (``analytics.tariff``)."""
+
+
 def prove(view: PeriodView) -> Proof | None:
     """Add up what the chart shows and compare it with the registers; None where a register reading is missing."""
     if view.opening is None or view.closing is None:
@@ -118,9 +133,8 @@ def prove(view: PeriodView) -> Proof | None:
     values = [point.value for point in view.intervals] or [point.value for point in view.points]
     total = sum((value for value in values if value is not None), Decimal(0))
     difference = view.closing - view.opening
-    return Proof(
-        view.opening, view.closing, difference, total, view.unexplained, total + view.unexplained == difference
-    )
+    holds = abs(total + view.unexplained - difference) <= ROUNDED * (len(values) + 3)
+    return Proof(view.opening, view.closing, difference, total, view.unexplained, holds)
 
 
 def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[float, float]:

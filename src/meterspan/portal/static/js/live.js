@@ -1,9 +1,11 @@
 // Live numbers by server-sent events: the consumer's power, band and cost, or the operator's headline numbers.
-import { power, say, writeChange, writeNumber, writeTime } from "./format.js";
+import { clock, power, say, writeChange, writeNumber, writeTime } from "./format.js";
 import { svg } from "./svg.js";
 
 const WINDOW_MS = 2 * 3600 * 1000;
 const SAMPLES_MAX = 1200;
+// A power value older than this is told with its time and not as what flows now (STALE_S in shapes.py).
+const STALE_MS = 120_000;
 
 export function startLive() {
   const home = document.getElementById("live");
@@ -17,12 +19,17 @@ export function startLive() {
     const text = say(key);
     if (state.lastElementChild.textContent !== text) state.lastElementChild.textContent = text;
   };
-  const show = home ? consumer(home, (heard) => tell(true, heard ? "live" : "connected")) : operator;
+  let connected = false;
+  const show = home ? consumer(home, (heard) => connected && tell(true, heard ? "live" : "connected")) : operator;
   let source = null;
   const open = () => {
     source = new EventSource(place.dataset.url);
-    source.addEventListener("open", () => tell(true));
+    source.addEventListener("open", () => {
+      connected = true;
+      tell(true, home ? "connected" : "live");
+    });
     source.addEventListener("error", () => {
+      connected = false;
       tell(false);
       if (source.readyState === EventSource.CLOSED) setTimeout(open, 10_000);
     });
@@ -73,15 +80,30 @@ function consumer(home, hear) {
   const strip = document.getElementById("strip");
   if (strip) needle(strip, new Date(document.getElementById("spark").dataset.now));
   let band = null;
+  let heard = null;
+  let ahead = 0;
+  const showPower = () => {
+    if (heard === null) return;
+    const none = heard.power_w === null;
+    const at = new Date(heard.power_at ?? heard.at);
+    const stale = !none && Date.now() + ahead - at > STALE_MS;
+    hear(!none && !stale);
+    const way = none || heard.power_w >= 0 ? "import" : "export";
+    now.classList.remove("none", "import", "export");
+    now.classList.add(none || stale ? "none" : way);
+    number.value = none ? "" : heard.power_w;
+    [number.querySelector(".n").textContent, number.querySelector(".u").textContent] = none ? ["–", ""] : power(heard.power_w);
+    const flow = none ? say("no_live") : heard.power_w < 0 ? say("export") : say("import");
+    const told = stale ? `${flow}, ${say("as_of", { time: clock(at) })}` : flow;
+    if (direction.textContent !== told) direction.textContent = told;
+  };
+  setInterval(showPower, 15_000);
   return (live) => {
     announce(live.today.map((today) => today.last_reading).join());
+    heard = live;
+    ahead = Date.parse(live.at) - Date.now();
+    showPower();
     const none = live.power_w === null;
-    hear(!none);
-    now.classList.remove("none", "import", "export");
-    now.classList.add(none ? "none" : live.power_w < 0 ? "export" : "import");
-    number.value = none ? "" : live.power_w;
-    [number.querySelector(".n").textContent, number.querySelector(".u").textContent] = none ? ["–", ""] : power(live.power_w);
-    direction.textContent = say(none ? "no_live" : live.power_w < 0 ? "export" : "import");
     if (!none) spark(new Date(live.power_at ?? live.at), live.power_w);
     put("price", live.price);
     put("band_until", live.band_until);
