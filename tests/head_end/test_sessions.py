@@ -169,6 +169,9 @@ def test_an_order_is_answered_with_its_registers(world: World) -> None:
     order = world.head_end.order("MSP1000000001", [IMPORT], now=now, deadline=now + 60)
     _, harvest = world.read(server, now)
     assert harvest.answers[order.order_id][IMPORT].decimal == 3_000
+    record = world.head_end.orders.get(order.order_id)
+    assert record.is_answered
+    assert record.values[IMPORT].decimal == 3_000
 
 
 def test_a_meter_behind_an_access_point_is_read_under_its_own_name(world: World) -> None:
@@ -302,8 +305,9 @@ def test_a_silent_access_point_is_asked_again_and_loses_nothing(world: World) ->
 def test_a_meter_pushes_its_own_rows(world: World) -> None:
     meter, _ = electricity(world, hours=0)
     outbox = MemoryOutbox()
-    push = MeterPush(meter, outbox)
-    push.captured(meter.advance(ElectricityFlow((1_000_000,)), START + 3_600))
+    push = MeterPush(meter, outbox, keepsake=MemoryState())
+    meter.advance(ElectricityFlow((1_000_000,)), START + 3_600)
+    push.collect()
     uplink = Uplink(push, context(METER_TITLE, MemoryState()))
     connection = world.intake.connection("127.0.0.1:1")
     now = START + 3_600.0

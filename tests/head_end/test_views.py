@@ -13,8 +13,8 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.quarantine import Fault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, MeterEvent, Source
-from meterspan.model.views import MeterState, SpanView
-from meterspan.quantities import UNITS, Obis
+from meterspan.model.views import MeterState, OrderState, SpanView
+from meterspan.quantities import UNITS, Obis, Scaled
 
 IMPORT = Obis(1, 0, 1, 8, 0)
 MIDNIGHT = 20_000 * 86_400
@@ -131,3 +131,25 @@ def test_a_removed_meter_owes_nothing_and_stands_last(head_end: HeadEnd, views: 
     lines = views.meters(at(NOON))
     assert [line.state for line in lines][-1] is MeterState.REMOVED
     assert views.summary(at(NOON)).meters == 1
+
+
+def test_an_order_waits_and_times_out_in_view(head_end: HeadEnd, views: HeadEndViews) -> None:
+    placed = views.order("GOOD", at(NOON), 30)
+    assert (placed.state, placed.device, placed.deadline) == (OrderState.WAITING, "GOOD", at(NOON + 30))
+    head_end.time_out_orders(NOON + 30)
+    assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
+    head_end.answer(placed.order_id, {IMPORT: Scaled(1, 0, UNITS["Wh"])})
+    assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
+    for wrong in (lambda: views.order("NOBODY", at(NOON), 30), lambda: views.order_view(99)):
+        with pytest.raises(KeyError):
+            wrong()
+
+
+def test_an_answered_order_shows_its_registers(head_end: HeadEnd, views: HeadEndViews) -> None:
+    placed = views.order("GOOD", at(NOON), 30)
+    head_end.answer(placed.order_id, {IMPORT: Scaled(12_345, -3, UNITS["m3"])})
+    answered = views.order_view(placed.order_id)
+    assert answered.state is OrderState.ANSWERED
+    assert [(value.obis, value.value, value.unit) for value in answered.values] == [
+        ("1-0:1.8.0", Decimal("12.345"), "m3")
+    ]

@@ -123,6 +123,8 @@ class SessionMaker:
         harvest = self._harvests.pop(job.job_id, Harvest())
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
+        for order_id, values in harvest.answers.items():
+            self._head_end.answer(order_id, values)
         self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")
         return harvest
 

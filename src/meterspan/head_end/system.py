@@ -5,7 +5,7 @@ block counts as received only after the sink has made it durable, so a crash can
 the meter was not credited for is simply asked again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from meterspan.head_end.chronicle import Chronicle, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
+from meterspan.head_end.orders import OrderBook
 from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
 from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import Quarantine, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
-from meterspan.quantities import Obis
+from meterspan.quantities import Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
 
@@ -63,6 +64,7 @@ class HeadEnd:
         self.planner = Planner(policy or ReadPolicy(), self.holes_of, networks)
         self.quarantine = Quarantine()
         self.chronicle = Chronicle()
+        self.orders = OrderBook()
         self.counts = HeadEndCounts()
         self.custody = custody
         self.sink = sink
@@ -143,7 +145,13 @@ class HeadEnd:
         known = self.inventory.get(device)
         if known is None:
             raise KeyError(device)
-        return self.planner.order(self.target_of(known), device, obis, now=now, deadline=deadline)
+        order = self.planner.order(self.target_of(known), device, obis, now=now, deadline=deadline)
+        self.orders.placed(order, now)
+        return order
+
+    def answer(self, order_id: int, values: Mapping[Obis, Scaled]) -> None:
+        """Note what an on-demand read brought."""
+        self.orders.answered(order_id, values)
 
     def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
         """Take what came from meters: durable first, then counted. Gives the number of slots newly filled.
@@ -197,6 +205,7 @@ class HeadEnd:
         overdue = self.planner.overdue_orders(now)
         for order in overdue:
             self.counts.orders_timed_out += 1
+            self.orders.timed_out(order.order_id)
             self.note(order.device, "timed out", "The on-demand read was not answered by its deadline", now,
                       severity=EventSeverity.WARNING)  # fmt: skip
         return overdue

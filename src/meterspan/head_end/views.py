@@ -18,6 +18,9 @@ from meterspan.model.views import (
     MeterStatus,
     MeterStory,
     NetworkSummary,
+    OrderState,
+    OrderValue,
+    OrderView,
     QuarantineView,
     SpanView,
     StoryEntry,
@@ -48,7 +51,7 @@ class DataNumbers(Protocol):
 
 
 class HeadEndViews:
-    """Answers the operator's questions.
+    """Answers the operator's questions and takes the operator's orders (``NetworkViews``, ``OrderDesk``).
 
     Args:
         head_end: the head end.
@@ -142,6 +145,38 @@ class HeadEndViews:
             )
             for frame in self._head_end.quarantine.newest(limit)
         ]
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        """Ask for all registers that a meter owes, to be answered within ``deadline_s``.
+
+        Raises:
+            KeyError: no such meter.
+
+        """
+        known = self._head_end.inventory.get(device)
+        if known is None:
+            raise KeyError(device)
+        asked_at = now.timestamp()
+        wanted = [plan.obis for plan in known.channels]
+        order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s)
+        return self.order_view(order.order_id)
+
+    def order_view(self, order_id: int) -> OrderView:
+        """Say how an order stands.
+
+        Raises:
+            KeyError: no such order, or it is forgotten.
+
+        """
+        record = self._head_end.orders.get(order_id)
+        state = OrderState.WAITING
+        if record.is_answered:
+            state = OrderState.ANSWERED
+        elif record.is_timed_out:
+            state = OrderState.TIMED_OUT
+        values = tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items())
+        order = record.order
+        return OrderView(order_id, order.device, state, _utc(record.asked_at), _utc(order.deadline), values)
 
     def _metering(self) -> list[Device]:
         return [device for device in self._head_end.inventory if device.channels]

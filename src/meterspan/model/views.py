@@ -28,6 +28,10 @@ __all__ = [
     "MeterStory",
     "NetworkSummary",
     "NetworkViews",
+    "OrderDesk",
+    "OrderState",
+    "OrderValue",
+    "OrderView",
     "PeriodPoint",
     "PeriodView",
     "QuarantineView",
@@ -347,4 +351,45 @@ class NetworkViews(Protocol):
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List frames kept aside, newest first."""
+        ...
+
+
+class OrderState(StrEnum):
+    """How an on-demand read stands."""
+
+    WAITING = "waiting"
+    ANSWERED = "answered"
+    TIMED_OUT = "timed out"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderValue:
+    """One register of an answered order."""
+
+    obis: str
+    value: Decimal
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An on-demand read: answered or timed out by its deadline, never silent."""
+
+    order_id: int
+    device: str
+    state: OrderState
+    asked_at: datetime
+    deadline: datetime
+    values: tuple[OrderValue, ...] = ()
+
+
+class OrderDesk(Protocol):
+    """Where an operator asks for a meter to be read now; answered by the head end."""
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        """Ask for a meter's registers; raises ``KeyError`` for a meter that is not in the inventory."""
+        ...
+
+    def order_view(self, order_id: int) -> OrderView:
+        """Say how an order stands; raises ``KeyError`` for one that is not known (any more)."""
         ...
