@@ -15,8 +15,9 @@ from meterspan.meter.metrology import ElectricityFlow
 from meterspan.quantities import Obis
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, open_dlms
+from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.meter_host import ElectricityHost, HostLimits, MeterTime
+from meterspan.runtime.meter_host import ElectricityHost, MeterTime
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import DataType, double_long_unsigned, integer

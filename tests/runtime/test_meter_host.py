@@ -12,8 +12,9 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.quantities import Obis
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import DlmsAddresses, open_dlms
+from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.meter_host import ElectricityHost, HostLimits, MeterTime, RadioHost, kept_time
+from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, kept_time
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism

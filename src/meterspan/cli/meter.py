@@ -34,17 +34,22 @@ from meterspan.cli.key_files import (
     state_home,
     warn_of_visible_keys,
 )
+from meterspan.cli.pushing import push_endpoint, together
 from meterspan.engine.decode.names import meaning_of
 from meterspan.engine.security import SecurityKeys
+from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import CorruptKeepsakeError, ElectricityFlow, Flow, Indication
+from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.quantities import UNITS
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
-from meterspan.runtime.meter_host import ElectricityHost, HostLimits, MeterTime, RadioHost, Supply, kept_time
+from meterspan.runtime.dlms_server import HostLimits
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, Supply, kept_time
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
+from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
 from meterspan.wire.mbus.transport import SecurityMode
 
@@ -57,6 +62,8 @@ meterspan meter --wrapper 4059 --keys bench.toml
   [dim]an electricity meter; read it: meterspan read tcp://127.0.0.1:4059 --keys bench.toml --auth hls5[/dim]
 
 meterspan meter --hdlc 4001 --p1 2001 --seed 7   [dim]HDLC, and a P1 port for meterspan display tcp://127.0.0.1:2001[/dim]
+
+meterspan meter --push 127.0.0.1:4060 --keys bench.toml   [dim]pushes each quarter hour to meterspan serve[/dim]
 
 meterspan meter --medium gas --radio 127.0.0.1:7373 --keys bench.toml
   [dim]a radio meter; hear it: meterspan listen udp://:7373 --keys bench.toml[/dim]
@@ -96,6 +103,12 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     zone: Annotated[str, typer.Option(help="Time zone of the meter's clock.")] = "Europe/Berlin",
     history: Annotated[str, typer.Option(help="Load profile that a new meter starts with.", metavar="SPAN")] = "3d",
     speed: Annotated[float, typer.Option(help="Meter seconds per second.", min=1, max=3_600)] = 1.0,
+    start: Annotated[
+        datetime | None, typer.Option(help="UTC time at which the meter begins its life; now by default.")
+    ] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Head end to which each captured row is pushed.", metavar="HOST:PORT")
+    ] = None,
     key: Annotated[
         str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
     ] = None,
@@ -122,18 +135,21 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     is_electricity = medium is MediumChoice.ELECTRICITY
     asked = {"wrapper": wrapper, "hdlc": hdlc, "p1": p1}
     ports = {kind: port for kind, port in asked.items() if port is not None} or {"wrapper": DLMS_PORT}
-    if not is_electricity and (wrapper, hdlc, p1) != (None, None, None):
-        raise typer.BadParameter("a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc and --p1 out")
+    if not is_electricity and (wrapper, hdlc, p1, push) != (None, None, None, None):
+        raise typer.BadParameter("a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --p1 and --push out")
+    uplink = None if push is None else push_endpoint(push)
     bench = _Bench(
-        medium, seed, _zone(zone), history_s=_span(history), speed=speed, console=Console(stderr=True), as_json=as_json
-    )
+        medium, seed, _zone(zone), history_s=_span(history), speed=speed, start=start,
+        console=Console(stderr=True), as_json=as_json,
+    )  # fmt: skip
     secret = bench.secrets(MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"),
                                      parse_password(password)), keys)  # fmt: skip
     folder = state_home() / "meters" if state is None else state
     with _owned(folder, bench.name) as path, StateFile(path) as kept:
         try:
             if is_electricity:
-                asyncio.run(bench.electricity(kept, secret, host=host, ports=ports, pv_kw=pv, timeout_s=timeout))
+                asyncio.run(bench.electricity(kept, secret, host=host, ports=ports, uplink=uplink,
+                                              pv_kw=pv, timeout_s=timeout))  # fmt: skip
             else:
                 asyncio.run(bench.radio(kept, secret, to=radio, interval_s=interval, mode=_mode(mode)))
         except CorruptKeepsakeError as error:
@@ -146,14 +162,15 @@ class _Bench:
     """One meter on the bench, with what is printed about it."""
 
     def __init__(
-        self, medium: MediumChoice, seed: int, zone: ZoneInfo, *, history_s: float, speed: float, console: Console,
-        as_json: bool,
+        self, medium: MediumChoice, seed: int, zone: ZoneInfo, *, history_s: float, speed: float,
+        start: datetime | None, console: Console, as_json: bool,
     ) -> None:  # fmt: skip
         self._medium = medium
         self._seed = seed
         self._zone = zone
         self._history_s = history_s
         self._speed = speed
+        self._start = start
         self._console = console
         self._as_json = as_json
         self._clock = SystemClock()
@@ -199,15 +216,15 @@ class _Bench:
                 self._console.print(f"  export {line}", highlight=False)
 
     async def electricity(
-        self, state: StateFile, keys: MeterKeys, *, host: str, ports: dict[str, int], pv_kw: float | None,
-        timeout_s: float,
+        self, state: StateFile, keys: MeterKeys, *, host: str, ports: dict[str, int], uplink: Endpoint | None,
+        pv_kw: float | None, timeout_s: float,
     ) -> None:  # fmt: skip
         """Run the electricity meter until a signal comes."""
         config = ElectricityMeterConfig(
             self.name, MANUFACTURER.encode() + self._seed.to_bytes(5, "big"), self._zone,
             opening_wh=2_500_000 + self._seed * 7_919 % 5_000_000,
         )  # fmt: skip
-        now = self._clock()
+        now = self._begin()
         kept = kept_time(state)
         device = ElectricityMeter(config, now - self._history_s if kept is None else max(now, kept), keepsake=state)
         household = self._household(pv_kw)
@@ -229,13 +246,33 @@ class _Bench:
         places = {kind: f"{_SCHEMES[kind]}://{host}:{port}" for kind, port in opened.items()}
         self._heed_signals()
         self._announce(opened, places, household)
-        await self._live(running.run(), running.close, lambda: _face(device.indication, time(), self._zone), places)
+        living = running.run()
+        if uplink is not None:
+            living = together(living, self._pushing(device, running, state, uplink).run())
+        await self._live(living, running.close, lambda: _face(device.indication, time(), self._zone), places)
+
+    def _pushing(
+        self, device: ElectricityMeter, running: ElectricityHost, state: StateFile, endpoint: Endpoint
+    ) -> UplinkHost:
+        """Push what is captured from here on; a new meter's history is left to reads."""
+        rows = MeterPush(device, state.outbox("push"), keepsake=state)
+        uplink = UplinkHost(
+            Uplink(rows, running.security.context()), endpoint, clock=self._clock, on_note=self._note
+        )  # fmt: skip
+
+        def captured() -> None:
+            rows.collect()
+            uplink.wake()
+
+        running.on_captured = captured
+        rows.collect()
+        return uplink
 
     async def radio(self, state: StateFile, keys: MeterKeys, *, to: str, interval_s: float, mode: SecurityMode) -> None:
         """Run the radio meter until a signal comes."""
         receiver = parse_endpoint(f"udp://{to.removeprefix('udp://')}", ["udp"])
         config = self._radio_config(keys.key, interval_s, mode)
-        now = self._clock()
+        now = self._begin()
         kept = kept_time(state)
         start = now - _DUE_PERIOD_S if kept is None else max(now, kept)  # so that there is a due value at once
         time = MeterTime(self._clock, now if kept is None else max(now, kept), speed=self._speed)
@@ -253,6 +290,9 @@ class _Bench:
         self._heed_signals()
         self._announce({}, places, household)
         await self._live(running.run(), running.close, lambda: _face(device.indication, time(), self._zone), places)
+
+    def _begin(self) -> float:
+        return self._clock() if self._start is None else self._start.replace(tzinfo=UTC).timestamp()
 
     def _pick(self, flows: Flows, step: int) -> Flow:
         match self._medium:

@@ -1,9 +1,11 @@
 """What an electricity meter pushes by itself: each captured row of its load profile, with the scalers beside it.
 
-Rows go into a durable outbox as they are captured and leave it when the head end has confirmed them; ``engine.uplink``
-carries them. The profile stays for reads, so a meter that cannot push loses nothing either.
+Rows go from the kept profile into a durable outbox and leave it when the head end has confirmed them; ``engine.uplink``
+carries them. How far the outbox reaches is kept after it, so that power lost in between repeats a row and drops none.
+The profile stays for reads, so a meter that cannot push loses nothing either.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from meterspan.engine.uplink import Push, pushed_item
@@ -11,7 +13,8 @@ from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
 from meterspan.model.cosem.classes import ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
-from meterspan.model.ports import OutboxStore
+from meterspan.model.cosem.profile import Row
+from meterspan.model.ports import KeepsakeStore, OutboxStore
 from meterspan.wire.axdr import array, read_data, structure, write_data
 
 __all__ = ["MeterPush"]
@@ -26,18 +29,30 @@ class MeterPush:
     Args:
         meter: whose profile is pushed.
         outbox: durable.
+        keepsake: remembers the row taken last; what is captured before the very first start is left to reads.
 
     """
 
-    def __init__(self, meter: ElectricityMeter, outbox: OutboxStore) -> None:
+    def __init__(self, meter: ElectricityMeter, outbox: OutboxStore, *, keepsake: KeepsakeStore) -> None:
         self._meter = meter
         self._outbox = outbox
+        self._keepsake = keepsake
+        if keepsake.load(_REACHED_KEPT) is None:
+            keepsake.save(_REACHED_KEPT, self._newest())
 
-    def captured(self, count: int) -> None:
-        """Take the newest ``count`` rows, which ``ElectricityMeter.advance`` has just captured."""
-        rows = self._meter.profile
-        for row in rows.entries(max(1, len(rows) - count + 1), len(rows)):
-            self._outbox.append(write_data(structure(*row)))
+    def collect(self) -> None:
+        """Take the rows captured since the last time; call it once they are kept (``ElectricityMeter.preserve``)."""
+        reached = self._keepsake.load(_REACHED_KEPT)
+        fresh: list[bytes] = []
+        for row in self._rows_backwards():
+            octets = write_data(structure(*row))
+            if octets == reached:
+                break
+            fresh.append(octets)
+        for octets in reversed(fresh):
+            self._outbox.append(octets)
+        if fresh:
+            self._keepsake.save(_REACHED_KEPT, fresh[0])
 
     def next_push(self) -> Push | None:
         """Give the oldest rows that no head end has confirmed, or None."""
@@ -55,3 +70,14 @@ class MeterPush:
     def pushed(self, through: int) -> None:
         """Note that the head end has confirmed everything up to ``through``."""
         self._outbox.discard(through)
+
+    def _rows_backwards(self) -> Iterator[Row]:
+        rows = self._meter.profile
+        for number in range(len(rows), 0, -1):
+            yield from rows.entries(number, number)
+
+    def _newest(self) -> bytes:
+        return next((write_data(structure(*row)) for row in self._rows_backwards()), b"")
+
+
+_REACHED_KEPT: Final = "row pushed last"

@@ -113,8 +113,9 @@ class MeterEntry:
     device: str = option("Logical device name, or manufacturer-number-medium of M-Bus.", example="MSP10000000042")
     home: str = option("The home that it measures for.", example="home-1")
     endpoint: str = option(
-        "tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT.", example="tcp://192.168.1.50:4059"
-    )
+        "tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT; without one it only pushes.",
+        default="", example="tcp://192.168.1.50:4059",
+    )  # fmt: skip
     commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
     usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
                               example="DE-0001-E")  # fmt: skip
@@ -238,8 +239,10 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
             )
         if not meter.mbus_channel and not meter.profile:
             yield f"{where}.mbus_channel", "say which channel of the access point it is, from 1"
-    else:
+    elif meter.endpoint:
         yield from _endpoint(f"{where}.endpoint", meter.endpoint)
+    elif not meter.system_title:
+        yield f"{where}.endpoint", "say where it is read, or under which system_title it pushes"
     if meter.system_title:
         yield from _title(f"{where}.system_title", meter.system_title)
     if meter.period_s <= 0 or 86_400 % meter.period_s:

@@ -2,54 +2,36 @@
 
 Strategy: once a second the meter measures what its supply gave, and keeps its registers before anybody is shown them,
 so that no register ever runs backwards, not even over ``kill -9``. Links time out in true time, while the meter's
-objects live in its own time, which may run faster. Each connection has one association; connections are bounded.
+objects live in its own time, which may run faster.
 """
 
 import asyncio
-import secrets
 import struct
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar, cast
 
-from meterspan.engine.association.attempts import AttemptLedger
-from meterspan.engine.association.records import (
-    ApduRefused,
-    Associated,
-    AssociationEvent,
-    AssociationRefused,
-    LinkLost,
-    Released,
-)
-from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
-from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.engine.security import SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import ElectricityMeter
 from meterspan.meter.metrology import ElectricityFlow, Flow
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
-from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
+from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.objects import CosemObject, Getter, Invoker, Setter
+from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.serial_line import CannotConnectError
-from meterspan.runtime.shell import DatagramShell, StreamShell
+from meterspan.runtime.shell import DatagramShell
 from meterspan.runtime.state import StateFile
-from meterspan.wire.axdr import Data, double_long_unsigned
-from meterspan.wire.hdlc import HdlcAddress
+from meterspan.wire.axdr import Data
 
-__all__ = ["ElectricityHost", "HostLimits", "MeterTime", "RadioHost", "Supply", "kept_time"]
+__all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
 
 TICK_S: Final = 1.0
 """How often the meter measures, keeps its registers and writes its P1 telegram (DSMR 5: each second)."""
 P1_UNSENT_MAX: Final = 1 << 16
 """A reader of the P1 port that is a minute behind is cut off."""
-PHYSICAL_DEVICE: Final = 17
-"""Lower HDLC address; a client may leave it out."""
 _TIME_KEPT: Final = "meter time"
-_CLIENT_KEPT: Final = "management client"
 _TIME: Final = struct.Struct(">d")
 
 FlowT_co = TypeVar("FlowT_co", covariant=True)
@@ -61,22 +43,6 @@ class Supply(Protocol[FlowT_co]):
     def __call__(self, start: float, end: float) -> Iterable[tuple[FlowT_co, float]]:
         """Give the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class HostLimits:
-    """What a meter's ports put up with.
-
-    Attributes:
-        connections_max: connections at a time; each has an association of its own.
-        inactivity_timeout_s: a link on which nothing arrives for so long is taken down.
-        silence_s: a connection without a link is closed after so long.
-
-    """
-
-    connections_max: int = 16
-    inactivity_timeout_s: float = 180.0
-    silence_s: float = 30.0
 
 
 class MeterTime:
@@ -135,26 +101,25 @@ class ElectricityHost:
         limits: HostLimits | None = None,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
+        self.security = DeviceSecurity(meter.config.system_title, keys, state)
+        self.on_captured: Callable[[], None] = lambda: None
+        """Called once new rows are captured and kept."""
         self._meter = meter
-        self._keys = keys
         self._state = state
         self._time = time
         self._clock = clock
         self._supply = supply
-        self._limits = HostLimits() if limits is None else limits
-        self._on_note = on_note
-        self._attempts = AttemptLedger()
-        self._access = MeterAccess(password, self._invocation_counter)
-        self._device = _paced(logical_device(meter, self._access), time)
+        access = MeterAccess(password, self.security.invocation_counter)
+        device = _paced(logical_device(meter, access), time)
+        self._dlms = DlmsServer(lambda: device, self.security, clock=clock, limits=limits, on_note=on_note)
         self._reached = meter.indication.time
-        self._servers: list[asyncio.Server] = []
-        self._connections: dict[_Connection, float] = {}
+        self._p1_ports: list[asyncio.Server] = []
         self._p1_readers: set[asyncio.Transport] = set()
 
     @property
     def connections(self) -> int:
         """How many DLMS connections are open."""
-        return len(self._connections)
+        return self._dlms.connections
 
     def pass_over(self, until: float) -> None:
         """Let time pass without supply: the meter was off."""
@@ -165,117 +130,49 @@ class ElectricityHost:
     def advance(self) -> None:
         """Measure up to now, and keep what was measured."""
         now = self._time()
+        captured = 0
         if now > self._reached:
             for flow, until in self._supply(self._reached, now):
-                self._meter.advance(flow, until)
+                captured += self._meter.advance(flow, until)
             self._reached = now
         self._state.save(_TIME_KEPT, _TIME.pack(now))
         self._meter.preserve()
+        if captured:
+            self.on_captured()
 
     async def listen_wrapper(self, host: str, port: int) -> int:
         """Serve DLMS over the TCP wrapper; gives the port (0 picks a free one)."""
-        return await self._listen(host, port, self._wrapper)
+        return await self._dlms.listen_wrapper(host, port)
 
     async def listen_hdlc(self, host: str, port: int) -> int:
         """Serve DLMS over HDLC on a TCP port, as behind a serial converter."""
-        return await self._listen(host, port, self._hdlc)
+        return await self._dlms.listen_hdlc(host, port)
 
     async def listen_p1(self, host: str, port: int) -> int:
         """Write P1 telegrams to everybody who connects; what they say is not heard."""
         server = await asyncio.get_running_loop().create_server(lambda: _P1Reader(self._p1_readers), host, port)
-        return self._keep(server)
+        self._p1_ports.append(server)
+        bound: int = server.sockets[0].getsockname()[1]
+        return bound
 
     async def run(self) -> None:
         """Live until cancelled."""
         while True:
             self.advance()
             self._write_p1()
-            self._close_silent()
+            self._dlms.close_silent()
             await asyncio.sleep(TICK_S - self._clock() % TICK_S)
 
     async def close(self) -> None:
         """Lose power in order: close all ports, keep everything."""
-        for server in self._servers:
+        self._dlms.close()
+        for server in self._p1_ports:
             server.close()
-        for connection in list(self._connections):
-            connection.close()
         for transport in list(self._p1_readers):
             transport.close()
         await asyncio.sleep(0)
         self.advance()
         self._meter.power_down(self._time())
-
-    async def _listen(self, host: str, port: int, make: Callable[[], Link]) -> int:
-        server = await asyncio.get_running_loop().create_server(lambda: self._admit(make), host, port)
-        return self._keep(server)
-
-    def _keep(self, server: asyncio.Server) -> int:
-        self._servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
-
-    def _wrapper(self) -> Link:
-        patience = self._limits.inactivity_timeout_s
-        return WrapperLink(Role.SERVER, WrapperConfig(self._device.sap, MANAGEMENT_CLIENT,
-                                                      inactivity_timeout_s=patience))  # fmt: skip
-
-    def _hdlc(self) -> Link:
-        own = HdlcAddress.server(self._device.sap, PHYSICAL_DEVICE)
-        patience = self._limits.inactivity_timeout_s
-        return HdlcLink(Role.SERVER, HdlcConfig(own, HdlcAddress(MANAGEMENT_CLIENT), inactivity_timeout_s=patience))
-
-    def _admit(self, make: Callable[[], Link]) -> asyncio.Protocol:
-        if len(self._connections) >= self._limits.connections_max:
-            self._on_note("one connection too many was turned away")
-            return _TurnedAway()
-        association = ServerAssociation(
-            make(), self._device, security=self._security, entropy=secrets.token_bytes, attempts=self._attempts
-        )
-
-        def closed() -> None:
-            self._connections.pop(connection, None)
-
-        connection = _Connection(association, self._clock, self._take, closed)
-        self._connections[connection] = self._clock()
-        return connection
-
-    def _security(self, definition: AssociationDefinition) -> SecurityContext | None:
-        if not definition.ciphered:
-            return None
-        return SecurityContext(self._meter.config.system_title, self._keys, counters=self._state)
-
-    def _invocation_counter(self, _now: float) -> Data:
-        """Give the highest counter accepted from the management client that associated last."""
-        title = self._state.load(_CLIENT_KEPT)
-        if title is None:
-            return double_long_unsigned(0)
-        known = SecurityContext(self._meter.config.system_title, self._keys, counters=self._state, peer_title=title)
-        return double_long_unsigned(max(0, known.last_received))
-
-    def _take(self, event: AssociationEvent) -> None:
-        match event:
-            case Associated():
-                if event.peer_title and event.peer_title != self._state.load(_CLIENT_KEPT):
-                    self._state.save(_CLIENT_KEPT, event.peer_title)
-                ciphered = ", ciphered" if event.ciphered else ""
-                self._on_note(f"client {event.peer} associated ({event.mechanism.text}{ciphered})")
-            case AssociationRefused():
-                self._on_note(f"association refused: {event.reason}")
-            case Released() | LinkLost():
-                self._on_note(f"association ended: {event.reason}")
-            case ApduRefused():
-                self._on_note(f"APDU refused: {event.error}")
-            case _:
-                pass
-
-    def _close_silent(self) -> None:
-        now = self._clock()
-        for connection, up_at in list(self._connections.items()):
-            if connection.is_up:
-                self._connections[connection] = now
-            elif now - up_at >= self._limits.silence_s:
-                self._on_note("a silent connection was closed")
-                connection.close()
 
     def _write_p1(self) -> None:
         if not self._p1_readers:
@@ -378,35 +275,6 @@ class RadioHost:
         if self._radio is not None:
             self._radio.send(telegram)
             self._on_sent(telegram)
-
-
-class _Connection(StreamShell[AssociationEvent]):
-    """A client's connection: its machine listens from the first moment, so that a silent client times out."""
-
-    def __init__(
-        self,
-        association: ServerAssociation,
-        clock: Callable[[], float],
-        on_event: Callable[[AssociationEvent], None],
-        on_closed: Callable[[], None],
-    ) -> None:
-        super().__init__(association, clock, on_event, on_closed)
-        self._association = association
-
-    @property
-    def is_up(self) -> bool:
-        """Whether the link is up."""
-        return self._association.link.is_up
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Listen."""
-        self._association.connect(self._clock())
-        super().connection_made(transport)
-
-
-class _TurnedAway(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()
 
 
 class _P1Reader(asyncio.Protocol):
