@@ -104,6 +104,18 @@ def test_rollover_from_999984_to_20_is_36_steps():
     assert (outcome.difference, outcome.unexplained) == (110, ())
 
 
+def test_a_zero_near_the_width_is_a_glitch_and_not_two_rollovers():
+    outcome = conserve([installation_of(hourly([99_000, 0, 99_200, 99_300]), width=100_000)], period_s=HOUR)
+    assert (outcome.total, outcome.unexplained) == (300, ())
+    outcome = conserve([installation_of(hourly([99_900, 0, 0, 40]), width=100_000)], period_s=HOUR)
+    assert (outcome.total, outcome.left_out) == (140, ())
+
+
+def test_a_lone_rise_near_the_width_is_no_rollover():
+    outcome = conserve([installation_of(hourly([500, 99_500, 600, 700]), width=100_000)], period_s=HOUR)
+    assert (outcome.total, [item.quality for item in outcome.left_out]) == (200, [Quality.SPIKE])
+
+
 def test_a_fall_without_a_known_width_is_a_reset_and_shown():
     outcome = conserve([installation_of(hourly([999_950, 999_984, 20, 60]))], period_s=HOUR)
     assert outcome.value.tolist() == [34, 0, 40]

@@ -489,3 +489,24 @@ def test_a_day_that_its_zone_skipped_has_no_intervals(mdm):
     days = [mdm.day("h2", Commodity.ELECTRICITY, date(2011, 12, number)) for number in range(1, 32)]
     assert month.total == sum(day.total for day in days)
     assert month.cost == sum(day.cost for day in days)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"])
+def test_a_meter_read_once_a_day_has_the_same_days_in_its_month_and_alone(mdm, zone):
+    mdm.register_home("h2", "x", zone=zone)
+    mdm.install_meter(
+        "h2", "MP2", device="M2", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1), period_s=86_400
+    )  # fmt: skip
+    mdm.assign_tariff("MP2", TWO_BANDS, first_day=date(2026, 1, 1))
+    times = [utc(2026, 3, 25) + timedelta(days=number) for number in range(12)]
+    day_rate, night_rate = [7 + 101 * at for at in range(12)], [17 * at * at for at in range(12)]
+    mdm.take([block("M2", times, (DAY_RATE, WH, 0, day_rate), (NIGHT_RATE, WH, 0, night_rate))])
+    for month in (date(2026, 3, 1), date(2026, 4, 1)):
+        view = mdm.month("h2", Commodity.ELECTRICITY, month)
+        days = [mdm.day("h2", Commodity.ELECTRICITY, point.start) for point in view.points]
+        assert [point.value or 0 for point in view.points] == [day.total for day in days]
+        assert view.total == sum(day.total for day in days)
+        assert view.cost == sum(day.cost for day in days)
+        for day in days:
+            known = [point for point in day.intervals if point.value is not None]
+            assert sum(point.cost for point in known) + Decimal("0.25") * bool(known) == day.cost

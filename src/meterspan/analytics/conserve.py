@@ -318,23 +318,24 @@ def _without_dips(
         if at < decided:
             continue
         turned = int(values[at + 1]) - int(values[at]) + (installation.width or 0)
-        if _is_rollover(turned, int(times[at + 1] - times[at]), installation):
-            continue
+        is_rollover = _is_rollover(turned, int(times[at + 1] - times[at]), installation)
         end = at + 2
         while values[at + 1] == 0 and end < len(values) and values[end] == 0:
             end += 1
         if end == len(values):
-            is_dip = end == at + 2 and installation.closing is None
-        else:
+            is_dip = end == at + 2 and installation.closing is None and not is_rollover
+        else:  # a register that is back was never past its width: it would have counted all of it since
             is_dip = bool(values[end] >= values[at])
         if is_dip:
             reason[at + 1 : end] = Quality.ZERO_GLITCH
             decided = end
-        else:
-            before = at - 1
-            while before >= 0 and reason[before]:
-                before -= 1
-            if before >= 0 and _is_lone_rise(int(values[before]), int(values[at]), int(values[at + 1])):
+            continue
+        before = at - 1
+        while before >= 0 and reason[before]:
+            before -= 1
+        if before >= 0 and _is_lone_rise(int(values[before]), int(values[at]), int(values[at + 1])):
+            rise = int(values[at]) - int(values[before])
+            if not is_rollover or rise * ROLLOVER_SHARE > (installation.width or 0):
                 reason[at] = Quality.SPIKE
     keep = reason == 0
     left_out.extend(

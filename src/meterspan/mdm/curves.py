@@ -88,9 +88,13 @@ class _Register:
 
 def derive(
     store: ReadingStore, installations: Sequence[InstallationRow], series_of: Callable[[str], Sequence[SeriesRow]], *,
-    commodity: Commodity, direction: Direction, shown: str, period_s: int, start: int, end: int,
+    commodity: Commodity, direction: Direction, shown: str, period_s: int, bounds: Sequence[int],
 ) -> Curve:  # fmt: skip
-    """Derive the curve of ``start <= t < end``."""
+    """Derive the curve from the first to the last of the rising ``bounds``, cut at all of them.
+
+    A month is cut at its midnights here, where intervals are whole, so that its days are those derived alone.
+    """
+    start, end = bounds[0], bounds[-1]
     registers: list[_Register] = []
     for installation in installations:
         for part, billing in _billing(store, installation, series_of(installation.device), commodity, direction):
@@ -101,7 +105,7 @@ def derive(
     step = _common_step(registers, shown)
     chains, depends = _window(store, registers, period_s, start, end, step=step, shown=shown)
     outcomes = {tariff: conserve(chain, period_s=period_s) for tariff, chain in chains.items()}
-    pieces = _sum_pieces([_cut_to(outcome, start, end) for outcome in outcomes.values()])
+    pieces = _sum_pieces([_cut_to(outcome, bounds) for outcome in outcomes.values()])
     tolerance = period_s // 60
     counted = {tariff: _counted(chain, outcomes[tariff]) for tariff, chain in chains.items()}
     times = np.concatenate([time for time, _value in counted.values()])
@@ -284,10 +288,10 @@ def _given(given: object, register: _Register, step: Fraction, shown: str) -> in
 
 
 def _cut_to(
-    outcome: Conserved, start: int, end: int
+    outcome: Conserved, bounds: Sequence[int]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    low, high, value, owner = cut_at(outcome.start, outcome.end, outcome.value, (start, end))
-    inside = (low >= start) & (high <= end)
+    low, high, value, owner = cut_at(outcome.start, outcome.end, outcome.value, bounds)
+    inside = (low >= bounds[0]) & (high <= bounds[-1])
     return low[inside], high[inside], value[inside], outcome.quality[owner[inside]]
 
 

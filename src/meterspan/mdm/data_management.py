@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import numpy as np
 
-from meterspan.analytics.calendar import day_bounds, local_day, month_bounds, sums_between
+from meterspan.analytics.calendar import day_bounds, days_of_month, local_day, sums_between
 from meterspan.analytics.completeness import DayCount, count_days
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Tariff, bands_of_day, exact_decimal
@@ -146,7 +146,7 @@ class MeterDataManagement:
             by_day = self._tariffs.setdefault(assigned.usage_point, {})
             by_day[date.fromisoformat(assigned.first_day)] = tariff_of(assigned.declaration)
         self._revision = 0
-        self._curves: dict[str, dict[tuple[Direction, int, int], Curve]] = {}
+        self._curves: dict[str, dict[tuple[Direction, tuple[int, ...]], Curve]] = {}
         self._generation: dict[str, int] = {}
         self._unexplained: dict[tuple[str, Direction], list[tuple[Unexplained, Fraction]]] = {}
         self._stale: dict[tuple[str, Direction], tuple[int, int]] = {}
@@ -474,7 +474,8 @@ class MeterDataManagement:
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
         """Give the days of the month that ``month`` lies in."""
         supply = self._supply(home_id, commodity)
-        curve = self._curve(supply.usage_point, Direction.IMPORT, *month_bounds(month, supply.zone))
+        midnights = sorted({edge for day in days_of_month(month) for edge in day_bounds(day, supply.zone)})
+        curve = self._curve(supply.usage_point, Direction.IMPORT, *midnights)
         return month_view(supply, curve, month, seen_until=self._latest_time)
 
     def export_day(self, home_id: str, commodity: Commodity, day: date) -> Curve:
@@ -717,8 +718,8 @@ class MeterDataManagement:
 
     # --- the registry in memory ---------------------------------------------------------------------------------
 
-    def _curve(self, usage_point: str, direction: Direction, start: int, end: int) -> Curve:
-        key = (direction, start, end)
+    def _curve(self, usage_point: str, direction: Direction, *bounds: int) -> Curve:
+        key = (direction, bounds)
         with self._lock:
             if usage_point not in self._usage_points:
                 raise KeyError(usage_point)
@@ -726,7 +727,7 @@ class MeterDataManagement:
             if known is not None:
                 return known
             generation = self._generation.get(usage_point, 0)
-        curve = self._derive(usage_point, direction, start, end)
+        curve = self._derive(usage_point, direction, *bounds)
         with self._lock:
             if self._generation.get(usage_point, 0) == generation:  # nothing came while it was derived
                 curves = self._curves[usage_point]
@@ -735,14 +736,14 @@ class MeterDataManagement:
                 curves[key] = curve
         return curve
 
-    def _derive(self, usage_point: str, direction: Direction, start: int, end: int) -> Curve:
+    def _derive(self, usage_point: str, direction: Direction, *bounds: int) -> Curve:
         with self._lock:
             point = self._usage_points[usage_point]
             installations = list(self._installations.get(usage_point, ()))
         return derive(
             self._store, installations, lambda device: tuple(self._series_of_device.get(device, ())),
             commodity=Commodity(point.commodity), direction=direction,
-            shown=display_unit(Commodity(point.commodity)), period_s=point.period_s, start=start, end=end,
+            shown=display_unit(Commodity(point.commodity)), period_s=point.period_s, bounds=bounds,
         )  # fmt: skip
 
     def _supply(self, home_id: str, commodity: Commodity) -> Supply:

@@ -11,6 +11,7 @@ from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
@@ -124,10 +125,8 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
     tariff = supply.tariff(day)
     if tariff is None:
         return None
-    return cost(
-        curve.start, curve.end, curve.value, tariff, zone=supply.zone, unit_per_step=curve.step,
-        days=1 if _is_known(curve) else 0,
-    )  # fmt: skip
+    low, high, value, _owner = _fine_cut(supply, curve, tariff, day)
+    return cost(low, high, value, tariff, zone=supply.zone, unit_per_step=curve.step, days=1 if _is_known(curve) else 0)
 
 
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
@@ -144,7 +143,16 @@ def unit_price(tariff: Tariff, band: str) -> Decimal:
     return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
 
 
-def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: np.ndarray) -> list[Decimal]:
+def _fine_cut(
+    supply: Supply, curve: Curve, tariff: Tariff, day: date
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.intp]]:
+    """Cut a day's curve at the grid and at the changes of bands: intervals and bands are priced by the same pieces."""
+    edges = [span.start for span in bands_of_day(tariff, day, supply.zone)]
+    cells = grid(*day_bounds(day, supply.zone), supply.period_s)
+    return cut_at(curve.start, curve.end, curve.value, np.union1d(cells, np.array(edges, np.int64)))
+
+
+def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDArray[np.int64]) -> list[Decimal]:
     """Price each cell of the grid with tax, without the standing charge."""
     cells = len(bounds) - 1
     if tariff is None or not len(curve.start):
@@ -152,7 +160,7 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: np.
     day = datetime.fromtimestamp(int(bounds[0]), ZoneInfo(supply.zone)).date()
     spans = bands_of_day(tariff, day, supply.zone)
     edges = np.array([span.start for span in spans], np.int64)
-    low, _high, value, _owner = cut_at(curve.start, curve.end, curve.value, np.union1d(bounds, edges))
+    low, _high, value, _owner = _fine_cut(supply, curve, tariff, day)
     factor = {
         span.band: curve.step * Fraction(unit_price(tariff, span.band)) * (1 + Fraction(tariff.tax)) for span in spans
     }
