@@ -75,8 +75,9 @@ def test_a_page_is_well_formed_without_inline_code_or_foreign_addresses(ask, pat
 
 def test_the_interface_is_listed_with_every_path(ask):
     html = ask("/api").text
-    for path in ask("/api/v1/openapi.json").json()["paths"]:
-        assert f"GET {path}" in html
+    for path, item in ask("/api/v1/openapi.json").json()["paths"].items():
+        for method in item:
+            assert f"{method.upper()} {path}" in html
     assert "GET /api/v1/operator/completeness?first=&amp;last=" in html
 
 

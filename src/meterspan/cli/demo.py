@@ -166,7 +166,8 @@ class _Portal:
         self._bar = bar
         district = living.district
         views = HeadEndViews(district.head_end, DataNumbers(district.data), explain, living.now)
-        self._app = create_app(district.data, LockedViews(views, living.lock), clock=living.now)
+        locked = LockedViews(views, living.lock)
+        self._app = create_app(district.data, locked, clock=living.now, orders=locked)
         self._port = _free_port(port)
         self._server = PortalServer(self._app, port=self._port)
 

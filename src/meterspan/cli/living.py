@@ -14,7 +14,7 @@ from typing import Final
 
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.views import Completeness, MeterStatus, MeterStory, NetworkSummary, QuarantineView
+from meterspan.model.views import Completeness, MeterStatus, MeterStory, NetworkSummary, OrderView, QuarantineView
 from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District
 
@@ -111,7 +111,7 @@ class LivingDistrict:
 
 
 class LockedViews:
-    """``NetworkViews`` of a head end that another thread changes.
+    """``NetworkViews`` and ``OrderDesk`` of a head end that another thread changes.
 
     Args:
         views: the head end's.
@@ -142,6 +142,16 @@ class LockedViews:
         """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
         with self._lock:
             return self._views.story(device, now)
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        """Ask for a meter's registers."""
+        with self._lock:
+            return self._views.order(device, now, deadline_s)
+
+    def order_view(self, order_id: int) -> OrderView:
+        """Say how an order stands."""
+        with self._lock:
+            return self._views.order_view(order_id)
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List frames kept aside, newest first."""

@@ -21,6 +21,7 @@ from meterspan.cli.explaining import explain
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.serving import (
+    DeskOnLoop,
     OnLoop,
     PortalFailedError,
     StoredNumbers,
@@ -127,7 +128,7 @@ async def _run(station: Station, clock: SystemClock, announce: Callable[[str], N
 
     async with portal(
         station.data, OnLoop(views, loop), clock=clock.utc, host=config.portal.host, port=config.portal.port,
-        names=config.portal.names, health=health,
+        names=config.portal.names, orders=DeskOnLoop(views, loop, station.host.wake), health=health,
     ) as where:  # fmt: skip
         await until_signal(station.host.run(), maintain(station.data, clock.utc), announced())
 

@@ -18,12 +18,15 @@ from meterspan.model.views import (
     MeterStory,
     NetworkSummary,
     NetworkViews,
+    OrderDesk,
+    OrderView,
     QuarantineView,
 )
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 
 __all__ = [
+    "DeskOnLoop",
     "OnLoop",
     "PortalFailedError",
     "StoredNumbers",
@@ -72,10 +75,44 @@ class OnLoop:
         return self._ask(lambda: self._views.quarantine(limit))
 
     def _ask(self, question: Callable[[], ResultT]) -> ResultT:
-        async def answer() -> ResultT:
-            return question()
+        return answered_on(self._loop, question)
 
-        return asyncio.run_coroutine_threadsafe(answer(), self._loop).result(ANSWER_S)
+
+class DeskOnLoop:
+    """``OrderDesk`` asked from the portal's threads, answered on the head end's loop, which is woken by an order."""
+
+    def __init__(self, desk: OrderDesk, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
+        self._desk = desk
+        self._loop = loop
+        self._wake = wake
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        """Place an order; raises ``KeyError`` for a meter that is not in the inventory."""
+
+        def place() -> OrderView:
+            view = self._desk.order(device, now, deadline_s)
+            self._wake()
+            return view
+
+        return answered_on(self._loop, place)
+
+    def order_view(self, order_id: int) -> OrderView:
+        """Say how an order stands; raises ``KeyError`` for one that is not known."""
+        return answered_on(self._loop, lambda: self._desk.order_view(order_id))
+
+
+def answered_on(loop: asyncio.AbstractEventLoop, question: Callable[[], ResultT]) -> ResultT:
+    """Ask ``question`` on the loop from another thread, and wait for the answer.
+
+    Raises:
+        TimeoutError: the loop was busy for longer than ``ANSWER_S``.
+
+    """
+
+    async def answer() -> ResultT:
+        return question()
+
+    return asyncio.run_coroutine_threadsafe(answer(), loop).result(ANSWER_S)
 
 
 class StoredNumbers:
@@ -106,7 +143,7 @@ class StoredNumbers:
 @asynccontextmanager
 async def portal(
     homes: HomeViews, network: NetworkViews, *, clock: Callable[[], datetime], host: str, port: int,
-    names: Sequence[str] = (), health: Callable[[], dict[str, Any]],
+    names: Sequence[str] = (), orders: OrderDesk | None = None, health: Callable[[], dict[str, Any]],
 ) -> AsyncIterator[str]:  # fmt: skip
     """Run the portal while the context lasts; gives its address.
 
@@ -117,6 +154,7 @@ async def portal(
         host: where to listen.
         port: 0 takes a free one.
         names: host names to answer to, beside this machine's own; the address listened at is one of them.
+        orders: takes on-demand reads, where there is a head end.
         health: what ``/healthz`` says; raising means that it is not well.
 
     Raises:
@@ -124,7 +162,7 @@ async def portal(
 
     """
     own = [host] if host not in ("0.0.0.0", "::") else []  # noqa: S104 - compared, not bound
-    app = create_app(homes, network, clock=clock, allowed_hosts=(*LOOPBACK_HOSTS, *own, *names))
+    app = create_app(homes, network, clock=clock, orders=orders, allowed_hosts=(*LOOPBACK_HOSTS, *own, *names))
     _add_health(app, health)
     server = _Server(app, host=host, port=port)
     task = asyncio.create_task(_served(server), name="portal")

@@ -24,6 +24,8 @@ from meterspan.portal.payloads import (
     HomePayload,
     LivePayload,
     MeterPayload,
+    OrderPayload,
+    OrderRequest,
     PeriodPayload,
     QuarantinePayload,
     StoryPayload,
@@ -65,6 +67,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_homes(homes, sources)
     _add_live(homes, sources, feeds)
     _add_network(operator, sources)
+    _add_orders(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
     router.include_router(homes)
@@ -160,6 +163,29 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         kept: Sequence[QuarantineView] = sources.network.quarantine(limit)
         return _answer(request, _QUARANTINE.dump_json([QuarantinePayload.of(frame) for frame in kept]))
+
+
+def _add_orders(router: APIRouter, sources: Sources) -> None:
+    @router.post(
+        "/meters/{device}/orders",
+        status_code=202,
+        response_model=OrderPayload,
+        summary="Read a meter now: accepted at once, answered or timed out by the deadline",
+        responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
+    )
+    def place_order(device: str, request: OrderRequest) -> Response:
+        order = sources.order(device, request.deadline_s)
+        headers = {"Location": f"/api/v1/operator/orders/{order.order_id}"}
+        return Response(_json(OrderPayload.of(order)), 202, headers, media_type="application/json")
+
+    @router.get(
+        "/orders/{order_id}",
+        response_model=OrderPayload,
+        summary="How an on-demand read stands",
+        responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
+    )
+    def show_order(request: Request, order_id: int) -> Response:
+        return _answer(request, _json(OrderPayload.of(sources.order_view(order_id))))
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:

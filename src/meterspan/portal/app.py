@@ -19,7 +19,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import Scope
 
 from meterspan import __version__
-from meterspan.model.views import HomeViews, NetworkViews
+from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck
 from meterspan.portal.api import build_api
 from meterspan.portal.feeds import Feeds
@@ -42,6 +42,7 @@ def create_app(
     network: NetworkViews,
     *,
     clock: Callable[[], datetime],
+    orders: OrderDesk | None = None,
     version: str = __version__,
     feeds: Feeds | None = None,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
@@ -52,13 +53,14 @@ def create_app(
         homes: answers the consumer's questions; called in a thread pool.
         network: answers the operator's questions; called in a thread pool.
         clock: gives the time as an aware UTC datetime.
+        orders: takes on-demand reads; called in a thread pool. None where no head end can ask a meter.
         version: shown in the footer and in the OpenAPI document.
         feeds: the event streams, with their period and bounds.
         allowed_hosts: names under which the portal answers; ``*`` admits every name.
 
     """
     feeds = feeds or Feeds()
-    sources = Sources(homes, network, clock)
+    sources = Sources(homes, network, clock, orders)
     digest = _static_digest()
     pages = Pages(sources, f"/static/{digest}", version)
     app = FastAPI(

@@ -9,10 +9,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from meterspan.model.readings import Commodity, EventSeverity
-from meterspan.model.views import MeterState
+from meterspan.model.views import MeterState, OrderState
 from meterspan.quantities import Quality
 
 __all__ = [
@@ -21,6 +21,9 @@ __all__ = [
     "HomePayload",
     "LivePayload",
     "MeterPayload",
+    "OrderPayload",
+    "OrderRequest",
+    "OrderValuePayload",
     "PeriodPayload",
     "QuarantinePayload",
     "StoryPayload",
@@ -250,6 +253,31 @@ class QuarantinePayload(_Payload):
     reason: str
     octets: str
     device: str
+
+
+class OrderRequest(BaseModel):
+    """How long an on-demand read may take."""
+
+    deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
+
+
+class OrderValuePayload(_Payload):
+    """One register of an answered order."""
+
+    obis: str
+    value: Amount
+    unit: str
+
+
+class OrderPayload(_Payload):
+    """An on-demand read: waiting, answered or timed out, never silent."""
+
+    order_id: int
+    device: str
+    state: OrderState
+    asked_at: datetime
+    deadline: datetime
+    values: list[OrderValuePayload]
 
 
 class SummaryPayload(_Payload):

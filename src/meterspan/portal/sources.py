@@ -7,7 +7,7 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from meterspan.model.readings import Commodity
-from meterspan.model.views import Home, HomeViews, LiveView, MeterStory, NetworkViews, PeriodView
+from meterspan.model.views import Home, HomeViews, LiveView, MeterStory, NetworkViews, OrderDesk, OrderView, PeriodView
 from meterspan.portal.problems import ProblemError
 
 __all__ = ["Sources", "parse_month"]
@@ -22,6 +22,7 @@ class Sources:
     homes: HomeViews
     network: NetworkViews
     clock: Callable[[], datetime]
+    orders: OrderDesk | None = None
 
     def home(self, home_id: str) -> Home:
         """Give one home."""
@@ -48,17 +49,52 @@ class Sources:
         try:
             return self.network.story(device, self.clock())
         except KeyError as error:
+            raise _unknown_meter(device) from error
+
+    def order(self, device: str, deadline_s: float) -> OrderView:
+        """Ask for a meter to be read now."""
+        try:
+            return self._desk().order(device, self.clock(), deadline_s)
+        except KeyError as error:
+            raise _unknown_meter(device) from error
+
+    def order_view(self, order_id: int) -> OrderView:
+        """Say how an order stands."""
+        try:
+            return self._desk().order_view(order_id)
+        except KeyError as error:
             raise ProblemError(
                 404,
-                "unknown-meter",
-                title="This meter is not in the inventory",
-                detail=f"No meter is called {device!r}.",
-                remedy="Take the identification from the meter list of the operator view; it is case-sensitive.",
+                "unknown-order",
+                title="This order is not known",
+                detail=f"No order has number {order_id}, or it is so old that it was forgotten.",
+                remedy="Ask for the meter again; the answer names the new order.",
             ) from error
+
+    def _desk(self) -> OrderDesk:
+        if self.orders is None:
+            raise ProblemError(
+                501,
+                "no-head-end",
+                title="Nobody here can read a meter now",
+                detail="This portal stands on meters that only speak by themselves.",
+                remedy="Run a head end (meterspan serve) for meters that can be asked.",
+            )
+        return self.orders
 
     def local_today(self, home: Home) -> date:
         """Give the home's local date."""
         return self.clock().astimezone(ZoneInfo(home.zone)).date()
+
+
+def _unknown_meter(device: str) -> ProblemError:
+    return ProblemError(
+        404,
+        "unknown-meter",
+        title="This meter is not in the inventory",
+        detail=f"No meter is called {device!r}.",
+        remedy="Take the identification from the meter list of the operator view; it is case-sensitive.",
+    )
 
 
 def parse_month(text: str) -> date:

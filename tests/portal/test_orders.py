@@ -1,0 +1,83 @@
+"""An operator asks for a meter to be read now, and always learns what became of it."""
+
+import asyncio
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import httpx
+import pytest
+
+from meterspan.model.views import OrderState, OrderValue, OrderView
+from meterspan.portal import create_app
+from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+
+PLACES = "/api/v1/operator/meters/LGZ1030655000/orders"
+
+
+class Desk:
+    """Answers the first look at an order."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float]] = []
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        if device != "LGZ1030655000":
+            raise KeyError(device)
+        self.asked.append((device, deadline_s))
+        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
+
+    def order_view(self, order_id: int) -> OrderView:
+        if order_id != 7:
+            raise KeyError(order_id)
+        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
+        return OrderView(7, "LGZ1030655000", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+def ask(desk: Desk | None, method: str, path: str, **more: object) -> httpx.Response:
+    app = create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, orders=desk)
+
+    async def run() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(method, path, **more)  # type: ignore[arg-type]  # httpx's own types
+
+    return asyncio.run(run())
+
+
+def test_an_order_is_accepted_at_once_and_answered_where_it_says(desk: Desk) -> None:
+    placed = ask(desk, "POST", PLACES, json={"deadline_s": 30})
+    assert placed.status_code == 202
+    assert placed.json()["state"] == "waiting"
+    assert desk.asked == [("LGZ1030655000", 30.0)]
+    answered = ask(desk, "GET", placed.headers["location"])
+    assert answered.json()["state"] == "answered"
+    assert answered.json()["values"] == [{"obis": "1-0:1.8.0", "value": "12345.678", "unit": "Wh"}]
+
+
+@pytest.mark.parametrize(
+    ("request_line", "body", "status", "kind"),
+    [
+        ("POST /api/v1/operator/meters/NOBODY/orders", {}, 404, "unknown-meter"),
+        ("GET /api/v1/operator/orders/99", None, 404, "unknown-order"),
+        (f"POST {PLACES}", {"deadline_s": 1}, 422, ""),
+        (f"POST {PLACES}", {"deadline_s": 1e9}, 422, ""),
+    ],
+)
+def test_what_cannot_be_ordered_is_refused_in_words(
+    desk: Desk, request_line: str, body: dict[str, float] | None, status: int, kind: str
+) -> None:
+    refused = ask(desk, *request_line.split(), json=body)
+    assert refused.status_code == status
+    assert kind in refused.json()["type"]
+    assert refused.json()["remedy"]
+
+
+def test_without_a_head_end_nobody_can_be_asked() -> None:
+    refused = ask(None, "POST", PLACES, json={})
+    assert refused.status_code == 501
+    assert "head end" in refused.json()["remedy"]
