@@ -11,12 +11,13 @@ from fastapi import FastAPI
 
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.feeds import Feeds
-from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+from tests.portal.sample_views import NOW, SampleDesk, SampleHomes, SampleNetwork
 
 
 @pytest.fixture
 def app() -> FastAPI:
-    return create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, feeds=Feeds(period_s=0.02, heartbeat_s=0.1))
+    feeds = Feeds(period_s=0.02, heartbeat_s=0.1)
+    return create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, orders=SampleDesk(), feeds=feeds)
 
 
 @pytest.fixture
@@ -64,6 +65,7 @@ def portal() -> Iterator[str]:
         SampleHomes(),
         SampleNetwork(),
         clock=lambda: NOW + (datetime.now(UTC) - started),
+        orders=SampleDesk(),
         feeds=Feeds(period_s=0.3),
     )
     running = Running(app)

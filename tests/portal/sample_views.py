@@ -26,6 +26,9 @@ from meterspan.model.views import (
     MeterStatus,
     MeterStory,
     NetworkSummary,
+    OrderState,
+    OrderValue,
+    OrderView,
     PeriodPoint,
     PeriodView,
     QuarantineView,
@@ -475,3 +478,22 @@ class SampleNetwork:
             )
             for index, (kind, reason) in enumerate(kinds)
         ][:limit]
+
+
+class SampleDesk:
+    """Answers the first look at an order."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, float]] = []
+
+    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+        if device != "DME220817004":
+            raise KeyError(device)
+        self.asked.append((device, deadline_s))
+        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
+
+    def order_view(self, order_id: int) -> OrderView:
+        if order_id != 7:
+            raise KeyError(order_id)
+        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
+        return OrderView(7, "DME220817004", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))

@@ -1,44 +1,22 @@
 """An operator asks for a meter to be read now, and always learns what became of it."""
 
 import asyncio
-from datetime import datetime, timedelta
-from decimal import Decimal
 
 import httpx
 import pytest
 
-from meterspan.model.views import OrderState, OrderValue, OrderView
 from meterspan.portal import create_app
-from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+from tests.portal.sample_views import NOW, SampleDesk, SampleHomes, SampleNetwork
 
-PLACES = "/api/v1/operator/meters/LGZ1030655000/orders"
-
-
-class Desk:
-    """Answers the first look at an order."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, float]] = []
-
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        if device != "LGZ1030655000":
-            raise KeyError(device)
-        self.asked.append((device, deadline_s))
-        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
-
-    def order_view(self, order_id: int) -> OrderView:
-        if order_id != 7:
-            raise KeyError(order_id)
-        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
-        return OrderView(7, "LGZ1030655000", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))
+PLACES = "/api/v1/operator/meters/DME220817004/orders"
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def desk() -> SampleDesk:
+    return SampleDesk()
 
 
-def ask(desk: Desk | None, method: str, path: str, **more: object) -> httpx.Response:
+def ask(desk: SampleDesk | None, method: str, path: str, **more: object) -> httpx.Response:
     app = create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, orders=desk)
 
     async def run() -> httpx.Response:
@@ -49,11 +27,11 @@ def ask(desk: Desk | None, method: str, path: str, **more: object) -> httpx.Resp
     return asyncio.run(run())
 
 
-def test_an_order_is_accepted_at_once_and_answered_where_it_says(desk: Desk) -> None:
+def test_an_order_is_accepted_at_once_and_answered_where_it_says(desk: SampleDesk) -> None:
     placed = ask(desk, "POST", PLACES, json={"deadline_s": 30})
     assert placed.status_code == 202
     assert placed.json()["state"] == "waiting"
-    assert desk.asked == [("LGZ1030655000", 30.0)]
+    assert desk.asked == [("DME220817004", 30.0)]
     answered = ask(desk, "GET", placed.headers["location"])
     assert answered.json()["state"] == "answered"
     assert answered.json()["values"] == [{"obis": "1-0:1.8.0", "value": "12345.678", "unit": "Wh"}]
@@ -69,7 +47,7 @@ def test_an_order_is_accepted_at_once_and_answered_where_it_says(desk: Desk) -> 
     ],
 )
 def test_what_cannot_be_ordered_is_refused_in_words(
-    desk: Desk, request_line: str, body: dict[str, float] | None, status: int, kind: str
+    desk: SampleDesk, request_line: str, body: dict[str, float] | None, status: int, kind: str
 ) -> None:
     refused = ask(desk, *request_line.split(), json=body)
     assert refused.status_code == status

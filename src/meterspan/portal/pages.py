@@ -214,7 +214,14 @@ def _add_operator(router: APIRouter, pages: Pages) -> None:
 
     @router.get("/operator/meters/{device}", dependencies=operator)
     def show_meter(request: Request, device: str) -> Response:
-        return pages.render(request, "meter.html", now=pages.sources.clock(), story=pages.sources.story(device))
+        sources = pages.sources
+        return pages.render(
+            request,
+            "meter.html",
+            now=sources.clock(),
+            story=sources.story(device),
+            can_order=sources.orders is not None,
+        )
 
 
 _DIGITS = {"kWh": 2, "m3": 2, "W": 0, "Wh": 0}

@@ -4,6 +4,7 @@ import { startLive } from "./live.js";
 import { startHistory } from "./history.js";
 import { startConsole } from "./console.js";
 import { startHomes } from "./homes.js";
+import { startOrder } from "./order.js";
 
 const button = document.getElementById("theme");
 button.hidden = false;
@@ -19,4 +20,5 @@ startLive();
 startHistory();
 startConsole();
 startHomes();
+startOrder();
 document.documentElement.dataset.ready = "";
