@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -18,6 +19,7 @@ from rich.text import Text
 from meterspan.cli.explaining import explain
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
+from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
 from meterspan.cli.serving import (
     OnLoop,
     PortalFailedError,
@@ -28,11 +30,13 @@ from meterspan.cli.serving import (
     until_signal,
 )
 from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
+from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.home_views import HomeNetworkViews
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
+from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
 from meterspan.store.errors import StoreError
@@ -47,6 +51,9 @@ meterspan home --p1 serial:///dev/ttyUSB0?baud=115200 --price 0.32
 meterspan home --p1 tcp://127.0.0.1:2001 --tariffs tariffs.toml   [dim]the P1 port of meterspan meter --p1 2001[/dim]
 
 meterspan home --radio 7373 --keys keys.toml   [dim]radio meters whose keys are in the file; others are not heard[/dim]
+
+meterspan home --p1 /dev/ttyUSB0 --radio 7373 --keys keys.toml --push 192.168.1.2:4060 --g1-port 4059
+  [dim]an access point (LNAP): a head end gets every quarter hour, and reads what it lacks[/dim]
 
 meterspan home --p1 capture.txt   [dim]replay a capture, each telegram at its own time[/dim]
 """
@@ -75,6 +82,16 @@ def home(  # noqa: PLR0917 - typer calls it by name
     port: Annotated[int, typer.Option(help="Port of the portal; 0 takes a free one.")] = 8080,
     h1_port: Annotated[int | None, typer.Option(help="Pass P1 telegrams on at this TCP port (H1).")] = None,
     h2_port: Annotated[int | None, typer.Option(help="Tell displays in JSON lines at this TCP port (H2).")] = None,
+    push: Annotated[
+        str | None, typer.Option(help="Head end to which every quarter hour is pushed.", metavar="HOST:PORT")
+    ] = None,
+    g1_port: Annotated[int | None, typer.Option(help="Serve head ends over DLMS at this TCP port (G1).")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="COSEM name of the access point; made once by default.")
+    ] = None,
+    system_title: Annotated[
+        str | None, typer.Option(help="Its system title; made once by default.", metavar="HEX")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
 ) -> None:  # fmt: skip
     """Show a home its power, consumption and cost, live and back in time, in a browser.
@@ -84,6 +101,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     if p1 is None and radio is None:
         raise typer.BadParameter("give --p1 or --radio: where does the home hear its meters?")
     source = None if p1 is None else _source(p1)
+    uplink = None if push is None else push_endpoint(push)
     chosen = zone or local_zone()
     try:
         ZoneInfo(chosen)
@@ -96,8 +114,14 @@ def home(  # noqa: PLR0917 - typer calls it by name
     clock = SystemClock()
     try:
         with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
-            running = HomeHost(config, data=held, state=state, clock=clock)
-            place = _Place(host, port, {"H1": h1_port, "H2": h2_port}, radio)
+            who = None
+            if uplink is not None or g1_port is not None:
+                who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
+            running = HomeHost(replace(config, upstream=who), data=held, state=state, clock=clock)
+            place = _Place(host, port, {"H1": h1_port, "H2": h2_port, "G1": g1_port}, radio, uplink)
+            if who is not None:
+                secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
+                place.upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
             uvloop.run(_run(running, source, place, clock, _Announcer(console, str(p1 or ""), as_json=as_json)))
     except* (StoreError, PortalFailedError, CannotConnectError, OSError) as group:
         for reason in reasons_of(group):
@@ -108,11 +132,25 @@ def home(  # noqa: PLR0917 - typer calls it by name
 class _Place:
     """Where the home listens and is listened to."""
 
-    def __init__(self, host: str, port: int, relays: dict[str, int | None], radio: int | None) -> None:
+    def __init__(
+        self, host: str, port: int, ports: dict[str, int | None], radio: int | None, uplink: Endpoint | None
+    ) -> None:
         self.host = host
         self.port = port
-        self.relays = {name: number for name, number in relays.items() if number is not None}
+        self.ports = {name: number for name, number in ports.items() if number is not None}
         self.radio = radio
+        self.uplink = uplink
+        self.upstream: LnapUpstream | None = None
+
+    async def open(self, running: HomeHost) -> dict[str, int]:
+        """Open the ports; gives their numbers."""
+        opened = {}
+        for name, number in self.ports.items():
+            if self.upstream is not None and name == "G1":
+                opened[name] = await self.upstream.server.listen_wrapper(self.host, number)
+            else:
+                opened[name] = await running.relay(name, self.host, number)
+        return opened
 
 
 class _Announcer:
@@ -123,10 +161,15 @@ class _Announcer:
         self._source = source
         self._as_json = as_json
 
-    def __call__(self, where: str, ports: dict[str, int]) -> None:
+    def __call__(self, where: str, ports: dict[str, int], point: AccessPoint | None) -> None:
         """Say it."""
+        channels = {} if point is None else {channel.meter.device: channel.number for channel in point.channels}
         if self._as_json:
-            typer.echo(json.dumps({"ready": True, "portal": where, "ports": ports}))
+            told: dict[str, Any] = {"ready": True, "portal": where, "ports": ports}
+            if point is not None:
+                title = point.config.system_title.hex()
+                told["access_point"] = {"device": point.config.name, "system_title": title, "channels": channels}
+            typer.echo(json.dumps(told))
             return
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
@@ -136,6 +179,10 @@ class _Announcer:
             table.add_row("P1", Text(self._source))
         for name, number in ports.items():
             table.add_row(name, Text(f"port {number}"))
+        if point is not None:
+            table.add_row("LNAP", Text(f"{point.config.name}, system title {point.config.system_title.hex()}"))
+            for device, number in channels.items():
+                table.add_row("", Text(f"channel {number}: {device}"))
         self._console.print(
             Panel(table, title="meterspan home", title_align="left", border_style="green", expand=False)
         )
@@ -144,7 +191,7 @@ class _Announcer:
 
 async def _run(
     running: HomeHost, source: Endpoint | Path | None, place: _Place, clock: SystemClock,
-    announce: Callable[[str, dict[str, int]], None],
+    announce: Callable[[str, dict[str, int], AccessPoint | None], None],
 ) -> None:  # fmt: skip
     views = HomeNetworkViews(running, StoredNumbers(running.data), explain, clock.utc)
     jobs: list[Coroutine[Any, Any, Any]] = [running.run(), maintain(running.data, clock.utc)]
@@ -152,6 +199,12 @@ async def _run(
         jobs.append(running.hear_port(source, lambda text: _log.warning("P1 line is down", extra={"reason": text})))
     elif source is not None:
         jobs.append(_replay(running, source))
+    if place.upstream is not None:
+        jobs.append(place.upstream.server.run())
+        if place.uplink is not None:
+            uplink = place.upstream.uplink(place.uplink)
+            running.on_rows = uplink.wake
+            jobs.append(uplink.run())
     if place.radio is not None:
         jobs.append(running.hear_radio(Endpoint("udp", place.host, place.radio)))
 
@@ -163,8 +216,8 @@ async def _run(
         running.data, OnLoop(views, asyncio.get_running_loop()), clock=clock.utc, host=place.host, port=place.port,
         health=health,
     ) as where:  # fmt: skip
-        ports = {name: await running.relay(name, place.host, number) for name, number in place.relays.items()}
-        announce(where, ports)
+        ports = await place.open(running)
+        announce(where, ports, None if place.upstream is None else running.point)
         await until_signal(*jobs)
 
 

@@ -1,14 +1,28 @@
 """What ``meter`` and ``home`` share to push rows to a head end."""
 
 import asyncio
+import json
+import os
+import secrets
 from collections.abc import Coroutine
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import typer
+from rich.console import Console
 
+from meterspan.cli.key_files import KEY_SIZE, MeterKeys, append_keys, parse_key, read_key_file
+from meterspan.crypto.suite0 import SYSTEM_TITLE_SIZE
+from meterspan.engine.security import SecurityKeys
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.lnap_host import UpstreamIdentity
+from meterspan.runtime.state import StateFile
 
-__all__ = ["push_endpoint", "together"]
+__all__ = ["push_endpoint", "together", "upstream_identity", "upstream_keys"]
+
+NAME_MAX: Final = 16
+"""Octets of a COSEM logical device name (IEC 62056-6-2, 4.1.8.2)."""
+_IDENTITY_KEPT: Final = "access point"
 
 
 def push_endpoint(text: str) -> Endpoint:
@@ -22,6 +36,45 @@ def push_endpoint(text: str) -> Endpoint:
         return parse_endpoint(f"tcp://{text.removeprefix('tcp://')}", ["tcp"])
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="--push") from error
+
+
+def upstream_identity(
+    state: StateFile, *, name: str | None, system_title: str | None, pushes: bool
+) -> UpstreamIdentity:
+    """Give the access point the name and title that were given, that it had before, or that are made up now.
+
+    Raises:
+        typer.BadParameter: the name or the title is none.
+
+    """
+    kept = json.loads(state.load(_IDENTITY_KEPT) or b"{}")
+    made = (b"MSP" + secrets.token_bytes(5)).hex()
+    title = (system_title or kept.get("system_title") or made).lower()
+    chosen = name or kept.get("name") or f"MSPL{title[6:].upper()}"
+    if not 4 <= len(chosen) <= NAME_MAX or not chosen.isascii():
+        raise typer.BadParameter(f"a COSEM device name has 4 to {NAME_MAX} letters or digits", param_hint="--name")
+    try:
+        octets = bytes.fromhex(title)
+    except ValueError:
+        octets = b""
+    if len(octets) != SYSTEM_TITLE_SIZE:
+        raise typer.BadParameter("a system title has 16 hexadecimal digits", param_hint="--system-title")
+    state.save(_IDENTITY_KEPT, json.dumps({"name": chosen, "system_title": title}).encode())
+    return UpstreamIdentity(chosen, octets, pushes)
+
+
+def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
+    """Give the access point's keys: from the environment, from a key file, or made up and added to the file."""
+    given = MeterKeys(parse_key(os.environ.get("METERSPAN_KEY"), "METERSPAN_KEY"),
+                      parse_key(os.environ.get("METERSPAN_AUTH_KEY"), "METERSPAN_AUTH_KEY"))  # fmt: skip
+    filed = read_key_file(path).get(name) if path.exists() else None
+    known = filed or MeterKeys()
+    keys = MeterKeys(given.key or known.key or secrets.token_bytes(KEY_SIZE),
+                     given.auth_key or known.auth_key or secrets.token_bytes(KEY_SIZE))  # fmt: skip
+    if filed is None and not (given.key and given.auth_key):
+        append_keys(path, name, keys)
+        console.print(f"[dim]keys of {name} are in[/dim] {path}", soft_wrap=True)
+    return SecurityKeys(keys.key, keys.auth_key)
 
 
 async def together(*jobs: Coroutine[Any, Any, None]) -> None:

@@ -106,19 +106,24 @@ class AccessPoint:
         """Give a meter's channel, or None for a stranger."""
         return self._channels.get(device)
 
-    def install(self, meter: LocalMeter) -> Channel:
+    def install(self, meter: LocalMeter, *, number: int | None = None) -> Channel:
         """Listen to a meter from now on; a new key replaces the old one at once.
 
+        Args:
+            meter: who it is.
+            number: the channel of a meter that is new, from 1; by default the first that is free.
+
         Raises:
-            ValueError: there are ``CHANNELS_MAX`` meters already.
+            ValueError: there are ``CHANNELS_MAX`` meters already, or the channel is taken.
 
         """
         known = self._channels.get(meter.device)
         if known is None:
             used = {channel.number for channel in self._channels.values()}
-            number = next((n for n in range(1, CHANNELS_MAX + 1) if n not in used), None)
+            asked = range(1, CHANNELS_MAX + 1) if number is None else [number]
+            number = next((n for n in asked if n not in used), None)
             if number is None:
-                raise ValueError(f"an access point has at most {CHANNELS_MAX} meters")
+                raise ValueError(f"no channel is free; an access point has at most {CHANNELS_MAX} meters")
             known = self._channels[meter.device] = Channel(number, meter)
             self._restore(known)
         known.meter = meter
@@ -200,9 +205,12 @@ class AccessPoint:
     def preserve(self) -> None:
         """Keep all profiles through a power loss: on the power-fail signal, and from time to time."""
         for channel in self.channels:
-            scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
-            name = f"profile/{channel.meter.device}"
-            self._keepsake.save(name, scales.encode() + b"\n" + channel.rows.pack())
+            self._preserve(channel)
+
+    def _preserve(self, channel: Channel) -> None:
+        scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
+        name = f"profile/{channel.meter.device}"
+        self._keepsake.save(name, scales.encode() + b"\n" + channel.rows.pack())
 
     def _take_radio(self, octets: bytes, now: float, source: str) -> Telegram | None:
         device = ""
@@ -232,8 +240,11 @@ class AccessPoint:
 
     def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
         channel.heard_at = now
+        is_first = not channel.scales
         if not channel.observe(observation):
             return
+        if is_first:
+            self._preserve(channel)  # a queued row is worth nothing without its scale
         row = channel.newest_row
         if row is not None:
             self._outbox.append(write_data(_push_item(channel, structure(*row))))

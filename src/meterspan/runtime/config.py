@@ -113,9 +113,9 @@ class MeterEntry:
     device: str = option("Logical device name, or manufacturer-number-medium of M-Bus.", example="MSP10000000042")
     home: str = option("The home that it measures for.", example="home-1")
     endpoint: str = option(
-        "tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT; without one it only pushes.",
-        default="", example="tcp://192.168.1.50:4059",
-    )  # fmt: skip
+        'tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT; "" for a meter that only pushes.',
+        example="tcp://192.168.1.50:4059",
+    )
     commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
     usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
                               example="DE-0001-E")  # fmt: skip

@@ -8,7 +8,7 @@ nothing that is billed. The home's displays are served over H1 (P1 text) and H2 
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,10 +23,10 @@ import numpy as np
 from meterspan.analytics.tariff import Tariff
 from meterspan.display.heard import Heard, HeardRegister, hear
 from meterspan.head_end.chronicle import Chronicle, Entry, Frame
-from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
+from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
-from meterspan.lnap.delivery import blocks_of
-from meterspan.lnap.hearing import RADIO_REGISTERS
+from meterspan.lnap.delivery import TwoOutboxes, blocks_of
+from meterspan.lnap.hearing import P1_REGISTERS, RADIO_REGISTERS, p1_meter
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.quarantine import Fault, QuarantinedFrame
@@ -36,9 +36,11 @@ from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.runtime.state import StateFile
+from meterspan.wire.axdr import read_data
+from meterspan.wire.errors import WireError
 from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram, write_telegram
 
-__all__ = ["PROTOCOLS", "HomeConfig", "HomeHost", "HomeMeter", "radio_commodity"]
+__all__ = ["PROTOCOLS", "HomeConfig", "HomeHost", "HomeMeter", "UpstreamIdentity", "radio_commodity"]
 
 POWER_EVERY_S: Final = 5
 REGISTERS_EVERY_S: Final = 60
@@ -64,6 +66,7 @@ PROTOCOLS: Final = {"H1": "p1", "M": "wmbus"}
 SILENT_S: Final = 3_600.0
 """A meter that was heard within this time has not been exchanged: another one of the commodity is a second meter."""
 _LAST_KEPT: Final = "last registers"
+_CHANNELS_KEPT: Final = "channels"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class HomeConfig:
         currency: of its tariffs.
         tariffs: by commodity.
         radio_keys: keys of its radio meters, by device; these alone are heard.
+        upstream: who its access point is on G1; None where nobody is upstream.
 
     """
 
@@ -86,6 +90,23 @@ class HomeConfig:
     currency: str
     tariffs: Mapping[Commodity, Tariff]
     radio_keys: Mapping[str, bytes]
+    upstream: "UpstreamIdentity | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamIdentity:
+    """The access point as a head end knows it.
+
+    Attributes:
+        name: COSEM logical device name.
+        system_title: eight octets.
+        pushes: rows are queued for a head end.
+
+    """
+
+    name: str
+    system_title: bytes
+    pushes: bool
 
 
 @dataclass(slots=True)
@@ -135,10 +156,18 @@ class HomeHost:
         self._last: dict[str, dict[str, Any]] = json.loads(state.load(_LAST_KEPT) or b"{}")
         self._displays: dict[str, set[asyncio.Transport]] = {"H1": set(), "H2": set()}
         data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
+        self.on_rows: Callable[[], None] = lambda: None
+        """Called when the access point has captured rows."""
+        self._rows = state.outbox("home")
+        who = config.upstream or UpstreamIdentity("MSPHOME", b"MSPLHOME", pushes=False)
+        outbox = TwoOutboxes(state.outbox("uplink"), self._rows) if who.pushes else self._rows
         self.point = AccessPoint(
-            AccessPointConfig("MSPHOME", b"MSPLHOME", _standard_offset_s(self._zone), self._allowed()),
-            counters=state, keepsake=state, outbox=state.outbox("home"),
+            AccessPointConfig(who.name, who.system_title, _standard_offset_s(self._zone)),
+            counters=state, keepsake=state, outbox=outbox,
         )  # fmt: skip
+        self._channels: dict[str, int] = json.loads(state.load(_CHANNELS_KEPT) or b"{}")
+        for meter in self._allowed():
+            self._give_channel(meter)
 
     # --- hearing -------------------------------------------------------------------------------------------------
 
@@ -191,19 +220,24 @@ class HomeHost:
                 self._take_register(device, register)
             except ValueError as error:  # another meter was installed by other means
                 self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+        if electricity and self.config.upstream is not None:
+            self._hear_for_upstream(item, now, source)
         if heard.power_w is not None and electricity and self._is_due(electricity, NET_POWER, heard.at, POWER_EVERY_S):
             self._put(electricity, NET_POWER, Scaled(heard.power_w, 0, UNITS["W"]), heard.at)
 
     async def flush(self) -> None:
         """Make what was heard durable."""
         blocks, self._waiting = self._waiting, []
-        push = self.point.next_push()
-        if push is not None:
-            blocks += blocks_of(self.point, push, now=self._clock(), zone=self._zone)
+        rows = self._rows.peek(PUSH_ROWS_MAX)
+        items = [read_data(octets) for _, octets in rows]
+        heard = blocks_of(self.point, items, now=self._clock(), zone=self._zone)
+        blocks += [block for block in heard if block.device in self.config.radio_keys]  # P1 was taken finer already
         if blocks:
             await asyncio.to_thread(self.data.take, blocks)
-        if push is not None:
-            self.point.pushed(push.through)
+        if rows:
+            self._rows.discard(rows[-1][0])
+            self.point.preserve()
+            self.on_rows()
 
     async def run(self) -> None:
         """Write what is heard until cancelled, and then the rest."""
@@ -244,12 +278,38 @@ class HomeHost:
 
     # --- taking --------------------------------------------------------------------------------------------------
 
-    def _allowed(self) -> tuple[LocalMeter, ...]:
-        return tuple(
-            LocalMeter(device, commodity, self.config.home_id, (RADIO_REGISTERS[commodity][0],), key)
-            for device, key in self.config.radio_keys.items()
-            if (commodity := radio_commodity(device)) is not None
-        )
+    def _allowed(self) -> Iterator[LocalMeter]:
+        for device, key in self.config.radio_keys.items():
+            commodity = radio_commodity(device)
+            if commodity is not None:
+                yield LocalMeter(device, commodity, self.config.home_id, (RADIO_REGISTERS[commodity][0],), key)
+        if self.config.upstream is not None:
+            yield from (self._port_meter(device) for device in self._channels if radio_commodity(device) is None)
+
+    def _port_meter(self, device: str) -> LocalMeter:
+        return LocalMeter(device, Commodity.ELECTRICITY, self.config.home_id, P1_REGISTERS)
+
+    def _give_channel(self, meter: LocalMeter) -> None:
+        """Give a meter the channel that it had, or one that none ever had: a head end knows it by its channel."""
+        known = self._channels.get(meter.device)
+        taken = self._channels.values()
+        number = next((n for n in range(1, CHANNELS_MAX + 1) if n not in taken), 0) if known is None else known
+        self.point.install(meter, number=number or None)
+        if known is None:
+            self._channels[meter.device] = number
+            self._state.save(_CHANNELS_KEPT, json.dumps(self._channels).encode())
+
+    def _hear_for_upstream(self, item: P1Telegram, now: float, source: str) -> None:
+        """Let the access point capture the meter of the P1 port too, for the head end."""
+        try:
+            device = p1_meter(item)
+            if self.point.channel(device) is None:
+                self._give_channel(self._port_meter(device))
+        except (WireError, ValueError) as error:
+            octets = item.identification.encode("latin-1")
+            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets))
+            return
+        self.point.hear_p1(item, now, source)
 
     def _take_radio(self, octets: bytes, peer: str, now: float) -> None:
         telegram = self.point.hear_radio(octets, now, peer)

@@ -1,0 +1,98 @@
+"""``meter --push`` and ``home --push`` as a user meets them: what nobody reads arrives all the same, and once."""
+
+import json
+import stat
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.readings import Source
+from meterspan.quantities import Obis
+from tests.cli.test_serve import until
+from tests.helpers_bench import run, running_meter
+from tests.helpers_serve import free_port, running
+
+QUARTER = timedelta(minutes=15)
+IMPORT = Obis(1, 0, 1, 8, 0)
+
+
+def write_config(folder, port, *tables):
+    path = folder / "serve.toml"
+    lines = [
+        f'data = "{folder / "station"}"', f'keys = "{folder / "keys.toml"}"', "[portal]", "port = 0", "[push]",
+        f"port = {port}", "[[homes]]", 'id = "home-1"', *tables,
+    ]  # fmt: skip
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def quarter(ago):
+    """Give the start of the quarter hour so long ago."""
+    moment = datetime.now(UTC) - ago
+    return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
+
+
+def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_killed(tmp_path):
+    port, begin = free_port(), quarter(timedelta(hours=3))
+    options = ("--wrapper", "0", "--history", "1d", "--start", f"{begin:%Y-%m-%dT%H:%M:%S}", "--speed", "1200",
+               "--push", f"127.0.0.1:{port}")  # fmt: skip
+    with running_meter(tmp_path, *options) as meter:
+        title = b"MSP" + (42).to_bytes(5, "big")
+        config = write_config(tmp_path, port, "[[meters]]", f'device = "{meter.name}"', 'home = "home-1"',
+                              'endpoint = ""', f'system_title = "{title.hex()}"', f"installed_at = {begin.isoformat()}")  # fmt: skip
+
+        def status(server):
+            return server.get("/api/v1/operator/meters")[0]
+
+        with running(tmp_path, "serve", str(config)) as server:
+            until(lambda: status(server)["received"] >= 4)
+            server.process.kill()
+            server.process.wait()
+        with running(tmp_path, "serve", str(config)) as server:
+            told = until(lambda: (one := status(server))["expected"] >= 12 and not one["missing"] and one)
+            assert (told["received"], told["interface"]) == (told["expected"], "G1")
+            assert server.get("/healthz")["sessions_ok"] == 0
+            until(lambda: server.get("/healthz")["rows_pushed"] >= 4)
+    with MeterDataManagement(tmp_path / "station" / "data") as data:
+        (numbers,) = [[item.series_id] for item in data.series() if item.obis == IMPORT]
+        kept = data.readings(numbers, begin, datetime.now(UTC) + timedelta(days=1))
+    assert set(kept.source.tolist()) == {int(Source.PUSH)}
+    first = int((begin + QUARTER).timestamp())
+    assert kept.time.tolist() == list(range(first, first + 900 * len(kept), 900)), "none lost, none doubled"
+    assert (np.diff(kept.value) >= 0).all()
+
+
+def test_meters_behind_a_home_reach_the_head_end_under_their_own_names_and_its_access_point_can_be_read(tmp_path):
+    port, radio, keys = free_port(), free_port(), tmp_path / "keys.toml"
+    begin = quarter(timedelta(hours=1))
+    with (
+        running_meter(tmp_path, "--wrapper", "0", "--p1", "0", "--history", "0") as power,
+        running_meter(tmp_path, "--medium", "gas", "--radio", f"127.0.0.1:{radio}", "--interval", "1") as gas,
+        running(tmp_path, "home", "--p1", power.place("p1"), "--radio", str(radio), "--keys", str(keys), "--port", "0",
+                "--push", f"127.0.0.1:{port}", "--g1-port", "0", "--zone", "Europe/Berlin") as home,
+    ):  # fmt: skip
+        until(lambda: len(home.get("/api/v1/operator/meters")) == 2)
+        point = home.told["access_point"]
+        assert point["channels"] == {gas.name: 1}
+        since = f"installed_at = {begin.isoformat()}"
+        config = write_config(
+            tmp_path, port, "[[access_points]]", f'device = "{point["device"]}"',
+            f'system_title = "{point["system_title"]}"',
+            *("[[meters]]", f'device = "{gas.name}"', 'home = "home-1"', 'commodity = "gas"', since,
+              f'endpoint = "via:{point["device"]}"', "mbus_channel = 1"),
+            *("[[meters]]", f'device = "{power.name}"', 'home = "home-1"', since,
+              f'endpoint = "via:{point["device"]}"', "mbus_channel = 2"),
+        )  # fmt: skip
+        with running(tmp_path, "serve", str(config)) as server:
+            until(lambda: all(one["last_heard"] for one in server.get("/api/v1/operator/meters")))
+            meters = {one["device"]: one["interface"] for one in server.get("/api/v1/operator/meters")}
+            assert meters == {gas.name: "M", power.name: "H1"}
+            assert server.get("/healthz")["rows_pushed"] == 2
+        place = f"tcp://127.0.0.1:{home.told['ports']['G1']}"
+        done = run(tmp_path, "read", place, "--auth", "hls5", "--keys", str(keys), "--meter", point["device"], "--view",
+                   "--json")  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        names = {item["obis"] for item in json.loads(done.stdout)["view"]}
+        assert {"0-1:24.1.0", "0-1:24.2.1", "0-1:24.3.0", "0-2:24.1.0", "0-2:24.3.0"} <= names
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
