@@ -38,3 +38,8 @@ def test_a_link_or_picture_of_the_readme_leads_somewhere(path: str) -> None:
 def test_every_command_is_told_of_or_found_from_the_readme() -> None:
     documents = TEXT + "".join(page.read_text() for page in (ROOT / "docs").glob("*.md"))
     assert [name for name in COMMANDS if f"meterspan {name}" not in documents] == []
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(tests/[^`]*)`", (ROOT / "docs/standards.md").read_text()))))
+def test_a_proof_named_in_the_standards_table_is_there(path: str) -> None:
+    assert (ROOT / path).exists()
