@@ -21,7 +21,7 @@ def write_config(folder, port, *tables):
     path = folder / "serve.toml"
     lines = [
         f'data = "{folder / "station"}"', f'keys = "{folder / "keys.toml"}"', "[portal]", "port = 0", "[push]",
-        f"port = {port}", "[[homes]]", 'id = "home-1"', *tables,
+        f"port = {port}", "[reading]", "spread_s = 1", "settle_s = 1", "[[homes]]", 'id = "home-1"', *tables,
     ]  # fmt: skip
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
@@ -40,7 +40,8 @@ def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_
     with running_meter(tmp_path, *options) as meter:
         title = b"MSP" + (42).to_bytes(5, "big")
         config = write_config(tmp_path, port, "[[meters]]", f'device = "{meter.name}"', 'home = "home-1"',
-                              'endpoint = ""', f'system_title = "{title.hex()}"', f"installed_at = {begin.isoformat()}")  # fmt: skip
+                              'endpoint = ""', f'system_title = "{title.hex()}"',
+                              f"installed_at = {begin.isoformat()}")  # fmt: skip
 
         def status(server):
             return server.get("/api/v1/operator/meters")[0]
@@ -75,10 +76,11 @@ def test_meters_behind_a_home_reach_the_head_end_under_their_own_names_and_its_a
         until(lambda: len(home.get("/api/v1/operator/meters")) == 2)
         point = home.told["access_point"]
         assert point["channels"] == {gas.name: 1}
+        place = f"tcp://127.0.0.1:{home.told['ports']['G1']}"
         since = f"installed_at = {begin.isoformat()}"
         config = write_config(
             tmp_path, port, "[[access_points]]", f'device = "{point["device"]}"',
-            f'system_title = "{point["system_title"]}"',
+            f'system_title = "{point["system_title"]}"', f'endpoint = "{place}"',
             *("[[meters]]", f'device = "{gas.name}"', 'home = "home-1"', 'commodity = "gas"', since,
               f'endpoint = "via:{point["device"]}"', "mbus_channel = 1"),
             *("[[meters]]", f'device = "{power.name}"', 'home = "home-1"', since,
@@ -88,8 +90,8 @@ def test_meters_behind_a_home_reach_the_head_end_under_their_own_names_and_its_a
             until(lambda: all(one["last_heard"] for one in server.get("/api/v1/operator/meters")))
             meters = {one["device"]: one["interface"] for one in server.get("/api/v1/operator/meters")}
             assert meters == {gas.name: "M", power.name: "H1"}
-            assert server.get("/healthz")["rows_pushed"] == 2
-        place = f"tcp://127.0.0.1:{home.told['ports']['G1']}"
+            health = until(lambda: (told := server.get("/healthz"))["sessions_ok"] and told["rows_pushed"] and told)
+            assert (health["rows_pushed"], health["quarantined"]) == (2, 0), "reads and pushes share one counter"
         done = run(tmp_path, "read", place, "--auth", "hls5", "--keys", str(keys), "--meter", point["device"], "--view",
                    "--json")  # fmt: skip
         assert done.returncode == 0, done.stderr
