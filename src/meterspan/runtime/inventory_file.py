@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose, Protocol, Security
 from meterspan.model.readings import Commodity
@@ -60,7 +61,7 @@ class InventoryFile:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._engine = sa.create_engine(f"sqlite:///{path}")
-        sa.event.listen(self._engine, "connect", _harden)
+        event.listen(self._engine, "connect", _harden)
         with self._engine.begin() as connection:
             METADATA.create_all(connection)
             found = connection.execute(sa.select(sa.func.max(SCHEMA_VERSIONS.c.version))).scalar()
