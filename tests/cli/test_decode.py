@@ -126,3 +126,15 @@ def test_the_sml_work_round_has_to_be_asked_for() -> None:
     for options, power in (([], -7), (["--fix-unsigned-power"], 648.36)):
         done = RUN.invoke(APP, [question, "--json", *options])
         assert json.loads(done.output)["readings"][1]["value"] == power
+
+
+@pytest.mark.parametrize("options", [(), ("--explain",)])
+@pytest.mark.parametrize("said", ["[/bold]", "[red]", "\x1b[31m", "\x07"])
+def test_text_in_a_frame_neither_styles_nor_breaks_the_terminal(tmp_path, said, options):
+    head = f"/MSP5\r\n\r\n0-0:96.1.1({said.encode().hex().upper()})\r\n0-0:96.13.0({said.encode().hex()})\r\n!\r\n"
+    frame = tmp_path / "frame.txt"
+    frame.write_bytes(head.encode())
+    done = RUN.invoke(APP, [str(frame), *options])
+    assert done.exception is None or isinstance(done.exception, SystemExit)
+    assert "\x1b[31m" not in done.stdout
+    assert "\x07" not in done.stdout

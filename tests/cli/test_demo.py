@@ -47,7 +47,9 @@ def test_the_check_of_a_bad_day_is_complete_explained_and_true():
 @pytest.fixture
 def living(tmp_path):
     """A living demo of two homes, its base address, and its directory."""
-    port = _free_port(18_050)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     options = ("--homes", "2", "--days", "1", "--data", str(tmp_path / "demo"), "--port", str(port))
     environment = os.environ | {"COLUMNS": "90"}
     process = subprocess.Popen([*COMMAND, *options], stderr=subprocess.PIPE, text=True, env=environment)

@@ -1,9 +1,9 @@
 import json
 import os
 import pty
+import select
 import socket
 import subprocess
-import time
 
 import pytest
 
@@ -148,15 +148,24 @@ def test_p1_is_heard_on_a_serial_line_and_over_tcp(tmp_path):
             [*MAIN, "listen", f"serial://{os.ttyname(line)}?baud=115200", "--json"],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
         )  # fmt: skip
-        time.sleep(1.5)
-        os.write(controller, b"/MSP5serial\r\n\r\n0-0:96.1.1(4D53503432)\r\n1-0:1.7.0(00.500*kW)\r\n!\r\n")
-        told = json.loads(ear.stdout.readline())
+        told = json.loads(_first_line(ear, controller))
         ear.terminate()
         ear.communicate(timeout=5)
     os.close(controller)
     os.close(line)
     assert told["protocol"] == "p1"
     assert told["source"].startswith("serial://")
+
+
+def _first_line(ear, controller):
+    """Write a telegram each half second, as a meter does, until the ear has told of one."""
+    telegram = b"/MSP5serial\r\n\r\n0-0:96.1.1(4D53503432)\r\n1-0:1.7.0(00.500*kW)\r\n!\r\n"
+    for _ in range(60):
+        os.write(controller, telegram)
+        if select.select([ear.stdout], [], [], 0.5)[0]:
+            return ear.stdout.readline()
+    ear.kill()
+    raise AssertionError(f"nothing was heard: {ear.communicate()[1]}")
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):

@@ -320,3 +320,20 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     assert (block.device, block.source) == ("MSP1000000001", Source.PUSH)
     assert block.columns[0].values.tolist() == [250, 500, 750, 1_000]
     assert world.head_end.holes_of("MSP1000000001", START + 3_600) == []
+
+
+def test_counters_lost_by_the_head_end_are_recovered_from_the_meter(world: World) -> None:
+    _, server = electricity(world)
+    now = START + 3 * 3_600 + 700
+    ending, _ = world.read(server, now)
+    assert isinstance(ending, SessionDone), ending
+    world.contexts = ContextCache(world.head_end, system_title=HEAD_END_TITLE, counters=MemoryState())
+    world.maker = SessionMaker(world.head_end, contexts=world.contexts, entropy=entropy, zone=BERLIN)
+    endings = []
+    for attempt in range(3):
+        later = now + 500 * (attempt + 1)
+        world.head_end.order("MSP1000000001", [IMPORT], now=later, deadline=later + 90)
+        endings.append(world.read(server, later)[0])
+    assert isinstance(endings[0], SessionFailed)
+    assert isinstance(endings[-1], SessionDone), endings
+    assert "counter" in {entry.kind for entry in world.head_end.chronicle.entries("MSP1000000001")}

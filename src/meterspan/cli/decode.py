@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ __all__ = ["answer_lines", "decode", "telegram_json"]
 
 MAX_LINE = 16 << 20
 """Characters of one input line; above it, the line is answered with an error."""
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -211,12 +214,13 @@ def _show(telegram: DecodedTelegram, trace: Trace | None) -> None:
 
     console, device = Console(), telegram.device
     who = " · ".join(part for part in (device.manufacturer, device.id, device.medium, device.version) if part)
-    when = f"  [dim]{telegram.time.isoformat()}[/dim]" if telegram.time else ""
-    console.print(f"[bold]{telegram.protocol}[/bold]  {who}{when}", highlight=False)
+    when = f"  {telegram.time.isoformat()}" if telegram.time else ""
+    console.print(_words(telegram.protocol, "bold") + _words(f"  {who}") + _words(when, "dim"))
     if trace is not None and trace.spans:
         table = Table("octet", "octets", "field", "meaning", header_style="bold", box=None, pad_edge=False)
         for span in trace.spans:
-            table.add_row(str(span.offset), f"[cyan]{_hex(span.octets)}[/cyan]", span.field, span.meaning)
+            octets = _words(_hex(span.octets), "cyan")
+            table.add_row(str(span.offset), octets, _words(span.field), _words(span.meaning))
         console.print(table)
     if telegram.readings:
         table = Table("quantity", "OBIS", header_style="bold")
@@ -227,25 +231,28 @@ def _show(telegram: DecodedTelegram, trace: Trace | None) -> None:
             table.add_row(*_row(reading))
         console.print(table)
     if telegram.error:
-        console.print(
-            f"[red]{'damaged' if telegram.readings else 'not decoded'}:[/red] {telegram.error}", highlight=False
-        )
+        kind = "damaged:" if telegram.readings else "not decoded:"
+        console.print(_words(kind, "red") + _words(f" {telegram.error}"))
 
 
-def _row(reading: DecodedReading) -> tuple[str, ...]:
+def _words(text: str, style: str = "") -> "Text":
+    """Show text that a frame carried as it is: it must not style the terminal, nor be read as markup."""
+    from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than a frame to decode
+
+    return Text("".join(letter if letter.isprintable() or letter == " " else "\ufffd" for letter in text), style)
+
+
+def _row(reading: DecodedReading) -> tuple["Text", ...]:
     numbers = (("storage", reading.storage), ("tariff", reading.tariff), ("subunit", reading.subunit))
     where = [f"{name} {number}" for name, number in numbers if number]
     where += [reading.function] if reading.function != "instantaneous" else []
     value = reading.value if isinstance(reading.value, str) else _number(reading.value)
     unit = "" if reading.unit == "1" else reading.unit
-    return (
-        reading.quantity,
-        str(reading.obis or ""),
-        f"[bold]{value}[/bold]",
-        unit,
-        reading.time or "",
-        ", ".join(where),
-    )
+    told = (reading.quantity, str(reading.obis or ""), value, unit, reading.time or "", ", ".join(where))
+    return tuple(_words(text, "bold" if place == _VALUE_PLACE else "") for place, text in enumerate(told))
+
+
+_VALUE_PLACE = 2
 
 
 def _hex(octets: bytes) -> str:

@@ -106,7 +106,7 @@ class DisplayApp(App[None]):
     def compose(self) -> ComposeResult:
         """Lay the screen out."""
         with Horizontal(id="top"):
-            yield Static(self._title, id="name")
+            yield Static(Text(self._title), id="name")
             yield Static("", id="when")
             yield Static("", id="link")
         with Horizontal(id="now"):

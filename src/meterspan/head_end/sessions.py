@@ -41,6 +41,7 @@ from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import ClockTime, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data
+from meterspan.wire.errors import SecurityError
 from meterspan.wire.hdlc import HdlcAddress
 from meterspan.wire.mbus.address import pack_manufacturer
 
@@ -125,8 +126,22 @@ class SessionMaker:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
             self._head_end.answer(order_id, values)
+        if isinstance(ending, SessionFailed) and ending.invocation_counter is not None:
+            self._recover_counter(job.target, ending.invocation_counter, now)
         self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")
         return harvest
+
+    def _recover_counter(self, target: str, expected: int, now: float) -> None:
+        """Go on above the counter that a meter says it has seen (quirk of restored head ends), within bounds."""
+        device = self._head_end.inventory.get(target)
+        if device is None:
+            return
+        try:
+            self._contexts.of(device).skip_to(expected)
+        except SecurityError as error:
+            self._head_end.note(target, "counter", "Its invocation counter is out of reach", now, str(error))
+        else:
+            self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
     def fail(self, job: Job, reason: str, now: float) -> None:
         """Settle a job whose session never came about (no connection)."""

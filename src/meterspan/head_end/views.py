@@ -213,11 +213,14 @@ class HeadEndViews:
         if heard is None:
             never = "Never heard; check its installation, address and keys."
             return MeterState.UNKNOWN, f"Never heard{through}: {failure}" if failure else never
-        if not missing:
-            return MeterState.OK, ""
-        if failure and self._head_end.planner.failures(target) >= FAILING_AFTER_FAILURES:
-            return MeterState.FAILING, f"Not reached{through}: {failure}"
-        return MeterState.LATE, failure or f"{missing} values are due; they are asked for again."
+        failures = self._head_end.planner.failures(target)
+        if failure and missing and failures >= FAILING_AFTER_FAILURES:
+            return MeterState.FAILING, f"Not reached{through}: {_told(failure)}"
+        if failure and (missing or target == device.device):
+            return MeterState.LATE, f"The last session{through} failed: {_told(failure)}"
+        if missing:
+            return MeterState.LATE, f"{missing} values are due; they are asked for again."
+        return MeterState.OK, ""
 
     def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
         end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
@@ -234,6 +237,23 @@ class HeadEndViews:
         summary, spans = self._explain(frame.octets, frame.protocol)
         direction = "sent" if frame.sent else "received"
         return FrameView(_utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
+
+
+_REMEDIES = (
+    ("deciphering-error", "wrong key: the meter could not open what was sent; check its keys in the inventory"),
+    ("tag differs", "wrong key: what the meter sent could not be opened; check its keys in the inventory"),
+    ("authentication-failure", "wrong key or password: the meter did not accept the proof; check the inventory"),
+    ("invocation-counter", "the meter has seen higher counters than ours; they are recovered at the next session"),
+)
+"""What a failure means for an operator and what to do, by the words of the engine."""
+
+
+def _told(failure: str) -> str:
+    """Put a session's failure into an operator's words, the engine's own behind them."""
+    for words, meaning in _REMEDIES:
+        if words in failure:
+            return f"{meaning} ({failure})"
+    return failure
 
 
 _WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
