@@ -98,11 +98,13 @@ def test_files_and_standard_input_are_read(tmp_path: Path) -> None:
         done = RUN.invoke(APP, arguments, input=stdin)
         assert json.loads(done.output)["readings"][1]["value"] == 1500
     questions = tmp_path / "questions.jsonl"
-    questions.write_text(json.dumps({"id": 7, "hex": WIRELESS}) + "\n\n")
+    questions.write_text(json.dumps({"id": 7, "hex": WIRELESS}) + "\n")
     assert json.loads(RUN.invoke(APP, ["--jsonl", str(questions)]).output)["id"] == 7
 
 
-@pytest.mark.parametrize("arguments", [["--jsonl", "/no/such/file"], [WIRELESS, "--key", "xyz"]])
+@pytest.mark.parametrize(
+    "arguments", [["--jsonl", "/no/such/file"], ["/no/such/file"], ["zz"], [WIRELESS, "--key", "xyz"]]
+)
 def test_wrong_arguments_say_what_is_wrong(arguments: list[str]) -> None:
     done = RUN.invoke(APP, arguments)
     assert done.exit_code == 2
@@ -138,3 +140,9 @@ def test_text_in_a_frame_neither_styles_nor_breaks_the_terminal(tmp_path, said, 
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert "\x1b[31m" not in done.stdout
     assert "\x07" not in done.stdout
+
+
+def test_every_line_gets_its_answer_even_a_blank_one():
+    answers = ask("", {"id": "a", "text": P1}, "   ")
+    assert len(answers) == 3
+    assert [bool(answer["error"]) for answer in answers] == [True, False, True]

@@ -85,9 +85,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
 def answer_lines(lines: Iterable[str], *, fix_unsigned_power: bool = False) -> Iterator[str]:
     """Answer questions of the decode contract, one JSON line for each line."""
     decoder = Decoder(fix_unsigned_power=fix_unsigned_power)
-    for line in lines:
-        if line.strip():
-            yield _answer(decoder, line)
+    return (_answer(decoder, line) for line in lines)
 
 
 def telegram_json(telegram: DecodedTelegram, question: Any = None) -> str:
@@ -190,6 +188,8 @@ def _inputs(source: str) -> list[str | bytes]:
     """Give the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
     octets = _file(source)
     if octets is None:
+        if "\n" not in source and source.strip("0123456789abcdefABCDEF \t:"):
+            raise typer.BadParameter(f"{source[:80]} is neither a file that is there nor hexadecimal digits")
         return [source]
     lines = [line for line in octets.split(b"\n") if line.strip()]
     digits = b"0123456789abcdefABCDEF \r\t:"
