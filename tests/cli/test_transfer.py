@@ -87,7 +87,6 @@ def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
         (("import", "empty.csv"), "no header line"),
         (("export", "x.xlsx"), "none of .csv, .parquet, .json"),
         (("export", "x.csv", "--from", "yesterday"), "is no day like 2026-10-25"),
-        (("export", "x.csv", "--home", "nobody"), "no home is called 'nobody'"),
     ],
 )
 def test_what_cannot_be_done_is_said(tmp_path, arguments, said):
@@ -96,3 +95,18 @@ def test_what_cannot_be_done_is_said(tmp_path, arguments, said):
     assert result.returncode == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
     assert "Traceback" not in result.stderr
+
+
+def test_a_home_that_is_not_there_is_said(imported, tmp_path):
+    result = run(tmp_path, "export", "x.csv", "--home", "nobody", "--data", "d")
+    assert result.returncode == 2
+    assert "no home is called 'nobody'" in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_an_export_from_a_folder_without_readings_is_refused_and_makes_nothing(tmp_path):
+    (tmp_path / "bare").mkdir()
+    for folder in ("typo_dir", "bare"):
+        result = run(tmp_path, "export", "x.csv", "--data", folder)
+        assert result.returncode == 2
+        assert f"{folder} holds no readings of meterspan" in " ".join(result.stderr.split())
+    assert [path.name for path in tmp_path.rglob("*") if path.name != "state"] == ["bare"]

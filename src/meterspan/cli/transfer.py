@@ -127,7 +127,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     start = BEGINNING if first is None else datetime.combine(_day(first, "--from"), time(), place)
     end = EPOCHS_END if last is None else datetime.combine(_day(last, "--to") + timedelta(days=1), time(), place)
     try:
-        with _opened(data) as held, _target(file) as target:
+        with _opened(data, must_exist=True) as held, _target(file) as target:
             if home is not None and home not in {known.home_id for known in held.homes()}:
                 raise typer.BadParameter(f"no home is called {home!r}", param_hint="--home")
             if what is What.READINGS:
@@ -290,14 +290,16 @@ def _form(file: Path, form: TableFormat | None) -> TableFormat:
 
 
 @contextmanager
-def _opened(data: Path | None) -> Iterator[MeterDataManagement]:
+def _opened(data: Path | None, *, must_exist: bool = False) -> Iterator[MeterDataManagement]:
     """Open the data management of a folder.
 
     Raises:
-        ValueError: it is in use.
+        ValueError: it is in use, or must exist and does not.
 
     """
     folder = data or state_home() / "home"
+    if must_exist and not (folder / "data" / "registry.sqlite").is_file():
+        raise ValueError(f"{folder} holds no readings of meterspan; name the folder of home or serve with --data")
     try:
         held = MeterDataManagement(folder / "data")
     except StoreError as error:
