@@ -66,7 +66,9 @@ def home(  # noqa: PLR0917 - typer calls it by name
     p1: Annotated[
         str | None, typer.Option(help="tcp://host:port, a serial device, or a file to replay.", metavar="SOURCE")
     ] = None,
-    radio: Annotated[int | None, typer.Option(help="UDP port at which radio telegrams are heard.")] = None,
+    radio: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="UDP port at which radio telegrams are heard.")
+    ] = None,
     keys: Annotated[Path | None, typer.Option(help="Key file with the home's radio meters.", metavar="FILE")] = None,
     title: Annotated[str, typer.Option(help="Name of the home.")] = "Home",
     price: Annotated[str | None, typer.Option(help="Price of electricity per kWh.", metavar="NUMBER")] = None,
@@ -79,13 +81,19 @@ def home(  # noqa: PLR0917 - typer calls it by name
         Path | None, typer.Option(help="Folder of the history [dim](~/.local/state/meterspan/home)[/dim].")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; only this machine by default.")] = LOOPBACK,
-    port: Annotated[int, typer.Option(help="Port of the portal; 0 takes a free one.")] = 8080,
-    h1_port: Annotated[int | None, typer.Option(help="Pass P1 telegrams on at this TCP port (H1).")] = None,
-    h2_port: Annotated[int | None, typer.Option(help="Tell displays in JSON lines at this TCP port (H2).")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = 8080,
+    h1_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Pass P1 telegrams on at this TCP port (H1).")
+    ] = None,
+    h2_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Tell displays in JSON lines at this TCP port (H2).")
+    ] = None,
     push: Annotated[
         str | None, typer.Option(help="Head end to which every quarter hour is pushed.", metavar="HOST:PORT")
     ] = None,
-    g1_port: Annotated[int | None, typer.Option(help="Serve head ends over DLMS at this TCP port (G1).")] = None,
+    g1_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Serve head ends over DLMS at this TCP port (G1).")
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="COSEM name of the access point; made once by default.")
     ] = None,

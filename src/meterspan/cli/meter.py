@@ -88,9 +88,15 @@ class MediumChoice(StrEnum):
 
 
 def meter(  # noqa: PLR0917 - typer calls it by name
-    wrapper: Annotated[int | None, typer.Option(help="TCP port of DLMS in the wrapper; 0 picks one.")] = None,
-    hdlc: Annotated[int | None, typer.Option(help="TCP port of DLMS over HDLC; 0 picks one.")] = None,
-    p1: Annotated[int | None, typer.Option(help="TCP port of the P1 telegrams; 0 picks one.")] = None,
+    wrapper: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="TCP port of DLMS in the wrapper; 0 picks one.")
+    ] = None,
+    hdlc: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="TCP port of DLMS over HDLC; 0 picks one.")
+    ] = None,
+    p1: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="TCP port of the P1 telegrams; 0 picks one.")
+    ] = None,
     medium: Annotated[MediumChoice, typer.Option(help="What it measures.")] = MediumChoice.ELECTRICITY,
     radio: Annotated[
         str, typer.Option(help="Where a radio meter's telegrams go, as UDP datagrams.", metavar="HOST:PORT")

@@ -60,8 +60,10 @@ _log = logging.getLogger("meterspan.serve")
 def serve(  # noqa: PLR0917 - typer calls it by name
     config: Annotated[Path | None, typer.Argument(help="Configuration, TOML.", metavar="[CONFIG.toml]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of readings and state; before the configuration's.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the portal; 0 takes a free one.")] = None,
-    push_port: Annotated[int | None, typer.Option(help="Port for pushes; 0 takes a free one.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = None,
+    push_port: Annotated[
+        int | None, typer.Option(min=0, max=65_535, help="Port for pushes; 0 takes a free one.")
+    ] = None,
     master_key_file: Annotated[
         Path | None,
         typer.Option(

@@ -1,0 +1,15 @@
+"""A port that no machine has is refused in words, before anything is opened or made."""
+
+import pytest
+
+from tests.helpers_bench import run
+
+
+@pytest.mark.parametrize(
+    "line", ["meter --wrapper 65536", "meter --p1=-1", "home --port 65536", "serve x.toml --port 65536"]
+)
+def test_a_port_beyond_65535_or_below_0_is_refused(tmp_path, line):
+    refused = run(tmp_path, *line.split())
+    assert refused.returncode == 2
+    assert "65535" in refused.stderr or "equal to 0" in refused.stderr
+    assert "Traceback" not in refused.stderr
