@@ -68,6 +68,11 @@ def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
                  "--to", "2026-03-29")  # fmt: skip
     (day,) = csv.DictReader(result.stdout.splitlines())
     assert (day["start"], day["total"], day["unit"], day["expected"]) == ("2026-03-29", "4", "kWh", "92")
+    assert float(day["opening"]) + float(day["total"]) + float(day["unexplained"]) == float(day["closing"])
+    assert day["cost"] == ""
+    cut = run(tmp_path, "export", "-", "--data", "d", "--what", "totals", "--resolution", "month", "--from",
+              "2026-03-30", "--to", "2026-03-30")  # fmt: skip
+    assert list(csv.DictReader(cut.stdout.splitlines())) == []
     (month,) = json.loads(
         run(
             tmp_path, "export", "-", "--format", "json", "--data", "d", "--what", "totals", "--resolution", "month"

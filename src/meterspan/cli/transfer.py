@@ -4,9 +4,10 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,7 +32,7 @@ from meterspan.mdm import (
     write_table,
 )
 from meterspan.model.readings import Commodity, SeriesKind
-from meterspan.model.views import Home
+from meterspan.model.views import Home, PeriodPoint, PeriodView
 from meterspan.quantities import Obis, parse_obis
 from meterspan.store.errors import StoreError
 
@@ -46,7 +47,10 @@ REFUSED_SHOWN: Final = 12
 BEGINNING: Final = datetime(1980, 1, 1, tzinfo=UTC)
 EPOCHS_END: Final = datetime(2200, 1, 1, tzinfo=UTC)
 PARQUET_ROWS: Final = 10_000
-TOTAL_COLUMNS: Final = ("home", "commodity", "start", "total", "unit", "cost", "currency", "expected", "received")
+TOTAL_COLUMNS: Final = (
+    "home", "commodity", "start", "opening", "closing", "total", "unexplained", "unit", "cost", "currency", "expected",
+    "received",
+)  # fmt: skip
 _LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
 
 DataOption = Annotated[
@@ -246,18 +250,29 @@ def _totals(
                         "currency": view.currency}  # fmt: skip
                 low = start.astimezone(ZoneInfo(home.zone)).date()
                 high = (end - timedelta(seconds=1)).astimezone(ZoneInfo(home.zone)).date()
-                if resolution is Resolution.MONTH:
-                    yield same | {
-                        "start": month.isoformat(), "total": f"{view.total:f}", "cost": f"{view.cost:f}",
-                        "expected": sum(day.expected for day in view.points),
-                        "received": sum(day.received for day in view.points),
-                    }  # fmt: skip
-                    continue
-                for day in view.points:
-                    if day.value is not None and low <= day.start <= high:
-                        cost = "" if day.cost is None else f"{day.cost:f}"
-                        yield same | {"start": day.start.isoformat(), "total": f"{day.value:f}", "cost": cost,
-                                      "expected": day.expected, "received": day.received}  # fmt: skip
+                days = [day for day in view.points if low <= day.start <= high and day.value is not None]
+                views = [held.day(home.home_id, point.commodity, day.start) for day in days]
+                if resolution is Resolution.MONTH and days:
+                    yield same | _total(month, days, views)
+                elif resolution is Resolution.DAY:
+                    for day, shown in zip(days, views, strict=True):
+                        yield same | _total(day.start, [day], [shown])
+
+
+def _total(start: date, days: Sequence[PeriodPoint], views: Sequence[PeriodView]) -> dict[str, Any]:
+    """Sum days up so that opening + total + unexplained can be held against closing."""
+    costs = [day.cost for day in days if day.cost is not None]
+    opening, closing = views[0].opening, views[-1].closing
+    return {
+        "start": start.isoformat(),
+        "opening": "" if opening is None else f"{opening:f}",
+        "closing": "" if closing is None else f"{closing:f}",
+        "total": f"{sum((day.value for day in days if day.value is not None), Decimal(0)):f}",
+        "unexplained": f"{sum((view.unexplained for view in views), Decimal(0)):f}",
+        "cost": f"{sum(costs, Decimal(0)):f}" if costs else "",
+        "expected": sum(day.expected for day in days),
+        "received": sum(day.received for day in days),
+    }
 
 
 def _months(
