@@ -28,7 +28,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import EXPORT, IMPORT
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.runtime.head_end_host import HeadEndHost
 from meterspan.runtime.state import StateFile
 

@@ -8,7 +8,7 @@ import typer
 from typer.testing import CliRunner
 
 from meterspan.cli.decode import answer_lines, decode, telegram_json
-from meterspan.engine.decode import Decoder
+from meterspan.readings import Decoder
 from meterspan.wire.p1 import crc_of
 from meterspan.wire.sml import Integer, SmlEntry, SmlGetListResponse, SmlMessage, SmlTag, write_file, write_frame
 

@@ -12,9 +12,9 @@ from datetime import date
 
 import pytest
 
+from meterspan.app.explaining import explain
 from meterspan.cli.demo import MARKER, _free_port, _fresh_data
-from meterspan.cli.explaining import explain
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.store import ConcurrentWriter
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 

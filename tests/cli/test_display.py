@@ -8,7 +8,7 @@ import typer
 from meterspan.cli.display import _feed, _tariffs
 from meterspan.display.app import DisplayApp
 from meterspan.display.model import Connection, DisplayModel
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import parse_endpoint
 from tests.helpers_bench import run, running_meter

@@ -12,8 +12,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.inventory_file import InventoryFile

@@ -295,8 +295,8 @@ ELSEWHERE = {
     "xdlms": "wire/xdlms/test_apdu.py",
     "mbus": "engine/test_mbus_damage.py",
     "wmbus": "engine/test_mbus_damage.py",
-    "p1": "engine/decode/test_damage.py",
-    "sml": "engine/decode/test_damage.py",
+    "p1": "readings/test_damage.py",
+    "sml": "readings/test_damage.py",
 }
 """Tests of the same kind that stand beside their formats; the last three go through keys, receiver and decoder."""
 

@@ -12,8 +12,7 @@ from meterspan.display.app import DisplayApp
 from meterspan.display.big_number import BigNumber, big_text
 from meterspan.display.heard import Heard, HeardRegister
 from meterspan.display.model import DisplayModel
-from meterspan.model.readings import Commodity, Direction
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Direction, Obis
 from meterspan.wire.errors import ChecksumError
 from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, read_telegram, write_telegram
 

@@ -4,8 +4,7 @@ from fractions import Fraction
 import pytest
 
 from meterspan.display.heard import hear
-from meterspan.model.readings import Commodity, Direction
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Direction, Obis
 from meterspan.wire.p1 import PROFILES, p1_object, read_telegram, write_telegram
 
 NOON = int(datetime(2025, 1, 14, 11, 0, tzinfo=UTC).timestamp())

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
 from meterspan.display.heard import Heard, HeardRegister
 from meterspan.display.model import Connection, DisplayModel
-from meterspan.model.readings import Commodity, Direction
+from meterspan.quantities import Commodity, Direction
 
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)

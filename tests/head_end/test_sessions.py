@@ -28,8 +28,8 @@ from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.quarantine import Fault
-from meterspan.model.readings import CaptureBlock, Commodity, MeterEvent, Source
-from meterspan.quantities import Obis
+from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.quantities import Commodity, Obis
 from tests.helpers_wire import Pair
 from tests.memory import MemoryOutbox, MemoryState
 

@@ -9,8 +9,8 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPur
 from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.quarantine import Fault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, MeterEvent, Source
-from meterspan.quantities import UNITS, Obis
+from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.wire import KeyWrongError
 
 IMPORT, EXPORT, PROFILE = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0), Obis(1, 0, 99, 1, 0)

@@ -12,9 +12,9 @@ from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.quarantine import Fault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, MeterEvent, Source
+from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.model.views import MeterState, OrderState, SpanView
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 
 IMPORT = Obis(1, 0, 1, 8, 0)
 MIDNIGHT = 20_000 * 86_400

@@ -17,8 +17,7 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Obis
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import read_telegram
 from tests.memory import MemoryOutbox, MemoryState

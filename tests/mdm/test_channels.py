@@ -6,8 +6,8 @@ from fractions import Fraction
 import pytest
 
 from meterspan.mdm.channels import billing_registers, canonical, direction_of, kind_of, unit_step
-from meterspan.model.readings import Commodity, Direction, SeriesKind
-from meterspan.quantities import UNITS, parse_obis
+from meterspan.model.readings import SeriesKind
+from meterspan.quantities import UNITS, Commodity, Direction, parse_obis
 
 
 @dataclass(frozen=True)

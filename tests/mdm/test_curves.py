@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from meterspan.analytics.conserve import conserve, installation_of
 from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.versions import compose
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, Direction, Source
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import UNITS, Commodity, Direction, Obis, Scaled
 
 ENERGY = Obis(1, 0, 1, 8, 0)
 START = datetime(2026, 3, 27, tzinfo=UTC)

@@ -11,18 +11,9 @@ import pytest
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.ports import ReadingSink
-from meterspan.model.readings import (
-    CaptureBlock,
-    CaptureColumn,
-    Commodity,
-    Direction,
-    EventSeverity,
-    MeterEvent,
-    SeriesKind,
-    Source,
-)
+from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, SeriesKind, Source
 from meterspan.model.views import HomeViews
-from meterspan.quantities import UNITS, Interval, Obis, Quality, Scaled
+from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Quality, Scaled
 from meterspan.store.registry import Registry
 
 ENERGY, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)

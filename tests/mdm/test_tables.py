@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.tables import TableFormat, export_intervals, export_readings, import_csv
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Obis
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 ENERGY = Obis(1, 0, 1, 8, 0)

@@ -13,7 +13,7 @@ from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
 
-from meterspan.model.readings import Commodity, EventSeverity
+from meterspan.model.readings import EventSeverity
 from meterspan.model.views import (
     BandWindow,
     Completeness,
@@ -38,7 +38,7 @@ from meterspan.model.views import (
     TodayView,
     UsagePointView,
 )
-from meterspan.quantities import Quality
+from meterspan.quantities import Commodity, Quality
 
 NOW = datetime(2026, 11, 21, 17, 42, 10, tzinfo=UTC)
 ZONE = ZoneInfo("Europe/Berlin")

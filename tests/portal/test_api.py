@@ -7,10 +7,10 @@ from decimal import Decimal
 import httpx
 import pytest
 
-from meterspan.model.readings import Commodity
 from meterspan.portal import create_app
 from meterspan.portal.headers import SECURITY_HEADERS
 from meterspan.portal.sources import Sources
+from meterspan.quantities import Commodity
 from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
 
 HOME = "/api/v1/homes/lindenhof-3"

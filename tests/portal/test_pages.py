@@ -14,10 +14,10 @@ import httpx
 import pytest
 
 from meterspan import portal
-from meterspan.model.readings import Commodity
 from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePointView
 from meterspan.portal import create_app
 from meterspan.portal.words import languages, words_for
+from meterspan.quantities import Commodity
 from tests.portal.sample_views import METERS, NOW, SampleHomes, SampleNetwork
 
 PAGES = (

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.readings import Commodity
 from meterspan.model.views import Completeness, CompletenessCell, FrameView, IntervalPoint, SpanView
 from meterspan.portal import shapes
-from meterspan.quantities import Quality
+from meterspan.quantities import Commodity, Quality
 from tests.portal.sample_views import NOW, SampleHomes
 
 DAY = SampleHomes().day("lindenhof-3", Commodity.ELECTRICITY, date(2026, 11, 20))

@@ -14,7 +14,7 @@ from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu

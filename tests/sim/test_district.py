@@ -8,8 +8,8 @@ import pytest
 
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.quarantine import Fault
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, Source
-from meterspan.quantities import UNITS, Obis
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.faults import FaultKind
 from meterspan.sim.homes import Reach

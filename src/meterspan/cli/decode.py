@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from meterspan.engine.decode import Decoder, Format
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
+from meterspan.readings import Decoder, Format
 from meterspan.wire import Trace
 
 __all__ = ["answer_lines", "decode", "telegram_json"]

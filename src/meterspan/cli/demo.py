@@ -26,8 +26,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from meterspan.cli.explaining import explain
-from meterspan.cli.living import DataNumbers, LivingDistrict, LockedViews
+from meterspan.app.explaining import explain
+from meterspan.app.living import DataNumbers, LivingDistrict, LockedViews
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import MeterDataManagement
 from meterspan.portal.app import create_app

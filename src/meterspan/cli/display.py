@@ -14,7 +14,7 @@ from meterspan.cli.key_files import state_home
 from meterspan.display.app import DisplayApp, Fed
 from meterspan.display.model import DisplayModel
 from meterspan.mdm.tariffs import read_tariffs
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.p1_source import p1_telegrams

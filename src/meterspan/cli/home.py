@@ -16,11 +16,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.cli.explaining import explain
-from meterspan.cli.key_files import read_key_file, state_home
-from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.cli.serving import (
+from meterspan.app.explaining import explain
+from meterspan.app.home_views import HomeNetworkViews
+from meterspan.app.serving import (
     OnLoop,
     PortalFailedError,
     StoredNumbers,
@@ -29,12 +27,14 @@ from meterspan.cli.serving import (
     reasons_of,
     until_signal,
 )
+from meterspan.cli.key_files import read_key_file, state_home
+from meterspan.cli.logs import log_to_stderr
+from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
 from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.home_views import HomeNetworkViews
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.serial_line import CannotConnectError

@@ -10,10 +10,10 @@ from enum import StrEnum
 from typing import Final
 
 from meterspan.cli.key_files import MeterKeys
-from meterspan.engine.decode import Decoder, Format, recognise
 from meterspan.engine.mbus_security import open_frame
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
+from meterspan.readings import Decoder, Format, recognise
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, WireError
 from meterspan.wire.p1 import P1Damage, P1Telegram, write_telegram
 from meterspan.wire.wmbus import WmbusFrame, read_frame

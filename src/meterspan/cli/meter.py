@@ -35,7 +35,6 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.pushing import push_endpoint, together
-from meterspan.engine.decode.names import meaning_of
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -43,6 +42,7 @@ from meterspan.meter.metrology import CorruptKeepsakeError, ElectricityFlow, Flo
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.quantities import UNITS
+from meterspan.readings.names import meaning_of
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint

@@ -20,7 +20,7 @@ from zoneinfo import ZoneInfo
 import typer
 from rich.console import Console
 
-from meterspan.cli.bench_reading import BenchReading, Order, ProfileOrder
+from meterspan.app.bench_reading import BenchReading, Order, ProfileOrder
 from meterspan.cli.key_files import (
     MeterKeys,
     parse_key,

@@ -11,8 +11,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from meterspan.cli.bench_reading import BenchReading, column_texts, object_name, row_times
-from meterspan.engine.decode.names import meaning_of
+from meterspan.app.bench_reading import BenchReading, column_texts, object_name, row_times
 from meterspan.engine.frame_trace import Direction, TracedFrame
 from meterspan.engine.scripts import ProfileRead
 from meterspan.meter.electricity import EventCode
@@ -21,6 +20,7 @@ from meterspan.model.cosem.classes import interface_class
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockStatus, Scaled
+from meterspan.readings.names import meaning_of
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import ClockColumn, FloatColumn, IntegerColumn
 

@@ -17,10 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.cli.explaining import explain
-from meterspan.cli.key_files import read_key_file
-from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.serving import (
+from meterspan.app.explaining import explain
+from meterspan.app.serving import (
     DeskOnLoop,
     OnLoop,
     PortalFailedError,
@@ -30,6 +28,9 @@ from meterspan.cli.serving import (
     reasons_of,
     until_signal,
 )
+from meterspan.app.station import Station
+from meterspan.cli.key_files import read_key_file
+from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import read_tariffs
@@ -37,7 +38,6 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.master_key import MasterKeyError, load_master_key
-from meterspan.runtime.station import Station
 from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "serve"]

@@ -7,7 +7,7 @@ import typer
 
 from meterspan.analytics.tariff import Band, Tariff
 from meterspan.mdm.tariffs import read_tariffs
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 
 __all__ = ["local_zone", "tariffs_by_commodity"]
 

@@ -31,9 +31,9 @@ from meterspan.mdm import (
     import_csv,
     write_table,
 )
-from meterspan.model.readings import Commodity, SeriesKind
+from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
-from meterspan.quantities import Obis, parse_obis
+from meterspan.quantities import Commodity, Obis, parse_obis
 from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "export_table", "import_table"]

@@ -18,7 +18,7 @@ from textual.widgets import Static
 from meterspan.display.big_number import BigNumber
 from meterspan.display.heard import Heard
 from meterspan.display.model import Connection, DisplayModel, DisplayView, HourBar, SupplyToday
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.wire.p1 import P1Damage, P1Telegram
 
 __all__ = ["DisplayApp", "Fed"]

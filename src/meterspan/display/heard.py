@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone
 from fractions import Fraction
 
-from meterspan.model.readings import Commodity, Direction
-from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.quantities import UNITS, ClockTime, Commodity, Direction, Obis, Scaled
 from meterspan.wire.p1 import P1Object, P1Telegram
 
 __all__ = ["Heard", "HeardRegister", "hear"]

@@ -19,7 +19,7 @@ from zoneinfo import ZoneInfo
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
 from meterspan.display.heard import Heard, HeardRegister, hear
-from meterspan.model.readings import Commodity, Direction
+from meterspan.quantities import Commodity, Direction
 from meterspan.wire.p1 import P1Telegram
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterspan.crypto.key_wrap import unwrap_key, wrap_key
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis
+from meterspan.quantities import Commodity, Obis
 
 __all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "Protocol", "Security"]
 

@@ -19,8 +19,7 @@ from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, KeepsakeStore, OutboxStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis, Scaled, parse_unit
+from meterspan.quantities import Commodity, Obis, Scaled, parse_unit
 from meterspan.wire.axdr import Data, array, read_data, structure, write_data
 from meterspan.wire.errors import ReplayError, WireError
 from meterspan.wire.mbus.address import DeviceAddress

@@ -12,8 +12,7 @@ from typing import Final
 
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
-from meterspan.model.readings import Commodity
-from meterspan.quantities import ClockTime, Obis, Scaled, Unit
+from meterspan.quantities import ClockTime, Commodity, Obis, Scaled, Unit
 from meterspan.wire.axdr import double_long_unsigned, long64_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 

@@ -10,8 +10,7 @@ from fractions import Fraction
 from typing import Final
 
 from meterspan.lnap.channel import LocalMeter, Observation
-from meterspan.model.readings import Commodity
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.records import DataRecord, Function
 from meterspan.wire.p1 import P1Telegram

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from fractions import Fraction
 from typing import Protocol, TypeVar
 
-from meterspan.model.readings import Commodity, Direction, SeriesKind
-from meterspan.quantities import UNITS, Obis, Unit, parse_obis
+from meterspan.model.readings import SeriesKind
+from meterspan.quantities import UNITS, Commodity, Direction, Obis, Unit, parse_obis
 
 __all__ = [
     "billing_registers",

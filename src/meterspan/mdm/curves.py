@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from meterspan.analytics.calendar import cut_at
 from meterspan.analytics.conserve import Conserved, Installation, LeftOut, Unexplained, conserve
 from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
-from meterspan.model.readings import Commodity, Direction
-from meterspan.quantities import parse_obis
+from meterspan.quantities import Commodity, Direction, parse_obis
 from meterspan.store.columns import Readings
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import InstallationRow, SeriesRow

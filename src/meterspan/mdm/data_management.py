@@ -25,16 +25,7 @@ from meterspan.mdm.curves import MAX_AHEAD_S, Curve, billing_parts, billing_seri
 from meterspan.mdm.periods import Supply, day_cost, day_view, month_view, unit_price
 from meterspan.mdm.tariffs import declaration_of, tariff_of
 from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose, unpack_version
-from meterspan.model.readings import (
-    CaptureBlock,
-    CaptureColumn,
-    Commodity,
-    Direction,
-    MeterEvent,
-    Series,
-    SeriesKind,
-    Source,
-)
+from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Series, SeriesKind, Source
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -44,7 +35,7 @@ from meterspan.model.views import (
     TodayView,
     UsagePointView,
 )
-from meterspan.quantities import UNITS, Interval, Obis, Scaled, Unit, parse_obis
+from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Scaled, Unit, parse_obis
 from meterspan.store.columns import Readings, write_intervals
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import (

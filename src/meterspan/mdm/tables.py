@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
 from meterspan.mdm.data_management import MeterDataManagement
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Direction, Source
-from meterspan.quantities import Obis, Quality, Unit, parse_obis, parse_unit
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import Direction, Obis, Quality, Unit, parse_obis, parse_unit
 
 __all__ = [
     "ImportReport",

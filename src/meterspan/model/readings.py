@@ -4,41 +4,25 @@ Registers are the truth; intervals are derived between registers, or reported by
 Times are UTC seconds since 1970 (``int``); values are integers, scaled by the series' power of ten.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.quantities import Obis, Unit
+from meterspan.quantities import Commodity, Direction, Obis, Scaled, Unit
 
 __all__ = [
     "CaptureBlock",
     "CaptureColumn",
-    "Commodity",
-    "Direction",
     "EventSeverity",
     "MeterEvent",
     "Series",
     "SeriesKind",
     "Source",
 ]
-
-
-class Commodity(StrEnum):
-    """What the meter measures the supply of."""
-
-    ELECTRICITY = "electricity"
-    GAS = "gas"
-    WATER = "water"
-    HEAT = "heat"
-
-
-class Direction(StrEnum):
-    """Seen from the premises."""
-
-    IMPORT = "import"
-    EXPORT = "export"
 
 
 class SeriesKind(StrEnum):
@@ -139,6 +123,44 @@ class CaptureBlock:
         lengths = {len(column.values) for column in self.columns} | {len(self.status), len(self.quality)}
         if lengths != {rows}:
             raise ValueError(f"a block of {rows} rows has columns of {sorted(lengths)} values")
+
+    @classmethod
+    def of_row(
+        cls,
+        device: str,
+        source: Source,
+        *,
+        time: int,
+        values: Mapping[Obis, Scaled],
+        received_at: int = 0,
+        status: int = 0,
+        quality: int = 0,
+    ) -> Self:
+        """Make the block of one row: registers of one device at one instant.
+
+        Args:
+            device: identification of the meter.
+            source: how the row was collected.
+            time: UTC seconds of the values.
+            values: exact values by OBIS code; each becomes a column of its unit and exponent.
+            received_at: UTC seconds when the last octet was here.
+            status: the device's status word.
+            quality: ``Quality`` bits known at collection.
+
+        """
+        columns = tuple(
+            CaptureColumn(obis, value.unit, value.exponent, np.array([value.value], np.int64))
+            for obis, value in values.items()
+        )
+        return cls(
+            device,
+            source,
+            received_at,
+            np.array([time], np.int64),
+            columns,
+            np.array([status], np.int32),
+            np.array([quality], np.int32),
+        )
 
 
 class EventSeverity(IntEnum):

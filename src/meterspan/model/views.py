@@ -11,8 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from meterspan.model.readings import Commodity, EventSeverity
-from meterspan.quantities import Quality
+from meterspan.model.readings import EventSeverity
+from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "BandWindow",

@@ -15,7 +15,6 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, TypeAdapter
 from starlette.types import Receive, Scope, Send
 
-from meterspan.model.readings import Commodity
 from meterspan.model.views import MeterState, QuarantineView
 from meterspan.portal.access import admit_consumer, admit_operator
 from meterspan.portal.feeds import Event, Feeds, FeedsFullError, Subscription
@@ -33,6 +32,7 @@ from meterspan.portal.payloads import (
 )
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
+from meterspan.quantities import Commodity
 
 __all__ = ["COMPLETENESS_DAYS_MAX", "build_api"]
 

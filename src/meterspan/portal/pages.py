@@ -10,13 +10,13 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from meterspan.model.readings import Commodity
 from meterspan.model.views import Home, MeterState, TodayView
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_consumer, admit_operator
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources, parse_month
 from meterspan.portal.words import words_for
+from meterspan.quantities import Commodity
 
 __all__ = ["Pages", "build_pages"]
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from meterspan.model.readings import Commodity, EventSeverity
+from meterspan.model.readings import EventSeverity
 from meterspan.model.views import MeterState, OrderState
-from meterspan.quantities import Quality
+from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "CellPayload",

@@ -9,7 +9,6 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 
-from meterspan.model.readings import Commodity
 from meterspan.model.views import (
     BandWindow,
     Completeness,
@@ -20,7 +19,7 @@ from meterspan.model.views import (
     PeriodView,
     SpanView,
 )
-from meterspan.quantities import Quality
+from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "CompletenessMap",

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from meterspan.model.readings import Commodity
 from meterspan.model.views import Home, HomeViews, LiveView, MeterStory, NetworkViews, OrderDesk, OrderView, PeriodView
 from meterspan.portal.problems import ProblemError
+from meterspan.quantities import Commodity
 
 __all__ = ["Sources", "parse_month"]
 

@@ -1,6 +1,14 @@
 """Exact values: OBIS, units, scaled integers, clock times, intervals and quality flags. Imports nothing above it."""
 
 from meterspan.quantities.clock_time import ClockStatus, ClockTime
+from meterspan.quantities.commodities import (
+    CATALOGUE,
+    Commodity,
+    Direction,
+    Supply,
+    commodity_of_mbus_medium,
+    commodity_of_obis,
+)
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
@@ -8,15 +16,21 @@ from meterspan.quantities.scaled import Scaled
 from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 
 __all__ = [
+    "CATALOGUE",
     "UNITS",
     "ClockStatus",
     "ClockTime",
+    "Commodity",
+    "Direction",
     "Interval",
     "Medium",
     "Obis",
     "Quality",
     "Scaled",
+    "Supply",
     "Unit",
+    "commodity_of_mbus_medium",
+    "commodity_of_obis",
     "parse_obis",
     "parse_unit",
     "unit_of_code",

@@ -14,8 +14,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from meterspan.head_end.inventory import Protocol, Security
-from meterspan.model.readings import Commodity
-from meterspan.quantities import Obis, parse_obis
+from meterspan.quantities import Commodity, Obis, parse_obis
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
 

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose, Protocol, Security
-from meterspan.model.readings import Commodity
-from meterspan.quantities import parse_obis
+from meterspan.quantities import Commodity, parse_obis
 
 __all__ = ["InventoryFile"]
 

@@ -30,8 +30,8 @@ from meterspan.lnap.hearing import P1_REGISTERS, RADIO_REGISTERS, p1_meter
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.quarantine import Fault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, Direction, EventSeverity, Source
-from meterspan.quantities import UNITS, Obis, Scaled, parse_obis
+from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
+from meterspan.quantities import UNITS, Commodity, Direction, Obis, Scaled, parse_obis
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams

@@ -21,7 +21,7 @@ from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.quarantine import QuarantinedFrame
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.sim.channel import Medium, Radio
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.homes import HEAD_END_TITLE, Home, RadioPoint, Reach

@@ -35,8 +35,8 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
 from meterspan.model.quarantine import Fault as FrameFault
 from meterspan.model.quarantine import QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Commodity, EventSeverity, Source
-from meterspan.quantities import UNITS, Obis
+from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
+from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.channel import Medium

@@ -19,8 +19,7 @@ from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter, Elect
 from meterspan.meter.metrology import Flow, Metrology, electricity_block
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
-from meterspan.model.readings import Commodity
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.sim.households import Flows, Heating, Household
 from meterspan.sim.state import VirtualState
 from meterspan.sim.weather import Weather

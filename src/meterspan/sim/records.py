@@ -11,7 +11,7 @@ from meterspan.lnap.channel import Channel
 from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
 from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint, Reach

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from meterspan.model.readings import Commodity, SeriesKind, Source
-from meterspan.quantities import Obis
+from meterspan.model.readings import SeriesKind, Source
+from meterspan.quantities import Commodity, Obis
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
 from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint

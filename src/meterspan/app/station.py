@@ -23,7 +23,7 @@ from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
-from meterspan.model.readings import Commodity
+from meterspan.quantities import Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.endpoints import parse_endpoint

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meterspan.crypto.suite0 import SuiteKeys, protect
-from meterspan.engine.decode import Decoder, Format, recognise
-from meterspan.engine.decode.job import Job
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.quantities import ClockTime, Obis
+from meterspan.readings import Decoder, Format, recognise
+from meterspan.readings.job import Job
 from meterspan.wire import Trace, UnsupportedError
 from meterspan.wire.axdr import (
     Data,

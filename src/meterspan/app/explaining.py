@@ -3,10 +3,10 @@
 No key is used here: a story may be read by anybody who operates the network, so what is ciphered stays ciphered.
 """
 
-from meterspan.engine.decode import Decoder
 from meterspan.engine.frame_trace import Direction, FrameTracer
 from meterspan.head_end.inventory import Protocol
 from meterspan.model.views import SpanView
+from meterspan.readings import Decoder
 from meterspan.wire import Trace
 
 __all__ = ["explain"]

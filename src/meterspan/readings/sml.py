@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from meterspan.engine.decode.names import meaning_of
 from meterspan.model.sml_devices import UNSIGNED_POWER
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import Obis
+from meterspan.readings.names import meaning_of
 from meterspan.wire import Trace, WireError
 from meterspan.wire.sml import (
     Integer,

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from meterspan.engine.decode.names import meaning_of
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_unit
+from meterspan.readings.names import meaning_of
 from meterspan.wire import Trace, WireError
 from meterspan.wire.mbus.address import MEDIA
 from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, P1Value, crc_of, read_telegram

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from meterspan.engine.association.records import Associated, Get
-from meterspan.engine.decode.names import meaning_of
 from meterspan.engine.scripts import (
     STANDARD_CLOCK,
     ClockPolicy,
@@ -26,6 +25,7 @@ from meterspan.model.cosem.classes import Data as DataClass
 from meterspan.model.cosem.classes import DemandRegister, ExtendedRegister, Register, interface_class
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.readings.names import meaning_of
 from meterspan.runtime.dlms_client import DlmsAddresses, DlmsClient, DlmsError
 from meterspan.wire.axdr import Data, IntegerColumn
 from meterspan.wire.xdlms import DataAccessResult

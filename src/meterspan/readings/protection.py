@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
-from meterspan.engine.decode.job import Job
+from meterspan.readings.job import Job
 from meterspan.wire import KeyMissingError, KeyWrongError
 from meterspan.wire.xdlms import GeneralCipheredApdu, SecurityControl
 

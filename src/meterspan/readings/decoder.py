@@ -10,10 +10,10 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from meterspan.engine.decode.job import Job, Learnt
-from meterspan.engine.decode.merge import merge
-from meterspan.engine.decode.recognise import Format, recognise
 from meterspan.model.telegram import DecodedTelegram
+from meterspan.readings.job import Job, Learnt
+from meterspan.readings.merge import merge
+from meterspan.readings.recognise import Format, recognise
 from meterspan.wire import Trace, WireError
 
 __all__ = ["Decoder"]
@@ -111,7 +111,7 @@ def _sml(octets: bytes, job: Job) -> DecodedTelegram:
 def _loaded(name: str) -> Any:
     """Give a decoding function; its module is imported when the first frame of its kind comes, not before."""
     module, _, function = name.partition(".")
-    return getattr(import_module(f"meterspan.engine.decode.{module}"), function)
+    return getattr(import_module(f"meterspan.readings.{module}"), function)
 
 
 def _lazy(name: str) -> Callable[[bytes, Job], DecodedTelegram]:

@@ -7,14 +7,14 @@ notification, a response with data, bare COSEM data, or a P1 telegram under DLMS
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from meterspan.engine.decode.job import Job
-from meterspan.engine.decode.lenient import read_push_data
-from meterspan.engine.decode.merge import merge
-from meterspan.engine.decode.p1 import decode_p1
-from meterspan.engine.decode.protection import open_general
-from meterspan.engine.decode.push import readings_of_body
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
+from meterspan.readings.job import Job
+from meterspan.readings.lenient import read_push_data
+from meterspan.readings.merge import merge
+from meterspan.readings.p1 import decode_p1
+from meterspan.readings.protection import open_general
+from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged

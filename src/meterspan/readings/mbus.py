@@ -12,15 +12,15 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from functools import lru_cache
 
-from meterspan.engine.decode.dlms import decode_apdus
-from meterspan.engine.decode.job import Job
-from meterspan.engine.decode.merge import merge
-from meterspan.engine.decode.profiles import profile_times
-from meterspan.engine.decode.record_names import Named, Names
 from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.model.mbus_devices import Decoded, Payload, has_grammars, read_payload
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
+from meterspan.readings.dlms import decode_apdus
+from meterspan.readings.job import Job
+from meterspan.readings.merge import merge
+from meterspan.readings.profiles import profile_times
+from meterspan.readings.record_names import Named, Names
 from meterspan.wire import Cursor, TruncatedError, WireError
 from meterspan.wire.mbus import DataRecord, Records, expand_profile, read_records
 from meterspan.wire.mbus.address import DeviceAddress

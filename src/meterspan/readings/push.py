@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
-from meterspan.engine.decode.names import meaning_of
 from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import ClockTime, Obis, unit_of_code
+from meterspan.readings.names import meaning_of
 from meterspan.wire import WireError
 from meterspan.wire.axdr import Data, DataType, IeeeFloat
 

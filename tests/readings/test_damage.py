@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from meterspan.engine.decode import Decoder
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.model.telegram import DecodedTelegram
+from meterspan.readings import Decoder
 from meterspan.wire import WireError
 from meterspan.wire.axdr import array, double_long_unsigned, enum, integer, octet_string, structure
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame

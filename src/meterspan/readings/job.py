@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from meterspan.engine.decode.record_names import Names
 from meterspan.engine.wmbus_receiver import WmbusReceiver
 from meterspan.model.mbus_devices import SHIPPED_FORMATS
+from meterspan.readings.record_names import Names
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 

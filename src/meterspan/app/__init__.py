@@ -1,0 +1,1 @@
+"""What a program is: its parts joined, its threads and services; commands call it, and it prints nothing."""

@@ -1,0 +1,35 @@
+import pytest
+
+from meterspan.model.failures import Failure, FailureKind, kind_of_error
+from meterspan.wire.errors import (
+    ChecksumError,
+    KeyMissingError,
+    KeyWrongError,
+    ReplayError,
+    TruncatedError,
+    UnsupportedError,
+    WireError,
+)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (KeyMissingError("x"), FailureKind.KEY_MISSING),
+        (KeyWrongError("x"), FailureKind.KEY_WRONG),
+        (ReplayError("x"), FailureKind.REPLAY),
+        (ChecksumError("x"), FailureKind.DAMAGED),
+        (TruncatedError("x"), FailureKind.DAMAGED),
+        (UnsupportedError("x"), FailureKind.UNSUPPORTED),
+        (WireError("invocation-counter"), FailureKind.UNREADABLE),
+    ],
+)
+def test_the_kind_of_an_error_goes_by_its_type_never_by_its_words(error: WireError, kind: FailureKind) -> None:
+    assert kind_of_error(error) is kind
+    failure = Failure.of_error(error)
+    assert (failure.kind, failure.error) == (kind, error)
+    assert str(failure) == str(error)
+
+
+def test_a_failure_without_detail_reads_as_its_kind() -> None:
+    assert str(Failure(FailureKind.COUNTER_BEHIND)) == "counter behind"
