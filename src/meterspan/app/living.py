@@ -139,7 +139,7 @@ class LockedViews:
             return self._views.completeness(first, last)
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         with self._lock:
             return self._views.story(device, now)
 

@@ -67,7 +67,7 @@ class OnLoop:
         return self._ask(lambda: self._views.completeness(first, last))
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         return self._ask(lambda: self._views.story(device, now))
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
@@ -87,7 +87,7 @@ class DeskOnLoop:
         self._wake = wake
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Place an order; raises ``KeyError`` for a meter that is not in the inventory."""
+        """Place an order; raises ``UnknownMeterError`` for a meter that is not in the inventory."""
 
         def place() -> OrderView:
             view = self._desk.order(device, now, deadline_s)
@@ -97,7 +97,7 @@ class DeskOnLoop:
         return answered_on(self._loop, place)
 
     def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands; raises ``KeyError`` for one that is not known."""
+        """Say how an order stands; raises ``UnknownOrderError`` for one that is not known."""
         return answered_on(self._loop, lambda: self._desk.order_view(order_id))
 
 
