@@ -42,7 +42,8 @@ def test_the_billed_registers_are_those_of_the_catalogue() -> None:
         (Direction.EXPORT, 7), (Direction.IMPORT, 5), (Direction.IMPORT, 4),
     ]  # fmt: skip
     newest = device.row(IMPORT)
-    assert newest is not None and newest.time == 200
+    assert newest is not None
+    assert newest.time == 200
     assert device.row(Obis(1, 0, 1, 8, 1)) is None
 
 

@@ -18,6 +18,7 @@ STORED_MAX = 2**63 - 1
 """Stored values are signed 64-bit integers."""
 EXPONENT_MAX = 127
 """The scaler of COSEM is one signed octet (IEC 62056-6-2, 4.3.2)."""
+NOTHING_AGAINST = Quality(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Row:
     obis: Obis
     value: Scaled
     time: int
-    quality: Quality = Quality(0)
+    quality: Quality = NOTHING_AGAINST
     width: int | None = None
 
 
