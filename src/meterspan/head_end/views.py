@@ -10,6 +10,7 @@ from meterspan.head_end.chronicle import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import DAY_S, Channel
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -125,12 +126,12 @@ class HeadEndViews:
         """Tell one meter's story.
 
         Raises:
-            KeyError: no such meter.
+            UnknownMeterError: no such meter.
 
         """
         known = self._head_end.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         target = self._head_end.target_of(known)
         entries = list(self._head_end.chronicle.entries(device))
         if target != device:
@@ -158,12 +159,12 @@ class HeadEndViews:
         """Ask for all registers that a meter owes, to be answered within ``deadline_s``.
 
         Raises:
-            KeyError: no such meter.
+            UnknownMeterError: no such meter.
 
         """
         known = self._head_end.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         asked_at = now.timestamp()
         wanted = [plan.obis for plan in known.channels]
         order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s)
@@ -174,7 +175,7 @@ class HeadEndViews:
         """Say how an order stands.
 
         Raises:
-            KeyError: no such order, or it is forgotten.
+            UnknownOrderError: no such order, or it was dropped because of its age.
 
         """
         record = self._head_end.orders.get(order_id)
