@@ -27,7 +27,7 @@ from meterspan.model.views import (
     QuarantineView,
 )
 from meterspan.portal.access import admit_consumer, admit_operator
-from meterspan.portal.feeds import Event, Feeds, FeedsFullError, Subscription
+from meterspan.portal.feeds import Event, Feeds, Subscription
 from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
@@ -175,7 +175,7 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
     )
     def show_order(request: Request, order_id: int) -> Response:
-        return _answer(request, json_of(sources.order_view(order_id)))
+        return _answer(request, json_of(sources.desk.order_view(order_id)))
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
@@ -226,17 +226,7 @@ class _EventStream(StreamingResponse):
 
 
 def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
-    try:
-        return _EventStream(feeds.listen(name, produce))
-    except FeedsFullError as error:
-        raise ProblemError(
-            503,
-            "too-many-listeners",
-            title="All places for listeners are taken",
-            detail=f"{feeds.listeners} event streams are open, and no more are admitted.",
-            remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
-            retry_s=30,
-        ) from error
+    return _EventStream(feeds.listen(name, produce))
 
 
 def _check_span(first: date, last: date) -> None:
