@@ -14,6 +14,7 @@ import pytest
 
 from meterspan.app.explaining import explain
 from meterspan.cli.demo import MARKER, _free_port, _fresh_data
+from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.quantities import Commodity
 from meterspan.store import ConcurrentWriter
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
@@ -120,7 +121,7 @@ def test_a_second_demo_on_one_directory_is_refused_and_an_old_one_is_replaced(tm
     first.close()
     second = _fresh_data(folder)
     assert list(second.homes()) == []
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownHomeError):
         second.day("h", Commodity.WATER, date(2026, 1, 1))
     second.close()
 
