@@ -27,7 +27,9 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from meterspan.app.explaining import explain
-from meterspan.app.living import DataNumbers, LivingDistrict, LockedViews
+from meterspan.app.living import LivingDistrict
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import passed_through, under_lock
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import ConcurrentWriterError
@@ -165,8 +167,8 @@ class _Portal:
         self._errors = errors
         self._bar = bar
         district = living.district
-        views = HeadEndViews(district.head_end, DataNumbers(district.data), explain, living.now)
-        locked = LockedViews(views, living.lock)
+        views = HeadEndViews(district.head_end, StoredNumbers(district.data), explain, living.now)
+        locked = passed_through(views, under_lock(living.lock))
         self._app = create_app(district.data, locked, clock=living.now, orders=locked)
         self._port = _free_port(port)
         self._server = PortalServer(self._app, port=self._port)

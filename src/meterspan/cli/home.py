@@ -18,15 +18,9 @@ from rich.text import Text
 
 from meterspan.app.explaining import explain
 from meterspan.app.home_views import HomeNetworkViews
-from meterspan.app.serving import (
-    OnLoop,
-    PortalFailedError,
-    StoredNumbers,
-    maintain,
-    portal,
-    reasons_of,
-    until_signal,
-)
+from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
@@ -220,10 +214,8 @@ async def _run(
         heard = {meter.device: meter.count for meter in running.meters.values()}
         return {"meters": heard, "kept_aside": running.point.quarantine.total}
 
-    async with portal(
-        running.data, OnLoop(views, asyncio.get_running_loop()), clock=clock.utc, host=place.host, port=place.port,
-        health=health,
-    ) as where:  # fmt: skip
+    network = passed_through(views, on_loop(asyncio.get_running_loop()))
+    async with portal(running.data, network, clock=clock.utc, host=place.host, port=place.port, health=health) as where:
         ports = await place.open(running)
         announce(where, ports, None if place.upstream is None else running.point)
         await until_signal(*jobs)

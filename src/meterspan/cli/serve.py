@@ -18,17 +18,10 @@ from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.explaining import explain
-from meterspan.app.serving import (
-    DeskOnLoop,
-    OnLoop,
-    PortalFailedError,
-    StoredNumbers,
-    maintain,
-    portal,
-    reasons_of,
-    until_signal,
-)
+from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
 from meterspan.app.station import Station
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
@@ -112,8 +105,9 @@ def serve(  # noqa: PLR0917 - typer calls it by name
 
 
 async def _run(station: Station, clock: SystemClock, announce: Callable[[str], None]) -> None:
-    loop, config = asyncio.get_running_loop(), station.config
-    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc)
+    config = station.config
+    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc, on_order=station.host.wake)
+    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
 
     def health() -> dict[str, Any]:
         counts = station.head_end.counts
@@ -129,8 +123,8 @@ async def _run(station: Station, clock: SystemClock, announce: Callable[[str], N
         announce(where)
 
     async with portal(
-        station.data, OnLoop(views, loop), clock=clock.utc, host=config.portal.host, port=config.portal.port,
-        names=config.portal.names, orders=DeskOnLoop(views, loop, station.host.wake), health=health,
+        station.data, asked, clock=clock.utc, host=config.portal.host, port=config.portal.port,
+        names=config.portal.names, orders=asked, health=health,
     ) as where:  # fmt: skip
         await until_signal(station.host.run(), maintain(station.data, clock.utc), announced())
 

@@ -59,16 +59,24 @@ class HeadEndViews:
         numbers: the data management's part of the headline.
         explain: explains a frame for a meter's story.
         clock: gives the time now; values of the running day are due only up to it.
+        on_order: called after an order is placed, so that a sleeping head end begins it at once.
 
     """
 
     def __init__(
-        self, head_end: HeadEnd, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]
+        self,
+        head_end: HeadEnd,
+        numbers: DataNumbers,
+        explain: Explain,
+        clock: Callable[[], datetime],
+        *,
+        on_order: Callable[[], None] = lambda: None,
     ) -> None:
         self._head_end = head_end
         self._clock = clock
         self._numbers = numbers
         self._explain = explain
+        self._on_order = on_order
 
     def summary(self, now: datetime) -> NetworkSummary:
         """Give the headline numbers; completeness counts UTC days, today up to what was due."""
@@ -160,6 +168,7 @@ class HeadEndViews:
         asked_at = now.timestamp()
         wanted = [plan.obis for plan in known.channels]
         order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s)
+        self._on_order()
         return self.order_view(order.order_id)
 
     def order_view(self, order_id: int) -> OrderView:
