@@ -118,7 +118,7 @@ def access_point(state: MemoryState, outbox: MemoryOutbox) -> tuple[RadioMeter, 
     meter = RadioMeter(config, START, MemoryState())
     local = LocalMeter(meter.device, Commodity.WATER, "home-1", (VOLUME,), RADIO_KEY)
     point = AccessPoint(
-        AccessPointConfig("MSPLNAP000001", LNAP_TITLE, meters=(local,)), counters=state, keepsake=state, outbox=outbox
+        AccessPointConfig("MSPLNAP000001", LNAP_TITLE, meters=(local,)), counters=state, state=state, outbox=outbox
     )
     return meter, point
 
@@ -305,7 +305,7 @@ def test_a_silent_access_point_is_asked_again_and_loses_nothing(world: World) ->
 def test_a_meter_pushes_its_own_rows(world: World) -> None:
     meter, _ = electricity(world, hours=0)
     outbox = MemoryOutbox()
-    push = MeterPush(meter, outbox, keepsake=MemoryState())
+    push = MeterPush(meter, outbox, state=MemoryState())
     meter.advance(ElectricityFlow((1_000_000,)), START + 3_600)
     push.collect()
     uplink = Uplink(push, context(METER_TITLE, MemoryState()))

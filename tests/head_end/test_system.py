@@ -8,6 +8,7 @@ import pytest
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.quarantine import Fault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.quantities import UNITS, Commodity, Obis
@@ -118,7 +119,7 @@ def test_an_order_is_answered_or_times_out(head_end: HeadEnd) -> None:
     assert head_end.time_out_orders(MIDNIGHT + 29) == []
     assert head_end.time_out_orders(MIDNIGHT + 30) == [order]
     assert head_end.counts.orders_timed_out == 1
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownMeterError):
         head_end.order("NOBODY", [IMPORT], now=MIDNIGHT, deadline=MIDNIGHT + 30)
 
 
@@ -126,7 +127,7 @@ def test_a_removed_device_owes_nothing_more(head_end: HeadEnd) -> None:
     head_end.remove_device("MSP1", MIDNIGHT + 900, MIDNIGHT + 1_000)
     (hole,) = head_end.holes_of("MSP1", MIDNIGHT + 86_400)
     assert hole.end == MIDNIGHT + 900
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownMeterError):
         head_end.remove_device("NOBODY", 0, 0)
 
 

@@ -11,6 +11,7 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, Protoc
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.quarantine import Fault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.model.views import MeterState, OrderState, SpanView
@@ -121,7 +122,7 @@ def test_a_story_tells_entries_frames_and_days(head_end: HeadEnd, views: HeadEnd
     assert len(story.cells) == 28
     (kept,) = views.quarantine()
     assert (kept.kind, kept.octets, kept.device) == ("wrong key", "DB08", "GOOD")
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownMeterError):
         views.story("NOBODY", at(NOON))
 
 
@@ -140,9 +141,12 @@ def test_an_order_waits_and_times_out_in_view(head_end: HeadEnd, views: HeadEndV
     assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
     head_end.answer(placed.order_id, {IMPORT: Scaled(1, 0, UNITS["Wh"])})
     assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
-    for wrong in (lambda: views.order("NOBODY", at(NOON), 30), lambda: views.order_view(99)):
-        with pytest.raises(KeyError):
-            wrong()
+    with pytest.raises(UnknownMeterError) as meter:
+        views.order("NOBODY", at(NOON), 30)
+    assert meter.value.device == "NOBODY"
+    with pytest.raises(UnknownOrderError) as order:
+        views.order_view(99)
+    assert order.value.order_id == 99
 
 
 def test_an_answered_order_shows_its_registers(head_end: HeadEnd, views: HeadEndViews) -> None:

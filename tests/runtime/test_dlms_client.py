@@ -38,7 +38,7 @@ async def bench(folder, *, limits=None, speed=1.0):
     with StateFile(folder / "meter.sqlite") as state:
         config = ElectricityMeterConfig("MSP10000000001", b"MSP\0\0\0\0\1", ZoneInfo("Europe/Berlin"))
         now = clock()
-        meter = ElectricityMeter(config, now - 4 * 3600, keepsake=state)
+        meter = ElectricityMeter(config, now - 4 * 3600, state=state)
         host = ElectricityHost(
             meter, keys=KEYS, password=PASSWORD, state=state, time=MeterTime(clock, now, speed=speed), clock=clock,
             supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)], limits=limits,

@@ -34,7 +34,7 @@ class Clock:
 
 
 def host_of(state, clock, *, start=START, limits=None, notes=None):
-    meter = ElectricityMeter(CONFIG, start, keepsake=state)
+    meter = ElectricityMeter(CONFIG, start, state=state)
     return meter, ElectricityHost(
         meter, keys=KEYS, password=b"secret", state=state, time=MeterTime(clock, start), clock=clock, limits=limits,
         supply=lambda start, end: [(ElectricityFlow((3_600_000,)), end)],
@@ -49,7 +49,7 @@ def test_what_was_measured_is_kept_before_it_is_shown(tmp_path):
         for _ in range(100):
             clock.now += 37.5
             host.advance()
-            again = ElectricityMeter(CONFIG, clock.now, keepsake=state)
+            again = ElectricityMeter(CONFIG, clock.now, state=state)
             assert again.indication.registers == meter.indication.registers
             assert len(again.profile) == len(meter.profile)
         assert kept_time(state) == clock.now
@@ -130,7 +130,7 @@ def test_a_radio_meter_sends_on_time_and_keeps_its_register(tmp_path):
     async def main(state):
         clock, sent = Clock(), []
         config = RadioMeterConfig(RadioMedium.WATER, "MSP", "10000001", bytes(16), interval_s=60)
-        meter = RadioMeter(config, START, state, keepsake=state)
+        meter = RadioMeter(config, START, state, state=state)
         host = RadioHost(
             meter, state=state, time=MeterTime(clock, START), clock=clock, on_sent=sent.append,
             supply=lambda start, end: [(VolumeFlow(3_600_000), end)], receiver=Endpoint("udp", "127.0.0.1", 9),
@@ -148,7 +148,7 @@ def test_a_radio_meter_sends_on_time_and_keeps_its_register(tmp_path):
     assert litres == 600
     with StateFile(tmp_path / "a.sqlite") as state:
         config = RadioMeterConfig(RadioMedium.WATER, "MSP", "10000001", b"n" * 16)
-        assert RadioMeter(config, START + 900, state, keepsake=state).indication.registers[0].value.value == 600
+        assert RadioMeter(config, START + 900, state, state=state).indication.registers[0].value.value == 600
 
 
 def test_a_radio_without_a_receiver_says_so(tmp_path):

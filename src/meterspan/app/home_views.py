@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Final
 
 from meterspan.head_end.views import DataNumbers, Explain
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -98,10 +99,10 @@ class HomeNetworkViews:
         return self._host.data.completeness(first, last, until=self._clock())
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         status = next((line for line in self.meters(now) if line.device == device), None)
         if status is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         rows = self.completeness(now.date() - timedelta(days=STORY_DAYS - 1), now.date())
         cells: tuple[CompletenessCell, ...] = next((row.cells for row in rows if row.device == device), ())
         frames = []

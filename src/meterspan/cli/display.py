@@ -69,7 +69,7 @@ def display(  # noqa: PLR0917 - typer calls it by name
                 model.restore(kept)
 
         def keep() -> None:
-            state.save(str(place), model.keepsake())
+            state.save(str(place), model.saved_state())
 
         DisplayApp(model, _feed(place, clock, keep), clock, title=title, dark=not light).run()
         keep()

@@ -38,7 +38,7 @@ from meterspan.cli.pushing import push_endpoint, together
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
-from meterspan.meter.metrology import CorruptKeepsakeError, ElectricityFlow, Flow, Indication
+from meterspan.meter.metrology import CorruptStateError, ElectricityFlow, Flow, Indication
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.quantities import UNITS
@@ -158,7 +158,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
                                               pv_kw=pv, timeout_s=timeout))  # fmt: skip
             else:
                 asyncio.run(bench.radio(kept, secret, to=radio, interval_s=interval, mode=_mode(mode)))
-        except CorruptKeepsakeError as error:
+        except CorruptStateError as error:
             raise _stop(f"{path}: {error}; the registers cannot be trusted any more, use another --state") from error
         except (OSError, CannotConnectError, EndpointError) as error:
             raise _stop(str(error)) from error
@@ -232,7 +232,7 @@ class _Bench:
         )  # fmt: skip
         now = self._begin()
         kept = kept_time(state)
-        device = ElectricityMeter(config, now - self._history_s if kept is None else max(now, kept), keepsake=state)
+        device = ElectricityMeter(config, now - self._history_s if kept is None else max(now, kept), state=state)
         household = self._household(pv_kw)
         time = MeterTime(self._clock, now if kept is None else max(now, kept), speed=self._speed)
 
@@ -261,7 +261,7 @@ class _Bench:
         self, device: ElectricityMeter, running: ElectricityHost, state: StateFile, endpoint: Endpoint
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
-        rows = MeterPush(device, state.outbox("push"), keepsake=state)
+        rows = MeterPush(device, state.outbox("push"), state=state)
         uplink = UplinkHost(
             Uplink(rows, running.security.context()), endpoint, clock=self._clock, on_note=self._note
         )  # fmt: skip
@@ -282,7 +282,7 @@ class _Bench:
         kept = kept_time(state)
         start = now - _DUE_PERIOD_S if kept is None else max(now, kept)  # so that there is a due value at once
         time = MeterTime(self._clock, now if kept is None else max(now, kept), speed=self._speed)
-        device = RadioMeter(config, start, state, keepsake=state)
+        device = RadioMeter(config, start, state, state=state)
         household = self._household(None)
         running = RadioHost(
             device, state=state, time=time, clock=self._clock, supply=_supply(household, self._pick), receiver=receiver,

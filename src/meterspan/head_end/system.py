@@ -16,6 +16,7 @@ from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
 from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import Quarantine, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
@@ -96,12 +97,12 @@ class HeadEnd:
         """Expect nothing of a device after ``at`` (UTC seconds); its history stays.
 
         Raises:
-            KeyError: no such device.
+            UnknownMeterError: no such device.
 
         """
         known = self.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         self.inventory.put(replace(known, removed_at=at))
         for channel in known.channels:
             self.ledger.retire(Channel(device, channel.obis), at)
@@ -139,12 +140,12 @@ class HeadEnd:
         """Ask for registers of a device now; answered or timed out by ``deadline``, never silent.
 
         Raises:
-            KeyError: no such device.
+            UnknownMeterError: no such device.
 
         """
         known = self.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         order = self.planner.order(self.target_of(known), device, obis, now=now, deadline=deadline)
         self.orders.placed(order, now)
         return order

@@ -10,6 +10,7 @@ from meterspan.head_end.chronicle import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import DAY_S, Channel
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -58,16 +59,24 @@ class HeadEndViews:
         numbers: the data management's part of the headline.
         explain: explains a frame for a meter's story.
         clock: gives the time now; values of the running day are due only up to it.
+        on_order: called after an order is placed, so that a sleeping head end begins it at once.
 
     """
 
     def __init__(
-        self, head_end: HeadEnd, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]
+        self,
+        head_end: HeadEnd,
+        numbers: DataNumbers,
+        explain: Explain,
+        clock: Callable[[], datetime],
+        *,
+        on_order: Callable[[], None] = lambda: None,
     ) -> None:
         self._head_end = head_end
         self._clock = clock
         self._numbers = numbers
         self._explain = explain
+        self._on_order = on_order
 
     def summary(self, now: datetime) -> NetworkSummary:
         """Give the headline numbers; completeness counts UTC days, today up to what was due."""
@@ -117,12 +126,12 @@ class HeadEndViews:
         """Tell one meter's story.
 
         Raises:
-            KeyError: no such meter.
+            UnknownMeterError: no such meter.
 
         """
         known = self._head_end.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         target = self._head_end.target_of(known)
         entries = list(self._head_end.chronicle.entries(device))
         if target != device:
@@ -150,22 +159,23 @@ class HeadEndViews:
         """Ask for all registers that a meter owes, to be answered within ``deadline_s``.
 
         Raises:
-            KeyError: no such meter.
+            UnknownMeterError: no such meter.
 
         """
         known = self._head_end.inventory.get(device)
         if known is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         asked_at = now.timestamp()
         wanted = [plan.obis for plan in known.channels]
         order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s)
+        self._on_order()
         return self.order_view(order.order_id)
 
     def order_view(self, order_id: int) -> OrderView:
         """Say how an order stands.
 
         Raises:
-            KeyError: no such order, or it is forgotten.
+            UnknownOrderError: no such order, or it was dropped because of its age.
 
         """
         record = self._head_end.orders.get(order_id)

@@ -170,7 +170,7 @@ class PeriodView:
 class HomeViews(Protocol):
     """What a consumer may ask; answered by the data management.
 
-    Unknown homes raise ``KeyError``; a commodity that the home does not have raises ``LookupError``.
+    An unknown home raises ``UnknownHomeError``; a commodity that the home does not have raises ``UnknownSupplyError``.
     """
 
     def homes(self) -> Sequence[Home]:
@@ -346,7 +346,7 @@ class NetworkViews(Protocol):
         ...
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         ...
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
@@ -387,9 +387,9 @@ class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers; raises ``KeyError`` for a meter that is not in the inventory."""
+        """Ask for a meter's registers; raises ``UnknownMeterError`` for a meter that is not in the inventory."""
         ...
 
     def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands; raises ``KeyError`` for one that is not known (any more)."""
+        """Say how an order stands; raises ``UnknownOrderError`` for one that is not known (any more)."""
         ...

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.views import Home, HomeViews, LiveView, MeterStory, NetworkViews, OrderDesk, OrderView, PeriodView
 from meterspan.portal.problems import ProblemError
 from meterspan.quantities import Commodity
@@ -48,21 +49,21 @@ class Sources:
         """Tell one meter's story."""
         try:
             return self.network.story(device, self.clock())
-        except KeyError as error:
+        except UnknownMeterError as error:
             raise _unknown_meter(device) from error
 
     def order(self, device: str, deadline_s: float) -> OrderView:
         """Ask for a meter to be read now."""
         try:
             return self._desk().order(device, self.clock(), deadline_s)
-        except KeyError as error:
+        except UnknownMeterError as error:
             raise _unknown_meter(device) from error
 
     def order_view(self, order_id: int) -> OrderView:
         """Say how an order stands."""
         try:
             return self._desk().order_view(order_id)
-        except KeyError as error:
+        except UnknownOrderError as error:
             raise ProblemError(
                 404,
                 "unknown-order",
@@ -106,7 +107,7 @@ def parse_month(text: str) -> date:
 def _unknown_home(home_id: str) -> Iterator[None]:
     try:
         yield
-    except KeyError as error:
+    except UnknownHomeError as error:
         raise ProblemError(
             404,
             "unknown-home",
@@ -120,9 +121,7 @@ def _unknown_home(home_id: str) -> Iterator[None]:
 def _absent(commodity: Commodity) -> Iterator[None]:
     try:
         yield
-    except KeyError:
-        raise
-    except LookupError as error:
+    except UnknownSupplyError as error:
         raise ProblemError(
             404,
             "no-such-supply",

@@ -77,7 +77,7 @@ class ElectricityHost:
         meter: built at the time that ``time`` starts from, or before (history).
         keys: of its management association.
         password: of its reader association.
-        state: its memory; the meter's keepsake too.
+        state: its memory, the meter's persistent state included.
         time: its time.
         clock: true time, for the links.
         supply: what flows past it.
