@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.storage.errors import StorageError
 from meterspan.portal.feeds import FeedsFullError
-from meterspan.store.errors import StoreError
 
 __all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response"]
 
@@ -131,14 +131,15 @@ def _too_many_listeners(error: FeedsFullError) -> ProblemError:
     )
 
 
-def _storage(_error: StoreError) -> ProblemError:
+def _storage(error: StorageError) -> ProblemError:
+    detail, remedy = _STORAGE_WORDS.get(error.code, _STORAGE_WORDS[StorageError.code])
     return ProblemError(
         503,
         "storage",
         title="The stored readings cannot be used now",
-        detail="The disk is full, or the data folder is locked or damaged; the log says which.",
-        remedy="Nothing confirmed is lost. Make room or release the folder; answers come back by themselves.",
-        retry_s=30,
+        detail=detail,
+        remedy=remedy,
+        retry_s=30 if error.is_transient else None,
     )
 
 
@@ -152,6 +153,25 @@ def _busy(_error: TimeoutError) -> ProblemError:
         retry_s=10,
     )
 
+
+_STORAGE_WORDS: Final = {
+    "full": ("The disk is full.", "Make room on the disk of the data folder; answers come back by themselves."),
+    "locked": (
+        "Another program holds the data folder.",
+        "End that program, or wait for it; answers come back by themselves.",
+    ),
+    "unavailable": (
+        "The disk of the data folder fails or is read-only.",
+        "Look at the disk, its mount and its permissions; answers come back by themselves.",
+    ),
+    "damaged": (
+        "What is stored is not what was written.",
+        "Run meterspan doctor on the data folder: it names the damaged files; restore those from a backup.",
+    ),
+    "unknown-format": ("A newer version of meterspan wrote this data folder.", "Update meterspan."),
+    "failed": ("The data folder cannot be used.", "The log of the portal says why."),
+}
+"""Detail and remedy by the code of a storage error; nothing that was confirmed is lost by any of them."""
 
 _FAULT: Final = ProblemError(
     500,
@@ -167,7 +187,7 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
     UnknownMeterError: _unknown_meter,
     UnknownOrderError: _unknown_order,
     FeedsFullError: _too_many_listeners,
-    StoreError: _storage,
+    StorageError: _storage,
     TimeoutError: _busy,
 }
 HANDLED: Final[Sequence[type[Exception]]] = (*_PROBLEMS, Exception)
