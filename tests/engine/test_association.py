@@ -48,6 +48,7 @@ from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conforma
 from tests.helpers_cosem import (
     CLOCK,
     COUNTER,
+    ECHO,
     ENERGY,
     EXPORT,
     GMAC,
@@ -62,6 +63,7 @@ from tests.helpers_cosem import (
     SHA1,
     START,
     SWITCH,
+    Echo,
     MemoryCounters,
     TestMeter,
     ask,
@@ -145,7 +147,7 @@ def test_every_service_works(kind, way):
     assert meter.clock_shift_s == 30
     assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
     assert not meter.connected
-    assert ask(pair, client, Action(70, SWITCH, 2, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, Action(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
     assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
@@ -180,7 +182,7 @@ def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
         long_text = visible_string("x" * 700)
         assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
         assert meter.note == long_text
-        assert ask(pair, client, Action(70, SWITCH, 2, long_text)).value == long_text
+        assert ask(pair, client, Action(Echo.class_id, ECHO, 1, long_text)).value == long_text
     assert not only(pair, ApduRefused)
 
 
