@@ -16,14 +16,14 @@ import numpy as np
 from meterspan.analytics.tariff import Tariff
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, Security
-from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.ledger import Channel
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
-from meterspan.quantities import Commodity
+from meterspan.quantities import DAY_S, Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.endpoints import parse_endpoint
