@@ -17,14 +17,14 @@ from meterspan.analytics.tariff import Tariff
 from meterspan.crypto.mechanisms import Security
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, purposes_of
-from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.ledger import Channel
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
-from meterspan.quantities import Commodity
+from meterspan.quantities import DAY_S, Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.endpoints import parse_endpoint
@@ -54,7 +54,7 @@ class Station:
     Raises:
         ConfigError: the configuration contradicts what is stored, or lacks a key.
         KeyWrongError: the keys at rest were wrapped under another master key.
-        ConcurrentWriter: another process has the data folder open.
+        ConcurrentWriterError: another process has the data folder open.
 
     """
 

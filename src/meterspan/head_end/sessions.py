@@ -38,7 +38,7 @@ from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
-from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
 from meterspan.wire.hdlc import HdlcAddress
@@ -50,7 +50,6 @@ SESSION_TIMEOUT_S: Final = 120.0
 """A session's patience: a week of quarter hours over a slow cell."""
 CLOCK_TOLERANCE_S: Final = 5
 """A clock within this is left alone (UC-I2); a round trip over a slow network is not a deviation."""
-SHIFT_MAX_S: Final = 900
 LAYOUTS_KEPT: Final = 100_000
 """Profile layouts remembered, one or two per meter."""
 
