@@ -8,6 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from meterspan.crypto.hls import Handshake
+from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
@@ -297,7 +299,8 @@ def test_a_server_that_cannot_prove_itself_is_refused():
     class Impostor(TestMeter):
         def security(self, definition=None):
             context = super().security()
-            context.prove = lambda challenge: bytes([0x10, 0, 0, 0, 1]) + bytes(12)
+            other = SuiteKeys(bytes(16), bytes(16))
+            context.own_handshake = lambda challenge: Handshake(challenge, system_title=bytes(8), keys=other)
             return context
 
     pair, client, _, _ = associated("wrapper", GMAC_CLEAR, Impostor())

@@ -8,7 +8,7 @@ request it answers, never an exception.
 from collections import deque
 from collections.abc import Callable
 
-from meterspan.crypto.hls import digest_proof, digest_proof_fits
+from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
 from meterspan.engine.association.exchange import Done, Exchange, Step, Terms, exchange_for
 from meterspan.engine.association.records import (
     ApduRefused,
@@ -30,7 +30,7 @@ from meterspan.engine.association.records import (
     next_state,
 )
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
-from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, is_ciphered
+from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN
 from meterspan.wire.acse import (
     ACSE_TAGS,
@@ -75,12 +75,8 @@ EVENTS_MAX = 4_096
 """Events that may wait to be taken; a caller that leaves more does not take them at all."""
 CHALLENGE_OCTETS = 16
 """Length of CtoS: 8 to 64 are legal; 16 are beyond guessing and every meter takes them."""
-DEDICATED_KEY_OCTETS = 16
 RELEASE_TIMEOUT_S = 5.0
 """How long RLRE may take: some meters just drop the link, so a longer wait only costs time."""
-HLS_MECHANISMS = frozenset(
-    {AuthenticationMechanism.HLS_MD5, AuthenticationMechanism.HLS_SHA1, AuthenticationMechanism.HLS_GMAC}
-)
 APDU_MAX = 0xFFFF
 
 
@@ -106,11 +102,12 @@ class ClientAssociation:
         security: SecurityContext | None = None,
         entropy: Callable[[int], bytes],
     ) -> None:
-        needs_security = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
-        if needs_security and security is None:
-            raise ValueError("a ciphered context and HLS-GMAC need a security context")
-        if settings.mechanism > AuthenticationMechanism.LLS and settings.mechanism not in HLS_MECHANISMS:
+        mechanism = mechanism_of(settings.mechanism)
+        if mechanism is None:
             raise ValueError(f"authentication mechanism {settings.mechanism.text} is not implemented")
+        if (settings.ciphered or mechanism.needs_keys) and security is None:
+            raise ValueError("a ciphered context and HLS-GMAC need a security context")
+        self._mechanism = mechanism
         self._link = link
         self._settings = settings
         self._security = security
@@ -287,7 +284,7 @@ class ClientAssociation:
         has_mechanism = settings.mechanism is not AuthenticationMechanism.LOWEST
         self._challenge = self._entropy(CHALLENGE_OCTETS) if is_hls else b""
         value = self._challenge if is_hls else settings.secret
-        needs_title = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
+        needs_title = settings.ciphered or self._mechanism.needs_keys
         aarq = Aarq(
             ApplicationContext.LN_CIPHERED if settings.ciphered else ApplicationContext.LN,
             user_information=self._user_information(),
@@ -303,7 +300,7 @@ class ClientAssociation:
         settings, security = self._settings, self._security
         key = None
         if settings.ciphered and settings.use_dedicated_key and security is not None:
-            key = self._entropy(DEDICATED_KEY_OCTETS)
+            key = self._entropy(security.keys.suite.key_size)
             security.use_dedicated_key(key)
         self._initiate = write_apdu(InitiateRequest(settings.conformance, settings.max_pdu, key))
         return security.protect(self._initiate) if settings.ciphered and security is not None else self._initiate
@@ -373,21 +370,10 @@ class ClientAssociation:
         method = CosemMethodDescriptor(
             AssociationLN.class_id, self._settings.association_object, AssociationLN.reply_to_hls_authentication.number
         )
-        request = ActionRequestNormal(self._next_invoke(), method, octet_string(self._prove(stoc)))
-        self._send_service(request, now)
-
-    def _prove(self, challenge: bytes) -> bytes:
-        if self._settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            return self._security.prove(challenge)
-        return digest_proof(challenge, self._settings.mechanism, secret=self._settings.secret)
-
-    def _check_proof(self, proof: bytes) -> bool:
-        """Check pass 4 of HLS; raises ``SecurityError`` where GMAC says what is wrong."""
-        if self._settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            self._security.check_proof(proof, self._challenge)
-            return True
         settings = self._settings
-        return digest_proof_fits(proof, self._challenge, mechanism=settings.mechanism, secret=settings.secret)
+        proof = prove(settings.mechanism, stoc, secret=settings.secret, security=self._security)
+        request = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
+        self._send_service(request, now)
 
     def _take_proof(self, apdu: Apdu, now: float) -> None:
         if not isinstance(apdu, ActionResponseNormal):
@@ -397,8 +383,8 @@ class ClientAssociation:
             words = f"the server does not accept our proof: {outcome.result.text}; wrong key or secret"
             self._refused(AssociationRefused(words, outcome.result.text), now)
             return
-        if not self._check_proof(outcome.returned.octets):
-            raise SecurityError("the server's proof is wrong", None, "f(CtoS)", CLAUSE)
+        settings, returned = self._settings, outcome.returned.octets
+        check_proof(settings.mechanism, returned, self._challenge, secret=settings.secret, security=self._security)
         self._accepted(Trigger.ACCEPTED, now)
 
     def _accepted(self, trigger: Trigger, now: float) -> None:
