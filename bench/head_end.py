@@ -20,8 +20,9 @@ import uvloop
 
 from bench.meters import DAY_S, host_of, keys_of, title_of
 from bench.table import ROOT, Line, show
+from meterspan.crypto.mechanisms import Security
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd

@@ -8,6 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from meterspan.crypto.hls import Handshake
+from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
@@ -48,6 +50,7 @@ from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conforma
 from tests.helpers_cosem import (
     CLOCK,
     COUNTER,
+    ECHO,
     ENERGY,
     EXPORT,
     GMAC,
@@ -62,6 +65,7 @@ from tests.helpers_cosem import (
     SHA1,
     START,
     SWITCH,
+    Echo,
     MemoryCounters,
     TestMeter,
     ask,
@@ -145,7 +149,7 @@ def test_every_service_works(kind, way):
     assert meter.clock_shift_s == 30
     assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
     assert not meter.connected
-    assert ask(pair, client, Action(70, SWITCH, 2, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, Action(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
     assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
@@ -180,7 +184,7 @@ def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
         long_text = visible_string("x" * 700)
         assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
         assert meter.note == long_text
-        assert ask(pair, client, Action(70, SWITCH, 2, long_text)).value == long_text
+        assert ask(pair, client, Action(Echo.class_id, ECHO, 1, long_text)).value == long_text
     assert not only(pair, ApduRefused)
 
 
@@ -300,7 +304,8 @@ def test_a_server_that_cannot_prove_itself_is_refused():
     class Impostor(TestMeter):
         def security(self, definition=None):
             context = super().security()
-            context.prove = lambda challenge: bytes([0x10, 0, 0, 0, 1]) + bytes(12)
+            other = SuiteKeys(bytes(16), bytes(16))
+            context.own_handshake = lambda challenge: Handshake(challenge, system_title=bytes(8), keys=other)
             return context
 
     pair, client, _, _ = associated("wrapper", GMAC_CLEAR, Impostor())

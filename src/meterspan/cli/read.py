@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,6 +29,8 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
+from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
+from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
@@ -41,7 +42,6 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, OnFrame, open_dlms
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.state import StateFile
-from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.errors import WireError
 
 __all__ = ["EPILOG", "read"]
@@ -60,35 +60,33 @@ meterspan read serial:///dev/ttyUSB0?baud=9600 --physical 17 --profile 1-0:99.1.
 meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
 """
 
-SYSTEM_TITLE_SIZE: Final = 8
 _TITLE_KEPT: Final = "system title"
 _MAKER: Final = b"MSP"
 _READER_CLIENT: Final = 2
 
 
-class Auth(StrEnum):
-    """How we prove who we are."""
-
-    NONE = "none"
-    LLS = "lls"
-    HLS3 = "hls3"
-    HLS4 = "hls4"
-    HLS5 = "hls5"
+_NAMES: Final = ", ".join(row.short for row in MECHANISMS)
 
 
-_MECHANISMS: Final = {
-    Auth.NONE: AuthenticationMechanism.LOWEST,
-    Auth.LLS: AuthenticationMechanism.LLS,
-    Auth.HLS3: AuthenticationMechanism.HLS_MD5,
-    Auth.HLS4: AuthenticationMechanism.HLS_SHA1,
-    Auth.HLS5: AuthenticationMechanism.HLS_GMAC,
-}
-_CLIENTS: Final = {Auth.NONE: PUBLIC_CLIENT, Auth.LLS: _READER_CLIENT}
+def _auth(text: str) -> Security:
+    """Return the mechanism of a short or long name."""
+    try:
+        return Security(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is none of {_NAMES}") from error
+
+
+_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
 
 
 def read(  # noqa: PLR0917 - typer calls it by name
     endpoint: Annotated[str, typer.Argument(help="tcp://host:port, hdlc+tcp://host:port or serial:///dev/…?baud=9600")],
-    auth: Annotated[Auth, typer.Option(help="How to associate: hls5 is GMAC, with ciphering.")] = Auth.NONE,
+    auth: Annotated[
+        Security,
+        typer.Option(
+            help=f"How to associate: {_NAMES}; hls5 is GMAC, with ciphering.", parser=_auth, metavar="MECHANISM"
+        ),
+    ] = Security.NONE,
     key: Annotated[
         str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
     ] = None,
@@ -144,7 +142,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     )  # fmt: skip
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = _complete(given, _filed(keys, meter))
-    _require(auth, secret)
+    _require(auth.mechanism, secret)
     addresses = DlmsAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
@@ -178,7 +176,7 @@ class _Session:
 
     place: Endpoint
     addresses: DlmsAddresses
-    auth: Auth
+    auth: Security
     keys: MeterKeys
     state: StateFile
     title: bytes
@@ -216,9 +214,8 @@ class _Session:
         """Say what to do about a failure."""
         found = [_HINTS[error.failure.kind]] if error.failure.kind in _HINTS else []
         if isinstance(error, AssociationFailedError) and not found:
-            found.append(
-                f"client {self.addresses.client}, --auth {self.auth}: does the meter expect another --client or --auth?"
-            )
+            who = f"client {self.addresses.client}, --auth {self.auth.mechanism.short}"
+            found.append(f"{who}: does the meter expect another --client or --auth?")
         if isinstance(error, AssociationFailedError) and not self._is_traced:
             found.append("--trace shows each frame")
         return found
@@ -229,14 +226,14 @@ class _Session:
 
     def _settings(self) -> AssociationSettings:
         return AssociationSettings(
-            _MECHANISMS[self.auth],
+            self.auth.mechanism.code,
             self.keys.password,
-            ciphered=self.auth is Auth.HLS5,
+            ciphered=self.auth.mechanism.ciphered,
             response_timeout_s=self.timeout_s,
         )
 
     def _security(self) -> SecurityContext | None:
-        if self.auth is not Auth.HLS5:
+        if not self.auth.mechanism.needs_keys:
             return None
         generation = int.from_bytes(sha256(b"meterspan generation" + self.keys.key).digest()[:6], "big")
         keys = SecurityKeys(self.keys.key, self.keys.auth_key, generation=generation)
@@ -343,11 +340,11 @@ def _complete(given: MeterKeys, filed: MeterKeys) -> MeterKeys:
     return MeterKeys(given.key or filed.key, given.auth_key or filed.auth_key, given.password or filed.password)
 
 
-def _require(auth: Auth, keys: MeterKeys) -> None:
-    if auth is Auth.HLS5 and not (keys.key and keys.auth_key):
-        raise typer.BadParameter("hls5 needs --key and --auth-key, or --keys FILE", param_hint="--auth")
-    if auth in {Auth.LLS, Auth.HLS3, Auth.HLS4} and not keys.password:
-        raise typer.BadParameter(f"{auth} needs --password, or --keys FILE", param_hint="--auth")
+def _require(mechanism: Mechanism, keys: MeterKeys) -> None:
+    if mechanism.needs_keys and not (keys.key and keys.auth_key):
+        raise typer.BadParameter(f"{mechanism.short} needs --key and --auth-key, or --keys FILE", param_hint="--auth")
+    if mechanism.needs_secret and not keys.password:
+        raise typer.BadParameter(f"{mechanism.short} needs --password, or --keys FILE", param_hint="--auth")
 
 
 def _title(state: StateFile, text: str | None) -> bytes:

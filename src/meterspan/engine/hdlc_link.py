@@ -35,7 +35,8 @@ from meterspan.wire.hdlc import (
     write_frame,
     write_parameters,
 )
-from meterspan.wire.hdlc.frame import LLC_COMMAND, LLC_RESPONSE, LLC_SIZE, SEQUENCE_MODULUS
+from meterspan.wire.hdlc.frame import SEQUENCE_MODULUS
+from meterspan.wire.hdlc.llc import LLC_COMMAND, LLC_RESPONSE, LLC_SIZE, has_llc
 from meterspan.wire.hdlc.parameters import INFORMATION_MAX
 
 __all__ = [
@@ -658,7 +659,7 @@ class HdlcLink:
             self._pass_turn(frame, now)
 
     def _deliver(self, octets: bytes, frame: HdlcFrame, *, is_numbered: bool) -> bool:
-        if octets[:LLC_SIZE] not in {LLC_COMMAND, LLC_RESPONSE}:  # some meters use one of them both ways
+        if not has_llc(octets):  # some meters use one of them both ways
             self._note_damage(octets, WireError("no LLC header", 0, "LLC", "IEC 62056-46, 5.3.2"))
             return False
         self._emit(ApduReceived(octets[LLC_SIZE:], frame.source.upper, frame.destination.upper, is_numbered))

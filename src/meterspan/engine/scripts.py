@@ -30,7 +30,7 @@ from meterspan.model.cosem.view import ObjectListElement, fields_of
 from meterspan.model.cosem.view import read_object_list as read_elements
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
-from meterspan.quantities import UNITS, ClockTime, Obis, Quality, Scaled, Unit, unit_of_code
+from meterspan.quantities import SHIFT_MAX_S, UNITS, ClockTime, Obis, Quality, Scaled, Unit, unit_of_code
 from meterspan.wire.axdr import (
     NO_INSTANT,
     ClockColumn,
@@ -71,8 +71,6 @@ __all__ = [
 STANDARD_CLOCK = Obis(0, 0, 1, 0, 0)
 UNICAST_COUNTER = Obis(0, 0, 43, 1, 0)
 """Where most meters keep the counter received last under the unicast key, for the public client."""
-SHIFT_MAX_S = 900
-"""Clock.shift_time moves by at most so much (IEC 62056-6-2, 4.5.1); more is set."""
 
 STATUS_QUALITY: Mapping[int, Quality] = {
     0x01: Quality.CRITICAL_ERROR,

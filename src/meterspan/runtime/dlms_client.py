@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from meterspan.crypto.suite0 import SuiteKeys
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import (
     Action,
@@ -157,7 +156,7 @@ async def open_dlms(
     association = ClientAssociation(link, settings, security=security, entropy=entropy)
     tracer = None
     if on_frame is not None:
-        keys = None if security is None else SuiteKeys(security.keys.unicast, security.keys.authentication)
+        keys = None if security is None else security.keys.global_unicast
         tracer = FrameTracer(is_hdlc=is_hdlc(endpoint), keys=keys)
     client = DlmsClient(_Tapped(association, time, tracer, on_frame), time, who)
     try:

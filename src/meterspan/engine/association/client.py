@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from meterspan.crypto.hls import digest_proof, digest_proof_fits
+from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
 from meterspan.engine.association import failures
 from meterspan.engine.association.exchange import Done, Exchange, Step, Terms, exchange_for
 from meterspan.engine.association.records import (
@@ -30,7 +30,7 @@ from meterspan.engine.association.records import (
     next_state,
 )
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
-from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, is_ciphered
+from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.acse import (
@@ -76,12 +76,8 @@ EVENTS_MAX = 4_096
 """Events that may wait to be taken; a caller that leaves more does not take them at all."""
 CHALLENGE_OCTETS = 16
 """Length of CtoS: 8 to 64 are legal; 16 are beyond guessing and every meter takes them."""
-DEDICATED_KEY_OCTETS = 16
 RELEASE_TIMEOUT_S = 5.0
 """How long RLRE may take: some meters just drop the link, so a longer wait only costs time."""
-HLS_MECHANISMS = frozenset(
-    {AuthenticationMechanism.HLS_MD5, AuthenticationMechanism.HLS_SHA1, AuthenticationMechanism.HLS_GMAC}
-)
 APDU_MAX = 0xFFFF
 
 
@@ -107,11 +103,12 @@ class ClientAssociation:
         security: SecurityContext | None = None,
         entropy: Callable[[int], bytes],
     ) -> None:
-        needs_security = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
-        if needs_security and security is None:
-            raise ValueError("a ciphered context and HLS-GMAC need a security context")
-        if settings.mechanism > AuthenticationMechanism.LLS and settings.mechanism not in HLS_MECHANISMS:
+        mechanism = mechanism_of(settings.mechanism)
+        if mechanism is None:
             raise ValueError(f"authentication mechanism {settings.mechanism.text} is not implemented")
+        if (settings.ciphered or mechanism.needs_keys) and security is None:
+            raise ValueError("a ciphered context and HLS-GMAC need a security context")
+        self._mechanism = mechanism
         self._link = link
         self._settings = settings
         self._security = security
@@ -288,7 +285,7 @@ class ClientAssociation:
         has_mechanism = settings.mechanism is not AuthenticationMechanism.LOWEST
         self._challenge = self._entropy(CHALLENGE_OCTETS) if is_hls else b""
         value = self._challenge if is_hls else settings.secret
-        needs_title = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
+        needs_title = settings.ciphered or self._mechanism.needs_keys
         aarq = Aarq(
             ApplicationContext.LN_CIPHERED if settings.ciphered else ApplicationContext.LN,
             user_information=self._user_information(),
@@ -304,7 +301,7 @@ class ClientAssociation:
         settings, security = self._settings, self._security
         key = None
         if settings.ciphered and settings.use_dedicated_key and security is not None:
-            key = self._entropy(DEDICATED_KEY_OCTETS)
+            key = self._entropy(security.keys.suite.key_size)
             security.use_dedicated_key(key)
         self._initiate = write_apdu(InitiateRequest(settings.conformance, settings.max_pdu, key))
         return security.protect(self._initiate) if settings.ciphered and security is not None else self._initiate
@@ -375,27 +372,10 @@ class ClientAssociation:
         method = CosemMethodDescriptor(
             AssociationLN.class_id, self._settings.association_object, AssociationLN.reply_to_hls_authentication.number
         )
-        request = ActionRequestNormal(self._next_invoke(), method, octet_string(self._prove(stoc)))
-        self._send_service(request, now)
-
-    def _prove(self, challenge: bytes) -> bytes:
-        if self._settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            return self._security.prove(challenge)
-        return digest_proof(challenge, self._settings.mechanism, secret=self._settings.secret)
-
-    def _check_proof(self, proof: bytes) -> None:
-        """Check pass 4 of HLS.
-
-        Raises:
-            SecurityError: the proof is wrong.
-            WireError: it has another form.
-
-        """
         settings = self._settings
-        if settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            self._security.check_proof(proof, self._challenge)
-        elif not digest_proof_fits(proof, self._challenge, mechanism=settings.mechanism, secret=settings.secret):
-            raise SecurityError("the server's proof is wrong", None, "f(CtoS)", CLAUSE)
+        proof = prove(settings.mechanism, stoc, secret=settings.secret, security=self._security)
+        request = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
+        self._send_service(request, now)
 
     def _refuse_proof(self, error: SecurityError, now: float) -> None:
         self._refused(Failure(FailureKind.PROOF_NOT_ACCEPTED, str(error), error=error), now)
@@ -407,8 +387,9 @@ class ClientAssociation:
         if outcome.result != ActionResult.SUCCESS or not isinstance(outcome.returned, Data):
             self._refused(failures.of_proof_result(outcome.result), now)
             return
+        settings, returned = self._settings, outcome.returned.octets
         try:
-            self._check_proof(outcome.returned.octets)
+            check_proof(settings.mechanism, returned, self._challenge, secret=settings.secret, security=self._security)
         except SecurityError as error:
             self._refuse_proof(error, now)
             return
