@@ -112,7 +112,8 @@ def measure(count=METERS):
             most_open, most_memory = uvloop.run(read_all(head_end, maker, clock, count))
             wall, cpu = time.monotonic() - wall, time.process_time() - cpu
             readings, counts = data.totals().readings, head_end.counts
-            reasons = {head_end.last_failure(device.device) for device in head_end.inventory} - {""}
+            failures = {head_end.last_failure(device.device) for device in head_end.inventory} - {None}
+            reasons = set(map(str, failures))
     failed = count - counts.sessions_ok
     return [
         Line(f"head end: {count:,} meters, HLS-GMAC, 250 ms an answer", wall, "s wall",

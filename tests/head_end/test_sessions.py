@@ -162,7 +162,7 @@ def test_a_wrong_key_fails_in_words_and_takes_nothing(world: World) -> None:
     ending, _ = world.read(server, START + 3 * 3_600 + 700)
     assert isinstance(ending, SessionFailed)
     assert world.sink.blocks == []
-    assert world.head_end.last_failure("MSP1000000001") == ending.reason
+    assert world.head_end.last_failure("MSP1000000001") == ending.failure
 
 
 def test_an_order_is_answered_with_its_registers(world: World) -> None:

@@ -7,7 +7,7 @@ repeat whichever meter it opens; where ours fell behind, the meter's counter is 
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -37,6 +37,7 @@ from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
+from meterspan.model.failures import FailureKind
 from meterspan.quantities import Obis, parse_obis
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
@@ -204,15 +205,15 @@ class _Session:
             try:
                 security.skip_to(counter)
             except WireError as refused:
-                raise DlmsError(f"{error}; and the counter cannot be recovered: {refused}") from error
+                words = f"{error}; and the counter cannot be recovered: {refused}"
+                raise DlmsError(replace(error.failure, detail=words)) from error
             again = self._security()
             self.recovered = counter - 1
             return await self._once(again, order, on_step)
 
     def hints(self, error: DlmsError) -> list[str]:
         """Say what to do about a failure."""
-        reason = str(error)
-        found = [hint for words, hint in _HINTS if words in reason]
+        found = [_HINTS[error.failure.kind]] if error.failure.kind in _HINTS else []
         if isinstance(error, AssociationFailedError) and not found:
             who = f"client {self.addresses.client}, --auth {self.auth.mechanism.short}"
             found.append(f"{who}: does the meter expect another --client or --auth?")
@@ -249,8 +250,8 @@ class _Session:
 
     async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
         """Find out from where on the meter takes counters: as it said, or as the public client reads."""
-        if error.refused is not None and error.refused.invocation_counter is not None:
-            return error.refused.invocation_counter
+        if error.failure.counter is not None:
+            return error.failure.counter
         on_step("the invocation counter, as public client")
         public = replace(self.addresses, client=PUBLIC_CLIENT)
         settings = AssociationSettings(response_timeout_s=self.timeout_s)
@@ -261,33 +262,44 @@ class _Session:
             return None
 
 
-_HINTS: Final = (
-    ("deciphering-error", "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"),
-    ("authentication-failure", "the meter refuses our password or key; most meters lock for a while after wrong ones"),
-    ("does not accept our proof", "--auth-key or --key is wrong"),
-    ("authentication-mechanism-name-required", "this client must authenticate: try --auth lls or --auth hls5"),
-    ("authentication-mechanism-name-not-recognised", "this client authenticates otherwise: try another --auth"),
-    ("application-context-name-not-supported", "this client wants ciphering, or none: try another --auth or --client"),
-    ("tag differs", "the answer does not fit our keys: --key or --auth-key is wrong"),
-    ("no answer within", "is it the right --server, --physical and --client? Slow networks need a longer --timeout"),
-    ("no link within", "the meter hears nothing: check --server and --physical, and baud of a serial line"),
-    ("is not above", "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"),
-    ("the stream is broken", "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen"),
-    ("invocation-counter-error", "our counter is behind the meter's: leave out --no-recover"),
-)  # fmt: skip
-"""Words of a failure, and what to do."""
-_NO_COUNTER_TROUBLE: Final = (
-    "deciphering-error",
-    "tag differs",
-    "does not accept our proof",
-    "mechanism",
-    "context-name",
+_HINTS: Final[Mapping[FailureKind, str]] = {
+    FailureKind.DECIPHERING_ERROR: (
+        "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"
+    ),
+    FailureKind.AUTHENTICATION_FAILED: (
+        "the meter refuses our password or key; most meters lock for a while after wrong ones"
+    ),
+    FailureKind.PROOF_REFUSED: "--auth-key or --key is wrong",
+    FailureKind.AUTHENTICATION_REQUIRED: "this client must authenticate: try --auth lls or --auth hls5",
+    FailureKind.MECHANISM_NOT_RECOGNISED: "this client authenticates otherwise: try another --auth",
+    FailureKind.CONTEXT_NOT_SUPPORTED: "this client wants ciphering, or none: try another --auth or --client",
+    FailureKind.KEY_WRONG: "the answer does not fit our keys: --key or --auth-key is wrong",
+    FailureKind.PROOF_NOT_ACCEPTED: "the answer does not fit our keys: --key or --auth-key is wrong",
+    FailureKind.TIMEOUT: "is it the right --server, --physical and --client? Slow networks need a longer --timeout",
+    FailureKind.NO_LINK: "the meter hears nothing: check --server and --physical, and baud of a serial line",
+    FailureKind.REPLAY: (
+        "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"
+    ),
+    FailureKind.WRONG_FRAMING: "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen",
+    FailureKind.COUNTER_BEHIND: "our counter is behind the meter's: leave out --no-recover",
+}
+"""What to do about a failure."""
+_NO_COUNTER_TROUBLE: Final = frozenset(
+    {
+        FailureKind.DECIPHERING_ERROR,
+        FailureKind.KEY_WRONG,
+        FailureKind.PROOF_REFUSED,
+        FailureKind.PROOF_NOT_ACCEPTED,
+        FailureKind.AUTHENTICATION_REQUIRED,
+        FailureKind.MECHANISM_NOT_RECOGNISED,
+        FailureKind.CONTEXT_NOT_SUPPORTED,
+    }
 )
 
 
 def _may_be_counter(error: AssociationFailedError) -> bool:
     """Say whether a counter that is behind may be the reason: some meters refuse without one, some fall silent."""
-    return not any(words in str(error) for words in _NO_COUNTER_TROUBLE)
+    return error.failure.kind not in _NO_COUNTER_TROUBLE
 
 
 def _tracing(console: Console, zone: tzinfo) -> OnFrame:

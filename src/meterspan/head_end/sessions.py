@@ -34,6 +34,7 @@ from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
+from meterspan.model.failures import Failure
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
@@ -117,9 +118,10 @@ class SessionMaker:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
             self._head_end.answer(order_id, values)
-        if isinstance(ending, SessionFailed) and ending.invocation_counter is not None:
-            self._recover_counter(job.target, ending.invocation_counter, now)
-        self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")
+        failure = ending.failure if isinstance(ending, SessionFailed) else None
+        if failure is not None and failure.counter is not None:
+            self._recover_counter(job.target, failure.counter, now)
+        self._head_end.finished(job, now, failure)
         return harvest
 
     def _recover_counter(self, target: str, expected: int, now: float) -> None:
@@ -134,10 +136,10 @@ class SessionMaker:
         else:
             self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
-    def fail(self, job: Job, reason: str, now: float) -> None:
+    def fail(self, job: Job, failure: Failure, now: float) -> None:
         """Settle a job whose session never came about (no connection)."""
         self._harvests.pop(job.job_id, None)
-        self._head_end.finished(job, now, reason)
+        self._head_end.finished(job, now, failure)
 
     def _association(self, device: Device) -> ClientAssociation:
         mechanism = device.security.mechanism
@@ -223,7 +225,7 @@ class SessionMaker:
                     yield from set_clock(ClockTime.of(datetime.fromtimestamp(answered, self._policy.zone)))
                     done = "it was set"
             except RefusedError as error:
-                done = f"it refuses ({error.reason})"
+                done = f"it refuses ({error.result.text})"
         harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
 
     def _is_behind(self, hole: Hole, harvest: Harvest) -> Script[bool]:

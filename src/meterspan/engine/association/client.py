@@ -7,8 +7,10 @@ request it answers, never an exception.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
 from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
+from meterspan.engine.association import failures
 from meterspan.engine.association.exchange import Done, Exchange, Step, Terms, exchange_for
 from meterspan.engine.association.records import (
     ApduRefused,
@@ -17,8 +19,6 @@ from meterspan.engine.association.records import (
     AssociationRefused,
     AssociationSettings,
     AssociationState,
-    Failure,
-    FailureKind,
     LinkLost,
     Notification,
     QueueFullError,
@@ -32,6 +32,7 @@ from meterspan.engine.association.records import (
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
 from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.acse import (
     ACSE_TAGS,
     AUTHENTICATION_REQUIREMENT,
@@ -166,7 +167,7 @@ class ClientAssociation:
         self._last_request_id += 1
         request_id = self._last_request_id
         if self._state in (AssociationState.IDLE, AssociationState.RELEASING):
-            self._emit(RequestFailed(request_id, Failure(FailureKind.LOST, "there is no association")))
+            self._emit(RequestFailed(request_id, Failure(FailureKind.CANCELLED, "there is no association")))
             return request_id
         self._waiting.append((request_id, request))
         self._start_next(now)
@@ -178,9 +179,9 @@ class ClientAssociation:
         if self._state in (AssociationState.IDLE, AssociationState.RELEASING):
             return
         was_associated = self._state is AssociationState.ASSOCIATED
-        self._fail_all(Failure(FailureKind.LOST, "the association was released"))
+        self._fail_all(Failure(FailureKind.CANCELLED, "the association was released"))
         self._move(Trigger.RELEASE)
-        self._farewell = Released("released")
+        self._farewell = Released()
         if was_associated and self._settings.release is not Release.LINK_ONLY:
             self._send_rlrq(now)
         else:
@@ -245,8 +246,8 @@ class ClientAssociation:
             return
         farewell = self._farewell
         self._move(Trigger.LINK_DOWN)
-        self._end(Failure(FailureKind.LOST, f"the link went down: {event.reason}"))
-        self._emit(LinkLost(event.reason, event.by_peer) if farewell is None else farewell)
+        self._end(replace(event.failure, detail=f"the link went down: {event.failure}"))
+        self._emit(LinkLost(event.failure, event.by_peer) if farewell is None else farewell)
 
     def _end(self, failure: Failure) -> None:
         self._fail_all(failure)
@@ -268,13 +269,13 @@ class ClientAssociation:
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:
         """Deal with octets that cannot be acted upon: they end what waits for them, and are shown."""
         self._emit(ApduRefused(event.octets, error))
-        kind = FailureKind.SECURITY if isinstance(error, SecurityError) else FailureKind.PROTOCOL
+        failure = failures.of_apdu_error(error)
         if self._state in (AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING):
-            self._refused(AssociationRefused(str(error), error=error), now)
+            self._refused(failure, now)
         elif self._state is AssociationState.RELEASING:
             self._drop_link(now)  # whatever it was, nothing better is to come
         elif self._running is not None and event.octets[:1] not in _UNASKED and not isinstance(error, _LateAnswerError):
-            self._fail_running(Failure(kind, str(error), error), now)
+            self._fail_running(failure, now)
 
     # Association.
 
@@ -316,13 +317,14 @@ class ClientAssociation:
 
     def _take_aare(self, aare: Aare, now: float) -> None:
         if aare.result != AssociationResult.ACCEPTED:
-            self._refused(self._refusal(aare), now)
+            self._refused(failures.of_aare(aare, self._fault_of(aare)), now)
             return
         if self._security is not None and aare.responding_ap_title is not None:
             self._security.learn_peer(aare.responding_ap_title)
         initiate = self._read_initiate(aare.user_information)
         if isinstance(initiate, ConfirmedServiceError):
-            self._refused(AssociationRefused(str(initiate), permanent=True), now)
+            failure = Failure(FailureKind.ASSOCIATION_REFUSED, str(initiate), str(initiate), permanent=True)
+            self._refused(failure, now)
             return
         self._associated = Associated(
             self._peer,
@@ -348,16 +350,13 @@ class ClientAssociation:
             raise WireError(f"{type(apdu).__name__} is no initiate response", None, "user-information", CLAUSE)
         return apdu
 
-    def _refusal(self, aare: Aare) -> AssociationRefused:
-        words = f"the server refuses: {aare.diagnostic}"
+    def _fault_of(self, aare: Aare) -> ConfirmedServiceError | None:
+        """Read the confirmed-service-error that a refusal may carry."""
         try:
             initiate = self._read_initiate(aare.user_information)
-            if isinstance(initiate, ConfirmedServiceError):
-                words = f"{words} ({initiate})"
         except WireError:
-            pass  # a refusal needs no user information
-        is_permanent = aare.result == AssociationResult.REJECTED_PERMANENT
-        return AssociationRefused(words, str(aare.diagnostic), is_permanent)
+            return None  # a refusal needs no user information
+        return initiate if isinstance(initiate, ConfirmedServiceError) else None
 
     def _answer_challenge(self, aare: Aare, now: float) -> None:
         """Send pass 3 of HLS: f(StoC) to the association object."""
@@ -365,7 +364,10 @@ class ClientAssociation:
             raise WireError("carries no challenge", None, "responding-authentication-value", CLAUSE)
         stoc = aare.authentication_value.octets
         if stoc == self._challenge:
-            raise SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE)
+            self._refuse_proof(
+                SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE), now
+            )
+            return
         self._move(Trigger.CHALLENGED)
         method = CosemMethodDescriptor(
             AssociationLN.class_id, self._settings.association_object, AssociationLN.reply_to_hls_authentication.number
@@ -375,16 +377,22 @@ class ClientAssociation:
         request = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
         self._send_service(request, now)
 
+    def _refuse_proof(self, error: SecurityError, now: float) -> None:
+        self._refused(Failure(FailureKind.PROOF_NOT_ACCEPTED, str(error), error=error), now)
+
     def _take_proof(self, apdu: Apdu, now: float) -> None:
         if not isinstance(apdu, ActionResponseNormal):
             raise WireError(f"{type(apdu).__name__} in place of the server's proof", None, "apdu", CLAUSE)
         outcome = apdu.outcome
         if outcome.result != ActionResult.SUCCESS or not isinstance(outcome.returned, Data):
-            words = f"the server does not accept our proof: {outcome.result.text}; wrong key or secret"
-            self._refused(AssociationRefused(words, outcome.result.text), now)
+            self._refused(failures.of_proof_result(outcome.result), now)
             return
         settings, returned = self._settings, outcome.returned.octets
-        check_proof(settings.mechanism, returned, self._challenge, secret=settings.secret, security=self._security)
+        try:
+            check_proof(settings.mechanism, returned, self._challenge, secret=settings.secret, security=self._security)
+        except SecurityError as error:
+            self._refuse_proof(error, now)
+            return
         self._accepted(Trigger.ACCEPTED, now)
 
     def _accepted(self, trigger: Trigger, now: float) -> None:
@@ -394,12 +402,12 @@ class ClientAssociation:
             self._emit(self._associated)
         self._start_next(now)
 
-    def _refused(self, event: AssociationRefused, now: float) -> None:
+    def _refused(self, failure: Failure, now: float) -> None:
         self._move(Trigger.REFUSED)
-        self._fail_all(Failure(FailureKind.LOST, event.reason))
+        self._fail_all(failure)
         self._associated = None
         self._move(Trigger.RELEASE)
-        self._farewell = event
+        self._farewell = AssociationRefused(failure)
         self._drop_link(now)
 
     def _send_rlrq(self, now: float) -> None:
@@ -416,17 +424,17 @@ class ClientAssociation:
             return
         self._link.disconnect(now)
         if next_state(self._state, Trigger.LINK_DOWN) is not None:
-            self._link_down(LinkDown("the link was not up", by_peer=False))
+            self._link_down(LinkDown(Failure(FailureKind.NO_LINK, "the link was not up"), by_peer=False))
 
     def _time_out(self, now: float) -> None:
         waited = f"{self._settings.response_timeout_s:g} s"
         match self._state:
             case AssociationState.CONNECTING:
-                self._farewell = AssociationRefused(f"no link within {waited}")
+                self._farewell = AssociationRefused(Failure(FailureKind.NO_LINK, f"no link within {waited}"))
                 self._move(Trigger.RELEASE)
                 self._drop_link(now)
             case AssociationState.ASSOCIATING | AssociationState.AUTHENTICATING:
-                self._refused(AssociationRefused(f"no answer within {waited}"), now)
+                self._refused(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
             case AssociationState.ASSOCIATED:
                 self._fail_running(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
             case AssociationState.RELEASING:
@@ -464,14 +472,10 @@ class ClientAssociation:
         return octets
 
     def _take_fault(self, apdu: ExceptionResponse | ConfirmedServiceError, now: float) -> None:
-        counter = apdu.invocation_counter if isinstance(apdu, ExceptionResponse) else None
         if self._state in (AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING):
-            words = f"the server refuses: {apdu}"
-            self._refused(AssociationRefused(words, str(apdu), invocation_counter=counter), now)
+            self._refused(failures.of_fault(apdu), now)
         elif self._running is not None:
-            is_exception = isinstance(apdu, ExceptionResponse)
-            kind = FailureKind.EXCEPTION if is_exception else FailureKind.SERVICE_ERROR
-            self._fail_running(Failure(kind, f"the server refuses: {apdu}", invocation_counter=counter), now)
+            self._fail_running(failures.of_fault(apdu), now)
 
     def _take_answer(self, running: Exchange, apdu: Apdu, now: float) -> None:
         invoke = getattr(apdu, "invoke", None)

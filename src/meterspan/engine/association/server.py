@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from meterspan.crypto.hls import password_fits
 from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
 from meterspan.engine.association.attempts import AttemptLedger
+from meterspan.engine.association.failures import kind_of_diagnostic
 from meterspan.engine.association.records import (
     ApduRefused,
     Associated,
@@ -30,6 +31,7 @@ from meterspan.model.cosem.classes import AssociationLN1
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION, AssociationDefinition, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.view import write_object_list
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.quantities import Obis
 from meterspan.wire.acse import (
     ACSE_TAGS,
@@ -196,7 +198,8 @@ class ServerAssociation:
         self._pump(now)
         if self._idle_deadline is not None and now >= self._idle_deadline:
             self._idle_deadline = None
-            self._emit(Released(f"no request for {self._limits.idle_timeout_s:g} s"))
+            words = f"no request for {self._limits.idle_timeout_s:g} s"
+            self._emit(Released(Failure(FailureKind.TIMEOUT, words)))
             self._move(Trigger.RELEASE)
             self._forget()
             self._link.disconnect(now)
@@ -240,7 +243,7 @@ class ServerAssociation:
         self._forget()
         self._idle_deadline = None
         if was_associated:
-            self._emit(LinkLost(event.reason, event.by_peer))
+            self._emit(LinkLost(event.failure, event.by_peer))
 
     def _take_apdu(self, event: ApduReceived, now: float) -> None:
         if not event.numbered or not event.octets:
@@ -416,8 +419,8 @@ class ServerAssociation:
         information = None if fault is None else write_apdu(fault)
         aare = Aare(aarq.application_context, result, Diagnostic(code=code), information)
         self._send(write_acse(aare), now)
-        reason = str(fault) if fault is not None else code.text
-        self._emit(AssociationRefused(f"client {self._client}: {reason}", code.text, not is_locked))
+        words = f"client {self._client}: {code.text if fault is None else fault}"
+        self._emit(AssociationRefused(Failure(kind_of_diagnostic(code), words, code.text, permanent=not is_locked)))
         self._forget()
 
     def _take_rlrq(self, now: float) -> None:
@@ -425,7 +428,7 @@ class ServerAssociation:
         self._send(write_acse(Rlre(ReleaseResponseReason.NORMAL)), now)
         self._move(Trigger.RELEASED)
         self._forget()
-        self._emit(Released("released"))
+        self._emit(Released())
 
     def _forget(self) -> None:
         """Drop all that belongs to the association."""
@@ -494,7 +497,8 @@ class ServerAssociation:
             outcome = ActionOutcome(ActionResult.OTHER_REASON)
             self._answer(ActionResponseNormal(apdu.invoke, outcome), opened, now)
             self._move(Trigger.REFUSED)
-            self._emit(AssociationRefused(f"client {self._client}: wrong proof", "authentication-failure"))
+            words = f"client {self._client}: wrong proof"
+            self._emit(AssociationRefused(Failure(FailureKind.PROOF_NOT_ACCEPTED, words)))
             self._forget()
             return
         self._attempts.succeeded(self._client)
