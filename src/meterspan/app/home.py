@@ -12,6 +12,7 @@ from meterspan.app.home_views import HomeNetworkViews
 from meterspan.app.serving import maintain, portal, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.engine.links import TRANSPORTS
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
@@ -120,7 +121,7 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
     opened = {}
     for interface, port in places.outlets.items():
         if upstream is not None and interface == "G1":
-            opened[interface] = await upstream.server.listen_wrapper(places.host, port)
+            opened[interface] = await upstream.server.listen(TRANSPORTS["tcp"], places.host, port)
         else:
             opened[interface] = await home.relay(interface, places.host, port)
     return opened

@@ -25,7 +25,7 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "home"]
