@@ -1,7 +1,7 @@
 """Write the locks: for each level of ``scripts/setup`` the exact packages that it adds, with the hashes of their files.
 
-Strategy: ``uv`` resolves all levels together, once, for every platform and every Python from the least one on; each level
-is then resolved again within those versions and written without what the level below holds already.
+Strategy: ``uv`` resolves all levels together, once, for every platform and every Python from the least one on; each
+level is then resolved again within those versions and written without what the level below holds already.
 """
 
 import re
@@ -24,7 +24,7 @@ def main() -> None:
     locks.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         whole = Path(scratch, "whole.txt")
-        whole.write_text("".join(path.read_text() for path in sorted(locks.glob("*.txt"))))
+        whole.write_text("".join(pin for path in locks.glob("*.txt") for pin in _pins(path.read_text())))
         _resolve(whole, [group for groups in LEVELS.values() for group in groups], sys.argv[1:])
         groups: list[str] = []
         below: list[str] = []
@@ -34,14 +34,25 @@ def main() -> None:
             part = Path(scratch, f"{level}.txt")
             _resolve(part, groups, ["--constraints", str(whole)])
             pins = _pins(part.read_text())
-            header = f"# Written by scripts/lock from pyproject.toml ({', '.join(added)}), for Python {PYTHON_MIN} and later.\n"
+            header = (
+                f"# Written by scripts/lock for Python {PYTHON_MIN} and later: {', '.join(added)} in pyproject.toml.\n"
+            )
             (locks / f"{level}.txt").write_text(header + above + "".join(pin for pin in pins if pin not in below))
             below, above = pins, f"-r {level}.txt\n"
 
 
 def _resolve(output: Path, groups: list[str], options: list[str]) -> None:
     command = [
-        *("uv", "pip", "compile", "pyproject.toml", "--quiet", "--universal", "--python-version", PYTHON_MIN),
+        *(
+            str(Path(sys.executable).parent / "uv"),
+            "pip",
+            "compile",
+            "pyproject.toml",
+            "--quiet",
+            "--universal",
+            "--python-version",
+            PYTHON_MIN,
+        ),
         *("--fork-strategy", "fewest", "--generate-hashes", "--no-header", "--no-annotate", "--no-emit-index-url"),
         *(word for group in groups for word in ("--group", group)),
         *options,
@@ -52,7 +63,7 @@ def _resolve(output: Path, groups: list[str], options: list[str]) -> None:
 
 def _pins(text: str) -> list[str]:
     """Return each requirement with the lines of its hashes."""
-    return re.findall(r"^\S.*\n(?:[ \t]+.*\n)*", text, flags=re.MULTILINE)
+    return re.findall(r"^\w.*\n(?:[ \t]+.*\n)*", text, flags=re.MULTILINE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""Make the portal's fonts from those that their authors publish: the letters, the weights and the features that pages use.
+"""Make the portal's fonts from those that their authors publish: the letters, weights and features that pages use.
 
-Each family is cut by script, so that a browser loads what a page shows (``unicode-range`` in ``fonts.css``, which is written here
-too). Both families are under the SIL Open Font License 1.1 without a reserved name; the licences lie beside the files.
+Each family is cut by script, so that a browser loads what a page shows (``unicode-range`` in ``fonts.css``, which is
+written here too). Both families are under the SIL Open Font License 1.1 without a reserved name; the licences lie
+beside the files.
 """
 
 import subprocess

@@ -38,7 +38,8 @@ Open = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is missing: apt install chromium libatomic1")
-    probe = subprocess.run([sys.executable, "-m", "playwright", "--version"], capture_output=True, text=True)
+    asked = [sys.executable, "-m", "playwright", "--version"]
+    probe = subprocess.run(asked, check=False, capture_output=True, text=True)
     if probe.returncode:
         pytest.skip(f"the browser's driver does not run (apt install libatomic1): {probe.stderr.strip()[-200:]}")
     with sync_playwright() as driver:
