@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 class MemoryState:
-    """Counters and keepsakes of one entity; survives the entity, not the test."""
+    """Counters and named states of one entity; survives the entity, not the test."""
 
     def __init__(self) -> None:
         self.next: dict[str, int] = {}

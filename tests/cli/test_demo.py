@@ -14,8 +14,9 @@ import pytest
 
 from meterspan.app.explaining import explain
 from meterspan.cli.demo import MARKER, _free_port, _fresh_data
+from meterspan.model.lookup_errors import UnknownHomeError
+from meterspan.model.storage.errors import ConcurrentWriterError
 from meterspan.quantities import Commodity
-from meterspan.store import ConcurrentWriter
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 
 COMMAND = (sys.executable, "-c", "from meterspan.cli import main; main()", "demo")
@@ -115,12 +116,12 @@ def test_a_second_demo_on_one_directory_is_refused_and_an_old_one_is_replaced(tm
     folder = tmp_path / "demo"
     first = _fresh_data(folder)
     first.register_home("h", "Home", zone="Europe/Berlin")
-    with pytest.raises(ConcurrentWriter):
+    with pytest.raises(ConcurrentWriterError):
         _fresh_data(folder)
     first.close()
     second = _fresh_data(folder)
     assert list(second.homes()) == []
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownHomeError):
         second.day("h", Commodity.WATER, date(2026, 1, 1))
     second.close()
 

@@ -220,28 +220,28 @@ def test_without_a_tariff_there_is_no_cost_but_the_meters_own_band():
     assert display.view(utc(2025, 1, 14, 1, 0)).damaged == 1
 
 
-def test_a_restart_with_a_keepsake_loses_nothing():
+def test_a_restart_with_a_saved_state_loses_nothing():
     first = model()
     say(first, utc(2025, 1, 14, 0, 0), 100, gas=(utc(2025, 1, 14, 0, 0), 10), export=3)
     before = say(first, utc(2025, 1, 14, 7, 0), 107, gas=(utc(2025, 1, 14, 7, 0), 11), export=4)
     again = model()
-    again.restore(first.keepsake())
+    again.restore(first.saved_state())
     assert again.view(utc(2025, 1, 14, 7, 0)).today == before.today
     view = say(again, utc(2025, 1, 14, 9, 0), 110, export=4)
     assert (view.today[0].consumed, view.today[0].since) == (10, None)
     assert view.hours[8].value == Decimal("1.5")
 
 
-def test_a_keepsake_of_yesterday_counts_from_today():
+def test_a_saved_state_of_yesterday_counts_from_today():
     first, again = model(), model()
     say(first, utc(2025, 1, 13, 20, 0), 100)
-    again.restore(first.keepsake())
+    again.restore(first.saved_state())
     assert again.view(utc(2025, 1, 14, 8, 0)).today[0].consumed is None
     assert say(again, utc(2025, 1, 14, 8, 0), 107).today[0].since == datetime(2025, 1, 14, 8, 0, tzinfo=BERLIN)
 
 
 @pytest.mark.parametrize("octets", [b"", b"[1]", b"{}x", b'[{"commodity": "steam"}]', b"\xff", b"[[]]", b"7", b"null"])
-def test_what_is_no_keepsake_is_refused_and_changes_nothing(octets):
+def test_what_is_no_saved_state_is_refused_and_changes_nothing(octets):
     display = model()
     say(display, utc(2025, 1, 14, 0, 0), 100)
     with pytest.raises(ValueError):  # noqa: PT011 - JSON and we word it differently

@@ -40,7 +40,7 @@ def access_point(
 ) -> AccessPoint:
     state = MemoryState() if state is None else state
     config = AccessPointConfig("MSPLNAP000001", b"MSPL\0\0\0\1", meters=meters)
-    return AccessPoint(config, counters=state, keepsake=state, outbox=MemoryOutbox() if outbox is None else outbox)
+    return AccessPoint(config, counters=state, state=state, outbox=MemoryOutbox() if outbox is None else outbox)
 
 
 def rows_of(point: AccessPoint) -> list[tuple[Obis, float, int]]:

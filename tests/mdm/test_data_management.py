@@ -10,6 +10,14 @@ import pytest
 
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.lookup_errors import (
+    MeterPresentError,
+    NotInstalledError,
+    SupplyPresentError,
+    UnknownHomeError,
+    UnknownSupplyError,
+    UnknownZoneError,
+)
 from meterspan.model.ports import ReadingSink
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, SeriesKind, Source
 from meterspan.model.views import HomeViews
@@ -340,17 +348,17 @@ def test_completeness_counts_periods_of_installed_meters(mdm):
 
 
 def test_unknown_homes_and_commodities_are_told_apart(mdm):
-    with pytest.raises(KeyError):
+    with pytest.raises(UnknownHomeError):
         mdm.home("nobody")
-    with pytest.raises(LookupError, match="no gas"):
+    with pytest.raises(UnknownSupplyError, match="no gas"):
         mdm.day("h1", Commodity.GAS, date(2026, 1, 1))
-    with pytest.raises(ValueError, match="IANA"):
+    with pytest.raises(UnknownZoneError, match="IANA"):
         mdm.register_home("h3", "x", zone="Mars/Olympus")
-    with pytest.raises(ValueError, match="exchange it"):
+    with pytest.raises(MeterPresentError, match="exchange it"):
         mdm.install_meter("h1", "MP1", device="OTHER", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 2))
-    with pytest.raises(ValueError, match="already"):
+    with pytest.raises(SupplyPresentError, match="already"):
         mdm.install_meter("h1", "MP8", device="OTHER", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 2))
-    with pytest.raises(ValueError, match="not installed"):
+    with pytest.raises(NotInstalledError, match="not installed"):
         mdm.exchange_meter("MP1", old_device="X", closing={}, new_device="Y", opening={}, at=utc(2026, 1, 2))
     with pytest.raises(ValueError, match="naive"):
         mdm.live("h1", datetime(2026, 1, 1))  # noqa: DTZ001 - the point of the test

@@ -105,11 +105,11 @@ def test_a_drifting_clock_is_seen_and_captures_at_its_own_marks() -> None:
 
 def test_power_loss_keeps_registers_rows_and_the_switch() -> None:
     memory = Memory()
-    meter = ElectricityMeter(meter_config(), MIDNIGHT, keepsake=memory)
+    meter = ElectricityMeter(meter_config(), MIDNIGHT, state=memory)
     meter.advance(ONE_KW, MIDNIGHT + 2_000)
     meter.operate(SwitchTrigger.REMOTE_DISCONNECT, MIDNIGHT + 2_000)
     meter.power_down(MIDNIGHT + 2_000)
-    again = ElectricityMeter(meter_config(), MIDNIGHT + 2_500, keepsake=memory)
+    again = ElectricityMeter(meter_config(), MIDNIGHT + 2_500, state=memory)
     assert again.register(IMPORT) == meter.register(IMPORT)
     assert len(again.profile) == 2
     assert again.switch.state is ControlState.DISCONNECTED
@@ -172,8 +172,8 @@ def test_no_client_can_write_a_register(meter: ElectricityMeter) -> None:
     assert definition is not None
     for item in device.objects:
         if item.interface in (Register, ProfileGeneric):
-            assert not item.setters
-            assert not item.invokers
+            assert not item.writable
+            assert not item.methods
             assert grant_for(definition, item) is not None
 
 

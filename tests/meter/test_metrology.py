@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from meterspan.meter import metrology
 from meterspan.meter.metrology import (
-    CorruptKeepsakeError,
+    CorruptStateError,
     ElectricityFlow,
     HeatFlow,
     Metrology,
@@ -137,7 +137,7 @@ junk = st.one_of(
 @given(st.data())
 def test_nothing_public_sets_or_lowers_a_register(data):
     """MET-1, MET-2, MET-5: every public name is set, deleted and called with junk; only measuring changes anything."""
-    meter = Metrology(electricity_block(2), START, opening={TOTAL: 5000, T1: 3000}, keepsake=Memory())
+    meter = Metrology(electricity_block(2), START, opening={TOTAL: 5000, T1: 3000}, state=Memory())
     before = meter.indicate().registers
     for name in [name for name in dir(meter) if not name.startswith("_")]:
         with pytest.raises(AttributeError):
@@ -169,36 +169,36 @@ def test_what_was_indicated_is_frozen_and_shares_nothing_with_the_block():
 
 def test_registers_survive_power_loss_to_the_last_remainder():
     memory = Memory()
-    meter = Metrology(electricity_block(1), START, keepsake=memory, seal_key=b"k" * 16)
+    meter = Metrology(electricity_block(1), START, state=memory, seal_key=b"k" * 16)
     meter.advance(ElectricityFlow((999,)), START + 1800)
     meter.preserve()
-    again = Metrology(electricity_block(1), START + 9999, keepsake=memory, seal_key=b"k" * 16, opening={TOTAL: 5})
+    again = Metrology(electricity_block(1), START + 9999, state=memory, seal_key=b"k" * 16, opening={TOTAL: 5})
     assert again.time == START + 1800
     again.advance(ElectricityFlow((1_999_001,)), START + 3600)
     assert again.indicate()[TOTAL].value == 1000
 
 
 @pytest.mark.parametrize("position", [0, 15, 16, 40, -1])
-def test_a_damaged_keepsake_is_refused(position):
+def test_a_damaged_saved_state_is_refused(position):
     memory = Memory()
-    Metrology(electricity_block(1), START, keepsake=memory, opening={TOTAL: 5}).preserve()
+    Metrology(electricity_block(1), START, state=memory, opening={TOTAL: 5}).preserve()
     octets = bytearray(memory.kept["metrology"])
     octets[position] ^= 1
     memory.kept["metrology"] = bytes(octets)
-    with pytest.raises(CorruptKeepsakeError, match="seal"):
-        Metrology(electricity_block(1), START, keepsake=memory)
+    with pytest.raises(CorruptStateError, match="seal"):
+        Metrology(electricity_block(1), START, state=memory)
 
 
-def test_a_keepsake_under_another_key_or_of_another_block_is_refused():
+def test_a_saved_state_under_another_key_or_of_another_block_is_refused():
     memory = Memory()
-    Metrology(electricity_block(1), START, keepsake=memory, seal_key=b"right").preserve()
-    with pytest.raises(CorruptKeepsakeError, match="seal"):
-        Metrology(electricity_block(1), START, keepsake=memory, seal_key=b"wrong")
-    with pytest.raises(CorruptKeepsakeError, match="another block"):
-        Metrology(electricity_block(2), START, keepsake=memory, seal_key=b"right")
+    Metrology(electricity_block(1), START, state=memory, seal_key=b"right").preserve()
+    with pytest.raises(CorruptStateError, match="seal"):
+        Metrology(electricity_block(1), START, state=memory, seal_key=b"wrong")
+    with pytest.raises(CorruptStateError, match="another block"):
+        Metrology(electricity_block(2), START, state=memory, seal_key=b"right")
     memory.kept["metrology"] = b""
-    with pytest.raises(CorruptKeepsakeError, match="seal"):
-        Metrology(electricity_block(1), START, keepsake=memory, seal_key=b"right")
+    with pytest.raises(CorruptStateError, match="seal"):
+        Metrology(electricity_block(1), START, state=memory, seal_key=b"right")
 
 
 def test_opening_values_of_another_block_or_below_zero_are_refused():

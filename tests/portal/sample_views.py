@@ -13,6 +13,7 @@ from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
 
+from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.readings import EventSeverity
 from meterspan.model.views import (
     BandWindow,
@@ -191,7 +192,10 @@ class SampleHomes:
         return HOMES
 
     def home(self, home_id: str) -> Home:
-        return {home.home_id: home for home in HOMES}[home_id]
+        known = {home.home_id: home for home in HOMES}
+        if home_id not in known:
+            raise UnknownHomeError(home_id)
+        return known[home_id]
 
     def live(self, home_id: str, now: datetime) -> LiveView:
         home = self.home(home_id)
@@ -221,7 +225,7 @@ class SampleHomes:
 
     def _supply(self, home_id: str, commodity: Commodity) -> None:
         if commodity not in {point.commodity for point in self.home(home_id).usage_points}:
-            raise LookupError(commodity)
+            raise UnknownSupplyError(home_id, commodity)
 
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         self._supply(home_id, commodity)
@@ -421,7 +425,10 @@ class SampleNetwork:
         return [Completeness(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        row = {row[0]: row for row in self.rows}[device]
+        known = {row[0]: row for row in self.rows}
+        if device not in known:
+            raise UnknownMeterError(device)
+        row = known[device]
         minutes = timedelta(minutes=1)
         entries = (
             StoryEntry(now - 4 * minutes, "read", "Read the load profile", "4 rows, 0 missing"),
@@ -488,12 +495,12 @@ class SampleDesk:
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
         if device != "DME220817004":
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         self.asked.append((device, deadline_s))
         return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
 
     def order_view(self, order_id: int) -> OrderView:
         if order_id != 7:
-            raise KeyError(order_id)
+            raise UnknownOrderError(order_id)
         value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
         return OrderView(7, "DME220817004", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))

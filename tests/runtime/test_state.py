@@ -1,4 +1,4 @@
-"""Counters, keepsakes and outboxes survive everything but their own discarding."""
+"""Counters, named states and outboxes survive everything but their own discarding."""
 
 import multiprocessing
 import os
@@ -49,7 +49,7 @@ def test_a_reservation_of_nothing_is_refused(state: StateFile) -> None:
         state.reserve("meter", 0)
 
 
-def test_a_keepsake_is_replaced_whole(state: StateFile) -> None:
+def test_a_saved_state_is_replaced_whole(state: StateFile) -> None:
     assert state.load("breaker") is None
     state.save("breaker", b"open")
     state.save("breaker", b"closed")

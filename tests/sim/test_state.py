@@ -26,7 +26,7 @@ def test_an_outbox_gives_items_in_order_and_outlives_its_owner():
     assert outbox.append(b"d") == 4
 
 
-def test_a_keepsake_is_what_was_saved_last():
+def test_a_saved_state_is_what_was_saved_last():
     state = VirtualState()
     state.save("clock", b"1")
     state.save("clock", b"2")

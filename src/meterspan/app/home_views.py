@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
 from meterspan.head_end.views import DataNumbers, Explain
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -18,6 +19,7 @@ from meterspan.model.views import (
     QuarantineView,
     StoryEntry,
 )
+from meterspan.quantities import utc
 from meterspan.runtime.lnap_host import PROTOCOLS, HomeHost
 
 __all__ = ["HomeNetworkViews"]
@@ -87,7 +89,7 @@ class HomeNetworkViews:
             lines.append(
                 MeterStatus(
                     device, point.commodity, PROTOCOLS[interface], interface, self._host.config.home_id,
-                    point.usage_point, state, reason, None if heard is None else _utc(heard.heard_at),
+                    point.usage_point, state, reason, None if heard is None else utc(heard.heard_at),
                     expected, received, max(0, expected - received),
                 )
             )  # fmt: skip
@@ -98,20 +100,20 @@ class HomeNetworkViews:
         return self._host.data.completeness(first, last, until=self._clock())
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``KeyError`` for an unknown meter."""
+        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         status = next((line for line in self.meters(now) if line.device == device), None)
         if status is None:
-            raise KeyError(device)
+            raise UnknownMeterError(device)
         rows = self.completeness(now.date() - timedelta(days=STORY_DAYS - 1), now.date())
         cells: tuple[CompletenessCell, ...] = next((row.cells for row in rows if row.device == device), ())
         frames = []
         for frame in self._host.chronicle.frames(device):
             summary, spans = self._explain(frame.octets, frame.protocol)
             frames.append(
-                FrameView(_utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
+                FrameView(utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
             )
         entries = tuple(
-            StoryEntry(_utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
+            StoryEntry(utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
             for entry in self._host.chronicle.entries(device)
         )
         return MeterStory(status, entries, tuple(frames), cells)
@@ -119,7 +121,7 @@ class HomeNetworkViews:
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List frames kept aside, newest first."""
         return [
-            QuarantineView(_utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
+            QuarantineView(utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
                            frame.device)
             for frame in self._host.point.quarantine.newest(limit)
         ]  # fmt: skip
@@ -132,7 +134,3 @@ class HomeNetworkViews:
         if silent_s > LATE_AFTER_S[heard.interface]:
             return MeterState.LATE, f"Silent for {silent_s / 60:.0f} minutes; check its cable or radio."
         return MeterState.OK, ""
-
-
-def _utc(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC)

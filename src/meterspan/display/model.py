@@ -196,21 +196,21 @@ class DisplayModel:
         """Count a telegram that could not be read."""
         self.damaged_count += 1
 
-    def keepsake(self) -> bytes:
+    def saved_state(self) -> bytes:
         """Give today's counting as JSON, to be kept over a restart of the display; it holds no secret, but habits."""
         return json.dumps([counter.to_json(key) for key, counter in self._counters.items()]).encode()
 
     def restore(self, octets: bytes) -> None:
-        """Take up what ``keepsake`` gave; the next register decides what still counts.
+        """Take up what ``saved_state`` gave; the next register decides what still counts.
 
         Raises:
-            ValueError: these are not octets of a keepsake; nothing was taken.
+            ValueError: these are not octets of ``saved_state``; nothing was changed.
 
         """
         try:
             rows = [_Counter.from_json(row, self.zone, self._tariffs) for row in json.loads(octets)]
         except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-            raise ValueError(f"not a display's keepsake: {error}") from error
+            raise ValueError(f"not a display's saved state: {error}") from error
         self._counters = dict(rows)
 
     def view(self, now: float) -> DisplayView:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from meterspan.head_end.planner import Order
+from meterspan.model.lookup_errors import UnknownOrderError
 from meterspan.quantities import Obis, Scaled
 
 __all__ = ["OrderBook", "OrderRecord"]
@@ -62,7 +63,10 @@ class OrderBook:
         """Give an order's record.
 
         Raises:
-            KeyError: no such order, or it is forgotten.
+            UnknownOrderError: no such order, or it was dropped because of its age.
 
         """
-        return self._records[order_id]
+        record = self._records.get(order_id)
+        if record is None:
+            raise UnknownOrderError(order_id)
+        return record

@@ -17,7 +17,7 @@ from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_
 from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.identity import mbus_device, split_mbus_device
-from meterspan.model.ports import CounterStore, KeepsakeStore, OutboxStore
+from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.quantities import Commodity, Obis, Scaled, parse_unit
 from meterspan.wire.axdr import Data, array, read_data, structure, write_data
@@ -74,20 +74,20 @@ class AccessPoint:
     Args:
         config: how it is set up.
         counters: received message counters of mode 7, persisted.
-        keepsake: profiles through a power loss.
+        state: profiles through a power loss.
         outbox: rows on their way upstream.
 
     """
 
     def __init__(
-        self, config: AccessPointConfig, *, counters: CounterStore, keepsake: KeepsakeStore, outbox: OutboxStore
+        self, config: AccessPointConfig, *, counters: CounterStore, state: StateStore, outbox: OutboxStore
     ) -> None:
         self.config = config
         self.quarantine = Quarantine()
         self.counts: Counter[str] = Counter()
         self.strangers: Counter[str] = Counter()
         self._counters = counters
-        self._keepsake = keepsake
+        self._state = state
         self._outbox = outbox
         self._channels: dict[str, Channel] = {}
         self._receiver = WmbusReceiver({})
@@ -209,7 +209,7 @@ class AccessPoint:
     def _preserve(self, channel: Channel) -> None:
         scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
         name = f"profile/{channel.meter.device}"
-        self._keepsake.save(name, scales.encode() + b"\n" + channel.rows.pack())
+        self._state.save(name, scales.encode() + b"\n" + channel.rows.pack())
 
     def _take_radio(self, octets: bytes, now: float, source: str) -> Telegram | None:
         device = ""
@@ -282,7 +282,7 @@ class AccessPoint:
         )
 
     def _restore(self, channel: Channel) -> None:
-        kept = self._keepsake.load(f"profile/{channel.meter.device}")
+        kept = self._state.load(f"profile/{channel.meter.device}")
         if kept is not None:
             scales, _, rows = kept.partition(b"\n")
             parts = [part.split("*", 1) for part in scales.decode().split(";") if part]

@@ -24,8 +24,29 @@ from meterspan.mdm.channels import canonical, commodity_of, direction_of, displa
 from meterspan.mdm.curves import MAX_AHEAD_S, Curve, billing_parts, billing_series, derive, neighbours
 from meterspan.mdm.periods import Supply, day_cost, day_view, month_view, unit_price
 from meterspan.mdm.tariffs import declaration_of, tariff_of
-from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose, unpack_version
+from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose
+from meterspan.model.lookup_errors import (
+    ExchangeTimeError,
+    MeterPresentError,
+    NotInstalledError,
+    SupplyPresentError,
+    TariffUnitError,
+    UnknownHomeError,
+    UnknownSupplyError,
+    UnknownUsagePointError,
+    UnknownZoneError,
+)
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Series, SeriesKind, Source
+from meterspan.model.storage.readings import Intervals, Readings
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    SeriesRow,
+    TariffRow,
+    UsagePointRow,
+    VersionRow,
+)
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -36,18 +57,7 @@ from meterspan.model.views import (
     UsagePointView,
 )
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Scaled, Unit, parse_obis
-from meterspan.store.columns import Readings, write_intervals
-from meterspan.store.reading_store import ReadingStore
-from meterspan.store.registry import (
-    DeviceRow,
-    HomeRow,
-    InstallationRow,
-    Registry,
-    SeriesRow,
-    TariffRow,
-    UsagePointRow,
-    VersionRow,
-)
+from meterspan.store import ReadingStore, Registry
 
 __all__ = ["MeterDataManagement", "Totals", "UnexplainedView"]
 
@@ -103,8 +113,8 @@ class MeterDataManagement:
     """The data management over one directory; also the ``ReadingSink`` of head end and access points.
 
     Raises:
-        ConcurrentWriter: another process has the directory open.
-        UnknownFormat: a newer release wrote it.
+        ConcurrentWriterError: another process has the directory open.
+        UnknownFormatError: a newer release wrote it.
 
     """
 
@@ -272,13 +282,13 @@ class MeterDataManagement:
         """Register a home, or change its name, zone or currency.
 
         Raises:
-            ValueError: no such time zone.
+            UnknownZoneError: no such time zone.
 
         """
         try:
             ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f"{zone!r} is not a time zone; use an IANA name like Europe/Berlin") from error
+            raise UnknownZoneError(zone) from error
         with self._lock:
             row = HomeRow(home_id, name, zone, currency)
             self._registry.save(row)
@@ -310,23 +320,23 @@ class MeterDataManagement:
             network: the access point or segment that it hangs on.
 
         Raises:
-            KeyError: the home is not registered.
-            ValueError: another meter is installed there (exchange it), or the home has another usage point of this
-                commodity.
+            UnknownHomeError: the home is not registered.
+            MeterPresentError: another meter is installed there; exchange it.
+            SupplyPresentError: the home has another usage point of this commodity.
 
         """
         with self._lock:
-            home = self._homes[home_id]
+            home = self._home_row(home_id)
             others = [
                 row.usage_point
                 for row in self._usage_points.values()
                 if row.home_id == home_id and row.commodity == commodity and row.usage_point != usage_point
             ]
             if others:
-                raise ValueError(f"home {home_id} has its {commodity} at {others[0]} already")
+                raise SupplyPresentError(home_id, commodity, others[0])
             current = self._installations.get(usage_point, [])
             if current and current[-1].device != device and current[-1].end is None:
-                raise ValueError(f"{current[-1].device} is installed at {usage_point}; exchange it")
+                raise MeterPresentError(usage_point, current[-1].device)
             point = UsagePointRow(usage_point, home.home_id, str(commodity), period_s)
             known = DeviceRow(device, str(commodity), protocol, interface, network)
             is_new = not current or current[-1].device != device or current[-1].end is not None
@@ -354,20 +364,21 @@ class MeterDataManagement:
         left out, the new meter has those of the old one.
 
         Raises:
-            KeyError: the usage point is not registered.
-            ValueError: ``old_device`` is not the one installed there, or ``at`` lies before its installation.
+            UnknownUsagePointError: the usage point is not registered.
+            NotInstalledError: ``old_device`` is not the one installed there.
+            ExchangeTimeError: ``at`` lies before its installation.
 
         """
         when = _seconds(at)
         with self._lock:
-            chain = self._installations[usage_point]
+            chain = self._chain(usage_point)
             repeated = [row for row in chain if row.device == new_device and row.start == when]
             old = next((row for row in reversed(chain) if row.device == old_device), None)
             if not repeated:
                 if old is None or old.end is not None:
-                    raise ValueError(f"{old_device} is not installed at {usage_point}")
+                    raise NotInstalledError(usage_point, old_device)
                 if when <= old.start:
-                    raise ValueError(f"{old_device} was installed after {at.isoformat()}")
+                    raise ExchangeTimeError(old_device, at)
                 width = old.width if register_width is None else {str(k): v for k, v in register_width.items()}
                 ended = replace(old, end=when, closing=_given(closing))
                 begun = InstallationRow(
@@ -391,15 +402,15 @@ class MeterDataManagement:
         """Price the usage point by ``tariff`` from the local day ``first_day`` on.
 
         Raises:
-            KeyError: the usage point is not registered.
-            ValueError: the tariff is per another unit than the supply is counted in.
+            UnknownUsagePointError: the usage point is not registered.
+            TariffUnitError: the tariff is per another unit than the supply is counted in.
 
         """
         with self._lock:
-            point = self._usage_points[usage_point]
+            point = self._point(usage_point)
             shown = display_unit(Commodity(point.commodity))
             if tariff.conversion is None and tariff.unit != shown:
-                raise ValueError(f"tariff {tariff.name!r} is per {tariff.unit}, {usage_point} counts {shown}")
+                raise TariffUnitError(tariff.name, tariff.unit, usage_point, shown)
             self._registry.save(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
             self._tariffs.setdefault(usage_point, {})[first_day] = tariff
             self._revision += 1
@@ -414,7 +425,7 @@ class MeterDataManagement:
     def home(self, home_id: str) -> Home:
         """Give one home."""
         with self._lock:
-            row = self._homes[home_id]
+            row = self._home_row(home_id)
             points = [point for point in self._usage_points.values() if point.home_id == home_id]
             order = list(Commodity)
             return Home(
@@ -458,7 +469,7 @@ class MeterDataManagement:
             (int(low), int(high), row.version)
             for row in rows
             if row.version > 1
-            for low, high in zip(*unpack_version(row)[:2], strict=True)
+            for low, high in zip(row.intervals.start, row.intervals.end, strict=True)
         ]
         return day_view(supply, curve, day, changed)
 
@@ -622,9 +633,9 @@ class MeterDataManagement:
         return self._store.events(device)
 
     def installations(self, usage_point: str) -> Sequence[InstallationRow]:
-        """List the installations at a usage point, oldest first; raises ``KeyError`` for an unknown one."""
+        """List the installations at a usage point, oldest first; raises ``UnknownUsagePointError``."""
         with self._lock:
-            return list(self._installations[usage_point])
+            return list(self._chain(usage_point))
 
     def series(self) -> Sequence[Series]:
         """List all series; the usage point is where the device is or was last, "" where it is not installed."""
@@ -636,7 +647,7 @@ class MeterDataManagement:
         return self._store.read(series, _seconds(start), _seconds(end))
 
     def curve(self, usage_point: str, direction: Direction, start: datetime, end: datetime) -> Curve:
-        """Derive the intervals of a usage point; raises ``KeyError`` for an unknown one."""
+        """Derive the intervals of a usage point; raises ``UnknownUsagePointError``."""
         return self._curve(usage_point, direction, _seconds(start), _seconds(end))
 
     # --- versions and upkeep ------------------------------------------------------------------------------------
@@ -663,7 +674,7 @@ class MeterDataManagement:
     def versions(self, usage_point: str, interval: Interval) -> Sequence[IntervalVersion]:
         """List all versions of the intervals inside ``interval``, oldest first."""
         low, high = _seconds(interval.start), _seconds(interval.end)
-        unit = display_unit(Commodity(self._usage_points[usage_point].commodity))
+        unit = display_unit(Commodity(self._point(usage_point).commodity))
         found: list[IntervalVersion] = []
         for row in self._registry.versions(usage_point, low // DAY_S, (high - 1) // DAY_S):
             found.extend(IntervalVersion.of(row, low, high, unit))
@@ -695,7 +706,7 @@ class MeterDataManagement:
                 made.append(
                     VersionRow(
                         usage_point, day, number + 1, _seconds(now), _reason(number, days.get(day, 0)), RULE, AUTHOR,
-                        str(curve.step), write_intervals(*changed),
+                        str(curve.step), Intervals(*changed),
                     )
                 )  # fmt: skip
         self._registry.save_versions(made)
@@ -712,8 +723,7 @@ class MeterDataManagement:
     def _curve(self, usage_point: str, direction: Direction, *bounds: int) -> Curve:
         key = (direction, bounds)
         with self._lock:
-            if usage_point not in self._usage_points:
-                raise KeyError(usage_point)
+            self._point(usage_point)
             known = self._curves.setdefault(usage_point, {}).get(key)
             if known is not None:
                 return known
@@ -739,7 +749,7 @@ class MeterDataManagement:
 
     def _supply(self, home_id: str, commodity: Commodity) -> Supply:
         with self._lock:
-            home = self._homes[home_id]
+            home = self._home_row(home_id)
             for point in self._usage_points.values():
                 if point.home_id == home_id and point.commodity == commodity:
                     return Supply(
@@ -747,7 +757,23 @@ class MeterDataManagement:
                         point.period_s, tuple(sorted(self._tariffs.get(point.usage_point, {}).items())),
                         tuple(self._installations[point.usage_point]),
                     )  # fmt: skip
-        raise LookupError(f"home {home_id} has no {commodity}")
+        raise UnknownSupplyError(home_id, commodity)
+
+    def _home_row(self, home_id: str) -> HomeRow:
+        row = self._homes.get(home_id)
+        if row is None:
+            raise UnknownHomeError(home_id)
+        return row
+
+    def _point(self, usage_point: str) -> UsagePointRow:
+        row = self._usage_points.get(usage_point)
+        if row is None:
+            raise UnknownUsagePointError(usage_point)
+        return row
+
+    def _chain(self, usage_point: str) -> list[InstallationRow]:
+        self._point(usage_point)
+        return self._installations[usage_point]
 
     def _billing_ids(
         self, device: str, commodity: Commodity, direction: Direction = Direction.IMPORT

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
 from meterspan.mdm.data_management import MeterDataManagement
+from meterspan.model.lookup_errors import UnknownUsagePointError
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import Direction, Obis, Quality, Unit, parse_obis, parse_unit
 
@@ -336,8 +337,8 @@ class _Reader:
             raise _Refusal("neither device nor usage point")
         try:
             chain = self.management.installations(usage_point)
-        except KeyError as error:
-            raise _Refusal(f"usage point {usage_point!r} is not registered") from error
+        except UnknownUsagePointError as error:
+            raise _Refusal(str(error)) from error
         wall = _wall(moment)
         at = int((wall if wall.tzinfo else wall.replace(tzinfo=self.zone)).timestamp())
         fitting = [row.device for row in chain if row.start <= at and (row.end is None or at < row.end)]

@@ -1,7 +1,7 @@
 """An electricity meter: metrology, and around it clock, load profile, event log, switch, limiter and COSEM objects.
 
 Strategy: ``advance(flow, now)`` lets time pass with a constant flow; every mark of the meter's own clock captures a
-row. Communications see the registers only through ``Metrology.indicate()``. All memory goes through the keepsake port.
+row. Communications see the registers only through ``Metrology.indicate()``. All memory goes through the state port.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from meterspan.meter.supply import Limiter, Switch, SwitchTrigger
 from meterspan.meter.tariff_switch import TariffSwitch
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
-from meterspan.model.ports import KeepsakeStore
+from meterspan.model.ports import StateStore
 from meterspan.quantities import ClockStatus, Obis
 from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
@@ -106,7 +106,7 @@ class ElectricityMeter:
     Args:
         config: how it is built.
         now: true time of power-up, UTC seconds.
-        keepsake: memory through power losses; None forgets everything.
+        state: memory through power losses; None forgets everything.
         metrology_octets: the shipped octets of the metrology module, for its checksum.
 
     """
@@ -116,7 +116,7 @@ class ElectricityMeter:
         config: ElectricityMeterConfig,
         now: float,
         *,
-        keepsake: KeepsakeStore | None = None,
+        state: StateStore | None = None,
         metrology_octets: bytes = b"",
     ) -> None:
         self.config = config
@@ -126,18 +126,18 @@ class ElectricityMeter:
         self.limiter = Limiter(config.limit_w)
         self.profile = LoadProfile(len(PROFILE_COLUMNS), config.profile_capacity, self._row)
         self.events = LoadProfile(1, EVENTS_MAX, self._event_row)
-        self._keepsake = keepsake
+        self._state = state
         tariffs = max(tariff for _, tariff in config.tariffs.windows)
         opened = config.opening_wh // tariffs
         opening = {Obis(1, 0, 1, 8, tariff): opened for tariff in range(2, tariffs + 1)}
         opening |= {IMPORT: config.opening_wh, Obis(1, 0, 1, 8, 1): config.opening_wh - opened * (tariffs - 1)}
         self._metrology = Metrology(
-            electricity_block(tariffs), now, opening=opening, keepsake=keepsake, seal_key=config.system_title
+            electricity_block(tariffs), now, opening=opening, state=state, seal_key=config.system_title
         )
         self._status = StatusWord(0)
         self._is_unsaved = True
-        if keepsake is not None:
-            self._restore(keepsake, now)
+        if state is not None:
+            self._restore(state, now)
         own = self.clock.time(now)
         self._next_mark = (int(own) // config.capture_period_s + 1) * config.capture_period_s
         self._is_summer = self._summer(own)
@@ -193,7 +193,7 @@ class ElectricityMeter:
         return moved
 
     def power_down(self, now: float) -> None:
-        """Lose power: registers and rows are preserved; construct the meter anew from its keepsake to power up."""
+        """Lose power: registers and rows are preserved; construct the meter anew from its state to power up."""
         self._log(EventCode.POWER_DOWN, self.clock.time(now))
         self._status |= StatusWord.POWER_DOWN
         self._metrology.preserve()
@@ -248,16 +248,16 @@ class ElectricityMeter:
         return status is not None and bool(status & ClockStatus.DAYLIGHT_SAVING_ACTIVE)
 
     def _save(self) -> None:
-        if self._keepsake is not None:
-            self._keepsake.save("profile", self.profile.pack())
-            self._keepsake.save("events", self.events.pack())
-            self._keepsake.save("switch", bytes([self.switch.state, self._status]))
+        if self._state is not None:
+            self._state.save("profile", self.profile.pack())
+            self._state.save("events", self.events.pack())
+            self._state.save("switch", bytes([self.switch.state, self._status]))
             self._is_unsaved = False
 
-    def _restore(self, keepsake: KeepsakeStore, now: float) -> None:
-        self.profile.unpack(keepsake.load("profile") or b"")
-        self.events.unpack(keepsake.load("events") or b"")
-        kept = keepsake.load("switch")
+    def _restore(self, state: StateStore, now: float) -> None:
+        self.profile.unpack(state.load("profile") or b"")
+        self.events.unpack(state.load("events") or b"")
+        kept = state.load("switch")
         if kept is not None and len(kept) == 2:
             self.switch.state = type(self.switch.state)(kept[0])
             self._status = StatusWord(kept[1]) | StatusWord.POWER_DOWN

@@ -2,8 +2,8 @@
 
 Strategy: a flow that is constant over a span is integrated into exact integers of (milli-unit per hour) x ms; 3.6e9 of
 them are one Wh, varh or litre, so remainders below the register's step are never lost. What was measured leaves as
-frozen ``Indication`` records; nothing public sets or lowers a register. State outlives a power loss through a keepsake
-whose seal is checked at construction, the only moment registers take values from outside. Measuring time is the
+frozen ``Indication`` records; nothing public sets or lowers a register. State outlives a power loss in a sealed
+record whose seal is checked at construction, the only moment registers take values from outside. Measuring time is the
 block's own and has nothing to do with the meter's calendar clock, so setting that clock changes no register.
 """
 
@@ -19,17 +19,17 @@ from meterspan.quantities import UNITS, Obis, Scaled, Unit
 
 __all__ = [
     "BlockType",
-    "CorruptKeepsakeError",
+    "CorruptStateError",
     "ElectricityFlow",
     "Flow",
     "HeatFlow",
     "Indication",
-    "Keepsake",
     "Metrology",
     "Part",
     "RegisterSpec",
     "RegisterValue",
     "SoftwareIdentity",
+    "StateMemory",
     "VolumeFlow",
     "electricity_block",
     "gas_block",
@@ -240,8 +240,8 @@ class SoftwareIdentity:
     """SHA-256 over the shipped octets, hex."""
 
 
-class Keepsake(Protocol):
-    """Non-volatile memory; ``model.ports.KeepsakeStore`` fits."""
+class StateMemory(Protocol):
+    """Non-volatile memory; ``model.ports.StateStore`` fits."""
 
     def load(self, name: str) -> bytes | None:
         """Give what was saved last, or None."""
@@ -252,7 +252,7 @@ class Keepsake(Protocol):
         ...
 
 
-class CorruptKeepsakeError(Exception):
+class CorruptStateError(Exception):
     """The kept state is damaged, forged or of another type of block; the meter must not go on measuring with it."""
 
 
@@ -263,16 +263,16 @@ class Metrology:
         block: the type of block.
         start: measuring time of construction, UTC seconds; kept state has its own and wins.
         opening: register steps at manufacture (a test bench leaves a few Wh); ignored where state was kept.
-        keepsake: memory that survives power loss; None keeps nothing.
+        state: memory that survives power loss; None keeps nothing.
         seal_key: key of the seal over kept state, of at most 64 octets; with b"" the seal only finds accidents.
 
     Raises:
-        CorruptKeepsakeError: state was kept, and its seal or form is wrong.
+        CorruptStateError: state was kept, and its seal or form is wrong.
         ValueError: an opening value is negative, or not of this block.
 
     """
 
-    __slots__ = ("__block", "__counted", "__flow", "__keepsake", "__seal_key", "__time_ms")
+    __slots__ = ("__block", "__counted", "__flow", "__seal_key", "__state", "__time_ms")
 
     def __init__(
         self,
@@ -280,14 +280,14 @@ class Metrology:
         start: float,
         *,
         opening: Mapping[Obis, int] | None = None,
-        keepsake: Keepsake | None = None,
+        state: StateMemory | None = None,
         seal_key: bytes = b"",
     ) -> None:
         self.__block = block
-        self.__keepsake = keepsake
+        self.__state = state
         self.__seal_key = seal_key
         self.__flow: Flow | None = None
-        kept = keepsake.load(_KEEPSAKE_NAME) if keepsake is not None else None
+        kept = state.load(_STATE_NAME) if state is not None else None
         if kept is None:
             self.__time_ms = round(start * 1000)
             self.__counted = _opening_counts(block, opening or {})
@@ -341,9 +341,9 @@ class Metrology:
 
     def preserve(self) -> None:
         """Save the state under its seal: on the power-fail signal, and from time to time."""
-        if self.__keepsake is not None:
+        if self.__state is not None:
             octets = _seal(self.__block, self.__time_ms, self.__counted, self.__seal_key)
-            self.__keepsake.save(_KEEPSAKE_NAME, octets)
+            self.__state.save(_STATE_NAME, octets)
 
 
 def identify_software(*shipped: bytes) -> SoftwareIdentity:
@@ -394,7 +394,7 @@ _IMPORT_POWER = Obis(1, 0, 1, 7, 0)
 _EXPORT_POWER = Obis(1, 0, 2, 7, 0)
 _VOLTAGES = tuple(Obis(1, 0, 32 + 20 * phase, 7, 0) for phase in range(3))
 _CURRENTS = tuple(Obis(1, 0, 31 + 20 * phase, 7, 0) for phase in range(3))
-_KEEPSAKE_NAME = "metrology"
+_STATE_NAME = "metrology"
 _SEAL_SIZE = 16
 
 
@@ -423,9 +423,9 @@ def _seal(block: BlockType, time_ms: int, counted: Sequence[int], key: bytes) ->
 def _unseal(block: BlockType, octets: bytes, key: bytes) -> tuple[int, list[int]]:
     seal, body = octets[:_SEAL_SIZE], octets[_SEAL_SIZE:]
     if not hmac.compare_digest(seal, _mac(body, key)):
-        raise CorruptKeepsakeError("the seal of the kept registers does not fit")
+        raise CorruptStateError("the seal of the kept registers does not fit")
     state = json.loads(body)
     counted = state["counted"]
     if state["type"] != block.name or counted.keys() != {str(spec.obis) for spec in block.registers}:
-        raise CorruptKeepsakeError(f"the kept registers are of another block than {block.name}")
+        raise CorruptStateError(f"the kept registers are of another block than {block.name}")
     return int(state["time_ms"]), [int(counted[str(spec.obis)]) for spec in block.registers]

@@ -14,7 +14,7 @@ from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
 from meterspan.model.cosem.classes import ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.cosem.profile import Row
-from meterspan.model.ports import KeepsakeStore, OutboxStore
+from meterspan.model.ports import OutboxStore, StateStore
 from meterspan.wire.axdr import array, read_data, structure, write_data
 
 __all__ = ["MeterPush"]
@@ -29,20 +29,20 @@ class MeterPush:
     Args:
         meter: whose profile is pushed.
         outbox: durable.
-        keepsake: remembers the row taken last; what is captured before the very first start is left to reads.
+        state: remembers the row taken last; what is captured before the very first start is left to reads.
 
     """
 
-    def __init__(self, meter: ElectricityMeter, outbox: OutboxStore, *, keepsake: KeepsakeStore) -> None:
+    def __init__(self, meter: ElectricityMeter, outbox: OutboxStore, *, state: StateStore) -> None:
         self._meter = meter
         self._outbox = outbox
-        self._keepsake = keepsake
-        if keepsake.load(_REACHED_KEPT) is None:
-            keepsake.save(_REACHED_KEPT, self._newest())
+        self._state = state
+        if state.load(_REACHED_KEPT) is None:
+            state.save(_REACHED_KEPT, self._newest())
 
     def collect(self) -> None:
         """Take the rows captured since the last time; call it once they are kept (``ElectricityMeter.preserve``)."""
-        reached = self._keepsake.load(_REACHED_KEPT)
+        reached = self._state.load(_REACHED_KEPT)
         fresh: list[bytes] = []
         for row in self._rows_backwards():
             octets = write_data(structure(*row))
@@ -52,7 +52,7 @@ class MeterPush:
         for octets in reversed(fresh):
             self._outbox.append(octets)
         if fresh:
-            self._keepsake.save(_REACHED_KEPT, fresh[0])
+            self._state.save(_REACHED_KEPT, fresh[0])
 
     def next_push(self) -> Push | None:
         """Give the oldest rows that no head end has confirmed, or None."""

@@ -26,7 +26,7 @@ from meterspan.meter.metrology import (
     water_block,
 )
 from meterspan.model.identity import mbus_device
-from meterspan.model.ports import CounterStore, KeepsakeStore
+from meterspan.model.ports import CounterStore, StateStore
 from meterspan.quantities import UNITS, Obis
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.records import DataRecord, build_header, build_record, write_records
@@ -138,18 +138,18 @@ class RadioMeter:
         config: how it is built.
         now: true time of power-up, UTC seconds.
         counters: message counters of mode 7, persisted before use.
-        keepsake: memory through battery changes; None forgets.
+        state: memory through battery changes; None forgets.
 
     """
 
     def __init__(
-        self, config: RadioMeterConfig, now: float, counters: CounterStore, *, keepsake: KeepsakeStore | None = None
+        self, config: RadioMeterConfig, now: float, counters: CounterStore, *, state: StateStore | None = None
     ) -> None:
         self.config = config
         self.clock = MeterClock(UTC)
         self._counters = counters
         self._metrology = Metrology(
-            config.medium.block, now, opening={config.medium.columns[0].obis: config.opening}, keepsake=keepsake,
+            config.medium.block, now, opening={config.medium.columns[0].obis: config.opening}, state=state,
             seal_key=config.address.octets,
         )  # fmt: skip
         self._number = 0

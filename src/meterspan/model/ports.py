@@ -8,7 +8,7 @@ from typing import Protocol
 
 from meterspan.model.readings import CaptureBlock, MeterEvent
 
-__all__ = ["CounterStore", "Entropy", "KeepsakeStore", "OutboxStore", "ReadingSink"]
+__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore"]
 
 Entropy = Callable[[int], bytes]
 """Gives that many octets of cryptographic randomness."""
@@ -30,7 +30,7 @@ class CounterStore(Protocol):
         ...
 
 
-class KeepsakeStore(Protocol):
+class StateStore(Protocol):
     """Small named states that survive power loss (a clock offset, a breaker position, learnt layouts)."""
 
     def load(self, name: str) -> bytes | None:

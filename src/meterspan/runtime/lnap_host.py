@@ -163,7 +163,7 @@ class HomeHost:
         outbox = TwoOutboxes(state.outbox("uplink"), self._rows) if who.pushes else self._rows
         self.point = AccessPoint(
             AccessPointConfig(who.name, who.system_title, _standard_offset_s(self._zone)),
-            counters=state, keepsake=state, outbox=outbox,
+            counters=state, state=state, outbox=outbox,
         )  # fmt: skip
         self._channels: dict[str, int] = json.loads(state.load(_CHANNELS_KEPT) or b"{}")
         for meter in self._allowed():

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar, cast
 
+from meterspan.engine.links import Transport
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import ElectricityMeter
@@ -17,13 +18,11 @@ from meterspan.meter.metrology import ElectricityFlow, Flow
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
-from meterspan.model.cosem.objects import CosemObject, Getter, Invoker, Setter
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.shell import DatagramShell
 from meterspan.runtime.state import StateFile
-from meterspan.wire.axdr import Data
 
 __all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
 
@@ -79,7 +78,7 @@ class ElectricityHost:
         meter: built at the time that ``time`` starts from, or before (history).
         keys: of its management association.
         password: of its reader association.
-        state: its memory; the meter's keepsake too.
+        state: its memory, the meter's persistent state included.
         time: its time.
         clock: true time, for the links.
         supply: what flows past it.
@@ -140,13 +139,9 @@ class ElectricityHost:
         if captured:
             self.on_captured()
 
-    async def listen_wrapper(self, host: str, port: int) -> int:
-        """Serve DLMS over the TCP wrapper; gives the port (0 picks a free one)."""
-        return await self._dlms.listen_wrapper(host, port)
-
-    async def listen_hdlc(self, host: str, port: int) -> int:
-        """Serve DLMS over HDLC on a TCP port, as behind a serial converter."""
-        return await self._dlms.listen_hdlc(host, port)
+    async def listen(self, transport: Transport, host: str, port: int) -> int:
+        """Serve DLMS over a transport and return the port; raises as ``DlmsServer.listen``."""
+        return await self._dlms.listen(transport, host, port)
 
     async def listen_p1(self, host: str, port: int) -> int:
         """Write P1 telegrams to everybody who connects; what they say is not heard."""
@@ -294,27 +289,6 @@ class _P1Reader(asyncio.Protocol):
 
 
 def _paced(device: LogicalDevice, time: MeterTime) -> LogicalDevice:
-    """Give the device with objects that live in the meter's time, whatever time its link tells."""
-    objects = [_paced_object(item, time) for item in device.objects]
+    """Return the device with objects that live in the meter's time, whatever ``now`` its link gives."""
+    objects = [item.in_time_of(time) for item in device.objects]
     return LogicalDevice(device.sap, device.name, objects=objects, associations=device.associations)
-
-
-def _paced_object(item: CosemObject, time: MeterTime) -> CosemObject:
-    def getter(read: Getter) -> Getter:
-        return lambda _now: read(time())
-
-    def setter(write: Setter) -> Setter:
-        return lambda value, _now: write(value, time())
-
-    def invoker(run: Invoker) -> Invoker:
-        return lambda value, _now: run(value, time())
-
-    return CosemObject(
-        item.interface,
-        item.logical_name,
-        {number: value if isinstance(value, Data) else getter(value) for number, value in item.attributes.items()},
-        {number: setter(write) for number, write in item.setters.items()},
-        {number: invoker(run) for number, run in item.invokers.items()},
-        rows=item.rows,
-        zone=item.zone,
-    )

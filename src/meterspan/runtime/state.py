@@ -1,4 +1,4 @@
-"""State that survives power loss: invocation counters, keepsakes and outboxes, in one SQLite file per entity.
+"""State that survives power loss: invocation counters, named states and outboxes, in one SQLite file per entity.
 
 Every call commits with ``synchronous=FULL`` before it returns, so a counter is on disk before it is used and a queued
 item before it is acknowledged. One lock owns all writes; the file is private to its owner (mode 0600).
@@ -21,10 +21,11 @@ CREATE TABLE keepsake (name TEXT PRIMARY KEY, octets BLOB NOT NULL) WITHOUT ROWI
 CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, octets BLOB NOT NULL);
 CREATE INDEX outbox_of_name ON outbox (name, number);
 """
+"""The named states are in table ``keepsake``: files of earlier versions call it so."""
 
 
 class StateFile:
-    """The state of one entity: a ``CounterStore`` and a ``KeepsakeStore``, and the maker of its outboxes.
+    """The state of one entity: a ``CounterStore`` and a ``StateStore``, and the maker of its outboxes.
 
     Args:
         path: the SQLite file; made, with its folder, where it does not exist.

@@ -88,7 +88,7 @@ class AccessPointHost:
 
     def power_up(self) -> None:
         """Come up with what was kept."""
-        self.point = AccessPoint(self.config, counters=self.state, keepsake=self.state, outbox=self.outbox)
+        self.point = AccessPoint(self.config, counters=self.state, state=self.state, outbox=self.outbox)
         self.context = self._secure()
         self._reported = 0
 

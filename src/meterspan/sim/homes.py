@@ -124,7 +124,7 @@ class ElectricityPoint:
         self.reach = reach
         self.keys = keys
         self.state = VirtualState()
-        self.meter = ElectricityMeter(config, now, keepsake=self.state)
+        self.meter = ElectricityMeter(config, now, state=self.state)
         opening = {PROFILE_COLUMNS[0]: config.opening_wh}
         self.reference = Reference(Metrology(electricity_block(1), now, opening=opening))
         self.rows: dict[int, tuple[int, ...]] = {}
@@ -194,7 +194,7 @@ class RadioPoint:
     def __init__(self, commodity: Commodity, config: RadioMeterConfig, now: float) -> None:
         self.commodity = commodity
         self.state = VirtualState()
-        self.meter = RadioMeter(config, now - WARM_UP_S, self.state, keepsake=self.state)
+        self.meter = RadioMeter(config, now - WARM_UP_S, self.state, state=self.state)
         self.meter.advance(None, now)
         self.installed_at = int(now)
         self.rows: dict[int, tuple[int, ...]] = {int(now): self.shown()}

@@ -12,7 +12,7 @@ __all__ = ["VirtualOutbox", "VirtualState"]
 
 
 class VirtualState:
-    """Counters and keepsakes of one entity, and the maker of its outboxes."""
+    """Counters and named states of one entity, and the maker of its outboxes."""
 
     __slots__ = ("_accepted", "_kept", "_next", "_outboxes")
 
