@@ -5,7 +5,6 @@ import shlex
 from pathlib import Path
 
 import pytest
-
 from typer.main import get_command
 
 from meterspan.cli import COMMANDS, _load, app
@@ -35,7 +34,7 @@ def test_a_script_of_the_readme_is_there_to_run(line: str) -> None:
     assert script.stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\((?!https:)([^)]+)\)", TEXT))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!https:)([^)]+)\)", TEXT))))
 def test_a_link_or_picture_of_the_readme_leads_somewhere(path: str) -> None:
     assert (ROOT / path).is_file()
 
