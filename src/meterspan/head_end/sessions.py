@@ -15,7 +15,8 @@ import numpy as np
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.scripts import (
     ClockPolicy,

@@ -33,7 +33,8 @@ from meterspan.engine.association.records import (
     SetDone,
 )
 from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import (

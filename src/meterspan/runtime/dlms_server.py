@@ -21,7 +21,8 @@ from meterspan.engine.association.records import (
 )
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.counter_blocks import CounterBlocks
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink

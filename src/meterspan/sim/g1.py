@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
