@@ -24,6 +24,7 @@ from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
+from meterspan.engine.links import TRANSPORTS
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import StorageError
@@ -31,7 +32,7 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "home"]
@@ -144,7 +145,7 @@ class _Place:
         opened = {}
         for name, number in self.ports.items():
             if self.upstream is not None and name == "G1":
-                opened[name] = await self.upstream.server.listen_wrapper(self.host, number)
+                opened[name] = await self.upstream.server.listen(TRANSPORTS["tcp"], self.host, number)
             else:
                 opened[name] = await running.relay(name, self.host, number)
         return opened
