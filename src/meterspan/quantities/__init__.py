@@ -12,7 +12,7 @@ from meterspan.quantities.commodities import (
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
-from meterspan.quantities.scaled import Scaled
+from meterspan.quantities.scaled import Scaled, sum_of
 from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 
 __all__ = [
@@ -33,5 +33,6 @@ __all__ = [
     "commodity_of_obis",
     "parse_obis",
     "parse_unit",
+    "sum_of",
     "unit_of_code",
 ]

@@ -21,7 +21,7 @@ from meterspan.readings.job import Job
 from meterspan.readings.merge import merge
 from meterspan.readings.profiles import profile_times
 from meterspan.readings.record_names import Named, Names
-from meterspan.wire import Cursor, TruncatedError, WireError
+from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus import DataRecord, Records, expand_profile, read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import ApplicationMessage, read_application
@@ -70,17 +70,17 @@ def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
     telegrams: list[DecodedTelegram] = []
     for payload, offset, damage in _payloads(Cursor(octets, trace=job.trace)):
         if damage is not None:
-            telegrams.append(DecodedTelegram("mbus", error=damage))
+            telegrams.append(DecodedTelegram("mbus", errors=(damage,)))
         if payload and payload[0] <= _SEGMENTS:
             segments += payload[_SEGMENT_HEAD:]
         elif payload:
             telegrams.append(_wired(Cursor(payload, base=offset, trace=job.trace), job))
     if segments:
         telegrams.append(decode_apdus(bytes(segments), job))
-    return merge(telegrams or [DecodedTelegram("mbus", error="an acknowledgement carries no readings")])
+    return merge(telegrams or [DecodedTelegram("mbus", errors=(WireError("an acknowledgement carries no readings"),))])
 
 
-def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, str | None]]:
+def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, WireError | None]]:
     """Give the payload of every long frame with its offset, and what is wrong with the frame."""
     octets = cursor.octets
     for _ in range(MAX_FRAMES):
@@ -92,24 +92,24 @@ def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, str | None]]:
         except WireError as error:
             begin = _LONG_START.search(octets, start)
             if begin is None:
-                yield b"", start, str(error)
+                yield b"", start, error
                 return
             start, end = begin.start(), begin.end() + begin[1][0]
             cursor.offset = min(end + _LONG_TAIL, cursor.end)
-            yield octets[start + _LONG_HEAD : end], start + _LONG_HEAD, str(error)
+            yield octets[start + _LONG_HEAD : end], start + _LONG_HEAD, error
 
 
 def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
     try:
         return _application(read_application(cursor), job)
     except WireError as error:
-        return DecodedTelegram("mbus", error=str(error))
+        return DecodedTelegram("mbus", errors=(error,))
 
 
 def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
     if message.error is not None:
-        text = f"the device reports: {message.error}"
-        return DecodedTelegram("mbus", _identity(message.transport.address), error=text)
+        reported = WireError(f"the device reports: {message.error}")
+        return DecodedTelegram("mbus", _identity(message.transport.address), errors=(reported,))
     payload, records = message.payload, message.records
     if message.transport.announces_encryption and message.ci in _RECORDS_CI:
         payload = open_transport(message.transport, payload, job.key, offset=message.offset)
@@ -121,11 +121,11 @@ def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
 def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
     header, records = telegram.header, telegram.records
     device = _identity(telegram.address)
-    error = str(records.error) if records.error is not None else None
+    error = records.error
     payload = _proprietary(telegram, device.manufacturer, job)
     if payload is None:
         readings = list(_readings(records, device.manufacturer, job.learnt.names))
-        if not readings and not error:
+        if not readings and error is None:
             error = _why_empty(header, records)
         if records.manufacturer_data:
             readings.append(DecodedReading("manufacturer data", records.manufacturer_data.hex().upper()))
@@ -133,10 +133,10 @@ def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
         device = replace(device, id=payload.meter_id) if payload.meter_id else device
         own = [] if payload.replaces_records else _readings(records, device.manufacturer, job.learnt.names)
         readings = [*own, *payload.readings]
-        error = payload.error if payload.replaces_records or payload.error else error
+        error = payload.error if payload.replaces_records or payload.error is not None else error
     if job.meter_id and _EIGHT_DIGITS.fullmatch(job.meter_id) and job.meter_id.upper() != device.id:
-        error = f"meter {device.id} where {job.meter_id} was expected"
-    return DecodedTelegram(protocol, device, None, tuple(readings), error)
+        error = WireError(f"meter {device.id} where {job.meter_id} was expected")
+    return DecodedTelegram(protocol, device, None, tuple(readings), () if error is None else (error,))
 
 
 def _proprietary(telegram: Telegram, manufacturer: str, job: Job) -> Decoded | None:
@@ -151,14 +151,16 @@ def _proprietary(telegram: Telegram, manufacturer: str, job: Job) -> Decoded | N
     )
 
 
-def _why_empty(header: TransportHeader | None, records: Records) -> str:
+def _why_empty(header: TransportHeader | None, records: Records) -> WireError:
     if header is None:
-        return "the telegram is a fragment, or has no application layer"
+        return UnsupportedError("the telegram is a fragment, or has no application layer")
     if records.manufacturer_data is not None:
-        return "manufacturer data of a layout that is not known"
+        return UnsupportedError("manufacturer data of a layout that is not known")
     if 0xA0 <= header.ci <= 0xB7:
-        return f"manufacturer specific application data (CI {header.ci:02X}) of a layout that is not known"
-    return f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})"
+        return UnsupportedError(
+            f"manufacturer specific application data (CI {header.ci:02X}) of a layout that is not known"
+        )
+    return UnsupportedError(f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})")
 
 
 def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
@@ -170,9 +172,9 @@ def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
         except WireError:
             pass
         else:
-            return replace(telegram, error=str(error))
+            return replace(telegram, errors=(error,))
     address = DeviceAddress(octets[2:10]) if len(octets) >= 10 else None
-    return DecodedTelegram("wmbus", _identity(address), error=str(error))
+    return DecodedTelegram("wmbus", _identity(address), errors=(error,))
 
 
 def _identity(address: DeviceAddress | None) -> DeviceIdentity:

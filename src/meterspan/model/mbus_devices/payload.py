@@ -84,7 +84,7 @@ class Decoded:
     """
 
     readings: tuple[DecodedReading, ...] = ()
-    error: str | None = None
+    error: WireError | None = None
     replaces_records: bool = True
     meter_id: str = ""
 
@@ -225,7 +225,8 @@ def first_match(grammars: Sequence[Grammar], payload: Payload) -> Decoded | None
         try:
             decoded = grammar.read(payload)
         except WireError as error:
-            return Decoded(error=f"{grammar.name}: {error}")
+            named = type(error)(f"{grammar.name}: {error.reason}", error.offset, error.field, error.clause)
+            return Decoded(error=named)
         if decoded is not None:
             return decoded
     return None
