@@ -43,10 +43,12 @@ from meterspan.quantities import ClockTime, Obis
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
 from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
+from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conformance, DataAccessResult
 from tests.helpers_cosem import (
     CLOCK,
     COUNTER,
+    ECHO,
     ENERGY,
     EXPORT,
     GMAC,
@@ -61,6 +63,7 @@ from tests.helpers_cosem import (
     SHA1,
     START,
     SWITCH,
+    Echo,
     MemoryCounters,
     TestMeter,
     ask,
@@ -144,7 +147,7 @@ def test_every_service_works(kind, way):
     assert meter.clock_shift_s == 30
     assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
     assert not meter.connected
-    assert ask(pair, client, Action(70, SWITCH, 2, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, Action(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
     assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
@@ -179,7 +182,7 @@ def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
         long_text = visible_string("x" * 700)
         assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
         assert meter.note == long_text
-        assert ask(pair, client, Action(70, SWITCH, 2, long_text)).value == long_text
+        assert ask(pair, client, Action(Echo.class_id, ECHO, 1, long_text)).value == long_text
     assert not only(pair, ApduRefused)
 
 
@@ -545,6 +548,27 @@ def test_a_push_within_an_association_is_an_event(kind):
         ask(pair, client, Get(3, ENERGY))
     (event,) = only(pair, Notification)
     assert event.apdu.body.items[0].integer == 123_456
+
+
+@pytest.mark.parametrize(
+    ("kind", "farewell"),
+    [
+        ("hdlc", write_frame(HdlcFrame(HdlcAddress(2), HdlcAddress.server(1, 17), 0x1F))),  # DM
+        ("wrapper", b"\xff\xff\xff\xff"),
+    ],
+)
+def test_an_answer_and_the_end_of_the_link_in_one_read_fail_the_next_request_and_raise_nothing(kind, farewell):
+    pair, client, server, _ = associated(kind, LLS)
+    pair.left_events.clear()
+    first, second = client.request(Get(3, ENERGY), pair.now), client.request(Get(3, EXPORT), pair.now)
+    server.receive(client.octets_to_send(), pair.now)
+    client.receive(server.octets_to_send() + farewell, pair.now)
+    pair.run()
+    done, failed = pair.left_events[0], pair.left_events[-2]
+    assert (type(done), done.request_id) == (GetDone, first)
+    assert (type(failed), failed.request_id) == (RequestFailed, second)
+    assert isinstance(pair.left_events[-1], LinkLost)
+    assert client.state is AssociationState.IDLE
 
 
 def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():

@@ -168,7 +168,8 @@ def test_an_event_log_becomes_events_in_words():
 def test_a_meter_without_selection_is_read_whole_and_cut_here():
     meter = TestMeter(rows=30)
     plain = meter.device.find(7, PROFILE)
-    simple = Unselective(plain.interface, plain.logical_name, plain.attributes, rows=plain.rows)
+    simple = Unselective(plain.interface, plain.logical_name)
+    simple._bound.update(plain._bound)
     meter.device._objects[simple.key] = simple
     result = result_of(read_profile(PROFILE, START_S + 1_800, START_S + 3_600), meter=meter)
     assert result.times.tolist() == [START_S + 1_800, START_S + 2_700, START_S + 3_600]

@@ -1,6 +1,7 @@
 import pytest
 
 from meterspan.model.failures import Failure, FailureKind, kind_of_error
+from meterspan.model.storage.errors import StorageFullError, UnknownFormatError
 from meterspan.wire.errors import (
     ChecksumError,
     KeyMissingError,
@@ -33,3 +34,9 @@ def test_the_kind_of_an_error_goes_by_its_type_never_by_its_words(error: WireErr
 
 def test_a_failure_without_detail_reads_as_its_kind() -> None:
     assert str(Failure(FailureKind.COUNTER_BEHIND)) == "counter behind"
+
+
+def test_a_storage_error_is_a_failure_of_storage_that_says_its_sort_and_whether_waiting_helps():
+    full, newer = Failure.of_storage(StorageFullError("no room", "a.db")), UnknownFormatError("a.db", 9, 1)
+    assert (full.kind, full.code, full.permanent, full.detail) == (FailureKind.STORAGE, "full", False, "a.db: no room")
+    assert Failure.of_storage(newer).permanent

@@ -53,7 +53,7 @@ class Station:
     Raises:
         ConfigError: the configuration contradicts what is stored, or lacks a key.
         KeyWrongError: the keys at rest were wrapped under another master key.
-        ConcurrentWriter: another process has the data folder open.
+        ConcurrentWriterError: another process has the data folder open.
 
     """
 

@@ -32,12 +32,12 @@ from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import passed_through, under_lock
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import ConcurrentWriterError
 from meterspan.portal.app import create_app
 from meterspan.portal.server import PortalServer
 from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.report import report, verify
-from meterspan.store import ConcurrentWriter
 
 __all__ = ["EPILOG", "demo"]
 
@@ -146,7 +146,7 @@ def _live(errors: Console, *, homes: int, days: int, seed: int, data: Path, port
     folder = data.expanduser()
     try:
         sink = _fresh_data(folder)
-    except (ConcurrentWriter, FileExistsError) as error:
+    except (ConcurrentWriterError, FileExistsError) as error:
         errors.print(f"[red]{error}[/red]", highlight=False)
         return 1
     clock = SystemClock()
@@ -244,7 +244,7 @@ def _fresh_data(folder: Path) -> MeterDataManagement:
 
     Raises:
         FileExistsError: the directory holds something that is no demo's.
-        ConcurrentWriter: another demo is running on it.
+        ConcurrentWriterError: another demo is running on it.
 
     """
     marker = folder / MARKER

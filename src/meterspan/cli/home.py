@@ -27,13 +27,13 @@ from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_key
 from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
-from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "home"]
 
@@ -125,7 +125,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
                 secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
                 place.upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
             uvloop.run(_run(running, source, place, clock, _Announcer(console, str(p1 or ""), as_json=as_json)))
-    except* (StoreError, PortalFailedError, CannotConnectError, OSError) as group:
+    except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
         for reason in reasons_of(group):
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
         raise typer.Exit(2) from None

@@ -27,11 +27,11 @@ from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import read_tariffs
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.master_key import MasterKeyError, load_master_key
-from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "serve"]
 
@@ -93,7 +93,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         raise _stop(
             console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]
         ) from error
-    except (MasterKeyError, StoreError, ValueError, OSError) as error:
+    except (MasterKeyError, StorageError, ValueError, OSError) as error:
         raise _stop(console, "cannot start", [str(error)]) from error
     try:
         uvloop.run(_run(station, clock, lambda where: _announce(station, where, console, as_json=as_json)))

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
+from meterspan.model.storage.registry import InstallationRow
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
 from meterspan.quantities import Commodity, Quality
-from meterspan.store.registry import InstallationRow
 
 __all__ = ["Supply", "day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
 

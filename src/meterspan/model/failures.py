@@ -7,6 +7,7 @@ another module's sentence. ``detail`` is for the log and the expert; it is never
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
     ChecksumError,
     KeyMissingError,
@@ -122,6 +123,11 @@ class Failure:
     def of_error(cls, error: WireError, detail: str = "") -> "Failure":
         """Make the failure that a wire error is."""
         return cls(kind_of_error(error), detail or str(error), error=error)
+
+    @classmethod
+    def of_storage(cls, error: StorageError) -> "Failure":
+        """Make the failure that a storage error is; ``code`` holds what sort of storage error it is."""
+        return cls(FailureKind.STORAGE, str(error), code=error.code, permanent=not error.is_transient)
 
 
 def kind_of_error(error: WireError) -> FailureKind:

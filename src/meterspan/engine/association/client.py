@@ -173,6 +173,7 @@ class ClientAssociation:
             return request_id
         self._waiting.append((request_id, request))
         self._start_next(now)
+        self._pump(now)
         return request_id
 
     def release(self, now: float) -> None:
@@ -537,7 +538,14 @@ class ClientAssociation:
         self._send(octets, now)
 
     def _send(self, octets: bytes, now: float) -> None:
-        self._link.send(octets, now)
+        """Send an APDU; where the link is down already, its ``LinkDown`` waits and ends what is under way."""
+        if not self._link.is_up:
+            return
+        try:
+            self._link.send(octets, now)
+        except ValueError:  # longer than the link carries, or the server takes nothing: the link's bound is reached
+            self._link.disconnect(now)
+            return
         self._answer_deadline = now + self._settings.response_timeout_s
 
     def _fail_running(self, failure: Failure, now: float) -> None:

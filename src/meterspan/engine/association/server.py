@@ -50,7 +50,6 @@ from meterspan.wire.acse import (
 from meterspan.wire.axdr import (
     Data,
     bit_string,
-    enum,
     integer,
     long_unsigned,
     octet_string,
@@ -537,15 +536,15 @@ class ServerAssociation:
                 cls,
                 name,
                 {
-                    cls.object_list.number: view,
-                    cls.associated_partners_id.number: structure(
+                    cls.object_list: view,
+                    cls.associated_partners_id: structure(
                         integer(_signed(self._client)), long_unsigned(self._device.sap)
                     ),
-                    cls.application_context_name.number: octet_string(_context_name(definition)),
-                    cls.xdlms_context_info.number: _context_info(conformance, self._limits.max_pdu, limit),
-                    cls.authentication_mechanism_name.number: octet_string(_mechanism_name(definition)),
-                    cls.association_status.number: lambda _now: enum(self._status),
-                    cls.security_setup_reference.number: (
+                    cls.application_context_name: octet_string(_context_name(definition)),
+                    cls.xdlms_context_info: _context_info(conformance, self._limits.max_pdu, limit),
+                    cls.authentication_mechanism_name: octet_string(_mechanism_name(definition)),
+                    cls.association_status: lambda _now: self._status,
+                    cls.security_setup_reference: (
                         octet_string(bytes(6) if definition.security_setup is None else definition.security_setup)
                     ),
                 },

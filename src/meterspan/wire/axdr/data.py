@@ -290,47 +290,47 @@ def boolean(value: bool) -> Data:  # noqa: FBT001 - the value itself
 
 def integer(value: int) -> Data:
     """Build an integer (8 bits, signed)."""
-    return _integer(DataType.INTEGER, value)
+    return integer_of(DataType.INTEGER, value)
 
 
 def unsigned(value: int) -> Data:
     """Build an unsigned (8 bits)."""
-    return _integer(DataType.UNSIGNED, value)
+    return integer_of(DataType.UNSIGNED, value)
 
 
 def long(value: int) -> Data:
     """Build a long (16 bits, signed)."""
-    return _integer(DataType.LONG, value)
+    return integer_of(DataType.LONG, value)
 
 
 def long_unsigned(value: int) -> Data:
     """Build a long-unsigned (16 bits)."""
-    return _integer(DataType.LONG_UNSIGNED, value)
+    return integer_of(DataType.LONG_UNSIGNED, value)
 
 
 def double_long(value: int) -> Data:
     """Build a double-long (32 bits, signed)."""
-    return _integer(DataType.DOUBLE_LONG, value)
+    return integer_of(DataType.DOUBLE_LONG, value)
 
 
 def double_long_unsigned(value: int) -> Data:
     """Build a double-long-unsigned (32 bits)."""
-    return _integer(DataType.DOUBLE_LONG_UNSIGNED, value)
+    return integer_of(DataType.DOUBLE_LONG_UNSIGNED, value)
 
 
 def long64(value: int) -> Data:
     """Build a long64 (64 bits, signed)."""
-    return _integer(DataType.LONG64, value)
+    return integer_of(DataType.LONG64, value)
 
 
 def long64_unsigned(value: int) -> Data:
     """Build a long64-unsigned (64 bits)."""
-    return _integer(DataType.LONG64_UNSIGNED, value)
+    return integer_of(DataType.LONG64_UNSIGNED, value)
 
 
 def enum(value: int) -> Data:
     """Build an enum (8 bits)."""
-    return _integer(DataType.ENUM, int(value))
+    return integer_of(DataType.ENUM, int(value))
 
 
 def octet_string(value: bytes | Obis) -> Data:
@@ -468,7 +468,13 @@ def meaning_of(value: Value) -> str:
     return value.hex()
 
 
-def _integer(type_: DataType, value: int) -> Data:
+def integer_of(type_: DataType, value: int) -> Data:
+    """Build a value of any integer type.
+
+    Raises:
+        ValueError: the number is outside the type's range.
+
+    """
     size, signed = INTEGER_LAYOUT[type_]
     low, high = (-1 << 8 * size - 1, (1 << 8 * size - 1) - 1) if signed else (0, (1 << 8 * size) - 1)
     if not low <= value <= high:
