@@ -135,7 +135,7 @@ _DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
     Format.WRAPPER: ("dlms-push", _lazy("dlms.decode_wrapper")),
     Format.DLMS: ("dlms-push", _lazy("dlms.decode_apdus")),
     Format.COSEM: ("dlms-push", _lazy("dlms.decode_cosem")),
-    Format.MBUS: ("mbus", _lazy("mbus.decode_mbus")),
-    Format.WMBUS: ("wmbus", _lazy("mbus.decode_wmbus")),
+    Format.MBUS: ("mbus", _lazy("mbus_decode.decode_mbus")),
+    Format.WMBUS: ("wmbus", _lazy("mbus_decode.decode_wmbus")),
 }
 """Per kind of input: the protocol's name in the answer, and its decoder."""

@@ -30,7 +30,17 @@ from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, 
 from meterspan.wire.errors import WireError
 from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
-__all__ = ["IDENTIFICATIONS", "NET_POWER", "LineNumber", "identification_of", "is_number", "is_unit", "numbers_of", "p1_faults", "rows_of_p1"]
+__all__ = [
+    "IDENTIFICATIONS",
+    "NET_POWER",
+    "LineNumber",
+    "identification_of",
+    "is_number",
+    "is_unit",
+    "numbers_of",
+    "p1_faults",
+    "rows_of_p1",
+]
 
 CLOCK_ERROR_S_MAX: Final = 3_600
 """A clock that is further off than this is not believed; the time of reception is taken instead."""

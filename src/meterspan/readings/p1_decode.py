@@ -8,11 +8,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from meterspan.model.identity import p1_device
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis, Scaled
 from meterspan.readings.names import meaning_of
 from meterspan.readings.p1 import identification_of, is_number, is_unit, numbers_of, p1_faults
-from meterspan.model.identity import p1_device
 from meterspan.wire import ChecksumError, Trace, WireError
 from meterspan.wire.mbus.address import MEDIA
 from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, crc_of, read_telegram

@@ -58,7 +58,9 @@ PROFILES = (
     P1Profile("dsmr5", "DSMR / ESMR P1 5.0", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "5"),), is_fixed_width=True),
     P1Profile("dsmr4", "DSMR P1 4.x", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "4"),), is_fixed_width=True),
     P1Profile("q3d", "EasyMeter Q3D readout", CrcPolicy.NONE, 9_600, "7E1", identifications=("ESY5Q3D",)),
-    P1Profile("dsmr3", "DSMR P1 2.2 and 3.0", CrcPolicy.NONE, 9_600, "7E1", marks=(("0-1:24.3.0", ""),), is_fixed_width=True),
+    P1Profile(
+        "dsmr3", "DSMR P1 2.2 and 3.0", CrcPolicy.NONE, 9_600, "7E1", marks=(("0-1:24.3.0", ""),), is_fixed_width=True
+    ),
     GENERIC,
 )  # fmt: skip
 """Every known profile, the generic one last."""
