@@ -18,11 +18,10 @@ from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
 from meterspan.model.storage.ports import ReadingSource
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
-from meterspan.quantities import Commodity, Direction, parse_obis
+from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, parse_obis
 
 __all__ = ["MAX_AHEAD_S", "Curve", "billing_parts", "billing_series", "derive", "neighbours"]
 
-HOUR_S, DAY_S = 3_600, 86_400
 WIDENING = 8
 BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that tell a dip or a rise from a reset."""

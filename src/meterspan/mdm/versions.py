@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from typing import Self
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from meterspan.mdm.curves import Curve
 from meterspan.model.storage.registry import VersionRow
-from meterspan.quantities import UNITS, Quality, Scaled
+from meterspan.quantities import UNITS, Quality, Scaled, utc
 
 __all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose"]
 
@@ -48,7 +48,7 @@ class IntervalVersion:
                 scaled = None if quality & Quality.MISSING else _scaled(value * step, shown)
                 found.append(
                     cls(
-                        row.version, _utc(start), _utc(end), scaled, Quality(quality), _utc(row.created_at),
+                        row.version, utc(start), utc(end), scaled, Quality(quality), utc(row.created_at),
                         row.reason, row.rule, row.author,
                     )
                 )  # fmt: skip
@@ -110,7 +110,3 @@ def _scaled(value: Fraction, shown: str) -> Scaled | None:
             if (amount * 10**places).denominator == 1:
                 return Scaled(int(amount * 10**places), -places, UNITS[symbol])
     return None
-
-
-def _utc(time: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from meterspan.meter.clock import SHIFT_MAX_S
 from meterspan.meter.electricity import IMPORT_POWER, PROFILE_COLUMNS, ElectricityMeter
 from meterspan.meter.supply import SwitchTrigger
 from meterspan.model.cosem.classes import (
@@ -52,7 +51,7 @@ from meterspan.model.cosem.standard_objects import (
     push_setup,
     security_setup,
 )
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities import SHIFT_MAX_S, UNITS, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
