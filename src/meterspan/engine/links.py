@@ -30,6 +30,7 @@ __all__ = [
 
 DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
+APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
 SERIAL_OCTET_TIMEOUT_S: Final = 0.5
@@ -92,6 +93,7 @@ class Transport:
         cutter: makes what cuts one direction into frames.
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stand unfinished on this medium.
+        apdu_max: octets of the longest APDU that either side should announce.
 
     """
 
@@ -103,6 +105,7 @@ class Transport:
     cutter: Callable[[], FrameCutter]
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
+    apdu_max: int = APDU_MAX
 
     @property
     def medium(self) -> str:
