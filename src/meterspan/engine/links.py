@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from meterspan.engine.frame_trace import FrameCutter, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
@@ -33,6 +33,10 @@ DLMS_PORT: Final = 4059
 APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
+UDP_APDU_MAX: Final = 1_224
+"""Carried by one packet of IPv6's least MTU of 1280 octets: a lost fragment would lose the whole datagram."""
+DATAGRAM_APDU_MAX: Final = 65_499
+"""The longest datagram, less the wrapper's header."""
 SERIAL_OCTET_TIMEOUT_S: Final = 0.5
 """USB converters deliver octets in batches, so the standard's 25 ms between two of them cannot be kept."""
 
@@ -42,6 +46,7 @@ class DeviceProtocol(StrEnum):
 
     DLMS_WRAPPER = "dlms-wrapper"
     DLMS_HDLC = "dlms-hdlc"
+    DLMS_WRAPPER_UDP = "dlms-wrapper-udp"
     WMBUS = "wmbus"
     MBUS = "mbus"
     P1 = "p1"
@@ -133,6 +138,28 @@ def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
 
 
+def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+    own, peer = addresses.client, addresses.server
+    if role is Role.SERVER:
+        own, peer = peer, own
+    config = WrapperConfig(
+        own,
+        peer,
+        apdu_size_max=DATAGRAM_APDU_MAX,
+        inactivity_timeout_s=timing.inactivity_timeout_s,
+        is_datagram=True,
+    )
+    return WrapperLink(role, config)
+
+
+class _DatagramCutter:
+    """Cuts wrapper PDUs out of datagrams: what one of them lacks, the next does not bring."""
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the PDUs of one datagram."""
+        return WrapperCutter().feed(octets)
+
+
 def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     own, peer = HdlcAddress(addresses.client), HdlcAddress.server(addresses.server, addresses.physical)
     if role is Role.SERVER:
@@ -169,6 +196,15 @@ _ROWS: Final = (
         HdlcCutter,
         port=0,
         octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+    ),
+    Transport(
+        "udp",
+        DeviceProtocol.DLMS_WRAPPER_UDP,
+        "DLMS/COSEM in the wrapper over UDP (IEC 62056-47)",
+        "udp://192.168.1.50:4059",
+        _wrapper_udp,
+        _DatagramCutter,
+        apdu_max=UDP_APDU_MAX,
     ),
 )
 TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})
