@@ -84,7 +84,7 @@ def test_a_stranger_is_counted_and_passed_over() -> None:
     point = access_point(local(water_meter().device))
     neighbour = water_meter("87654321")
     assert point.hear_radio(neighbour.telegram(START), START) is None
-    assert point.strangers == {neighbour.device: 1}
+    assert point.unknown_devices == {neighbour.device: 1}
     assert point.next_push() is None
     assert point.quarantine.total == 0
 
@@ -189,7 +189,7 @@ def test_what_is_no_telegram_at_all_is_kept_aside_and_stops_nothing() -> None:
     point = access_point(local(meter.device))
     for octets in (b"", b"\x00", b"\xff" * 300, meter.telegram(START)[:15]):
         assert point.hear_radio(octets, START) is None
-    assert point.quarantine.total + point.counts["strangers"] == 4
+    assert point.quarantine.total + point.counts["unknown devices"] == 4
     assert point.hear_radio(meter.telegram(START), START) is not None
 
 

@@ -35,6 +35,7 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.pushing import push_endpoint, together
+from meterspan.engine.push_links import PUSH_LINKS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -262,9 +263,8 @@ class _Bench:
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
         rows = MeterPush(device, state.outbox("push"), state=state)
-        uplink = UplinkHost(
-            Uplink(rows, running.security.context()), endpoint, clock=self._clock, on_note=self._note
-        )  # fmt: skip
+        machine = Uplink(rows, running.security.context(), PUSH_LINKS["wrapper"].client())
+        uplink = UplinkHost(machine, endpoint, clock=self._clock, on_note=self._note)
 
         def captured() -> None:
             rows.collect()

@@ -1,6 +1,7 @@
 """Ports: what an entity needs from the world, handed to it so that entities do no I/O (law 3).
 
 ``runtime`` implements them on disk, ``sim`` on its virtual machines; every write is durable when the call returns.
+Each method raises ``StorageError`` where the medium fails: disk full, file locked or damaged.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,10 +9,14 @@ from typing import Protocol
 
 from meterspan.model.readings import CaptureBlock, MeterEvent
 
-__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore"]
+__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore", "StorageError"]
 
 Entropy = Callable[[int], bytes]
 """Gives that many octets of cryptographic randomness."""
+
+
+class StorageError(Exception):
+    """A port cannot read or write now: disk full, file locked or damaged. Nothing was changed; try again later."""
 
 
 class CounterStore(Protocol):
