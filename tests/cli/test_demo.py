@@ -15,8 +15,8 @@ import pytest
 from meterspan.app.explaining import explain
 from meterspan.cli.demo import MARKER, _free_port, _fresh_data
 from meterspan.model.lookup_errors import UnknownHomeError
+from meterspan.model.storage.errors import ConcurrentWriterError
 from meterspan.quantities import Commodity
-from meterspan.store import ConcurrentWriter
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 
 COMMAND = (sys.executable, "-c", "from meterspan.cli import main; main()", "demo")
@@ -116,7 +116,7 @@ def test_a_second_demo_on_one_directory_is_refused_and_an_old_one_is_replaced(tm
     folder = tmp_path / "demo"
     first = _fresh_data(folder)
     first.register_home("h", "Home", zone="Europe/Berlin")
-    with pytest.raises(ConcurrentWriter):
+    with pytest.raises(ConcurrentWriterError):
         _fresh_data(folder)
     first.close()
     second = _fresh_data(folder)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from meterspan.store import Readings, ReadingStore
+from meterspan.model.storage.readings import Readings
+from meterspan.store import ReadingStore
 
 DAY_S = 86_400
 START = 20_000 * DAY_S

@@ -5,8 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.store import DamagedBatch, Readings
-from meterspan.store.columns import COLUMNS, HEADER, read_batch, read_intervals, write_batch, write_intervals
+from meterspan.model.storage.errors import DamagedBatchError
+from meterspan.model.storage.readings import COLUMNS, Intervals, Readings, UnsettledDays
+from meterspan.store.columns import (
+    HEADER,
+    read_batch,
+    read_intervals,
+    read_unsettled,
+    write_batch,
+    write_intervals,
+    write_unsettled,
+)
 
 
 @st.composite
@@ -41,20 +50,20 @@ def day_of_a_meter():
 def test_every_truncation_and_bit_flip_is_damage():
     octets = write_batch(day_of_a_meter()[:5])
     for length in range(len(octets)):
-        with pytest.raises(DamagedBatch):
+        with pytest.raises(DamagedBatchError):
             read_batch(octets[:length])
     for position in range(len(octets) * 8):
         damaged = bytearray(octets)
         damaged[position // 8] ^= 1 << position % 8
         if position // 8 in {5, 6, 7}:  # reserved octets say nothing
             continue
-        with pytest.raises(DamagedBatch):
+        with pytest.raises(DamagedBatchError):
             read_batch(bytes(damaged))
 
 
 def test_a_batch_that_claims_too_much_is_damage_and_not_allocated():
     octets = HEADER.pack(b"MSB\n", 1, 0xFFFF_FFFF, 0)
-    with pytest.raises(DamagedBatch):
+    with pytest.raises(DamagedBatchError):
         read_batch(octets)
 
 
@@ -64,9 +73,21 @@ def test_a_day_of_one_meter_takes_less_than_three_octets_per_reading():
 
 def test_intervals_are_not_taken_for_readings():
     start = np.array([0, 900], np.int64)
-    octets = write_intervals(start, start + 900, start, np.zeros(2, np.int32))
-    assert [column.tolist() for column in read_intervals(octets)] == [[0, 900], [900, 1800], [0, 900], [0, 0]]
-    with pytest.raises(DamagedBatch):
+    octets = write_intervals(Intervals(start, start + 900, start, np.zeros(2, np.int32)))
+    found = read_intervals(octets)
+    assert [found.start.tolist(), found.end.tolist()] == [[0, 900], [900, 1800]]
+    assert [found.value.tolist(), found.quality.tolist()] == [[0, 900], [0, 0]]
+    with pytest.raises(DamagedBatchError):
+        read_batch(octets)
+
+
+def test_days_to_settle_read_back_and_are_not_taken_for_readings():
+    days = UnsettledDays.of([3, 3, 7], [20_000, 20_001, 20_000])
+    octets = write_unsettled(days)
+    found = read_unsettled(octets)
+    assert (found.series.tolist(), found.day.tolist()) == ([3, 3, 7], [20_000, 20_001, 20_000])
+    assert (found.readings.tolist(), found.notes.tolist()) == ([0, 0, 0], [1, 1, 1])
+    with pytest.raises(DamagedBatchError):
         read_batch(octets)
 
 

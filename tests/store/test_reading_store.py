@@ -17,17 +17,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meterspan.model.readings import EventSeverity, MeterEvent
-from meterspan.quantities import Quality
-from meterspan.store import (
-    ConcurrentWriter,
-    DamagedBatch,
-    DamagedSegment,
-    ForeignSegment,
-    Readings,
-    ReadingStore,
-    StoreClosed,
-    UnknownFormat,
+from meterspan.model.storage.errors import (
+    ConcurrentWriterError,
+    DamagedBatchError,
+    DamagedSegmentError,
+    ForeignSegmentError,
+    StorageClosedError,
+    UnknownFormatError,
 )
+from meterspan.model.storage.readings import Readings
+from meterspan.quantities import Quality
+from meterspan.store import ReadingStore
 from meterspan.store.reading_store import FOLD_AT
 from tests.store import crash_child
 
@@ -273,12 +273,12 @@ def test_many_threads_append_read_and_compact_together(tmp_path):
 
 
 def test_a_directory_has_one_owner(tmp_path):
-    with ReadingStore(tmp_path), pytest.raises(ConcurrentWriter, match="another process"):
+    with ReadingStore(tmp_path), pytest.raises(ConcurrentWriterError, match="another process"):
         ReadingStore(tmp_path)
     with ReadingStore(tmp_path) as store:
         store.append(readings([(1, 900, 5)]))
     for use in (lambda: store.append(readings([(1, 900, 5)])), lambda: store.read([1], 0, 9), store.counts):
-        with pytest.raises(StoreClosed):
+        with pytest.raises(StorageClosedError):
             use()
 
 
@@ -287,7 +287,7 @@ def test_a_newer_format_is_refused_by_name(tmp_path):
     connection = sqlite3.connect(tmp_path / "journal.sqlite")
     connection.execute("pragma user_version = 99")
     connection.close()
-    with pytest.raises(UnknownFormat, match="format 99"):
+    with pytest.raises(UnknownFormatError, match="format 99"):
         ReadingStore(tmp_path)
 
 
@@ -339,7 +339,7 @@ def test_segments_outlive_a_lost_journal(tmp_path):
     (segment,) = (tmp_path / "segments").iterdir()
     for path in tmp_path.glob("journal.sqlite*"):
         path.rename(tmp_path / f"{path.name}.away")
-    with pytest.raises(ForeignSegment, match="restore"):
+    with pytest.raises(ForeignSegmentError, match="restore"):
         ReadingStore(tmp_path)
     assert segment.exists()
     for path in tmp_path.glob("journal.sqlite*"):
@@ -369,11 +369,11 @@ def test_damage_at_rest_is_said_and_never_counted(tmp_path):
     octets[len(octets) // 2] ^= 1
     first.write_bytes(octets)
     with ReadingStore(tmp_path) as store:
-        with pytest.raises(DamagedSegment, match=first.name):
+        with pytest.raises(DamagedSegmentError, match=first.name):
             everything(store)
         assert rows_of(store.read([1], T0 + DAY_S, T0 + 2 * DAY_S)) == day_rows(1)
         second.unlink()
-        with pytest.raises(DamagedSegment, match="is gone"):
+        with pytest.raises(DamagedSegmentError, match="is gone"):
             store.read([1], T0 + DAY_S, T0 + 2 * DAY_S)
 
 
@@ -382,7 +382,7 @@ def test_a_damaged_batch_is_named(tmp_path):
         store.append(readings(day_rows(0)))
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as connection, connection:
         connection.execute("update batch set octets = cast(substr(octets, 1, length(octets) - 1) || x'7f' as blob)")
-    with pytest.raises(DamagedBatch, match=r"batch 1 of .*journal.sqlite"):
+    with pytest.raises(DamagedBatchError, match=r"batch 1 of .*journal.sqlite"):
         ReadingStore(tmp_path)
 
 

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from meterspan.store import DamagedSegment, Readings, UnknownFormat
+from meterspan.model.storage.errors import DamagedSegmentError, UnknownFormatError
+from meterspan.model.storage.readings import Readings
 from meterspan.store.segments import FORMAT_KEY, SegmentQuery, read_segment, segment_number, write_segment
 
 
@@ -46,7 +47,7 @@ def test_any_parquet_reader_can_sum_it(tmp_path):
 def test_a_newer_segment_is_refused(tmp_path):
     path = tmp_path / "day.parquet"
     pq.write_table(pa.table({"series": [1]}).replace_schema_metadata({FORMAT_KEY: b"2"}), path)
-    with pytest.raises(UnknownFormat, match="format 2"):
+    with pytest.raises(UnknownFormatError, match="format 2"):
         read_segment(path)
 
 
@@ -64,8 +65,8 @@ def test_a_segment_that_was_cut_or_changed_is_damage_and_not_other_values(tmp_pa
     path = write_segment(tmp_path / "2026-01-01-00000001.parquet", some_readings())
     path.write_bytes(damage(path.read_bytes()))
     query = SegmentQuery()
-    with pytest.raises(DamagedSegment, match="checksum"):
+    with pytest.raises(DamagedSegmentError, match="checksum"):
         query.read([path], [3], 0, 1 << 40)
-    with pytest.raises(DamagedSegment, match="restore it"):
+    with pytest.raises(DamagedSegmentError, match="restore it"):
         read_segment(path)
     query.close()

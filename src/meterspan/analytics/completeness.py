@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DayCount", "count_days"]
+from meterspan.quantities import DAY_S
 
-DAY_S = 86_400
+__all__ = ["DayCount", "count_days"]
 
 
 @dataclass(frozen=True, slots=True)

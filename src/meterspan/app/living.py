@@ -7,39 +7,20 @@ lapse. From the present on, slices follow the wall clock.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Final
 
-from meterspan.head_end.views import HeadEndViews
-from meterspan.mdm import MeterDataManagement
-from meterspan.model.views import Completeness, MeterStatus, MeterStory, NetworkSummary, OrderView, QuarantineView
 from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District
 
-__all__ = ["DataNumbers", "LivingDistrict", "LockedViews"]
+__all__ = ["LivingDistrict"]
 
 SLICE_S: Final = 120.0
 """Virtual seconds under the lock at once: some 40 ms for 24 homes."""
 PAUSE_S: Final = 0.5
 """Between looks at the wall clock."""
 SETTLE_EVERY_S: Final = 6 * 3_600.0
-
-
-@dataclass(frozen=True, slots=True)
-class DataNumbers:
-    """The data management's part of the operator's headline."""
-
-    data: MeterDataManagement
-
-    def readings_stored(self) -> int:
-        """How many readings are stored."""
-        return self.data.totals().readings
-
-    def unexplained_wh(self) -> int:
-        """Energy that no interval explains, Wh."""
-        return self.data.totals().unexplained_wh
 
 
 class LivingDistrict:
@@ -108,52 +89,3 @@ class LivingDistrict:
         if until - self._settled_at >= SETTLE_EVERY_S:
             self._settled_at = until
             self.district.data.maintain(datetime.fromtimestamp(until, UTC))
-
-
-class LockedViews:
-    """``NetworkViews`` and ``OrderDesk`` of a head end that another thread changes.
-
-    Args:
-        views: the head end's.
-        lock: held by whoever changes it.
-
-    """
-
-    def __init__(self, views: HeadEndViews, lock: threading.Lock) -> None:
-        self._views = views
-        self._lock = lock
-
-    def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers."""
-        with self._lock:
-            return self._views.summary(now)
-
-    def meters(self, now: datetime) -> Sequence[MeterStatus]:
-        """List all meters, worst first."""
-        with self._lock:
-            return self._views.meters(now)
-
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these days."""
-        with self._lock:
-            return self._views.completeness(first, last)
-
-    def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
-        with self._lock:
-            return self._views.story(device, now)
-
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers."""
-        with self._lock:
-            return self._views.order(device, now, deadline_s)
-
-    def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands."""
-        with self._lock:
-            return self._views.order_view(order_id)
-
-    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
-        """List frames kept aside, newest first."""
-        with self._lock:
-            return self._views.quarantine(limit)

@@ -5,31 +5,18 @@ import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import date, datetime
-from typing import Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final
 
 from fastapi import FastAPI
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.views import (
-    Completeness,
-    HomeViews,
-    MeterStatus,
-    MeterStory,
-    NetworkSummary,
-    NetworkViews,
-    OrderDesk,
-    OrderView,
-    QuarantineView,
-)
+from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 
 __all__ = [
-    "DeskOnLoop",
-    "OnLoop",
     "PortalFailedError",
-    "StoredNumbers",
     "maintain",
     "portal",
     "reasons_of",
@@ -37,107 +24,11 @@ __all__ = [
 ]
 
 STARTUP_S: Final = 10.0
-ANSWER_S: Final = 30.0
-"""How long a page waits for the loop: a network of a hundred thousand meters is summed up in seconds."""
 MAINTAIN_EVERY_S: Final = 900.0
-ResultT = TypeVar("ResultT")
 
 
 class PortalFailedError(Exception):
     """The portal did not start; the words say why."""
-
-
-class OnLoop:
-    """``NetworkViews`` asked from the portal's threads, answered on the loop that changes what they show."""
-
-    def __init__(self, views: NetworkViews, loop: asyncio.AbstractEventLoop) -> None:
-        self._views = views
-        self._loop = loop
-
-    def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers."""
-        return self._ask(lambda: self._views.summary(now))
-
-    def meters(self, now: datetime) -> Sequence[MeterStatus]:
-        """List all meters, worst first."""
-        return self._ask(lambda: self._views.meters(now))
-
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these days."""
-        return self._ask(lambda: self._views.completeness(first, last))
-
-    def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
-        return self._ask(lambda: self._views.story(device, now))
-
-    def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
-        """List frames kept aside, newest first."""
-        return self._ask(lambda: self._views.quarantine(limit))
-
-    def _ask(self, question: Callable[[], ResultT]) -> ResultT:
-        return answered_on(self._loop, question)
-
-
-class DeskOnLoop:
-    """``OrderDesk`` asked from the portal's threads, answered on the head end's loop, which is woken by an order."""
-
-    def __init__(self, desk: OrderDesk, loop: asyncio.AbstractEventLoop, wake: Callable[[], None]) -> None:
-        self._desk = desk
-        self._loop = loop
-        self._wake = wake
-
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Place an order; raises ``UnknownMeterError`` for a meter that is not in the inventory."""
-
-        def place() -> OrderView:
-            view = self._desk.order(device, now, deadline_s)
-            self._wake()
-            return view
-
-        return answered_on(self._loop, place)
-
-    def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands; raises ``UnknownOrderError`` for one that is not known."""
-        return answered_on(self._loop, lambda: self._desk.order_view(order_id))
-
-
-def answered_on(loop: asyncio.AbstractEventLoop, question: Callable[[], ResultT]) -> ResultT:
-    """Ask ``question`` on the loop from another thread, and wait for the answer.
-
-    Raises:
-        TimeoutError: the loop was busy for longer than ``ANSWER_S``.
-
-    """
-
-    async def answer() -> ResultT:
-        return question()
-
-    return asyncio.run_coroutine_threadsafe(answer(), loop).result(ANSWER_S)
-
-
-class StoredNumbers:
-    """The data management's part of the operator's headline, summed up anew only after a change."""
-
-    def __init__(self, data: MeterDataManagement) -> None:
-        self._data = data
-        self._revision = -1
-        self._readings = self._unexplained_wh = 0
-
-    def readings_stored(self) -> int:
-        """How many readings are stored."""
-        self._sum_up()
-        return self._readings
-
-    def unexplained_wh(self) -> int:
-        """Energy that no interval explains, Wh."""
-        self._sum_up()
-        return self._unexplained_wh
-
-    def _sum_up(self) -> None:
-        revision = self._data.revision
-        if revision != self._revision:
-            totals = self._data.totals()
-            self._readings, self._unexplained_wh, self._revision = totals.readings, totals.unexplained_wh, revision
 
 
 @asynccontextmanager

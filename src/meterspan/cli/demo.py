@@ -27,15 +27,17 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 
 from meterspan.app.explaining import explain
-from meterspan.app.living import DataNumbers, LivingDistrict, LockedViews
+from meterspan.app.living import LivingDistrict
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import passed_through, under_lock
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import ConcurrentWriterError
 from meterspan.portal.app import create_app
 from meterspan.portal.server import PortalServer
 from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.report import report, verify
-from meterspan.store import ConcurrentWriter
 
 __all__ = ["EPILOG", "demo"]
 
@@ -144,7 +146,7 @@ def _live(errors: Console, *, homes: int, days: int, seed: int, data: Path, port
     folder = data.expanduser()
     try:
         sink = _fresh_data(folder)
-    except (ConcurrentWriter, FileExistsError) as error:
+    except (ConcurrentWriterError, FileExistsError) as error:
         errors.print(f"[red]{error}[/red]", highlight=False)
         return 1
     clock = SystemClock()
@@ -165,8 +167,8 @@ class _Portal:
         self._errors = errors
         self._bar = bar
         district = living.district
-        views = HeadEndViews(district.head_end, DataNumbers(district.data), explain, living.now)
-        locked = LockedViews(views, living.lock)
+        views = HeadEndViews(district.head_end, StoredNumbers(district.data), explain, living.now)
+        locked = passed_through(views, under_lock(living.lock))
         self._app = create_app(district.data, locked, clock=living.now, orders=locked)
         self._port = _free_port(port)
         self._server = PortalServer(self._app, port=self._port)
@@ -242,7 +244,7 @@ def _fresh_data(folder: Path) -> MeterDataManagement:
 
     Raises:
         FileExistsError: the directory holds something that is no demo's.
-        ConcurrentWriter: another demo is running on it.
+        ConcurrentWriterError: another demo is running on it.
 
     """
     marker = folder / MARKER

@@ -18,28 +18,22 @@ from rich.text import Text
 
 from meterspan.app.explaining import explain
 from meterspan.app.home_views import HomeNetworkViews
-from meterspan.app.serving import (
-    OnLoop,
-    PortalFailedError,
-    StoredNumbers,
-    maintain,
-    portal,
-    reasons_of,
-    until_signal,
-)
+from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
 from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
-from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "home"]
 
@@ -131,7 +125,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
                 secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
                 place.upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
             uvloop.run(_run(running, source, place, clock, _Announcer(console, str(p1 or ""), as_json=as_json)))
-    except* (StoreError, PortalFailedError, CannotConnectError, OSError) as group:
+    except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
         for reason in reasons_of(group):
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -220,10 +214,8 @@ async def _run(
         heard = {meter.device: meter.count for meter in running.meters.values()}
         return {"meters": heard, "kept_aside": running.point.quarantine.total}
 
-    async with portal(
-        running.data, OnLoop(views, asyncio.get_running_loop()), clock=clock.utc, host=place.host, port=place.port,
-        health=health,
-    ) as where:  # fmt: skip
+    network = passed_through(views, on_loop(asyncio.get_running_loop()))
+    async with portal(running.data, network, clock=clock.utc, host=place.host, port=place.port, health=health) as where:
         ports = await place.open(running)
         announce(where, ports, None if place.upstream is None else running.point)
         await until_signal(*jobs)

@@ -18,27 +18,20 @@ from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.explaining import explain
-from meterspan.app.serving import (
-    DeskOnLoop,
-    OnLoop,
-    PortalFailedError,
-    StoredNumbers,
-    maintain,
-    portal,
-    reasons_of,
-    until_signal,
-)
+from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
 from meterspan.app.station import Station
+from meterspan.app.stored_numbers import StoredNumbers
+from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import read_tariffs
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.master_key import MasterKeyError, load_master_key
-from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "serve"]
 
@@ -100,7 +93,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         raise _stop(
             console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]
         ) from error
-    except (MasterKeyError, StoreError, ValueError, OSError) as error:
+    except (MasterKeyError, StorageError, ValueError, OSError) as error:
         raise _stop(console, "cannot start", [str(error)]) from error
     try:
         uvloop.run(_run(station, clock, lambda where: _announce(station, where, console, as_json=as_json)))
@@ -112,8 +105,9 @@ def serve(  # noqa: PLR0917 - typer calls it by name
 
 
 async def _run(station: Station, clock: SystemClock, announce: Callable[[str], None]) -> None:
-    loop, config = asyncio.get_running_loop(), station.config
-    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc)
+    config = station.config
+    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc, on_order=station.host.wake)
+    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
 
     def health() -> dict[str, Any]:
         counts = station.head_end.counts
@@ -129,8 +123,8 @@ async def _run(station: Station, clock: SystemClock, announce: Callable[[str], N
         announce(where)
 
     async with portal(
-        station.data, OnLoop(views, loop), clock=clock.utc, host=config.portal.host, port=config.portal.port,
-        names=config.portal.names, orders=DeskOnLoop(views, loop, station.host.wake), health=health,
+        station.data, asked, clock=clock.utc, host=config.portal.host, port=config.portal.port,
+        names=config.portal.names, orders=asked, health=health,
     ) as where:  # fmt: skip
         await until_signal(station.host.run(), maintain(station.data, clock.utc), announced())
 

@@ -32,9 +32,9 @@ from meterspan.mdm import (
     write_table,
 )
 from meterspan.model.readings import SeriesKind
+from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import Home, PeriodPoint, PeriodView
 from meterspan.quantities import Commodity, Obis, parse_obis
-from meterspan.store.errors import StoreError
 
 __all__ = ["EPILOG", "export_table", "import_table"]
 
@@ -317,7 +317,7 @@ def _opened(data: Path | None, *, must_exist: bool = False) -> Iterator[MeterDat
         raise ValueError(f"{folder} holds no readings of meterspan; name the folder of home or serve with --data")
     try:
         held = MeterDataManagement(folder / "data")
-    except StoreError as error:
+    except StorageError as error:
         raise ValueError(str(error)) from error
     with held:
         yield held

@@ -7,7 +7,6 @@ standard push by object list and a push of our own access points are the same th
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from meterspan.engine.push import PushValue, write_described
@@ -16,7 +15,7 @@ from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegiste
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.view import fields_of
-from meterspan.quantities import ClockTime, Obis, Scaled, unit_of_code
+from meterspan.quantities import ClockTime, Obis, Scaled, unit_of_code, utc
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -88,7 +87,7 @@ def write_profiles(profiles: Iterable[PushedProfile]) -> Data:
 
 def utc_row(time: int, status: int, values: Sequence[int | None]) -> Row:
     """Build a profile row: clock (UTC), status octet, and values; None becomes null-data."""
-    moment = ClockTime.of(datetime.fromtimestamp(time, UTC))
+    moment = ClockTime.of(utc(time))
     return (octet_string(write_clock_time(moment)), unsigned(status), *map(_number, values))
 
 

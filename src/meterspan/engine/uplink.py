@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.model.ports import StorageError
+from meterspan.model.storage.errors import StorageError
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.quantities import Obis
+from meterspan.quantities import DAY_S, Obis
 
 __all__ = ["DAY_S", "Channel", "DayCount", "Ledger"]
-
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -26,9 +26,9 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.model.ports import StorageError
 from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import KeyMissingError, WireError
@@ -115,6 +115,10 @@ class PushIntake:
         """Make the sink that opens notifications of one link, or bare ones."""
         return PushSink(link, security_of=self._security_of, objects_of=self._objects_of)
 
+    def learn_objects(self, device: str, objects: Sequence[CaptureObjectDefinition]) -> None:
+        """Remember a device's push object list, for pushes that leave it out."""
+        self._objects[device] = tuple(objects)
+
     def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
         """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
         if isinstance(event, PushRefused):
@@ -199,7 +203,7 @@ class PushIntake:
         """Keep what an authentic push says about later ones: its object list and its scales."""
         definitions = tuple(value.definition for value in received.values if value.definition is not None)
         if any((of.class_id, of.attribute) == _OBJECT_LIST for of in definitions):
-            self._objects[sender] = definitions
+            self.learn_objects(sender, definitions)
         self._head_end.learn_scalers(sender, content.scalers)
 
     def _values(

@@ -17,6 +17,7 @@ from meterspan.model.cosem.classes import (
     MBusClient,
     ProfileGeneric,
 )
+from meterspan.model.cosem.declaration import Attribute
 from meterspan.model.cosem.device import (
     MANAGEMENT_CLIENT,
     AssociationDefinition,
@@ -24,8 +25,8 @@ from meterspan.model.cosem.device import (
     LogicalDevice,
     sap_assignment,
 )
-from meterspan.model.cosem.objects import CosemObject, Getter, scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.cosem.objects import Bound, CosemObject, Getter, scaler_unit
+from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
     CLOCK,
     INVOCATION_COUNTER,
@@ -44,11 +45,8 @@ from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
     array,
-    double_long_unsigned,
-    enum,
     long,
     long64_unsigned,
-    long_unsigned,
     null,
     octet_string,
     unsigned,
@@ -57,8 +55,6 @@ from meterspan.wire.axdr.clock import write_clock_time
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = ["LnapAccess", "logical_device"]
-
-_SORT_FIFO = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,18 +115,18 @@ def _channel(channel: Channel) -> list[CosemObject]:
 
 def _client(channel: Channel) -> CosemObject:
     identity = mbus_client_identity(channel.meter.device)
-    values: dict[int, Value | Getter] = {
-        MBusClient.mbus_port_reference.number: octet_string(Obis(0, 0, 24, 6, 0)),
-        MBusClient.capture_definition.number: array(),
-        MBusClient.capture_period.number: double_long_unsigned(channel.meter.period_s),
-        MBusClient.primary_address.number: unsigned(0),
-        MBusClient.identification_number.number: double_long_unsigned(identity.number),
-        MBusClient.manufacturer_id.number: long_unsigned(identity.manufacturer),
-        MBusClient.device_version.number: unsigned(0),
-        MBusClient.device_type.number: unsigned(identity.medium),
-        MBusClient.access_number.number: unsigned(0),
-        MBusClient.status.number: lambda _now: unsigned(0 if channel.latest is None else channel.latest.status),
-        MBusClient.alarm.number: unsigned(0),
+    values: dict[Attribute, Bound] = {
+        MBusClient.mbus_port_reference: Obis(0, 0, 24, 6, 0),
+        MBusClient.capture_definition: array(),
+        MBusClient.capture_period: channel.meter.period_s,
+        MBusClient.primary_address: 0,
+        MBusClient.identification_number: identity.number,
+        MBusClient.manufacturer_id: identity.manufacturer,
+        MBusClient.device_version: 0,
+        MBusClient.device_type: identity.medium,
+        MBusClient.access_number: 0,
+        MBusClient.status: lambda _now: 0 if channel.latest is None else channel.latest.status,
+        MBusClient.alarm: 0,
     }
     return CosemObject(MBusClient, Obis(0, channel.number, 24, 1, 0), values)
 
@@ -143,11 +139,11 @@ def _register(channel: Channel, index: int, rows: RowsAtScale) -> CosemObject:
         latest = channel.latest
         return octet_string(write_clock_time(ClockTime() if latest is None else _clock_time(latest.time)))
 
-    values: dict[int, Value | Getter] = {
-        ExtendedRegister.value.number: value,
-        ExtendedRegister.scaler_unit.number: _scaler(rows, index),
-        ExtendedRegister.status.number: unsigned(0),
-        ExtendedRegister.capture_time.number: captured,
+    values: dict[Attribute, Bound] = {
+        ExtendedRegister.value: value,
+        ExtendedRegister.scaler_unit: _scaler(rows, index),
+        ExtendedRegister.status: unsigned(0),
+        ExtendedRegister.capture_time: captured,
     }
     return CosemObject(ExtendedRegister, channel.register_name(index), values)
 
@@ -178,13 +174,14 @@ def _profile(channel: Channel, rows: RowsAtScale) -> CosemObject:
             for index in range(len(channel.meter.registers))
         ),
     )
-    return CosemObject(ProfileGeneric, channel.profile_name, {
-        ProfileGeneric.capture_objects.number: write_capture_objects(columns),
-        ProfileGeneric.capture_period.number: double_long_unsigned(channel.meter.period_s),
-        ProfileGeneric.sort_method.number: enum(_SORT_FIFO),
-        ProfileGeneric.sort_object.number: CLOCK_COLUMN.to_data(),
-        ProfileGeneric.profile_entries.number: double_long_unsigned(channel.rows.capacity),
-    }, rows=rows, zone=UTC)  # fmt: skip
+    return profile_object(
+        channel.profile_name,
+        columns,
+        rows,
+        capacity=channel.rows.capacity,
+        period_s=channel.meter.period_s,
+        zone=UTC,
+    )
 
 
 def _clock_time(now: float) -> ClockTime:

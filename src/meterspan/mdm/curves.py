@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from meterspan.analytics.calendar import cut_at
 from meterspan.analytics.conserve import Conserved, Installation, LeftOut, Unexplained, conserve
 from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
-from meterspan.quantities import Commodity, Direction, parse_obis
-from meterspan.store.columns import Readings
-from meterspan.store.reading_store import ReadingStore
-from meterspan.store.registry import InstallationRow, SeriesRow
+from meterspan.model.storage.ports import ReadingSource
+from meterspan.model.storage.readings import Readings
+from meterspan.model.storage.registry import InstallationRow, SeriesRow
+from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, parse_obis
 
 __all__ = ["MAX_AHEAD_S", "Curve", "billing_parts", "billing_series", "derive", "neighbours"]
 
-HOUR_S, DAY_S = 3_600, 86_400
 WIDENING = 8
 BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that tell a dip or a rise from a reset."""
@@ -86,7 +85,7 @@ class _Register:
 
 
 def derive(
-    store: ReadingStore, installations: Sequence[InstallationRow], series_of: Callable[[str], Sequence[SeriesRow]], *,
+    store: ReadingSource, installations: Sequence[InstallationRow], series_of: Callable[[str], Sequence[SeriesRow]], *,
     commodity: Commodity, direction: Direction, shown: str, period_s: int, bounds: Sequence[int],
 ) -> Curve:  # fmt: skip
     """Derive the curve from the first to the last of the rising ``bounds``, cut at all of them.
@@ -122,7 +121,7 @@ def derive(
 
 
 def _billing(
-    store: ReadingStore, installation: InstallationRow, rows: Sequence[SeriesRow], commodity: Commodity,
+    store: ReadingSource, installation: InstallationRow, rows: Sequence[SeriesRow], commodity: Commodity,
     direction: Direction,
 ) -> list[tuple[InstallationRow, list[list[SeriesRow]]]]:  # fmt: skip
     """Choose the registers that bill an installation: the total where it was read, its tariff registers elsewhere.
@@ -156,7 +155,7 @@ def _billing(
     return [(installation, best)]
 
 
-def _extent(store: ReadingStore, billing: Sequence[Sequence[SeriesRow]]) -> tuple[int, int]:
+def _extent(store: ReadingSource, billing: Sequence[Sequence[SeriesRow]]) -> tuple[int, int]:
     known = [bounds for channels in billing for row in channels if (bounds := store.bounds(row.series_id)) is not None]
     return min(low for low, _high in known), max(high for _low, high in known)
 
@@ -195,7 +194,7 @@ def _common_step(registers: Iterable[_Register], shown: str) -> Fraction:
 
 
 def _window(
-    store: ReadingStore, registers: Sequence[_Register], period_s: int, start: int, end: int, *, step: Fraction,
+    store: ReadingSource, registers: Sequence[_Register], period_s: int, start: int, end: int, *, step: Fraction,
     shown: str,
 ) -> tuple[dict[int, list[Installation]], tuple[int, int]]:  # fmt: skip
     """Read the chains of the registers, by tariff, around a span: wide enough that they are bracketed."""
@@ -238,13 +237,13 @@ def _nodes(item: Installation) -> NDArray[np.int64]:
     return np.unique(np.concatenate((item.times[usable], np.array(given, np.int64))))
 
 
-def _first_of(store: ReadingStore, registers: Sequence[_Register], tariff: int) -> int:
+def _first_of(store: ReadingSource, registers: Sequence[_Register], tariff: int) -> int:
     own = [register for register in registers if register.tariff == tariff]
     given = [item.installation.start for item in own if item.obis in item.installation.opening]
     return min(_extent(store, [[row for row, _step in item.channels] for item in own])[0], *given, NEVER)
 
 
-def _last_of(store: ReadingStore, registers: Sequence[_Register], tariff: int) -> int:
+def _last_of(store: ReadingSource, registers: Sequence[_Register], tariff: int) -> int:
     own = [register for register in registers if register.tariff == tariff]
     return _extent(store, [[row for row, _step in item.channels] for item in own])[1]
 
@@ -348,7 +347,7 @@ def _register_at(
 
 
 def billing_series(
-    store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction = Direction.IMPORT
+    store: ReadingSource, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction = Direction.IMPORT
 ) -> list[int]:
     """Give the numbers of the series that bill what a device measures in one direction, at all their scales."""
     parts = billing_parts(store, rows, commodity, direction)
@@ -356,7 +355,7 @@ def billing_series(
 
 
 def billing_parts(
-    store: ReadingStore, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction
+    store: ReadingSource, rows: Sequence[SeriesRow], commodity: Commodity, direction: Direction
 ) -> list[tuple[int, int | None, list[int]]]:
     """Give from when until when which series bill what a device measures."""
     anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
@@ -366,7 +365,7 @@ def billing_parts(
     ]
 
 
-def neighbours(store: ReadingStore, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
+def neighbours(store: ReadingSource, ids: Sequence[int], start: int, end: int) -> tuple[int, int]:
     """Give the times between which a change in ``start <= t < end`` may be felt: some registers before and after.
 
     Zeros are passed over: what comes after a run of them decides whether it is a dip or a reset.

@@ -24,7 +24,7 @@ from meterspan.mdm.channels import canonical, commodity_of, direction_of, displa
 from meterspan.mdm.curves import MAX_AHEAD_S, Curve, billing_parts, billing_series, derive, neighbours
 from meterspan.mdm.periods import Supply, day_cost, day_view, month_view, unit_price
 from meterspan.mdm.tariffs import declaration_of, tariff_of
-from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose, unpack_version
+from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
@@ -37,6 +37,16 @@ from meterspan.model.lookup_errors import (
     UnknownZoneError,
 )
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Series, SeriesKind, Source
+from meterspan.model.storage.readings import Intervals, Readings
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    SeriesRow,
+    TariffRow,
+    UsagePointRow,
+    VersionRow,
+)
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -47,18 +57,7 @@ from meterspan.model.views import (
     UsagePointView,
 )
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Scaled, Unit, parse_obis
-from meterspan.store.columns import Readings, write_intervals
-from meterspan.store.reading_store import ReadingStore
-from meterspan.store.registry import (
-    DeviceRow,
-    HomeRow,
-    InstallationRow,
-    Registry,
-    SeriesRow,
-    TariffRow,
-    UsagePointRow,
-    VersionRow,
-)
+from meterspan.store import ReadingStore, Registry
 
 __all__ = ["MeterDataManagement", "Totals", "UnexplainedView"]
 
@@ -114,8 +113,8 @@ class MeterDataManagement:
     """The data management over one directory; also the ``ReadingSink`` of head end and access points.
 
     Raises:
-        ConcurrentWriter: another process has the directory open.
-        UnknownFormat: a newer release wrote it.
+        ConcurrentWriterError: another process has the directory open.
+        UnknownFormatError: a newer release wrote it.
 
     """
 
@@ -470,7 +469,7 @@ class MeterDataManagement:
             (int(low), int(high), row.version)
             for row in rows
             if row.version > 1
-            for low, high in zip(*unpack_version(row)[:2], strict=True)
+            for low, high in zip(row.intervals.start, row.intervals.end, strict=True)
         ]
         return day_view(supply, curve, day, changed)
 
@@ -707,7 +706,7 @@ class MeterDataManagement:
                 made.append(
                     VersionRow(
                         usage_point, day, number + 1, _seconds(now), _reason(number, days.get(day, 0)), RULE, AUTHOR,
-                        str(curve.step), write_intervals(*changed),
+                        str(curve.step), Intervals(*changed),
                     )
                 )  # fmt: skip
         self._registry.save_versions(made)

@@ -1,8 +1,8 @@
 """Versions of intervals: what was settled stays readable; a change adds a version that holds the changed spans only."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from typing import Self
 
@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.mdm.curves import Curve
-from meterspan.quantities import UNITS, Quality, Scaled
-from meterspan.store.columns import read_intervals
-from meterspan.store.registry import VersionRow
+from meterspan.model.storage.registry import VersionRow
+from meterspan.quantities import UNITS, Quality, Scaled, utc
 
-__all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose", "unpack_version"]
+__all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose"]
 
 AUTHOR = "meterspan"
 RULE = "conservation law; gaps spread to meet their registers"
@@ -44,21 +43,22 @@ class IntervalVersion:
         """Unpack the intervals of a version inside ``low <= t < high``; ``shown`` is the unit of its step."""
         found = []
         step = Fraction(row.step)
-        for start, end, value, quality in zip(*(column.tolist() for column in unpack_version(row)), strict=True):
+        for start, end, value, quality in _columns(row):
             if start >= low and end <= high:
                 scaled = None if quality & Quality.MISSING else _scaled(value * step, shown)
                 found.append(
                     cls(
-                        row.version, _utc(start), _utc(end), scaled, Quality(quality), _utc(row.created_at),
+                        row.version, utc(start), utc(end), scaled, Quality(quality), utc(row.created_at),
                         row.reason, row.rule, row.author,
                     )
                 )  # fmt: skip
         return found
 
 
-def unpack_version(row: VersionRow) -> Arrays:
-    """Read a version's intervals: start, end, value in steps, quality."""
-    return read_intervals(row.octets)
+def _columns(row: VersionRow) -> Iterator[tuple[int, int, int, int]]:
+    """Walk a version's intervals: start, end, value in steps, quality."""
+    held = row.intervals
+    return zip(held.start.tolist(), held.end.tolist(), held.value.tolist(), held.quality.tolist(), strict=True)
 
 
 def compose(rows: Sequence[VersionRow]) -> Settled:
@@ -66,10 +66,7 @@ def compose(rows: Sequence[VersionRow]) -> Settled:
     standing: Settled = {}
     for row in rows:
         step = Fraction(row.step)
-        changes = [
-            (start, end, value * step, quality)
-            for start, end, value, quality in zip(*(column.tolist() for column in unpack_version(row)), strict=True)
-        ]
+        changes = [(start, end, value * step, quality) for start, end, value, quality in _columns(row)]
         for start, end, _value, _quality in changes:
             if start not in standing or standing[start][0] != end:  # another cut of time: what it covers goes
                 for old in [old for old, (old_end, *_rest) in standing.items() if old < end and old_end > start]:
@@ -113,7 +110,3 @@ def _scaled(value: Fraction, shown: str) -> Scaled | None:
             if (amount * 10**places).denominator == 1:
                 return Scaled(int(amount * 10**places), -places, UNITS[symbol])
     return None
-
-
-def _utc(time: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)

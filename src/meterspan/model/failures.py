@@ -7,11 +7,13 @@ another module's sentence. ``detail`` is for the log and the expert; it is never
 from dataclasses import dataclass
 from enum import StrEnum
 
+from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
     ChecksumError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
+    SecurityError,
     TruncatedError,
     UnsupportedError,
     WireError,
@@ -37,7 +39,7 @@ class FailureKind(StrEnum):
 
     # association
     AUTHENTICATION_FAILED = "authentication-failed"
-    """The peer does not accept our password or proof."""
+    """The peer says that our authentication failed: a wrong password or key, or too many wrong ones before."""
     AUTHENTICATION_REQUIRED = "authentication-required"
     """The peer wants an authentication that we did not offer."""
     MECHANISM_NOT_RECOGNISED = "mechanism-not-recognised"
@@ -46,6 +48,8 @@ class FailureKind(StrEnum):
     """The peer wants ciphering, or does not take it."""
     PROOF_NOT_ACCEPTED = "proof-not-accepted"
     """We do not accept the peer's proof: it does not hold our key."""
+    PROOF_REFUSED = "proof-refused"
+    """The peer does not accept our proof: it holds another key or secret."""
     ASSOCIATION_REFUSED = "association-refused"
     """Refused for another reason; ``code`` holds the diagnostic."""
 
@@ -53,6 +57,8 @@ class FailureKind(StrEnum):
     KEY_MISSING = "key-missing"
     KEY_WRONG = "key-wrong"
     """What the peer sent does not fit our keys."""
+    NOT_PROTECTED = "not-protected"
+    """It has less protection than was agreed, or another sender than the peer."""
     DECIPHERING_ERROR = "deciphering-error"
     """The peer cannot open what we sent."""
     REPLAY = "replay"
@@ -123,6 +129,11 @@ class Failure:
         """Make the failure that a wire error is."""
         return cls(kind_of_error(error), detail or str(error), error=error)
 
+    @classmethod
+    def of_storage(cls, error: StorageError) -> "Failure":
+        """Make the failure that a storage error is; ``code`` holds what sort of storage error it is."""
+        return cls(FailureKind.STORAGE, str(error), code=error.code, permanent=not error.is_transient)
+
 
 def kind_of_error(error: WireError) -> FailureKind:
     """Return the kind of a wire error, by its type."""
@@ -133,6 +144,7 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (KeyMissingError, FailureKind.KEY_MISSING),
     (KeyWrongError, FailureKind.KEY_WRONG),
     (ReplayError, FailureKind.REPLAY),
+    (SecurityError, FailureKind.NOT_PROTECTED),
     (ChecksumError, FailureKind.DAMAGED),
     (TruncatedError, FailureKind.DAMAGED),
     (UnsupportedError, FailureKind.UNSUPPORTED),

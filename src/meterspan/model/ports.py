@@ -9,14 +9,10 @@ from typing import Protocol
 
 from meterspan.model.readings import CaptureBlock, MeterEvent
 
-__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore", "StorageError"]
+__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore"]
 
 Entropy = Callable[[int], bytes]
 """Gives that many octets of cryptographic randomness."""
-
-
-class StorageError(Exception):
-    """A port cannot read or write now: disk full, file locked or damaged. Nothing was changed; try again later."""
 
 
 class CounterStore(Protocol):

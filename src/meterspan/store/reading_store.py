@@ -23,18 +23,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.model.readings import EventSeverity, MeterEvent
-from meterspan.quantities import Quality
-from meterspan.store.columns import Readings, read_batch, write_batch
-from meterspan.store.errors import (
-    ConcurrentWriter,
-    DamagedBatch,
-    DamagedSegment,
-    ForeignSegment,
-    StoreClosed,
-    UnknownFormat,
+from meterspan.model.storage.errors import (
+    ConcurrentWriterError,
+    DamagedBatchError,
+    DamagedSegmentError,
+    ForeignSegmentError,
+    StorageClosedError,
+    UnknownFormatError,
 )
+from meterspan.model.storage.readings import Readings, Receipt, StoreCounts
+from meterspan.quantities import DAY_S, Quality
+from meterspan.store.columns import read_batch, write_batch
 from meterspan.store.segments import (
-    DAY_S,
     SegmentQuery,
     day_of,
     read_segment,
@@ -43,7 +43,7 @@ from meterspan.store.segments import (
     write_segment,
 )
 
-__all__ = ["ReadingStore", "Receipt", "StoreCounts"]
+__all__ = ["ReadingStore"]
 
 FORMAT = 1
 APPLICATION_ID = 0x4D53_504E  # "MSPN" in the header of the SQLite file
@@ -88,41 +88,6 @@ create table event (
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Receipt:
-    """What became of one batch.
-
-    Attributes:
-        fresh: what was new, with the quality it was stored with.
-        duplicates: readings that were there already.
-        conflicts: of ``fresh``, those that contradict a stored value.
-        late: of ``fresh``, those for a day that was closed.
-        repeated: the batch id was accepted before; nothing was stored.
-
-    """
-
-    fresh: Readings
-    duplicates: int = 0
-    conflicts: int = 0
-    late: int = 0
-    repeated: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class StoreCounts:
-    """What the store holds."""
-
-    readings: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    late: int = 0
-    events: int = 0
-    batches: int = 0
-    segments: int = 0
-    octets: int = 0
-    """Octets of readings at rest: batches and segments."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Job:
     run: Callable[[sqlite3.Connection], Any]
@@ -156,10 +121,10 @@ class ReadingStore:
         step: called with the name of each step that a crash may follow; tests make it fail.
 
     Raises:
-        ConcurrentWriter: another process has the directory open.
-        UnknownFormat: a newer release wrote it.
-        DamagedBatch: octets of the journal are not what was written.
-        ForeignSegment: there are segments that the journal never wrote.
+        ConcurrentWriterError: another process has the directory open.
+        UnknownFormatError: a newer release wrote it.
+        DamagedBatchError: octets of the journal are not what was written.
+        ForeignSegmentError: there are segments that the journal never wrote.
 
     """
 
@@ -264,7 +229,7 @@ class ReadingStore:
                 return Readings.concatenate(parts).sorted()
             except FileNotFoundError as error:  # a compaction merged the segment away after the snapshot
                 if attempt == OPEN_RETRIES - 1:
-                    raise DamagedSegment(str(error.filename or error), "is gone") from error
+                    raise DamagedSegmentError(str(error.filename or error), "is gone") from error
         raise AssertionError("unreachable")
 
     def pending(self) -> Iterator[Readings]:
@@ -321,7 +286,7 @@ class ReadingStore:
         done: Future[Any] = Future()
         with self._door:  # the writer never takes it, so that a full queue cannot lock it out
             if self._closed:
-                raise StoreClosed("the store is closed")
+                raise StorageClosedError("the store is closed")
             self._jobs.put(_Job(run, done))
         return done
 
@@ -555,7 +520,7 @@ class ReadingStore:
         connection = self._writer
         (version,) = connection.execute("pragma user_version").fetchone()
         if version > FORMAT:
-            raise UnknownFormat(str(self._path), version, FORMAT)
+            raise UnknownFormatError(str(self._path), version, FORMAT)
         if version == 0:
             connection.executescript(
                 f"begin; {SCHEMA} pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT}; commit;"
@@ -572,7 +537,7 @@ class ReadingStore:
         left = [path for path in self._segments.iterdir() if path.name not in known]
         for path in left:
             if (segment_number(path) or 0) > numbered:
-                raise ForeignSegment(str(path))
+                raise ForeignSegmentError(str(path))
         for path in left:
             if segment_number(path) is not None or path.suffix == ".tmp":
                 path.unlink()
@@ -584,7 +549,7 @@ class ReadingStore:
             self._cached = 0
         try:
             self._load_bounds()
-        except (sqlite3.Error, DamagedBatch):
+        except (sqlite3.Error, DamagedBatchError):
             # Bounds that are wider than what is stored cost a comparison, and are true again at the next opening.
             log.exception("the bounds of the series were not read again")
 
@@ -596,14 +561,14 @@ class ReadingStore:
         for seq, octets in self._writer.execute("select seq, octets from batch"):
             try:
                 bounds.note(read_batch(octets))
-            except DamagedBatch as error:
-                raise DamagedBatch(f"batch {seq} of {self._path}: {error}; restore it from a backup") from error
+            except DamagedBatchError as error:
+                raise DamagedBatchError(f"batch {seq} of {self._path}: {error}; restore it from a backup") from error
         self._bounds = bounds
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
         if self._is_closed():
-            raise StoreClosed("the store is closed")
+            raise StorageClosedError("the store is closed")
         with self._guard:
             connection = self._readers.pop() if self._readers else None
         if connection is None:
@@ -670,7 +635,7 @@ def _lock(path: Path) -> Any:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise ConcurrentWriter(f"{path.parent} is open in another process") from error
+        raise ConcurrentWriterError(f"{path.parent} is open in another process") from error
     return file
 
 

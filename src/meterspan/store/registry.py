@@ -4,8 +4,7 @@ SQLite by default; any database that SQLAlchemy knows by URL. The full schema of
 so that old files stay readable and a change of the tables cannot go unnoticed.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -13,18 +12,21 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from meterspan.store.errors import UnknownFormat
+from meterspan.model.storage.errors import DamagedBatchError, UnknownFormatError
+from meterspan.model.storage.readings import Intervals
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    RegistryRow,
+    SeriesRow,
+    TariffRow,
+    UsagePointRow,
+    VersionRow,
+)
+from meterspan.store.columns import read_intervals, write_intervals
 
-__all__ = [
-    "DeviceRow",
-    "HomeRow",
-    "InstallationRow",
-    "Registry",
-    "SeriesRow",
-    "TariffRow",
-    "UsagePointRow",
-    "VersionRow",
-]
+__all__ = ["Registry"]
 
 SCHEMA_VERSION = 1
 
@@ -103,97 +105,11 @@ VERSIONS = sa.Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class HomeRow:
-    """One consumer's premises."""
-
-    home_id: str
-    name: str
-    zone: str
-    currency: str
-
-
-@dataclass(frozen=True, slots=True)
-class UsagePointRow:
-    """One supply of a home, with the grid of its intervals."""
-
-    usage_point: str
-    home_id: str
-    commodity: str
-    period_s: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceRow:
-    """One meter; the texts say how it is reached."""
-
-    device: str
-    commodity: str
-    protocol: str = ""
-    interface: str = ""
-    network: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class InstallationRow:
-    """One device at one usage point.
-
-    ``opening`` and ``closing`` map an OBIS text to [integer, exponent, unit symbol]; ``width`` maps it to the number
-    of steps of the series after which the register begins anew.
-    """
-
-    usage_point: str
-    device: str
-    start: int
-    end: int | None
-    multiplier: int
-    opening: Mapping[str, Sequence[Any]]
-    closing: Mapping[str, Sequence[Any]]
-    width: Mapping[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesRow:
-    """One channel of a device at one scale."""
-
-    series_id: int
-    device: str
-    obis: str
-    unit: str
-    exponent: int
-
-
-@dataclass(frozen=True, slots=True)
-class TariffRow:
-    """A tariff's declaration, in force at a usage point from a local day (ISO date) on."""
-
-    usage_point: str
-    first_day: str
-    declaration: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class VersionRow:
-    """What one version says of one UTC day of a usage point: all intervals (version 1) or the changed ones."""
-
-    usage_point: str
-    day: int
-    version: int
-    created_at: int
-    reason: str
-    rule: str
-    author: str
-    step: str
-    """Size of one step in the display unit, as a fraction: ``1/1000``."""
-    octets: bytes
-    """Start, end, value and quality of each interval (``docs/formats/journal.md``)."""
-
-
 class Registry:
     """The registry in one database.
 
     Raises:
-        UnknownFormat: a newer release wrote it.
+        UnknownFormatError: a newer release wrote it.
 
     """
 
@@ -207,7 +123,7 @@ class Registry:
             if found is None:
                 connection.execute(sa.insert(SCHEMA_VERSIONS).values(version=SCHEMA_VERSION))
             elif found > SCHEMA_VERSION:
-                raise UnknownFormat(str(self._engine.url), found, SCHEMA_VERSION)
+                raise UnknownFormatError(str(self._engine.url), found, SCHEMA_VERSION)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -256,9 +172,10 @@ class Registry:
             .where(columns.usage_point == usage_point, columns.day.between(first_day, last_day))
             .order_by(columns.day, columns.version)
         )
-        return self._read(VersionRow, query)
+        with self._engine.connect() as connection:
+            return [_version(dict(row)) for row in connection.execute(query).mappings()]
 
-    def save(self, *rows: HomeRow | UsagePointRow | DeviceRow | InstallationRow | TariffRow) -> None:
+    def save(self, *rows: RegistryRow) -> None:
         """Add or replace rows, all or none: an installation comes with its usage point and device."""
         with self._engine.begin() as connection:
             for row in rows:
@@ -268,10 +185,10 @@ class Registry:
         """Add versions; one that is there is never changed."""
         if rows:
             with self._engine.begin() as connection:
-                connection.execute(sa.insert(VERSIONS), [_values(row) for row in rows])
+                connection.execute(sa.insert(VERSIONS), [_version_values(row) for row in rows])
 
     def add_series(self, device: str, obis: str, unit: str, exponent: int) -> SeriesRow:
-        """Give a new series its number, durably; numbers are never used again."""
+        """Add a new series durably and return it with its number; numbers are never used again."""
         with self._engine.begin() as connection:
             values = {"device": device, "obis": obis, "unit": unit, "exponent": exponent}
             key = connection.execute(sa.insert(SERIES).values(values)).inserted_primary_key
@@ -303,6 +220,20 @@ _TABLES: dict[type, sa.Table] = {
 
 def _values(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
+
+
+def _version(values: dict[str, Any]) -> VersionRow:
+    octets = values.pop("octets")
+    try:
+        return VersionRow(**values, intervals=read_intervals(octets))
+    except DamagedBatchError:
+        return VersionRow(**values, intervals=Intervals.empty(), is_damaged=True)
+
+
+def _version_values(row: VersionRow) -> dict[str, Any]:
+    values = _values(row)
+    del values["is_damaged"]
+    return values | {"octets": write_intervals(values.pop("intervals"))}
 
 
 def _harden(connection: Any, _record: object) -> None:

@@ -18,8 +18,10 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meterspan.store.columns import COLUMNS, Readings
-from meterspan.store.errors import DamagedSegment, UnknownFormat
+from meterspan.model.storage.errors import DamagedSegmentError, UnknownFormatError
+from meterspan.model.storage.readings import COLUMNS, Readings
+from meterspan.quantities import DAY_S
+from meterspan.store.columns import read_arrow, write_arrow
 
 __all__ = [
     "SegmentQuery",
@@ -33,7 +35,6 @@ __all__ = [
 
 FORMAT = 1
 FORMAT_KEY = b"meterspan.segment"
-DAY_S = 86_400
 ROW_GROUP = 1 << 16
 """Rows of one meter-day are found by row group statistics; larger groups read too much, smaller compress worse."""
 
@@ -50,13 +51,13 @@ def check_segment(path: Path) -> None:
     """Compare a segment with the checksum in its name.
 
     Raises:
-        DamagedSegment: it was cut or changed.
+        DamagedSegmentError: it was cut or changed.
         FileNotFoundError: it is not there.
 
     """
     match = _NAME.fullmatch(path.name)
     if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
-        raise DamagedSegment(str(path), "is not what was written: its checksum is wrong")
+        raise DamagedSegmentError(str(path), "is not what was written: its checksum is wrong")
 
 
 def day_of(time: int) -> int:
@@ -69,7 +70,7 @@ def write_segment(path: Path, readings: Readings) -> Path:
 
     Gives the path of the segment: ``path`` with the checksum added to its name.
     """
-    table = readings.to_arrow().replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
+    table = write_arrow(readings).replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
     scratch = path.with_suffix(".tmp")
     with scratch.open("wb") as file:
         pq.write_table(
@@ -101,8 +102,8 @@ def read_segment(path: Path) -> Readings:
     """Read a whole segment.
 
     Raises:
-        UnknownFormat: written by a newer release.
-        DamagedSegment: it was cut or changed.
+        UnknownFormatError: written by a newer release.
+        DamagedSegmentError: it was cut or changed.
         OSError: not there, or not Parquet.
 
     """
@@ -110,8 +111,8 @@ def read_segment(path: Path) -> Readings:
     table: pa.Table = pq.read_table(path)
     found = int((table.schema.metadata or {}).get(FORMAT_KEY, b"0"))
     if found != FORMAT:
-        raise UnknownFormat(str(path), found, FORMAT)
-    return Readings.of_arrow(table)
+        raise UnknownFormatError(str(path), found, FORMAT)
+    return read_arrow(table)
 
 
 class SegmentQuery:
@@ -134,7 +135,7 @@ class SegmentQuery:
 
         Raises:
             FileNotFoundError: a segment was merged away meanwhile.
-            DamagedSegment: one was cut or changed.
+            DamagedSegmentError: one was cut or changed.
 
         """
         if not paths or not series:
@@ -154,7 +155,7 @@ class SegmentQuery:
                         "high": max(series), "start": start, "end": end,
                     },
                 )  # fmt: skip
-                return Readings.of_arrow(relation.to_arrow_table())
+                return read_arrow(relation.to_arrow_table())
             except duckdb.IOException as error:
                 raise FileNotFoundError(str(error)) from error
 

@@ -1,0 +1,156 @@
+"""Ports of the data at rest: all that a data management needs from a store, whatever the store is made of.
+
+Every write is durable when the call returns, and all or nothing. Every method may be called from any thread, and raises
+``StorageError`` where data cannot be stored or read now. ``tests/store/contract.py`` holds any backend to this.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from meterspan.model.readings import MeterEvent
+from meterspan.model.storage.readings import Quarantined, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    RegistryRow,
+    SeriesRow,
+    TariffRow,
+    UsagePointRow,
+    VersionRow,
+)
+
+__all__ = ["ReadingJournal", "ReadingSource", "RegistryStore"]
+
+
+class ReadingSource(Protocol):
+    """Where stored readings are read."""
+
+    def read(self, series: Sequence[int], start: int, end: int) -> Readings:
+        """Read ``start <= time < end`` (UTC seconds) of the series, sorted by (series, time, value)."""
+        ...
+
+    def bounds(self, series: int) -> tuple[int, int] | None:
+        """Return the first and last stored time of a series, or None where nothing is stored; without I/O."""
+        ...
+
+
+class ReadingJournal(ReadingSource, Protocol):
+    """Where readings and events are stored, and what is still to be settled is remembered."""
+
+    def append(
+        self, readings: Readings, events: Sequence[MeterEvent] = (), *, batch_id: bytes | None = None
+    ) -> Receipt:
+        """Store a batch durably, and note its days as unsettled in the same transaction.
+
+        The same (series, time, value) is a duplicate and only counted; another value at the same instant is stored
+        with ``CONFLICT``; a reading of a closed day with ``LATE``. A ``batch_id`` seen before stores nothing.
+        """
+        ...
+
+    def pending(self) -> Iterator[Readings]:
+        """Read what is not compacted yet, batch by batch."""
+        ...
+
+    def newest_closed(self) -> int | None:
+        """Return the time of the newest compacted reading, or None where there is none."""
+        ...
+
+    def compact(self, end: int) -> int:
+        """Close all days before the UTC midnight ``end``; return how many readings were moved.
+
+        Raises:
+            ValueError: ``end`` is no midnight.
+
+        """
+        ...
+
+    def note_unsettled(self, days: UnsettledDays) -> None:
+        """Remember durably that these days are to be settled again (a meter was installed or exchanged)."""
+        ...
+
+    def days_to_settle(self) -> UnsettledDays:
+        """Return every (series, day) that was noted and not settled since, sorted by series and day."""
+        ...
+
+    def settled(self, days: UnsettledDays) -> None:
+        """Forget these entries of ``days_to_settle`` durably; a day noted again meanwhile stays on the list."""
+        ...
+
+    def events(self, device: str) -> list[MeterEvent]:
+        """List a device's events in order of time."""
+        ...
+
+    def counts(self) -> StoreCounts:
+        """Count what is held; exact."""
+        ...
+
+    @property
+    def closed_through(self) -> int | None:
+        """UTC midnight before which days are closed, or None."""
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """List what is damaged and set aside, in the order it was found."""
+        ...
+
+    def close(self) -> None:
+        """Finish what waits to be stored and release all files; a second call does nothing."""
+        ...
+
+
+class RegistryStore(Protocol):
+    """Where it is kept who is metered by what, and what was settled."""
+
+    def homes(self) -> list[HomeRow]:
+        """List homes by id."""
+        ...
+
+    def usage_points(self) -> list[UsagePointRow]:
+        """List usage points by name."""
+        ...
+
+    def devices(self) -> list[DeviceRow]:
+        """List devices by identification."""
+        ...
+
+    def installations(self) -> list[InstallationRow]:
+        """List installations by usage point and time."""
+        ...
+
+    def series(self) -> list[SeriesRow]:
+        """List series by number."""
+        ...
+
+    def tariffs(self) -> list[TariffRow]:
+        """List tariff assignments by usage point and day."""
+        ...
+
+    def versions(self, usage_point: str, first_day: int, last_day: int) -> list[VersionRow]:
+        """List interval versions of the UTC days ``first_day..last_day``, by day and version."""
+        ...
+
+    def save(self, *rows: RegistryRow) -> None:
+        """Add or replace rows, all or none; a row is written after those that it refers to."""
+        ...
+
+    def save_versions(self, rows: Sequence[VersionRow]) -> None:
+        """Add versions, all or none; one that is there is never changed.
+
+        Raises:
+            ValueError: a version of the same usage point, day and number is there.
+
+        """
+        ...
+
+    def add_series(self, device: str, obis: str, unit: str, exponent: int) -> SeriesRow:
+        """Add a new series durably and return it with its number; numbers are never used again."""
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """List rows that are damaged and left out."""
+        ...
+
+    def close(self) -> None:
+        """Release all connections."""
+        ...
