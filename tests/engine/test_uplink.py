@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from meterspan.engine.link import ApduReceived, FrameDamaged
-from meterspan.engine.push_links import PUSH_LINKS
+from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import (
     CONFIRM_TIMEOUT_S,
@@ -53,7 +53,7 @@ class Far:
     """The head end's end of one connection: opens what arrives and confirms on request."""
 
     def __init__(self, context, kind):
-        self.link = PUSH_LINKS[kind].server()
+        self.link = TRANSPORTS[kind].server(PUSH_ADDRESSES)
         self.context = context
         self.heard = []
         self.unconfirmed = []
@@ -81,9 +81,9 @@ def contexts():
     )
 
 
-def joined(rows, kind="wrapper"):
+def joined(rows, kind="tcp"):
     near, far = contexts()
-    uplink, head_end = Uplink(rows, near, PUSH_LINKS[kind].client()), Far(far, kind)
+    uplink, head_end = Uplink(rows, near, TRANSPORTS[kind].client(PUSH_ADDRESSES)), Far(far, kind)
     head_end.link.connect(NOW)
     uplink.connect(NOW)
     exchange(uplink, head_end)
@@ -106,7 +106,7 @@ def events(uplink):
     return found
 
 
-@pytest.mark.parametrize("kind", list(PUSH_LINKS))
+@pytest.mark.parametrize("kind", list(NETWORK_TRANSPORTS))
 def test_rows_go_out_one_by_one_and_are_confirmed_over_every_kind_of_link(kind):
     rows = Rows(1, 2, 3)
     uplink, far = joined(rows, kind)
@@ -120,7 +120,7 @@ def test_rows_go_out_one_by_one_and_are_confirmed_over_every_kind_of_link(kind):
 
 def test_asking_for_the_deadline_never_reads_the_outbox():
     for rows in (Rows(), Rows(1)):
-        uplink = Uplink(rows, contexts()[0], PUSH_LINKS["wrapper"].client())
+        uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
         before = rows.reads
         assert uplink.deadline() is not None, "the first look is due"
         uplink.advance(NOW)
@@ -162,7 +162,7 @@ def test_rows_without_a_confirmation_are_sent_again_and_a_late_one_for_the_first
 
 
 def test_after_lost_connections_it_asks_again_later_and_later():
-    uplink = Uplink(Rows(1), contexts()[0], PUSH_LINKS["wrapper"].client())
+    uplink = Uplink(Rows(1), contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
     now, pauses = NOW, []
     uplink.advance(now)
     for _ in range(12):
@@ -179,7 +179,7 @@ def test_after_lost_connections_it_asks_again_later_and_later():
 def test_an_outbox_that_cannot_be_read_is_reported_and_read_again():
     rows = Rows(1)
     rows.fault = StorageFullError("no room", "home.sqlite")
-    uplink = Uplink(rows, contexts()[0], PUSH_LINKS["wrapper"].client())
+    uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
     uplink.advance(NOW)
     (event,) = events(uplink)
     assert isinstance(event, UplinkFailed)
@@ -224,7 +224,7 @@ class UplinkMachine(RuleBasedStateMachine):
         self.now = NOW
         self.rows = Rows()
         self.near, self.far_context = contexts()
-        self.uplink = Uplink(self.rows, self.near, PUSH_LINKS["wrapper"].client())
+        self.uplink = Uplink(self.rows, self.near, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
         self.far = None
         self.wants = False
         self.number = 0
@@ -266,7 +266,7 @@ class UplinkMachine(RuleBasedStateMachine):
         if not works:
             self.uplink.medium_lost(self.now)
             return
-        self.far = Far(self.far_context, "wrapper")
+        self.far = Far(self.far_context, "tcp")
         self.far.link.connect(self.now)
         self.uplink.connect(self.now)
         self.settle()

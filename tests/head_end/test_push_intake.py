@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
+from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
 from meterspan.engine.push import PushSource, PushValue, write_described
-from meterspan.engine.push_links import PUSH_LINKS
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.push_intake import PushFailed, PushIntake, PushTaken
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import Clock, ExtendedRegister, ProfileGeneric, Register
@@ -70,7 +70,7 @@ class Sink:
 class World:
     """A head end that knows a meter, and a water meter on channel 3 of an access point."""
 
-    def __init__(self, kind: str = "wrapper") -> None:
+    def __init__(self, kind: str = "tcp") -> None:
         self.sink, custody = Sink(), KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, custody)
         wrapped = (
@@ -80,15 +80,15 @@ class World:
         plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (ENERGY, EXPORT))
         for name, title, channels in (("METER", METER, plans), ("POINT", POINT, ())):
             device = Device(
-                name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=title,
+                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=title,
                 channels=channels, wrapped_keys=wrapped,
             )  # fmt: skip
             self.head_end.add_device(device, NOW)
-        water = Device("MSP-12345678-07", Commodity.WATER, Protocol.WMBUS, "POINT", "cell",
+        water = Device("MSP-12345678-07", Commodity.WATER, DeviceProtocol.WMBUS, "POINT", "cell",
                        channels=(ChannelPlan(VOLUME, 900, CHANNEL),))  # fmt: skip
         self.head_end.add_device(water, NOW)
         contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
-        self.intake = PushIntake(self.head_end, contexts=contexts, link=PUSH_LINKS[kind].server)
+        self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind])
         self.senders = {
             title: SecurityContext(title, KEYS, counters=MemoryState(), peer_title=HEAD_END) for title in (METER, POINT)
         }
@@ -216,7 +216,7 @@ def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: 
     assert world.values == []
 
 
-@pytest.mark.parametrize("kind", list(PUSH_LINKS))
+@pytest.mark.parametrize("kind", list(NETWORK_TRANSPORTS))
 @pytest.mark.parametrize("cut", [None, 1, 7])
 def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str, cut: int | None) -> None:
     world = World(kind)
@@ -233,7 +233,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str
         def pushed(self, through: int) -> None:
             self.waiting.clear()
 
-    uplink = Uplink(Rows(), world.senders[POINT], PUSH_LINKS[kind].client())
+    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].client(PUSH_ADDRESSES))
     connection = world.intake.connection("127.0.0.1:1")
     connection.connect(NOW)
     assert connection.is_up
@@ -249,7 +249,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str
 def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> None:
     world = World()
     world.sink.fault = StorageFullError("no room on the device")
-    link = PUSH_LINKS["wrapper"].client()
+    link = TRANSPORTS["tcp"].client(PUSH_ADDRESSES)
     link.connect(NOW)
     assert isinstance(link.next_event(), LinkUp)
     plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), write_profiles([])))
@@ -271,7 +271,9 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     world = World()
     known = world.head_end.inventory.get("METER")
     assert known is not None
-    bare = Device("BARE", Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=METER)
+    bare = Device(
+        "BARE", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=METER
+    )
     world.head_end.inventory.put(bare)
     assert not world.push(write_profiles([]))
     assert world.faults == [Fault.MISSING_KEY]

@@ -15,8 +15,8 @@ from functools import partial
 import numpy as np
 
 from meterspan.engine.link import Link
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink
-from meterspan.engine.push_links import PUSH_LINKS
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
@@ -80,7 +80,7 @@ class PushIntake:
     Args:
         head_end: where readings go.
         contexts: security contexts, shared with the sessions.
-        link: makes the listening end of one connection's link.
+        transport: makes the listening end of each connection's link.
         zone: reads clock times without deviation.
 
     """
@@ -90,12 +90,12 @@ class PushIntake:
         head_end: HeadEnd,
         *,
         contexts: ContextCache,
-        link: Callable[[], Link] = PUSH_LINKS["wrapper"].server,
+        transport: Transport = TRANSPORTS["tcp"],
         zone: tzinfo = UTC,
     ) -> None:
         self._head_end = head_end
         self._contexts = contexts
-        self._link = link
+        self._transport = transport
         self._zone = zone
         self._objects: dict[str, tuple[CaptureObjectDefinition, ...]] = {}
         """Push object lists that devices have sent along, by device."""
@@ -109,7 +109,7 @@ class PushIntake:
             keep: makes blocks durable and calls back; by default the head end's sink does, at once.
 
         """
-        return PushConnection(self, self._link(), peer, keep)
+        return PushConnection(self, self._transport.server(PUSH_ADDRESSES), peer, keep)
 
     def sink(self, link: Link | None) -> PushSink:
         """Make the sink that opens notifications of one link, or bare ones."""

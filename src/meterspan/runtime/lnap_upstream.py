@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from meterspan.engine.push_links import PUSH_LINKS
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.lnap.access_point import AccessPoint
@@ -42,5 +42,5 @@ class LnapUpstream:
 
     def uplink(self, endpoint: Endpoint) -> UplinkHost:
         """Make the uplink to a head end, which runs once ``run`` is awaited."""
-        uplink = Uplink(self._point, self._security.context(), PUSH_LINKS["wrapper"].client())
+        uplink = Uplink(self._point, self._security.context(), TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES))
         return UplinkHost(uplink, endpoint, clock=self._clock, on_note=self._on_note)
