@@ -11,7 +11,7 @@ from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess, logical_device
-from meterspan.lnap.hearing import P1_REGISTERS, RADIO_REGISTERS
+from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.lnap.outbox import OutboxRow, RowOutbox
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
@@ -20,7 +20,7 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
-from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
+from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram
 from tests.memory import MemoryOutbox, MemoryState
@@ -35,7 +35,7 @@ def water_meter(number: str = "12345678", mode: SecurityMode = SecurityMode.AES_
 
 
 def local(device: str, commodity: Commodity = Commodity.WATER, key: bytes = KEY) -> LocalMeter:
-    return LocalMeter(device, commodity, "home-1", (RADIO_REGISTERS[commodity][0],), key)
+    return LocalMeter(device, commodity, "home-1", (CATALOGUE[commodity].register,), key)
 
 
 def access_point(
@@ -276,13 +276,18 @@ def test_power_lost_without_a_warning_captures_no_period_again(is_pushed: bool) 
     assert heard + sum(len(rows) for push in pushes_of(again) for rows in push.rows.values()) == 6
 
 
-def test_a_meter_with_the_date_of_another_day_is_quarantined_and_holds_up_nothing() -> None:
+def test_the_time_of_reception_stands_in_for_a_p1_clock_that_is_days_off() -> None:
     point = p1_point()
-    wrong, right = p1("000001.000", START + 3 * 86_400), p1("000001.000", START)
-    assert not point.hear_p1(wrong, START)
-    assert point.quarantine.newest(1)[0].reason == "stamped 259200 s ahead of our clock"
-    assert point.hear_p1(right, START)
-    assert [time for push in pushes_of(point) for _, time in [_row(push)]] == [START]
+    assert point.hear_p1(p1("000001.000", START + 3 * 86_400), START)
+    assert [_row(push) for push in pushes_of(point)] == [(1_000, START)]
+
+
+def test_an_export_register_that_the_telegram_lacks_is_missing_and_not_zero() -> None:
+    point = p1_point()
+    lines = [item for item in p1("000001.000", START).objects if item.obis != EXPORT]
+    assert point.hear_p1(read_telegram(write_telegram("MSP5TEST", lines, profile=DSMR5)), START)
+    (push,) = pushes_of(point)
+    assert [item.value for item in push.rows[Obis(0, 1, 24, 3, 0)][0].items[2:]] == [1_000, None]
 
 
 def _row(push: PushedContent) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.uplink import Push
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import Channel, LocalMeter, Observation, RegisterScale
-from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_observations, radio_time
+from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
 from meterspan.model.cosem.classes import ExtendedRegister
 from meterspan.model.cosem.profile import Row
@@ -24,6 +24,9 @@ from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
+from meterspan.readings.mbus import rows_of_mbus
+from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.rows import HeardTelegram
 from meterspan.wire.errors import ReplayError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.p1 import P1Telegram
@@ -38,8 +41,6 @@ REPEATS_KEPT: Final = 256
 """Telegrams remembered to recognise repeaters and double reception."""
 CLOCK_SLACK_S: Final = 120.0
 """A telegram's minute stamp may lie this much behind the newest one before it counts as a replay."""
-FUTURE_MAX_S: Final = 86_400.0
-"""A value may be stamped this much ahead of our clock: meters with the date of another day are refused."""
 PUSH_ROWS_MAX: Final = 64
 """Rows in one push: some 4 KB, a few TCP segments."""
 
@@ -163,20 +164,28 @@ class AccessPoint:
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
         """Process one P1 telegram; return the electricity meter's name, "" where it was not accepted."""
+        return self.take_p1(rows_of_p1(telegram, now), now, source)
+
+    def take_p1(self, telegram: HeardTelegram, now: float, source: str = "p1") -> str:
+        """Process one P1 telegram that was read already; return as ``hear_p1``."""
         self.counts["p1 telegrams"] += 1
-        try:
-            device = p1_meter(telegram)
-            channel = self._channels.get(device)
-            if channel is None:
-                self._note_unknown(device)
-                return ""
-            channel.instants = p1_instants(telegram)
-            self._observe(channel, p1_observation(telegram, now), now)
-        except (WireError, ValueError) as error:
-            octets = telegram.identification.encode("latin-1")
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets))
+        device = next((item for item in telegram.devices if not item.channel), None)
+        if device is None:
+            reason = "a P1 telegram without a register of an electricity meter"
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, telegram.octets))
             return ""
-        return device
+        channel = self._channels.get(device.device)
+        if channel is None:
+            self._note_unknown(device.device)
+            return ""
+        try:
+            channel.instants = instants_of(device)
+            for observation in observations_of(channel.meter, telegram):
+                self._observe(channel, observation, now)
+        except (WireError, ValueError) as error:
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), telegram.octets))
+            return ""
+        return device.device
 
     def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
         """Quarantine octets that a stream reader could not read as a frame."""
@@ -250,10 +259,10 @@ class AccessPoint:
             if channel is None:
                 self._note_unknown(device)
                 return None
-            self._check_fresh(device, telegram)
-            for observation in radio_observations(
-                channel.meter, telegram.records.records, now, self.config.radio_offset_s
-            ):
+            offset_s, key = self.config.radio_offset_s, channel.meter.key or None
+            heard = rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key)
+            self._check_fresh(device, telegram, heard.own_time)
+            for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
             self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
@@ -265,8 +274,6 @@ class AccessPoint:
 
     def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
         self.convert_outbox()
-        if observation.time > now + FUTURE_MAX_S:
-            raise ValueError(f"stamped {observation.time - now:.0f} s ahead of our clock")
         channel.heard_at = now
         before = channel.scales
         if not channel.observe(observation):
@@ -308,13 +315,12 @@ class AccessPoint:
         """Return the sender of a frame without CRCs or of format A; "" where only the full reader can tell."""
         return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
-    def _check_fresh(self, device: str, telegram: Telegram) -> None:
+    def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
         frame = telegram.frame
         if frame is not None and frame.afl is not None and frame.afl.counter is not None:
             if not self._counters.accept(f"radio/{device}", frame.afl.counter):
                 raise ReplayError(f"message counter {frame.afl.counter} was used before", None, "AFL MCR")
             return
-        sent = radio_time(telegram.records.records, self.config.radio_offset_s)
         if sent is None:
             return
         newest = self._radio_times.get(device, sent)

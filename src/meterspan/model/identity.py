@@ -1,8 +1,8 @@
 """One way to name a device, for meter, access point and head end alike.
 
 A DLMS meter is its logical device name. An M-Bus meter is manufacturer, identification number and medium, which stay
-when a firmware changes the version octet (EN 13757-7, 7.5). How an access point shows a device in the M-BusClient
-object of its channel is one function too, for the access point that writes it and the head end that checks it.
+when a firmware changes the version octet (EN 13757-7, 7.5). A meter on a P1 port is what the port calls it. How an
+access point shows a device in the M-BusClient object of its channel is one function too, for both ends.
 """
 
 from dataclasses import dataclass
@@ -10,11 +10,13 @@ from typing import Final
 
 from meterspan.wire.mbus.address import pack_manufacturer
 
-__all__ = ["MBusClientIdentity", "mbus_client_identity", "mbus_device", "split_mbus_device"]
+__all__ = ["MBusClientIdentity", "mbus_client_identity", "mbus_device", "p1_device", "split_mbus_device"]
 
 ELECTRICITY_MEDIUM: Final = 0x02
 """Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
 NO_MANUFACTURER: Final = 0
+HEX_DIGITS_MIN: Final = 8
+"""Shorter identifications are never sent as hexadecimal digits of their letters."""
 _DIGITS: Final = 8
 
 
@@ -79,3 +81,18 @@ def _packed(letters: str) -> int:
         return int.from_bytes(pack_manufacturer(letters), "little")
     except ValueError:
         return NO_MANUFACTURER
+
+
+def p1_device(text: str) -> str:
+    """Return the name of a meter on a P1 port: the port writes it as hex of its letters (DSMR P1, 6.12), or as it is.
+
+    Returns "" where nothing printable is left.
+    """
+    name = text.strip()
+    if len(name) >= HEX_DIGITS_MIN:
+        try:
+            plain = bytes.fromhex(name).decode("ascii")
+        except ValueError:
+            plain = name
+        name = plain.strip() if plain.isprintable() else name
+    return name if name.isprintable() else ""
