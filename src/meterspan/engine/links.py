@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, WrapperCutter
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
 from meterspan.wire.hdlc import HdlcAddress
@@ -20,6 +21,7 @@ from meterspan.wire.hdlc import HdlcAddress
 __all__ = [
     "DLMS_PORT",
     "NETWORK_TRANSPORTS",
+    "PUSH_ADDRESSES",
     "TRANSPORTS",
     "DeviceProtocol",
     "LinkAddresses",
@@ -66,6 +68,10 @@ class LinkAddresses:
     client: int = 16
     server: int = 1
     physical: int | None = None
+
+
+PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1)
+"""Addresses of a push connection: its sender opens the link as a client, the head end's push service is the server."""
 
 
 @dataclass(frozen=True, slots=True)
