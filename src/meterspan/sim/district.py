@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from meterspan.display.heard import Heard
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link
@@ -38,6 +37,7 @@ from meterspan.model.quarantine import Fault as FrameFault
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
 from meterspan.quantities import UNITS, Commodity, Obis
+from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.channel import Medium
@@ -280,7 +280,7 @@ class District:
         point = building.host.point
         if point is None:
             return
-        for device, count in point.strangers.items():
+        for device, count in point.unknown_devices.items():
             if count >= STRANGER_HEARD_MIN and device not in self.strangers:
                 self.strangers.add(device)
                 reason = "not on the allow-list: a neighbour's meter, or one that nobody has registered yet"
@@ -291,7 +291,7 @@ class District:
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
         self.head_end.chronicle.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
-    def _note_power(self, home: Home, heard: Heard, now: float) -> None:
+    def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
