@@ -1,4 +1,4 @@
-"""The operator's pages: the network, and one meter's story.
+"""The operator's pages: the network, one meter's story, and the order book.
 
 A page is a row of ``TABS`` (or a link from another page), a route here, and a template of its own.
 """
@@ -16,7 +16,10 @@ from meterspan.portal.pages import Pages, Tab
 
 __all__ = ["TABS", "add_operator_pages"]
 
-TABS: Final = (Tab("/operator", "operator.title"),)
+TABS: Final = (
+    Tab("/operator", "operator.title"),
+    Tab("/operator/orders", "orders.title", lambda sources: sources.orders is not None),
+)
 """The operator's menu; it is shown once it has two entries."""
 
 MAP_DAYS: Final = 28
@@ -25,6 +28,8 @@ TROUBLED_ROWS: Final = 60
 """Worst first; the JSON interface gives all."""
 QUARANTINE_ROWS: Final = 50
 """What the operator page lists; the JSON interface gives more."""
+ORDER_ROWS: Final = 100
+"""An operator's morning; the head end remembers more."""
 
 
 def add_operator_pages(router: APIRouter, pages: Pages) -> None:
@@ -67,3 +72,7 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             story=sources.story(device),
             can_order=sources.orders is not None,
         )
+
+    @router.get("/operator/orders", dependencies=operator)
+    def list_orders(request: Request) -> Response:
+        return pages.render(request, "orders.html", orders=pages.sources.desk.orders(ORDER_ROWS))
