@@ -4,8 +4,7 @@ Amounts of money are exact; the cost of a period is usage, standing charge of ea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from zoneinfo import ZoneInfo
@@ -16,11 +15,12 @@ from numpy.typing import NDArray
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
-from meterspan.model.storage.registry import InstallationRow
+from meterspan.mdm.supplies import Supply
+from meterspan.mdm.times import utc
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
-from meterspan.quantities import Commodity, Quality
+from meterspan.quantities import Quality
 
-__all__ = ["Supply", "day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
+__all__ = ["day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
 
@@ -29,24 +29,6 @@ _UNEXPLAINED = {
     Quality.NEGATIVE: "register difference is negative and nothing explains it",
     Quality.SPIKE: "register rose more than the connection can carry",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """One usage point as the views need it."""
-
-    usage_point: str
-    commodity: Commodity
-    unit: str
-    zone: str
-    currency: str
-    period_s: int
-    tariffs: tuple[tuple[date, Tariff], ...]
-    installations: tuple[InstallationRow, ...]
-
-    def tariff(self, day: date) -> Tariff | None:
-        """Give the tariff in force on a local day."""
-        return next((tariff for first, tariff in reversed(self.tariffs) if first <= day), None)
 
 
 def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:
@@ -68,8 +50,8 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
     costs = _cell_costs(supply, curve, tariff, bounds)
     points = tuple(
         IntervalPoint(
-            _utc(int(bounds[cell])),
-            _utc(int(bounds[cell + 1])),
+            utc(int(bounds[cell])),
+            utc(int(bounds[cell + 1])),
             exact_decimal(int(amounts[cell]) * curve.step) if known[cell] else None,
             bands[cell],
             costs[cell] if known[cell] and tariff is not None else None,
@@ -80,7 +62,7 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
     )
     bill = day_cost(supply, curve, day)
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, _utc(start), _utc(end), exact_decimal(curve.total),
+        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total),
         bill.total if bill is not None else Decimal(0), _unexplained(curve), _register(curve.opening),
         _register(curve.closing), intervals=points,
         tariff=None if tariff is None else tariff_view(supply, tariff, day), notes=_notes(supply, curve, start, end),
@@ -112,7 +94,7 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         )  # fmt: skip
     tariff = supply.tariff(month.replace(day=1))
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, _utc(start), _utc(end), exact_decimal(curve.total), total_cost,
+        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total), total_cost,
         _unexplained(curve), _register(curve.opening), _register(curve.closing), points=tuple(points),
         tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
         notes=_notes(supply, curve, start, end),
@@ -131,7 +113,7 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
     """Show the tariff's windows of a local day, priced per shown unit."""
     windows = tuple(
-        BandWindow(_utc(span.start), _utc(span.end), span.band, unit_price(tariff, span.band))
+        BandWindow(utc(span.start), utc(span.end), span.band, unit_price(tariff, span.band))
         for span in bands_of_day(tariff, day, supply.zone)
     )
     return TariffView(tariff.name, tariff.currency, supply.unit, tariff.standing_charge_per_day, windows)
@@ -233,7 +215,3 @@ def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...
         if count:
             notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
     return tuple(notes)
-
-
-def _utc(time: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)

@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from fractions import Fraction
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meterspan.mdm.curves import Curve
+from meterspan.mdm.times import utc
+from meterspan.model.storage.readings import Intervals
 from meterspan.model.storage.registry import VersionRow
 from meterspan.quantities import UNITS, Quality, Scaled
 
@@ -18,7 +19,6 @@ __all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose"]
 AUTHOR = "meterspan"
 RULE = "conservation law; gaps spread to meet their registers"
 
-Arrays = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 Settled = dict[int, tuple[int, Fraction, int]]
 """Intervals by start: end, value in the shown unit, quality."""
 
@@ -48,7 +48,7 @@ class IntervalVersion:
                 scaled = None if quality & Quality.MISSING else _scaled(value * step, shown)
                 found.append(
                     cls(
-                        row.version, _utc(start), _utc(end), scaled, Quality(quality), _utc(row.created_at),
+                        row.version, utc(start), utc(end), scaled, Quality(quality), utc(row.created_at),
                         row.reason, row.rule, row.author,
                     )
                 )  # fmt: skip
@@ -76,8 +76,8 @@ def compose(rows: Sequence[VersionRow]) -> Settled:
     return standing
 
 
-def changed_intervals(standing: Settled, curve: Curve) -> Arrays:
-    """Give the intervals of the curve that differ from what stands; one that went becomes ``MISSING``."""
+def changed_intervals(standing: Settled, curve: Curve) -> Intervals:
+    """Return the intervals of the curve that differ from those settled; one that is gone becomes ``MISSING``."""
     now = {
         start: (end, value * curve.step, quality, value)
         for start, end, value, quality in zip(
@@ -99,7 +99,7 @@ def changed_intervals(standing: Settled, curve: Curve) -> Arrays:
     changed.sort()
     columns = list(zip(*changed, strict=True)) or [(), (), (), ()]
     start, end, steps = (np.array(column, np.int64) for column in columns[:3])
-    return start, end, steps, np.array(columns[3], np.int32)
+    return Intervals(start, end, steps, np.array(columns[3], np.int32))
 
 
 def _scaled(value: Fraction, shown: str) -> Scaled | None:
@@ -110,7 +110,3 @@ def _scaled(value: Fraction, shown: str) -> Scaled | None:
             if (amount * 10**places).denominator == 1:
                 return Scaled(int(amount * 10**places), -places, UNITS[symbol])
     return None
-
-
-def _utc(time: int) -> datetime:
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)
