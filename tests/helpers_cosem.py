@@ -12,7 +12,8 @@ from meterspan.engine.link import Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.access import AttributeAccess
-from meterspan.model.cosem.classes import Clock, Data, DisconnectControl, ProfileGeneric, Register
+from meterspan.model.cosem.classes import Clock, Data, DisconnectControl, Register
+from meterspan.model.cosem.declaration import DataKind, InterfaceClass, Method
 from meterspan.model.cosem.device import (
     CURRENT_ASSOCIATION,
     MANAGEMENT_CLIENT,
@@ -23,15 +24,12 @@ from meterspan.model.cosem.device import (
     sap_assignment,
 )
 from meterspan.model.cosem.objects import ActionRefusedError, CosemObject, scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import (
-    boolean,
     clock,
     double_long_unsigned,
-    enum,
-    long,
     octet_string,
     unsigned,
     visible_string,
@@ -56,6 +54,7 @@ COUNTER = Obis(0, 0, 43, 1, 0)
 CLOCK = Obis(0, 0, 1, 0, 0)
 PROFILE = Obis(1, 0, 99, 1, 0)
 SWITCH = Obis(0, 0, 96, 3, 10)
+ECHO = Obis(0, 0, 96, 50, 0)
 START = datetime(2026, 3, 1, tzinfo=UTC)
 ROWS = 200
 
@@ -137,6 +136,12 @@ COLUMNS = (
 )
 
 
+class Echo(InterfaceClass, class_id=8_192):
+    """A class of our own whose method returns its parameter, whatever type it has."""
+
+    echo = Method(1, DataKind.CHOICE)
+
+
 class TestMeter:
     """The logical device and what its methods touch."""
 
@@ -149,10 +154,10 @@ class TestMeter:
         self.buffer = ProfileBuffer.of(rows)
         self.counters = MemoryCounters()
         self.last_counter = lambda: 0
-        note = Grant(logical_name=NOTE, attributes={2: AttributeAccess.AUTHENTICATED_READ_AND_WRITE})
+        note = Grant(logical_name=NOTE, attributes={Data.value: AttributeAccess.AUTHENTICATED_READ_AND_WRITE})
         everything = (note, Grant(write=True, invoke=True))
         public = (Grant(logical_name=SERIAL), Grant(logical_name=COUNTER), Grant(logical_name=Obis(0, 0, 41, 0, 0)))
-        reader = (Grant(logical_name=NOTE, attributes={2: AttributeAccess.AUTHENTICATED_READ_ONLY}), Grant())
+        reader = (Grant(logical_name=NOTE, attributes={Data.value: AttributeAccess.AUTHENTICATED_READ_ONLY}), Grant())
         self.device = LogicalDevice(
             1,
             "MSP0000000000001",
@@ -185,37 +190,41 @@ class TestMeter:
     def _objects(self):
         energy_unit = scaler_unit(Scaled(0, 0, UNITS["Wh"]))
         return [
-            CosemObject(Data, SERIAL, {2: octet_string(b"00000001")}),
-            CosemObject(Data, COUNTER, {2: lambda now: double_long_unsigned(max(0, self.last_counter()))}),
-            CosemObject(Data, NOTE, {2: lambda now: self.note}, {2: self._set_note}),
-            CosemObject(Register, ENERGY, {2: double_long_unsigned(123_456), 3: energy_unit}),
-            CosemObject(Register, EXPORT, {2: double_long_unsigned(789), 3: energy_unit}),
+            CosemObject(Data, SERIAL, {Data.value: octet_string(b"00000001")}),
+            CosemObject(Data, COUNTER, {Data.value: lambda now: double_long_unsigned(max(0, self.last_counter()))}),
+            CosemObject(Data, NOTE, {Data.value: lambda now: self.note}, {Data.value: self._set_note}),
+            CosemObject(
+                Register, ENERGY, {Register.value: double_long_unsigned(123_456), Register.scaler_unit: energy_unit}
+            ),
+            CosemObject(
+                Register, EXPORT, {Register.value: double_long_unsigned(789), Register.scaler_unit: energy_unit}
+            ),
             CosemObject(
                 Clock,
                 CLOCK,
-                {2: self._time, 3: long(-60), 4: unsigned(0), 8: boolean(value=False), 9: enum(1)},
-                {2: self._set_time},
-                {6: self._shift_time},
-            ),
-            CosemObject(
-                ProfileGeneric,
-                PROFILE,
                 {
-                    3: write_capture_objects(COLUMNS),
-                    4: double_long_unsigned(900),
-                    5: enum(1),
-                    6: CLOCK_COLUMN.to_data(),
-                    8: double_long_unsigned(1_000),
+                    Clock.time: self._time,
+                    Clock.time_zone: -60,
+                    Clock.status: 0,
+                    Clock.daylight_savings_enabled: False,
+                    Clock.clock_base: 1,
                 },
-                rows=self.buffer,
+                {Clock.time: self._set_time},
+                {Clock.shift_time: self._shift_time},
             ),
+            profile_object(PROFILE, COLUMNS, self.buffer, capacity=1_000, period_s=900),
             CosemObject(
                 DisconnectControl,
                 SWITCH,
-                {2: lambda now: boolean(value=self.connected), 3: enum(1), 4: enum(2)},
+                {
+                    DisconnectControl.output_state: lambda now: self.connected,
+                    DisconnectControl.control_state: 1,
+                    DisconnectControl.control_mode: 2,
+                },
                 {},
-                {1: self._disconnect, 2: self._echo},
+                {DisconnectControl.remote_disconnect: self._disconnect, DisconnectControl.remote_reconnect: self._echo},
             ),
+            CosemObject(Echo, ECHO, invokers={Echo.echo: self._echo}),
         ]
 
     def _set_note(self, value, now):

@@ -11,7 +11,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.crypto.mechanisms import Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
@@ -110,7 +111,7 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_remedy(tmp_path):
     assert result.returncode == 2
     assert "line 3: portal.prot: is not known; did you mean port?" in result.stderr
     assert "line 4: meters[0].home: is missing" in result.stderr
-    assert "line 6: meters[0].security: is 'foo'; one of none, lls, hls-gmac" in result.stderr
+    assert "line 6: meters[0].security: is 'foo'; one of none, lls, hls-md5, hls-sha1, hls-gmac" in result.stderr
 
 
 def test_a_meter_without_a_key_is_named_with_the_table_to_add(tmp_path):

@@ -39,7 +39,8 @@ from meterspan.wire.xdlms import (
     read_apdu,
     write_apdu,
 )
-from tests.helpers_cosem import ENERGY, MANAGEMENT_CLIENT, NOTE, PROFILE, SWITCH, TestMeter
+from tests import helpers_cosem
+from tests.helpers_cosem import ENERGY, MANAGEMENT_CLIENT, NOTE, PROFILE, Echo, TestMeter
 
 INVOKE = InvokeIdAndPriority(1)
 OTHER = InvokeIdAndPriority(2)
@@ -47,7 +48,7 @@ NOW = 1_772_323_200.0
 ENERGY_VALUE = CosemAttributeDescriptor(3, ENERGY, 2)
 NOTE_VALUE = CosemAttributeDescriptor(1, NOTE, 2)
 BUFFER = CosemAttributeDescriptor(7, PROFILE, 2)
-ECHO = CosemMethodDescriptor(70, SWITCH, 2)
+ECHO = CosemMethodDescriptor(Echo.class_id, helpers_cosem.ECHO, Echo.echo.number)
 
 
 def dispatcher(apdu_max=500, conformance=SERVER_CONFORMANCE, rows=30):

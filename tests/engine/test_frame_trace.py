@@ -1,6 +1,6 @@
 import pytest
 
-from meterspan.crypto.suite0 import SuiteKeys
+from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.frame_trace import Direction, FrameTracer
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse

@@ -37,7 +37,7 @@ from meterspan.wire.axdr import integer, long, visible_string
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, HdlcReader, write_frame
-from meterspan.wire.hdlc.frame import LLC_COMMAND, LLC_RESPONSE
+from meterspan.wire.hdlc.llc import LLC_COMMAND, LLC_RESPONSE
 from meterspan.wire.mbus import build_header, build_record
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import Selection

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.head_end.ledger import DAY_S, Channel, Ledger
-from meterspan.quantities import Obis
+from meterspan.head_end.ledger import Channel, Ledger
+from meterspan.quantities import DAY_S, Obis
 
 METER = Channel("MSP0000001", Obis(1, 0, 1, 8, 0))
 QUARTER_S = 900

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -13,7 +14,7 @@ from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -160,7 +161,7 @@ def test_a_wrong_key_fails_in_words_and_takes_nothing(world: World) -> None:
     ending, _ = world.read(server, START + 3 * 3_600 + 700)
     assert isinstance(ending, SessionFailed)
     assert world.sink.blocks == []
-    assert world.head_end.last_failure("MSP1000000001") == ending.reason
+    assert world.head_end.last_failure("MSP1000000001") == ending.failure
 
 
 def test_an_order_is_answered_with_its_registers(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.quarantine import Fault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
@@ -105,12 +106,13 @@ def test_failure_and_recovery_are_told_in_words(head_end: HeadEnd) -> None:
     now = MIDNIGHT + 5_000.0
     job = head_end.planner.next_job(now)
     assert job is not None
-    head_end.finished(job, now, "no answer within 30 s")
-    assert head_end.last_failure("MSP1") == "no answer within 30 s"
+    failure = Failure(FailureKind.TIMEOUT, "no answer within 30 s")
+    head_end.finished(job, now, failure)
+    assert head_end.last_failure("MSP1") == failure
     again = head_end.planner.next_job(now + 60)
     assert again is not None
     head_end.finished(again, now + 60)
-    assert head_end.last_failure("MSP1") == ""
+    assert head_end.last_failure("MSP1") is None
     assert [entry.kind for entry in head_end.chronicle.entries("MSP1")] == ["recovered", "failed", "installed"]
 
 

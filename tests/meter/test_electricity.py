@@ -172,8 +172,8 @@ def test_no_client_can_write_a_register(meter: ElectricityMeter) -> None:
     assert definition is not None
     for item in device.objects:
         if item.interface in (Register, ProfileGeneric):
-            assert not item.setters
-            assert not item.invokers
+            assert not item.writable
+            assert not item.methods
             assert grant_for(definition, item) is not None
 
 

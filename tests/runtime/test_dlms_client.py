@@ -125,7 +125,7 @@ def test_a_refusal_is_one_error_in_words(tmp_path):
             with pytest.raises(AssociationFailedError, match="authentication-failure") as caught:
                 async with open_dlms(wrapper, wrong, addresses=DlmsAddresses(2)):
                     pass
-            assert caught.value.refused.permanent
+            assert caught.value.failure.permanent
             async with open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client:
                 with pytest.raises(DlmsError, match="object-undefined"):
                     await client.get(Get(3, Obis(1, 1, 1, 1, 1), 2))

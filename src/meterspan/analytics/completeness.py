@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DayCount", "count_days", "periods_due", "periods_filled"]
+from meterspan.quantities import DAY_S
 
-DAY_S = 86_400
+__all__ = ["DayCount", "count_days", "periods_due", "periods_filled"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -19,6 +19,7 @@ from meterspan.model.views import (
     QuarantineView,
     StoryEntry,
 )
+from meterspan.quantities import utc
 from meterspan.runtime.lnap_host import PROTOCOLS, HomeHost
 
 __all__ = ["HomeNetworkViews"]
@@ -88,7 +89,7 @@ class HomeNetworkViews:
             lines.append(
                 MeterStatus(
                     device, point.commodity, PROTOCOLS[interface], interface, self._host.config.home_id,
-                    point.usage_point, state, reason, None if heard is None else _utc(heard.heard_at),
+                    point.usage_point, state, reason, None if heard is None else utc(heard.heard_at),
                     expected, received, max(0, expected - received),
                 )
             )  # fmt: skip
@@ -109,10 +110,10 @@ class HomeNetworkViews:
         for frame in self._host.chronicle.frames(device):
             summary, spans = self._explain(frame.octets, frame.protocol)
             frames.append(
-                FrameView(_utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
+                FrameView(utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
             )
         entries = tuple(
-            StoryEntry(_utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
+            StoryEntry(utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
             for entry in self._host.chronicle.entries(device)
         )
         return MeterStory(status, entries, tuple(frames), cells)
@@ -120,7 +121,7 @@ class HomeNetworkViews:
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List frames kept aside, newest first."""
         return [
-            QuarantineView(_utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
+            QuarantineView(utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
                            frame.device)
             for frame in self._host.point.quarantine.newest(limit)
         ]  # fmt: skip
@@ -133,7 +134,3 @@ class HomeNetworkViews:
         if silent_s > LATE_AFTER_S[heard.interface]:
             return MeterState.LATE, f"Silent for {silent_s / 60:.0f} minutes; check its cable or radio."
         return MeterState.OK, ""
-
-
-def _utc(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC)

@@ -14,16 +14,17 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.crypto.mechanisms import Security
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, Security
-from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, purposes_of
+from meterspan.head_end.ledger import Channel
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
-from meterspan.quantities import Commodity
+from meterspan.quantities import DAY_S, Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.endpoints import parse_endpoint
@@ -133,7 +134,7 @@ class Station:
         """Give the record its keys: those given now, or those at rest; and the installation that is known."""
         known = kept.get(device.device)
         wrapped = self._wrapped(device, keys.get(device.device), known)
-        needed = _NEEDED[device.security]
+        needed = purposes_of(device.security.mechanism)
         missing = [str(purpose) for purpose in needed if purpose not in dict(wrapped)]
         if missing:
             what = f'has no {" and no ".join(missing)} key; add it to the key file, under [meters."{device.device}"]'
@@ -153,9 +154,8 @@ class Station:
             for purpose, key in _purposes(given):
                 if key and (purpose not in kept or custody.unwrap(kept[purpose]) != key):
                     kept[purpose] = custody.wrap(key)
-        return tuple(
-            sorted((purpose, octets) for purpose, octets in kept.items() if purpose in _NEEDED[device.security])
-        )
+        needed = purposes_of(device.security.mechanism)
+        return tuple(sorted((purpose, octets) for purpose, octets in kept.items() if purpose in needed))
 
     def _register_homes(self, tariffs: Sequence[Tariff]) -> None:
         by_name = {tariff.name: tariff for tariff in tariffs}
@@ -205,13 +205,6 @@ class Station:
             for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):
                 heard_at = float(readings.received_at[head:stop].max())
                 self.head_end.recall(series[number], readings.time[head:stop], heard_at)
-
-
-_NEEDED: Final = {
-    Security.NONE: (),
-    Security.LLS: (KeyPurpose.PASSWORD,),
-    Security.HLS_GMAC: (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION),
-}
 
 
 def _policy(config: ServeConfig) -> ReadPolicy:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 import uvloop
@@ -23,8 +22,8 @@ from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
+from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import StorageError
@@ -104,11 +103,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
         raise typer.BadParameter("give --p1 or --radio: where does the home hear its meters?")
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
-    chosen = zone or local_zone()
-    try:
-        ZoneInfo(chosen)
-    except (KeyError, ValueError, OSError) as error:
-        raise typer.BadParameter(f"{chosen!r} is no time zone like Europe/Berlin", param_hint="--zone") from error
+    chosen = zone_option(zone).key
     config = HomeConfig(HOME_ID, title, chosen, currency, tariffs_by_commodity(price, currency, tariffs), _keys(keys))
     console = Console(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)

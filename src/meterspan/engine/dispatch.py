@@ -383,8 +383,8 @@ class Dispatcher:
         item = self._find(method.class_id, method.instance)
         if isinstance(item, DataAccessResult):
             return ActionOutcome(ActionResult(int(item)))
-        grant = grant_for(self._definition, item)
-        access = None if grant is None else grant.method_access(method.method)
+        grant, declared = grant_for(self._definition, item), item.interface.methods.get(method.method)
+        access = None if grant is None or declared is None else grant.method_access(declared)
         if not access or (access.authenticated and not self._is_authenticated):
             return ActionOutcome(ActionResult.READ_WRITE_DENIED)
         try:

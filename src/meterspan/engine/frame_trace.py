@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from meterspan.crypto.suite0 import SuiteKeys, unprotect
+from meterspan.crypto.suites import SuiteKeys, unprotect
 from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
-from meterspan.wire.hdlc import HdlcFrame, HdlcReader, write_frame
+from meterspan.wire.hdlc import HdlcFrame, HdlcReader, without_llc, write_frame
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
 
 __all__ = ["Direction", "FrameTracer", "TracedFrame"]
 
 APDU_OCTETS_MAX: Final = 1 << 16
-"""Segments put together for the words; a longer APDU is told frame by frame only."""
-_LLC_OCTETS: Final = 3
+"""Segments put together for the words; of a longer APDU only the frames are shown."""
 
 
 class Direction(StrEnum):
@@ -81,7 +80,7 @@ class FrameTracer:
                 return TracedFrame(now, direction, write_wpdu(item), str(item), self._apdu(direction, item.apdu))
             case HdlcFrame():
                 whole = self._join(direction, item)
-                says = self._apdu(direction, whole[_LLC_OCTETS:]) if whole else ""
+                says = self._apdu(direction, without_llc(whole)) if whole else ""
                 return TracedFrame(now, direction, write_frame(item), str(item), says)
 
     def _join(self, direction: Direction, frame: HdlcFrame) -> bytes:

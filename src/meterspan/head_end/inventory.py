@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterspan.crypto.key_wrap import unwrap_key, wrap_key
+from meterspan.crypto.mechanisms import Mechanism, Security
 from meterspan.quantities import Commodity, Obis
 
-__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "Protocol", "Security"]
+__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "Protocol", "purposes_of"]
 
 
 class Protocol(StrEnum):
@@ -24,14 +25,6 @@ class Protocol(StrEnum):
     P1 = "p1"
 
 
-class Security(StrEnum):
-    """How an association with a device is authenticated and protected."""
-
-    NONE = "none"
-    LLS = "lls"
-    HLS_GMAC = "hls-gmac"
-
-
 class KeyPurpose(StrEnum):
     """What a key is for; every purpose has a key of its own."""
 
@@ -39,6 +32,12 @@ class KeyPurpose(StrEnum):
     AUTHENTICATION = "authentication"
     PASSWORD = "password"  # noqa: S105 (the name of a purpose)
     RADIO = "radio"
+
+
+def purposes_of(mechanism: Mechanism) -> tuple[KeyPurpose, ...]:
+    """Return the keys that the head end must have of a device that authenticates so."""
+    keys = (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION) if mechanism.needs_keys else ()
+    return (*keys, KeyPurpose.PASSWORD) if mechanism.needs_secret else keys
 
 
 @dataclass(frozen=True, slots=True)

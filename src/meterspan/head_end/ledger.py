@@ -12,11 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.completeness import DayCount, periods_due, periods_filled
-from meterspan.quantities import Obis
+from meterspan.quantities import DAY_S, Obis
 
 __all__ = ["DAY_S", "Channel", "Ledger"]
-
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -1,15 +1,16 @@
 """What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
 from meterspan.head_end.chronicle import Entry, Frame
 from meterspan.head_end.inventory import Device
-from meterspan.head_end.ledger import DAY_S, Channel
+from meterspan.head_end.ledger import Channel
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
@@ -26,6 +27,7 @@ from meterspan.model.views import (
     SpanView,
     StoryEntry,
 )
+from meterspan.quantities import DAY_S, utc
 
 __all__ = ["DataNumbers", "Explain", "HeadEndViews"]
 
@@ -150,7 +152,7 @@ class HeadEndViews:
         """List frames kept aside, newest first."""
         return [
             QuarantineView(
-                _utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device
+                utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device
             )
             for frame in self._head_end.quarantine.newest(limit)
         ]
@@ -186,7 +188,7 @@ class HeadEndViews:
             state = OrderState.TIMED_OUT
         values = tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items())
         order = record.order
-        return OrderView(order_id, order.device, state, _utc(record.asked_at), _utc(order.deadline), values)
+        return OrderView(order_id, order.device, state, utc(record.asked_at), utc(order.deadline), values)
 
     def _metering(self) -> list[Device]:
         return [device for device in self._head_end.inventory if device.channels]
@@ -208,7 +210,7 @@ class HeadEndViews:
             usage_point=device.usage_point,
             state=state,
             reason=reason,
-            last_heard=None if heard is None else _utc(heard),
+            last_heard=None if heard is None else utc(heard),
             expected=expected,
             received=received,
             missing=expected - received,
@@ -246,24 +248,31 @@ class HeadEndViews:
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)
         direction = "sent" if frame.sent else "received"
-        return FrameView(_utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
+        return FrameView(utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
 
 
-_REMEDIES = (
-    ("deciphering-error", "wrong key: the meter could not open what was sent; check its keys in the inventory"),
-    ("tag differs", "wrong key: what the meter sent could not be opened; check its keys in the inventory"),
-    ("authentication-failure", "wrong key or password: the meter did not accept the proof; check the inventory"),
-    ("invocation-counter", "the meter has seen higher counters than ours; they are recovered at the next session"),
-)
-"""What a failure means for an operator and what to do, by the words of the engine."""
+_WRONG_KEY = "wrong key: what the meter sent could not be opened; check its keys in the inventory"
+_PROOF_REFUSED = "wrong key or password: the meter did not accept the proof; check the inventory"
+_REMEDIES: Mapping[FailureKind, str] = {
+    FailureKind.DECIPHERING_ERROR: "wrong key: the meter could not open what was sent; check its keys in the inventory",
+    FailureKind.KEY_WRONG: _WRONG_KEY,
+    FailureKind.PROOF_NOT_ACCEPTED: _WRONG_KEY,
+    FailureKind.AUTHENTICATION_FAILED: _PROOF_REFUSED,
+    FailureKind.PROOF_REFUSED: _PROOF_REFUSED,
+    FailureKind.COUNTER_BEHIND: (
+        "the meter has seen higher counters than ours; they are recovered at the next session"
+    ),
+    FailureKind.REPLAY: (
+        "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
+    ),
+}
+"""What a failure means for an operator, and what to do."""
 
 
-def _told(failure: str) -> str:
+def _told(failure: Failure) -> str:
     """Put a session's failure into an operator's words, the engine's own behind them."""
-    for words, meaning in _REMEDIES:
-        if words in failure:
-            return f"{meaning} ({failure})"
-    return failure
+    meaning = _REMEDIES.get(failure.kind)
+    return str(failure) if meaning is None else f"{meaning} ({failure})"
 
 
 _WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
@@ -271,12 +280,8 @@ _WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterSt
 
 def _story_entry(entry: Entry) -> StoryEntry:
     title = entry.title if entry.count == 1 else f"{entry.title} ({entry.count} times)"
-    return StoryEntry(_utc(entry.time), entry.kind, title, entry.detail, entry.severity)
+    return StoryEntry(utc(entry.time), entry.kind, title, entry.detail, entry.severity)
 
 
 def _share(received: int, expected: int) -> Decimal:
     return Decimal(1) if not expected else (Decimal(received) / Decimal(expected)).quantize(Decimal("0.0001"))
-
-
-def _utc(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC)

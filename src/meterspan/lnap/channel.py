@@ -7,12 +7,11 @@ time it was heard.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
-from meterspan.quantities import ClockTime, Commodity, Obis, Scaled, Unit
+from meterspan.quantities import ClockTime, Commodity, Obis, Scaled, Unit, utc
 from meterspan.wire.axdr import double_long_unsigned, long64_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 
@@ -129,7 +128,7 @@ class Channel:
         numbers = [
             double_long_unsigned(value) if value <= _DOUBLE_LONG_MAX else long64_unsigned(value) for value in values
         ]
-        return (octet_string(write_clock_time(_utc(time))), unsigned(status), *numbers)
+        return (octet_string(write_clock_time(_clock_time(time))), unsigned(status), *numbers)
 
 
 def _steps(value: Scaled, unit: Unit, exponent: int) -> int:
@@ -139,5 +138,5 @@ def _steps(value: Scaled, unit: Unit, exponent: int) -> int:
     return int(exact.numerator)
 
 
-def _utc(time: int) -> ClockTime:
-    return ClockTime.of(datetime.fromtimestamp(time, UTC))
+def _clock_time(time: int) -> ClockTime:
+    return ClockTime.of(utc(time))

@@ -17,6 +17,7 @@ from meterspan.model.cosem.classes import (
     MBusClient,
     ProfileGeneric,
 )
+from meterspan.model.cosem.declaration import Attribute
 from meterspan.model.cosem.device import (
     MANAGEMENT_CLIENT,
     AssociationDefinition,
@@ -24,8 +25,8 @@ from meterspan.model.cosem.device import (
     LogicalDevice,
     sap_assignment,
 )
-from meterspan.model.cosem.objects import CosemObject, Getter, scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.cosem.objects import Bound, CosemObject, Getter, scaler_unit
+from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
     CLOCK,
     INVOCATION_COUNTER,
@@ -44,11 +45,8 @@ from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
     array,
-    double_long_unsigned,
-    enum,
     long,
     long64_unsigned,
-    long_unsigned,
     null,
     octet_string,
     unsigned,
@@ -61,7 +59,6 @@ __all__ = ["LnapAccess", "logical_device"]
 
 ELECTRICITY_DEVICE_TYPE: Final = 0x02
 """Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
-_SORT_FIFO = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,18 +118,18 @@ def _channel(channel: Channel) -> list[CosemObject]:
 
 def _client(channel: Channel) -> CosemObject:
     manufacturer, number, medium = _identity(channel)
-    values: dict[int, Value | Getter] = {
-        MBusClient.mbus_port_reference.number: octet_string(Obis(0, 0, 24, 6, 0)),
-        MBusClient.capture_definition.number: array(),
-        MBusClient.capture_period.number: double_long_unsigned(channel.meter.period_s),
-        MBusClient.primary_address.number: unsigned(0),
-        MBusClient.identification_number.number: double_long_unsigned(number),
-        MBusClient.manufacturer_id.number: long_unsigned(manufacturer),
-        MBusClient.device_version.number: unsigned(0),
-        MBusClient.device_type.number: unsigned(medium),
-        MBusClient.access_number.number: unsigned(0),
-        MBusClient.status.number: lambda _now: unsigned(0 if channel.latest is None else channel.latest.status),
-        MBusClient.alarm.number: unsigned(0),
+    values: dict[Attribute, Bound] = {
+        MBusClient.mbus_port_reference: Obis(0, 0, 24, 6, 0),
+        MBusClient.capture_definition: array(),
+        MBusClient.capture_period: channel.meter.period_s,
+        MBusClient.primary_address: 0,
+        MBusClient.identification_number: number,
+        MBusClient.manufacturer_id: manufacturer,
+        MBusClient.device_version: 0,
+        MBusClient.device_type: medium,
+        MBusClient.access_number: 0,
+        MBusClient.status: lambda _now: 0 if channel.latest is None else channel.latest.status,
+        MBusClient.alarm: 0,
     }
     return CosemObject(MBusClient, Obis(0, channel.number, 24, 1, 0), values)
 
@@ -161,11 +158,11 @@ def _register(channel: Channel, index: int) -> CosemObject:
         latest = channel.latest
         return octet_string(write_clock_time(ClockTime() if latest is None else _clock_time(latest.time)))
 
-    values: dict[int, Value | Getter] = {
-        ExtendedRegister.value.number: value,
-        ExtendedRegister.scaler_unit.number: shape,
-        ExtendedRegister.status.number: unsigned(0),
-        ExtendedRegister.capture_time.number: captured,
+    values: dict[Attribute, Bound] = {
+        ExtendedRegister.value: value,
+        ExtendedRegister.scaler_unit: shape,
+        ExtendedRegister.status: unsigned(0),
+        ExtendedRegister.capture_time: captured,
     }
     return CosemObject(ExtendedRegister, channel.register_name(index), values)
 
@@ -176,17 +173,20 @@ def _profile(channel: Channel) -> CosemObject:
         CLOCK_COLUMN,
         status,
         *(
-            CaptureObjectDefinition(ExtendedRegister.class_id, channel.register_name(index), 2, 0)
+            CaptureObjectDefinition(
+                ExtendedRegister.class_id, channel.register_name(index), ExtendedRegister.value.number, 0
+            )
             for index in range(len(channel.meter.registers))
         ),
     )
-    return CosemObject(ProfileGeneric, channel.profile_name, {
-        ProfileGeneric.capture_objects.number: write_capture_objects(columns),
-        ProfileGeneric.capture_period.number: double_long_unsigned(channel.meter.period_s),
-        ProfileGeneric.sort_method.number: enum(_SORT_FIFO),
-        ProfileGeneric.sort_object.number: CLOCK_COLUMN.to_data(),
-        ProfileGeneric.profile_entries.number: double_long_unsigned(channel.rows.capacity),
-    }, rows=channel.rows, zone=UTC)  # fmt: skip
+    return profile_object(
+        channel.profile_name,
+        columns,
+        channel.rows,
+        capacity=channel.rows.capacity,
+        period_s=channel.meter.period_s,
+        zone=UTC,
+    )
 
 
 def _clock_time(now: float) -> ClockTime:

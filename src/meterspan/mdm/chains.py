@@ -10,11 +10,10 @@ from fractions import Fraction
 
 from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
-from meterspan.quantities import CATALOGUE, Commodity, Direction, parse_obis
+from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
 
 __all__ = ["EVER", "NEVER", "Chain", "Extents", "Register", "billing_series", "chain_of"]
 
-DAY_S = 86_400
 SAME_EXTENT_S = DAY_S
 """A total that begins and ends within a day of its tariff registers holds all that they hold."""
 EVER, NEVER = -(1 << 62), 1 << 62

@@ -19,12 +19,11 @@ from meterspan.mdm.generations import Generations
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.snapshots import Snapshot
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import DAY_S
 from meterspan.mdm.windows import neighbours, read_window
 from meterspan.model.storage.ports import ReadingSource
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import InstallationRow
-from meterspan.quantities import Direction
+from meterspan.quantities import DAY_S, Direction
 
 __all__ = ["CurveBook", "Momentary"]
 

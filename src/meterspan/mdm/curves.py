@@ -17,6 +17,7 @@ from meterspan.analytics.conserve import Conserved, Installation, LeftOut, Unexp
 from meterspan.mdm.chains import EVER, NEVER, Chain, Register
 from meterspan.mdm.channels import TOTAL_TARIFF, unit_step
 from meterspan.model.storage.readings import Readings
+from meterspan.quantities import DAY_S
 
 __all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "Window", "derive", "is_bracketed", "window_of"]
 
@@ -24,7 +25,7 @@ BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that tell a dip or a rise from a reset."""
 MAX_STEPS = 1 << 55
 """A register above is damage (36 TWh in mWh), and its differences must not leave 63 bits."""
-MAX_AHEAD_S = 86_400
+MAX_AHEAD_S = DAY_S
 """A register stamped further ahead of its arrival has no usable time; it stays raw and is not counted."""
 
 Pieces = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]

@@ -23,14 +23,13 @@ from meterspan.mdm.registrations import Exchange, Registrations, given
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
-from meterspan.mdm.times import seconds
 from meterspan.mdm.versions import IntervalVersion
 from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
 from meterspan.model.views import Completeness, Home, LiveView, PeriodView
-from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled
+from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store import ReadingStore, Registry
 
 __all__ = ["MeterDataManagement"]
@@ -136,18 +135,20 @@ class MeterDataManagement:
         point = UsagePointRow(usage_point, home_id, str(commodity), period_s)
         row = DeviceRow(device, str(commodity), protocol, interface, network)
         width = {str(obis): steps for obis, steps in (register_width or {}).items()}
-        installation = InstallationRow(usage_point, device, seconds(at), None, multiplier, given(opening), {}, width)
+        installation = InstallationRow(
+            usage_point, device, utc_seconds(at), None, multiplier, given(opening), {}, width
+        )
         with self._generations.changing({device}) as change:
             if not self._registrations.plan_installation(home_id, point, row, installation):
                 self._registrations.install(home_id, point, row, installation)
                 change.registration()
             else:
-                self._intake.note_unsettled(device, seconds(at))  # before, so that a crash loses no day
+                self._intake.note_unsettled(device, utc_seconds(at))  # before, so that a crash loses no day
                 self._registrations.install(home_id, point, row, installation)
-                self._intake.note_unsettled(device, seconds(at))  # and after, for a settlement that runs meanwhile
+                self._intake.note_unsettled(device, utc_seconds(at))  # and after, for a settlement that runs meanwhile
                 change.everything(device)
             if opening:
-                self._intake.store(change, [_exchange_block(device, opening, seconds(at))])
+                self._intake.store(change, [_exchange_block(device, opening, utc_seconds(at))])
 
     def exchange_meter(
         self, usage_point: str, *, old_device: str, closing: Mapping[Obis, Scaled],
@@ -271,11 +272,11 @@ class MeterDataManagement:
 
     def readings(self, series: Sequence[int], start: datetime, end: datetime) -> Readings:
         """Read raw readings, sorted by (series, time, value)."""
-        return self._journal.read(series, seconds(start), seconds(end))
+        return self._journal.read(series, utc_seconds(start), utc_seconds(end))
 
     def curve(self, usage_point: str, direction: Direction, start: datetime, end: datetime) -> Curve:
         """Derive the intervals of a usage point; raises ``UnknownUsagePointError``."""
-        low, high = seconds(start), seconds(end)
+        low, high = utc_seconds(start), utc_seconds(end)
         return consistent(
             self._generations,
             lambda snapshot: self._curves.curve(

@@ -13,9 +13,10 @@ import threading
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 
+from meterspan.quantities import HOUR_S
+
 __all__ = ["Change", "Generations"]
 
-HOUR_S = 3_600
 HOURS_KEPT = 48
 """Hours of a device with a generation of their own; older ones share one, which only costs a derivation anew."""
 EVER, NEVER = -(1 << 62), 1 << 62

@@ -17,10 +17,9 @@ from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import seconds, utc
 from meterspan.model.storage.errors import DamagedError
 from meterspan.model.views import Home, LiveView, PeriodView, TodayView
-from meterspan.quantities import Commodity, Direction, Obis, parse_obis
+from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
 
 __all__ = ["HomeAnswers"]
 
@@ -105,7 +104,7 @@ class HomeAnswers:
 
     def _live(self, snapshot: Snapshot, home_id: str, now: datetime) -> LiveView:
         home = self._registrations.home(home_id)
-        instant = seconds(now)
+        instant = utc_seconds(now)
         today = local_day(instant, home.zone)
         views: list[TodayView] = []
         band, price, band_until = "", None, None
@@ -139,7 +138,7 @@ class HomeAnswers:
             wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
                 year=yesterday.year, month=yesterday.month, day=yesterday.day
             )
-            until = min(max(seconds(wall), low), high)
+            until = min(max(utc_seconds(wall), low), high)
             same_time = exact_decimal(
                 int(sums_between(before.start, before.end, before.value, (low, until)).sum()) * before.step
             )

@@ -7,15 +7,14 @@ import numpy as np
 
 from meterspan.mdm.chains import Extents, chain_of
 from meterspan.mdm.curves import MAX_AHEAD_S
-from meterspan.mdm.generations import HOUR_S, Change, Generations
+from meterspan.mdm.generations import Change, Generations
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import DAY_S
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent
 from meterspan.model.storage.ports import ReadingJournal
 from meterspan.model.storage.readings import Readings, UnsettledDays
-from meterspan.quantities import Commodity, Direction, commodity_of_obis
+from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, commodity_of_obis
 
 __all__ = ["Intake"]
 

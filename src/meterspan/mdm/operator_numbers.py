@@ -20,13 +20,12 @@ from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable, unit_of
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import DAY_S, seconds, utc
 from meterspan.model.readings import Series, SeriesKind
 from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.model.views import Completeness, CompletenessCell
-from meterspan.quantities import Commodity, Direction, parse_obis
+from meterspan.quantities import DAY_S, Commodity, Direction, parse_obis, utc, utc_seconds
 
 __all__ = ["OperatorNumbers", "Totals", "UnexplainedView"]
 
@@ -116,7 +115,7 @@ class OperatorNumbers:
         low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
 
         def ask(snapshot: Snapshot) -> list[Completeness]:
-            limit = self._newest() + 1 if until is None else seconds(until)
+            limit = self._newest() + 1 if until is None else utc_seconds(until)
             return [
                 row
                 for supply in self._registrations.supplies()

@@ -16,9 +16,8 @@ from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import utc
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
-from meterspan.quantities import Quality
+from meterspan.quantities import Quality, utc
 
 __all__ = ["day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
 

@@ -16,7 +16,6 @@ from meterspan.mdm.channels import canonical
 from meterspan.mdm.damage import DamageList
 from meterspan.mdm.supplies import Supply
 from meterspan.mdm.tariffs import declaration_of, tariff_of
-from meterspan.mdm.times import seconds
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
@@ -32,7 +31,7 @@ from meterspan.model.lookup_errors import (
 from meterspan.model.storage.ports import RegistryStore
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
 from meterspan.model.views import Home, UsagePointView
-from meterspan.quantities import Commodity, Obis, Scaled
+from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
 
 __all__ = ["Exchange", "Registrations", "given"]
 
@@ -70,7 +69,7 @@ class Exchange:
     @property
     def time(self) -> int:
         """UTC seconds of the exchange."""
-        return seconds(self.at)
+        return utc_seconds(self.at)
 
     def device_after(self, old: DeviceRow) -> DeviceRow:
         """Return the row of the new device, with what it has from the old one."""

@@ -19,14 +19,13 @@ from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
-from meterspan.mdm.times import DAY_S, seconds
 from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose
 from meterspan.mdm.windows import neighbours
 from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import UnsettledDays
 from meterspan.model.storage.registry import VersionRow
-from meterspan.quantities import Direction, Interval
+from meterspan.quantities import DAY_S, Direction, Interval, utc_seconds
 
 __all__ = ["Settlement"]
 
@@ -68,7 +67,7 @@ class Settlement:
         next version holds the changed intervals only. Versions are of consumption (import). A supply that cannot be
         settled is named as damage, and its days stay on the list.
         """
-        horizon = seconds(now) // DAY_S
+        horizon = utc_seconds(now) // DAY_S
         with self._settling:
             noted = self._journal.days_to_settle()
             due = noted[noted.day < horizon]
@@ -87,7 +86,7 @@ class Settlement:
 
     def versions(self, usage_point: str, interval: Interval) -> Sequence[IntervalVersion]:
         """List all versions of the intervals inside ``interval``, oldest first; raises ``UnknownUsagePointError``."""
-        low, high = seconds(interval.start), seconds(interval.end)
+        low, high = utc_seconds(interval.start), utc_seconds(interval.end)
         supply = self._registrations.supply_at(usage_point)
         found: list[IntervalVersion] = []
         for row in self.rows(supply, low, high):
@@ -101,7 +100,7 @@ class Settlement:
     def maintain(self, now: datetime) -> None:
         """Settle, then close UTC days in the store."""
         self.settle(now)
-        self._journal.compact((seconds(now) // DAY_S - KEEP_DAYS) * DAY_S)
+        self._journal.compact((utc_seconds(now) // DAY_S - KEEP_DAYS) * DAY_S)
 
     # --- one settlement -----------------------------------------------------------------------------------------
 
@@ -165,7 +164,7 @@ class Settlement:
                 reason = _reason(number, days.get(day, 0))
                 made.append(
                     VersionRow(
-                        usage_point, day, number + 1, seconds(now), reason, RULE, AUTHOR, str(curve.step), changed
+                        usage_point, day, number + 1, utc_seconds(now), reason, RULE, AUTHOR, str(curve.step), changed
                     )
                 )
         return made

@@ -9,10 +9,9 @@ from typing import Self
 import numpy as np
 
 from meterspan.mdm.curves import Curve
-from meterspan.mdm.times import utc
 from meterspan.model.storage.readings import Intervals
 from meterspan.model.storage.registry import VersionRow
-from meterspan.quantities import UNITS, Quality, Scaled
+from meterspan.quantities import UNITS, Quality, Scaled, utc
 
 __all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from meterspan.mdm.chains import EVER, NEVER, Chain
 from meterspan.mdm.curves import BRACKET, Window, is_bracketed, window_of
 from meterspan.model.storage.ports import ReadingSource
+from meterspan.quantities import HOUR_S
 
 __all__ = ["neighbours", "read_window"]
 
-HOUR_S = 3_600
 WIDENING = 8
 """A window that is too narrow is made so many times wider: three or four reads reach over years without a reading."""
 

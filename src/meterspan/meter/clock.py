@@ -6,14 +6,10 @@ and the local calendar that clients see (the clock's time in the meter's zone).
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Final
 
 from meterspan.quantities import ClockStatus, ClockTime
 
 __all__ = ["MeterClock"]
-
-SHIFT_MAX_S: Final = 900
-"""``shift_time`` moves by at most this much (IEC 62056-6-2, 4.5.1.3)."""
 
 
 @dataclass(slots=True)

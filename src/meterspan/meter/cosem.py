@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from meterspan.meter.clock import SHIFT_MAX_S
 from meterspan.meter.electricity import IMPORT_POWER, PROFILE_COLUMNS, ElectricityMeter
 from meterspan.meter.supply import SwitchTrigger
 from meterspan.model.cosem.classes import (
@@ -17,12 +16,12 @@ from meterspan.model.cosem.classes import (
     DisconnectControl,
     IecHdlcSetup,
     Limiter,
-    ProfileGeneric,
     Register,
     RegisterActivation,
     SingleActionSchedule,
     TcpUdpSetup,
 )
+from meterspan.model.cosem.declaration import Attribute
 from meterspan.model.cosem.device import (
     MANAGEMENT_CLIENT,
     AssociationDefinition,
@@ -30,8 +29,15 @@ from meterspan.model.cosem.device import (
     LogicalDevice,
     sap_assignment,
 )
-from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject, Getter, scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
+from meterspan.model.cosem.objects import (
+    AccessRefusedError,
+    ActionRefusedError,
+    Bound,
+    CosemObject,
+    Getter,
+    scaler_unit,
+)
+from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
     CLOCK,
     INVOCATION_COUNTER,
@@ -45,14 +51,12 @@ from meterspan.model.cosem.standard_objects import (
     push_setup,
     security_setup,
 )
-from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities import SHIFT_MAX_S, UNITS, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
     array,
-    boolean,
     double_long_unsigned,
-    enum,
     integer,
     long,
     long_unsigned,
@@ -72,7 +76,8 @@ LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
 STATUS: Final = Obis(0, 0, 96, 10, 1)
 EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
-_SORT_FIFO = 1
+_SPEED_9600 = 5
+"""comm_speed of 9,600 baud (IEC 62056-6-2, 4.7.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,10 +172,7 @@ def _clock(meter: ElectricityMeter) -> CosemObject:
         saving_min=60,
         base=1,
     )
-    return CosemObject(
-        Clock, CLOCK, values, {Clock.time.number: set_time}, {Clock.shift_time.number: shift},
-        zone=meter.config.zone,
-    )  # fmt: skip
+    return CosemObject(Clock, CLOCK, values, {Clock.time: set_time}, {Clock.shift_time: shift})
 
 
 def _registers(meter: ElectricityMeter) -> list[CosemObject]:
@@ -185,7 +187,7 @@ def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject
         except KeyError:
             return double_long_unsigned(0)
 
-    return CosemObject(Register, obis, {Register.value.number: value, Register.scaler_unit.number: scaler_unit(shape)})
+    return CosemObject(Register, obis, {Register.value: value, Register.scaler_unit: scaler_unit(shape)})
 
 
 def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
@@ -196,18 +198,12 @@ def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
     )
     log = (CLOCK_COLUMN, CaptureObjectDefinition(Data.class_id, EVENT_CODE, Data.value.number, 0))
     return [
-        CosemObject(ProfileGeneric, name, {
-            ProfileGeneric.capture_objects.number: write_capture_objects(captured),
-            ProfileGeneric.capture_period.number: double_long_unsigned(period),
-            ProfileGeneric.sort_method.number: enum(_SORT_FIFO),
-            ProfileGeneric.sort_object.number: CLOCK_COLUMN.to_data(),
-            ProfileGeneric.profile_entries.number: double_long_unsigned(rows.capacity),
-        }, rows=rows, zone=meter.config.zone)
-        for name, captured, period, rows in (
+        profile_object(name, captured, rows, capacity=rows.capacity, period_s=period_s, zone=meter.config.zone)
+        for name, captured, period_s, rows in (
             (LOAD_PROFILE, columns, meter.config.capture_period_s, meter.profile),
             (EVENT_LOG, log, 0, meter.events),
         )
-    ]  # fmt: skip
+    ]
 
 
 def _register_activation(meter: ElectricityMeter) -> CosemObject:
@@ -226,10 +222,10 @@ def _register_activation(meter: ElectricityMeter) -> CosemObject:
     def active(now: float) -> Value:
         return octet_string(bytes([meter.config.tariffs.tariff(meter.clock.time(now), meter.config.zone)]))
 
-    values: dict[int, Value | Getter] = {
-        RegisterActivation.register_assignment.number: assignment,
-        RegisterActivation.mask_list.number: masks,
-        RegisterActivation.active_mask.number: active,
+    values: dict[Attribute, Bound] = {
+        RegisterActivation.register_assignment: assignment,
+        RegisterActivation.mask_list: masks,
+        RegisterActivation.active_mask: active,
     }
     return CosemObject(RegisterActivation, Obis(0, 0, 14, 0, 0), values)
 
@@ -246,31 +242,45 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
         meter.limiter.over_duration_s = max(0, value.integer)
 
     switch = CosemObject(DisconnectControl, Obis(0, 0, 96, 3, 10), {
-        DisconnectControl.output_state.number: lambda _now: boolean(meter.switch.is_connected),
-        DisconnectControl.control_state.number: lambda _now: enum(meter.switch.state),
-        DisconnectControl.control_mode.number: lambda _now: enum(meter.switch.mode),
+        DisconnectControl.output_state: lambda _now: meter.switch.is_connected,
+        DisconnectControl.control_state: lambda _now: meter.switch.state,
+        DisconnectControl.control_mode: lambda _now: meter.switch.mode,
     }, invokers={
-        1: lambda _value, now: operate(SwitchTrigger.REMOTE_DISCONNECT, now),
-        2: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
+        DisconnectControl.remote_disconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_DISCONNECT, now),
+        DisconnectControl.remote_reconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
     })  # fmt: skip
-    monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(2))
+    monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(Register.value.number))
     threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (stands twice below)
     limiter = CosemObject(Limiter, Obis(0, 0, 17, 0, 0), {
-        Limiter.monitored_value.number: monitored,
-        Limiter.threshold_active.number: threshold,
-        Limiter.threshold_normal.number: threshold,
-        Limiter.min_over_threshold_duration.number: lambda _now: double_long_unsigned(meter.limiter.over_duration_s),
+        Limiter.monitored_value: monitored,
+        Limiter.threshold_active: threshold,
+        Limiter.threshold_normal: threshold,
+        Limiter.min_over_threshold_duration: lambda _now: meter.limiter.over_duration_s,
     }, {
-        Limiter.threshold_normal.number: set_threshold,
-        Limiter.min_over_threshold_duration.number: set_duration,
+        Limiter.threshold_normal: set_threshold,
+        Limiter.min_over_threshold_duration: set_duration,
     })  # fmt: skip
     return [switch, limiter]
 
 
 def _communication() -> list[CosemObject]:
-    hdlc = {2: enum(5), 3: unsigned(1), 4: unsigned(1), 5: long_unsigned(128), 6: long_unsigned(128),
-            7: long_unsigned(25), 8: long_unsigned(120), 9: long_unsigned(0x11)}  # fmt: skip
-    tcp = {2: long_unsigned(4059), 3: octet_string(b""), 4: long_unsigned(1_460), 5: unsigned(1), 6: long_unsigned(180)}
+    hdlc: dict[Attribute, Bound] = {
+        IecHdlcSetup.comm_speed: _SPEED_9600,
+        IecHdlcSetup.window_size_transmit: 1,
+        IecHdlcSetup.window_size_receive: 1,
+        IecHdlcSetup.max_info_field_length_transmit: 128,
+        IecHdlcSetup.max_info_field_length_receive: 128,
+        IecHdlcSetup.inter_octet_time_out: 25,
+        IecHdlcSetup.inactivity_time_out: 120,
+        IecHdlcSetup.device_address: 0x11,
+    }
+    tcp: dict[Attribute, Bound] = {
+        TcpUdpSetup.tcp_udp_port: 4059,
+        TcpUdpSetup.ip_reference: b"",
+        TcpUdpSetup.mss: 1_460,
+        TcpUdpSetup.nb_of_sim_conn: 1,
+        TcpUdpSetup.inactivity_time_out: 180,
+    }
     pushed = (
         (Data.class_id, LOGICAL_DEVICE_NAME),
         (Clock.class_id, CLOCK),
@@ -283,9 +293,9 @@ def _communication() -> list[CosemObject]:
         CosemObject(TcpUdpSetup, Obis(0, 0, 25, 0, 0), tcp),
         push_setup(pushed),
         CosemObject(SingleActionSchedule, Obis(0, 0, 15, 0, 0), {
-            SingleActionSchedule.executed_script.number: end_of_billing_script,
-            SingleActionSchedule.type.number: enum(1),
-            SingleActionSchedule.execution_time.number: array(end_of_day),
+            SingleActionSchedule.executed_script: end_of_billing_script,
+            SingleActionSchedule.type: 1,
+            SingleActionSchedule.execution_time: array(end_of_day),
         }),
     ]  # fmt: skip
 

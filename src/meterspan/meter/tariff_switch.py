@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 
 from meterspan.model.cosem.classes import ActivityCalendar, ScriptTable
-from meterspan.model.cosem.objects import CosemObject
+from meterspan.model.cosem.declaration import Attribute
+from meterspan.model.cosem.objects import Bound, CosemObject
 from meterspan.quantities import ClockTime, Obis
 from meterspan.wire.axdr import Data, array, enum, integer, long_unsigned, octet_string, structure, unsigned
 from meterspan.wire.axdr.clock import write_clock_time, write_time_of_day
@@ -51,16 +52,16 @@ class TariffSwitch:
         week = array(structure(octet_string(b"W"), *(unsigned(1) for _ in range(7))))
         start = write_clock_time(ClockTime(None, 1, 1, None, 0, 0, 0, 0))
         season = array(structure(octet_string(b"S"), octet_string(start), octet_string(b"W")))
-        calendar = {
-            ActivityCalendar.calendar_name_active.number: octet_string(self.name.encode()),
-            ActivityCalendar.season_profile_active.number: season,
-            ActivityCalendar.week_profile_table_active.number: week,
-            ActivityCalendar.day_profile_table_active.number: day,
+        calendar: dict[Attribute, Bound] = {
+            ActivityCalendar.calendar_name_active: self.name.encode(),
+            ActivityCalendar.season_profile_active: season,
+            ActivityCalendar.week_profile_table_active: week,
+            ActivityCalendar.day_profile_table_active: day,
         }
         scripts = array(*(structure(long_unsigned(tariff), array(self._select(tariff))) for tariff in self._tariffs()))
         return (
             CosemObject(ActivityCalendar, CALENDAR, calendar),
-            CosemObject(ScriptTable, TARIFF_SCRIPTS, {ScriptTable.scripts.number: scripts}),
+            CosemObject(ScriptTable, TARIFF_SCRIPTS, {ScriptTable.scripts: scripts}),
         )
 
     def _tariffs(self) -> list[int]:

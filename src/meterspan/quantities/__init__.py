@@ -9,6 +9,7 @@ from meterspan.quantities.commodities import (
     commodity_of_mbus_medium,
     commodity_of_obis,
 )
+from meterspan.quantities.instants import DAY_S, HOUR_S, SHIFT_MAX_S, utc, utc_seconds
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
@@ -17,6 +18,9 @@ from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 
 __all__ = [
     "CATALOGUE",
+    "DAY_S",
+    "HOUR_S",
+    "SHIFT_MAX_S",
     "UNITS",
     "ClockStatus",
     "ClockTime",
@@ -34,4 +38,6 @@ __all__ = [
     "parse_obis",
     "parse_unit",
     "unit_of_code",
+    "utc",
+    "utc_seconds",
 ]

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from meterspan.head_end.inventory import Protocol, Security
+from meterspan.crypto.mechanisms import Security
+from meterspan.head_end.inventory import Protocol
 from meterspan.quantities import Commodity, Obis, parse_obis
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
@@ -119,7 +120,7 @@ class MeterEntry:
     usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
                               example="DE-0001-E")  # fmt: skip
     network: str = option("Network segment whose limits it shares.", default="cell")
-    security: Security = option("How its association is protected: none, lls or hls-gmac.", default=Security.HLS_GMAC)
+    security: Security = option(f"How its association is protected: {', '.join(Security)}.", default=Security.HLS_GMAC)
     client: int = option("Client address of the head end.", default=1)
     server: int = option("Logical device to read.", default=1)
     system_title: str = option("System title where the meter pushes itself: 16 hexadecimal digits.", default="",

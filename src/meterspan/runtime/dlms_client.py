@@ -13,7 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from meterspan.crypto.suite0 import SuiteKeys
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import (
     Action,
@@ -50,6 +49,7 @@ from meterspan.engine.session import (
     put,
 )
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.serial_line import CannotConnectError, connect_stream
@@ -83,20 +83,15 @@ OnFrame = Callable[[TracedFrame], None]
 
 
 class DlmsError(Exception):
-    """Reading the meter failed; the words say why."""
+    """Reading the meter failed; ``failure`` says why."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class AssociationFailedError(DlmsError):
-    """The meter does not associate with us.
-
-    Attributes:
-        refused: what it said; None where the link was lost before it said anything.
-
-    """
-
-    def __init__(self, reason: str, refused: AssociationRefused | None = None) -> None:
-        super().__init__(reason)
-        self.refused = refused
+    """The meter does not associate with us, or the link was lost before it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +156,13 @@ async def open_dlms(
     association = ClientAssociation(link, settings, security=security, entropy=entropy)
     tracer = None
     if on_frame is not None:
-        keys = None if security is None else SuiteKeys(security.keys.unicast, security.keys.authentication)
+        keys = None if security is None else security.keys.global_unicast
         tracer = FrameTracer(is_hdlc=is_hdlc(endpoint), keys=keys)
     client = DlmsClient(_Tapped(association, time, tracer, on_frame), time, who)
     try:
         await connect_stream(endpoint, lambda: client.shell)
     except CannotConnectError as error:
-        raise DlmsError(str(error)) from error
+        raise DlmsError(Failure(FailureKind.UNREACHABLE, str(error))) from error
     try:
         await client.associate()
         yield client
@@ -206,7 +201,7 @@ class DlmsClient:
         """
         agreed = self._association.associated
         if agreed is None:
-            raise DlmsError("the association has ended")
+            raise DlmsError(Failure(FailureKind.LINK_LOST, "the association has ended"))
         return agreed
 
     async def associate(self) -> Associated:
@@ -244,9 +239,11 @@ class DlmsClient:
             async with asyncio.timeout(timeout_s):
                 return await self._run(script)
         except TimeoutError as error:
-            raise DlmsError(f"not finished within {timeout_s:g} s") from error
-        except (ScriptError, WireError) as error:
-            raise DlmsError(str(error)) from error
+            raise DlmsError(Failure(FailureKind.DEADLINE, f"not finished within {timeout_s:g} s")) from error
+        except ScriptError as error:
+            raise DlmsError(error.failure) from error
+        except WireError as error:
+            raise DlmsError(Failure.of_error(error)) from error
         finally:
             script.close()
 
@@ -294,13 +291,14 @@ class DlmsClient:
             case Associated():
                 self._associated(event)
             case AssociationRefused():
-                self._not_associated(AssociationFailedError(event.reason, event))
+                self._not_associated(AssociationFailedError(event.failure))
             case GetDone() | SetDone() | ActionDone():
                 self._settle(event.request_id, event)
             case RequestFailed():
                 self._settle(event.request_id, RequestFailedError(event.failure))
             case Released() | LinkLost():
-                self._not_associated(AssociationFailedError(event.reason))
+                ended = event.failure or Failure(FailureKind.CANCELLED, "released")
+                self._not_associated(AssociationFailedError(ended))
                 self._is_over.set()
             case Notification():
                 self.notifications.append(event)

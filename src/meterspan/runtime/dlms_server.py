@@ -201,9 +201,9 @@ class DlmsServer:
                 ciphered = ", ciphered" if event.ciphered else ""
                 self._on_note(f"client {event.peer} associated ({event.mechanism.text}{ciphered})")
             case AssociationRefused():
-                self._on_note(f"association refused: {event.reason}")
+                self._on_note(f"association refused: {event.failure}")
             case Released() | LinkLost():
-                self._on_note(f"association ended: {event.reason}")
+                self._on_note(f"association ended: {event.failure or 'released'}")
             case ApduRefused():
                 self._on_note(f"APDU refused: {event.error}")
             case _:

@@ -19,6 +19,7 @@ from meterspan.head_end.planner import Job
 from meterspan.head_end.push_intake import PushIntake, PushTaken
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint
@@ -146,24 +147,27 @@ class HeadEndHost:
 
     async def _hold(self, job: Job) -> None:
         """Hold one session from connecting to settling; whatever becomes of it, the planner is told."""
-        reason = "the head end was stopped"
+        failure = Failure(FailureKind.CANCELLED, "the head end was stopped")
         is_settled = False
         try:
             ending = await self._session(job)
             await self._settle(job, ending)
             is_settled = True
-        except (CannotConnectError, WireError, ValueError) as error:
-            reason = str(error)
+        except WireError as error:
+            failure = Failure.of_error(error)
+        except (CannotConnectError, ValueError) as error:
+            failure = Failure(FailureKind.UNREACHABLE, str(error))
         except KeyError:
-            reason = f"{job.target} is not in the inventory"
+            failure = Failure(FailureKind.UNKNOWN_DEVICE, f"{job.target} is not in the inventory")
         except OSError as error:
-            reason = f"its readings could not be stored: {error}"
+            failure = Failure(FailureKind.STORAGE, f"its readings could not be stored: {error}")
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
             if not is_settled:
-                self._sessions.fail(job, reason, self._clock())
-                _log.warning("session failed", extra={"meter": job.target, "attempt": job.attempt, "reason": reason})
+                self._sessions.fail(job, failure, self._clock())
+                told = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
+                _log.warning("session failed", extra=told)
 
     async def _settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed) -> None:
         """Make what a session brought durable; only then count it and tell the planner."""
@@ -175,8 +179,8 @@ class HeadEndHost:
         self._sessions.settle(job, ending, now)
         rows = sum(len(block.times) for block in blocks)
         if isinstance(ending, SessionFailed):
-            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "reason": ending.reason}
-            _log.warning("session failed", extra=told)
+            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
+            _log.warning("session failed", extra=told | {"reason": str(ending.failure)})
         else:
             told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
             _log.debug("session done", extra=told)

@@ -10,7 +10,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose, Protocol, Security
+from meterspan.crypto.mechanisms import Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose, Protocol
 from meterspan.quantities import Commodity, parse_obis
 
 __all__ = ["InventoryFile"]

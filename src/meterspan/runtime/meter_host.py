@@ -17,13 +17,11 @@ from meterspan.meter.metrology import ElectricityFlow, Flow
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
-from meterspan.model.cosem.objects import CosemObject, Getter, Invoker, Setter
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.shell import DatagramShell
 from meterspan.runtime.state import StateFile
-from meterspan.wire.axdr import Data
 
 __all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
 
@@ -294,27 +292,6 @@ class _P1Reader(asyncio.Protocol):
 
 
 def _paced(device: LogicalDevice, time: MeterTime) -> LogicalDevice:
-    """Give the device with objects that live in the meter's time, whatever time its link tells."""
-    objects = [_paced_object(item, time) for item in device.objects]
+    """Return the device with objects that live in the meter's time, whatever ``now`` its link gives."""
+    objects = [item.in_time_of(time) for item in device.objects]
     return LogicalDevice(device.sap, device.name, objects=objects, associations=device.associations)
-
-
-def _paced_object(item: CosemObject, time: MeterTime) -> CosemObject:
-    def getter(read: Getter) -> Getter:
-        return lambda _now: read(time())
-
-    def setter(write: Setter) -> Setter:
-        return lambda value, _now: write(value, time())
-
-    def invoker(run: Invoker) -> Invoker:
-        return lambda value, _now: run(value, time())
-
-    return CosemObject(
-        item.interface,
-        item.logical_name,
-        {number: value if isinstance(value, Data) else getter(value) for number, value in item.attributes.items()},
-        {number: setter(write) for number, write in item.setters.items()},
-        {number: invoker(run) for number, run in item.invokers.items()},
-        rows=item.rows,
-        zone=item.zone,
-    )

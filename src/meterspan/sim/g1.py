@@ -19,6 +19,7 @@ from meterspan.head_end.planner import Job
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.sim.building import Interfaces
 from meterspan.sim.channel import Link, Medium, Station
 from meterspan.sim.clock import Ticket, VirtualClock
@@ -122,7 +123,8 @@ class G1:
             )
 
     def _unreachable(self, job: Job) -> None:
-        self._maker.fail(job, f"no connection within {CONNECT_TIMEOUT_S:g} s", self._clock.now)
+        failure = Failure(FailureKind.UNREACHABLE, f"no connection within {CONNECT_TIMEOUT_S:g} s")
+        self._maker.fail(job, failure, self._clock.now)
         self.attend()
 
 

@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Final
 
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.crypto.mechanisms import Security
 from meterspan.engine.security import SecurityKeys
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
 from meterspan.lnap.channel import Channel
 from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS

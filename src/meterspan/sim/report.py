@@ -8,12 +8,12 @@ true registers. Nothing here knows how the readings came.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
 from meterspan.model.readings import SeriesKind, Source
-from meterspan.quantities import Commodity, Obis
+from meterspan.quantities import Commodity, Obis, utc
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
 from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
@@ -74,7 +74,7 @@ def report(district: District, until: float, *, differences: Sequence[str]) -> d
     return {
         "district": {
             "seed": config.seed, "homes": config.homes, "access_points": len(district.buildings), "zone": config.zone,
-            "from": _utc(config.start).isoformat(), "until": _utc(until).isoformat(),
+            "from": utc(config.start).isoformat(), "until": utc(until).isoformat(),
             "quarter_hours": round((until - config.start) / QUARTER_S),
         },
         "meters": {
@@ -130,10 +130,10 @@ def _of_point(
             true = truth.get(time)
             if true is None or true[place] != value:
                 shown = "no register was shown then" if true is None else f"the meter showed {true[place]}"
-                yield f"{point.device} {obis} at {_utc(time).isoformat()}: stored {value}, {shown}"
+                yield f"{point.device} {obis} at {utc(time).isoformat()}: stored {value}, {shown}"
         marks = set(range((start // QUARTER_S + 1) * QUARTER_S, end + 1, QUARTER_S))
         for mark in sorted(marks - stored.keys()):
-            yield f"{point.device} {obis} at {_utc(mark).isoformat()}: nothing is stored ({home.home_id})"
+            yield f"{point.device} {obis} at {utc(mark).isoformat()}: nothing is stored ({home.home_id})"
 
 
 def _stored(district: District, device: str, obis: Obis, start: int, end: int) -> dict[int, int]:
@@ -141,7 +141,7 @@ def _stored(district: District, device: str, obis: Obis, start: int, end: int) -
     found: dict[int, int] = {}
     for series in district.data.series():
         if (series.device, series.obis) == (device, obis) and series.kind is SeriesKind.REGISTER:
-            readings = district.data.readings([series.series_id], _utc(start), _utc(end + 1))
+            readings = district.data.readings([series.series_id], utc(start), utc(end + 1))
             found |= dict(zip(readings.time.tolist(), readings.value.tolist(), strict=True))
     return found
 
@@ -188,8 +188,8 @@ def _radio(district: District) -> dict[str, Any]:
 def _happened(happening: Happening) -> dict[str, Any]:
     fault = happening.fault
     return {
-        "kind": str(fault.kind), "target": fault.target, "from": _utc(fault.start).isoformat(),
-        "until": _utc(fault.end).isoformat(), "handled": _HANDLED[fault.kind],
+        "kind": str(fault.kind), "target": fault.target, "from": utc(fault.start).isoformat(),
+        "until": utc(fault.end).isoformat(), "handled": _HANDLED[fault.kind],
         **dict(sorted(happening.counts.items())),
     }  # fmt: skip
 
@@ -205,7 +205,3 @@ _HANDLED: Final = {
     FaultKind.REGISTER_RESET: "the difference is reported as unexplained",
     FaultKind.POWER_OUTAGE: "profiles, counters and outbox outlive it; the first telegram after it has the due mark",
 }
-
-
-def _utc(time: float) -> datetime:
-    return datetime.fromtimestamp(time, UTC)

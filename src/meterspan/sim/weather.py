@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meterspan.quantities import DAY_S
+
 __all__ = ["Place", "Weather", "WeatherSpan", "hash_noise", "smooth_noise"]
 
 Floats = NDArray[np.float64]
 
-_DAY_S = 86_400.0
-_YEAR_S = 365.2425 * _DAY_S
+_YEAR_S = 365.2425 * DAY_S
 _FELT_LAGS_H = (0, 6, 14, 24, 36)
 _SPANS_KEPT_MAX = 128
 """The households of a district ask for the same days again and again; 128 of them are 9 MB."""
@@ -148,7 +149,7 @@ class Weather:
         return damped
 
     def _cloud(self, times: Floats) -> Floats:
-        fronts = smooth_noise(self._seed + 1, times, 2.3 * _DAY_S)
+        fronts = smooth_noise(self._seed + 1, times, 2.3 * DAY_S)
         fields = smooth_noise(self._seed + 2, times, 5 * 3600.0)
         flecks = smooth_noise(self._seed + 3, times, 420.0)
         winter = np.cos(2 * np.pi * (times / _YEAR_S - 0.01))
@@ -161,8 +162,8 @@ class Weather:
         place = self.place
         coldest = 0.055  # about 20 January
         season = -place.season_c * np.cos(2 * np.pi * (times / _YEAR_S - coldest))
-        fronts = 3.8 * smooth_noise(self._seed + 4, times, 3.1 * _DAY_S)
-        spells = 4.0 * smooth_noise(self._seed + 5, times, 11.0 * _DAY_S)
+        fronts = 3.8 * smooth_noise(self._seed + 4, times, 3.1 * DAY_S)
+        spells = 4.0 * smooth_noise(self._seed + 5, times, 11.0 * DAY_S)
         local_hour = (times / 3600 + place.longitude / 15) % 24
         summer = 0.5 - 0.5 * np.cos(2 * np.pi * (times / _YEAR_S - coldest))
         swing = (1.4 + 3.6 * summer) * (1.3 - 0.8 * cloud)

@@ -32,10 +32,9 @@ from meterspan.model.storage.errors import (
     UnknownFormatError,
 )
 from meterspan.model.storage.readings import Readings, Receipt, StoreCounts
-from meterspan.quantities import Quality
+from meterspan.quantities import DAY_S, Quality
 from meterspan.store.columns import read_batch, write_batch
 from meterspan.store.segments import (
-    DAY_S,
     SegmentQuery,
     day_of,
     read_segment,

@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from meterspan.model.storage.errors import DamagedSegmentError, UnknownFormatError
 from meterspan.model.storage.readings import COLUMNS, Readings
+from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
 
 FORMAT = 1
 FORMAT_KEY = b"meterspan.segment"
-DAY_S = 86_400
 ROW_GROUP = 1 << 16
 """Rows of one meter-day are found by row group statistics; larger groups read too much, smaller compress worse."""
 

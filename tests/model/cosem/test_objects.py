@@ -1,20 +1,38 @@
 import pytest
 
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
-from meterspan.model.cosem.classes import AssociationLN1, Clock, Data, ProfileGeneric, Register
+from meterspan.model.cosem.classes import AssociationLN1, Clock, Data, DemandRegister, Limiter, ProfileGeneric, Register
 from meterspan.model.cosem.device import AssociationDefinition, Grant, LogicalDevice, grant_for, sap_assignment
 from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject, scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, write_capture_objects
-from meterspan.quantities import UNITS, Obis, Scaled
-from meterspan.wire.axdr import double_long_unsigned, enum, integer, long, octet_string, structure
+from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
+from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.wire.axdr import (
+    boolean,
+    clock,
+    double_long_unsigned,
+    enum,
+    integer,
+    long,
+    null,
+    octet_string,
+    structure,
+    visible_string,
+)
+from meterspan.wire.axdr.clock import write_clock_time
 from meterspan.wire.xdlms import ActionResult, DataAccessResult, EntryAccess
 
 NAME = Obis(1, 0, 1, 8, 0)
 NOW = 1_000.0
+SCALE = scaler_unit(Scaled(0, 0, UNITS["Wh"]))
 
 
 def register(**options):
-    return CosemObject(Register, NAME, {2: lambda now: double_long_unsigned(int(now)), 3: enum(1)}, **options)
+    return CosemObject(
+        Register,
+        NAME,
+        {Register.value: lambda now: double_long_unsigned(int(now)), Register.scaler_unit: SCALE},
+        **options,
+    )
 
 
 class Rows(list):
@@ -33,7 +51,7 @@ def test_values_are_stored_or_asked_at_each_reading():
     assert item.read(1, NOW) == octet_string(NAME)
     assert item.read(2, NOW).integer == 1_000
     assert item.read(2, NOW + 1).integer == 1_001
-    assert item.read(3, NOW) == enum(1)
+    assert item.read(3, NOW) == SCALE
     assert item.numbers == (1, 2, 3)
 
 
@@ -48,7 +66,8 @@ def test_what_is_not_bound_does_not_exist():
 def test_a_value_of_another_type_is_refused_as_type_unmatched():
     taken = []
     item = register(
-        setters={2: lambda value, now: taken.append(value.integer)}, invokers={1: lambda v, now: v.items[0]}
+        setters={Register.value: lambda value, now: taken.append(value.integer)},
+        invokers={Register.reset: lambda v, now: v.items[0]},
     )
     item.write(2, long(5), NOW)
     assert taken == [5]
@@ -56,10 +75,57 @@ def test_a_value_of_another_type_is_refused_as_type_unmatched():
     assert refused(item.invoke, 1, integer(0), NOW) == ActionResult.TYPE_UNMATCHED
 
 
+def test_the_declared_kind_encodes_what_a_getter_returns_and_checks_what_a_client_writes():
+    thresholds = []
+    item = CosemObject(
+        Limiter,
+        Obis(0, 0, 17, 0, 0),
+        {Limiter.min_over_threshold_duration: int, Limiter.emergency_profile_active: False},
+        {Limiter.min_over_threshold_duration: lambda value, now: thresholds.append(value.integer)},
+    )
+    assert item.read(6, NOW) == double_long_unsigned(1_000)
+    assert item.read(10, NOW) == boolean(False)
+    assert refused(item.write, 6, long(5), NOW) == DataAccessResult.TYPE_UNMATCHED
+    item.write(6, double_long_unsigned(5), NOW)
+    assert thresholds == [5]
+    assert refused(item.read, 6, -1.0) == DataAccessResult.OTHER_REASON  # no double-long-unsigned is negative
+
+
+def test_a_time_may_be_written_under_its_own_tag_or_as_octets():
+    taken = []
+    item = CosemObject(Clock, Obis(0, 0, 1, 0, 0), {}, {Clock.time: lambda value, now: taken.append(value.clock_time)})
+    moment = ClockTime(2026, 11, 21, None, 12, 0, 0, 0)
+    item.write(2, clock(moment), NOW)
+    item.write(2, octet_string(write_clock_time(moment)), NOW)
+    assert taken == [moment, moment]
+    assert refused(item.write, 2, visible_string("noon"), NOW) == DataAccessResult.TYPE_UNMATCHED
+
+
+def test_a_parameter_of_the_declared_type_may_be_left_out_and_another_type_is_refused():
+    item = register(invokers={Register.reset: lambda value, now: None})
+    assert item.invoke(1, integer(0), NOW) is None
+    assert item.invoke(1, null(), NOW) is None
+    assert refused(item.invoke, 1, long(0), NOW) == ActionResult.TYPE_UNMATCHED
+
+
+def test_an_object_can_live_in_the_time_of_its_own_clock():
+    taken = []
+    item = register(
+        setters={Register.value: lambda value, now: taken.append(now)},
+        invokers={Register.reset: lambda value, now: taken.append(now)},
+    ).in_time_of(lambda: 7.0)
+    item.write(2, long(1), NOW)
+    item.invoke(1, integer(0), NOW)
+    assert (item.read(2, NOW).integer, taken) == (7, [7.0, 7.0])
+    rows = profile_object(NAME, [CLOCK_COLUMN], Rows([[double_long_unsigned(1)]]), capacity=1).in_time_of(lambda: 7.0)
+    assert len(rows.read(2, NOW).items) == 1
+
+
 def test_a_profile_gives_its_rows_count_and_selections():
     rows = Rows((double_long_unsigned(n),) for n in range(5))
-    item = CosemObject(ProfileGeneric, NAME, {3: write_capture_objects([CLOCK_COLUMN])}, rows=rows)
-    assert item.numbers == (1, 2, 3, 7)
+    item = profile_object(NAME, [CLOCK_COLUMN], rows, capacity=9)
+    assert item.numbers == tuple(ProfileGeneric.attributes)
+    assert [item.read(number, NOW).integer for number in (4, 5, 7, 8)] == [0, 1, 5, 9]
     assert item.selectors(2) == (1, 2)
     assert item.selectors(3) == ()
     assert item.read(7, NOW).integer == 5
@@ -72,12 +138,12 @@ def test_a_profile_gives_its_rows_count_and_selections():
 
 
 def test_a_wrong_binding_is_the_callers_fault():
-    with pytest.raises(ValueError, match="no attributes"):
-        CosemObject(Data, NAME, {3: enum(1)})
-    with pytest.raises(ValueError, match="no attributes"):
-        CosemObject(Data, NAME, {}, {}, {1: lambda value, now: None})
-    with pytest.raises(ValueError, match="keeps no rows"):
-        CosemObject(Data, NAME, rows=Rows())
+    with pytest.raises(ValueError, match="declares no scaler_unit"):
+        CosemObject(Data, NAME, {Register.scaler_unit: SCALE})
+    with pytest.raises(ValueError, match="declares no reset"):
+        CosemObject(Data, NAME, {}, {}, {Register.reset: lambda value, now: None})
+    with pytest.raises(ValueError, match="scaler_unit is structure, not enum"):
+        CosemObject(Register, NAME, {Register.scaler_unit: enum(1)})
 
 
 def test_scaler_units_come_from_quantities():
@@ -102,19 +168,22 @@ def test_a_grant_narrows_what_the_class_declares():
     assert Grant().attribute_access(Clock.time) is AttributeAccess.READ_ONLY
     assert Grant(write=True).attribute_access(Clock.time) is AttributeAccess.READ_AND_WRITE
     assert Grant(write=True).attribute_access(Register.value) is AttributeAccess.READ_ONLY
-    own = Grant(attributes={2: AttributeAccess.NO_ACCESS}, methods={1: MethodAccess.AUTHENTICATED_ACCESS})
+    own = Grant(
+        attributes={Register.value: AttributeAccess.NO_ACCESS},
+        methods={Register.reset: MethodAccess.AUTHENTICATED_ACCESS},
+    )
     assert own.attribute_access(Register.value) is AttributeAccess.NO_ACCESS
-    assert own.method_access(1) is MethodAccess.AUTHENTICATED_ACCESS
-    assert own.method_access(2) is MethodAccess.NO_ACCESS
-    assert Grant(invoke=True).method_access(2) is MethodAccess.ACCESS
+    assert own.method_access(Register.reset) is MethodAccess.AUTHENTICATED_ACCESS
+    assert own.method_access(DemandRegister.next_period) is MethodAccess.NO_ACCESS
+    assert Grant(invoke=True).method_access(Register.reset) is MethodAccess.ACCESS
 
 
 def test_an_association_always_shows_itself_and_never_its_secret():
     item = CosemObject(AssociationLN1, Obis(0, 0, 40, 0, 0))
     grant = grant_for(definition(), item)
     assert grant.attribute_access(AssociationLN1.secret) is AttributeAccess.NO_ACCESS
-    assert grant.method_access(1) is MethodAccess.ACCESS
-    assert grant.method_access(2) is MethodAccess.NO_ACCESS
+    assert grant.method_access(AssociationLN1.reply_to_hls_authentication) is MethodAccess.ACCESS
+    assert grant.method_access(AssociationLN1.change_hls_secret) is MethodAccess.NO_ACCESS
 
 
 def test_a_device_finds_shows_and_adds_objects():

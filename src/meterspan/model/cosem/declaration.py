@@ -2,15 +2,22 @@
 
 Strategy: a class body is the declaration, as the standard's class tables are. ``Register.scaler_unit`` is the
 ``Attribute`` itself, so code names attributes and never writes their numbers; ``Register.attributes`` is the table.
+The declared kind is what encodes a plain value and what checks a value that a client writes.
 """
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 from meterspan.model.cosem.access import AttributeAccess
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import Data, DataType
+from meterspan.wire.axdr.data import INTEGER_LAYOUT, integer_of
 
-__all__ = ["Attribute", "DataKind", "InterfaceClass", "Method"]
+__all__ = ["Attribute", "DataKind", "InterfaceClass", "Method", "Plain"]
+
+Plain: TypeAlias = bool | int | bytes | str | Obis
+"""A value that its attribute's kind encodes."""
 
 
 class DataKind(StrEnum):
@@ -36,6 +43,29 @@ class DataKind(StrEnum):
     ENUM = "enum"
     CHOICE = "CHOICE"
 
+    def accepts(self, value: Data, shape: str = "") -> bool:
+        """Say whether a value is of this kind; a time stamp may also come under its own tag (4.1.6.1)."""
+        return (
+            self is DataKind.CHOICE
+            or value.type is _TYPES[self]
+            or (shape in _CLOCK_SHAPES and value.type is _CLOCK_SHAPES[shape])
+        )
+
+    def to_data(self, value: Plain) -> Data:
+        """Encode a plain value.
+
+        Raises:
+            ValueError: the kind does not hold it, or needs a whole ``Data`` (CHOICE, arrays, structures).
+
+        """
+        type_ = _TYPES.get(self)
+        if type_ is not None and type_ in INTEGER_LAYOUT:
+            if isinstance(value, int) and not isinstance(value, bool):
+                return integer_of(type_, int(value))
+        elif type_ is not None and isinstance(value, _PLAIN.get(type_, ())):
+            return Data(type_, bytes(value) if isinstance(value, Obis) else value)
+        raise ValueError(f"{value!r} is not a value of {self}")
+
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
@@ -56,6 +86,23 @@ class Attribute:
     shape: str = ""
     name: str = ""
 
+    def encode(self, value: Data | Plain) -> Data:
+        """Encode a value of this attribute.
+
+        Raises:
+            ValueError: it is not of the declared kind.
+
+        """
+        if not isinstance(value, Data):
+            return self.kind.to_data(value)
+        if not self.accepts(value):
+            raise ValueError(f"{self.name} is {self.kind}, not {value.type.text}")
+        return value
+
+    def accepts(self, value: Data) -> bool:
+        """Say whether a value is of the declared kind."""
+        return self.kind.accepts(value, self.shape)
+
 
 @dataclass(frozen=True, slots=True)
 class Method:
@@ -65,6 +112,12 @@ class Method:
     argument: DataKind = DataKind.INTEGER
     shape: str = ""
     name: str = ""
+
+    def accepts(self, parameter: Data) -> bool:
+        """Say whether a parameter is of the declared kind; ``integer(0)`` may also be left out (null-data)."""
+        return self.argument.accepts(parameter, self.shape) or (
+            self.argument is DataKind.INTEGER and parameter.type is DataType.NULL
+        )
 
 
 class InterfaceClass:
@@ -98,3 +151,14 @@ class InterfaceClass:
     def __new__(cls) -> Self:
         """Refuse: a declaration has no instances (see ``CosemObject``)."""
         raise TypeError(f"{cls.__name__} is a declaration; build a CosemObject of it")
+
+
+_TYPES = {kind: type_ for type_ in DataType for kind in DataKind if kind == type_.text}
+_TYPES[DataKind.NULL_DATA] = DataType.NULL
+_PLAIN: dict[DataType, tuple[type, ...]] = {
+    DataType.BOOLEAN: (bool,),
+    DataType.OCTET_STRING: (bytes, Obis),
+    DataType.VISIBLE_STRING: (str,),
+    DataType.UTF8_STRING: (str,),
+}
+_CLOCK_SHAPES = {"date-time": DataType.DATE_TIME, "date": DataType.DATE, "time": DataType.TIME}

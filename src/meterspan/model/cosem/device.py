@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
 from meterspan.model.cosem.classes import AssociationLN, SAPAssignment
-from meterspan.model.cosem.declaration import Attribute
+from meterspan.model.cosem.declaration import Attribute, Method
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.view import AttributeRight, MethodRight, ObjectListElement
 from meterspan.quantities import Obis
@@ -61,8 +61,8 @@ class Grant:
         logical_name: fits this object; None fits all.
         write: whether attributes that the class declares writable may be written.
         invoke: whether methods may run.
-        attributes: rights that differ from the declaration, by number.
-        methods: rights that differ from ``invoke``, by number.
+        attributes: rights that differ from the declaration.
+        methods: rights that differ from ``invoke``.
 
     """
 
@@ -70,8 +70,8 @@ class Grant:
     logical_name: Obis | None = None
     write: bool = False
     invoke: bool = False
-    attributes: Mapping[int, AttributeAccess] = field(default_factory=dict)
-    methods: Mapping[int, MethodAccess] = field(default_factory=dict)
+    attributes: Mapping[Attribute, AttributeAccess] = field(default_factory=dict)
+    methods: Mapping[Method, MethodAccess] = field(default_factory=dict)
 
     def fits(self, item: CosemObject) -> bool:
         """Say whether this line decides about the object."""
@@ -79,14 +79,14 @@ class Grant:
 
     def attribute_access(self, attribute: Attribute) -> AttributeAccess:
         """Give the right to one attribute."""
-        access = self.attributes.get(attribute.number, attribute.access)
-        if attribute.number in self.attributes or self.write or not access.writable:
+        access = self.attributes.get(attribute, attribute.access)
+        if attribute in self.attributes or self.write or not access.writable:
             return access
         return AttributeAccess.READ_ONLY if access.readable else AttributeAccess.NO_ACCESS
 
-    def method_access(self, number: int) -> MethodAccess:
+    def method_access(self, method: Method) -> MethodAccess:
         """Give the right to one method."""
-        return self.methods.get(number, MethodAccess.ACCESS if self.invoke else MethodAccess.NO_ACCESS)
+        return self.methods.get(method, MethodAccess.ACCESS if self.invoke else MethodAccess.NO_ACCESS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +190,14 @@ def grant_for(definition: AssociationDefinition, item: CosemObject) -> Grant | N
 
 
 _ASSOCIATION_GRANT = Grant(
-    AssociationLN.class_id, methods={AssociationLN.reply_to_hls_authentication.number: MethodAccess.ACCESS}
+    AssociationLN.class_id, methods={AssociationLN.reply_to_hls_authentication: MethodAccess.ACCESS}
 )
 
 
 def sap_assignment(devices: Iterable[LogicalDevice]) -> CosemObject:
     """Build the SAP assignment object (4.4.5) of a physical device."""
     listed = array(*(structure(long_unsigned(d.sap), octet_string(d.name.encode())) for d in devices))
-    return CosemObject(SAPAssignment, Obis(0, 0, 41, 0, 0), {SAPAssignment.sap_assignment_list.number: listed})
+    return CosemObject(SAPAssignment, Obis(0, 0, 41, 0, 0), {SAPAssignment.sap_assignment_list: listed})
 
 
 def _element(item: CosemObject, grant: Grant) -> ObjectListElement:
@@ -206,5 +206,5 @@ def _element(item: CosemObject, grant: Grant) -> ObjectListElement:
         AttributeRight(number, grant.attribute_access(declared.attributes[number]), item.selectors(number))
         for number in item.numbers
     )
-    methods = tuple(MethodRight(number, grant.method_access(number)) for number in item.invokers)
+    methods = tuple(MethodRight(number, grant.method_access(declared.methods[number])) for number in item.methods)
     return ObjectListElement(declared.class_id, declared.version, item.logical_name, attributes, methods)

@@ -1,39 +1,57 @@
 """Objects of a server: a declaration, a logical name, and where each attribute's value comes from.
 
-Strategy: an attribute is a stored ``Data`` or a callable that is asked at each read (``now`` comes in); what is not
-bound does not exist for a client. Writing and invoking go through callables only, so that nothing is writable by
-accident. A refusal is an ``AccessRefusedError`` with the standard's code.
+Strategy: an attribute is a stored value, a getter that is asked at each read, or a ``Selective`` getter that also takes
+the selection; the declared kind encodes plain values and checks written ones. An attribute without a binding does not
+exist for a client. Writing and invoking go through callables only. A refusal carries the standard's code.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import tzinfo
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TypeAlias, TypeVar
 
-from meterspan.model.cosem.classes import ProfileGeneric
-from meterspan.model.cosem.declaration import InterfaceClass
-from meterspan.model.cosem.profile import ProfileRows, read_capture_objects, select_rows
+from meterspan.model.cosem.declaration import Attribute, InterfaceClass, Method, Plain
 from meterspan.quantities import Obis, Scaled
-from meterspan.wire.axdr import Data, double_long_unsigned, enum, integer, octet_string, structure
+from meterspan.wire.axdr import Data, enum, integer, octet_string, structure
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import Access, ActionResult, DataAccessResult
 
 __all__ = [
     "AccessRefusedError",
     "ActionRefusedError",
+    "Bound",
     "CosemObject",
     "Getter",
     "Invoker",
+    "Selective",
     "Setter",
     "scaler_unit",
 ]
 
-Getter: TypeAlias = Callable[[float], Data]
-"""Gives an attribute's value at ``now``."""
+Getter: TypeAlias = Callable[[float], Data | Plain]
+"""Returns an attribute's value at ``now``."""
 Setter: TypeAlias = Callable[[Data, float], None]
-"""Takes an attribute's new value; raises ``AccessRefusedError`` or ``WireError`` (type unmatched) to refuse."""
+"""Stores an attribute's new value; raises ``AccessRefusedError`` or ``WireError`` (type unmatched) to refuse."""
 Invoker: TypeAlias = Callable[[Data, float], Data | None]
-"""Runs a method with its parameter (null-data where none came); raises ``ActionRefusedError`` to refuse."""
+"""Runs a method with its parameter (null-data where it was left out); raises ``ActionRefusedError`` to refuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selective:
+    """A getter of an attribute with selective access.
+
+    Attributes:
+        selectors: the access selectors that the attribute takes (association view, 4.4.4).
+        read: returns the value, or the part of it that ``access`` selects; raises ``WireError`` to refuse the access.
+
+    """
+
+    selectors: tuple[int, ...]
+    read: Callable[[float, Access | None], Data]
+
+
+Bound: TypeAlias = Data | Plain | Getter | Selective
+"""Where an attribute's value comes from."""
+_NO_ATTRIBUTES: Mapping[Attribute, Bound] = {}
 
 
 class AccessRefusedError(Exception):
@@ -52,36 +70,38 @@ class ActionRefusedError(Exception):
         self.result = result
 
 
-@dataclass(slots=True)
 class CosemObject:
     """One object of a logical device.
 
-    Attributes:
+    Args:
         interface: its class.
         logical_name: its instance id.
-        attributes: number to stored value or getter; the logical name needs no entry.
-        setters: number to what takes a written value.
-        invokers: method number to what runs it.
-        rows: of a profile generic, what keeps the buffer; attributes 2 and 7 then need no entry.
-        zone: reads clock times without deviation in selections.
+        attributes: what each attribute is bound to; the logical name needs no entry.
+        setters: what stores each writable attribute's new value.
+        invokers: what runs each method.
+
+    Raises:
+        ValueError: the class declares no such attribute or method, or a stored value is not of the declared kind.
 
     """
 
-    interface: type[InterfaceClass]
-    logical_name: Obis
-    attributes: Mapping[int, Data | Getter] = field(default_factory=dict)
-    setters: Mapping[int, Setter] = field(default_factory=dict)
-    invokers: Mapping[int, Invoker] = field(default_factory=dict)
-    rows: ProfileRows | None = None
-    zone: tzinfo | None = None
+    __slots__ = ("_bound", "_invokers", "_setters", "interface", "logical_name")
 
-    def __post_init__(self) -> None:
-        unknown = (self.attributes.keys() | self.setters.keys()) - self.interface.attributes.keys()
-        unknown_methods = self.invokers.keys() - self.interface.methods.keys()
-        if unknown or unknown_methods:
-            raise ValueError(f"{self.interface.name} has no attributes {unknown} or methods {unknown_methods}")
-        if self.rows is not None and self.interface.class_id != ProfileGeneric.class_id:
-            raise ValueError(f"{self.interface.name} keeps no rows")
+    def __init__(
+        self,
+        interface: type[InterfaceClass],
+        logical_name: Obis,
+        attributes: Mapping[Attribute, Bound] = _NO_ATTRIBUTES,
+        setters: Mapping[Attribute, Setter] | None = None,
+        invokers: Mapping[Method, Invoker] | None = None,
+    ) -> None:
+        self.interface = interface
+        self.logical_name = logical_name
+        self._bound = {
+            _number(interface, attribute): _stored(attribute, value) for attribute, value in attributes.items()
+        }
+        self._setters = {_number(interface, attribute): setter for attribute, setter in (setters or {}).items()}
+        self._invokers = {_number(interface, method): run for method, run in (invokers or {}).items()}
 
     @property
     def key(self) -> tuple[int, Obis]:
@@ -91,69 +111,87 @@ class CosemObject:
     @property
     def numbers(self) -> tuple[int, ...]:
         """The attributes that exist here, ascending."""
-        extra = {ProfileGeneric.buffer.number, ProfileGeneric.entries_in_use.number} if self.rows is not None else set()
-        return tuple(sorted({1, *self.attributes, *self.setters, *extra}))
+        return tuple(sorted({1, *self._bound, *self._setters}))
+
+    @property
+    def writable(self) -> tuple[int, ...]:
+        """The attributes that something can be written to, ascending."""
+        return tuple(sorted(self._setters))
+
+    @property
+    def methods(self) -> tuple[int, ...]:
+        """The methods that exist here, ascending."""
+        return tuple(sorted(self._invokers))
 
     def selectors(self, number: int) -> tuple[int, ...]:
-        """Which selective access an attribute takes."""
-        return (1, 2) if self.rows is not None and number == ProfileGeneric.buffer.number else ()
+        """Return the selective accesses that an attribute takes."""
+        bound = self._bound.get(number)
+        return bound.selectors if isinstance(bound, Selective) else ()
 
     def read(self, number: int, now: float, access: Access | None = None) -> Data:
-        """Give an attribute's value, or the part of it that ``access`` selects.
+        """Return an attribute's value, or the part of it that ``access`` selects.
 
         Raises:
-            AccessRefusedError: no such attribute, or no such selection.
+            AccessRefusedError: no such attribute, no such selection, or the value does not fit its declared kind.
 
         """
-        if number == 1:
+        if number == 1 and access is None:
             return octet_string(self.logical_name)
-        if self.rows is not None and number == ProfileGeneric.buffer.number:
-            return self._read_buffer(self.rows, now, access)
+        bound = self._bound.get(number)
+        if isinstance(bound, Data) and access is None:
+            return bound
+        if isinstance(bound, Selective):
+            return _selected(bound, now, access)
         if access is not None:
             raise AccessRefusedError(DataAccessResult.SCOPE_OF_ACCESS_VIOLATED)
-        if self.rows is not None and number == ProfileGeneric.entries_in_use.number:
-            return double_long_unsigned(len(self.rows))
-        bound = self.attributes.get(number)
-        if bound is None:
+        if bound is None or isinstance(bound, Data):
             raise AccessRefusedError(DataAccessResult.OBJECT_UNAVAILABLE)
-        return bound if isinstance(bound, Data) else bound(now)
+        try:
+            return self.interface.attributes[number].encode(bound(now))
+        except ValueError as error:
+            raise AccessRefusedError(DataAccessResult.OTHER_REASON) from error
 
     def write(self, number: int, value: Data, now: float) -> None:
         """Write an attribute.
 
         Raises:
-            AccessRefusedError: it cannot be written, or not with this value.
+            AccessRefusedError: it cannot be written, or not with a value of this type.
 
         """
-        setter = self.setters.get(number)
+        setter = self._setters.get(number)
         if setter is None:
             raise AccessRefusedError(DataAccessResult.READ_WRITE_DENIED)
+        if not self.interface.attributes[number].accepts(value):
+            raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED)
         try:
             setter(value, now)
         except WireError as error:
             raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED) from error
 
     def invoke(self, number: int, parameter: Data, now: float) -> Data | None:
-        """Run a method and give what it returns.
+        """Run a method and return its result.
 
         Raises:
-            ActionRefusedError: there is no such method, or it refuses.
+            ActionRefusedError: there is no such method, the parameter is of another type, or the method refuses.
 
         """
-        invoker = self.invokers.get(number)
+        invoker = self._invokers.get(number)
         if invoker is None:
             raise ActionRefusedError(ActionResult.OBJECT_UNAVAILABLE)
+        if not self.interface.methods[number].accepts(parameter):
+            raise ActionRefusedError(ActionResult.TYPE_UNMATCHED)
         try:
             return invoker(parameter, now)
         except WireError as error:
             raise ActionRefusedError(ActionResult.TYPE_UNMATCHED) from error
 
-    def _read_buffer(self, rows: ProfileRows, now: float, access: Access | None) -> Data:
-        try:
-            columns = read_capture_objects(self.read(ProfileGeneric.capture_objects.number, now))
-            return select_rows(rows, columns, access, zone=self.zone)
-        except WireError as error:
-            raise AccessRefusedError(DataAccessResult.SCOPE_OF_ACCESS_VIOLATED) from error
+    def in_time_of(self, clock: Callable[[], float]) -> "CosemObject":
+        """Return this object with ``clock`` in place of the ``now`` that each call is given."""
+        twin = CosemObject(self.interface, self.logical_name)
+        twin._bound.update({number: _paced(bound, clock) for number, bound in self._bound.items()})
+        twin._setters.update({number: _paced_call(setter, clock) for number, setter in self._setters.items()})
+        twin._invokers.update({number: _paced_call(run, clock) for number, run in self._invokers.items()})
+        return twin
 
 
 def scaler_unit(quantity: Scaled) -> Data:
@@ -166,3 +204,39 @@ def scaler_unit(quantity: Scaled) -> Data:
     if quantity.unit.dlms_code is None:
         raise ValueError(f"{quantity.unit} has no DLMS unit code")
     return structure(integer(quantity.exponent), enum(quantity.unit.dlms_code))
+
+
+_Held: TypeAlias = Data | Getter | Selective
+ResultT = TypeVar("ResultT")
+
+
+def _number(interface: type[InterfaceClass], entry: Attribute | Method) -> int:
+    declared = interface.attributes if isinstance(entry, Attribute) else interface.methods
+    if declared.get(entry.number) != entry:
+        raise ValueError(f"{interface.name} declares no {entry.name}")
+    return entry.number
+
+
+def _stored(attribute: Attribute, value: Bound) -> _Held:
+    return value if isinstance(value, Selective) or callable(value) else attribute.encode(value)
+
+
+def _selected(bound: Selective, now: float, access: Access | None) -> Data:
+    try:
+        return bound.read(now, access)
+    except WireError as error:
+        raise AccessRefusedError(DataAccessResult.SCOPE_OF_ACCESS_VIOLATED) from error
+
+
+def _paced(bound: _Held, clock: Callable[[], float]) -> _Held:
+    if isinstance(bound, Data):
+        return bound
+    if isinstance(bound, Selective):
+        read = bound.read
+        return Selective(bound.selectors, lambda _now, access: read(clock(), access))
+    getter = bound
+    return lambda _now: getter(clock())
+
+
+def _paced_call(call: Callable[[Data, float], ResultT], clock: Callable[[], float]) -> Callable[[Data, float], ResultT]:
+    return lambda value, _now: call(value, clock())

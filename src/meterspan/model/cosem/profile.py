@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from typing import Protocol, TypeAlias
 
-from meterspan.model.cosem.classes import Clock
+from meterspan.model.cosem.classes import Clock, ProfileGeneric
+from meterspan.model.cosem.objects import CosemObject, Selective
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime, Obis
 from meterspan.wire.axdr import Data, array, clock, structure
@@ -20,6 +21,7 @@ __all__ = [
     "ProfileRows",
     "Row",
     "is_clock",
+    "profile_object",
     "range_of_times",
     "read_capture_objects",
     "select_rows",
@@ -29,6 +31,10 @@ __all__ = [
 CLAUSE = "IEC 62056-6-2, 4.3.6"
 MAX_CAPTURE_OBJECTS = 256
 """Columns of one profile; field meters have up to some sixty."""
+
+SORT_FIFO = 1
+RANGE_DESCRIPTOR, ENTRY_DESCRIPTOR = 1, 2
+"""Access selectors of the buffer (4.3.6)."""
 
 Row: TypeAlias = Sequence[Data]
 """The captured values of one entry, in the order of the capture objects."""
@@ -93,6 +99,45 @@ class ProfileRows(Protocol):
         ...
 
 
+def profile_object(
+    name: Obis,
+    columns: Sequence[CaptureObjectDefinition],
+    rows: ProfileRows,
+    *,
+    capacity: int,
+    period_s: int = 0,
+    zone: tzinfo | None = None,
+) -> CosemObject:
+    """Build a profile generic object, sorted first in, first out by its clock.
+
+    Args:
+        name: its logical name.
+        columns: what is captured, the clock first.
+        rows: what keeps the buffer.
+        capacity: profile_entries, the most rows that ``rows`` keeps.
+        period_s: capture period in seconds; 0 where rows are captured by event.
+        zone: reads clock times without deviation in selections.
+
+    """
+
+    def read(_now: float, access: Access | None) -> Data:
+        return select_rows(rows, columns, access, zone=zone)
+
+    return CosemObject(
+        ProfileGeneric,
+        name,
+        {
+            ProfileGeneric.buffer: Selective((RANGE_DESCRIPTOR, ENTRY_DESCRIPTOR), read),
+            ProfileGeneric.capture_objects: write_capture_objects(columns),
+            ProfileGeneric.capture_period: period_s,
+            ProfileGeneric.sort_method: SORT_FIFO,
+            ProfileGeneric.sort_object: CLOCK_COLUMN.to_data(),
+            ProfileGeneric.entries_in_use: lambda _now: len(rows),
+            ProfileGeneric.profile_entries: capacity,
+        },
+    )
+
+
 def select_rows(
     rows: ProfileRows, columns: Sequence[CaptureObjectDefinition], access: Access | None, *, zone: tzinfo | None = None
 ) -> Data:
@@ -105,7 +150,7 @@ def select_rows(
         zone: reads clock times whose deviation is not specified.
 
     Raises:
-        WireError: it names a column that the profile does not have, or a time that is none.
+        WireError: it names a column that the profile does not have, or an invalid time.
 
     """
     if access is None:

@@ -7,20 +7,19 @@ from collections.abc import Iterable
 from typing import Final
 
 from meterspan.model.cosem.classes import AssociationLN, Clock, Data, PushSetup, SAPAssignment, SecuritySetup
+from meterspan.model.cosem.declaration import Attribute
 from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant
-from meterspan.model.cosem.objects import CosemObject, Getter
+from meterspan.model.cosem.objects import Bound, CosemObject, Getter
 from meterspan.quantities import ClockTime, Obis
 from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
     array,
-    boolean,
     double_long_unsigned,
     enum,
     integer,
     long_unsigned,
     octet_string,
     structure,
-    unsigned,
 )
 from meterspan.wire.axdr.clock import write_clock_time
 
@@ -47,12 +46,11 @@ SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
 PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
 _AUTHENTICATED_AND_ENCRYPTED = 3
 _SUITE_0 = 0
-_VALUE = 2
 
 
 def data_object(name: Obis, value: Value | Getter) -> CosemObject:
     """Build a Data object."""
-    return CosemObject(Data, name, {Data.value.number: value})
+    return CosemObject(Data, name, {Data.value: value})
 
 
 def no_counter(_now: float) -> Value:
@@ -75,11 +73,11 @@ def public_association() -> AssociationDefinition:
 
 def security_setup(system_title: bytes) -> CosemObject:
     """Build the security setup of suite 0 that wants every message authenticated and encrypted."""
-    values: dict[int, Value | Getter] = {
-        SecuritySetup.security_policy.number: enum(_AUTHENTICATED_AND_ENCRYPTED),
-        SecuritySetup.security_suite.number: enum(_SUITE_0),
-        SecuritySetup.client_system_title.number: octet_string(b""),
-        SecuritySetup.server_system_title.number: octet_string(system_title),
+    values: dict[Attribute, Bound] = {
+        SecuritySetup.security_policy: _AUTHENTICATED_AND_ENCRYPTED,
+        SecuritySetup.security_suite: _SUITE_0,
+        SecuritySetup.client_system_title: b"",
+        SecuritySetup.server_system_title: system_title,
     }
     return CosemObject(SecuritySetup, SECURITY_SETUP, values)
 
@@ -87,23 +85,23 @@ def security_setup(system_title: bytes) -> CosemObject:
 def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
     """Build the push setup of a list of (class id, logical name), attribute 2 each."""
     listed = (
-        structure(long_unsigned(class_id), octet_string(name), integer(_VALUE), long_unsigned(0))
+        structure(long_unsigned(class_id), octet_string(name), integer(Data.value.number), long_unsigned(0))
         for class_id, name in pushed
     )
-    values: dict[int, Value | Getter] = {
-        PushSetup.push_object_list.number: array(*listed),
-        PushSetup.send_destination_and_method.number: structure(enum(0), octet_string(b""), enum(0)),
-        PushSetup.communication_window.number: array(),
-        PushSetup.randomisation_start_interval.number: long_unsigned(0),
-        PushSetup.number_of_retries.number: unsigned(0),
-        PushSetup.repetition_delay.number: long_unsigned(0),
+    values: dict[Attribute, Bound] = {
+        PushSetup.push_object_list: array(*listed),
+        PushSetup.send_destination_and_method: structure(enum(0), octet_string(b""), enum(0)),
+        PushSetup.communication_window: array(),
+        PushSetup.randomisation_start_interval: 0,
+        PushSetup.number_of_retries: 0,
+        PushSetup.repetition_delay: 0,
     }
     return CosemObject(PushSetup, PUSH_SETUP, values)
 
 
 def clock_values(
     *, time: Getter, time_zone: Value | Getter, status: Value | Getter, saving_min: int, base: int
-) -> dict[int, Value | Getter]:
+) -> dict[Attribute, Bound]:
     """Give the attributes of a clock object.
 
     Args:
@@ -116,12 +114,12 @@ def clock_values(
     """
     unspecified = octet_string(write_clock_time(ClockTime()))
     return {
-        Clock.time.number: time,
-        Clock.time_zone.number: time_zone,
-        Clock.status.number: status,
-        Clock.daylight_savings_begin.number: unspecified,
-        Clock.daylight_savings_end.number: unspecified,
-        Clock.daylight_savings_deviation.number: integer(saving_min),
-        Clock.daylight_savings_enabled.number: boolean(saving_min != 0),
-        Clock.clock_base.number: enum(base),
+        Clock.time: time,
+        Clock.time_zone: time_zone,
+        Clock.status: status,
+        Clock.daylight_savings_begin: unspecified,
+        Clock.daylight_savings_end: unspecified,
+        Clock.daylight_savings_deviation: saving_min,
+        Clock.daylight_savings_enabled: saving_min != 0,
+        Clock.clock_base: base,
     }

@@ -17,6 +17,7 @@ from meterspan.wire.axdr.clock import (
     DATE_SIZE,
     DATE_TIME_SIZE,
     TIME_SIZE,
+    looks_like_clock,
     read_clock_date,
     read_clock_time,
     read_time_of_day,
@@ -24,9 +25,10 @@ from meterspan.wire.axdr.clock import (
     write_clock_time,
     write_time_of_day,
 )
-from meterspan.wire.axdr.length import read_flag, read_length, read_octets, write_length, write_octets
+from meterspan.wire.axdr.length import read_flag, read_octets, write_octets
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import UnsupportedError, WireError
+from meterspan.wire.length import read_length, write_length
 
 __all__ = [
     "BitString", "CompactArray", "Data", "DataType", "IeeeFloat", "TypeDescription", "Value", "array", "bit_string",
@@ -290,47 +292,47 @@ def boolean(value: bool) -> Data:  # noqa: FBT001 - the value itself
 
 def integer(value: int) -> Data:
     """Build an integer (8 bits, signed)."""
-    return _integer(DataType.INTEGER, value)
+    return integer_of(DataType.INTEGER, value)
 
 
 def unsigned(value: int) -> Data:
     """Build an unsigned (8 bits)."""
-    return _integer(DataType.UNSIGNED, value)
+    return integer_of(DataType.UNSIGNED, value)
 
 
 def long(value: int) -> Data:
     """Build a long (16 bits, signed)."""
-    return _integer(DataType.LONG, value)
+    return integer_of(DataType.LONG, value)
 
 
 def long_unsigned(value: int) -> Data:
     """Build a long-unsigned (16 bits)."""
-    return _integer(DataType.LONG_UNSIGNED, value)
+    return integer_of(DataType.LONG_UNSIGNED, value)
 
 
 def double_long(value: int) -> Data:
     """Build a double-long (32 bits, signed)."""
-    return _integer(DataType.DOUBLE_LONG, value)
+    return integer_of(DataType.DOUBLE_LONG, value)
 
 
 def double_long_unsigned(value: int) -> Data:
     """Build a double-long-unsigned (32 bits)."""
-    return _integer(DataType.DOUBLE_LONG_UNSIGNED, value)
+    return integer_of(DataType.DOUBLE_LONG_UNSIGNED, value)
 
 
 def long64(value: int) -> Data:
     """Build a long64 (64 bits, signed)."""
-    return _integer(DataType.LONG64, value)
+    return integer_of(DataType.LONG64, value)
 
 
 def long64_unsigned(value: int) -> Data:
     """Build a long64-unsigned (64 bits)."""
-    return _integer(DataType.LONG64_UNSIGNED, value)
+    return integer_of(DataType.LONG64_UNSIGNED, value)
 
 
 def enum(value: int) -> Data:
     """Build an enum (8 bits)."""
-    return _integer(DataType.ENUM, int(value))
+    return integer_of(DataType.ENUM, int(value))
 
 
 def octet_string(value: bytes | Obis) -> Data:
@@ -461,24 +463,25 @@ def meaning_of(value: Value) -> str:
         return str(value)
     if len(value) == 6 and value[5] == 0xFF:
         return f"{value.hex()} ({Obis(*value)})"
-    if len(value) == DATE_TIME_SIZE and _looks_like_clock(value):
+    if looks_like_clock(value):
         return f"{value.hex()} ({read_clock_time(value)})"
     if len(value) > 3 and value.isascii() and value.decode().isprintable():
         return f'{value.hex()} ("{value.decode()}")'
     return value.hex()
 
 
-def _integer(type_: DataType, value: int) -> Data:
+def integer_of(type_: DataType, value: int) -> Data:
+    """Build a value of any integer type.
+
+    Raises:
+        ValueError: the number is outside the type's range.
+
+    """
     size, signed = INTEGER_LAYOUT[type_]
     low, high = (-1 << 8 * size - 1, (1 << 8 * size - 1) - 1) if signed else (0, (1 << 8 * size) - 1)
     if not low <= value <= high:
         raise ValueError(f"{value} is outside {type_.text}, {low}..{high}")
     return Data(type_, value)
-
-
-def _looks_like_clock(octets: bytes) -> bool:
-    clock_time = read_clock_time(octets)
-    return clock_time.to_date() is not None and (clock_time.hour is None or clock_time.hour < 24)
 
 
 def _read(cursor: Cursor, name: str, depth: int) -> Data:
