@@ -112,16 +112,17 @@ class CurveBook:
         stamp = self._generations.now
         ids = billing_series(self._series.of_device(installation.device), self._source.bounds, supply.commodity)
         basis = tuple(ids)
+        last = self._generations.last_change([installation.device])
         counted = {
-            day: self._day_count(supply, installation, basis, day) if (day + 1) * DAY_S <= end else None
+            day: self._day_count(supply, installation, basis, day, last) if (day + 1) * DAY_S <= end else None
             for day in range(low, high + 1)
         }
         wanted = [day for day, count in counted.items() if count is None]
         if wanted:
-            first, last, period = wanted[0], wanted[-1], supply.period_s
-            times = self._source.read(ids, first * DAY_S, (last + 1) * DAY_S + 1).time
+            period = supply.period_s
+            times = self._source.read(ids, wanted[0] * DAY_S, (wanted[-1] + 1) * DAY_S + 1).time
             for count in count_days(
-                times, period_s=period, first_day=first, last_day=last, since=installation.start, until=end
+                times, period_s=period, first_day=wanted[0], last_day=wanted[-1], since=installation.start, until=end
             ):
                 counted[count.day] = count
                 if (count.day + 1) * DAY_S <= end:
@@ -170,13 +171,17 @@ class CurveBook:
     def _is_touched(self, kept: Kept, supply: Supply) -> bool:
         return self._generations.last_change_within(supply.device_names, kept.low, kept.high) > kept.stamp
 
-    def _day_count(self, supply: Supply, installation: InstallationRow, basis: Hashable, day: int) -> DayCount | None:
+    def _day_count(
+        self, supply: Supply, installation: InstallationRow, basis: Hashable, day: int, last_change: int
+    ) -> DayCount | None:
         """Return the kept count of a day, or None where it does not hold any more."""
         kept = self._derived.get(_count_key(supply, installation, day))
         if kept is None or kept.basis != basis:
             return None
-        touched = self._generations.last_change_within([installation.device], kept.low, kept.high)
-        count: DayCount | None = kept.value if touched <= kept.stamp else None
+        devices = [installation.device]
+        if last_change > kept.stamp and self._generations.last_change_within(devices, kept.low, kept.high) > kept.stamp:
+            return None
+        count: DayCount = kept.value
         return count
 
 

@@ -52,7 +52,7 @@ class Totals:
     octets: int
     """Octets of readings at rest."""
     damaged: int = 0
-    """Items that are damaged or impossible and left out; ``damage`` names them."""
+    """Batches, segments and supplies that are damaged or impossible and left out; ``damage`` names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ class OperatorNumbers:
         counts = self._journal.counts()
         return Totals(
             counts.readings, counts.duplicates, counts.conflicts, len(self._series), self._registrations.home_count,
-            counts.events, round(unexplained * 1000), counts.octets, len(self.damage()),
+            counts.events, round(unexplained * 1000), counts.octets,
+            counts.quarantined + len(self._damage.listed()),
         )  # fmt: skip
 
     def _unexplained(self, snapshot: Snapshot) -> list[UnexplainedView]:

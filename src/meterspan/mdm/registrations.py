@@ -24,6 +24,7 @@ from meterspan.model.lookup_errors import (
     SupplyPresentError,
     TariffUnitError,
     UnknownHomeError,
+    UnknownMeterError,
     UnknownSupplyError,
     UnknownUsagePointError,
     UnknownZoneError,
@@ -94,12 +95,9 @@ class Registrations:
         self._lock = threading.RLock()
         self._revision = 0
         self._homes: dict[str, HomeRow] = {}
-        self._points: dict[str, UsagePointRow] = {}
-        self._points_of_home: dict[str, list[str]] = {}
+        self._supplies: dict[str, Supply] = {}
+        self._points_of_home: dict[str, tuple[str, ...]] = {}
         self._points_of_device: dict[str, tuple[str, ...]] = {}
-        self._chains: dict[str, tuple[InstallationRow, ...]] = {}
-        self._revisions: dict[str, int] = {}
-        self._tariffs: dict[str, dict[date, Tariff]] = {}
         self._devices = {row.device: row for row in store.devices()}
         self._load(damage)
 
@@ -110,35 +108,41 @@ class Registrations:
         chains: dict[str, list[InstallationRow]] = {}
         for row in self._store.installations():
             chains.setdefault(row.usage_point, []).append(row)
-        for point in _usable(
-            self._store.usage_points(), damage, lambda row: f"usage point {row.usage_point}", self._check_point
-        ):
-            chain = chains.get(point.usage_point, [])
-            unknown = [row.device for row in chain if row.device not in self._devices]
-            if unknown or not chain:
-                reason = f"its meter {unknown[0]} is not in the registry" if unknown else "no meter was ever installed"
-                damage.note(f"usage point {point.usage_point}", reason)
-                continue
-            self._index_point(point)
-            for row in chain:
-                self._index_installation(row)
-        for assigned in self._store.tariffs():
-            if assigned.usage_point not in self._points:
-                continue
-            try:
-                tariff = tariff_of(assigned.declaration)
-                first_day = date.fromisoformat(assigned.first_day)
-            except (ValueError, ArithmeticError) as error:
-                damage.note(f"tariff of {assigned.usage_point} from {assigned.first_day}", error)
-                continue
-            self._tariffs.setdefault(assigned.usage_point, {})[first_day] = tariff
+        tariffs = self._load_tariffs(damage)
 
-    def _check_point(self, row: UsagePointRow) -> None:
-        Commodity(row.commodity)
-        if row.period_s <= 0:
-            raise PeriodError(row.usage_point, row.period_s)
-        if row.home_id not in self._homes:
-            raise UnknownHomeError(row.home_id)
+        def add(point: UsagePointRow) -> None:
+            chain = tuple(chains.get(point.usage_point, ()))
+            known = tuple(sorted(tariffs.get(point.usage_point, {}).items()))
+            self._put(self._supply_of(point, chain, known, 0))
+
+        _usable(self._store.usage_points(), damage, lambda row: f"usage point {row.usage_point}", add)
+
+    def _load_tariffs(self, damage: DamageList) -> dict[str, dict[date, Tariff]]:
+        tariffs: dict[str, dict[date, Tariff]] = {}
+
+        def add(row: TariffRow) -> None:
+            tariffs.setdefault(row.usage_point, {})[date.fromisoformat(row.first_day)] = tariff_of(row.declaration)
+
+        _usable(self._store.tariffs(), damage, lambda row: f"tariff of {row.usage_point} from {row.first_day}", add)
+        return tariffs
+
+    def _supply_of(
+        self, point: UsagePointRow, chain: tuple[InstallationRow, ...], tariffs: tuple[tuple[date, Tariff], ...],
+        revision: int,
+    ) -> Supply:  # fmt: skip
+        """Join the rows of a usage point; raises a lookup or value error where they do not fit together."""
+        if point.period_s <= 0:
+            raise PeriodError(point.usage_point, point.period_s)
+        if not chain:
+            raise UnknownMeterError(f"the first meter of {point.usage_point}")
+        unknown = next((row.device for row in chain if row.device not in self._devices), None)
+        if unknown is not None:
+            raise UnknownMeterError(unknown)
+        home = self._home(point.home_id)
+        return Supply(
+            point.usage_point, point.home_id, Commodity(point.commodity), home.zone, home.currency, point.period_s,
+            tariffs, chain, tuple(self._devices[row.device] for row in chain), revision,
+        )  # fmt: skip
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -148,6 +152,8 @@ class Registrations:
         with self._lock:
             self._store.save(row)
             self._homes[row.home_id] = row
+            for supply in self.supplies_of(row.home_id):
+                self._put(replace(supply, zone=row.zone, currency=row.currency))
 
     def plan_installation(
         self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow
@@ -166,28 +172,30 @@ class Registrations:
             if point.period_s <= 0:
                 raise PeriodError(point.usage_point, point.period_s)
             commodity = Commodity(point.commodity)
-            for name in self._points_of_home.get(home_id, ()):
-                if self._points[name].commodity == commodity and name != point.usage_point:
-                    raise SupplyPresentError(home_id, commodity, name)
-            chain = self._chains.get(point.usage_point, ())
-            if chain and chain[-1].device != device.device and chain[-1].end is None:
-                raise MeterPresentError(point.usage_point, chain[-1].device)
-            is_new = not chain or chain[-1].device != installation.device or chain[-1].end is not None
-            return is_new or self._points[point.usage_point] != point
+            for supply in self.supplies_of(home_id):
+                if supply.commodity is commodity and supply.usage_point != point.usage_point:
+                    raise SupplyPresentError(home_id, commodity, supply.usage_point)
+            known = self._supplies.get(point.usage_point)
+            if known is None:
+                return True
+            if known.installations[-1].end is None and known.meter != device.device:
+                raise MeterPresentError(point.usage_point, known.meter)
+            is_same = (known.home_id, known.commodity, known.period_s) == (home_id, commodity, point.period_s)
+            return known.installations[-1].end is not None or not is_same
 
     def install(self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow) -> None:
         """Install a device at a usage point, made where new; raises what ``plan_installation`` raises."""
         with self._lock:
             changes = self.plan_installation(home_id, point, device, installation)
-            chain = self._chains.get(point.usage_point, ())
-            is_new = not chain or chain[-1].device != device.device or chain[-1].end is not None
+            known = self._supplies.get(point.usage_point)
+            chain = () if known is None else known.installations
+            is_new = not chain or chain[-1].end is not None
             self._store.save(point, device, *([installation] if is_new else []))
-            self._devices[device.device] = device
-            self._index_point(point)
-            if is_new:
-                self._index_installation(installation)
+            self._put_device(device)
             if changes:
-                self._touch(point.usage_point)
+                chain = (*chain, installation) if is_new else chain
+                tariffs = () if known is None else known.tariffs
+                self._put(self._supply_of(point, chain, tariffs, self._next_revision()))
 
     def plan_exchange(self, exchange: "Exchange") -> bool:
         """Check an exchange; return whether it is new (the same exchange again changes nothing).
@@ -199,7 +207,7 @@ class Registrations:
 
         """
         with self._lock:
-            chain = self._chain(exchange.usage_point)
+            chain = self.supply_at(exchange.usage_point).installations
             if any(row.device == exchange.new_device and row.start == exchange.time for row in chain):
                 return False
             old = next((row for row in reversed(chain) if row.device == exchange.old_device), None)
@@ -214,8 +222,8 @@ class Registrations:
         with self._lock:
             if not self.plan_exchange(exchange):
                 return
-            chain = self._chain(exchange.usage_point)
-            old = next(row for row in reversed(chain) if row.device == exchange.old_device)
+            supply = self.supply_at(exchange.usage_point)
+            old = next(row for row in reversed(supply.installations) if row.device == exchange.old_device)
             ended = replace(old, end=exchange.time, closing=given(exchange.closing))
             width = old.width if exchange.width is None else {str(k): v for k, v in exchange.width.items()}
             begun = InstallationRow(
@@ -224,10 +232,10 @@ class Registrations:
             )  # fmt: skip
             device = exchange.device_after(self._devices[exchange.old_device])
             self._store.save(device, ended, begun)
-            self._devices[device.device] = device
-            self._chains[exchange.usage_point] = tuple(ended if row is old else row for row in chain)
-            self._index_installation(begun)
-            self._touch(exchange.usage_point)
+            self._put_device(device)
+            chain = (*(ended if row is old else row for row in supply.installations), begun)
+            devices = tuple(self._devices[row.device] for row in chain)
+            self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
 
     def assign_tariff(self, usage_point: str, tariff: Tariff, first_day: date) -> None:
         """Price a usage point from a local day on.
@@ -238,11 +246,11 @@ class Registrations:
 
         """
         with self._lock:
-            shown = self.supply_at(usage_point).unit
-            if tariff.conversion is None and tariff.unit != shown:
-                raise TariffUnitError(tariff.name, tariff.unit, usage_point, shown)
+            supply = self.supply_at(usage_point)
+            if tariff.conversion is None and tariff.unit != supply.unit:
+                raise TariffUnitError(tariff.name, tariff.unit, usage_point, supply.unit)
             self._store.save(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
-            self._tariffs[usage_point] = self._tariffs.get(usage_point, {}) | {first_day: tariff}
+            self._put(replace(supply, tariffs=tuple(sorted((dict(supply.tariffs) | {first_day: tariff}).items()))))
 
     def add_device(self, device: str, commodity: Commodity) -> None:
         """Register a device that is read and nobody has installed; a known one stays as it is."""
@@ -281,30 +289,26 @@ class Registrations:
         """List a home's supplies in the order of ``Commodity``; raises ``UnknownHomeError``."""
         with self._lock:
             self._home(home_id)
-            found = [self.supply_at(name) for name in self._points_of_home.get(home_id, ())]
-            return sorted(found, key=lambda supply: ORDER[supply.commodity])
+            found = [self._supplies[name] for name in self._points_of_home.get(home_id, ())]
+        return sorted(found, key=lambda supply: ORDER[supply.commodity])
 
     def supply_at(self, usage_point: str) -> Supply:
         """Return the supply at a usage point; raises ``UnknownUsagePointError``."""
-        with self._lock:
-            chain = self._chain(usage_point)
-            point = self._points[usage_point]
-            home = self._homes[point.home_id]
-            return Supply(
-                usage_point, point.home_id, Commodity(point.commodity), home.zone, home.currency, point.period_s,
-                tuple(sorted(self._tariffs.get(usage_point, {}).items())), chain,
-                tuple(self._devices[row.device] for row in chain), self._revisions.get(usage_point, 0),
-            )  # fmt: skip
+        supply = self._supplies.get(usage_point)
+        if supply is None:
+            raise UnknownUsagePointError(usage_point)
+        return supply
 
     def supplies(self) -> list[Supply]:
         """List the supplies at all usage points, by name."""
         with self._lock:
-            return [self.supply_at(name) for name in sorted(self._points)]
+            found = list(self._supplies.values())
+        return sorted(found, key=lambda supply: supply.usage_point)
 
     def supplies_with(self, device: str) -> list[Supply]:
         """List the supplies that a device measures or measured."""
         with self._lock:
-            return [self.supply_at(name) for name in self._points_of_device.get(device, ())]
+            return [self._supplies[name] for name in self._points_of_device.get(device, ())]
 
     def is_installed(self, device: str) -> bool:
         """Whether a device is or was installed anywhere."""
@@ -328,30 +332,31 @@ class Registrations:
             raise UnknownHomeError(home_id)
         return row
 
-    def _chain(self, usage_point: str) -> tuple[InstallationRow, ...]:
-        chain = self._chains.get(usage_point)
-        if chain is None:
-            raise UnknownUsagePointError(usage_point)
-        return chain
+    def _put(self, supply: Supply) -> None:
+        before = self._supplies.get(supply.usage_point)
+        if before is not None and before.home_id != supply.home_id:
+            others = self._points_of_home[before.home_id]
+            self._points_of_home[before.home_id] = tuple(name for name in others if name != supply.usage_point)
+        self._supplies[supply.usage_point] = supply
+        _add(self._points_of_home, supply.home_id, supply.usage_point)
+        for device in supply.device_names:
+            _add(self._points_of_device, device, supply.usage_point)
 
-    def _index_point(self, point: UsagePointRow) -> None:
-        before = self._points.get(point.usage_point)
-        if before is not None and before.home_id != point.home_id:
-            self._points_of_home[before.home_id].remove(point.usage_point)
-        self._points[point.usage_point] = point
-        names = self._points_of_home.setdefault(point.home_id, [])
-        if point.usage_point not in names:
-            names.append(point.usage_point)
+    def _put_device(self, device: DeviceRow) -> None:
+        self._devices[device.device] = device
+        for supply in self.supplies_with(device.device):
+            devices = tuple(self._devices[row.device] for row in supply.installations)
+            self._put(replace(supply, devices=devices))
 
-    def _index_installation(self, row: InstallationRow) -> None:
-        self._chains[row.usage_point] = (*self._chains.get(row.usage_point, ()), row)
-        names = self._points_of_device.get(row.device, ())
-        if row.usage_point not in names:
-            self._points_of_device[row.device] = (*names, row.usage_point)
-
-    def _touch(self, usage_point: str) -> None:
+    def _next_revision(self) -> int:
         self._revision += 1
-        self._revisions[usage_point] = self._revision
+        return self._revision
+
+
+def _add(names: dict[str, tuple[str, ...]], key: str, name: str) -> None:
+    known = names.get(key, ())
+    if name not in known:
+        names[key] = (*known, name)
 
 
 def given(registers: Mapping[Obis, Scaled] | None) -> dict[str, list[object]]:
@@ -371,14 +376,14 @@ def _check_home(row: HomeRow) -> None:
 
 
 def _usable(
-    rows: Sequence[RowT], damage: DamageList, name: Callable[[RowT], str], check: Callable[[RowT], None]
+    rows: Sequence[RowT], damage: DamageList, name: Callable[[RowT], str], use: Callable[[RowT], None]
 ) -> list[RowT]:
-    """Return the rows that pass the check; the others are named as damage."""
+    """Return the rows that can be used; the others are named as damage."""
     usable = []
     for row in rows:
         try:
-            check(row)
-        except (ValueError, LookupError) as error:
+            use(row)
+        except (ValueError, LookupError, ArithmeticError) as error:
             damage.note(name(row), error)
         else:
             usable.append(row)

@@ -1,6 +1,6 @@
 """A supply: all that is registered of one usage point, as one frozen record that an answer rests on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 
 from meterspan.analytics.tariff import Tariff
@@ -24,7 +24,8 @@ class Supply:
         tariffs: (first local day, tariff), in order of the days.
         installations: the chain of installations, oldest first.
         devices: the device of each installation.
-        revision: grows with each change of the chain or the grid; what was derived of another one is void.
+        revision: grows with each change of the chain or the grid; values derived of another one do not count.
+        device_names: identifications of all devices of the chain.
 
     """
 
@@ -38,6 +39,10 @@ class Supply:
     installations: tuple[InstallationRow, ...]
     devices: tuple[DeviceRow, ...]
     revision: int = 0
+    device_names: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "device_names", frozenset(row.device for row in self.installations))
 
     @property
     def unit(self) -> str:
@@ -48,11 +53,6 @@ class Supply:
     def meter(self) -> str:
         """Identification of the device installed last."""
         return self.installations[-1].device
-
-    @property
-    def device_names(self) -> frozenset[str]:
-        """Identifications of all devices of the chain."""
-        return frozenset(row.device for row in self.installations)
 
     def tariff(self, day: date) -> Tariff | None:
         """Return the tariff in force on a local day."""
