@@ -135,20 +135,19 @@ class MeterDataManagement:
         point = UsagePointRow(usage_point, home_id, str(commodity), period_s)
         row = DeviceRow(device, str(commodity), protocol, interface, network)
         width = {str(obis): steps for obis, steps in (register_width or {}).items()}
-        installation = InstallationRow(
-            usage_point, device, utc_seconds(at), None, multiplier, given(opening), {}, width
-        )
+        time = utc_seconds(at)
+        installation = InstallationRow(usage_point, device, time, None, multiplier, given(opening), {}, width)
         with self._generations.changing({device}) as change:
-            if not self._registrations.plan_installation(home_id, point, row, installation):
+            if not self._registrations.plan_installation(home_id, point, device):
                 self._registrations.install(home_id, point, row, installation)
                 change.registration()
             else:
-                self._intake.note_unsettled(device, utc_seconds(at))  # before, so that a crash loses no day
+                self._intake.note_unsettled(device, time)  # before, so that a crash loses no day
                 self._registrations.install(home_id, point, row, installation)
-                self._intake.note_unsettled(device, utc_seconds(at))  # and after, for a settlement that runs meanwhile
+                self._intake.note_unsettled(device, time)  # and after, for a settlement that runs meanwhile
                 change.everything(device)
             if opening:
-                self._intake.store(change, [_exchange_block(device, opening, utc_seconds(at))])
+                self._intake.store(change, [_exchange_block(device, opening, time)])
 
     def exchange_meter(
         self, usage_point: str, *, old_device: str, closing: Mapping[Obis, Scaled],

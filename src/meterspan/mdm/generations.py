@@ -142,9 +142,13 @@ class Generations:
             self._condition.notify_all()
 
     def last_change(self, devices: Iterable[str]) -> int:
-        """Return the generation of the last change of any of the devices."""
-        with self._condition:
-            return max((known.last for name in devices if (known := self._devices.get(name)) is not None), default=0)
+        """Return the generation of the last change of any of the devices; without a lock, as it is asked most."""
+        newest = 0
+        for name in devices:
+            known = self._devices.get(name)
+            if known is not None and known.last > newest:
+                newest = known.last
+        return newest
 
     def last_change_within(self, devices: Iterable[str], low: int, high: int) -> int:
         """Return the generation of the last change of readings of ``low <= time <= high`` (to the hour)."""

@@ -18,6 +18,9 @@ from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, commodity_
 
 __all__ = ["Intake"]
 
+MAX_DAYS_BACK = 400
+"""Closed days without one reading of a right clock that are passed over at the opening."""
+
 
 class Intake:
     """Stores batches, and notes which devices changed; safe for use from many threads.
@@ -38,7 +41,7 @@ class Intake:
         self._registrations = registrations
         self._generations = generations
         self._guard = threading.Lock()
-        self._newest = journal.newest_closed() or 0
+        self._newest = self._newest_closed()
         for batch in journal.pending():
             self._note_newest(batch)
 
@@ -75,6 +78,21 @@ class Intake:
     def note_unsettled(self, device: str, start: int) -> None:
         """Remember durably that all days which a device has read since ``start`` are to be settled again."""
         self._note_days([self._days_of(device, start)])
+
+    def _newest_closed(self) -> int:
+        """Read the time of the newest reading of a closed day whose clock was right; 0 where there is none."""
+        newest = self._journal.newest_closed()
+        numbers = [row.series_id for row in self._series.rows()]
+        for _day in range(MAX_DAYS_BACK):
+            if newest is None:
+                break
+            start = newest // DAY_S * DAY_S
+            found = self._journal.read(numbers, start, newest + 1)
+            honest = found.time[found.time <= found.received_at + MAX_AHEAD_S]
+            if len(honest):
+                return int(honest.max())
+            newest = start - 1
+        return 0
 
     # --- the batch ----------------------------------------------------------------------------------------------
 

@@ -134,7 +134,7 @@ class Registrations:
         if point.period_s <= 0:
             raise PeriodError(point.usage_point, point.period_s)
         if not chain:
-            raise UnknownMeterError(f"the first meter of {point.usage_point}")
+            raise ValueError("no meter was ever installed")
         unknown = next((row.device for row in chain if row.device not in self._devices), None)
         if unknown is not None:
             raise UnknownMeterError(unknown)
@@ -155,9 +155,7 @@ class Registrations:
             for supply in self.supplies_of(row.home_id):
                 self._put(replace(supply, zone=row.zone, currency=row.currency))
 
-    def plan_installation(
-        self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow
-    ) -> bool:
+    def plan_installation(self, home_id: str, point: UsagePointRow, device: str) -> bool:
         """Check an installation; return whether it changes the chain or the grid of the usage point.
 
         Raises:
@@ -178,7 +176,7 @@ class Registrations:
             known = self._supplies.get(point.usage_point)
             if known is None:
                 return True
-            if known.installations[-1].end is None and known.meter != device.device:
+            if known.installations[-1].end is None and known.meter != device:
                 raise MeterPresentError(point.usage_point, known.meter)
             is_same = (known.home_id, known.commodity, known.period_s) == (home_id, commodity, point.period_s)
             return known.installations[-1].end is not None or not is_same
@@ -186,7 +184,7 @@ class Registrations:
     def install(self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow) -> None:
         """Install a device at a usage point, made where new; raises what ``plan_installation`` raises."""
         with self._lock:
-            changes = self.plan_installation(home_id, point, device, installation)
+            changes = self.plan_installation(home_id, point, device.device)
             known = self._supplies.get(point.usage_point)
             chain = () if known is None else known.installations
             is_new = not chain or chain[-1].end is not None
