@@ -59,9 +59,10 @@ def test_a_database_that_another_holds_is_locked(database, tmp_path):
 
 def test_a_file_that_is_no_database_is_damaged(tmp_path):
     (tmp_path / "b.db").write_bytes(b"not a database at all, not even nearly one" * 99)
-    with contextlib.closing(sqlite3.connect(tmp_path / "b.db")) as connection, pytest.raises(DamagedError):
-        with storage_errors("b.db"):
-            connection.execute("select * from t")
+    connection = sqlite3.connect(tmp_path / "b.db")
+    with pytest.raises(DamagedError), storage_errors("b.db"):
+        connection.execute("select * from t")
+    connection.close()
 
 
 def test_a_closed_database_says_so(tmp_path):
