@@ -20,8 +20,10 @@ import uvloop
 
 from bench.meters import DAY_S, host_of, keys_of, title_of
 from bench.table import ROOT, Line, show
+from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -59,7 +61,8 @@ def add_meters(head_end, custody, port, count, now):
         keys = keys_of(number)
         channels = tuple(ChannelPlan(obis, profile=LOAD_PROFILE) for obis in (IMPORT, EXPORT))
         device = Device(
-            f"MSP1{number:010d}", Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"{host_of(number)}:{port}", "cell",
+            f"MSP1{number:010d}", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER,
+            f"{host_of(number)}:{port}", "cell",
             security=Security.HLS_GMAC, client_sap=1, system_title=title_of(number), channels=channels,
             installed_at=int(now) // DAY_S * DAY_S - DAY_S,
             wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
@@ -109,7 +112,8 @@ def measure(count=METERS):
             most_open, most_memory = uvloop.run(read_all(head_end, maker, clock, count))
             wall, cpu = time.monotonic() - wall, time.process_time() - cpu
             readings, counts = data.totals().readings, head_end.counts
-            reasons = {head_end.last_failure(device.device) for device in head_end.inventory} - {""}
+            failures = {head_end.last_failure(device.device) for device in head_end.inventory} - {None}
+            reasons = set(map(str, failures))
     failed = count - counts.sessions_ok
     return [
         Line(f"head end: {count:,} meters, HLS-GMAC, 250 ms an answer", wall, "s wall",

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
-from meterspan.crypto.suite0 import SuiteKeys, protect
+from meterspan.crypto.suites import SuiteKeys, protect
 from meterspan.engine.mbus_security import Protection, SecurityMode, build_telegram
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow

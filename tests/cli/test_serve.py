@@ -11,7 +11,9 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
@@ -110,7 +112,7 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_remedy(tmp_path):
     assert result.returncode == 2
     assert "line 3: portal.prot: is not known; did you mean port?" in result.stderr
     assert "line 4: meters[0].home: is missing" in result.stderr
-    assert "line 6: meters[0].security: is 'foo'; one of none, lls, hls-gmac" in result.stderr
+    assert "line 6: meters[0].security: is 'foo'; one of none, lls, hls-md5, hls-sha1, hls-gmac" in result.stderr
 
 
 def test_a_meter_without_a_key_is_named_with_the_table_to_add(tmp_path):
@@ -174,7 +176,7 @@ def test_the_optional_lines_of_the_example_are_valid_too():
 def test_the_inventory_comes_back_as_it_was(tmp_path):
     custody = KeyCustody(bytes(32))
     device = Device(
-        "M1", Commodity.GAS, Protocol.DLMS_HDLC, "10.0.0.1:4059", "cell", "P1", security=Security.HLS_GMAC,
+        "M1", Commodity.GAS, DeviceProtocol.DLMS_HDLC, "10.0.0.1:4059", "cell", "P1", security=Security.HLS_GMAC,
         system_title=b"MSP\0\0\0\0\1", channels=(ChannelPlan(Obis(7, 0, 3, 0, 0), 3_600, Obis(7, 0, 99, 1, 0)),),
         installed_at=5, removed_at=9, wrapped_keys=((KeyPurpose.AUTHENTICATION, custody.wrap(bytes(16))),),
     )  # fmt: skip

@@ -2,9 +2,18 @@
 
 import pytest
 
-from meterspan.crypto.hls import digest_proof, digest_proof_fits, gmac_proof, gmac_proof_counter, password_fits
-from meterspan.crypto.suite0 import SuiteKeys
-from meterspan.wire import KeyWrongError, TruncatedError, WireError
+from meterspan.crypto.hls import (
+    Handshake,
+    check_gmac,
+    check_md5,
+    check_sha1,
+    password_fits,
+    prove_gmac,
+    prove_md5,
+    prove_sha1,
+)
+from meterspan.crypto.suites import SUITES, SuiteKeys
+from meterspan.wire import KeyMissingError, KeyWrongError, TruncatedError, WireError
 
 KEYS = SuiteKeys(bytes.fromhex("000102030405060708090A0B0C0D0E0F"), bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF"))
 # the standard's example: challenge, system title of who proves, counter, proof
@@ -14,13 +23,16 @@ EXAMPLES = {
 }
 
 
+def handshake(challenge, title, counter=0):
+    return Handshake(challenge, system_title=title, keys=KEYS, invocation_counter=counter)
+
+
 @pytest.mark.parametrize("side", EXAMPLES)
 def test_the_standards_proofs_are_made_and_accepted(side):
     challenge, title, counter, proof = EXAMPLES[side]
-    title = bytes.fromhex(title)
-    made = gmac_proof(challenge, system_title=title, invocation_counter=counter, keys=KEYS)
+    made = prove_gmac(handshake(challenge, bytes.fromhex(title), counter))
     assert made == bytes.fromhex(proof)
-    assert gmac_proof_counter(made, challenge, system_title=title, keys=KEYS) == counter
+    assert check_gmac(made, handshake(challenge, bytes.fromhex(title))) == counter
 
 
 def test_every_bit_flip_of_a_proof_is_refused():
@@ -29,42 +41,55 @@ def test_every_bit_flip_of_a_proof_is_refused():
         damaged = bytearray.fromhex(proof)
         damaged[bit >> 3] ^= 1 << (bit & 7)
         with pytest.raises(WireError):
-            gmac_proof_counter(bytes(damaged), challenge, system_title=bytes.fromhex(title), keys=KEYS)
+            check_gmac(bytes(damaged), handshake(challenge, bytes.fromhex(title)))
 
 
 def test_a_proof_over_another_challenge_or_by_another_title_is_a_wrong_key():
     challenge, title, _, proof = EXAMPLES["client"]
     for other in ((b"P6wRJ21G", bytes.fromhex(title)), (challenge, bytes(8))):
         with pytest.raises(KeyWrongError):
-            gmac_proof_counter(bytes.fromhex(proof), other[0], system_title=other[1], keys=KEYS)
+            check_gmac(bytes.fromhex(proof), handshake(*other))
 
 
 def test_a_proof_of_another_size_is_refused():
     proof = bytes.fromhex(EXAMPLES["client"][3])
     for size in range(17):
         with pytest.raises(TruncatedError):
-            gmac_proof_counter(proof[:size], b"", system_title=bytes(8), keys=KEYS)
+            check_gmac(proof[:size], handshake(b"", bytes(8)))
     with pytest.raises(WireError, match="SC 10"):
-        gmac_proof_counter(proof + b"\x00", b"", system_title=bytes(8), keys=KEYS)
+        check_gmac(proof + b"\x00", handshake(b"", bytes(8)))
+
+
+def test_a_proof_names_the_suite_of_its_keys():
+    keys = SuiteKeys(bytes(32), bytes(32), SUITES[2])
+    told = Handshake(b"challenge", system_title=bytes(8), keys=keys, invocation_counter=9)
+    assert prove_gmac(told)[0] == 0x12
+    assert check_gmac(prove_gmac(told), told) == 9
+
+
+def test_gmac_without_keys_says_that_they_are_missing():
+    for attempt in (lambda: prove_gmac(Handshake(b"")), lambda: check_gmac(bytes(17), Handshake(b""))):
+        with pytest.raises(KeyMissingError, match="GMAC needs the keys"):
+            attempt()
 
 
 def test_digests_are_over_challenge_then_secret():
     # RFC 1321 and FIPS 180-1 both print the digest of "abc"
-    assert digest_proof(b"a", 3, secret=b"bc").hex() == "900150983cd24fb0d6963f7d28e17f72"
-    assert digest_proof(b"ab", 4, secret=b"c").hex() == "a9993e364706816aba3e25717850c26c9cd0d89d"
+    assert prove_md5(Handshake(b"a", b"bc")).hex() == "900150983cd24fb0d6963f7d28e17f72"
+    assert prove_sha1(Handshake(b"ab", b"c")).hex() == "a9993e364706816aba3e25717850c26c9cd0d89d"
 
 
-@pytest.mark.parametrize("mechanism", [3, 4])
-def test_a_digest_proof_fits_its_challenge_alone(mechanism):
-    proof = digest_proof(b"challenge", mechanism, secret=b"secret")
-    assert digest_proof_fits(proof, b"challenge", mechanism=mechanism, secret=b"secret")
-    assert not digest_proof_fits(proof, b"challengf", mechanism=mechanism, secret=b"secret")
-    assert not digest_proof_fits(proof[:-1], b"challenge", mechanism=mechanism, secret=b"secret")
+@pytest.mark.parametrize(("prove", "check"), [(prove_md5, check_md5), (prove_sha1, check_sha1)])
+def test_a_digest_proof_fits_its_challenge_alone(prove, check):
+    proof = prove(Handshake(b"challenge", b"secret"))
+    check(proof, Handshake(b"challenge", b"secret"))
+    for wrong, told in ((proof, Handshake(b"challengf", b"secret")), (proof[:-1], Handshake(b"challenge", b"secret"))):
+        with pytest.raises(KeyWrongError, match="digest"):
+            check(wrong, told)
 
 
-def test_another_mechanism_is_no_digest():
-    with pytest.raises(ValueError, match="mechanism 5"):
-        digest_proof(b"", 5, secret=b"")
+def test_secret_and_keys_are_not_shown():
+    assert "secret'" not in repr(Handshake(b"", b"secret", keys=KEYS))
 
 
 def test_a_password_fits_itself_alone():

@@ -16,7 +16,7 @@ import pytest
 from fastcrc import crc16
 
 from meterspan import wire
-from meterspan.crypto.suite0 import SuiteKeys, protect
+from meterspan.crypto.suites import SuiteKeys, protect
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.engine.security import SecurityContext
 from meterspan.wire import Cursor, Trace, WireError

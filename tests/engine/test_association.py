@@ -8,6 +8,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from meterspan.crypto.hls import Handshake
+from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
@@ -19,7 +21,6 @@ from meterspan.engine.association.records import (
     AssociationRefused,
     AssociationSettings,
     AssociationState,
-    FailureKind,
     Get,
     GetDone,
     GetList,
@@ -39,6 +40,7 @@ from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.profile import range_of_times
 from meterspan.model.cosem.view import read_object_list
+from meterspan.model.failures import FailureKind
 from meterspan.quantities import ClockTime, Obis
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
@@ -99,7 +101,7 @@ def test_associate_read_and_release(kind, way):
     pair.left_events.clear()
     client.release(pair.now)
     pair.run(pair.now + 1)
-    assert pair.left_events == [Released("released")]
+    assert pair.left_events == [Released()]
     assert client.state is AssociationState.IDLE
     assert server.associated is None
 
@@ -238,8 +240,8 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
         pair.run(pair.now + 1)
         event = pair.left_events[-1]
         assert isinstance(event, AssociationRefused)
-        assert event.diagnostic == "authentication-failure"
-        assert event.permanent == (attempt < ATTEMPTS_MAX - 1)
+        assert event.failure.kind is FailureKind.AUTHENTICATION_FAILED
+        assert event.failure.permanent == (attempt < ATTEMPTS_MAX - 1)
         assert client.state is AssociationState.IDLE
     client._settings = LLS[1]  # now with the right password, too late
     client.associate(pair.now)
@@ -263,33 +265,38 @@ def test_a_wrong_key_is_refused_on_both_sides(kind):
     wrong = SecurityKeys(bytes(16), KEYS.authentication)
     pair, client, _, _ = associated(kind, GMAC, security=client_security(keys=wrong))
     (event,) = only(pair, AssociationRefused)
-    assert "deciphering-error" in event.reason
+    assert event.failure.kind is FailureKind.DECIPHERING_ERROR
     (refused,) = [event for event in pair.right_events if isinstance(event, ApduRefused)]
     assert isinstance(refused.error, KeyWrongError)
     assert client.state is AssociationState.IDLE
     pair, _, _, _ = associated(kind, GMAC_CLEAR, security=client_security(keys=wrong))
     (event,) = only(pair, AssociationRefused)
-    assert "wrong key" in event.reason
+    assert event.failure.kind is FailureKind.PROOF_REFUSED
     assert any(isinstance(event, AssociationRefused) for event in pair.right_events)
 
 
 @pytest.mark.parametrize(
-    ("way", "words"),
+    ("way", "words", "kind_of_refusal"),
     [
-        ((9, AssociationSettings()), "no-reason-given"),
-        ((2, AssociationSettings()), "authentication-mechanism-name-required"),
-        ((16, LLS[1]), "authentication-mechanism-name-not-recognised"),
-        ((1, GMAC_CLEAR[1]), "application-context-name-not-supported"),
-        (changed(NO_SECURITY, conformance=Conformance.READ), "incompatible-conformance"),
-        (changed(NO_SECURITY, max_pdu=20), "pdu-size-too-short"),
+        ((9, AssociationSettings()), "no-reason-given", FailureKind.ASSOCIATION_REFUSED),
+        ((2, AssociationSettings()), "authentication-mechanism-name-required", FailureKind.AUTHENTICATION_REQUIRED),
+        ((16, LLS[1]), "authentication-mechanism-name-not-recognised", FailureKind.MECHANISM_NOT_RECOGNISED),
+        ((1, GMAC_CLEAR[1]), "application-context-name-not-supported", FailureKind.CONTEXT_NOT_SUPPORTED),
+        (
+            changed(NO_SECURITY, conformance=Conformance.READ),
+            "incompatible-conformance",
+            FailureKind.ASSOCIATION_REFUSED,
+        ),
+        (changed(NO_SECURITY, max_pdu=20), "pdu-size-too-short", FailureKind.ASSOCIATION_REFUSED),
     ],
 )
 @links
-def test_what_the_server_does_not_offer_is_refused_with_the_diagnostic(kind, way, words):
+def test_what_the_server_does_not_offer_is_refused_with_the_diagnostic(kind, way, words, kind_of_refusal):
     pair, client, _, _ = associated(kind, way)
     (event,) = pair.left_events
     assert isinstance(event, AssociationRefused)
-    assert words in event.reason
+    assert words in event.failure.detail
+    assert event.failure.kind is kind_of_refusal
     assert client.state is AssociationState.IDLE
 
 
@@ -297,12 +304,14 @@ def test_a_server_that_cannot_prove_itself_is_refused():
     class Impostor(TestMeter):
         def security(self, definition=None):
             context = super().security()
-            context.prove = lambda challenge: bytes([0x10, 0, 0, 0, 1]) + bytes(12)
+            other = SuiteKeys(bytes(16), bytes(16))
+            context.own_handshake = lambda challenge: Handshake(challenge, system_title=bytes(8), keys=other)
             return context
 
     pair, client, _, _ = associated("wrapper", GMAC_CLEAR, Impostor())
     (event,) = only(pair, AssociationRefused)
-    assert isinstance(event.error, KeyWrongError)
+    assert event.failure.kind is FailureKind.PROOF_NOT_ACCEPTED
+    assert isinstance(event.failure.error, KeyWrongError)
     assert client.state is AssociationState.IDLE
 
 
@@ -331,8 +340,8 @@ def test_a_client_that_lost_its_counters_finds_back():
     fresh = client_security(peer_title=METER_TITLE)
     pair, client, _, _ = associated("wrapper", GMAC, meter, security=fresh)
     (event,) = only(pair, AssociationRefused)
-    assert event.invocation_counter > 40
-    fresh.skip_to(event.invocation_counter)
+    assert event.failure.counter > 40
+    fresh.skip_to(event.failure.counter)
     client.associate(pair.now)
     pair.run()
     assert client.state is AssociationState.ASSOCIATED
@@ -346,7 +355,7 @@ def test_a_replayed_answer_fails_the_request_and_not_the_association():
     pair.to_left = lambda _number, _octets: recorded
     event = ask(pair, client, Get(3, EXPORT))
     assert isinstance(event, RequestFailed)
-    assert event.failure.kind is FailureKind.SECURITY
+    assert event.failure.kind is FailureKind.REPLAY
     pair.to_left = lambda _number, octets: octets
     assert ask(pair, client, Get(3, EXPORT)).results[0].integer == 789
 
@@ -460,7 +469,7 @@ def test_a_server_that_never_answers_a_release_is_left():
     pair.left_events.clear()
     client.release(pair.now)
     pair.run(pair.now + 20)
-    assert pair.left_events == [Released("released")]
+    assert pair.left_events == [Released()]
 
 
 @pytest.mark.parametrize("release", list(Release))
@@ -470,7 +479,7 @@ def test_each_way_to_release_works(kind, release):
     pair.left_events.clear()
     client.release(pair.now)
     pair.run(pair.now + 10)
-    assert pair.left_events == [Released("released")]
+    assert pair.left_events == [Released()]
 
 
 @links
@@ -498,7 +507,7 @@ def test_an_idle_association_is_forgotten_by_the_server():
 def test_requests_are_bounded_and_need_an_association():
     pair, client, _, _ = join("wrapper", LLS)
     client.request(Get(3, ENERGY), pair.now)
-    assert client.next_event().failure.kind is FailureKind.LOST
+    assert client.next_event().failure.kind is FailureKind.CANCELLED
     pair.to_right = lambda _n, _o: None
     client.associate(pair.now)
     for _ in range(REQUESTS_QUEUED_MAX):
@@ -533,7 +542,7 @@ def test_an_answer_longer_than_the_bound_is_refused():
     pair, client, _, _ = associated("wrapper", changed(LLS, max_pdu=200, max_response_octets=1_000))
     event = ask(pair, client, Get(7, PROFILE))
     assert event.failure.kind is FailureKind.PROTOCOL
-    assert "more than 1000 octets" in event.failure.reason
+    assert "more than 1000 octets" in event.failure.detail
 
 
 @links

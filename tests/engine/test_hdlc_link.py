@@ -16,6 +16,7 @@ from meterspan.engine.hdlc_link import (
     transition_table,
 )
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp, Role
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.hdlc import (
     FrameKind,
     HdlcAddress,
@@ -44,6 +45,10 @@ def make_client(**changes):
 
 def make_server(**changes):
     return HdlcLink(Role.SERVER, HdlcConfig(**({"source": SERVER, "destination": HdlcAddress(102)} | changes)))
+
+
+def down(kind, words, *, by_peer):
+    return LinkDown(Failure(kind, words), by_peer)
 
 
 def events_of(link):
@@ -108,8 +113,8 @@ def test_a_link_comes_up_and_goes_down_on_both_sides(cut):
     client.disconnect(1.0)
     assert not client.is_up
     settle(client, server, cut=cut)
-    assert events_of(client) == [LinkDown("disconnected", by_peer=False)]
-    assert events_of(server) == [LinkDown("the client disconnected", by_peer=True)]
+    assert events_of(client) == [down(FailureKind.CANCELLED, "disconnected", by_peer=False)]
+    assert events_of(server) == [down(FailureKind.LINK_LOST, "the client disconnected", by_peer=True)]
     assert client.deadline() is None
     assert server.deadline() is None
 
@@ -198,7 +203,7 @@ def test_a_client_gives_up_after_its_retries():
         assert controls(client.octets_to_send()) == [SNRM]
         client.advance(client.deadline())
     assert client.octets_to_send() == b""
-    assert events_of(client) == [LinkDown("no response after 3 attempts", by_peer=False)]
+    assert events_of(client) == [down(FailureKind.NO_LINK, "no response after 3 attempts", by_peer=False)]
     assert client.state is State.NDM
 
 
@@ -206,7 +211,9 @@ def test_a_refused_client_hears_why():
     client = make_client()
     client.connect(0.0)
     client.receive(write_frame(HdlcFrame(CLIENT, SERVER, 0x1F)), 0.0)
-    assert events_of(client) == [LinkDown("the server is in disconnected mode (DM)", by_peer=True)]
+    assert events_of(client) == [
+        down(FailureKind.LINK_REFUSED, "the server is in disconnected mode (DM)", by_peer=True)
+    ]
 
 
 @pytest.mark.parametrize("kind", [FrameKind.DISCONNECT, FrameKind.RECEIVE_READY, FrameKind.INFORMATION])
@@ -221,8 +228,8 @@ def test_a_server_that_leaves_answers_dm_to_the_next_poll():
     server.disconnect(0.0)
     client.send(b"get", 0.0)
     settle(client, server)
-    assert events_of(server)[-1] == LinkDown("disconnected", by_peer=False)
-    assert events_of(client)[-1] == LinkDown("the server is in disconnected mode (DM)", by_peer=True)
+    assert events_of(server)[-1] == down(FailureKind.CANCELLED, "disconnected", by_peer=False)
+    assert events_of(client)[-1] == down(FailureKind.LINK_LOST, "the server is in disconnected mode (DM)", by_peer=True)
 
 
 def test_a_client_that_starts_over_restarts_the_link():
@@ -232,8 +239,14 @@ def test_a_client_that_starts_over_restarts_the_link():
     client.medium_lost(0.0)
     client.connect(1.0)
     settle(client, server)
-    assert events_of(client)[-2:] == [LinkDown("the connection was closed", by_peer=True), LinkUp(1, 16)]
-    assert events_of(server)[-2:] == [LinkDown("the client set the mode again", by_peer=True), LinkUp(16, 1)]
+    assert events_of(client)[-2:] == [
+        down(FailureKind.LINK_LOST, "the connection was closed", by_peer=True),
+        LinkUp(1, 16),
+    ]
+    assert events_of(server)[-2:] == [
+        down(FailureKind.LINK_LOST, "the client set the mode again", by_peer=True),
+        LinkUp(16, 1),
+    ]
     client.send(b"again", 1.0)
     settle(client, server)
     assert apdus_of(server) == [b"again"]
@@ -244,14 +257,14 @@ def test_a_disconnect_that_nobody_answers_ends_all_the_same():
     client.disconnect(0.0)
     for _ in range(4):
         client.advance(client.deadline())
-    assert events_of(client)[-1] == LinkDown("disconnected", by_peer=False)
+    assert events_of(client)[-1] == down(FailureKind.CANCELLED, "disconnected", by_peer=False)
 
 
 def test_a_server_gives_up_a_silent_client():
     _, server = join()
     assert server.deadline() == 120.0
     server.advance(120.0)
-    assert events_of(server)[-1] == LinkDown("no frame for 120 s", by_peer=False)
+    assert events_of(server)[-1] == down(FailureKind.TIMEOUT, "no frame for 120 s", by_peer=False)
 
 
 # --- data
@@ -400,7 +413,7 @@ def test_a_peer_that_stays_busy_is_given_up():
     while client.is_up:
         client.advance(client.deadline())
         settle(client, server)
-    assert events_of(client)[-1] == LinkDown("the peer stays busy", by_peer=True)
+    assert events_of(client)[-1] == down(FailureKind.TIMEOUT, "the peer stays busy", by_peer=True)
 
 
 def test_a_busy_client_fetches_what_it_dropped():
@@ -421,7 +434,7 @@ def test_a_peer_that_answers_and_takes_nothing_is_given_up():
     client.send(b"get", 0.0)
     for _ in range(10):
         client.receive(write_frame(HdlcFrame(CLIENT, SERVER, 0x11)), 0.0)
-    assert events_of(client)[-1] == LinkDown("the peer answers and takes nothing", by_peer=True)
+    assert events_of(client)[-1] == down(FailureKind.TIMEOUT, "the peer answers and takes nothing", by_peer=True)
 
 
 def test_a_frame_rejected_by_the_server_resets_the_link():
@@ -433,9 +446,9 @@ def test_a_frame_rejected_by_the_server_resets_the_link():
     (frmr,) = frames_of(octets)
     assert frmr.kind is FrameKind.FRAME_REJECT
     assert frmr.information == bytes([0xB1, 0x00, 0x08])
-    assert events_of(server)[-1] == LinkDown("a frame was rejected: N(R) out of range", by_peer=True)
+    assert events_of(server)[-1] == down(FailureKind.PROTOCOL, "a frame was rejected: N(R) out of range", by_peer=True)
     client.receive(octets, 0.0)
-    assert events_of(client)[-1] == LinkDown("the server rejected a frame (b10008)", by_peer=True)
+    assert events_of(client)[-1] == down(FailureKind.PROTOCOL, "the server rejected a frame (b10008)", by_peer=True)
     client.connect(1.0)
     settle(client, server)
     assert client.is_up
@@ -460,8 +473,8 @@ def test_a_server_bounds_reassembly():
     client, server = join(server_changes={"apdu_size_max": 300})
     client.send(bytes(301), 0.0)
     settle(client, server)
-    assert events_of(server)[-1] == LinkDown("a frame was rejected: APDU too long", by_peer=True)
-    assert events_of(client)[-1] == LinkDown("the server rejected a frame (146004)", by_peer=True)
+    assert events_of(server)[-1] == down(FailureKind.PROTOCOL, "a frame was rejected: APDU too long", by_peer=True)
+    assert events_of(client)[-1] == down(FailureKind.PROTOCOL, "the server rejected a frame (146004)", by_peer=True)
 
 
 def test_a_client_bounds_reassembly():
@@ -470,8 +483,8 @@ def test_a_client_bounds_reassembly():
     settle(client, server)
     server.send(bytes(301), 0.0)
     settle(client, server)
-    assert events_of(client)[-1] == LinkDown("the peer's APDU is too long", by_peer=True)
-    assert events_of(server)[-1] == LinkDown("the client disconnected", by_peer=True)
+    assert events_of(client)[-1] == down(FailureKind.PROTOCOL, "the peer's APDU is too long", by_peer=True)
+    assert events_of(server)[-1] == down(FailureKind.LINK_LOST, "the client disconnected", by_peer=True)
 
 
 def test_information_without_llc_header_is_damage():

@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan.crypto.suites import SUITES
 from meterspan.engine.security import (
     COUNTER_BLOCK,
     COUNTER_JUMP_MAX,
@@ -9,9 +10,19 @@ from meterspan.engine.security import (
     CounterExhaustedError,
     SecurityContext,
     SecurityKeys,
+    check_proof,
     is_ciphered,
+    prove,
 )
-from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
+from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.errors import (
+    KeyMissingError,
+    KeyWrongError,
+    ReplayError,
+    SecurityError,
+    UnsupportedError,
+    WireError,
+)
 from meterspan.wire.xdlms import SecurityControl
 from tests.helpers_cosem import CLIENT_TITLE, KEYS, METER_TITLE, MemoryCounters
 
@@ -243,14 +254,37 @@ def test_another_system_title_is_refused():
 
 def test_proofs_fit_their_challenge_alone():
     client, meter = pair()
-    proof = client.prove(b"challenge of the meter")
-    meter.check_proof(proof, b"challenge of the meter")
+    gmac = AuthenticationMechanism.HLS_GMAC
+    proof = prove(gmac, b"challenge of the meter", security=client)
+    check_proof(gmac, proof, b"challenge of the meter", security=meter)
     assert meter.last_received == 1
     for wrong in (b"another challenge", b""):
         with pytest.raises(KeyWrongError):
-            meter.check_proof(proof, wrong)
+            check_proof(gmac, proof, wrong, security=meter)
     with pytest.raises(WireError):
-        meter.check_proof(proof[:-1], b"challenge of the meter")
+        check_proof(gmac, proof[:-1], b"challenge of the meter", security=meter)
+
+
+def test_a_proof_needs_a_mechanism_with_challenges_and_its_keys():
+    with pytest.raises(ValueError, match="answers no challenges"):
+        prove(AuthenticationMechanism.LLS, b"challenge")
+    with pytest.raises(ValueError, match="needs a security context"):
+        prove(AuthenticationMechanism.HLS_GMAC, b"challenge")
+    sha1 = AuthenticationMechanism.HLS_SHA1
+    check_proof(sha1, prove(sha1, b"challenge", secret=b"secret"), b"challenge", secret=b"secret")
+    with pytest.raises(KeyWrongError):
+        check_proof(sha1, prove(sha1, b"challenge", secret=b"secret"), b"challenge", secret=b"other")
+
+
+def test_an_association_of_another_suite_is_protected_by_its_own_keys_and_sizes():
+    keys = SecurityKeys(bytes(range(32)), bytes(range(32, 64)), suite=SUITES[2])
+    client = SecurityContext(CLIENT_TITLE, keys, counters=MemoryCounters(), peer_title=METER_TITLE)
+    meter = SecurityContext(METER_TITLE, keys, counters=MemoryCounters(), peer_title=CLIENT_TITLE)
+    opened = meter.unprotect(client.protect(GET))
+    assert (opened.octets, opened.control.suite) == (GET, 2)
+    of_suite_0 = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters(), peer_title=CLIENT_TITLE)
+    with pytest.raises(UnsupportedError, match="suite 2"):
+        of_suite_0.unprotect(client.protect(GET))
 
 
 def test_no_secret_shows_in_text():

@@ -39,6 +39,7 @@ from meterspan.engine.session import (
     put,
 )
 from meterspan.model.cosem.objects import AccessRefusedError, CosemObject
+from meterspan.model.failures import FailureKind
 from meterspan.model.readings import EventSeverity, MeterEvent, Source
 from meterspan.quantities import UNITS, ClockTime, Obis, Quality, Scaled
 from meterspan.wire.axdr import clock, double_long_unsigned, integer, unsigned, visible_string
@@ -247,7 +248,7 @@ def test_scripts_may_sleep():
 def test_a_refused_reading_ends_a_script_that_does_not_mind_it_in_words():
     event, pair = run(fetch(Get(3, UNKNOWN)))
     assert isinstance(event, SessionFailed)
-    assert (event.stage, event.reason) == (Stage.REQUEST, f"read {UNKNOWN} attribute 2: object-undefined")
+    assert (event.stage, str(event.failure)) == (Stage.REQUEST, f"read {UNKNOWN} attribute 2: object-undefined")
     assert pair.right.associated is None  # released in order
 
 
@@ -282,7 +283,7 @@ def test_each_helper_gives_its_result_or_says_what_was_refused():
         (perform(Action(70, SWITCH, 1, integer(9))), "run 0-0:96.3.10 method 1: type-unmatched"),
     ):
         event, _ = run(script, GMAC)
-        assert event.reason == words
+        assert event.failure.detail == words
 
 
 @pytest.mark.parametrize("script", [fetch, fetch_encoded, put, perform, fetch_each])
@@ -296,11 +297,11 @@ def test_a_helper_that_is_answered_by_something_else_says_so(script):
 def test_an_encoded_value_does_not_pass_for_a_read_one():
     running = fetch(Get(1, NOTE))
     next(running)
-    with pytest.raises(ScriptError, match="encoded"):
+    with pytest.raises(ScriptError, match="raw octets"):
         running.send(GetDone(1, (b"\x00",)))
     running = fetch_encoded(Get(1, NOTE))
     next(running)
-    with pytest.raises(ScriptError, match="came read"):
+    with pytest.raises(ScriptError, match="decoded"):
         running.send(GetDone(1, (double_long_unsigned(1),)))
 
 
@@ -310,14 +311,14 @@ def test_a_script_that_cannot_read_an_answer_fails_with_the_octets_fault():
         raise WireError("is odd", 3, "serial")
 
     event, _ = run(plan())
-    assert event.reason == "is odd at octet 3 in serial"
+    assert event.failure.detail == "is odd at octet 3 in serial"
 
 
 def test_a_refused_association_fails_the_session_with_its_reason():
     way = (LLS[0], NO_SECURITY[1])
     event, _ = run(read_clock(), way)
-    assert (event.stage, event.permanent) == (Stage.ASSOCIATION, True)
-    assert "authentication-mechanism-name-required" in event.reason
+    assert (event.stage, event.failure.permanent) == (Stage.ASSOCIATION, True)
+    assert event.failure.kind is FailureKind.AUTHENTICATION_REQUIRED
 
 
 def test_a_silent_meter_fails_the_session_at_its_deadline():
@@ -326,7 +327,7 @@ def test_a_silent_meter_fails_the_session_at_its_deadline():
 
     event, _ = run(fetch_each(*[Get(1, SERIAL)] * 3), timeout_s=20.0, prepare=mute)
     assert event.stage is Stage.DEADLINE
-    assert "not finished within 20 s" in event.reason
+    assert "not finished within 20 s" in event.failure.detail
     assert event.duration_s == pytest.approx(20.0)
 
 
@@ -352,7 +353,7 @@ def test_a_lost_medium_fails_the_session():
     session.medium_lost(pair.now)
     event = session.next_event()
     assert isinstance(event, SessionFailed)
-    assert "connection was closed" in event.reason
+    assert event.failure.kind is FailureKind.LINK_LOST
     assert session.is_over
     assert session.deadline() is None
 
@@ -364,7 +365,7 @@ def test_a_cancelled_session_releases_and_says_why():
     pair.run(pair.now + 5)
     session.cancel(pair.now, "the operator said so")
     pair.run(pair.now + 10)
-    assert pair.left_events[-1].reason == "the operator said so"
+    assert pair.left_events[-1].failure.detail == "the operator said so"
     assert pair.right.associated is None
 
 

@@ -23,7 +23,7 @@ from meterspan import engine
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import Action, AssociationState, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.frame_trace import Direction, FrameTracer
+from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc_link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
@@ -37,7 +37,7 @@ from meterspan.wire.axdr import integer, long, visible_string
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, HdlcReader, write_frame
-from meterspan.wire.hdlc.frame import LLC_COMMAND, LLC_RESPONSE
+from meterspan.wire.hdlc.llc import LLC_COMMAND, LLC_RESPONSE
 from meterspan.wire.mbus import build_header, build_record
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import Selection
@@ -720,7 +720,7 @@ def _p1_reader() -> Callable[[bytes], Any]:
 
 
 def _tracer(*, is_hdlc: bool) -> Callable[[bytes], Any]:
-    tracer = FrameTracer(is_hdlc=is_hdlc)
+    tracer = FrameTracer(HdlcCutter if is_hdlc else WrapperCutter)
     return lambda octets: tracer.feed(Direction.RECEIVED, octets, START)
 
 

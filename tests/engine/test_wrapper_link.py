@@ -10,6 +10,7 @@ from meterspan.engine.wrapper_link import (
     WrapperConfig,
     WrapperLink,
 )
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 
 
@@ -19,6 +20,10 @@ def make_client(**changes) -> Link:
 
 def make_server(**changes) -> Link:
     return WrapperLink(Role.SERVER, WrapperConfig(source=1, destination=102, **changes))
+
+
+def down(kind, words, *, by_peer):
+    return LinkDown(Failure(kind, words), by_peer)
 
 
 def events_of(link):
@@ -89,7 +94,8 @@ def test_a_wrong_header_ends_the_link(pair):
     assert damaged.octets == b"GET / HT"
     assert isinstance(down, LinkDown)
     assert down.by_peer
-    assert "version 4745" in down.reason
+    assert (down.failure.kind, down.by_peer) == (FailureKind.WRONG_FRAMING, True)
+    assert "version 4745" in down.failure.detail
     assert not server.is_up
     assert server.deadline() is None
 
@@ -101,7 +107,9 @@ def test_a_peer_that_falls_silent_within_a_pdu_is_half_open(pair):
     client.advance(10.0 + PARTIAL_TIMEOUT_S - 1)
     assert events_of(client) == []
     client.advance(10.0 + PARTIAL_TIMEOUT_S)
-    assert events_of(client) == [LinkDown("the peer fell silent after 15 octets of a PDU", by_peer=True)]
+    assert events_of(client) == [
+        down(FailureKind.TIMEOUT, "the peer fell silent after 15 octets of a PDU", by_peer=True)
+    ]
 
 
 def test_a_server_gives_up_an_idle_client_even_if_it_drips_octets(pair):
@@ -115,7 +123,7 @@ def test_a_server_gives_up_an_idle_client_even_if_it_drips_octets(pair):
         if not server.is_up:
             break
     assert INACTIVITY_TIMEOUT_S <= now < INACTIVITY_TIMEOUT_S + PARTIAL_TIMEOUT_S
-    assert events_of(server) == [LinkDown("no APDU for 180 s", by_peer=False)]
+    assert events_of(server) == [down(FailureKind.TIMEOUT, "no APDU for 180 s", by_peer=False)]
 
 
 def test_a_client_is_never_idle_by_itself(pair):
@@ -127,10 +135,10 @@ def test_disconnect_and_a_lost_medium_are_said_once(pair):
     client, server = pair
     client.disconnect(1.0)
     client.disconnect(1.0)
-    assert events_of(client) == [LinkDown("disconnected", by_peer=False)]
+    assert events_of(client) == [down(FailureKind.CANCELLED, "disconnected", by_peer=False)]
     server.send(b"late", 1.0)
     server.medium_lost(1.0)
-    assert events_of(server) == [LinkDown("the connection was closed", by_peer=True)]
+    assert events_of(server) == [down(FailureKind.LINK_LOST, "the connection was closed", by_peer=True)]
     assert server.octets_to_send() == b""
 
 

@@ -7,15 +7,18 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, Protocol
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.quarantine import Fault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.model.views import MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
+from meterspan.wire.errors import ReplayError
 
 IMPORT = Obis(1, 0, 1, 8, 0)
 MIDNIGHT = 20_000 * 86_400
@@ -59,7 +62,7 @@ def head_end() -> HeadEnd:
     for name in ("GOOD", "SILENT"):
         head_end.add_device(
             Device(
-                name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"{name}:4059", "cell",
+                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"{name}:4059", "cell",
                 channels=(ChannelPlan(IMPORT),), installed_at=MIDNIGHT,
             ),
             MIDNIGHT,
@@ -90,7 +93,7 @@ def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: H
             head_end.finished(job, now)
             job = head_end.planner.next_job(now)
         assert job is not None
-        head_end.finished(job, now, "no connection within 10 s")
+        head_end.finished(job, now, Failure(FailureKind.UNREACHABLE, "no connection within 10 s"))
         now += 600
     failing = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
     assert failing.state is MeterState.FAILING
@@ -157,3 +160,19 @@ def test_an_answered_order_shows_its_registers(head_end: HeadEnd, views: HeadEnd
     assert [(value.obis, value.value, value.unit) for value in answered.values] == [
         ("1-0:1.8.0", Decimal("12.345"), "m3")
     ]
+
+
+def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON - 4 * 3_600)], NOON - 4 * 3_600)
+    replay = Failure.of_error(ReplayError("invocation counter 5 is not above 7", None, "invocation-counter"))
+    told = {}
+    for failure in (replay, Failure(FailureKind.COUNTER_BEHIND, counter=9)):
+        job = None
+        while job is None or job.target != "GOOD":
+            job = head_end.planner.next_job(NOON + 3_600.0 * len(told))
+            assert job is not None
+        head_end.finished(job, NOON, failure)
+        told[failure.kind] = next(line for line in views.meters(at(NOON)) if line.device == "GOOD").reason
+    assert "replays" in told[FailureKind.REPLAY]
+    assert "recovered at the next session" not in told[FailureKind.REPLAY]
+    assert "recovered at the next session" in told[FailureKind.COUNTER_BEHIND]

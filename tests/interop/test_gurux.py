@@ -7,6 +7,7 @@ from itertools import count
 import pytest
 
 from meterspan.engine.scripts import read_clock, read_last_rows, read_object_list, read_profile, read_registers
+from meterspan.model.failures import FailureKind
 from meterspan.quantities import UNITS, Obis, Scaled
 from tests.interop.helpers import AUTH_KEY, CLIENT_TITLE, CLIENTS, KEY, PASSWORD, SETTINGS, hold
 
@@ -148,14 +149,14 @@ def test_we_collect_a_gurux_profile_in_blocks_where_our_pdu_is_small(gurux_meter
 def test_a_gurux_meter_that_refuses_our_password_is_told_apart(gurux_meter):
     settings = replace(SETTINGS["lls"], secret=b"close sesame")
     failed = hold(gurux_meter["port"], gurux_meter["link"], "lls", read_clock(), settings=settings)
-    assert (failed.stage, failed.permanent) == ("association", True)
-    assert "authentication-failure" in failed.reason
+    assert (failed.stage, failed.failure.permanent) == ("association", True)
+    assert failed.failure.kind is FailureKind.AUTHENTICATION_FAILED
 
 
 def test_a_gurux_meter_that_cannot_open_what_we_send_fails_at_associating(gurux_meter):
     failed = hold(gurux_meter["port"], gurux_meter["link"], "gmac", read_clock(), key=bytes(16))
     assert failed.stage == "association"
-    assert failed.reason
+    assert failed.failure.detail
     assert done(gurux_meter, "gmac", read_clock())
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterspan.crypto.suite0 import SuiteKeys, protect
+from meterspan.crypto.suites import SuiteKeys, protect
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.quantities import ClockTime, Obis
@@ -162,7 +162,7 @@ def test_a_missing_and_a_wrong_key_are_told_apart() -> None:
     wrong = Decoder().decode(octets, key=bytes(16)).error or ""
     assert "does not fit" in wrong
     assert "does not fit" in (Decoder().decode(octets, key=KEY, auth_key=bytes(16)).error or "")
-    assert "16 or 32 octets" in (Decoder().decode(octets, key=b"short").error or "")
+    assert "suite 0 has 16 octets" in (Decoder().decode(octets, key=b"short").error or "")
     assert TITLE.hex().upper() in wrong
 
 

@@ -4,16 +4,19 @@ import asyncio
 import secrets
 from contextlib import asynccontextmanager, suppress
 
+from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol, Security
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.quantities import Commodity
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.shell import StreamShell
@@ -56,7 +59,7 @@ class World:
 
     def device(self, name, endpoint, keys=KEYS):
         return Device(
-            name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
+            name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
             client_sap=1, system_title=METER_TITLE, installed_at=int(START.timestamp()),
             channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
             wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
@@ -125,9 +128,9 @@ def test_a_meter_that_is_not_there_fails_and_the_next_one_is_read():
                 world.head_end.add_device(world.device(name, where), world.clock())
             world.host.wake()
             await until(lambda: world.head_end.counts.sessions_ok + world.head_end.counts.sessions_failed == 3)
-            assert "nobody listens" in world.head_end.last_failure("MSP1")
-            assert "no endpoint" in world.head_end.last_failure("MSP2")
-            assert world.head_end.last_failure("MSP3") == ""
+            assert "nobody listens" in world.head_end.last_failure("MSP1").detail
+            assert "no endpoint" in world.head_end.last_failure("MSP2").detail
+            assert world.head_end.last_failure("MSP3") is None
 
     run(story())
 
@@ -156,7 +159,7 @@ def test_stopping_ends_open_sessions_and_tells_the_planner():
             world.host.wake()
             await until(lambda: world.host.open_count == 1)
         assert (world.host.open_count, world.head_end.planner.open_count) == (0, 0)
-        assert world.head_end.last_failure("MSP1") == "the head end was stopped"
+        assert world.head_end.last_failure("MSP1") == Failure(FailureKind.CANCELLED, "the head end was stopped")
         silent.close()
 
     run(story())

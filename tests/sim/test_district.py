@@ -155,5 +155,5 @@ def test_a_living_district_always_has_a_meter_that_is_not_reached_and_heals_it(d
     failing = [device for device in district.head_end.inventory if district.head_end.last_failure(device.device)]
     assert len(failing) == 1  # homes 1 and 2 take turns
     district.run_until(DST_DAY + 3 * 3_600 - 300)
-    assert district.head_end.last_failure(failing[0].device) == ""
+    assert district.head_end.last_failure(failing[0].device) is None
     assert "recovered" in story(district, failing[0].device)

@@ -16,12 +16,13 @@ from typing import Final
 import typer
 from rich.console import Console
 
+from meterspan.crypto.suites import KEY_SIZE
+
 __all__ = [
-    "KEY_SIZE", "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
+    "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
     "warn_of_visible_keys",
 ]  # fmt: skip
 
-KEY_SIZE: Final = 16
 _HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
 _SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})
 _FIELDS: Final = frozenset({"key", "auth_key", "password"})

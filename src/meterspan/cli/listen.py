@@ -25,9 +25,9 @@ from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.p1_source import hex_lines, p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
-from meterspan.runtime.serial_line import CannotConnectError
 
 __all__ = ["EPILOG", "listen"]
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
-from meterspan.cli.key_files import KEY_SIZE, MeterKeys, append_keys, parse_key, read_key_file
-from meterspan.crypto.suite0 import SYSTEM_TITLE_SIZE
+from meterspan.cli.key_files import MeterKeys, append_keys, parse_key, read_key_file
+from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.security import SecurityKeys
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import UpstreamIdentity

@@ -7,11 +7,10 @@ repeat whichever meter it opens; where ours fell behind, the meter's counter is 
 import asyncio
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final
@@ -30,17 +29,20 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
+from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
+from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import TracedFrame
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
+from meterspan.model.failures import FailureKind
 from meterspan.quantities import Obis, parse_obis
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, OnFrame, open_dlms
-from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.state import StateFile
-from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.errors import WireError
 
 __all__ = ["EPILOG", "read"]
@@ -59,35 +61,33 @@ meterspan read serial:///dev/ttyUSB0?baud=9600 --physical 17 --profile 1-0:99.1.
 meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
 """
 
-SYSTEM_TITLE_SIZE: Final = 8
 _TITLE_KEPT: Final = "system title"
 _MAKER: Final = b"MSP"
 _READER_CLIENT: Final = 2
 
 
-class Auth(StrEnum):
-    """How we prove who we are."""
-
-    NONE = "none"
-    LLS = "lls"
-    HLS3 = "hls3"
-    HLS4 = "hls4"
-    HLS5 = "hls5"
+_NAMES: Final = ", ".join(row.short for row in MECHANISMS)
 
 
-_MECHANISMS: Final = {
-    Auth.NONE: AuthenticationMechanism.LOWEST,
-    Auth.LLS: AuthenticationMechanism.LLS,
-    Auth.HLS3: AuthenticationMechanism.HLS_MD5,
-    Auth.HLS4: AuthenticationMechanism.HLS_SHA1,
-    Auth.HLS5: AuthenticationMechanism.HLS_GMAC,
-}
-_CLIENTS: Final = {Auth.NONE: PUBLIC_CLIENT, Auth.LLS: _READER_CLIENT}
+def _auth(text: str) -> Security:
+    """Return the mechanism of a short or long name."""
+    try:
+        return Security(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is none of {_NAMES}") from error
+
+
+_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
 
 
 def read(  # noqa: PLR0917 - typer calls it by name
-    endpoint: Annotated[str, typer.Argument(help="tcp://host:port, hdlc+tcp://host:port or serial:///dev/…?baud=9600")],
-    auth: Annotated[Auth, typer.Option(help="How to associate: hls5 is GMAC, with ciphering.")] = Auth.NONE,
+    endpoint: Annotated[str, typer.Argument(help=", ".join(row.example for row in TRANSPORTS.values()))],
+    auth: Annotated[
+        Security,
+        typer.Option(
+            help=f"How to associate: {_NAMES}; hls5 is GMAC, with ciphering.", parser=_auth, metavar="MECHANISM"
+        ),
+    ] = Security.NONE,
     key: Annotated[
         str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
     ] = None,
@@ -143,8 +143,8 @@ def read(  # noqa: PLR0917 - typer calls it by name
     )  # fmt: skip
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = _complete(given, _filed(keys, meter))
-    _require(auth, secret)
-    addresses = DlmsAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
+    _require(auth.mechanism, secret)
+    addresses = LinkAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
@@ -176,8 +176,8 @@ class _Session:
     """One reading, with its second try where our invocation counter was behind."""
 
     place: Endpoint
-    addresses: DlmsAddresses
-    auth: Auth
+    addresses: LinkAddresses
+    auth: Security
     keys: MeterKeys
     state: StateFile
     title: bytes
@@ -205,19 +205,18 @@ class _Session:
             try:
                 security.skip_to(counter)
             except WireError as refused:
-                raise DlmsError(f"{error}; and the counter cannot be recovered: {refused}") from error
+                words = f"{error}; and the counter cannot be recovered: {refused}"
+                raise DlmsError(replace(error.failure, detail=words)) from error
             again = self._security()
             self.recovered = counter - 1
             return await self._once(again, order, on_step)
 
     def hints(self, error: DlmsError) -> list[str]:
         """Say what to do about a failure."""
-        reason = str(error)
-        found = [hint for words, hint in _HINTS if words in reason]
+        found = [_HINTS[error.failure.kind]] if error.failure.kind in _HINTS else []
         if isinstance(error, AssociationFailedError) and not found:
-            found.append(
-                f"client {self.addresses.client}, --auth {self.auth}: does the meter expect another --client or --auth?"
-            )
+            who = f"client {self.addresses.client}, --auth {self.auth.mechanism.short}"
+            found.append(f"{who}: does the meter expect another --client or --auth?")
         if isinstance(error, AssociationFailedError) and not self._is_traced:
             found.append("--trace shows each frame")
         return found
@@ -228,14 +227,14 @@ class _Session:
 
     def _settings(self) -> AssociationSettings:
         return AssociationSettings(
-            _MECHANISMS[self.auth],
+            self.auth.mechanism.code,
             self.keys.password,
-            ciphered=self.auth is Auth.HLS5,
+            ciphered=self.auth.mechanism.ciphered,
             response_timeout_s=self.timeout_s,
         )
 
     def _security(self) -> SecurityContext | None:
-        if self.auth is not Auth.HLS5:
+        if not self.auth.mechanism.needs_keys:
             return None
         generation = int.from_bytes(sha256(b"meterspan generation" + self.keys.key).digest()[:6], "big")
         keys = SecurityKeys(self.keys.key, self.keys.auth_key, generation=generation)
@@ -251,8 +250,8 @@ class _Session:
 
     async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
         """Find out from where on the meter takes counters: as it said, or as the public client reads."""
-        if error.refused is not None and error.refused.invocation_counter is not None:
-            return error.refused.invocation_counter
+        if error.failure.counter is not None:
+            return error.failure.counter
         on_step("the invocation counter, as public client")
         public = replace(self.addresses, client=PUBLIC_CLIENT)
         settings = AssociationSettings(response_timeout_s=self.timeout_s)
@@ -263,33 +262,44 @@ class _Session:
             return None
 
 
-_HINTS: Final = (
-    ("deciphering-error", "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"),
-    ("authentication-failure", "the meter refuses our password or key; most meters lock for a while after wrong ones"),
-    ("does not accept our proof", "--auth-key or --key is wrong"),
-    ("authentication-mechanism-name-required", "this client must authenticate: try --auth lls or --auth hls5"),
-    ("authentication-mechanism-name-not-recognised", "this client authenticates otherwise: try another --auth"),
-    ("application-context-name-not-supported", "this client wants ciphering, or none: try another --auth or --client"),
-    ("tag differs", "the answer does not fit our keys: --key or --auth-key is wrong"),
-    ("no answer within", "is it the right --server, --physical and --client? Slow networks need a longer --timeout"),
-    ("no link within", "the meter hears nothing: check --server and --physical, and baud of a serial line"),
-    ("is not above", "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"),
-    ("the stream is broken", "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen"),
-    ("invocation-counter-error", "our counter is behind the meter's: leave out --no-recover"),
-)  # fmt: skip
-"""Words of a failure, and what to do."""
-_NO_COUNTER_TROUBLE: Final = (
-    "deciphering-error",
-    "tag differs",
-    "does not accept our proof",
-    "mechanism",
-    "context-name",
+_HINTS: Final[Mapping[FailureKind, str]] = {
+    FailureKind.DECIPHERING_ERROR: (
+        "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"
+    ),
+    FailureKind.AUTHENTICATION_FAILED: (
+        "the meter refuses our password or key; most meters lock for a while after wrong ones"
+    ),
+    FailureKind.PROOF_REFUSED: "--auth-key or --key is wrong",
+    FailureKind.AUTHENTICATION_REQUIRED: "this client must authenticate: try --auth lls or --auth hls5",
+    FailureKind.MECHANISM_NOT_RECOGNISED: "this client authenticates otherwise: try another --auth",
+    FailureKind.CONTEXT_NOT_SUPPORTED: "this client wants ciphering, or none: try another --auth or --client",
+    FailureKind.KEY_WRONG: "the answer does not fit our keys: --key or --auth-key is wrong",
+    FailureKind.PROOF_NOT_ACCEPTED: "the answer does not fit our keys: --key or --auth-key is wrong",
+    FailureKind.TIMEOUT: "is it the right --server, --physical and --client? Slow networks need a longer --timeout",
+    FailureKind.NO_LINK: "the meter hears nothing: check --server and --physical, and baud of a serial line",
+    FailureKind.REPLAY: (
+        "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"
+    ),
+    FailureKind.WRONG_FRAMING: "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen",
+    FailureKind.COUNTER_BEHIND: "our counter is behind the meter's: leave out --no-recover",
+}
+"""What to do about a failure."""
+_NO_COUNTER_TROUBLE: Final = frozenset(
+    {
+        FailureKind.DECIPHERING_ERROR,
+        FailureKind.KEY_WRONG,
+        FailureKind.PROOF_REFUSED,
+        FailureKind.PROOF_NOT_ACCEPTED,
+        FailureKind.AUTHENTICATION_REQUIRED,
+        FailureKind.MECHANISM_NOT_RECOGNISED,
+        FailureKind.CONTEXT_NOT_SUPPORTED,
+    }
 )
 
 
 def _may_be_counter(error: AssociationFailedError) -> bool:
     """Say whether a counter that is behind may be the reason: some meters refuse without one, some fall silent."""
-    return not any(words in str(error) for words in _NO_COUNTER_TROUBLE)
+    return error.failure.kind not in _NO_COUNTER_TROUBLE
 
 
 def _tracing(console: Console, zone: tzinfo) -> OnFrame:
@@ -302,7 +312,7 @@ def _tracing(console: Console, zone: tzinfo) -> OnFrame:
 
 def _endpoint(text: str) -> Endpoint:
     try:
-        return parse_endpoint(text, ["tcp", "hdlc+tcp", "serial"])
+        return parse_transport(text)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
 
@@ -331,11 +341,11 @@ def _complete(given: MeterKeys, filed: MeterKeys) -> MeterKeys:
     return MeterKeys(given.key or filed.key, given.auth_key or filed.auth_key, given.password or filed.password)
 
 
-def _require(auth: Auth, keys: MeterKeys) -> None:
-    if auth is Auth.HLS5 and not (keys.key and keys.auth_key):
-        raise typer.BadParameter("hls5 needs --key and --auth-key, or --keys FILE", param_hint="--auth")
-    if auth in {Auth.LLS, Auth.HLS3, Auth.HLS4} and not keys.password:
-        raise typer.BadParameter(f"{auth} needs --password, or --keys FILE", param_hint="--auth")
+def _require(mechanism: Mechanism, keys: MeterKeys) -> None:
+    if mechanism.needs_keys and not (keys.key and keys.auth_key):
+        raise typer.BadParameter(f"{mechanism.short} needs --key and --auth-key, or --keys FILE", param_hint="--auth")
+    if mechanism.needs_secret and not keys.password:
+        raise typer.BadParameter(f"{mechanism.short} needs --password, or --keys FILE", param_hint="--auth")
 
 
 def _title(state: StateFile, text: str | None) -> bytes:

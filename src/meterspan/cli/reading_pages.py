@@ -12,6 +12,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from meterspan.app.bench_reading import BenchReading, column_texts, object_name, row_times
+from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.frame_trace import Direction, TracedFrame
 from meterspan.engine.scripts import ProfileRead
 from meterspan.meter.electricity import EventCode
@@ -21,7 +22,6 @@ from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockStatus, Scaled
 from meterspan.readings.names import meaning_of
-from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import ClockColumn, FloatColumn, IntegerColumn
 
 __all__ = ["reading_json", "show_reading", "trace_lines"]
@@ -38,15 +38,6 @@ _ACCESS: Final = {
     AttributeAccess.AUTHENTICATED_READ_ONLY: "R",
     AttributeAccess.AUTHENTICATED_WRITE_ONLY: "W",
     AttributeAccess.AUTHENTICATED_READ_AND_WRITE: "RW",
-}
-
-
-_MECHANISMS: Final = {
-    AuthenticationMechanism.LOWEST: "no authentication",
-    AuthenticationMechanism.LLS: "LLS (password)",
-    AuthenticationMechanism.HLS_MD5: "HLS-MD5",
-    AuthenticationMechanism.HLS_SHA1: "HLS-SHA1",
-    AuthenticationMechanism.HLS_GMAC: "HLS-GMAC",
 }
 
 
@@ -135,7 +126,8 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
     terms = found.terms
     ciphered = ", [green]ciphered[/green]" if terms.ciphered else ""
     title = f", system title {terms.peer_title.hex()}" if terms.peer_title else ""
-    who = f"client {found.addresses.client}, {_MECHANISMS.get(terms.mechanism, terms.mechanism.text)}"
+    mechanism = mechanism_of(terms.mechanism)
+    who = f"client {found.addresses.client}, {terms.mechanism.text if mechanism is None else mechanism.text}"
     table.add_row("association", f"{who}{ciphered}{title}")
     if found.view:
         classes = len({element.class_id for element in found.view})

@@ -2,23 +2,51 @@
 
 Mechanism 1 compares a password; in 3 (MD5), 4 (SHA-1) and 5 (GMAC) each side proves that it knows the secret by
 processing the other side's challenge: the client sends f(StoC), the server answers f(CtoS). Neither side knows its role
-here: a proof is made over the challenge that was received and checked against the one that was sent.
+here: a proof is made over the challenge that was received and checked against the one that was sent. Which mechanism
+uses which of these functions says the table in ``crypto.mechanisms``.
 """
 
 import hashlib
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
-from meterspan.crypto.suite0 import AUTHENTICATION, TAG_SIZE, SuiteKeys, gmac
-from meterspan.wire.errors import KeyWrongError, TruncatedError, WireError
+from meterspan.crypto.suites import AUTHENTICATION, SuiteKeys, protect
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, WireError
 
-__all__ = ["digest_proof", "digest_proof_fits", "gmac_proof", "gmac_proof_counter", "password_fits"]
+__all__ = [
+    "Handshake",
+    "check_gmac",
+    "check_md5",
+    "check_sha1",
+    "password_fits",
+    "prove_gmac",
+    "prove_md5",
+    "prove_sha1",
+]
 
 CLAUSE = "IEC 62056-5-3, 5.7.4.3"
-MD5 = 3
-SHA1 = 4
-PROOF_SIZE = 5 + TAG_SIZE
-"""f(challenge) of mechanism 5: security control, invocation counter, tag."""
+COUNTER_SIZE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What one proof is made from.
+
+    Attributes:
+        challenge: what the side that proves received: StoC for the client's proof, CtoS for the server's.
+        secret: the HLS secret of mechanisms 3 and 4.
+        system_title: of the side that proves.
+        keys: the association's, for mechanism 5.
+        invocation_counter: of the side that proves, spent by its proof; not used in a check.
+
+    """
+
+    challenge: bytes
+    secret: bytes = field(default=b"", repr=False)
+    system_title: bytes = b""
+    keys: SuiteKeys | None = None
+    invocation_counter: int = 0
 
 
 def password_fits(given: bytes, secret: bytes) -> bool:
@@ -26,67 +54,84 @@ def password_fits(given: bytes, secret: bytes) -> bool:
     return bytes_eq(given, secret)
 
 
-def digest_proof(challenge: bytes, mechanism: int, *, secret: bytes) -> bytes:
-    """Process a challenge with the HLS secret: mechanism 3 takes MD5, mechanism 4 SHA-1, over challenge and secret.
+def prove_md5(handshake: Handshake) -> bytes:
+    """Return the proof of mechanism 3: MD5 over challenge and secret."""
+    return hashlib.md5(handshake.challenge + handshake.secret, usedforsecurity=False).digest()  # as the standard has it
+
+
+def prove_sha1(handshake: Handshake) -> bytes:
+    """Return the proof of mechanism 4: SHA-1 over challenge and secret."""
+    return hashlib.sha1(handshake.challenge + handshake.secret, usedforsecurity=False).digest()  # likewise
+
+
+def prove_gmac(handshake: Handshake) -> bytes:
+    """Return the proof of mechanism 5: SC, IC and the tag over SC, authentication key and challenge; 17 octets.
 
     Raises:
-        ValueError: another mechanism.
+        KeyMissingError: the handshake has no keys.
 
     """
-    if mechanism == MD5:
-        return hashlib.md5(challenge + secret, usedforsecurity=False).digest()  # the mechanism is what the meter has
-    if mechanism == SHA1:
-        return hashlib.sha1(challenge + secret, usedforsecurity=False).digest()  # likewise
-    raise ValueError(f"mechanism {mechanism} is no digest of challenge and secret")
+    keys = _keys(handshake)
+    control = AUTHENTICATION | keys.suite.number
+    counter = handshake.invocation_counter
+    return bytes((control,)) + counter.to_bytes(COUNTER_SIZE, "big") + _tag(handshake, control, counter, keys)
 
 
-def digest_proof_fits(proof: bytes, challenge: bytes, *, mechanism: int, secret: bytes) -> bool:
-    """Check the peer's proof over the challenge that was sent to it, in constant time."""
-    return bytes_eq(proof, digest_proof(challenge, mechanism, secret=secret))
-
-
-def gmac_proof(challenge: bytes, *, system_title: bytes, invocation_counter: int, keys: SuiteKeys) -> bytes:
-    """Process a challenge by mechanism 5: SC, IC and GMAC over SC, authentication key and challenge; 17 octets.
-
-    Args:
-        challenge: what the peer sent: StoC at the client, CtoS at the server.
-        system_title: our own.
-        invocation_counter: our own next one, spent by this call.
-        keys: the association's keys.
-
-    """
-    counter = invocation_counter.to_bytes(4, "big")
-    return _CONTROL + counter + _tag(challenge, system_title + counter, keys)
-
-
-def gmac_proof_counter(proof: bytes, challenge: bytes, *, system_title: bytes, keys: SuiteKeys) -> int:
-    """Check the peer's mechanism 5 proof over the challenge that was sent to it, and give its invocation counter.
-
-    The caller refuses a counter that it has seen before.
-
-    Args:
-        proof: f(StoC) or f(CtoS), 17 octets.
-        challenge: what we sent: StoC at the server, CtoS at the client.
-        system_title: of the peer.
-        keys: the association's keys.
+def check_md5(proof: bytes, handshake: Handshake) -> None:
+    """Check a proof of mechanism 3 in constant time.
 
     Raises:
+        KeyWrongError: it differs.
+
+    """
+    _check_digest(proof, prove_md5(handshake))
+
+
+def check_sha1(proof: bytes, handshake: Handshake) -> None:
+    """Check a proof of mechanism 4 in constant time.
+
+    Raises:
+        KeyWrongError: it differs.
+
+    """
+    _check_digest(proof, prove_sha1(handshake))
+
+
+def check_gmac(proof: bytes, handshake: Handshake) -> int:
+    """Check a proof of mechanism 5 and return its invocation counter.
+
+    Raises:
+        KeyMissingError: the handshake has no keys.
         KeyWrongError: the tag differs.
-        WireError: another size, or another security control than authentication of suite 0.
+        WireError: another size, or another security control than authentication in the keys' suite.
 
     """
-    if len(proof) < PROOF_SIZE:
-        raise TruncatedError(f"needs {PROOF_SIZE} octets, has {len(proof)}", len(proof), "proof", CLAUSE)
-    if len(proof) > PROOF_SIZE or proof[:1] != _CONTROL:
-        raise WireError("is not SC 10, counter and tag", 0, "proof", CLAUSE)
-    counter = proof[1:5]
-    if not bytes_eq(proof[5:], _tag(challenge, system_title + counter, keys)):
-        raise KeyWrongError("GMAC of the challenge differs", 5, "proof", CLAUSE)
-    return int.from_bytes(counter, "big")
+    keys = _keys(handshake)
+    head, size = 1 + COUNTER_SIZE, 1 + COUNTER_SIZE + keys.suite.tag_size
+    if len(proof) < size:
+        raise TruncatedError(f"needs {size} octets, has {len(proof)}", len(proof), "proof", CLAUSE)
+    control = AUTHENTICATION | keys.suite.number
+    if len(proof) > size or proof[0] != control:
+        raise WireError(f"is not SC {control:02X}, counter and tag", 0, "proof", CLAUSE)
+    counter = int.from_bytes(proof[1:head], "big")
+    if not bytes_eq(proof[head:], _tag(handshake, control, counter, keys)):
+        raise KeyWrongError("GMAC of the challenge differs", head, "proof", CLAUSE)
+    return counter
 
 
-_CONTROL = bytes((AUTHENTICATION,))
+def _keys(handshake: Handshake) -> SuiteKeys:
+    if handshake.keys is None:
+        raise KeyMissingError("GMAC needs the keys of the association", None, "proof", CLAUSE)
+    return handshake.keys
 
 
-def _tag(challenge: bytes, nonce: bytes, keys: SuiteKeys) -> bytes:
-    return gmac(_CONTROL + keys.authentication + challenge, nonce, keys.encryption)
+def _tag(handshake: Handshake, control: int, counter: int, keys: SuiteKeys) -> bytes:
+    """Return the tag of the challenge, as if it was an APDU that is authenticated only."""
+    title = handshake.system_title
+    sealed = protect(handshake.challenge, control, system_title=title, invocation_counter=counter, keys=keys)
+    return sealed[-keys.suite.tag_size :]
+
+
+def _check_digest(proof: bytes, expected: bytes) -> None:
+    if not bytes_eq(proof, expected):
+        raise KeyWrongError("the digest of challenge and secret differs", None, "proof", CLAUSE)

@@ -21,6 +21,7 @@ from meterspan.engine.link import (
     LinkUp,
     Role,
 )
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import (
@@ -34,7 +35,8 @@ from meterspan.wire.hdlc import (
     write_frame,
     write_parameters,
 )
-from meterspan.wire.hdlc.frame import LLC_COMMAND, LLC_RESPONSE, LLC_SIZE, SEQUENCE_MODULUS
+from meterspan.wire.hdlc.frame import SEQUENCE_MODULUS
+from meterspan.wire.hdlc.llc import LLC_COMMAND, LLC_RESPONSE, LLC_SIZE, has_llc
 from meterspan.wire.hdlc.parameters import INFORMATION_MAX
 
 __all__ = [
@@ -238,7 +240,7 @@ class HdlcLink:
         self._output = bytearray()
         self._state = State.NDM
         self._stimulus = Stimulus.DISCONNECT
-        self._down_reason = ("", False)
+        self._down_reason = (Failure(FailureKind.CANCELLED), False)
         self._own_address = config.source
         self._peer_address = config.destination
         self._unnumbered_in = bytearray()
@@ -306,14 +308,14 @@ class HdlcLink:
 
     def disconnect(self, now: float) -> None:
         """Disconnect: a client by DISC; a server at once, answering DM from then on."""
-        self._down_reason = ("disconnected", False)
+        self._note_down(FailureKind.CANCELLED, "disconnected", by_peer=False)
         self._step(Stimulus.DISCONNECT, now)
 
     def medium_lost(self, now: float) -> None:
         """Tell the link that the medium is gone: nothing more can be sent, and what came in part is forgotten."""
         self._reader = HdlcReader()
         self._octet_deadline = None
-        self._down_reason = ("the connection was closed", True)
+        self._note_down(FailureKind.LINK_LOST, "the connection was closed", by_peer=True)
         self._step(Stimulus.MEDIUM_LOST, now)
         self._output.clear()
 
@@ -381,7 +383,10 @@ class HdlcLink:
             self._poll_deadline = None
             self._send_supervisory(now)
         if _is_due(self._inactivity_deadline, now):
-            self._down_reason = (f"no frame for {self._config.inactivity_timeout_s:g} s", False)
+            self._down_reason = (
+                Failure(FailureKind.TIMEOUT, f"no frame for {self._config.inactivity_timeout_s:g} s"),
+                False,
+            )
             self._step(Stimulus.INACTIVE, now)
 
     def deadline(self) -> float | None:
@@ -473,7 +478,10 @@ class HdlcLink:
 
     def _send_snrm(self, _frame: HdlcFrame | None, now: float) -> None:
         self._reset(HdlcParameters())
-        self._down_reason = (f"no response after {self._config.retries_max + 1} attempts", False)
+        self._down_reason = (
+            Failure(FailureKind.NO_LINK, f"no response after {self._config.retries_max + 1} attempts"),
+            False,
+        )
         self._repeat_snrm(None, now)
 
     def _repeat_snrm(self, _frame: HdlcFrame | None, now: float) -> None:
@@ -501,7 +509,7 @@ class HdlcLink:
     def _send_disc(self, _frame: HdlcFrame | None, now: float) -> None:
         self._reset(self._negotiated)
         if self._stimulus is Stimulus.OVERFLOW:
-            self._down_reason = ("the peer's APDU is too long", True)
+            self._note_down(FailureKind.PROTOCOL, "the peer's APDU is too long", by_peer=True)
         self._repeat_disc(None, now)
 
     def _repeat_disc(self, _frame: HdlcFrame | None, now: float) -> None:
@@ -526,14 +534,15 @@ class HdlcLink:
 
     def _accept_again(self, frame: HdlcFrame, now: float) -> None:
         if self._has_exchanged or frame.destination != self._own_address:
-            self._emit(LinkDown("the client set the mode again", by_peer=True))
+            words = "the client set the mode again"
+            self._emit(LinkDown(Failure(FailureKind.LINK_LOST, words), by_peer=True))
             self._accept(frame, now)
         else:  # our UA was lost
             self._answer(frame, FrameKind.UNNUMBERED_ACKNOWLEDGE, write_parameters(self._negotiated))
 
     def _release(self, frame: HdlcFrame, now: float) -> None:
         self._answer(frame, FrameKind.UNNUMBERED_ACKNOWLEDGE)
-        self._down_reason = ("the client disconnected", True)
+        self._note_down(FailureKind.LINK_LOST, "the client disconnected", by_peer=True)
         self._go_down(frame, now)
 
     def _answer_dm(self, frame: HdlcFrame, now: float) -> None:  # noqa: ARG002 - one signature for every action
@@ -548,23 +557,32 @@ class HdlcLink:
     def _reject_frame(self, frame: HdlcFrame, now: float) -> None:
         numbers = (self._receive_next << 5) | (self._send_base + len(self._unacknowledged)) % SEQUENCE_MODULUS << 1
         self._answer(frame, FrameKind.FRAME_REJECT, bytes([frame.control, numbers, _FRMR_REASONS[self._stimulus]]))
-        self._down_reason = (f"a frame was rejected: {self._stimulus.value}", True)
+        self._note_down(FailureKind.PROTOCOL, f"a frame was rejected: {self._stimulus.value}", by_peer=True)
         self._go_down(frame, now)
 
     def _note_rejection(self, frame: HdlcFrame, now: float) -> None:
-        self._down_reason = (f"the server rejected a frame ({frame.information.hex() or 'no reason given'})", True)
+        self._down_reason = (
+            Failure(
+                FailureKind.PROTOCOL, f"the server rejected a frame ({frame.information.hex() or 'no reason given'})"
+            ),
+            True,
+        )
         self._go_down(frame, now)
 
     def _note_refusal(self, frame: HdlcFrame, now: float) -> None:
-        self._down_reason = (f"the server is in disconnected mode ({frame.kind.short})", True)
+        kind = FailureKind.LINK_LOST if self._has_exchanged else FailureKind.LINK_REFUSED
+        self._note_down(kind, f"the server is in disconnected mode ({frame.kind.short})", by_peer=True)
         self._go_down(frame, now)
+
+    def _note_down(self, kind: FailureKind, words: str, *, by_peer: bool) -> None:
+        self._down_reason = (Failure(kind, words), by_peer)
 
     def _go_down(self, _frame: HdlcFrame | None, now: float) -> None:  # noqa: ARG002 - one signature for every action
         self._reset(HdlcParameters())
         self._own_address, self._peer_address = self._config.source, self._config.destination
         self._send_unnumbered()
-        reason, by_peer = self._down_reason
-        self._emit(LinkDown(reason, by_peer))
+        failure, by_peer = self._down_reason
+        self._emit(LinkDown(failure, by_peer))
 
     # --- actions of the table: data
 
@@ -641,7 +659,7 @@ class HdlcLink:
             self._pass_turn(frame, now)
 
     def _deliver(self, octets: bytes, frame: HdlcFrame, *, is_numbered: bool) -> bool:
-        if octets[:LLC_SIZE] not in {LLC_COMMAND, LLC_RESPONSE}:  # some meters use one of them both ways
+        if not has_llc(octets):  # some meters use one of them both ways
             self._note_damage(octets, WireError("no LLC header", 0, "LLC", "IEC 62056-46, 5.3.2"))
             return False
         self._emit(ApduReceived(octets[LLC_SIZE:], frame.source.upper, frame.destination.upper, is_numbered))
@@ -669,7 +687,7 @@ class HdlcLink:
         if can_send and self._role is Role.CLIENT and self._unacknowledged:
             self._resends += 1
             if self._resends > self._config.retries_max:
-                self._down_reason = ("the peer answers and takes nothing", True)
+                self._note_down(FailureKind.TIMEOUT, "the peer answers and takes nothing", by_peer=True)
                 self._step(Stimulus.EXHAUSTED, now)
                 return
         if can_send:
@@ -693,7 +711,7 @@ class HdlcLink:
             if self._polls <= self._config.polls_max:
                 self._poll_deadline = now + self._config.poll_interval_s
             elif self._queue or self._unacknowledged:
-                self._down_reason = ("the peer stays busy", True)
+                self._note_down(FailureKind.TIMEOUT, "the peer stays busy", by_peer=True)
                 self._step(Stimulus.EXHAUSTED, now)
 
     def _send_window(self, now: float) -> None:
@@ -735,7 +753,10 @@ class HdlcLink:
             self._tries += 1
             if self._tries > self._config.retries_max:
                 if self._state is State.NRM:
-                    self._down_reason = (f"no response after {self._tries} attempts", False)
+                    self._down_reason = (
+                        Failure(FailureKind.TIMEOUT, f"no response after {self._tries} attempts"),
+                        False,
+                    )
                 self._step(Stimulus.EXHAUSTED, now)
                 return
             self._counts.frames_repeated += not self._unacknowledged

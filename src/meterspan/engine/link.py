@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Protocol
 
 from meterspan.engine.machine import Machine
+from meterspan.model.failures import Failure
 from meterspan.wire.errors import WireError
 
 __all__ = [
@@ -52,12 +53,12 @@ class LinkDown:
     """The link is no longer up, or could not be brought up.
 
     Attributes:
-        reason: in words, for an operator.
+        failure: why; ``CANCELLED`` where this side disconnected.
         by_peer: whether the peer ended or refused it, as opposed to this side (its user, its timers).
 
     """
 
-    reason: str
+    failure: Failure
     by_peer: bool
 
 

@@ -59,7 +59,6 @@ MAX_PAGES = 64
 """Telegrams of one readout; the longest that devices are known to give have some ten."""
 MAX_PAGE = 234
 """Octets of records per telegram of a slave: 255 less C, A, CI, long header and DIF 1F, rounded down."""
-LONG_HEADER = 12
 ID_DIGITS = 8
 DECIMAL_DIGITS = "0123456789"
 HEX_DIGITS = "0123456789ABCDE"

@@ -28,6 +28,7 @@ from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
 from meterspan.model.cosem.view import ObjectListElement, fields_of
 from meterspan.model.cosem.view import read_object_list as read_elements
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
 from meterspan.quantities import SHIFT_MAX_S, UNITS, ClockTime, Obis, Quality, Scaled, Unit, unit_of_code
 from meterspan.wire.axdr import (
@@ -402,7 +403,8 @@ def _profile_read(octets: bytes, layout: ProfileLayout, policy: ClockPolicy) -> 
     values = read_columns(octets, clocks=clocks, zone=policy.zone, capture_period_s=period)
     column = values.columns[index] if index is not None and index < len(values.columns) else None
     if values.count and len(values.columns) != len(layout.columns):
-        raise ScriptError(f"rows of {len(values.columns)} columns, {len(layout.columns)} are captured")
+        words = f"rows of {len(values.columns)} columns, {len(layout.columns)} are captured"
+        raise ScriptError(Failure(FailureKind.PROTOCOL, words))
     times = policy.seconds(column) if isinstance(column, ClockColumn) else np.full(values.count, NO_INSTANT, np.int64)
     return ProfileRead(layout, values, times)
 

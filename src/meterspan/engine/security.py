@@ -1,4 +1,4 @@
-"""Protection of whole APDUs in suite 0 (IEC 62056-5-3, 5.7.2): glo-, ded-, general-glo- and general-ded-ciphering.
+"""Protection of whole APDUs (IEC 62056-5-3, 5.7.2): glo-, ded-, general-glo- and general-ded-ciphering, and proofs.
 
 Strategy: one ``SecurityContext`` per peer and association. Counters to send are reserved in blocks that are on disk
 before the first of them is used; a received counter must be above all accepted before, and is accepted, durably, only
@@ -7,9 +7,11 @@ once its APDU has proved authentic. Neither keys nor counters' names hold or sho
 
 from dataclasses import dataclass, field
 
-from meterspan.crypto.hls import gmac_proof, gmac_proof_counter
-from meterspan.crypto.suite0 import SYSTEM_TITLE_SIZE, SuiteKeys, protect, unprotect
+from meterspan.crypto.hls import Handshake
+from meterspan.crypto.mechanisms import Mechanism, mechanism_of
+from meterspan.crypto.suites import SUITE_0, SYSTEM_TITLE_SIZE, Suite, SuiteKeys, protect, unprotect
 from meterspan.model.ports import CounterStore
+from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
 from meterspan.wire.xdlms import (
     ApduTag,
@@ -29,7 +31,9 @@ __all__ = [
     "Opened",
     "SecurityContext",
     "SecurityKeys",
+    "check_proof",
     "is_ciphered",
+    "prove",
 ]
 
 CLAUSE = "IEC 62056-5-3, 5.7.2"
@@ -62,10 +66,11 @@ class SecurityKeys:
     """The global keys that two parties share.
 
     Attributes:
-        unicast: global unicast encryption key, 16 octets.
-        authentication: global authentication key, 16 octets; empty where only encryption is applied.
-        broadcast: global broadcast encryption key, 16 octets; empty where there is none.
+        unicast: global unicast encryption key.
+        authentication: global authentication key; empty where only encryption is applied.
+        broadcast: global broadcast encryption key; empty where there is none.
         generation: counts key changes; counters are kept apart per generation, so that new keys begin anew.
+        suite: which the keys are for.
 
     """
 
@@ -73,11 +78,17 @@ class SecurityKeys:
     authentication: bytes = field(default=b"", repr=False)
     broadcast: bytes = field(default=b"", repr=False)
     generation: int = 0
+    suite: Suite = field(default=SUITE_0, repr=False)
 
     def __post_init__(self) -> None:
-        SuiteKeys(self.unicast, self.authentication)
+        SuiteKeys(self.unicast, self.authentication, self.suite)
         if self.broadcast:
-            SuiteKeys(self.broadcast, self.authentication)
+            SuiteKeys(self.broadcast, self.authentication, self.suite)
+
+    @property
+    def global_unicast(self) -> SuiteKeys:
+        """The keys of everything that is ciphered under the global unicast key."""
+        return SuiteKeys(self.unicast, self.authentication, self.suite)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +144,7 @@ class SecurityContext:
             raise ValueError("authentication needs an authentication key")
         self.system_title = system_title
         self.keys = keys
-        self.control = control
+        self.control = control | SecurityControl(keys.suite.number)
         self.required = required
         self._counters = counters
         self._counter_block = counter_block
@@ -216,7 +227,7 @@ class SecurityContext:
             CounterExhaustedError: no counter is left.
 
         """
-        applied = self.control if control is None else control
+        applied = self.control if control is None else control | SecurityControl(self.keys.suite.number)
         counter = self._take_dedicated_counter() if dedicated else self._take_counter()
         content = CipheredContent(applied, counter, self._seal(octets, applied, counter, dedicated=dedicated))
         if general or octets[0] == ApduTag.DATA_NOTIFICATION:
@@ -250,23 +261,25 @@ class SecurityContext:
         self._accept(apdu.content, title, is_dedicated=is_dedicated)
         return Opened(plain, control, is_dedicated, isinstance(apdu, GeneralCipheredApdu), title)
 
-    def prove(self, challenge: bytes) -> bytes:
-        """Answer the peer's challenge by HLS mechanism 5; spends a counter."""
-        counter = self._take_counter()
-        return gmac_proof(challenge, system_title=self.system_title, invocation_counter=counter, keys=self._unicast)
+    def own_handshake(self, challenge: bytes) -> Handshake:
+        """Return what our proof over the peer's challenge is made from; spends a counter."""
+        return Handshake(
+            challenge,
+            system_title=self.system_title,
+            keys=self.keys.global_unicast,
+            invocation_counter=self._take_counter(),
+        )
 
-    def check_proof(self, proof: bytes, challenge: bytes) -> None:
-        """Check the peer's answer to our challenge by HLS mechanism 5.
+    def peer_handshake(self, challenge: bytes) -> Handshake:
+        """Return what the peer's proof over our challenge is checked with."""
+        return Handshake(challenge, system_title=self._peer_title, keys=self.keys.global_unicast)
+
+    def note_proof_counter(self, counter: int) -> None:
+        """Note the counter of a proof that was right, where it is the highest.
 
         The random challenge proves that the answer is fresh, and the ciphered APDU around it has the later counter; so
-        the answer's own counter is noted where it is the highest, and refuses nothing.
-
-        Raises:
-            KeyWrongError: the answer is wrong.
-            WireError: it has another form.
-
+        the proof's own counter refuses nothing.
         """
-        counter = gmac_proof_counter(proof, challenge, system_title=self._peer_title, keys=self._unicast)
         self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
 
     def skip_to(self, counter: int) -> None:
@@ -285,10 +298,6 @@ class SecurityContext:
         gap = counter - first
         start = self._counters.reserve(self._sent_name, gap + self._counter_block)
         self._next, self._reserved_end = max(counter, start), start + gap + self._counter_block
-
-    @property
-    def _unicast(self) -> SuiteKeys:
-        return SuiteKeys(self.keys.unicast, self.keys.authentication)
 
     @property
     def _sent_name(self) -> str:
@@ -336,7 +345,7 @@ class SecurityContext:
         if not encryption:
             name = "dedicated" if is_dedicated else "broadcast"
             raise KeyMissingError(f"no {name} key is at hand", None, "security-control", CLAUSE)
-        return SuiteKeys(encryption, self.keys.authentication)
+        return SuiteKeys(encryption, self.keys.authentication, self.keys.suite)
 
     def _title_of(self, apdu: CipheredApdu | GeneralCipheredApdu) -> bytes:
         if isinstance(apdu, CipheredApdu):
@@ -371,6 +380,71 @@ class SecurityContext:
         # One above, as the store begins at 0 and a peer's first counter may be 0.
         elif not self._counters.accept(self._counter_name(content, title), counter + 1):
             raise _replay(counter, counter)
+
+
+def prove(
+    mechanism: AuthenticationMechanism,
+    challenge: bytes,
+    *,
+    secret: bytes = b"",
+    security: SecurityContext | None = None,
+) -> bytes:
+    """Return our proof over the peer's challenge, by an HLS mechanism; either role.
+
+    Args:
+        mechanism: of the association.
+        challenge: StoC at the client, CtoS at the server.
+        secret: of mechanisms that share one.
+        security: keys and counters of mechanisms that need them; a counter is spent.
+
+    Raises:
+        ValueError: the mechanism has no challenges, or needs a security context.
+
+    """
+    row = _hls(mechanism, security)
+    handshake = security.own_handshake(challenge) if row.needs_keys and security else Handshake(challenge, secret)
+    assert row.prove is not None  # noqa: S101 - our own invariant: _hls looked
+    return row.prove(handshake)
+
+
+def check_proof(
+    mechanism: AuthenticationMechanism,
+    proof: bytes,
+    challenge: bytes,
+    *,
+    secret: bytes = b"",
+    security: SecurityContext | None = None,
+) -> None:
+    """Check the peer's proof over our challenge, by an HLS mechanism; either role.
+
+    Args:
+        mechanism: of the association.
+        proof: f(CtoS) at the client, f(StoC) at the server.
+        challenge: what we sent: CtoS at the client, StoC at the server.
+        secret: of mechanisms that share one.
+        security: keys and counters of mechanisms that need them.
+
+    Raises:
+        KeyWrongError: the proof is wrong.
+        WireError: it has another form.
+        ValueError: the mechanism has no challenges, or needs a security context.
+
+    """
+    row = _hls(mechanism, security)
+    handshake = security.peer_handshake(challenge) if row.needs_keys and security else Handshake(challenge, secret)
+    assert row.check is not None  # noqa: S101 - our own invariant: a row has both functions or none
+    counter = row.check(proof, handshake)
+    if counter is not None and security is not None:
+        security.note_proof_counter(counter)
+
+
+def _hls(mechanism: AuthenticationMechanism, security: SecurityContext | None) -> Mechanism:
+    row = mechanism_of(mechanism)
+    if row is None or not row.is_hls:
+        raise ValueError(f"{mechanism.text} answers no challenges")
+    if row.needs_keys and security is None:
+        raise ValueError(f"{row.text} needs a security context")
+    return row
 
 
 def is_ciphered(octets: bytes) -> bool:

@@ -7,11 +7,12 @@ event, ``SessionDone`` or ``SessionFailed``, after which the medium may be close
 
 from collections import deque
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Generic, TypeAlias, TypeVar
 
 from meterspan.engine.association.client import ClientAssociation
+from meterspan.engine.association.failures import of_result
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
@@ -20,7 +21,6 @@ from meterspan.engine.association.records import (
     AssociationEvent,
     AssociationRefused,
     AssociationState,
-    Failure,
     Get,
     GetDone,
     GetList,
@@ -32,6 +32,7 @@ from meterspan.engine.association.records import (
     Set,
     SetDone,
 )
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import ActionResult, DataAccessResult
@@ -82,27 +83,23 @@ Script: TypeAlias = Generator[ScriptRequest, ScriptResponse, ResultT]
 
 
 class ScriptError(Exception):
-    """A script cannot go on; ``reason`` says why in words."""
+    """A script cannot go on; ``failure`` says why."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class RefusedError(ScriptError):
     """The meter refused to read, write or run something; ``result`` is its code."""
 
     def __init__(self, what: str, result: DataAccessResult | ActionResult) -> None:
-        super().__init__(f"{what}: {result.text}")
+        super().__init__(of_result(what, result))
         self.result = result
 
 
 class RequestFailedError(ScriptError):
-    """A request got no answer; ``failure`` says why."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(failure.reason)
-        self.failure = failure
+    """A request got no answer."""
 
 
 class Stage(StrEnum):
@@ -127,18 +124,14 @@ class SessionFailed:
     """The session ended without a result.
 
     Attributes:
-        reason: in words, for an operator.
+        failure: why; its ``counter`` is for ``SecurityContext.skip_to``.
         stage: how far it got.
-        permanent: whether the meter says that trying again is without hope.
-        invocation_counter: the counter that the meter expects, where it said so (see ``read_invocation_counter``).
         duration_s: how long it took.
 
     """
 
-    reason: str
+    failure: Failure
     stage: Stage
-    permanent: bool = False
-    invocation_counter: int | None = None
     duration_s: float = 0.0
 
 
@@ -186,10 +179,10 @@ class Session(Generic[ResultT]):
         self._association.associate(now)
         self._pump(now)
 
-    def cancel(self, now: float, reason: str = "cancelled") -> None:
-        """End the session now, in order where it is possible."""
+    def cancel(self, now: float, words: str = "cancelled") -> None:
+        """End the session now, in order where it is possible; ``words`` say why."""
         if not self._is_over:
-            self._fail(reason, self._stage, now)
+            self._fail(Failure(FailureKind.CANCELLED, words), self._stage, now)
             self._pump(now)
 
     def medium_lost(self, now: float) -> None:
@@ -243,12 +236,12 @@ class Session(Generic[ResultT]):
             case RequestFailed():
                 self._feed(RequestFailedError(event.failure), now)
             case AssociationRefused():
-                self._ending = self._ending or SessionFailed(
-                    event.reason, Stage.ASSOCIATION, event.permanent, event.invocation_counter, now - self._started
-                )
+                self._ending = self._ending or self._failed(event.failure, Stage.ASSOCIATION, now)
                 self._finish(now)
             case Released() | LinkLost():
-                self._ending = self._ending or self._failure(f"the link was lost: {event.reason}", self._stage, now)
+                failure = event.failure or Failure(FailureKind.CANCELLED, "released")
+                lost = replace(failure, detail=f"the link was lost: {failure}")
+                self._ending = self._ending or self._failed(lost, self._stage, now)
                 self._finish(now)
             case Notification() | ApduRefused():
                 self._events.append(event)
@@ -265,24 +258,22 @@ class Session(Generic[ResultT]):
             self._ending = SessionDone(stop.value, now - self._started)
             self._association.release(now)
             return
-        except (ScriptError, WireError) as error:
-            counter = error.failure.invocation_counter if isinstance(error, RequestFailedError) else None
-            self._fail(str(error), Stage.REQUEST, now, invocation_counter=counter)
+        except ScriptError as error:
+            self._fail(error.failure, Stage.REQUEST, now)
+            return
+        except WireError as error:
+            self._fail(Failure.of_error(error), Stage.REQUEST, now)
             return
         if isinstance(asked, Sleep):
             self._wake = now + asked.seconds
         else:
             self._association.request(asked, now)
 
-    def _failure(
-        self, reason: str, stage: Stage, now: float, *, invocation_counter: int | None = None
-    ) -> SessionFailed:
-        return SessionFailed(
-            reason, stage, invocation_counter=invocation_counter, duration_s=max(0.0, now - self._started)
-        )
+    def _failed(self, failure: Failure, stage: Stage, now: float) -> SessionFailed:
+        return SessionFailed(failure, stage, max(0.0, now - self._started))
 
-    def _fail(self, reason: str, stage: Stage, now: float, *, invocation_counter: int | None = None) -> None:
-        self._ending = self._ending or self._failure(reason, stage, now, invocation_counter=invocation_counter)
+    def _fail(self, failure: Failure, stage: Stage, now: float) -> None:
+        self._ending = self._ending or self._failed(failure, stage, now)
         self._script.close()
         self._wake = None
         if self._association.state is AssociationState.IDLE:
@@ -294,8 +285,8 @@ class Session(Generic[ResultT]):
         """End at the deadline, without waiting for an orderly release of a silent peer."""
         if self._is_over:
             return
-        reason = f"not finished within {self._timeout_s:g} s ({self._stage})"
-        self._fail(reason, Stage.DEADLINE, now)
+        words = f"not finished within {self._timeout_s:g} s ({self._stage})"
+        self._fail(Failure(FailureKind.DEADLINE, words), Stage.DEADLINE, now)
         self._association.medium_lost(now)
         self._pump(now)
         self._finish(now)
@@ -306,15 +297,14 @@ class Session(Generic[ResultT]):
         self._is_over = True
         self._deadline = self._wake = None
         self._script.close()
-        ending = self._ending or self._failure("ended", self._stage, now)
-        self._events.append(ending)
+        self._events.append(self._ending or self._failed(Failure(FailureKind.CANCELLED, "ended"), self._stage, now))
 
 
 def ask_time() -> Script[float]:
     """Give this side's time now, UTC seconds."""
     response = yield AskTime()
     if not isinstance(response, float):
-        raise ScriptError("there is no clock")
+        raise ScriptError(Failure(FailureKind.INTERNAL, "there is no clock"))
     return response
 
 
@@ -330,7 +320,7 @@ def fetch(request: Get) -> Script[Data]:
     result = _only(response, request)
     if isinstance(result, Data):
         return result
-    raise ScriptError(f"{_named(request)}: came encoded")
+    raise ScriptError(Failure(FailureKind.INTERNAL, f"{_named(request)}: the answer is raw octets"))
 
 
 def fetch_encoded(request: Get) -> Script[bytes]:
@@ -345,7 +335,7 @@ def fetch_encoded(request: Get) -> Script[bytes]:
     result = _only(response, request)
     if isinstance(result, bytes):
         return result
-    raise ScriptError(f"{_named(request)}: came read")
+    raise ScriptError(Failure(FailureKind.INTERNAL, f"{_named(request)}: the answer is decoded"))
 
 
 def fetch_each(*requests: Get) -> Script[tuple[Data | DataAccessResult, ...]]:
@@ -359,7 +349,7 @@ def fetch_each(*requests: Get) -> Script[tuple[Data | DataAccessResult, ...]]:
         return ()
     response = yield GetList(requests)
     if not isinstance(response, GetDone):
-        raise ScriptError("answered by something else")
+        raise _misanswered()
     return tuple(result for result in response.results if not isinstance(result, bytes))
 
 
@@ -373,7 +363,7 @@ def put(request: Set) -> Script[None]:
     """
     response = yield request
     if not isinstance(response, SetDone):
-        raise ScriptError("answered by something else")
+        raise _misanswered()
     if response.results[0] != DataAccessResult.SUCCESS:
         raise RefusedError(f"write {request.logical_name} attribute {request.attribute}", response.results[0])
 
@@ -388,7 +378,7 @@ def perform(request: Action) -> Script[Data | None]:
     """
     response = yield request
     if not isinstance(response, ActionDone):
-        raise ScriptError("answered by something else")
+        raise _misanswered()
     if response.result != ActionResult.SUCCESS:
         raise RefusedError(f"run {request.logical_name} method {request.method}", response.result)
     return response.value if isinstance(response.value, Data) else None
@@ -396,7 +386,7 @@ def perform(request: Action) -> Script[Data | None]:
 
 def _only(response: ScriptResponse, request: Get) -> Data | bytes:
     if not isinstance(response, GetDone) or len(response.results) != 1:
-        raise ScriptError("answered by something else")
+        raise _misanswered()
     result = response.results[0]
     if isinstance(result, DataAccessResult):
         raise RefusedError(_named(request), result)
@@ -405,3 +395,8 @@ def _only(response: ScriptResponse, request: Get) -> Data | bytes:
 
 def _named(request: Get) -> str:
     return f"read {request.logical_name} attribute {request.attribute}"
+
+
+def _misanswered() -> ScriptError:
+    """Return the error of a request that got the answer of another: a defect of what runs the script."""
+    return ScriptError(Failure(FailureKind.INTERNAL, "the answer is of another request"))

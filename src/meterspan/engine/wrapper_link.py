@@ -20,6 +20,7 @@ from meterspan.engine.link import (
     LinkUp,
     Role,
 )
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, read_datagram, write_wpdu
@@ -115,13 +116,13 @@ class WrapperLink:
 
     def disconnect(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
         """Take the link down; the owner of the connection closes it when what waits is sent."""
-        self._go_down("disconnected", by_peer=False)
+        self._go_down(Failure(FailureKind.CANCELLED, "disconnected"), by_peer=False)
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
         """Tell the link that the connection is gone."""
         self._output.clear()
         self._output_octets = 0
-        self._go_down("the connection was closed", by_peer=True)
+        self._go_down(Failure(FailureKind.LINK_LOST, "the connection was closed"), by_peer=True)
 
     def send(self, apdu: bytes, now: float) -> None:  # noqa: ARG002 - one signature for every link
         """Send one APDU; a server answers from the port that was addressed to the port that asked.
@@ -159,9 +160,11 @@ class WrapperLink:
         """End the link when its peer has fallen silent."""
         if _is_due(self._partial_deadline, now):
             held = self._reader.pending
-            self._go_down(f"the peer fell silent after {held} octets of a PDU", by_peer=True)
+            words = f"the peer fell silent after {held} octets of a PDU"
+            self._go_down(Failure(FailureKind.TIMEOUT, words), by_peer=True)
         elif _is_due(self._inactivity_deadline, now):
-            self._go_down(f"no APDU for {self._config.inactivity_timeout_s:g} s", by_peer=False)
+            words = f"no APDU for {self._config.inactivity_timeout_s:g} s"
+            self._go_down(Failure(FailureKind.TIMEOUT, words), by_peer=False)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
@@ -205,7 +208,8 @@ class WrapperLink:
             self._counts.frames_damaged += 1
             self._events.append(FrameDamaged(item.octets, item.error))
             if not self._config.is_datagram:
-                self._go_down(f"the stream is broken: {item.error}", by_peer=True)
+                words = f"the stream is broken: {item.error}"
+                self._go_down(Failure(FailureKind.WRONG_FRAMING, words, error=item.error), by_peer=True)
 
     def _take_wpdu(self, wpdu: WrapperPdu, now: float) -> None:
         self._counts.frames_received += 1
@@ -227,12 +231,12 @@ class WrapperLink:
         if self._role is Role.SERVER and timeout_s is not None:
             self._inactivity_deadline = now + timeout_s
 
-    def _go_down(self, reason: str, *, by_peer: bool) -> None:
+    def _go_down(self, failure: Failure, *, by_peer: bool) -> None:
         if not self._is_up:
             return
         self._is_up = False
         self._partial_deadline = self._inactivity_deadline = None
-        self._events.append(LinkDown(reason, by_peer))
+        self._events.append(LinkDown(failure, by_peer))
 
 
 def _datagram_items(octets: bytes) -> list[WrapperPdu | Damaged]:

@@ -2,8 +2,9 @@
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from meterspan.model.failures import Failure
 from meterspan.model.readings import EventSeverity
 
 __all__ = ["Chronicle", "Entry", "Frame"]
@@ -20,6 +21,8 @@ class Entry:
     severity: EventSeverity = EventSeverity.INFO
     count: int = 1
     """How often in a row the same thing happened; ``time`` is the last."""
+    failure: Failure | None = None
+    """Why, where a session failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,7 @@ class Chronicle:
         entries = self._entries.setdefault(device, deque(maxlen=self._entry_count_max))
         if entries and (entries[-1].kind, entries[-1].title) == (entry.kind, entry.title):
             last = entries.pop()
-            entry = Entry(entry.time, entry.kind, entry.title, entry.detail, entry.severity, last.count + 1)
+            entry = replace(entry, count=last.count + 1)
         entries.append(entry)
 
     def frame(self, device: str, frame: Frame) -> None:

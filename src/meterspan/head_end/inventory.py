@@ -9,27 +9,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from meterspan.crypto.key_wrap import unwrap_key, wrap_key
+from meterspan.crypto.mechanisms import Mechanism, Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.quantities import Commodity, Obis
 
-__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "Protocol", "Security"]
-
-
-class Protocol(StrEnum):
-    """How a device is spoken to."""
-
-    DLMS_WRAPPER = "dlms-wrapper"
-    DLMS_HDLC = "dlms-hdlc"
-    WMBUS = "wmbus"
-    MBUS = "mbus"
-    P1 = "p1"
-
-
-class Security(StrEnum):
-    """How an association with a device is authenticated and protected."""
-
-    NONE = "none"
-    LLS = "lls"
-    HLS_GMAC = "hls-gmac"
+__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "purposes_of"]
 
 
 class KeyPurpose(StrEnum):
@@ -39,6 +23,12 @@ class KeyPurpose(StrEnum):
     AUTHENTICATION = "authentication"
     PASSWORD = "password"  # noqa: S105 (the name of a purpose)
     RADIO = "radio"
+
+
+def purposes_of(mechanism: Mechanism) -> tuple[KeyPurpose, ...]:
+    """Return the keys that the head end must have of a device that authenticates so."""
+    keys = (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION) if mechanism.needs_keys else ()
+    return (*keys, KeyPurpose.PASSWORD) if mechanism.needs_secret else keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +72,7 @@ class Device:
 
     device: str
     commodity: Commodity
-    protocol: Protocol
+    protocol: DeviceProtocol
     endpoint: str
     network: str
     usage_point: str = ""

@@ -15,8 +15,8 @@ import numpy as np
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
+from meterspan.engine.link import Link
+from meterspan.engine.links import LinkAddresses, transport_of
 from meterspan.engine.scripts import (
     ClockPolicy,
     ProfileLayout,
@@ -29,20 +29,18 @@ from meterspan.engine.scripts import (
     to_capture_block,
 )
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import Device, Protocol, Security
+from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
+from meterspan.model.failures import Failure
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
-from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
-from meterspan.wire.hdlc import HdlcAddress
 from meterspan.wire.mbus.address import pack_manufacturer
 
 __all__ = ["Harvest", "SessionMaker"]
@@ -53,11 +51,6 @@ CLOCK_TOLERANCE_S: Final = 5
 """A clock within this is left alone (UC-I2); a round trip over a slow network is not a deviation."""
 LAYOUTS_KEPT: Final = 100_000
 """Profile layouts remembered, one or two per meter."""
-_SETTINGS = {
-    Security.NONE: AssociationSettings(),
-    Security.LLS: AssociationSettings(AuthenticationMechanism.LLS),
-    Security.HLS_GMAC: AssociationSettings(AuthenticationMechanism.HLS_GMAC, ciphered=True),
-}
 
 JobSession: TypeAlias = "Session[Harvest]"
 
@@ -125,9 +118,10 @@ class SessionMaker:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
             self._head_end.answer(order_id, values)
-        if isinstance(ending, SessionFailed) and ending.invocation_counter is not None:
-            self._recover_counter(job.target, ending.invocation_counter, now)
-        self._head_end.finished(job, now, ending.reason if isinstance(ending, SessionFailed) else "")
+        failure = ending.failure if isinstance(ending, SessionFailed) else None
+        if failure is not None and failure.counter is not None:
+            self._recover_counter(job.target, failure.counter, now)
+        self._head_end.finished(job, now, failure)
         return harvest
 
     def _recover_counter(self, target: str, expected: int, now: float) -> None:
@@ -142,16 +136,16 @@ class SessionMaker:
         else:
             self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
-    def fail(self, job: Job, reason: str, now: float) -> None:
+    def fail(self, job: Job, failure: Failure, now: float) -> None:
         """Settle a job whose session never came about (no connection)."""
         self._harvests.pop(job.job_id, None)
-        self._head_end.finished(job, now, reason)
+        self._head_end.finished(job, now, failure)
 
     def _association(self, device: Device) -> ClientAssociation:
-        settings = _SETTINGS[device.security]
-        if device.security is Security.LLS:
-            settings = replace(settings, secret=self._head_end.custody.keys_of(device).password or b"")
-        security = self._contexts.of(device) if device.security is Security.HLS_GMAC else None
+        mechanism = device.security.mechanism
+        secret = self._head_end.custody.keys_of(device).password if mechanism.needs_secret else None
+        settings = AssociationSettings(mechanism.code, secret or b"", ciphered=mechanism.ciphered)
+        security = self._contexts.of(device) if mechanism.needs_keys else None
         return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
 
     def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest) -> Script[Harvest]:
@@ -222,7 +216,7 @@ class SessionMaker:
         if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
             return
         done = "it cannot be set"
-        if device.security is Security.HLS_GMAC and device.protocol in _SETTABLE:
+        if device.security.mechanism.ciphered:
             try:
                 if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
                     yield from shift_clock(-error_s)
@@ -231,7 +225,7 @@ class SessionMaker:
                     yield from set_clock(ClockTime.of(datetime.fromtimestamp(answered, self._policy.zone)))
                     done = "it was set"
             except RefusedError as error:
-                done = f"it refuses ({error.reason})"
+                done = f"it refuses ({error.result.text})"
         harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
 
     def _is_behind(self, hole: Hole, harvest: Harvest) -> Script[bool]:
@@ -258,13 +252,11 @@ class SessionMaker:
         return () if device is None else tuple(plan.obis for plan in device.channels if plan.profile == hole.profile)
 
 
-_SETTABLE = frozenset({Protocol.DLMS_WRAPPER, Protocol.DLMS_HDLC})
-
-
 def _link(device: Device) -> Link:
-    if device.protocol is Protocol.DLMS_HDLC:
-        return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(device.client_sap), HdlcAddress.server(device.server_sap)))
-    return WrapperLink(Role.CLIENT, WrapperConfig(device.client_sap, device.server_sap))
+    transport = transport_of(device.protocol)
+    if transport is None:
+        raise ValueError(f"{device.device} is read by {device.protocol}: no session can be held with it")
+    return transport.client(LinkAddresses(device.client_sap, device.server_sap))
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:

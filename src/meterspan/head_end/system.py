@@ -16,6 +16,7 @@ from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
 from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
+from meterspan.model.failures import Failure
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import Quarantine, QuarantinedFrame
@@ -71,7 +72,7 @@ class HeadEnd:
         self.sink = sink
         self._members: dict[str, list[str]] = {}
         self._last_heard: dict[str, float] = {}
-        self._last_failure: dict[str, str] = {}
+        self._last_failure: dict[str, Failure] = {}
 
     def add_device(self, device: Device, now: float) -> None:
         """Take a device into inventory, ledger and plan; again with a changed record, it replaces the old one."""
@@ -185,13 +186,14 @@ class HeadEnd:
         self.ledger.record(channel, times)
         self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
-    def finished(self, job: Job, now: float, failure: str = "") -> None:
-        """Note the end of a session; ``failure`` says in words why it failed, "" that it did not."""
-        self.planner.finished(job, ok=not failure, now=now)
-        if failure:
+    def finished(self, job: Job, now: float, failure: Failure | None = None) -> None:
+        """Note the end of a session; ``failure`` says why it failed, None that it did not."""
+        self.planner.finished(job, ok=failure is None, now=now)
+        if failure is not None:
             self.counts.sessions_failed += 1
             self._last_failure[job.target] = failure
-            self.note(job.target, "failed", failure, now, severity=EventSeverity.WARNING)
+            entry = Entry(now, "failed", str(failure), severity=EventSeverity.WARNING, failure=failure)
+            self.chronicle.note(job.target, entry)
             return
         self.counts.sessions_ok += 1
         self.counts.orders_answered += sum(task.order is not None for task in job.tasks)
@@ -229,10 +231,10 @@ class HeadEnd:
         """When the last reading or session of a device came, UTC seconds."""
         return self._last_heard.get(device)
 
-    def last_failure(self, device: str) -> str:
-        """Why the last session with a device's target failed, "" if it did not."""
+    def last_failure(self, device: str) -> Failure | None:
+        """Return why the last session with a device's target failed, None if it did not."""
         known = self.inventory.get(device)
-        return "" if known is None else self._last_failure.get(self.target_of(known), "")
+        return None if known is None else self._last_failure.get(self.target_of(known))
 
 
 def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int]]:

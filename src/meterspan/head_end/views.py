@@ -1,7 +1,7 @@
 """What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -10,6 +10,7 @@ from meterspan.head_end.chronicle import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
@@ -250,21 +251,28 @@ class HeadEndViews:
         return FrameView(utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
 
 
-_REMEDIES = (
-    ("deciphering-error", "wrong key: the meter could not open what was sent; check its keys in the inventory"),
-    ("tag differs", "wrong key: what the meter sent could not be opened; check its keys in the inventory"),
-    ("authentication-failure", "wrong key or password: the meter did not accept the proof; check the inventory"),
-    ("invocation-counter", "the meter has seen higher counters than ours; they are recovered at the next session"),
-)
-"""What a failure means for an operator and what to do, by the words of the engine."""
+_WRONG_KEY = "wrong key: what the meter sent could not be opened; check its keys in the inventory"
+_PROOF_REFUSED = "wrong key or password: the meter did not accept the proof; check the inventory"
+_REMEDIES: Mapping[FailureKind, str] = {
+    FailureKind.DECIPHERING_ERROR: "wrong key: the meter could not open what was sent; check its keys in the inventory",
+    FailureKind.KEY_WRONG: _WRONG_KEY,
+    FailureKind.PROOF_NOT_ACCEPTED: _WRONG_KEY,
+    FailureKind.AUTHENTICATION_FAILED: _PROOF_REFUSED,
+    FailureKind.PROOF_REFUSED: _PROOF_REFUSED,
+    FailureKind.COUNTER_BEHIND: (
+        "the meter has seen higher counters than ours; they are recovered at the next session"
+    ),
+    FailureKind.REPLAY: (
+        "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
+    ),
+}
+"""What a failure means for an operator, and what to do."""
 
 
-def _told(failure: str) -> str:
+def _told(failure: Failure) -> str:
     """Put a session's failure into an operator's words, the engine's own behind them."""
-    for words, meaning in _REMEDIES:
-        if words in failure:
-            return f"{meaning} ({failure})"
-    return failure
+    meaning = _REMEDIES.get(failure.kind)
+    return str(failure) if meaning is None else f"{meaning} ({failure})"
 
 
 _WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)

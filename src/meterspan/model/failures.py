@@ -13,6 +13,7 @@ from meterspan.wire.errors import (
     KeyMissingError,
     KeyWrongError,
     ReplayError,
+    SecurityError,
     TruncatedError,
     UnsupportedError,
     WireError,
@@ -38,7 +39,7 @@ class FailureKind(StrEnum):
 
     # association
     AUTHENTICATION_FAILED = "authentication-failed"
-    """The peer does not accept our password or proof."""
+    """The peer says that our authentication failed: a wrong password or key, or too many wrong ones before."""
     AUTHENTICATION_REQUIRED = "authentication-required"
     """The peer wants an authentication that we did not offer."""
     MECHANISM_NOT_RECOGNISED = "mechanism-not-recognised"
@@ -47,6 +48,8 @@ class FailureKind(StrEnum):
     """The peer wants ciphering, or does not take it."""
     PROOF_NOT_ACCEPTED = "proof-not-accepted"
     """We do not accept the peer's proof: it does not hold our key."""
+    PROOF_REFUSED = "proof-refused"
+    """The peer does not accept our proof: it holds another key or secret."""
     ASSOCIATION_REFUSED = "association-refused"
     """Refused for another reason; ``code`` holds the diagnostic."""
 
@@ -54,6 +57,8 @@ class FailureKind(StrEnum):
     KEY_MISSING = "key-missing"
     KEY_WRONG = "key-wrong"
     """What the peer sent does not fit our keys."""
+    NOT_PROTECTED = "not-protected"
+    """It has less protection than was agreed, or another sender than the peer."""
     DECIPHERING_ERROR = "deciphering-error"
     """The peer cannot open what we sent."""
     REPLAY = "replay"
@@ -139,6 +144,7 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (KeyMissingError, FailureKind.KEY_MISSING),
     (KeyWrongError, FailureKind.KEY_WRONG),
     (ReplayError, FailureKind.REPLAY),
+    (SecurityError, FailureKind.NOT_PROTECTED),
     (ChecksumError, FailureKind.DAMAGED),
     (TruncatedError, FailureKind.DAMAGED),
     (UnsupportedError, FailureKind.UNSUPPORTED),

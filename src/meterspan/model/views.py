@@ -1,5 +1,7 @@
 """Views: what people are shown, as records; ``mdm`` and ``head_end`` answer, ``portal``, ``display`` and ``cli`` show.
 
+The JSON interface derives from these records (``portal.payloads``): a docstring here is a description there.
+
 Amounts are exact (``Decimal``) in display units (kWh, m3, W, EUR); times are aware UTC datetimes; a local calendar
 day is a ``date`` in the home's zone.
 """
@@ -103,7 +105,7 @@ class TodayView:
 
 @dataclass(frozen=True, slots=True)
 class LiveView:
-    """What a display shows now."""
+    """What a display shows now; ``power_w`` is import minus export."""
 
     home_id: str
     at: datetime
@@ -120,7 +122,7 @@ class LiveView:
 
 @dataclass(frozen=True, slots=True)
 class IntervalPoint:
-    """One interval of a day chart; ``value`` is None where nothing is known."""
+    """One interval; ``value`` is null where nothing is known."""
 
     start: datetime
     end: datetime
@@ -133,7 +135,7 @@ class IntervalPoint:
 
 @dataclass(frozen=True, slots=True)
 class PeriodPoint:
-    """One local day of a month chart, or one month of a year chart."""
+    """One local day of a month."""
 
     start: date
     value: Decimal | None
@@ -146,7 +148,10 @@ class PeriodPoint:
 
 @dataclass(frozen=True, slots=True)
 class PeriodView:
-    """A chart with its totals: day (``intervals`` filled) or month (``points`` filled)."""
+    """A day (``intervals``) or a month (``points``) of one commodity with its registers and totals.
+
+    The sum of the intervals plus ``unexplained`` is ``closing`` minus ``opening``.
+    """
 
     commodity: Commodity
     unit: str
@@ -210,7 +215,7 @@ class MeterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class MeterStatus:
-    """One line of the operator's meter list."""
+    """One meter as the operator sees it."""
 
     device: str
     commodity: Commodity
@@ -231,7 +236,7 @@ class MeterStatus:
 
 @dataclass(frozen=True, slots=True)
 class CompletenessCell:
-    """One channel on one UTC day (or local day of the network's zone)."""
+    """What was expected and received of one meter on one day: a UTC day, or a local day of the network's zone."""
 
     day: date
     expected: int
@@ -290,7 +295,7 @@ class StoryEntry:
 
 @dataclass(frozen=True, slots=True)
 class MeterStory:
-    """All that an operator wants to know of one meter."""
+    """All about one meter."""
 
     status: MeterStatus
     entries: tuple[StoryEntry, ...]
@@ -373,7 +378,7 @@ class OrderValue:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An on-demand read: answered or timed out by its deadline, never silent."""
+    """An on-demand read: waiting, answered or timed out, never silent."""
 
     order_id: int
     device: str

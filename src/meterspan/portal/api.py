@@ -4,7 +4,7 @@ Every answer carries an ``ETag``; every error is a problem document that says wh
 representations: ``application/json`` is now, ``text/event-stream`` is now and on.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -12,24 +12,23 @@ from typing import Annotated, Any
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
-from pydantic import BaseModel, TypeAdapter
 from starlette.types import Receive, Scope, Send
 
-from meterspan.model.views import MeterState, QuarantineView
-from meterspan.portal.access import admit_consumer, admit_operator
-from meterspan.portal.feeds import Event, Feeds, FeedsFullError, Subscription
-from meterspan.portal.payloads import (
-    CompletenessPayload,
-    HomePayload,
-    LivePayload,
-    MeterPayload,
-    OrderPayload,
-    OrderRequest,
-    PeriodPayload,
-    QuarantinePayload,
-    StoryPayload,
-    SummaryPayload,
+from meterspan.model.views import (
+    Completeness,
+    Home,
+    LiveView,
+    MeterState,
+    MeterStatus,
+    MeterStory,
+    NetworkSummary,
+    OrderView,
+    PeriodView,
+    QuarantineView,
 )
+from meterspan.portal.access import admit_consumer, admit_operator
+from meterspan.portal.feeds import Event, Feeds, Subscription
+from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
 from meterspan.quantities import Commodity
@@ -38,11 +37,6 @@ __all__ = ["COMPLETENESS_DAYS_MAX", "build_api"]
 
 COMPLETENESS_DAYS_MAX = 366
 """A year of days is the widest map anybody reads; more is a job for an export."""
-
-_HOMES = TypeAdapter(list[HomePayload])
-_METERS = TypeAdapter(list[MeterPayload])
-_ROWS = TypeAdapter(list[CompletenessPayload])
-_QUARANTINE = TypeAdapter(list[QuarantinePayload])
 
 _PROBLEM: dict[str, Any] = {
     "model": Problem,
@@ -76,72 +70,70 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
 
 
 def _add_homes(router: APIRouter, sources: Sources) -> None:
-    @router.get("", response_model=list[HomePayload], summary="List all homes")
+    @router.get("", response_model=list_of(Home), summary="List all homes")
     def list_homes(request: Request) -> Response:
-        homes = [HomePayload.of(home) for home in sources.homes.homes()]
-        return _answer(request, _HOMES.dump_json(homes))
+        return _answer(request, json_list(Home, sources.homes.homes()))
 
-    @router.get("/{home_id}", response_model=HomePayload, summary="One home and its supplies")
+    @router.get("/{home_id}", response_model=payload_of(Home), summary="One home and its supplies")
     def show_home(request: Request, home_id: str) -> Response:
-        return _answer(request, _json(HomePayload.of(sources.home(home_id))))
+        return _answer(request, json_of(sources.home(home_id)))
 
     @router.get(
         "/{home_id}/{commodity}/days/{day}",
-        response_model=PeriodPayload,
+        response_model=payload_of(PeriodView),
         summary="One local day in intervals: 92, 96 or 100 quarter-hours",
     )
     def show_day(request: Request, home_id: str, commodity: Commodity, day: date) -> Response:
-        return _answer(request, _json(PeriodPayload.of(sources.day(home_id, commodity, day))))
+        return _answer(request, json_of(sources.day(home_id, commodity, day)))
 
     @router.get(
         "/{home_id}/{commodity}/months/{month}",
-        response_model=PeriodPayload,
+        response_model=payload_of(PeriodView),
         summary="One month in local days",
     )
     def show_month(request: Request, home_id: str, commodity: Commodity, month: MonthName) -> Response:
-        return _answer(request, _json(PeriodPayload.of(sources.month(home_id, commodity, parse_month(month)))))
+        return _answer(request, json_of(sources.month(home_id, commodity, parse_month(month))))
 
 
 def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
     @router.get(
         "/{home_id}/live",
-        response_model=LivePayload,
+        response_model=payload_of(LiveView),
         summary="Power, band and cost now; as text/event-stream now and on",
         responses=_STREAM,
     )
     async def show_live(request: Request, home_id: str) -> Response:
-        live = LivePayload.of(await run_sync(sources.live, home_id))
+        live = await run_sync(sources.live, home_id)
         if "text/event-stream" not in request.headers.get("accept", ""):
-            return _answer(request, _json(live), vary="Accept")
+            return _answer(request, json_of(live), vary="Accept")
 
         def produce() -> Event:
-            live = LivePayload.of(sources.live(home_id))
-            return Event("live", live.model_dump_json(), live.model_dump_json(exclude={"at"}))
+            return _event("live", sources.live(home_id))
 
         return _stream(feeds, f"home {home_id}", produce)
 
 
 def _add_network(router: APIRouter, sources: Sources) -> None:
-    @router.get("/summary", response_model=SummaryPayload, summary="The headline numbers")
+    @router.get("/summary", response_model=payload_of(NetworkSummary), summary="The headline numbers")
     def show_summary(request: Request) -> Response:
-        return _answer(request, _json(SummaryPayload.of(sources.network.summary(sources.clock()))))
+        return _answer(request, json_of(sources.network.summary(sources.clock())))
 
-    @router.get("/meters", response_model=list[MeterPayload], summary="All meters, worst first")
+    @router.get("/meters", response_model=list_of(MeterStatus), summary="All meters, worst first")
     def list_meters(
         request: Request,
         state: Annotated[list[MeterState] | None, Query(description="Only meters in one of these states.")] = None,
     ) -> Response:
         meters = sources.network.meters(sources.clock())
-        chosen = [MeterPayload.of(meter) for meter in meters if not state or meter.state in state]
-        return _answer(request, _METERS.dump_json(chosen))
+        chosen = [meter for meter in meters if not state or meter.state in state]
+        return _answer(request, json_list(MeterStatus, chosen))
 
-    @router.get("/meters/{device}", response_model=StoryPayload, summary="One meter's story")
+    @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
-        return _answer(request, _json(StoryPayload.of(sources.story(device))))
+        return _answer(request, json_of(sources.story(device)))
 
     @router.get(
         "/completeness",
-        response_model=list[CompletenessPayload],
+        response_model=list_of(Completeness),
         summary="The completeness map: expected and received per meter and day",
     )
     def show_completeness(
@@ -152,46 +144,43 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        rows = [CompletenessPayload.of(row) for row in sources.network.completeness(first, last)]
-        return _answer(request, _ROWS.dump_json(rows))
+        return _answer(request, json_list(Completeness, sources.network.completeness(first, last)))
 
     @router.get(
         "/quarantine",
-        response_model=list[QuarantinePayload],
+        response_model=list_of(QuarantineView),
         summary="Frames kept aside with the reason, newest first",
     )
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        kept: Sequence[QuarantineView] = sources.network.quarantine(limit)
-        return _answer(request, _QUARANTINE.dump_json([QuarantinePayload.of(frame) for frame in kept]))
+        return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))
 
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:
     @router.post(
         "/meters/{device}/orders",
         status_code=202,
-        response_model=OrderPayload,
+        response_model=payload_of(OrderView),
         summary="Read a meter now: accepted at once, answered or timed out by the deadline",
         responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
     )
     def place_order(device: str, request: OrderRequest) -> Response:
         order = sources.order(device, request.deadline_s)
         headers = {"Location": f"/api/v1/operator/orders/{order.order_id}"}
-        return Response(_json(OrderPayload.of(order)), 202, headers, media_type="application/json")
+        return Response(json_of(order), 202, headers, media_type="application/json")
 
     @router.get(
         "/orders/{order_id}",
-        response_model=OrderPayload,
+        response_model=payload_of(OrderView),
         summary="How an on-demand read stands",
         responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
     )
     def show_order(request: Request, order_id: int) -> Response:
-        return _answer(request, _json(OrderPayload.of(sources.order_view(order_id))))
+        return _answer(request, json_of(sources.desk.order_view(order_id)))
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
     def produce() -> Event:
-        summary = SummaryPayload.of(sources.network.summary(sources.clock()))
-        return Event("summary", summary.model_dump_json(), summary.model_dump_json(exclude={"at"}))
+        return _event("summary", sources.network.summary(sources.clock()))
 
     @router.get(
         "/events",
@@ -203,8 +192,9 @@ def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> N
         return _stream(feeds, "operator", produce)
 
 
-def _json(payload: BaseModel) -> bytes:
-    return payload.model_dump_json().encode()
+def _event(name: str, view: object) -> Event:
+    """Return a view as an event, which is sent when anything but its time has changed."""
+    return Event(name, json_of(view).decode(), json_of(view, exclude=frozenset({"at"})).decode())
 
 
 def _answer(request: Request, body: bytes, *, vary: str = "") -> Response:
@@ -236,17 +226,7 @@ class _EventStream(StreamingResponse):
 
 
 def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
-    try:
-        return _EventStream(feeds.listen(name, produce))
-    except FeedsFullError as error:
-        raise ProblemError(
-            503,
-            "too-many-listeners",
-            title="All places for listeners are taken",
-            detail=f"{feeds.listeners} event streams are open, and no more are admitted.",
-            remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
-            retry_s=30,
-        ) from error
+    return _EventStream(feeds.listen(name, produce))
 
 
 def _check_span(first: date, last: date) -> None:

@@ -4,10 +4,12 @@ Strategy: pages are rendered on the server and work without scripts; small ES mo
 reader's locale. Static files live under a path with their digest, so that browsers keep them for ever.
 """
 
+import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from hashlib import blake2b
+from mimetypes import add_type
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -25,12 +27,15 @@ from meterspan.portal.api import build_api
 from meterspan.portal.feeds import Feeds
 from meterspan.portal.headers import SecurityHeaders
 from meterspan.portal.pages import Pages, build_pages
-from meterspan.portal.problems import ProblemError, problem_response
+from meterspan.portal.problems import HANDLED, ProblemError, problem_of, problem_response
 from meterspan.portal.sources import Sources
 
 __all__ = ["create_app"]
 
+_log = logging.getLogger(__name__)
+
 _STATIC = Path(__file__).parent / "static"
+add_type("font/woff2", ".woff2")  # Python's own table has it from 3.13 on
 _API_DESCRIPTION = """\
 Amounts are decimal strings, exact to the last digit. Instants are ISO 8601 in UTC; a day is a local day of the home.
 Every answer has an `ETag`; every error is a problem document (RFC 9457) with a `remedy`.
@@ -114,10 +119,6 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
             return problem_response(request, error)
         return pages.error(request, error)
 
-    @app.exception_handler(ProblemError)
-    async def on_problem(request: Request, error: ProblemError) -> Response:
-        return respond(request, error)
-
     @app.exception_handler(RequestValidationError)
     async def on_invalid(request: Request, error: RequestValidationError) -> Response:
         return respond(request, _invalid(error))
@@ -126,19 +127,14 @@ def _add_problems(app: FastAPI, pages: Pages) -> None:
     async def on_http(request: Request, error: HTTPException) -> Response:
         return respond(request, _plain(error))
 
-    @app.exception_handler(Exception)
-    async def on_fault(request: Request, error: Exception) -> Response:
-        del error  # the server logs it with its traceback
-        return respond(request, _FAULT)
+    async def on_error(request: Request, error: Exception) -> Response:
+        problem = problem_of(error)
+        if problem.status == 503:  # a fault of the program is logged by the server, with its traceback
+            _log.warning("answered 503", extra={"path": request.url.path, "kind": problem.kind, "reason": str(error)})
+        return respond(request, problem)
 
-
-_FAULT = ProblemError(
-    500,
-    "fault",
-    title="Something went wrong here",
-    detail="The portal could not answer; the fault is in the log.",
-    remedy="Try again in a moment. If it stays, tell the operator the time and the address of this page.",
-)
+    for kind in HANDLED:
+        app.add_exception_handler(kind, on_error)
 
 
 def _invalid(error: RequestValidationError) -> ProblemError:

@@ -23,7 +23,16 @@ _log = logging.getLogger(__name__)
 
 
 class FeedsFullError(Exception):
-    """All places for listeners are taken."""
+    """All places for listeners are taken.
+
+    Attributes:
+        listeners: how many event streams are open.
+
+    """
+
+    def __init__(self, listeners: int) -> None:
+        super().__init__(f"{listeners} event streams are open")
+        self.listeners = listeners
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +96,7 @@ class Feeds:
 
         """
         if self._closed or self.listeners >= self.listeners_max:
-            raise FeedsFullError
+            raise FeedsFullError(self.listeners)
         topic = self._topics.setdefault(name, _Topic())
         listener = _Listener()
         topic.listeners.add(listener)

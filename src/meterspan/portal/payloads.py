@@ -1,258 +1,26 @@
-"""What the JSON interface answers: the records of ``model.views`` as typed models for OpenAPI.
+"""What the JSON interface answers: models for OpenAPI and JSON, derived from the records of ``model.views``.
 
-Amounts are decimal strings, exact to the last digit (``"6.420"``): a bill may depend on them and JSON numbers are
-doubles in most readers. Instants are ISO 8601 in UTC; quality is a list of flag names, empty for a plain measurement.
+Strategy: a field of a view is a field of its payload, in the same order and under the same name; what JSON lacks is
+written by type. Amounts are decimal strings, exact to the last digit (``"6.420"``), as a bill may depend on them and
+JSON numbers are doubles in most readers. Instants are ISO 8601 in UTC; quality is a list of flag names, empty for a
+plain measurement; pairs are an object. A property of a view is a field too.
 """
 
 from collections.abc import Iterable
-from datetime import date, datetime
+from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from typing import Annotated, Any, Self
+from functools import cache
+from inspect import cleandoc, getmembers
+from types import NoneType, UnionType
+from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
+from pydantic import create_model as create
 
 from meterspan.model.readings import EventSeverity
-from meterspan.model.views import MeterState, OrderState
-from meterspan.quantities import Commodity, Quality
+from meterspan.quantities import Quality
 
-__all__ = [
-    "CellPayload",
-    "CompletenessPayload",
-    "HomePayload",
-    "LivePayload",
-    "MeterPayload",
-    "OrderPayload",
-    "OrderRequest",
-    "OrderValuePayload",
-    "PeriodPayload",
-    "QuarantinePayload",
-    "StoryPayload",
-    "SummaryPayload",
-]
-
-
-def _flag_names(value: Any) -> Any:
-    return [flag.name.lower() for flag in value if flag.name] if isinstance(value, Quality) else value
-
-
-def _mapping(value: Any) -> Any:
-    return dict(value) if isinstance(value, Iterable) else value
-
-
-def _severity_name(value: Any) -> Any:
-    return value.name.lower() if isinstance(value, EventSeverity) else value
-
-
-Amount = Annotated[
-    Decimal,
-    PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["6.420"]}),
-]
-QualityNames = Annotated[list[str], BeforeValidator(_flag_names)]
-
-
-class _Payload(BaseModel):
-    model_config = ConfigDict(from_attributes=True, frozen=True)
-
-    @classmethod
-    def of(cls, view: object) -> Self:
-        """Take the fields of a view record."""
-        return cls.model_validate(view)
-
-
-class UsagePointPayload(_Payload):
-    """One supply of a home."""
-
-    usage_point: str
-    commodity: Commodity
-    meter: str
-    unit: str
-
-
-class HomePayload(_Payload):
-    """One consumer's premises."""
-
-    home_id: str
-    name: str
-    zone: str
-    currency: str
-    usage_points: list[UsagePointPayload]
-
-
-class BandWindowPayload(_Payload):
-    """One stretch of a local day under one tariff band."""
-
-    start: datetime
-    end: datetime
-    band: str
-    price: Amount
-
-
-class TariffPayload(_Payload):
-    """The tariff of one commodity on one local day."""
-
-    name: str
-    currency: str
-    unit: str
-    standing_charge_per_day: Amount
-    windows: list[BandWindowPayload]
-
-
-class TodayPayload(_Payload):
-    """One commodity since local midnight."""
-
-    commodity: Commodity
-    consumed: Amount
-    unit: str
-    cost: Amount
-    yesterday_same_time: Amount | None
-    last_reading: datetime | None
-
-
-class LivePayload(_Payload):
-    """What a display shows now; ``power_w`` is import minus export."""
-
-    home_id: str
-    at: datetime
-    power_w: int | None
-    power_at: datetime | None
-    band: str
-    price: Amount | None
-    band_until: datetime | None
-    today: list[TodayPayload]
-    cost_today: Amount
-    currency: str
-
-
-class IntervalPayload(_Payload):
-    """One interval; ``value`` is null where nothing is known."""
-
-    start: datetime
-    end: datetime
-    value: Amount | None
-    band: str
-    cost: Amount | None
-    quality: QualityNames
-    version: int
-
-
-class PeriodPointPayload(_Payload):
-    """One local day of a month."""
-
-    start: date
-    value: Amount | None
-    cost: Amount | None
-    by_band: Annotated[dict[str, Amount], BeforeValidator(_mapping)]
-    complete: bool
-    expected: int
-    received: int
-
-
-class PeriodPayload(_Payload):
-    """A day (``intervals``) or a month (``points``) of one commodity with its registers and totals.
-
-    The sum of the intervals plus ``unexplained`` is ``closing`` minus ``opening``.
-    """
-
-    commodity: Commodity
-    unit: str
-    currency: str
-    start: datetime
-    end: datetime
-    total: Amount
-    cost: Amount
-    unexplained: Amount
-    opening: Amount | None
-    closing: Amount | None
-    intervals: list[IntervalPayload]
-    points: list[PeriodPointPayload]
-    tariff: TariffPayload | None
-    notes: list[str]
-
-
-class MeterPayload(_Payload):
-    """One meter as the operator sees it."""
-
-    device: str
-    commodity: Commodity
-    protocol: str
-    interface: str
-    network: str
-    usage_point: str
-    state: MeterState
-    reason: str
-    last_heard: datetime | None
-    expected: int
-    received: int
-    missing: int
-
-
-class CellPayload(_Payload):
-    """What was expected and received of one meter on one day."""
-
-    day: date
-    expected: int
-    received: int
-    missing: int
-
-
-class CompletenessPayload(_Payload):
-    """One row of the completeness map."""
-
-    device: str
-    commodity: Commodity
-    network: str
-    cells: list[CellPayload]
-
-
-class SpanPayload(_Payload):
-    """One explained octet range of a frame."""
-
-    offset: int
-    octets: str
-    field: str
-    meaning: str
-
-
-class FramePayload(_Payload):
-    """One recent frame of a meter."""
-
-    at: datetime
-    direction: str
-    protocol: str
-    octets: str
-    summary: str
-    spans: list[SpanPayload]
-
-
-class StoryEntryPayload(_Payload):
-    """One line of a meter's story."""
-
-    at: datetime
-    kind: str
-    title: str
-    detail: str
-    severity: Annotated[str, BeforeValidator(_severity_name)]
-
-
-class StoryPayload(_Payload):
-    """All about one meter."""
-
-    status: MeterPayload
-    entries: list[StoryEntryPayload]
-    frames: list[FramePayload]
-    cells: list[CellPayload]
-
-
-class QuarantinePayload(_Payload):
-    """One frame kept aside, with the reason."""
-
-    at: datetime
-    source: str
-    kind: str
-    reason: str
-    octets: str
-    device: str
+__all__ = ["OrderRequest", "Payload", "json_list", "json_of", "list_of", "payload_of"]
 
 
 class OrderRequest(BaseModel):
@@ -261,36 +29,111 @@ class OrderRequest(BaseModel):
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
 
 
-class OrderValuePayload(_Payload):
-    """One register of an answered order."""
+class Payload(BaseModel):
+    """What every payload is: the fields of a view, read once, never changed."""
 
-    obis: str
-    value: Amount
-    unit: str
+    model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class OrderPayload(_Payload):
-    """An on-demand read: waiting, answered or timed out, never silent."""
+@cache
+def payload_of(view: type) -> type[Payload]:
+    """Return the model of a view's JSON: ``HomePayload`` of ``Home``, ``OrderPayload`` of ``OrderView``.
 
-    order_id: int
-    device: str
-    state: OrderState
-    asked_at: datetime
-    deadline: datetime
-    values: list[OrderValuePayload]
+    Raises:
+        TypeError: a field has a type for which no JSON is defined.
+
+    """
+    hints = get_type_hints(view)
+    members: dict[str, Any] = {field.name: (_json_type(hints[field.name]), ...) for field in fields(view)}
+    members |= {name: (_json_type(get_type_hints(known.fget)["return"]), ...) for name, known in _properties(view)}
+    return create(_schema_name(view), __base__=Payload, __doc__=cleandoc(view.__doc__ or ""), **members)
 
 
-class SummaryPayload(_Payload):
-    """The operator's headline numbers."""
+def json_of(view: Any, *, exclude: frozenset[str] = frozenset()) -> bytes:
+    """Return the JSON of one view record, without the fields in ``exclude``."""
+    record: type = type(view)
+    return payload_of(record).model_validate(view).model_dump_json(exclude=set(exclude)).encode()
 
-    at: datetime
-    meters: int
-    by_state: Annotated[dict[MeterState, int], BeforeValidator(_mapping)]
-    by_commodity: Annotated[dict[Commodity, int], BeforeValidator(_mapping)]
-    expected_today: int
-    received_today: int
-    completeness_yesterday: Amount
-    unexplained_wh: int
-    quarantined: int
-    readings_stored: int
-    sessions_open: int
+
+def json_list(view: type, records: Iterable[object]) -> bytes:
+    """Return the JSON array of records of one view type."""
+    payload = payload_of(view)
+    return _adapter(view).dump_json([payload.model_validate(record) for record in records])
+
+
+def list_of(view: type) -> Any:
+    """Return the type of a JSON array of ``payload_of(view)``, for OpenAPI."""
+    return list[payload_of(view)]  # type: ignore[misc] # a model made at run time
+
+
+@cache
+def _adapter(view: type) -> TypeAdapter[list[Payload]]:
+    return TypeAdapter(list_of(view))
+
+
+_NAMES: Final = {
+    "CompletenessCell": "Cell",
+    "IntervalPoint": "Interval",
+    "MeterStatus": "Meter",
+    "MeterStory": "Story",
+    "NetworkSummary": "Summary",
+}
+"""Schemas that are published under a name other than their view's; clients are generated from these names."""
+
+
+def _schema_name(view: type) -> str:
+    name = view.__name__
+    return f"{_NAMES.get(name, name.removesuffix('View'))}Payload"
+
+
+def _properties(view: type) -> list[tuple[str, Any]]:
+    return getmembers(view, lambda member: isinstance(member, property))
+
+
+def _json_type(hint: Any) -> Any:
+    """Return the type of a payload's field for the type of a view's field."""
+    if hint in _BY_TYPE:
+        return _BY_TYPE[hint]
+    if get_origin(hint) in {Union, UnionType}:
+        return Union[tuple(_json_type(part) for part in get_args(hint))]  # noqa: UP007 - made at run time
+    if get_origin(hint) is tuple:
+        return _json_of_tuple(hint)
+    if isinstance(hint, type):
+        return payload_of(hint) if is_dataclass(hint) else hint
+    raise TypeError(f"no JSON is defined for {hint}")
+
+
+def _json_of_tuple(hint: Any) -> Any:
+    """Return the type of a tuple of any length: an object where its items are pairs, else a list."""
+    item, *rest = get_args(hint)
+    if rest != [Ellipsis]:
+        raise TypeError(f"no JSON is defined for {hint}: its length is fixed")
+    if get_origin(item) is tuple:
+        key, value = get_args(item)
+        return Annotated[dict[key, _json_type(value)], BeforeValidator(_mapping)]  # type: ignore[misc,valid-type]
+    return list[_json_type(item)]  # type: ignore[misc] # likewise
+
+
+def _mapping(value: Any) -> Any:
+    return dict(value) if isinstance(value, Iterable) else value
+
+
+def _flag_names(value: Any) -> Any:
+    return [flag.name.lower() for flag in value if flag.name] if isinstance(value, Quality) else value
+
+
+def _severity_name(value: Any) -> Any:
+    return value.name.lower() if isinstance(value, EventSeverity) else value
+
+
+_BY_TYPE: Final[dict[Any, Any]] = {
+    NoneType: None,
+    Decimal: Annotated[
+        Decimal,
+        PlainSerializer(lambda amount: format(amount, "f"), return_type=str, when_used="json"),
+        WithJsonSchema({"type": "string", "pattern": r"^-?\d+(\.\d+)?$", "examples": ["6.420"]}),
+    ],
+    Quality: Annotated[list[str], BeforeValidator(_flag_names)],
+    EventSeverity: Annotated[str, BeforeValidator(_severity_name)],
+}
+"""What JSON has no type for, or has a poorer one."""

@@ -1,10 +1,21 @@
-"""Errors as RFC 9457 problem documents that say what to do, and the few problems the portal knows."""
+"""Errors as RFC 9457 problem documents that say what to do.
+
+Strategy: ``_PROBLEMS`` is the one table from a type of exception to its problem; the portal raises and passes on plain
+exceptions, and nothing reads their words. What the table lacks is a fault of the program and answers 500.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-__all__ = ["Problem", "ProblemError", "problem_response"]
+from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.storage.errors import StorageError
+from meterspan.portal.feeds import FeedsFullError
+
+__all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response"]
 
 
 class Problem(BaseModel):
@@ -61,3 +72,123 @@ def problem_response(request: Request, error: ProblemError) -> JSONResponse:
     return JSONResponse(
         problem.model_dump(), status_code=error.status, media_type="application/problem+json", headers=headers
     )
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """Return the problem of an exception by its type: the nearest of its classes that the table has."""
+    known = next((kind for kind in type(error).__mro__ if kind in _PROBLEMS), None)
+    return _FAULT if known is None else _PROBLEMS[known](error)
+
+
+def _unknown_home(error: UnknownHomeError) -> ProblemError:
+    return ProblemError(
+        404,
+        "unknown-home",
+        title="This home is not known here",
+        detail=f"No home is called {error.home_id!r}.",
+        remedy="Take the name from the list of homes; it is case-sensitive.",
+    )
+
+
+def _unknown_supply(error: UnknownSupplyError) -> ProblemError:
+    return ProblemError(
+        404,
+        "no-such-supply",
+        title="This home has no such supply",
+        detail=f"No {error.commodity} is measured in this home.",
+        remedy="Choose one of the home's usage points; they are listed with the home.",
+    )
+
+
+def _unknown_meter(error: UnknownMeterError) -> ProblemError:
+    return ProblemError(
+        404,
+        "unknown-meter",
+        title="This meter is not in the inventory",
+        detail=f"No meter is called {error.device!r}.",
+        remedy="Take the identification from the meter list of the operator view; it is case-sensitive.",
+    )
+
+
+def _unknown_order(error: UnknownOrderError) -> ProblemError:
+    return ProblemError(
+        404,
+        "unknown-order",
+        title="This order is not known",
+        detail=f"No order has number {error.order_id}, or it is so old that it was forgotten.",
+        remedy="Ask for the meter again; the answer names the new order.",
+    )
+
+
+def _too_many_listeners(error: FeedsFullError) -> ProblemError:
+    return ProblemError(
+        503,
+        "too-many-listeners",
+        title="All places for listeners are taken",
+        detail=f"{error.listeners} event streams are open, and no more are admitted.",
+        remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
+        retry_s=30,
+    )
+
+
+def _storage(error: StorageError) -> ProblemError:
+    detail, remedy = _STORAGE_WORDS.get(error.code, _STORAGE_WORDS[StorageError.code])
+    return ProblemError(
+        503,
+        "storage",
+        title="The stored readings cannot be used now",
+        detail=detail,
+        remedy=remedy,
+        retry_s=30 if error.is_transient else None,
+    )
+
+
+def _busy(_error: TimeoutError) -> ProblemError:
+    return ProblemError(
+        503,
+        "busy",
+        title="The head end is busy",
+        detail="It did not answer the portal in time.",
+        remedy="Try again in a moment. If it stays, the network may be too large for this machine.",
+        retry_s=10,
+    )
+
+
+_STORAGE_WORDS: Final = {
+    "full": ("The disk is full.", "Make room on the disk of the data folder; answers come back by themselves."),
+    "locked": (
+        "Another program holds the data folder.",
+        "End that program, or wait for it; answers come back by themselves.",
+    ),
+    "unavailable": (
+        "The disk of the data folder fails or is read-only.",
+        "Look at the disk, its mount and its permissions; answers come back by themselves.",
+    ),
+    "damaged": (
+        "What is stored is not what was written.",
+        "Run meterspan doctor on the data folder: it names the damaged files; restore those from a backup.",
+    ),
+    "unknown-format": ("A newer version of meterspan wrote this data folder.", "Update meterspan."),
+    "failed": ("The data folder cannot be used.", "The log of the portal says why."),
+}
+"""Detail and remedy by the code of a storage error; nothing that was confirmed is lost by any of them."""
+
+_FAULT: Final = ProblemError(
+    500,
+    "fault",
+    title="Something went wrong here",
+    detail="The portal could not answer; the fault is in the log.",
+    remedy="Try again in a moment. If it stays, tell the operator the time and the address of this page.",
+)
+_PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
+    ProblemError: lambda error: error,
+    UnknownHomeError: _unknown_home,
+    UnknownSupplyError: _unknown_supply,
+    UnknownMeterError: _unknown_meter,
+    UnknownOrderError: _unknown_order,
+    FeedsFullError: _too_many_listeners,
+    StorageError: _storage,
+    TimeoutError: _busy,
+}
+HANDLED: Final[Sequence[type[Exception]]] = (*_PROBLEMS, Exception)
+"""The types for which the application needs a handler."""

@@ -11,11 +11,6 @@ from typing import Self
 
 __all__ = ["ClockStatus", "ClockTime"]
 
-# Special values of month and day (IEC 62056-6-2, 4.1.6.1).
-DAYLIGHT_SAVINGS_END = 0xFD
-DAYLIGHT_SAVINGS_BEGIN = 0xFE
-LAST_DAY = 0xFE
-SECOND_LAST_DAY = 0xFD
 _MINUTES_OF_DAY = 24 * 60
 
 

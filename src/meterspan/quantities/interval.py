@@ -1,8 +1,7 @@
-"""Half-open spans of UTC time, the bones of every load profile."""
+"""Half-open UTC intervals; every load profile is a sequence of them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 __all__ = ["Interval"]
 
@@ -28,28 +27,3 @@ class Interval:
     def __contains__(self, moment: datetime) -> bool:
         """Say whether the instant lies in the span."""
         return self.start <= moment < self.end
-
-    @property
-    def duration(self) -> timedelta:
-        """The length of the span in elapsed time."""
-        return self.end - self.start
-
-    def overlap(self, other: "Interval") -> "Interval | None":
-        """Give the common span, or None."""
-        start, end = max(self.start, other.start), min(self.end, other.end)
-        return Interval(start, end) if start < end else None
-
-    def split(self, period: timedelta) -> "Iterator[Interval]":
-        """Cut into pieces of ``period`` from the start; the last piece may be shorter.
-
-        Raises:
-            ValueError: the period is not positive.
-
-        """
-        if period <= timedelta(0):
-            raise ValueError("a capture period is positive")
-        start = self.start
-        while start < self.end:
-            end = min(start + period, self.end)
-            yield Interval(start, end)
-            start = end

@@ -13,12 +13,12 @@ from meterspan.readings.job import Job
 from meterspan.readings.lenient import read_push_data
 from meterspan.readings.merge import merge
 from meterspan.readings.p1 import decode_p1
-from meterspan.readings.protection import open_general
+from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
-from meterspan.wire.hdlc import HdlcFrame, HdlcReader, read_frame
+from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
 from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -29,8 +29,6 @@ MAX_WRAPPING = 4  # block transfer within protection within block transfer; deep
 _FLAG = b"\x7e"
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
-_LLC_SIZE = 3
-_LLC = (b"\xe6\xe7\x00", b"\xe6\xe6\x00")
 _NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
 _GBT = b"\xe0"
 _IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
@@ -137,7 +135,7 @@ def _join_blocks(apdus: Iterable[bytes]) -> Iterator[bytes]:
     """Put the blocks of general block transfers together (IEC 62056-5-3, 6.13); pass everything else on."""
     pending = bytearray()
     for octets in apdus:
-        cursor = Cursor(octets, _LLC_SIZE if octets[:_LLC_SIZE] in _LLC else 0)
+        cursor = Cursor(octets, LLC_SIZE if has_llc(octets) else 0)
         if cursor.peek() != _GBT:
             yield octets
             continue
@@ -166,10 +164,10 @@ def _blocks(cursor: Cursor) -> Iterator[GeneralBlockTransfer]:
 
 
 def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
-    if octets[:_LLC_SIZE] in _LLC:
+    if has_llc(octets):
         if job.trace is not None:
-            job.trace.add(job.base, octets[:_LLC_SIZE], "LLC", "DLMS")
-        octets, job.base = octets[_LLC_SIZE:], job.base + _LLC_SIZE
+            job.trace.add(job.base, octets[:LLC_SIZE], "LLC", "DLMS")
+        octets, job.base = without_llc(octets), job.base + LLC_SIZE
     if not octets:
         raise TruncatedError("is empty", 0, "APDU")
     if depth > MAX_WRAPPING:
@@ -204,7 +202,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
     apdu = read_apdu(Cursor(octets, base=job.base, trace=job.trace))
     if not isinstance(apdu, GeneralCipheredApdu):
         raise UnsupportedError("is no general-glo-ciphering APDU", 0, "APDU")
-    plain = open_general(apdu, job)
+    plain = open_general_insecurely(apdu, job)
     job.base = 0
     if job.trace is not None:
         job.trace.add(0, b"", "plaintext", "what was under the protection; offsets begin anew")

@@ -4,6 +4,7 @@ import re
 from enum import StrEnum
 
 from meterspan.wire.errors import UnsupportedError
+from meterspan.wire.hdlc import has_llc
 
 __all__ = ["Format", "recognise"]
 
@@ -43,7 +44,6 @@ _OBIS_LINE = re.compile(rb"(?:^|\n)\d{1,3}-\d{1,3}:\d{1,3}\.\d{1,3}\.\d{1,3}(?:\
 _P1_START = re.compile(rb"/[A-Za-z]{3}[^\r\n]{1,64}\r?\n")
 _LONG_FRAME = re.compile(rb"\x68([\x03-\xff])\1\x68[\x08\x18\x28\x38\x53\x73]", re.DOTALL)
 _SML_START = b"\x1b\x1b\x1b\x1b\x01\x01\x01\x01"
-_LLC = (b"\xe6\xe6\x00", b"\xe6\xe7\x00")
 # DataNotification, EventNotification, InformationReport, GET/SET/ACTION, ciphered forms, GBT, general ciphering
 _APDU_TAGS = frozenset({0x0F, 0xC2, 0x18, *range(0xC0, 0xD0), *range(0xD8, 0xE1)})
 _COMPOSITE_TAGS = {0x01, 0x02}
@@ -121,7 +121,7 @@ def _is_wmbus(octets: bytes) -> bool:
 
 
 def _is_dlms(octets: bytes) -> bool:
-    return octets[:3] in _LLC or octets[:1] in {bytes((tag,)) for tag in _APDU_TAGS}
+    return has_llc(octets) or octets[:1] in {bytes((tag,)) for tag in _APDU_TAGS}
 
 
 def _is_cosem(octets: bytes) -> bool:

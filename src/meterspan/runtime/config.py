@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from meterspan.head_end.inventory import Protocol, Security
+from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.quantities import Commodity, Obis, parse_obis
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
-from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
+from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
 
 __all__ = [
     "VIA",
@@ -29,12 +30,11 @@ __all__ = [
     "ReadingOptions",
     "ServeConfig",
     "channels_of",
+    "place_of",
     "protocol_of",
     "read_config",
 ]
 
-DLMS_PORT: Final = 4059
-"""Registered for DLMS/COSEM over the wrapper."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -112,14 +112,15 @@ class MeterEntry:
     device: str = option("Logical device name, or manufacturer-number-medium of M-Bus.", example="MSP10000000042")
     home: str = option("The home that it measures for.", example="home-1")
     endpoint: str = option(
-        'tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT; "" for a meter that only pushes.',
+        f'{", ".join(f"{scheme}://host:port" for scheme in NETWORK_TRANSPORTS)}, or via:ACCESS-POINT; "" for a meter'
+        " that only pushes.",
         example="tcp://192.168.1.50:4059",
     )
     commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
     usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
                               example="DE-0001-E")  # fmt: skip
     network: str = option("Network segment whose limits it shares.", default="cell")
-    security: Security = option("How its association is protected: none, lls or hls-gmac.", default=Security.HLS_GMAC)
+    security: Security = option(f"How its association is protected: {', '.join(Security)}.", default=Security.HLS_GMAC)
     client: int = option("Client address of the head end.", default=1)
     server: int = option("Logical device to read.", default=1)
     system_title: str = option("System title where the meter pushes itself: 16 hexadecimal digits.", default="",
@@ -186,11 +187,20 @@ def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
     return names, _PROFILES[meter.commodity]
 
 
-def protocol_of(endpoint: str) -> Protocol:
-    """Say how a meter at an endpoint is spoken to."""
-    if endpoint.startswith("hdlc+"):
-        return Protocol.DLMS_HDLC
-    return Protocol.DLMS_WRAPPER
+def protocol_of(endpoint: str) -> DeviceProtocol:
+    """Return how a meter at an endpoint is read; of one that only pushes, how it would be."""
+    transport = TRANSPORTS.get(endpoint.partition("://")[0])
+    return DeviceProtocol.DLMS_WRAPPER if transport is None else transport.protocol
+
+
+def place_of(endpoint: str) -> str:
+    """Return ``host:port`` of an endpoint, as the inventory keeps it; "" for a device that only pushes.
+
+    Raises:
+        EndpointError: it is no endpoint of a transport that sessions are held over.
+
+    """
+    return parse_transport(endpoint, NETWORK_TRANSPORTS).place if endpoint else ""
 
 
 _OWED: Final = {
@@ -255,7 +265,7 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
 
 def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:
     try:
-        parse_endpoint(text, ["tcp", "hdlc+tcp"], default_port=DLMS_PORT)
+        place_of(text)
     except EndpointError as error:
         yield where, str(error)
 

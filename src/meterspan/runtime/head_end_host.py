@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.session import Session, SessionDone, SessionEvent, SessionFailed
+from meterspan.engine.frame_trace import Direction
+from meterspan.engine.links import transport_of
+from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Job
 from meterspan.head_end.push_intake import PushIntake, PushTaken
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
 
@@ -146,24 +150,27 @@ class HeadEndHost:
 
     async def _hold(self, job: Job) -> None:
         """Hold one session from connecting to settling; whatever becomes of it, the planner is told."""
-        reason = "the head end was stopped"
+        failure = Failure(FailureKind.CANCELLED, "the head end was stopped")
         is_settled = False
         try:
             ending = await self._session(job)
             await self._settle(job, ending)
             is_settled = True
-        except (CannotConnectError, WireError, ValueError) as error:
-            reason = str(error)
+        except WireError as error:
+            failure = Failure.of_error(error)
+        except (CannotConnectError, ValueError) as error:
+            failure = Failure(FailureKind.UNREACHABLE, str(error))
         except KeyError:
-            reason = f"{job.target} is not in the inventory"
+            failure = Failure(FailureKind.UNKNOWN_DEVICE, f"{job.target} is not in the inventory")
         except OSError as error:
-            reason = f"its readings could not be stored: {error}"
+            failure = Failure(FailureKind.STORAGE, f"its readings could not be stored: {error}")
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
             if not is_settled:
-                self._sessions.fail(job, reason, self._clock())
-                _log.warning("session failed", extra={"meter": job.target, "attempt": job.attempt, "reason": reason})
+                self._sessions.fail(job, failure, self._clock())
+                told = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
+                _log.warning("session failed", extra=told)
 
     async def _settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed) -> None:
         """Make what a session brought durable; only then count it and tell the planner."""
@@ -175,42 +182,37 @@ class HeadEndHost:
         self._sessions.settle(job, ending, now)
         rows = sum(len(block.times) for block in blocks)
         if isinstance(ending, SessionFailed):
-            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "reason": ending.reason}
-            _log.warning("session failed", extra=told)
+            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
+            _log.warning("session failed", extra=told | {"reason": str(ending.failure)})
         else:
             told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
             _log.debug("session done", extra=told)
 
     async def _session(self, job: Job) -> SessionDone[Harvest] | SessionFailed:
-        endpoint = self._endpoint(job)
-        tapped = _Tapped(self._sessions.open(job, self._clock()), self._clock, self._protocol(job))
+        device = self._head_end.inventory.get(job.target)
+        endpoint = _endpoint(job.target, device)
+        session = self._sessions.open(job, self._clock())
+        frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+        protocol = "" if device is None else str(device.protocol)
         ended: asyncio.Future[SessionDone[Harvest] | SessionFailed] = asyncio.get_running_loop().create_future()
 
         def on_event(event: SessionEvent[Harvest]) -> None:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(tapped, self._clock, on_event)
+        def on_octets(direction: Direction, octets: bytes, now: float) -> None:
+            frames.append(Frame(now, direction is Direction.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
+
+        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(session, self._clock, on_event, on_octets=on_octets)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
-            tapped.session.start(self._clock())
+            session.start(self._clock())
             shell.pump()
             return await ended
         finally:
             shell.close()
-            for frame in tapped.frames:
+            for frame in frames:
                 self._head_end.chronicle.frame(job.target, frame)
-
-    def _protocol(self, job: Job) -> str:
-        device = self._head_end.inventory.get(job.target)
-        return "" if device is None else str(device.protocol)
-
-    def _endpoint(self, job: Job) -> Endpoint:
-        device = self._head_end.inventory.get(job.target)
-        host, _, port = ("" if device is None else device.endpoint).rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"{job.target} has no endpoint of the form host:port")
-        return Endpoint("tcp", host.strip("[]"), int(port))
 
     # Pushes.
 
@@ -296,36 +298,15 @@ class _PushShell(StreamShell[PushTaken]):
             self._line.resume_reading()
 
 
-class _Tapped:
-    """A session whose newest frames are kept for the meter's story."""
+def _endpoint(target: str, device: Device | None) -> Endpoint:
+    """Return where a device is reached.
 
-    def __init__(self, session: Session[Harvest], clock: Callable[[], float], protocol: str) -> None:
-        self.session = session
-        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
-        self._clock = clock
-        self._protocol = protocol
+    Raises:
+        ValueError: it is unknown, is read by no session, or has no host and port.
 
-    def receive(self, octets: bytes, now: float) -> None:
-        self._keep(octets, is_sent=False)
-        self.session.receive(octets, now)
-
-    def advance(self, now: float) -> None:
-        self.session.advance(now)
-
-    def deadline(self) -> float | None:
-        return self.session.deadline()
-
-    def octets_to_send(self) -> bytes:
-        octets = self.session.octets_to_send()
-        if octets:
-            self._keep(octets, is_sent=True)
-        return octets
-
-    def next_event(self) -> SessionEvent[Harvest] | None:
-        return self.session.next_event()
-
-    def medium_lost(self, now: float) -> None:
-        self.session.medium_lost(now)
-
-    def _keep(self, octets: bytes, *, is_sent: bool) -> None:
-        self.frames.append(Frame(self._clock(), is_sent, self._protocol, octets[:FRAME_OCTETS_MAX]))
+    """
+    transport = None if device is None else transport_of(device.protocol)
+    host, _, port = ("" if device is None else device.endpoint).rpartition(":")
+    if transport is None or not host or not port.isdigit():
+        raise ValueError(f"{target} has no endpoint of the form host:port")
+    return Endpoint(transport.scheme, host.strip("[]"), int(port))

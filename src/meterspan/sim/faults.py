@@ -1,4 +1,4 @@
-"""Faults as data: what goes wrong in a district, when and to whom; made from a seed, or written down by hand.
+"""Faults as data: what goes wrong in a district, when and to whom; written down by hand or by a scenario.
 
 A plan does nothing by itself: the world asks ``active`` while it runs, or lets ``schedule`` call it when a fault begins
 and ends. The same plan gives the same run, and a failing run can be handed on as a few lines of JSON.
@@ -9,8 +9,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from typing import Any, Self
-
-import numpy as np
 
 from meterspan.sim.channel import Medium
 from meterspan.sim.clock import VirtualClock
@@ -87,32 +85,6 @@ class FaultPlan:
         return cls(tuple(sorted(faults, key=lambda fault: (fault.start, fault.kind, fault.target))))
 
     @classmethod
-    def seeded(cls, seed: int, start: float, end: float, *, meters: Sequence[str], networks: Sequence[str]) -> Self:
-        """Draw a plan in which every kind happens once (outages once per network), for a run from start to end.
-
-        Raises:
-            ValueError: there are no meters, or the run lasts no time.
-
-        """
-        if not meters or end <= start:
-            raise ValueError("a plan needs meters and time")
-        chance = np.random.default_rng(seed)
-
-        def span(kind: FaultKind, target: str, share: float, amount: float = 0.0) -> Fault:
-            length = share * (end - start) * chance.uniform(0.5, 1.0)
-            begin = start + chance.uniform(0.1, 0.9) * (end - start - length)
-            if kind in INSTANT_KINDS:
-                length = 0.0
-            return Fault(kind, target, float(round(begin)), float(round(begin + length)), amount)
-
-        # each kind at a meter of its own, as far as there are enough
-        order = [meters[int(index)] for index in chance.permutation(len(meters))]
-        targets = iter(order * -(-len(_DRAWN) // len(order)))
-        faults = [span(kind, next(targets), share, amount) for kind, share, amount in _DRAWN]
-        faults += [span(FaultKind.OUTAGE, network, 0.12) for network in networks]
-        return cls.of(faults)
-
-    @classmethod
     def from_json(cls, rows: Sequence[dict[str, Any]]) -> Self:
         """Build from what ``to_json`` gave.
 
@@ -148,14 +120,6 @@ class FaultPlan:
         """Give all faults of one target."""
         return tuple(fault for fault in self.faults if fault.target == target)
 
-    def clock_error_s(self, target: str, at: float) -> float:
-        """Give by how much the target's unsynchronised clock is fast at ``at``, from all drift so far."""
-        return sum(
-            fault.amount * 1e-6 * (min(at, fault.end) - fault.start)
-            for fault in self.of_target(target)
-            if fault.kind is FaultKind.CLOCK_DRIFT and fault.start < at
-        )
-
     def medium(self, target: str, base: Medium, at: float) -> Medium:
         """Give the target's medium at ``at``: the base with the loss, damage and outages of the plan."""
         lost = self.active(FaultKind.LOST_FRAMES, target, at)
@@ -179,16 +143,3 @@ class FaultPlan:
             clock.schedule(fault.start, partial(begin, fault))
             if fault.end > fault.start:
                 clock.schedule(fault.end, partial(end, fault))
-
-
-# kind, greatest share of the run it lasts, amount
-_DRAWN = (
-    (FaultKind.LOST_FRAMES, 0.3, 0.3),
-    (FaultKind.DAMAGED_FRAMES, 0.3, 0.2),
-    (FaultKind.WRONG_KEY, 0.25, 0.0),
-    (FaultKind.REPLAY, 0.0, 5),
-    (FaultKind.EXCHANGE, 0.0, 0.0),
-    (FaultKind.CLOCK_DRIFT, 0.9, 400.0),
-    (FaultKind.REGISTER_RESET, 0.0, 0.0),
-    (FaultKind.POWER_OUTAGE, 0.05, 0.0),
-)

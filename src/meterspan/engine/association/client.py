@@ -7,8 +7,10 @@ request it answers, never an exception.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 
-from meterspan.crypto.hls import digest_proof, digest_proof_fits
+from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
+from meterspan.engine.association import failures
 from meterspan.engine.association.exchange import Done, Exchange, Step, Terms, exchange_for
 from meterspan.engine.association.records import (
     ApduRefused,
@@ -17,8 +19,6 @@ from meterspan.engine.association.records import (
     AssociationRefused,
     AssociationSettings,
     AssociationState,
-    Failure,
-    FailureKind,
     LinkLost,
     Notification,
     QueueFullError,
@@ -30,8 +30,9 @@ from meterspan.engine.association.records import (
     next_state,
 )
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
-from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, is_ciphered
+from meterspan.engine.security import PROTECTION_OCTETS, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.acse import (
     ACSE_TAGS,
     AUTHENTICATION_REQUIREMENT,
@@ -75,12 +76,8 @@ EVENTS_MAX = 4_096
 """Events that may wait to be taken; a caller that leaves more does not take them at all."""
 CHALLENGE_OCTETS = 16
 """Length of CtoS: 8 to 64 are legal; 16 are beyond guessing and every meter takes them."""
-DEDICATED_KEY_OCTETS = 16
 RELEASE_TIMEOUT_S = 5.0
 """How long RLRE may take: some meters just drop the link, so a longer wait only costs time."""
-HLS_MECHANISMS = frozenset(
-    {AuthenticationMechanism.HLS_MD5, AuthenticationMechanism.HLS_SHA1, AuthenticationMechanism.HLS_GMAC}
-)
 APDU_MAX = 0xFFFF
 
 
@@ -106,11 +103,12 @@ class ClientAssociation:
         security: SecurityContext | None = None,
         entropy: Callable[[int], bytes],
     ) -> None:
-        needs_security = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
-        if needs_security and security is None:
-            raise ValueError("a ciphered context and HLS-GMAC need a security context")
-        if settings.mechanism > AuthenticationMechanism.LLS and settings.mechanism not in HLS_MECHANISMS:
+        mechanism = mechanism_of(settings.mechanism)
+        if mechanism is None:
             raise ValueError(f"authentication mechanism {settings.mechanism.text} is not implemented")
+        if (settings.ciphered or mechanism.needs_keys) and security is None:
+            raise ValueError("a ciphered context and HLS-GMAC need a security context")
+        self._mechanism = mechanism
         self._link = link
         self._settings = settings
         self._security = security
@@ -169,7 +167,7 @@ class ClientAssociation:
         self._last_request_id += 1
         request_id = self._last_request_id
         if self._state in (AssociationState.IDLE, AssociationState.RELEASING):
-            self._emit(RequestFailed(request_id, Failure(FailureKind.LOST, "there is no association")))
+            self._emit(RequestFailed(request_id, Failure(FailureKind.CANCELLED, "there is no association")))
             return request_id
         self._waiting.append((request_id, request))
         self._start_next(now)
@@ -181,9 +179,9 @@ class ClientAssociation:
         if self._state in (AssociationState.IDLE, AssociationState.RELEASING):
             return
         was_associated = self._state is AssociationState.ASSOCIATED
-        self._fail_all(Failure(FailureKind.LOST, "the association was released"))
+        self._fail_all(Failure(FailureKind.CANCELLED, "the association was released"))
         self._move(Trigger.RELEASE)
-        self._farewell = Released("released")
+        self._farewell = Released()
         if was_associated and self._settings.release is not Release.LINK_ONLY:
             self._send_rlrq(now)
         else:
@@ -248,8 +246,8 @@ class ClientAssociation:
             return
         farewell = self._farewell
         self._move(Trigger.LINK_DOWN)
-        self._end(Failure(FailureKind.LOST, f"the link went down: {event.reason}"))
-        self._emit(LinkLost(event.reason, event.by_peer) if farewell is None else farewell)
+        self._end(replace(event.failure, detail=f"the link went down: {event.failure}"))
+        self._emit(LinkLost(event.failure, event.by_peer) if farewell is None else farewell)
 
     def _end(self, failure: Failure) -> None:
         self._fail_all(failure)
@@ -271,13 +269,13 @@ class ClientAssociation:
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:
         """Deal with octets that cannot be acted upon: they end what waits for them, and are shown."""
         self._emit(ApduRefused(event.octets, error))
-        kind = FailureKind.SECURITY if isinstance(error, SecurityError) else FailureKind.PROTOCOL
+        failure = failures.of_apdu_error(error)
         if self._state in (AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING):
-            self._refused(AssociationRefused(str(error), error=error), now)
+            self._refused(failure, now)
         elif self._state is AssociationState.RELEASING:
             self._drop_link(now)  # whatever it was, nothing better is to come
         elif self._running is not None and event.octets[:1] not in _UNASKED and not isinstance(error, _LateAnswerError):
-            self._fail_running(Failure(kind, str(error), error), now)
+            self._fail_running(failure, now)
 
     # Association.
 
@@ -287,7 +285,7 @@ class ClientAssociation:
         has_mechanism = settings.mechanism is not AuthenticationMechanism.LOWEST
         self._challenge = self._entropy(CHALLENGE_OCTETS) if is_hls else b""
         value = self._challenge if is_hls else settings.secret
-        needs_title = settings.ciphered or settings.mechanism is AuthenticationMechanism.HLS_GMAC
+        needs_title = settings.ciphered or self._mechanism.needs_keys
         aarq = Aarq(
             ApplicationContext.LN_CIPHERED if settings.ciphered else ApplicationContext.LN,
             user_information=self._user_information(),
@@ -303,7 +301,7 @@ class ClientAssociation:
         settings, security = self._settings, self._security
         key = None
         if settings.ciphered and settings.use_dedicated_key and security is not None:
-            key = self._entropy(DEDICATED_KEY_OCTETS)
+            key = self._entropy(security.keys.suite.key_size)
             security.use_dedicated_key(key)
         self._initiate = write_apdu(InitiateRequest(settings.conformance, settings.max_pdu, key))
         return security.protect(self._initiate) if settings.ciphered and security is not None else self._initiate
@@ -319,13 +317,14 @@ class ClientAssociation:
 
     def _take_aare(self, aare: Aare, now: float) -> None:
         if aare.result != AssociationResult.ACCEPTED:
-            self._refused(self._refusal(aare), now)
+            self._refused(failures.of_aare(aare, self._fault_of(aare)), now)
             return
         if self._security is not None and aare.responding_ap_title is not None:
             self._security.learn_peer(aare.responding_ap_title)
         initiate = self._read_initiate(aare.user_information)
         if isinstance(initiate, ConfirmedServiceError):
-            self._refused(AssociationRefused(str(initiate), permanent=True), now)
+            failure = Failure(FailureKind.ASSOCIATION_REFUSED, str(initiate), str(initiate), permanent=True)
+            self._refused(failure, now)
             return
         self._associated = Associated(
             self._peer,
@@ -351,16 +350,13 @@ class ClientAssociation:
             raise WireError(f"{type(apdu).__name__} is no initiate response", None, "user-information", CLAUSE)
         return apdu
 
-    def _refusal(self, aare: Aare) -> AssociationRefused:
-        words = f"the server refuses: {aare.diagnostic}"
+    def _fault_of(self, aare: Aare) -> ConfirmedServiceError | None:
+        """Read the confirmed-service-error that a refusal may carry."""
         try:
             initiate = self._read_initiate(aare.user_information)
-            if isinstance(initiate, ConfirmedServiceError):
-                words = f"{words} ({initiate})"
         except WireError:
-            pass  # a refusal needs no user information
-        is_permanent = aare.result == AssociationResult.REJECTED_PERMANENT
-        return AssociationRefused(words, str(aare.diagnostic), is_permanent)
+            return None  # a refusal needs no user information
+        return initiate if isinstance(initiate, ConfirmedServiceError) else None
 
     def _answer_challenge(self, aare: Aare, now: float) -> None:
         """Send pass 3 of HLS: f(StoC) to the association object."""
@@ -368,37 +364,35 @@ class ClientAssociation:
             raise WireError("carries no challenge", None, "responding-authentication-value", CLAUSE)
         stoc = aare.authentication_value.octets
         if stoc == self._challenge:
-            raise SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE)
+            self._refuse_proof(
+                SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE), now
+            )
+            return
         self._move(Trigger.CHALLENGED)
         method = CosemMethodDescriptor(
             AssociationLN.class_id, self._settings.association_object, AssociationLN.reply_to_hls_authentication.number
         )
-        request = ActionRequestNormal(self._next_invoke(), method, octet_string(self._prove(stoc)))
+        settings = self._settings
+        proof = prove(settings.mechanism, stoc, secret=settings.secret, security=self._security)
+        request = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
         self._send_service(request, now)
 
-    def _prove(self, challenge: bytes) -> bytes:
-        if self._settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            return self._security.prove(challenge)
-        return digest_proof(challenge, self._settings.mechanism, secret=self._settings.secret)
-
-    def _check_proof(self, proof: bytes) -> bool:
-        """Check pass 4 of HLS; raises ``SecurityError`` where GMAC says what is wrong."""
-        if self._settings.mechanism is AuthenticationMechanism.HLS_GMAC and self._security is not None:
-            self._security.check_proof(proof, self._challenge)
-            return True
-        settings = self._settings
-        return digest_proof_fits(proof, self._challenge, mechanism=settings.mechanism, secret=settings.secret)
+    def _refuse_proof(self, error: SecurityError, now: float) -> None:
+        self._refused(Failure(FailureKind.PROOF_NOT_ACCEPTED, str(error), error=error), now)
 
     def _take_proof(self, apdu: Apdu, now: float) -> None:
         if not isinstance(apdu, ActionResponseNormal):
             raise WireError(f"{type(apdu).__name__} in place of the server's proof", None, "apdu", CLAUSE)
         outcome = apdu.outcome
         if outcome.result != ActionResult.SUCCESS or not isinstance(outcome.returned, Data):
-            words = f"the server does not accept our proof: {outcome.result.text}; wrong key or secret"
-            self._refused(AssociationRefused(words, outcome.result.text), now)
+            self._refused(failures.of_proof_result(outcome.result), now)
             return
-        if not self._check_proof(outcome.returned.octets):
-            raise SecurityError("the server's proof is wrong", None, "f(CtoS)", CLAUSE)
+        settings, returned = self._settings, outcome.returned.octets
+        try:
+            check_proof(settings.mechanism, returned, self._challenge, secret=settings.secret, security=self._security)
+        except SecurityError as error:
+            self._refuse_proof(error, now)
+            return
         self._accepted(Trigger.ACCEPTED, now)
 
     def _accepted(self, trigger: Trigger, now: float) -> None:
@@ -408,12 +402,12 @@ class ClientAssociation:
             self._emit(self._associated)
         self._start_next(now)
 
-    def _refused(self, event: AssociationRefused, now: float) -> None:
+    def _refused(self, failure: Failure, now: float) -> None:
         self._move(Trigger.REFUSED)
-        self._fail_all(Failure(FailureKind.LOST, event.reason))
+        self._fail_all(failure)
         self._associated = None
         self._move(Trigger.RELEASE)
-        self._farewell = event
+        self._farewell = AssociationRefused(failure)
         self._drop_link(now)
 
     def _send_rlrq(self, now: float) -> None:
@@ -430,17 +424,17 @@ class ClientAssociation:
             return
         self._link.disconnect(now)
         if next_state(self._state, Trigger.LINK_DOWN) is not None:
-            self._link_down(LinkDown("the link was not up", by_peer=False))
+            self._link_down(LinkDown(Failure(FailureKind.NO_LINK, "the link was not up"), by_peer=False))
 
     def _time_out(self, now: float) -> None:
         waited = f"{self._settings.response_timeout_s:g} s"
         match self._state:
             case AssociationState.CONNECTING:
-                self._farewell = AssociationRefused(f"no link within {waited}")
+                self._farewell = AssociationRefused(Failure(FailureKind.NO_LINK, f"no link within {waited}"))
                 self._move(Trigger.RELEASE)
                 self._drop_link(now)
             case AssociationState.ASSOCIATING | AssociationState.AUTHENTICATING:
-                self._refused(AssociationRefused(f"no answer within {waited}"), now)
+                self._refused(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
             case AssociationState.ASSOCIATED:
                 self._fail_running(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
             case AssociationState.RELEASING:
@@ -478,14 +472,10 @@ class ClientAssociation:
         return octets
 
     def _take_fault(self, apdu: ExceptionResponse | ConfirmedServiceError, now: float) -> None:
-        counter = apdu.invocation_counter if isinstance(apdu, ExceptionResponse) else None
         if self._state in (AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING):
-            words = f"the server refuses: {apdu}"
-            self._refused(AssociationRefused(words, str(apdu), invocation_counter=counter), now)
+            self._refused(failures.of_fault(apdu), now)
         elif self._running is not None:
-            is_exception = isinstance(apdu, ExceptionResponse)
-            kind = FailureKind.EXCEPTION if is_exception else FailureKind.SERVICE_ERROR
-            self._fail_running(Failure(kind, f"the server refuses: {apdu}", invocation_counter=counter), now)
+            self._fail_running(failures.of_fault(apdu), now)
 
     def _take_answer(self, running: Exchange, apdu: Apdu, now: float) -> None:
         invoke = getattr(apdu, "invoke", None)

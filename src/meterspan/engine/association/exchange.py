@@ -12,8 +12,6 @@ from typing import Protocol, TypeAlias
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
-    Failure,
-    FailureKind,
     Get,
     GetDone,
     GetList,
@@ -24,6 +22,7 @@ from meterspan.engine.association.records import (
     SetList,
 )
 from meterspan.engine.block_transfer import BLOCK_OVERHEAD_OCTETS, BlockAssembly, BlockCutter
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import read_data, write_data, write_length
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError

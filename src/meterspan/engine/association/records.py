@@ -9,6 +9,7 @@ from enum import Enum, StrEnum
 from typing import TypeAlias
 
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
+from meterspan.model.failures import Failure
 from meterspan.quantities import Obis
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data
@@ -33,8 +34,6 @@ __all__ = [
     "AssociationRefused",
     "AssociationSettings",
     "AssociationState",
-    "Failure",
-    "FailureKind",
     "Get",
     "GetDone",
     "GetList",
@@ -227,42 +226,6 @@ class Action:
 Request: TypeAlias = Get | GetList | Set | SetList | Action
 
 
-class FailureKind(StrEnum):
-    """Why a request has no answer."""
-
-    EXCEPTION = "exception"
-    """The server answered with exception-response."""
-    SERVICE_ERROR = "service-error"
-    """The server answered with confirmed-service-error."""
-    TIMEOUT = "timeout"
-    SECURITY = "security"
-    """The answer could not be authenticated, deciphered, or was a replay."""
-    PROTOCOL = "protocol"
-    """The answer does not fit the request, or cannot be read."""
-    UNSUPPORTED = "unsupported"
-    """The negotiated conformance lacks what the request needs."""
-    LOST = "lost"
-    """Association or link ended first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A failure with its reason in words.
-
-    Attributes:
-        kind: what sort it is.
-        reason: in words, for an operator.
-        error: what is wrong with the octets, where they are at fault.
-        invocation_counter: the counter that the server expects, where it said so.
-
-    """
-
-    kind: FailureKind
-    reason: str
-    error: WireError | None = None
-    invocation_counter: int | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Associated:
     """The association stands (after HLS, where it is used).
@@ -287,22 +250,9 @@ class Associated:
 
 @dataclass(frozen=True, slots=True)
 class AssociationRefused:
-    """No association came about.
+    """No association came about; ``failure`` says why."""
 
-    Attributes:
-        reason: in words.
-        diagnostic: the standard's name of the diagnostic, "" where none came.
-        permanent: whether trying again with the same settings is without hope (as far as the peer says so).
-        error: what is wrong with the octets, where they are at fault.
-        invocation_counter: the counter that the server expects, where it said so.
-
-    """
-
-    reason: str
-    diagnostic: str = ""
-    permanent: bool = False
-    error: WireError | None = None
-    invocation_counter: int | None = None
+    failure: Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,16 +290,16 @@ class RequestFailed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The association ended in order; ``reason`` is "released" or says why it ended."""
+    """The association has ended; ``failure`` is None where it was released in order."""
 
-    reason: str
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LinkLost:
-    """The link ended under the association, or before it."""
+    """The link ended under the association, or before it; ``by_peer`` as for ``LinkDown``."""
 
-    reason: str
+    failure: Failure
     by_peer: bool
 
 

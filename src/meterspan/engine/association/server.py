@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from meterspan.crypto.hls import digest_proof, digest_proof_fits, password_fits
+from meterspan.crypto.hls import password_fits
+from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
 from meterspan.engine.association.attempts import AttemptLedger
+from meterspan.engine.association.failures import kind_of_diagnostic
 from meterspan.engine.association.records import (
     ApduRefused,
     Associated,
@@ -24,11 +26,12 @@ from meterspan.engine.association.records import (
 )
 from meterspan.engine.dispatch import Dispatcher, DispatchTerms
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
-from meterspan.engine.security import PROTECTION_OCTETS, Opened, SecurityContext, is_ciphered
+from meterspan.engine.security import PROTECTION_OCTETS, Opened, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN1
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION, AssociationDefinition, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.view import write_object_list
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.quantities import Obis
 from meterspan.wire.acse import (
     ACSE_TAGS,
@@ -95,7 +98,6 @@ CONNECTED = 2
 NON_ASSOCIATED, PENDING = 0, 1
 """association_status of Association LN."""
 
-_HLS = frozenset({AuthenticationMechanism.HLS_MD5, AuthenticationMechanism.HLS_SHA1, AuthenticationMechanism.HLS_GMAC})
 
 SecurityOf = Callable[[AssociationDefinition], SecurityContext | None]
 """Makes the security context of one new association."""
@@ -196,7 +198,8 @@ class ServerAssociation:
         self._pump(now)
         if self._idle_deadline is not None and now >= self._idle_deadline:
             self._idle_deadline = None
-            self._emit(Released(f"no request for {self._limits.idle_timeout_s:g} s"))
+            words = f"no request for {self._limits.idle_timeout_s:g} s"
+            self._emit(Released(Failure(FailureKind.TIMEOUT, words)))
             self._move(Trigger.RELEASE)
             self._forget()
             self._link.disconnect(now)
@@ -240,7 +243,7 @@ class ServerAssociation:
         self._forget()
         self._idle_deadline = None
         if was_associated:
-            self._emit(LinkLost(event.reason, event.by_peer))
+            self._emit(LinkLost(event.failure, event.by_peer))
 
     def _take_apdu(self, event: ApduReceived, now: float) -> None:
         if not event.numbered or not event.octets:
@@ -298,7 +301,7 @@ class ServerAssociation:
             self._refuse(aarq, UserDiagnostic.NO_REASON_GIVEN, now, fault=fault)
             return
         self._agree(initiate)
-        if self._required_definition.mechanism in _HLS:
+        if self._required_definition.mechanism in HLS_MECHANISMS:
             self._challenge(aarq, now)
         elif self._is_password_right(aarq, now):
             self._move(Trigger.ACCEPTED)
@@ -329,7 +332,8 @@ class ServerAssociation:
         return self._learn_client(aarq, definition)
 
     def _learn_client(self, aarq: Aarq, definition: AssociationDefinition) -> UserDiagnostic | None:
-        needs_security = definition.ciphered or definition.mechanism is AuthenticationMechanism.HLS_GMAC
+        mechanism = mechanism_of(definition.mechanism)
+        needs_security = definition.ciphered or (mechanism is not None and mechanism.needs_keys)
         self._security = self._security_of(definition) if needs_security and self._security_of is not None else None
         if not needs_security:
             return None
@@ -394,7 +398,7 @@ class ServerAssociation:
         agreed = self._associated
         assert agreed is not None  # noqa: S101 - our own invariant: _agree ran before
         initiate = write_apdu(InitiateResponse(agreed.conformance, self._limits.max_pdu))
-        is_hls = definition.mechanism in _HLS
+        is_hls = definition.mechanism in HLS_MECHANISMS
         aare = Aare(
             aarq.application_context,
             AssociationResult.ACCEPTED,
@@ -415,8 +419,8 @@ class ServerAssociation:
         information = None if fault is None else write_apdu(fault)
         aare = Aare(aarq.application_context, result, Diagnostic(code=code), information)
         self._send(write_acse(aare), now)
-        reason = str(fault) if fault is not None else code.text
-        self._emit(AssociationRefused(f"client {self._client}: {reason}", code.text, not is_locked))
+        words = f"client {self._client}: {code.text if fault is None else fault}"
+        self._emit(AssociationRefused(Failure(kind_of_diagnostic(code), words, code.text, permanent=not is_locked)))
         self._forget()
 
     def _take_rlrq(self, now: float) -> None:
@@ -424,7 +428,7 @@ class ServerAssociation:
         self._send(write_acse(Rlre(ReleaseResponseReason.NORMAL)), now)
         self._move(Trigger.RELEASED)
         self._forget()
-        self._emit(Released("released"))
+        self._emit(Released())
 
     def _forget(self) -> None:
         """Drop all that belongs to the association."""
@@ -493,7 +497,8 @@ class ServerAssociation:
             outcome = ActionOutcome(ActionResult.OTHER_REASON)
             self._answer(ActionResponseNormal(apdu.invoke, outcome), opened, now)
             self._move(Trigger.REFUSED)
-            self._emit(AssociationRefused(f"client {self._client}: wrong proof", "authentication-failure"))
+            words = f"client {self._client}: wrong proof"
+            self._emit(AssociationRefused(Failure(FailureKind.PROOF_NOT_ACCEPTED, words)))
             self._forget()
             return
         self._attempts.succeeded(self._client)
@@ -504,19 +509,15 @@ class ServerAssociation:
 
     def _is_proof_right(self, proof: bytes) -> bool:
         definition = self._required_definition
-        if definition.mechanism is not AuthenticationMechanism.HLS_GMAC:
-            return digest_proof_fits(proof, self._stoc, mechanism=definition.mechanism, secret=definition.secret)
         try:
-            self._required_security.check_proof(proof, self._stoc)
+            check_proof(definition.mechanism, proof, self._stoc, secret=definition.secret, security=self._security)
         except WireError:
             return False
         return True
 
     def _prove(self) -> bytes:
         definition = self._required_definition
-        if definition.mechanism is AuthenticationMechanism.HLS_GMAC:
-            return self._required_security.prove(self._ctos)
-        return digest_proof(self._ctos, definition.mechanism, secret=definition.secret)
+        return prove(definition.mechanism, self._ctos, secret=definition.secret, security=self._security)
 
     # The association's own objects.
 

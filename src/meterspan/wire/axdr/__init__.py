@@ -48,7 +48,8 @@ from meterspan.wire.axdr.data import (
     visible_string,
     write_data,
 )
-from meterspan.wire.axdr.length import read_flag, read_length, read_octets, write_length, write_octets
+from meterspan.wire.axdr.length import read_flag, read_octets, write_octets
+from meterspan.wire.length import read_length, write_length
 
 if TYPE_CHECKING:
     from meterspan.wire.axdr.columns import (

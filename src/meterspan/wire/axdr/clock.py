@@ -10,6 +10,7 @@ from meterspan.quantities import ClockStatus, ClockTime
 from meterspan.wire.errors import WireError
 
 __all__ = [
+    "looks_like_clock",
     "read_clock_date",
     "read_clock_time",
     "read_time_of_day",
@@ -45,6 +46,14 @@ def read_clock_time(octets: bytes) -> ClockTime:
         _open(second), _open(hundredths), None if deviation == DEVIATION_OPEN else deviation,
         None if status == FIELD_OPEN else ClockStatus(status),
     )  # fmt: skip
+
+
+def looks_like_clock(octets: bytes) -> bool:
+    """Tell a date-time from 12 other octets; text never passes, its year would be above 8224."""
+    if len(octets) != DATE_TIME_SIZE:
+        return False
+    clock = read_clock_time(octets)
+    return clock.to_date() is not None and (clock.hour is None or clock.hour < 24)
 
 
 def write_clock_time(clock: ClockTime) -> bytes:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.quantities import ClockTime
-from meterspan.wire.axdr.clock import DATE_TIME_SIZE, read_clock_time, write_clock_time
+from meterspan.wire.axdr.clock import DATE_TIME_SIZE, looks_like_clock, read_clock_time, write_clock_time
 from meterspan.wire.axdr.data import (
     DELTA_TYPES,
     FLOAT_LAYOUT,
@@ -28,9 +28,9 @@ from meterspan.wire.axdr.data import (
     Value,
     read_data,
 )
-from meterspan.wire.axdr.length import read_length
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
+from meterspan.wire.length import read_length
 
 __all__ = [
     "NO_INSTANT", "ClockColumn", "Column", "FloatColumn", "IntegerColumn", "ProfileColumns", "ValueColumn",
@@ -245,7 +245,7 @@ def _column_at(
         return FloatColumn(place.type, floats.astype(np.float64))
     if place.type is DataType.NULL:
         return ValueColumn((None,) * len(matrix))
-    is_clock = _looks_like_clock(block[0].tobytes()) if clocks is None else index in clocks
+    is_clock = looks_like_clock(block[0].tobytes()) if clocks is None else index in clocks
     if place.type is DataType.DATE_TIME or (is_clock and place.size == DATE_TIME_SIZE):
         return ClockColumn(_instants(block, zone), block)
     values = [row.tobytes() for row in block]
@@ -260,14 +260,6 @@ def _integer_column(type_: DataType, numbers: NDArray[np.generic]) -> Column:
         if max(values) >= 2**63:
             return ValueColumn(tuple(values))
     return IntegerColumn(type_, numbers.astype(np.int64))
-
-
-def _looks_like_clock(octets: bytes) -> bool:
-    """Tell a date-time from 12 other octets; text never passes, its year would be above 8224."""
-    if len(octets) != DATE_TIME_SIZE:
-        return False
-    clock = read_clock_time(octets)
-    return clock.to_date() is not None and (clock.hour is None or clock.hour < 24)
 
 
 _DAYS_OF_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] + [0] * 243)
@@ -341,7 +333,7 @@ def _row_items(row: Data) -> tuple[Data, ...]:
 
 def _is_clock(items: Sequence[Data]) -> bool:
     first = next((item.value for item in items if item.type is not DataType.NULL), None)
-    return isinstance(first, ClockTime) or (isinstance(first, bytes) and _looks_like_clock(first))
+    return isinstance(first, ClockTime) or (isinstance(first, bytes) and looks_like_clock(first))
 
 
 def _clock_column(items: Sequence[Data], zone: tzinfo | None, capture_period_s: int | None) -> ClockColumn:

@@ -17,6 +17,7 @@ from meterspan.wire.axdr.clock import (
     DATE_SIZE,
     DATE_TIME_SIZE,
     TIME_SIZE,
+    looks_like_clock,
     read_clock_date,
     read_clock_time,
     read_time_of_day,
@@ -24,9 +25,10 @@ from meterspan.wire.axdr.clock import (
     write_clock_time,
     write_time_of_day,
 )
-from meterspan.wire.axdr.length import read_flag, read_length, read_octets, write_length, write_octets
+from meterspan.wire.axdr.length import read_flag, read_octets, write_octets
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import UnsupportedError, WireError
+from meterspan.wire.length import read_length, write_length
 
 __all__ = [
     "BitString", "CompactArray", "Data", "DataType", "IeeeFloat", "TypeDescription", "Value", "array", "bit_string",
@@ -461,7 +463,7 @@ def meaning_of(value: Value) -> str:
         return str(value)
     if len(value) == 6 and value[5] == 0xFF:
         return f"{value.hex()} ({Obis(*value)})"
-    if len(value) == DATE_TIME_SIZE and _looks_like_clock(value):
+    if looks_like_clock(value):
         return f"{value.hex()} ({read_clock_time(value)})"
     if len(value) > 3 and value.isascii() and value.decode().isprintable():
         return f'{value.hex()} ("{value.decode()}")'
@@ -480,11 +482,6 @@ def integer_of(type_: DataType, value: int) -> Data:
     if not low <= value <= high:
         raise ValueError(f"{value} is outside {type_.text}, {low}..{high}")
     return Data(type_, value)
-
-
-def _looks_like_clock(octets: bytes) -> bool:
-    clock_time = read_clock_time(octets)
-    return clock_time.to_date() is not None and (clock_time.hour is None or clock_time.hour < 24)
 
 
 def _read(cursor: Cursor, name: str, depth: int) -> Data:

@@ -1,40 +1,9 @@
-"""A-XDR length fields (IEC 61334-6, 6.4): one octet up to 127, else 0x81..0x84 and that many octets.
-
-Lengths that are longer than need be are read (meters send them) and written short.
-"""
+"""A-XDR octet strings of variable size, and presence flags (IEC 61334-6, 6.5 to 6.11)."""
 
 from meterspan.wire.cursor import Cursor
-from meterspan.wire.errors import WireError
+from meterspan.wire.length import read_length, write_length
 
-__all__ = ["read_flag", "read_length", "read_octets", "write_length", "write_octets"]
-
-MAX_LENGTH_OCTETS = 4
-"""A length of more octets would announce more than any APDU holds (the largest max-pdu-size is 65 535)."""
-
-
-def read_length(cursor: Cursor, name: str = "length") -> int:
-    """Read a length or an element count.
-
-    Raises:
-        WireError: truncated, the indefinite form, or more than four octets of length.
-
-    """
-    position = cursor.position
-    first = cursor.u8(name)
-    if first < 0x80:
-        return first
-    size = first & 0x7F
-    if not 1 <= size <= MAX_LENGTH_OCTETS:
-        raise WireError(f"length of {size} octets", position, name, "IEC 61334-6, 6.4")
-    return cursor.big(size, name)
-
-
-def write_length(length: int) -> bytes:
-    """Write a length or an element count in its shortest form."""
-    if length < 0x80:
-        return bytes((length,))
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((0x80 | len(octets),)) + octets
+__all__ = ["read_flag", "read_octets", "write_octets"]
 
 
 def read_octets(cursor: Cursor, name: str) -> bytes:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
+from meterspan.wire.length import read_length, write_length
 
 __all__ = ["Tlv", "read_tag", "read_tlv", "write_tlv"]
 
 CLAUSE = "ITU-T X.690, 8.1"
 MAX_TAG_OCTETS = 4
 """Tag numbers above 2 097 151 stand in no standard of metering."""
-MAX_LENGTH_OCTETS = 4
-"""A longer length field would announce more than any APDU holds."""
 LONG_TAG = 0x1F
 
 
@@ -60,27 +59,9 @@ def read_tlv(cursor: Cursor, name: str) -> tuple[int, Cursor]:
 
     """
     tag = read_tag(cursor, name)
-    return tag, cursor.sub(_read_length(cursor, name), name)
+    return tag, cursor.sub(read_length(cursor, f"{name} length", CLAUSE), name)
 
 
 def write_tlv(tag: int, octets: bytes) -> bytes:
     """Write one element."""
-    return tag.to_bytes((tag.bit_length() + 7) // 8 or 1, "big") + _write_length(len(octets)) + octets
-
-
-def _read_length(cursor: Cursor, name: str) -> int:
-    position = cursor.position
-    first = cursor.u8(f"{name} length")
-    if first < 0x80:
-        return first
-    size = first & 0x7F
-    if not 1 <= size <= MAX_LENGTH_OCTETS:
-        raise WireError("indefinite length" if not size else f"length of {size} octets", position, name, CLAUSE)
-    return cursor.big(size, f"{name} length")
-
-
-def _write_length(length: int) -> bytes:
-    if length < 0x80:
-        return bytes((length,))
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((0x80 | len(octets),)) + octets
+    return tag.to_bytes((tag.bit_length() + 7) // 8 or 1, "big") + write_length(len(octets)) + octets

@@ -18,9 +18,6 @@ __all__ = [
     "FLAG",
     "FRAME_LENGTH_MAX",
     "FRAME_LENGTH_MIN",
-    "LLC_COMMAND",
-    "LLC_RESPONSE",
-    "LLC_SIZE",
     "SEQUENCE_MODULUS",
     "FrameKind",
     "HdlcFrame",
@@ -41,12 +38,6 @@ FRAME_LENGTH_MAX: Final = 0x07FF
 FRAME_LENGTH_MIN: Final = 7
 """Format 2, addresses 1 + 1, control 1, FCS 2."""
 CHECK_SIZE: Final = 2
-
-LLC_COMMAND: Final = bytes.fromhex("E6E600")
-"""LLC header of every APDU from client to server (IEC 62056-46, 5.3.2)."""
-LLC_RESPONSE: Final = bytes.fromhex("E6E700")
-"""LLC header of every APDU from server to client."""
-LLC_SIZE: Final = 3
 
 SEQUENCE_MODULUS: Final = 8
 POLL_FINAL_BIT: Final = 0x10

@@ -9,7 +9,6 @@ from typing import Self
 __all__ = ["MEDIA", "DeviceAddress", "pack_manufacturer", "parse_manufacturer"]
 
 ADDRESS_SIZE = 8
-WILDCARD_ADDRESS = b"\xff" * ADDRESS_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ __all__ = ["ApplicationError", "ApplicationMessage", "Selection", "read_applicat
 
 CI_FIXED = 0x73
 CI_FIXED_REVERSED = 0x77
-CI_REVERSED_OFFSET = 0x04
 """Mode 2 of EN 1434-3, most significant octet first, has the CI field four higher."""
 RECORD_CODES = frozenset({0x51, 0x5A, 0x5B, 0x72, 0x76, 0x78, 0x7A})
 VERIFICATION = b"\x2f\x2f"

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
+from meterspan.wire.checksum import sum_8
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 
@@ -19,7 +20,6 @@ SINGLE = 0xE5
 START_SHORT = 0x10
 START_LONG = 0x68
 STOP = 0x16
-SHORT_SIZE = 5
 LONG_OVERHEAD = 6
 """Start, L, L, start, checksum and stop of a long frame."""
 MIN_LENGTH = 2
@@ -155,7 +155,7 @@ def read_link_frame(source: bytes | Cursor) -> LinkFrame:
     if cursor.u8("start") != START_LONG:
         raise WireError("the second start is missing", cursor.position - 1, "start", _CLAUSE)
     inner = cursor.sub(length, "C, A and CI field and data")
-    total = sum(inner.octets[inner.offset : inner.end]) & 0xFF
+    total = sum_8(inner.octets[inner.offset : inner.end])
     control, address = _control(inner), inner.u8("A field")
     payload = inner.octets[inner.offset : inner.end]
     _finish(cursor, total)
@@ -174,7 +174,7 @@ def write_link_frame(frame: LinkFrame) -> bytes:
     body = bytes((frame.control, frame.address)) + (frame.payload or b"")
     if len(body) > 0xFF:
         raise ValueError(f"{len(body) - 2} octets do not fit a long frame")
-    tail = bytes((sum(body) & 0xFF, STOP))
+    tail = bytes((sum_8(body), STOP))
     if frame.payload is None:
         return bytes((START_SHORT,)) + body + tail
     return bytes((START_LONG, len(body), len(body), START_LONG)) + body + tail

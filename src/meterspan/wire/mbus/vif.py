@@ -19,8 +19,6 @@ EXTENSION = 0x80
 VIF_FB = 0x7B
 VIF_PLAIN_TEXT = 0x7C
 VIF_FD = 0x7D
-VIF_ANY = 0x7E
-VIF_MANUFACTURER = 0x7F
 
 
 class ValueKind(IntEnum):

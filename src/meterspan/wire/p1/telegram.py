@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
-from fastcrc import crc16
-
 from meterspan.quantities import ClockStatus, ClockTime, Obis, Scaled, Unit, parse_obis, parse_unit
+from meterspan.wire.checksum import crc_16_arc
 from meterspan.wire.cursor import Span, Trace
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 from meterspan.wire.p1.profiles import GENERIC, PROFILES, CrcPolicy, P1Profile
@@ -153,7 +152,7 @@ def write_telegram(
 
 def crc_of(octets: bytes) -> int:
     """Compute the CRC-16/ARC over ``/`` to ``!`` inclusive (DSMR P1, 6.2)."""
-    return crc16.arc(octets)
+    return crc_16_arc(octets)
 
 
 def p1_object(obis: Obis, *groups: str, standard_deviation_min: int = -60) -> P1Object:

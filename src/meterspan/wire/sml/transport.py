@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from fastcrc import crc16
-
+from meterspan.wire.checksum import crc_16_kermit, crc_16_x25
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 
 __all__ = ["MAX_FILE_SIZE", "SmlChecksum", "SmlFrame", "find_frames", "frame_crc", "read_frame", "write_frame"]
@@ -111,5 +110,5 @@ def _finish(octets: bytes, start: int, escape: int, file: bytes) -> SmlFrame:
 def frame_crc(octets: bytes, kind: SmlChecksum) -> bytes:
     """Compute the CRC as it stands on the wire: X.25 low octet first, Kermit high octet first."""
     if kind is SmlChecksum.X25:
-        return crc16.ibm_sdlc(octets).to_bytes(2, "little")
-    return crc16.kermit(octets).to_bytes(2, "big")
+        return crc_16_x25(octets).to_bytes(2, "little")
+    return crc_16_kermit(octets).to_bytes(2, "big")

@@ -9,8 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Self
 
-from fastcrc import crc16
-
+from meterspan.wire.checksum import crc_16_en_13757
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import ChecksumError, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.records import DIF_MANUFACTURER, DIF_MORE_FOLLOWS, Records, read_header, write_records
@@ -74,7 +73,7 @@ class FormatStore:
 
 def format_signature(octets: bytes) -> int:
     """Give the signature of a format: the CRC of EN 13757 over its octets."""
-    return crc16.en_13757(octets)
+    return crc_16_en_13757(octets)
 
 
 def format_of(records: Records) -> bytes:
@@ -88,7 +87,7 @@ def write_compact(records: Records) -> bytes:
     full = _without_fillers(records)
     data = b"".join(record.data for record in records.records) + (records.manufacturer_data or b"")
     signature = format_signature(format_of(records)).to_bytes(2, "little")
-    return signature + crc16.en_13757(full).to_bytes(2, "little") + data
+    return signature + crc_16_en_13757(full).to_bytes(2, "little") + data
 
 
 def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> bytes:
@@ -116,7 +115,7 @@ def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> by
         reason = f"compact frame of format {signature:04X}, which no full frame has taught yet"
         raise UnsupportedError(reason, offset, "format signature", _CLAUSE)
     full = _merge(headers, cursor)
-    if crc16.en_13757(full) != check:
+    if crc_16_en_13757(full) != check:
         raise ChecksumError("CRC of the full frame differs", offset + 2, "full-frame CRC", _CLAUSE)
     return full
 

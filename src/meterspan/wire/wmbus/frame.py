@@ -7,8 +7,7 @@ what fits: a CRC that matches is no accident. What is given is always the frame 
 from dataclasses import dataclass
 from enum import IntEnum
 
-from fastcrc import crc16
-
+from meterspan.wire.checksum import crc_16_en_13757
 from meterspan.wire.cursor import Cursor, Trace
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -63,7 +62,7 @@ class LinkHeader:
 
 def frame_crc(octets: bytes) -> bytes:
     """Give the CRC of EN 13757 as transmitted: polynomial 3D65, complemented, most significant octet first."""
-    return crc16.en_13757(octets).to_bytes(2, "big")
+    return crc_16_en_13757(octets).to_bytes(2, "big")
 
 
 def strip_blocks(octets: bytes) -> tuple[FrameFormat, bytes, bytes]:

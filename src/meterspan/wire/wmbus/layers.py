@@ -6,8 +6,7 @@ clause 6 (CI 90). Both only frame what follows; their keys are dealt with above.
 
 from dataclasses import dataclass
 
-from fastcrc import crc16
-
+from meterspan.wire.checksum import crc_16_en_13757
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -97,7 +96,7 @@ class Afl:
 
 def payload_crc(octets: bytes) -> bytes:
     """Give the CRC of the extended link layer's payload as transmitted, least significant octet first."""
-    return crc16.en_13757(octets).to_bytes(2, "little")
+    return crc_16_en_13757(octets).to_bytes(2, "little")
 
 
 def read_extended_link(cursor: Cursor) -> ExtendedLink:

@@ -63,7 +63,11 @@ class InvokeIdAndPriority:
 
     def __str__(self) -> str:
         """Write the id and what differs from a confirmed request."""
-        return f"#{self.invoke_id}{'' if self.confirmed else ' unconfirmed'}{' high priority' * self.high_priority}"
+        differences = (
+            "" if self.confirmed else " unconfirmed",
+            " high priority" if self.high_priority else "",
+        )
+        return f"#{self.invoke_id}{''.join(differences)}"
 
 
 @dataclass(frozen=True, slots=True)

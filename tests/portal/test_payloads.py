@@ -1,0 +1,76 @@
+"""The JSON of a view has the view's fields, exactly; nobody writes them twice."""
+
+import json
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.model import views
+from meterspan.model.readings import EventSeverity
+from meterspan.model.views import CompletenessCell, Home, OrderValue, StoryEntry, UsagePointView
+from meterspan.portal.payloads import json_list, json_of, list_of, payload_of
+from meterspan.quantities import Commodity, Quality
+
+RECORDS = [known for name in views.__all__ if is_dataclass(known := getattr(views, name))]
+
+
+@pytest.mark.parametrize("view", RECORDS, ids=[view.__name__ for view in RECORDS])
+def test_every_view_has_a_payload_with_its_fields_in_its_order(view: type) -> None:
+    payload = payload_of(view)
+    names = [field.name for field in fields(view)]
+    assert list(payload.model_fields)[: len(names)] == names
+    assert all(field.is_required() for field in payload.model_fields.values())
+    assert payload.__doc__ == view.__doc__ or "\n" in view.__doc__
+
+
+def test_no_two_views_share_the_name_of_a_schema() -> None:
+    assert len({payload_of(view).__name__ for view in RECORDS}) == len(RECORDS)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False))
+def test_an_amount_is_a_plain_string_that_loses_no_digit(amount: Decimal) -> None:
+    text = json.loads(json_of(OrderValue("1-0:1.8.0", amount, "Wh")))["value"]
+    assert Decimal(text) == amount
+    assert "e" not in text.lower()
+
+
+@given(st.integers(0, 2**16 - 1).map(Quality))
+def test_quality_is_the_names_of_its_flags(quality: Quality) -> None:
+    point = views.IntervalPoint(*2 * [datetime(2026, 11, 21, tzinfo=UTC)], None, "night", None, quality)
+    names = json.loads(json_of(point))["quality"]
+    assert names == [flag.name.lower() for flag in quality]
+
+
+def test_a_property_is_a_field_and_a_severity_a_word() -> None:
+    cell = json.loads(json_of(CompletenessCell(datetime(2026, 11, 21, tzinfo=UTC).date(), 96, 90)))
+    assert cell == {"day": "2026-11-21", "expected": 96, "received": 90, "missing": 6}
+    entry = StoryEntry(datetime(2026, 11, 21, tzinfo=UTC), "read", "Read", severity=EventSeverity.ALARM)
+    assert json.loads(json_of(entry))["severity"] == "alarm"
+
+
+def test_a_field_can_be_left_out_of_an_event_mark() -> None:
+    assert "obis" not in json.loads(json_of(OrderValue("1-0:1.8.0", Decimal(1), "Wh"), exclude=frozenset({"obis"})))
+
+
+def test_records_of_one_view_are_an_array() -> None:
+    point = UsagePointView("DE1", Commodity.GAS, "ELS1", "m3")
+    home = Home("a", "A", "Europe/Berlin", (point,))
+    assert json.loads(json_list(Home, [home, home])) == 2 * [json.loads(json_of(home))]
+    assert json.loads(json_of(home))["usage_points"] == [json.loads(json_of(point))]
+    assert list_of(Home) == list[payload_of(Home)]
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A view with a field for which JSON has no rule."""
+
+    numbers: tuple[int, int]
+
+
+def test_a_type_without_a_rule_is_refused_when_the_payload_is_made() -> None:
+    with pytest.raises(TypeError, match="no JSON is defined"):
+        payload_of(Odd)
