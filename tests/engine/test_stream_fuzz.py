@@ -24,7 +24,7 @@ from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import Action, AssociationState, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
-from meterspan.engine.hdlc_link import HdlcLink
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.push import PushSink, PushSource

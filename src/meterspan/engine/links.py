@@ -12,7 +12,8 @@ from types import MappingProxyType
 from typing import Final
 
 from meterspan.engine.frame_trace import FrameCutter, HdlcCutter, WrapperCutter
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
 from meterspan.wire.hdlc import HdlcAddress

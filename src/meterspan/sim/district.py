@@ -16,7 +16,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from meterspan.display.heard import Heard
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link
@@ -38,6 +37,7 @@ from meterspan.model.quarantine import Fault as FrameFault
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
 from meterspan.quantities import UNITS, Commodity, Obis
+from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.channel import Medium
@@ -291,7 +291,7 @@ class District:
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
         self.head_end.chronicle.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
-    def _note_power(self, home: Home, heard: Heard, now: float) -> None:
+    def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
