@@ -86,3 +86,8 @@ def test_values_that_break_a_constraint_are_the_fault_of_who_gave_them(database)
 def test_what_is_no_error_of_storage_stays_as_it_is():
     error = KeyError("x")
     assert translated(error, "a.db") is error
+
+
+def test_text_that_is_no_text_is_damage():
+    with pytest.raises(DamagedError), storage_errors("a.db"):
+        b"\xff".decode()

@@ -27,8 +27,7 @@ from meterspan.model.storage.errors import (
 )
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import Quality
-from meterspan.store import ReadingStore
-from meterspan.store.reading_store import FOLD_AT
+from meterspan.store.reading_store import FOLD_AT, ReadingStore
 from tests.store import crash_child
 
 CHILD = Path(__file__).with_name("crash_child.py")
@@ -444,7 +443,7 @@ def damaged_batch(directory, seq):
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_any_octet_of_any_batch_or_segment_may_change_and_all_others_open(tmp_path_factory, data):
     directory = tmp_path_factory.mktemp("store")
     with ReadingStore(directory) as store:
@@ -484,7 +483,7 @@ def changed(octets, change, data):
 
 
 @given(st.integers(0, 1 << 30), st.integers(1, 255))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_any_octet_of_the_journal_file_may_change_and_it_opens_or_says_that_it_is_damaged(
     tmp_path_factory, position, mask
 ):

@@ -59,6 +59,8 @@ def translated(error: BaseException, path: Path | str) -> BaseException:
         return ValueError(str(error))
     if isinstance(error, sqlite3.Error):
         return _storage_error(_kind_of(error), error, path)
+    if isinstance(error, UnicodeDecodeError):  # sqlite3 reads names and messages out of damaged pages
+        return _storage_error(DamagedError, error, path)
     if isinstance(error, OSError):
         kind = StorageFullError if error.errno in _FULL else StorageUnavailableError
         return _storage_error(kind, error, path)
@@ -70,7 +72,7 @@ def storage_errors(path: Path | str) -> Iterator[None]:
     """Turn what SQLite or the operating system raise inside into ``StorageError``."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
         raise translated(error, path) from error
 
 
