@@ -1,6 +1,7 @@
 import asyncio
 import socket
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
@@ -35,7 +36,7 @@ def test_the_display_shows_what_a_meter_process_measures(tmp_path):
     async def watch(place):
         clock = SystemClock()
         model = DisplayModel("Europe/Berlin", tariffs=tariffs_by_commodity("0.32", "EUR", None))
-        app = DisplayApp(model, feed(place, clock, lambda: None), clock, title="Bench")
+        app = DisplayApp(model, feed(place, clock, lambda: None, ZoneInfo(model.zone)), clock, title="Bench")
         async with app.run_test() as pilot:
             for _ in range(40):
                 await pilot.pause(0.2)

@@ -23,8 +23,8 @@ from meterspan import engine
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import Action, AssociationState, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.frame_trace import Direction, FrameTracer
-from meterspan.engine.hdlc_link import HdlcLink
+from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.push import PushSink, PushSource
@@ -720,7 +720,7 @@ def _p1_reader() -> Callable[[bytes], Any]:
 
 
 def _tracer(*, is_hdlc: bool) -> Callable[[bytes], Any]:
-    tracer = FrameTracer(is_hdlc=is_hdlc)
+    tracer = FrameTracer(HdlcCutter if is_hdlc else WrapperCutter)
     return lambda octets: tracer.feed(Direction.RECEIVED, octets, START)
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from datetime import tzinfo
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from meterspan.display.app import DisplayApp, Fed
 from meterspan.display.model import DisplayModel
+from meterspan.readings.p1 import rows_of_p1
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.state import StateFile
+from meterspan.wire.p1 import P1Damage
 
 __all__ = ["feed", "run_display"]
 
@@ -37,16 +41,26 @@ def run_display(model: DisplayModel, source: Endpoint, state: StateFile, *, titl
     def save() -> None:
         state.save(str(source), model.saved_state())
 
-    DisplayApp(model, feed(source, clock, save), clock, title=title, dark=dark).run()
+    DisplayApp(model, feed(source, clock, save, ZoneInfo(model.zone)), clock, title=title, dark=dark).run()
     save()
 
 
-async def feed(source: Endpoint, clock: Callable[[], float], save: Callable[[], None]) -> AsyncGenerator[Fed, None]:
-    """Yield the telegrams of a P1 port, and call ``save`` every ``SAVED_EVERY_S``."""
+async def feed(
+    source: Endpoint, clock: Callable[[], float], save: Callable[[], None], zone: tzinfo
+) -> AsyncGenerator[Fed, None]:
+    """Yield the rows of each telegram of a P1 port, and call ``save`` every ``SAVED_EVERY_S``.
+
+    Args:
+        source: the port.
+        clock: UTC seconds.
+        save: saves today's counting.
+        zone: of the home.
+
+    """
     due = clock() + SAVED_EVERY_S
     async with aclosing(p1_telegrams(source)) as telegrams:
         async for telegram in telegrams:
-            yield telegram
+            yield telegram if isinstance(telegram, P1Damage) else rows_of_p1(telegram, clock(), zone)
             if clock() >= due:
                 save()
                 due = clock() + SAVED_EVERY_S

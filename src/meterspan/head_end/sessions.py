@@ -15,8 +15,7 @@ import numpy as np
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
+from meterspan.engine.links import LinkAddresses, Transport, transport_of
 from meterspan.engine.scripts import (
     ClockPolicy,
     ProfileLayout,
@@ -29,21 +28,18 @@ from meterspan.engine.scripts import (
     to_capture_block,
 )
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import Device, Protocol
+from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
-from meterspan.model.identity import split_mbus_device
+from meterspan.model.identity import mbus_client_identity
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
-from meterspan.wire.hdlc import HdlcAddress
-from meterspan.wire.mbus.address import pack_manufacturer
 
 __all__ = ["Harvest", "SessionMaker"]
 
@@ -146,9 +142,13 @@ class SessionMaker:
     def _association(self, device: Device) -> ClientAssociation:
         mechanism = device.security.mechanism
         secret = self._head_end.custody.keys_of(device).password if mechanism.needs_secret else None
-        settings = AssociationSettings(mechanism.code, secret or b"", ciphered=mechanism.ciphered)
+        transport = _transport(device)
+        settings = AssociationSettings(
+            mechanism.code, secret or b"", ciphered=mechanism.ciphered, max_pdu=transport.apdu_max
+        )
         security = self._contexts.of(device) if mechanism.needs_keys else None
-        return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
+        link = transport.client(LinkAddresses(device.client_sap, device.server_sap))
+        return ClientAssociation(link, settings, security=security, entropy=self._entropy)
 
     def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest) -> Script[Harvest]:
         for task in tasks:
@@ -171,6 +171,8 @@ class SessionMaker:
         layout = self._layouts.get(key)
         if layout is None:
             layout = yield from read_profile_layout(hole.profile)
+            scalers = {column.capture.instance: column.scaler for column in layout.columns if column.scaler is not None}
+            self._head_end.learn_scalers(target.device, scalers)
             if hole.device == target.device and len(self._layouts) < LAYOUTS_KEPT:
                 self._layouts[key] = layout
         read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
@@ -218,7 +220,7 @@ class SessionMaker:
         if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
             return
         done = "it cannot be set"
-        if device.security.mechanism.ciphered and device.protocol in _SETTABLE:
+        if device.security.mechanism.ciphered:
             try:
                 if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
                     yield from shift_clock(-error_s)
@@ -240,7 +242,8 @@ class SessionMaker:
             Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
         )
         if isinstance(number, Data) and isinstance(maker, Data):
-            if (number.integer, maker.integer) == _identity(hole.device):
+            expected = mbus_client_identity(hole.device)
+            if (number.integer, maker.integer) == (expected.number, expected.manufacturer):
                 self._verified.add(hole.device)
                 return True
             seen = f"{number.integer:08X}"
@@ -254,29 +257,17 @@ class SessionMaker:
         return () if device is None else tuple(plan.obis for plan in device.channels if plan.profile == hole.profile)
 
 
-_SETTABLE = frozenset({Protocol.DLMS_WRAPPER, Protocol.DLMS_HDLC})
-
-
-def _link(device: Device) -> Link:
-    if device.protocol is Protocol.DLMS_HDLC:
-        return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(device.client_sap), HdlcAddress.server(device.server_sap)))
-    return WrapperLink(Role.CLIENT, WrapperConfig(device.client_sap, device.server_sap))
+def _transport(device: Device) -> Transport:
+    transport = transport_of(device.protocol)
+    if transport is None:
+        raise ValueError(f"{device.device} is read by {device.protocol}: no session can be held with it")
+    return transport
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:
     """Give the columns of an M-Bus channel's profile the meter's own OBIS codes."""
     columns = tuple(replace(column, obis=obis) for column, obis in zip(block.columns, owed, strict=False))
     return replace(block, columns=columns)
-
-
-def _identity(device: str) -> tuple[int, int]:
-    """Give identification number (as BCD) and manufacturer, as M-BusClient shows them."""
-    try:
-        manufacturer, number, _ = split_mbus_device(device)
-    except ValueError:
-        manufacturer, digits = device[:3], device[-8:]
-        number = "".join(digit for digit in digits if digit.isdigit()).rjust(8, "0")
-    return int(number, 16), int.from_bytes(pack_manufacturer(manufacturer), "little")
 
 
 def _deviation(error_s: int | None) -> str:

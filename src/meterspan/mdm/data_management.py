@@ -30,7 +30,8 @@ from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
 from meterspan.model.views import Completeness, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
-from meterspan.store import ReadingStore, Registry
+from meterspan.store.reading_store import ReadingStore
+from meterspan.store.registry import Registry
 
 __all__ = ["MeterDataManagement"]
 

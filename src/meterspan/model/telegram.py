@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from meterspan.quantities import Obis
+from meterspan.quantities import Obis, parse_obis
+from meterspan.wire.errors import WireError
 
 __all__ = ["DecodedReading", "DecodedTelegram", "DeviceIdentity"]
 
@@ -56,7 +57,7 @@ class DecodedTelegram:
         device: who sent it.
         time: the frame's own time stamp, where it has one.
         readings: all values, in the order of the frame.
-        error: what is wrong, where (octet, field), or None.
+        errors: what is wrong and where (octet, field), in the order in which it was found.
 
     """
 
@@ -64,4 +65,20 @@ class DecodedTelegram:
     device: DeviceIdentity = field(default_factory=DeviceIdentity)
     time: datetime | None = None
     readings: tuple[DecodedReading, ...] = ()
-    error: str | None = None
+    errors: tuple[WireError, ...] = ()
+
+    def find(self, obis: Obis | str) -> DecodedReading | None:
+        """Return the current reading of an OBIS code, given as ``Obis`` or as text like ``1-0:1.8.0``, or None.
+
+        Raises:
+            ValueError: the text is not an OBIS code.
+
+        """
+        wanted = parse_obis(obis) if isinstance(obis, str) else obis
+        found = [reading for reading in self.readings if reading.obis == wanted]
+        return next((reading for reading in found if reading.storage == 0), found[0] if found else None)
+
+    @property
+    def error(self) -> str | None:
+        """The errors in words, each once; None where nothing is wrong."""
+        return "; ".join(dict.fromkeys(map(str, self.errors))) or None

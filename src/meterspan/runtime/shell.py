@@ -1,20 +1,23 @@
 """Asyncio shells around machines: feed octets, arm one timer, write what is ready, hand events on; they decide nothing.
 
-``StreamShell`` stands on TCP or a serial line, ``DatagramShell`` on UDP. Both serve any ``Machine``; what an event
-means is the business of the callable they are given.
+``StreamShell`` runs a ``Machine`` that talks to one peer, over any medium of ``runtime.media``; ``DatagramShell`` hears
+everybody. What an event means is the business of the callable they are given.
 """
 
 import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
+from meterspan.engine.frame_trace import Direction
 from meterspan.engine.machine import Machine
 
-__all__ = ["DatagramShell", "StreamMachine", "StreamShell", "Ticker"]
+__all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
 
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 
+OnOctets = Callable[[Direction, bytes, float], None]
+"""Is called with octets that pass, before they are acted upon, and the time."""
 OCTETS_UNSENT_MAX = 1 << 20
 """A peer that reads nothing is cut off at this much unsent output: no session's answer is near a megabyte."""
 
@@ -64,6 +67,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         clock: gives UTC seconds.
         on_event: takes every event of the machine, in order.
         on_closed: called once when the connection is gone, after the last event.
+        on_octets: called with everything that passes, for traces; None where nobody looks.
 
     """
 
@@ -73,8 +77,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         clock: Callable[[], float],
         on_event: Callable[[EventT], None],
         on_closed: Callable[[], None] = lambda: None,
+        on_octets: OnOctets | None = None,
     ) -> None:
         self.machine = machine
+        self._on_octets = on_octets
         self._clock = clock
         self._on_event = on_event
         self._on_closed = on_closed
@@ -88,7 +94,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine."""
-        self.machine.receive(data, self._clock())
+        now = self._clock()
+        if self._on_octets is not None:
+            self._on_octets(Direction.RECEIVED, data, now)
+        self.machine.receive(data, now)
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
@@ -103,10 +112,12 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         """Hand all events on, write all octets, arm the timer; call it after every request to the machine."""
         while (event := self.machine.next_event()) is not None:
             self._on_event(event)
-        octets = self.machine.octets_to_send()
-        if self._transport is not None:
-            if octets:
+        while octets := self.machine.octets_to_send():  # of a stream all at once, else a datagram at a time
+            if self._on_octets is not None:
+                self._on_octets(Direction.SENT, octets, self._clock())
+            if self._transport is not None:
                 self._transport.write(octets)
+        if self._transport is not None:
             if self._transport.get_write_buffer_size() > OCTETS_UNSENT_MAX:
                 self._transport.abort()
             self._ticker.arm(self.machine.deadline())

@@ -108,7 +108,7 @@ class ServerLimits:
     """What a server takes.
 
     Attributes:
-        max_pdu: octets of the longest APDU taken, announced to the client.
+        max_pdu: octets of the longest APDU taken, announced to the client; none longer is sent either.
         idle_timeout_s: see ``IDLE_TIMEOUT_S``.
 
     """
@@ -361,7 +361,7 @@ class ServerAssociation:
     def _agree(self, initiate: InitiateRequest) -> None:
         definition = self._required_definition
         conformance = initiate.conformance & definition.conformance
-        limit = min(initiate.max_pdu_size or 0xFFFF, 0xFFFF)
+        limit = min(initiate.max_pdu_size or 0xFFFF, self._limits.max_pdu)
         overhead = PROTECTION_OCTETS if definition.ciphered else 0
         own = self._association_objects(definition, conformance, limit)
         terms = DispatchTerms(conformance, limit - overhead)

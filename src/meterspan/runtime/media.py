@@ -1,0 +1,268 @@
+"""Connections for the shells: TCP, UDP or a serial line, opened or listened at; what goes wrong is said in words.
+
+The last part of an endpoint's scheme names its medium: ``tcp`` of ``hdlc+tcp``. A medium is an entry of ``_CONNECT``,
+and of ``_LISTEN`` where a device on this machine can be reached over it.
+"""
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, cast
+
+from meterspan.runtime.endpoints import Endpoint
+
+__all__ = ["CannotConnectError", "Listener", "connect_stream", "listen_stream"]
+
+CONNECT_TIMEOUT_S: Final = 10.0
+"""A modem on a cellular network accepts a connection within seconds; a filtered port never does."""
+UDP_PEERS_MAX: Final = 8
+"""Peers of one port at a time. Nothing in UDP says that a peer has gone, and any datagram can claim any sender."""
+_BAUD: Final = 9_600
+_FORMATS: Final = {"8N1": (8, "N", 1), "7E1": (7, "E", 1), "8E1": (8, "E", 1)}
+
+_Address = tuple[str | Any, int]
+ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
+
+
+class CannotConnectError(Exception):
+    """There is no connection; the words say what to look at."""
+
+
+class Listener(Protocol):
+    """A port that is open."""
+
+    @property
+    def port(self) -> int:
+        """Its number."""
+        ...
+
+    def close(self) -> None:
+        """Take no more connections; those that are open stay."""
+        ...
+
+
+async def connect_stream(
+    endpoint: Endpoint, make: Callable[[], ProtocolT], *, timeout_s: float = CONNECT_TIMEOUT_S
+) -> ProtocolT:
+    """Connect a protocol to an endpoint.
+
+    A serial line takes the options ``baud`` (9600) and ``format`` (8N1, 7E1 or 8E1).
+
+    Raises:
+        CannotConnectError: nobody listens, the name is unknown, the line is in use, …
+
+    """
+    protocol = make()
+    try:
+        async with asyncio.timeout(timeout_s):
+            await _CONNECT[endpoint.medium](endpoint, protocol)
+            return protocol
+    except TimeoutError as error:
+        raise CannotConnectError(f"{endpoint} does not answer within {timeout_s:g} s: is it switched on?") from error
+    except ConnectionRefusedError as error:
+        raise CannotConnectError(f"nobody listens at {endpoint}: check the port, or start the meter") from error
+    except socket.gaierror as error:
+        raise CannotConnectError(f"the name {endpoint.host!r} is not known") from error
+    except OSError as error:
+        raise CannotConnectError(f"{endpoint}: {error.strerror or error}") from error
+
+
+async def listen_stream(medium: str, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+    """Make a protocol for everybody who connects.
+
+    Args:
+        medium: the last part of a scheme.
+        host: address to listen at.
+        port: 0 takes a free one.
+        make: makes the protocol of a new connection.
+
+    Raises:
+        CannotConnectError: nobody can be listened to over this medium.
+        OSError: the port is taken, or is no port of this machine.
+
+    """
+    listen = _LISTEN.get(medium)
+    if listen is None:
+        raise CannotConnectError(f"a simulated device cannot be reached over {medium}")
+    return await listen(host, port, make)
+
+
+async def _connect_tcp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+    await asyncio.get_running_loop().create_connection(lambda: protocol, endpoint.host, endpoint.port)
+
+
+async def _connect_serial(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+    from serial_asyncio_fast import create_serial_connection  # noqa: PLC0415 - only serial lines need it
+
+    size, parity, stop = _FORMATS.get(endpoint.options.get("format", "8N1").upper(), _FORMATS["8N1"])
+    await create_serial_connection(
+        asyncio.get_running_loop(),
+        lambda: protocol,
+        endpoint.path,
+        baudrate=endpoint.number("baud", _BAUD),
+        bytesize=size,
+        parity=parity,
+        stopbits=stop,
+    )
+
+
+class _TcpListener:
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+
+    @property
+    def port(self) -> int:
+        bound: int = self._server.sockets[0].getsockname()[1]
+        return bound
+
+    def close(self) -> None:
+        self._server.close()
+
+
+async def _listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+    return _TcpListener(await asyncio.get_running_loop().create_server(make, host, port))
+
+
+class _DatagramTransport(asyncio.Transport):
+    """What a protocol for streams writes to where each write is one datagram to its peer.
+
+    Args:
+        protocol: talks to the peer.
+        peer: host and port.
+        send: sends one datagram.
+        on_closed: called when nothing more is to be sent.
+
+    """
+
+    def __init__(
+        self,
+        protocol: asyncio.Protocol,
+        peer: _Address,
+        send: Callable[[bytes], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        super().__init__({"peername": peer})
+        self._protocol = protocol
+        self._send = send
+        self._on_closed = on_closed
+        self._is_closing = False
+        self._is_lost = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._is_closing:
+            self._send(bytes(data))
+
+    def receive(self, octets: bytes) -> None:
+        """Hand one datagram of the peer to the protocol."""
+        if not self._is_closing:
+            self._protocol.data_received(octets)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def pause_reading(self) -> None:
+        """Do nothing: what comes while nobody reads is lost, as the medium allows."""
+
+    def resume_reading(self) -> None:
+        """Do nothing, as nothing was held back."""
+
+    def close(self) -> None:
+        self._is_closing = True
+        asyncio.get_running_loop().call_soon(self.abort)
+
+    def abort(self) -> None:
+        self._is_closing = True
+        if not self._is_lost:
+            self._is_lost = True
+            self._on_closed()
+            self._protocol.connection_lost(None)
+
+
+class _UdpClient(asyncio.DatagramProtocol):
+    """A socket that is connected to one peer."""
+
+    def __init__(self, endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+        self._endpoint = endpoint
+        self._protocol = protocol
+        self._line: _DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer, socket_ = (self._endpoint.host, self._endpoint.port), cast("asyncio.DatagramTransport", transport)
+        self._line = _DatagramTransport(self._protocol, peer, socket_.sendto, socket_.close)
+        self._protocol.connection_made(self._line)
+
+    def datagram_received(self, data: bytes, addr: _Address) -> None:  # noqa: ARG002 - the socket takes one peer's only
+        if self._line is not None:
+            self._line.receive(data)
+
+    def error_received(self, exc: Exception) -> None:  # noqa: ARG002 - nobody listens there: the line ends
+        if self._line is not None:
+            self._line.abort()
+
+
+class _UdpListener(asyncio.DatagramProtocol):
+    """A port whose peers are told apart by their addresses; where there are too many, the longest silent one goes."""
+
+    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
+        self._make = make
+        self._transport: asyncio.DatagramTransport | None = None
+        self._peers: OrderedDict[_Address, _DatagramTransport] = OrderedDict()
+
+    @property
+    def port(self) -> int:
+        bound: int = 0 if self._transport is None else self._transport.get_extra_info("sockname")[1]
+        return bound
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: _Address) -> None:
+        peer = self._peers.get(addr) or self._admit(addr)
+        if addr in self._peers:
+            self._peers.move_to_end(addr)
+        peer.receive(data)
+
+    def close(self) -> None:
+        for peer in list(self._peers.values()):
+            peer.abort()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _admit(self, address: _Address) -> _DatagramTransport:
+        if len(self._peers) >= UDP_PEERS_MAX:
+            next(iter(self._peers.values())).abort()
+        protocol = self._make()
+        peer = _DatagramTransport(protocol, address, partial(self._send, address), partial(self._forget, address))
+        self._peers[address] = peer
+        protocol.connection_made(peer)
+        return peer
+
+    def _forget(self, address: _Address) -> None:
+        self._peers.pop(address, None)
+
+    def _send(self, address: _Address, octets: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(octets, address)
+
+
+async def _connect_udp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+    await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _UdpClient(endpoint, protocol), remote_addr=(endpoint.host, endpoint.port)
+    )
+
+
+async def _listen_udp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+    listener = _UdpListener(make)
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: listener, local_addr=(host, port))
+    return listener
+
+
+_Connect = Callable[[Endpoint, asyncio.Protocol], Awaitable[None]]
+_Listen = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[Listener]]
+_CONNECT: Final[Mapping[str, _Connect]] = {"tcp": _connect_tcp, "serial": _connect_serial, "udp": _connect_udp}
+_LISTEN: Final[Mapping[str, _Listen]] = {"tcp": _listen_tcp, "udp": _listen_udp}
