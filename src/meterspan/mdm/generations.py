@@ -107,8 +107,9 @@ class Generations:
 
     @property
     def now(self) -> int:
-        """The generation of the newest change; equal generations mean equal answers."""
-        return self._now
+        """The generation of the newest change that is entered as a whole; equal generations mean equal answers."""
+        with self._condition:
+            return self._now
 
     @contextmanager
     def changing(self, devices: Collection[str]) -> Iterator[Change]:
@@ -142,7 +143,10 @@ class Generations:
             self._condition.notify_all()
 
     def last_change(self, devices: Iterable[str]) -> int:
-        """Return the generation of the last change of any of the devices; without a lock, as it is asked most."""
+        """Return the generation of the last change of any of the devices.
+
+        It is asked most, and without the lock: a change that is being entered is of a later generation than ``now``.
+        """
         newest = 0
         for name in devices:
             known = self._devices.get(name)
