@@ -20,6 +20,7 @@ from meterspan.model.lookup_errors import (
 )
 from meterspan.model.ports import ReadingSink
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, SeriesKind, Source
+from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Quality, Scaled
 from meterspan.store.registry import Registry
@@ -431,7 +432,7 @@ def test_a_meter_is_installed_whole_or_not_at_all(mdm, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr("meterspan.store.registry.Registry._save", fails_at(2, fails))
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StorageError, match="no space"):
             mdm.install_meter("h1", "MP9", device="W9", commodity=Commodity.WATER, at=utc(2026, 1, 1))
     assert [point.usage_point for point in mdm.home("h1").usage_points] == ["MP1"]
     assert [row.usage_point for row in mdm._registry.usage_points()] == ["MP1"]

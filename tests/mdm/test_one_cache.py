@@ -195,7 +195,7 @@ class ChangesOnDisk(Changes):
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 TestOneCache = Changes.TestCase
 TestOneCache.settings = settings(
-    max_examples=30, stateful_step_count=25, deadline=None, suppress_health_check=SLOW
+    max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=SLOW
 )  # fmt: skip
 TestOneCacheOnDisk = ChangesOnDisk.TestCase
 TestOneCacheOnDisk.settings = settings(
