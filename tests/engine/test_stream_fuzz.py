@@ -21,8 +21,9 @@ import pytest
 
 from meterspan import engine
 from meterspan.engine.association.client import ClientAssociation
-from meterspan.engine.association.records import Action, AssociationState, Get, GetList, Set
+from meterspan.engine.association.records import Action, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
+from meterspan.engine.association.states import AssociationState
 from meterspan.engine.frame_trace import Direction, FrameTracer
 from meterspan.engine.hdlc_link import HdlcLink
 from meterspan.engine.link import Role
