@@ -15,11 +15,11 @@ from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
 from meterspan.engine.association.agreement import APDU_MAX, Agreement
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.core import CHALLENGE_OCTETS, CLAUSE, Association
+from meterspan.engine.association.dispatch import Dispatcher
 from meterspan.engine.association.failures import kind_of_diagnostic
 from meterspan.engine.association.own_objects import association_objects
 from meterspan.engine.association.records import ApduRefused, Associated, AssociationRefused, LinkLost, Released
 from meterspan.engine.association.states import SERVER_TABLE, AssociationState, ServerMove
-from meterspan.engine.dispatch import Dispatcher
 from meterspan.engine.link import ApduReceived, Link, LinkDown, LinkUp
 from meterspan.engine.security import Opened, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN1

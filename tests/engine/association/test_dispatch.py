@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.association.agreement import Agreement
-from meterspan.engine.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher
+from meterspan.engine.association.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher
 from meterspan.model.cosem.device import SERVER_CONFORMANCE
 from meterspan.quantities import Obis
 from meterspan.wire.acse import ApplicationContext
