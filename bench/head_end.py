@@ -21,8 +21,9 @@ import uvloop
 from bench.meters import DAY_S, host_of, keys_of, title_of
 from bench.table import ROOT, Line, show
 from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -60,7 +61,8 @@ def add_meters(head_end, custody, port, count, now):
         keys = keys_of(number)
         channels = tuple(ChannelPlan(obis, profile=LOAD_PROFILE) for obis in (IMPORT, EXPORT))
         device = Device(
-            f"MSP1{number:010d}", Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"{host_of(number)}:{port}", "cell",
+            f"MSP1{number:010d}", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER,
+            f"{host_of(number)}:{port}", "cell",
             security=Security.HLS_GMAC, client_sap=1, system_title=title_of(number), channels=channels,
             installed_at=int(now) // DAY_S * DAY_S - DAY_S,
             wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),

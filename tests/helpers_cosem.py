@@ -7,10 +7,8 @@ from datetime import UTC, datetime, timedelta
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Role
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.access import AttributeAccess
 from meterspan.model.cosem.classes import Clock, Data, DisconnectControl, Register
 from meterspan.model.cosem.declaration import DataKind, InterfaceClass, Method
@@ -34,7 +32,6 @@ from meterspan.wire.axdr import (
     unsigned,
     visible_string,
 )
-from meterspan.wire.hdlc import HdlcAddress
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition
 from tests.helpers_wire import Pair
 
@@ -250,17 +247,10 @@ class TestMeter:
 
 
 def links(kind, client_sap):
-    """Both ends of one link."""
-    if kind == "wrapper":
-        return (
-            WrapperLink(Role.CLIENT, WrapperConfig(client_sap, 1)),
-            WrapperLink(Role.SERVER, WrapperConfig(1, client_sap)),
-        )
-    client, server = HdlcAddress(client_sap), HdlcAddress.server(1, 17)
-    return (
-        HdlcLink(Role.CLIENT, HdlcConfig(client, server)),
-        HdlcLink(Role.SERVER, HdlcConfig(server, client)),
-    )
+    """Both ends of one link: of a transport's scheme, or of ``wrapper`` or ``hdlc``."""
+    transport = TRANSPORTS[{"wrapper": "tcp", "hdlc": "hdlc+tcp"}.get(kind, kind)]
+    addresses = LinkAddresses(client_sap, 1, 17)
+    return transport.client(addresses), transport.server(addresses)
 
 
 def client_security(counters=None, keys=KEYS, **options):

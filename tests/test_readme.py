@@ -5,8 +5,9 @@ import shlex
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from meterspan.cli import COMMANDS, _load
+from meterspan.cli import COMMANDS, _load, app
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -16,9 +17,12 @@ LINES = [line.split("  #")[0].strip() for block in BLOCKS for line in block.spli
 
 @pytest.mark.parametrize("line", [line for line in LINES if line.startswith("meterspan ")])
 def test_a_command_line_of_the_readme_has_its_command_and_options(line: str) -> None:
-    _, name, *words = shlex.split(line)
-    assert name in COMMANDS
-    options = {option for parameter in _load(name).params for option in parameter.opts}
+    _, *words = shlex.split(line)
+    command = get_command(app)
+    if not words[0].startswith("--"):
+        assert words[0] in COMMANDS
+        command = _load(words[0])
+    options = {option for parameter in command.params for option in parameter.opts}
     asked = {word for word in words if word.startswith("--")}
     assert asked <= options
 
@@ -30,7 +34,7 @@ def test_a_script_of_the_readme_is_there_to_run(line: str) -> None:
     assert script.stat().st_mode & 0o111
 
 
-@pytest.mark.parametrize("path", re.findall(r"\]\(([^)]+)\)", TEXT))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\((?!https:)([^)]+)\)", TEXT))))
 def test_a_link_or_picture_of_the_readme_leads_somewhere(path: str) -> None:
     assert (ROOT / path).is_file()
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+from meterspan import __version__
 from meterspan.cli import COMMANDS
 from tests.helpers_bench import run
 
@@ -28,6 +29,12 @@ def test_decode_loads_nothing_of_the_head_end_and_the_store():
     loaded = loaded_by("decode", "--jsonl", "-")
     assert not (HEAVY - {"numpy", "cryptography"}) & loaded
     assert not any(name.startswith(("meterspan.runtime", "meterspan.sim", "meterspan.store")) for name in loaded)
+
+
+def test_the_version_is_printed_after_the_name(tmp_path):
+    done = run(tmp_path, "--version")
+    assert (done.returncode, done.stdout) == (0, f"meterspan {__version__}\n")
+    assert not HEAVY & loaded_by("--version")
 
 
 def test_every_command_has_a_help_page(tmp_path):

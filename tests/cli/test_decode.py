@@ -40,7 +40,7 @@ def test_an_answer_has_the_fields_of_the_contract_and_exact_numbers() -> None:
     readings = answer["readings"]
     assert isinstance(readings, list)
     assert readings[0] == {
-        "quantity": "volume", "obis": None, "value": 57.8, "unit": "m3", "time": None, "storage": 0, "tariff": 0,
+        "quantity": "volume", "obis": "8-0:1.0.0", "value": 57.8, "unit": "m3", "time": None, "storage": 0, "tariff": 0,
         "subunit": 0, "function": "instantaneous",
     }  # fmt: skip
     assert readings[2]["value"] == "2018-12-31"

@@ -8,16 +8,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from datetime import date
 
 import pytest
 
-from meterspan.app.explaining import explain
-from meterspan.cli.demo import MARKER, _free_port, _fresh_data
-from meterspan.model.lookup_errors import UnknownHomeError
-from meterspan.model.storage.errors import ConcurrentWriterError
-from meterspan.quantities import Commodity
-from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from meterspan.app.demo import MARKER
 
 COMMAND = (sys.executable, "-c", "from meterspan.cli import main; main()", "demo")
 UP_WITHIN_S = 60.0
@@ -110,39 +104,3 @@ def test_a_directory_that_is_no_demo_is_left_alone(tmp_path):
     assert ended.returncode == 1
     assert "holds no demo" in " ".join(ended.stderr.split())
     assert [path.name for path in tmp_path.iterdir()] == ["letters.txt"]
-
-
-def test_a_second_demo_on_one_directory_is_refused_and_an_old_one_is_replaced(tmp_path):
-    folder = tmp_path / "demo"
-    first = _fresh_data(folder)
-    first.register_home("h", "Home", zone="Europe/Berlin")
-    with pytest.raises(ConcurrentWriterError):
-        _fresh_data(folder)
-    first.close()
-    second = _fresh_data(folder)
-    assert list(second.homes()) == []
-    with pytest.raises(UnknownHomeError):
-        second.day("h", Commodity.WATER, date(2026, 1, 1))
-    second.close()
-
-
-def test_a_taken_port_is_passed_over():
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert _free_port(port) != port
-
-
-@pytest.mark.parametrize("protocol", ["wmbus", "dlms-wrapper", "dlms-hdlc", "p1", "something"])
-@pytest.mark.parametrize("octets", [b"", b"\x00", b"\x7e\xa0", bytes(range(64))])
-def test_octets_that_are_no_frame_are_explained_too(protocol, octets):
-    summary, _ = explain(octets, protocol)
-    assert summary
-
-
-def test_a_frame_of_a_story_is_told_in_one_line_and_range_by_range():
-    octets = write_wpdu(WrapperPdu(1, 1, bytes.fromhex("6203800100")))
-    summary, spans = explain(octets, "dlms-wrapper")
-    assert "RLRQ" in summary
-    assert sum(len(bytes.fromhex(span.octets)) for span in spans) >= 8

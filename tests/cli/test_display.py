@@ -1,11 +1,13 @@
 import asyncio
 import socket
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import pytest
 import typer
 
-from meterspan.cli.display import _feed, _tariffs
+from meterspan.app.display import feed
+from meterspan.cli.options import tariffs_by_commodity
 from meterspan.display.app import DisplayApp
 from meterspan.display.model import Connection, DisplayModel
 from meterspan.quantities import Commodity
@@ -33,8 +35,8 @@ conversion = { calorific_value = "11.2" }
 def test_the_display_shows_what_a_meter_process_measures(tmp_path):
     async def watch(place):
         clock = SystemClock()
-        model = DisplayModel("Europe/Berlin", tariffs=_tariffs("0.32", "EUR", None))
-        app = DisplayApp(model, _feed(place, clock, lambda: None), clock, title="Bench")
+        model = DisplayModel("Europe/Berlin", tariffs=tariffs_by_commodity("0.32", "EUR", None))
+        app = DisplayApp(model, feed(place, clock, lambda: None, ZoneInfo(model.zone)), clock, title="Bench")
         async with app.run_test() as pilot:
             for _ in range(40):
                 await pilot.pause(0.2)
@@ -53,18 +55,18 @@ def test_the_display_shows_what_a_meter_process_measures(tmp_path):
 def test_tariffs_of_a_file_go_to_their_supplies(tmp_path):
     path = tmp_path / "tariffs.toml"
     path.write_text(TARIFFS)
-    found = _tariffs(None, "EUR", path)
+    found = tariffs_by_commodity(None, "EUR", path)
     assert {commodity: tariff.name for commodity, tariff in found.items()} == {
         Commodity.ELECTRICITY: "Day and night", Commodity.GAS: "Gas",
     }  # fmt: skip
-    assert _tariffs("0.5", "CHF", path)[Commodity.ELECTRICITY].bands[0].price == Decimal("0.5")
+    assert tariffs_by_commodity("0.5", "CHF", path)[Commodity.ELECTRICITY].bands[0].price == Decimal("0.5")
 
 
 def test_what_is_no_price_or_tariff_is_refused(tmp_path):
     with pytest.raises(typer.BadParameter, match="is no number"):
-        _tariffs("cheap", "EUR", None)
+        tariffs_by_commodity("cheap", "EUR", None)
     with pytest.raises(typer.BadParameter, match="No such file"):
-        _tariffs(None, "EUR", tmp_path / "none.toml")
+        tariffs_by_commodity(None, "EUR", tmp_path / "none.toml")
 
 
 def test_a_source_that_is_none_is_refused(tmp_path):

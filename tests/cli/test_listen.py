@@ -7,8 +7,7 @@ import subprocess
 
 import pytest
 
-from meterspan.cli.key_files import MeterKeys
-from meterspan.cli.listening import METERS_MAX, Fate, Listener
+from meterspan.app.listening import METERS_MAX, Fate, Listener
 from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.wire.mbus.transport import SecurityMode
@@ -41,7 +40,7 @@ def telegram(number="10000001", *, medium=RadioMedium.WATER, key=KEY, mode=Secur
 
 
 def test_each_telegram_has_one_fate():
-    listener = Listener({"MSP-10000001-07": MeterKeys(KEY), "10000003": MeterKeys(bytes(16))})
+    listener = Listener({"MSP-10000001-07": KEY, "10000003": bytes(16)})
     assert listener.hear(telegram(), "air", START).fate is Fate.READ
     assert listener.hear(telegram("10000002"), "air", START).fate is Fate.NO_KEY
     assert listener.hear(telegram("10000003"), "air", START).fate is Fate.WRONG_KEY
@@ -56,7 +55,7 @@ def test_each_telegram_has_one_fate():
 
 
 def test_every_damage_of_a_telegram_is_heard_and_none_raises():
-    listener = Listener({"10000001": MeterKeys(KEY)})
+    listener = Listener({"10000001": KEY})
     whole = telegram()
     for bit in range(0, len(whole) * 8, 3):
         damaged = bytearray(whole)
@@ -79,7 +78,7 @@ def test_meters_are_bounded_and_the_longest_silent_goes_first():
 
 @pytest.mark.parametrize("line", ["{}", "2026-10-25 12:00:01 -67dBm {} ok", "T1;1;1;{};", "b{}"])
 def test_lines_of_receivers_are_read_whatever_stands_around_the_digits(line):
-    hearing = Listener({"10000001": MeterKeys(KEY)}).hear_text(line.format(telegram().hex()), "stick", START)
+    hearing = Listener({"10000001": KEY}).hear_text(line.format(telegram().hex()), "stick", START)
     assert (hearing.fate is Fate.READ) == (not line.startswith("b")), "an odd digit before them makes it ambiguous"
 
 

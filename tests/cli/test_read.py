@@ -132,7 +132,7 @@ def test_no_connection_is_said_in_words(tmp_path, arguments, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["tcp://127.0.0.1"], "names no port"),
+        (["tcp://127.0.0.1:0"], "names no port"),
         (["ftp://127.0.0.1:1"], "is no endpoint"),
         (["tcp://127.0.0.1:1", "--auth", "hls5"], "needs --key and --auth-key"),
         (["tcp://127.0.0.1:1", "--auth", "lls"], "needs --password"),

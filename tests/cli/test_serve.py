@@ -12,7 +12,8 @@ from typing import get_args, get_type_hints
 import pytest
 
 from meterspan.crypto.mechanisms import Security
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
@@ -175,7 +176,7 @@ def test_the_optional_lines_of_the_example_are_valid_too():
 def test_the_inventory_comes_back_as_it_was(tmp_path):
     custody = KeyCustody(bytes(32))
     device = Device(
-        "M1", Commodity.GAS, Protocol.DLMS_HDLC, "10.0.0.1:4059", "cell", "P1", security=Security.HLS_GMAC,
+        "M1", Commodity.GAS, DeviceProtocol.DLMS_HDLC, "10.0.0.1:4059", "cell", "P1", security=Security.HLS_GMAC,
         system_title=b"MSP\0\0\0\0\1", channels=(ChannelPlan(Obis(7, 0, 3, 0, 0), 3_600, Obis(7, 0, 99, 1, 0)),),
         installed_at=5, removed_at=9, wrapped_keys=((KeyPurpose.AUTHENTICATION, custody.wrap(bytes(16))),),
     )  # fmt: skip

@@ -1,7 +1,6 @@
 import asyncio
 from datetime import datetime, time
 from decimal import Decimal
-from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -10,9 +9,10 @@ from textual.widgets import Static
 from meterspan.analytics.tariff import Band, Tariff, Window
 from meterspan.display.app import DisplayApp
 from meterspan.display.big_number import BigNumber, big_text
-from meterspan.display.heard import Heard, HeardRegister
 from meterspan.display.model import DisplayModel
-from meterspan.quantities import Commodity, Direction, Obis
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled
+from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.errors import ChecksumError
 from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, read_telegram, write_telegram
 
@@ -44,8 +44,8 @@ class Port:
 
 
 def electricity(at, kwh, power, **more):
-    register = HeardRegister(Commodity.ELECTRICITY, Direction.IMPORT, "E1", Fraction(str(kwh)), at)
-    return Heard(at, (register,), power, **more)
+    row = Row(CATALOGUE[Commodity.ELECTRICITY].register, Scaled(int(1000 * Decimal(kwh)), 0, UNITS["Wh"]), at)
+    return HeardTelegram("p1", b"", at, (DeviceRows("E1", Commodity.ELECTRICITY, (row,)),), power_w=power, **more)
 
 
 def shown(app, selector):
@@ -104,7 +104,7 @@ def test_a_real_telegram_goes_all_the_way_and_damage_is_counted():
     telegram = read_telegram(write_telegram("TST5", lines, profile=profile))
 
     async def script(app, pilot, say, clock):
-        await say(telegram, P1Damage(b"/x", ChecksumError("CRC differs")))
+        await say(rows_of_p1(telegram, clock()), P1Damage(b"/x", ChecksumError("CRC differs")))
         assert app.query_one(BigNumber).value == "2,345 W"
         assert app.query_one(BigNumber).has_class("exporting")
         assert "to the grid" in shown(app, "#gauge")

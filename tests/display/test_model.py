@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
-from meterspan.display.heard import Heard, HeardRegister
 from meterspan.display.model import Connection, DisplayModel
-from meterspan.quantities import Commodity, Direction
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Direction, Scaled
+from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)
@@ -29,17 +29,27 @@ def model(**keywords):
     return DisplayModel(ZONE, tariffs={Commodity.ELECTRICITY: POWER, Commodity.GAS: GAS}, **keywords)
 
 
+def row(commodity, direction, value, at, width=None):
+    """A register in kWh or m3 with three decimals."""
+    unit = "Wh" if commodity is Commodity.ELECTRICITY else "m3"
+    exponent = 0 if unit == "Wh" else -3
+    steps = Fraction(str(value)) * 1000
+    assert steps.denominator == 1
+    return Row(CATALOGUE[commodity].registers[direction], Scaled(int(steps), exponent, UNITS[unit]), at, width=width)
+
+
 def say(display, at, kwh=None, *, meter="E1", gas=None, power=None, export=None, **more):
-    registers = []
+    electricity, devices = [], []
     if kwh is not None:
-        registers.append(
-            HeardRegister(Commodity.ELECTRICITY, Direction.IMPORT, meter, Fraction(str(kwh)), at, Fraction(10**6))
-        )
+        electricity.append(row(Commodity.ELECTRICITY, Direction.IMPORT, kwh, at, 10**9))
     if export is not None:
-        registers.append(HeardRegister(Commodity.ELECTRICITY, Direction.EXPORT, meter, Fraction(str(export)), at))
+        electricity.append(row(Commodity.ELECTRICITY, Direction.EXPORT, export, at))
+    if electricity:
+        devices.append(DeviceRows(meter, Commodity.ELECTRICITY, tuple(electricity)))
     if gas is not None:
-        registers.append(HeardRegister(Commodity.GAS, Direction.IMPORT, "G1", Fraction(str(gas[1])), gas[0], channel=1))
-    display.heard(Heard(at, tuple(registers), power, **more), at)
+        volume = row(Commodity.GAS, Direction.IMPORT, gas[1], gas[0])
+        devices.append(DeviceRows("G1", Commodity.GAS, (volume,), 1))
+    display.heard(HeardTelegram("p1", b"", at, tuple(devices), power_w=power, **more), at)
     return display.view(at)
 
 
@@ -159,11 +169,13 @@ def test_a_day_of_a_clock_change_has_its_own_hours(day, hours):
 def test_two_water_meters_are_added_not_mixed_up():
     display = model()
     for at, cold, hot in ((utc(2025, 1, 14, 0, 0), 10, 5), (utc(2025, 1, 14, 3, 0), 11, 7)):
-        registers = tuple(
-            HeardRegister(Commodity.WATER, Direction.IMPORT, f"W{channel}", Fraction(value), at, channel=channel)
+        devices = tuple(
+            DeviceRows(
+                f"W{channel}", Commodity.WATER, (row(Commodity.WATER, Direction.IMPORT, value, at),), channel
+            )
             for channel, value in ((1, cold), (2, hot))
-        )
-        display.heard(Heard(at, registers), at)
+        )  # fmt: skip
+        display.heard(HeardTelegram("p1", b"", at, devices), at)
     (water,) = display.view(utc(2025, 1, 14, 3, 0)).today
     assert (water.consumed, water.note, water.cost) == (3, "", None)
 

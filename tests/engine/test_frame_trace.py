@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.frame_trace import Direction, FrameTracer
+from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
 from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
@@ -45,7 +45,7 @@ def aarq(password=None):
 
 @pytest.mark.parametrize("cut", [1, 3, 1000])
 def test_frames_are_found_again_in_any_cut(cut):
-    tracer = FrameTracer(is_hdlc=False)
+    tracer = FrameTracer(WrapperCutter)
     stream = wrapped(GET) * 3
     frames = [
         frame for at in range(0, len(stream), cut) for frame in tracer.feed(SENT, stream[at : at + cut], float(at))
@@ -57,20 +57,20 @@ def test_frames_are_found_again_in_any_cut(cut):
 def test_ciphered_apdus_are_told_in_the_clear_once_the_title_passed():
     context = SecurityContext(CLIENT, KEYS, counters=Counters(), peer_title=METER)
     sealed = context.protect(GET)
-    tracer = FrameTracer(is_hdlc=False, keys=SuiteKeys(KEYS.unicast, KEYS.authentication))
+    tracer = FrameTracer(WrapperCutter, keys=SuiteKeys(KEYS.unicast, KEYS.authentication))
     (before,) = tracer.feed(SENT, wrapped(sealed), 0.0)
     assert before.says == "glo-get-request counter 1, suite 0, authentication, encryption"
     tracer.feed(SENT, wrapped(aarq()), 0.0)
     (after,) = tracer.feed(SENT, wrapped(sealed), 0.0)
     assert after.says.startswith("glo-get-request counter 1 [get-request-normal")
     tracer.feed(RECEIVED, wrapped(aarq()), 0.0)
-    wrong = FrameTracer(is_hdlc=False, keys=SuiteKeys(bytes(16), bytes(16)), own_title=CLIENT)
+    wrong = FrameTracer(WrapperCutter, keys=SuiteKeys(bytes(16), bytes(16)), own_title=CLIENT)
     (refused,) = wrong.feed(SENT, wrapped(sealed), 0.0)
     assert "not opened: authentication tag differs" in refused.says
 
 
 def test_a_password_is_not_in_the_words():
-    (frame,) = FrameTracer(is_hdlc=False).feed(SENT, wrapped(aarq(b"open sesame")), 0.0)
+    (frame,) = FrameTracer(WrapperCutter).feed(SENT, wrapped(aarq(b"open sesame")), 0.0)
     assert frame.says == "AARQ, ln-ciphered, lls"
 
 
@@ -83,17 +83,17 @@ def test_segments_of_hdlc_are_told_with_the_last():
         )
         for number, part in enumerate((apdu[:7], apdu[7:]))
     ]  # fmt: skip
-    first, second = FrameTracer(is_hdlc=True).feed(SENT, b"".join(map(write_frame, halves)), 0.0)
+    first, second = FrameTracer(HdlcCutter).feed(SENT, b"".join(map(write_frame, halves)), 0.0)
     assert (first.says, "segmented" in first.link) == ("", True)
     assert second.says.startswith("get-request-normal")
 
 
 def test_damage_is_told_and_never_raises():
-    assert "damaged" in FrameTracer(is_hdlc=False).feed(RECEIVED, b"\xff" * 20, 0.0)[0].link
+    assert "damaged" in FrameTracer(WrapperCutter).feed(RECEIVED, b"\xff" * 20, 0.0)[0].link
     whole = wrapped(aarq())
     for bit in range(len(whole) * 8):
         flipped = bytearray(whole)
         flipped[bit // 8] ^= 1 << bit % 8
-        for frame in FrameTracer(is_hdlc=False).feed(RECEIVED, bytes(flipped), 0.0):
+        for frame in FrameTracer(WrapperCutter).feed(RECEIVED, bytes(flipped), 0.0):
             assert isinstance(frame.says, str)
-    assert FrameTracer(is_hdlc=False).feed(SENT, wrapped(b"\xc0\x01"), 0.0)[0].says.startswith("cannot be read")
+    assert FrameTracer(WrapperCutter).feed(SENT, wrapped(b"\xc0\x01"), 0.0)[0].says.startswith("cannot be read")

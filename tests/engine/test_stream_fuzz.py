@@ -24,8 +24,8 @@ from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import Action, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.association.states import AssociationState
-from meterspan.engine.frame_trace import Direction, FrameTracer
-from meterspan.engine.hdlc_link import HdlcLink
+from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.push import PushSink, PushSource
@@ -721,7 +721,7 @@ def _p1_reader() -> Callable[[bytes], Any]:
 
 
 def _tracer(*, is_hdlc: bool) -> Callable[[bytes], Any]:
-    tracer = FrameTracer(is_hdlc=is_hdlc)
+    tracer = FrameTracer(HdlcCutter if is_hdlc else WrapperCutter)
     return lambda octets: tracer.feed(Direction.RECEIVED, octets, START)
 
 

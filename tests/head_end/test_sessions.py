@@ -9,12 +9,13 @@ import pytest
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -68,7 +69,7 @@ class World:
         self.maker = SessionMaker(self.head_end, contexts=self.contexts, entropy=entropy, zone=BERLIN)
         self.intake = PushIntake(self.head_end, contexts=self.contexts)
 
-    def device(self, name: str, title: bytes, protocol: Protocol = Protocol.DLMS_WRAPPER) -> Device:
+    def device(self, name: str, title: bytes, protocol: DeviceProtocol = DeviceProtocol.DLMS_WRAPPER) -> Device:
         keys = (
             (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(KEY)),
             (KeyPurpose.AUTHENTICATION, self.custody.wrap(AUTH_KEY)),
@@ -128,7 +129,7 @@ def behind(world: World, device: str) -> None:
     world.head_end.add_device(world.device("MSPLNAP000001", LNAP_TITLE), START)
     plan = ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0))
     meter = Device(
-        device, Commodity.WATER, Protocol.WMBUS, "MSPLNAP000001", "cell", interface="M", channels=(plan,),
+        device, Commodity.WATER, DeviceProtocol.WMBUS, "MSPLNAP000001", "cell", interface="M", channels=(plan,),
         installed_at=START,
     )  # fmt: skip
     world.head_end.add_device(meter, START)

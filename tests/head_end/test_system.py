@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
@@ -37,7 +38,13 @@ class Sink:
 def meter(name: str = "MSP1", endpoint: str = "127.0.0.1:4059") -> Device:
     plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (IMPORT, EXPORT))
     return Device(
-        name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, endpoint, "cell", channels=plans, installed_at=MIDNIGHT
+        name,
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        endpoint,
+        "cell",
+        channels=plans,
+        installed_at=MIDNIGHT,
     )
 
 
@@ -79,10 +86,10 @@ def test_channels_of_one_profile_are_asked_for_together(head_end: HeadEnd) -> No
 
 def test_meters_behind_an_access_point_are_read_through_it(head_end: HeadEnd) -> None:
     head_end.add_device(
-        Device("LNAP1", Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, "127.0.0.1:4060", "cell"), MIDNIGHT
+        Device("LNAP1", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4060", "cell"), MIDNIGHT
     )
     gas = Device(
-        "MSP-G1", Commodity.GAS, Protocol.WMBUS, "LNAP1", "cell", interface="M", installed_at=MIDNIGHT,
+        "MSP-G1", Commodity.GAS, DeviceProtocol.WMBUS, "LNAP1", "cell", interface="M", installed_at=MIDNIGHT,
         channels=(ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0)),),
     )  # fmt: skip
     head_end.add_device(gas, MIDNIGHT)
@@ -152,7 +159,7 @@ def test_keys_are_wrapped_at_rest_and_open_only_under_their_master_key() -> None
     custody = KeyCustody(MASTER_KEY)
     key, password = bytes(16), b"12345678"
     wrapped = ((KeyPurpose.GLOBAL_UNICAST, custody.wrap(key)), (KeyPurpose.PASSWORD, custody.wrap(password)))
-    device = Device("A", Commodity.GAS, Protocol.WMBUS, "", "cell", wrapped_keys=wrapped)
+    device = Device("A", Commodity.GAS, DeviceProtocol.WMBUS, "", "cell", wrapped_keys=wrapped)
     assert key not in wrapped[0][1]
     assert password not in wrapped[1][1]
     opened = custody.keys_of(device)

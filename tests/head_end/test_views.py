@@ -7,7 +7,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, Protocol
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
@@ -61,7 +62,7 @@ def head_end() -> HeadEnd:
     for name in ("GOOD", "SILENT"):
         head_end.add_device(
             Device(
-                name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"{name}:4059", "cell",
+                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"{name}:4059", "cell",
                 channels=(ChannelPlan(IMPORT),), installed_at=MIDNIGHT,
             ),
             MIDNIGHT,

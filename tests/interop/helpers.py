@@ -10,7 +10,8 @@ from pathlib import Path
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import Session, SessionDone, SessionFailed

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink

@@ -9,7 +9,7 @@ import pytest
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess, logical_device
-from meterspan.lnap.hearing import P1_REGISTERS, RADIO_REGISTERS
+from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.p1_port import p1_telegram
@@ -17,7 +17,7 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
-from meterspan.quantities import Commodity, Obis
+from meterspan.quantities import CATALOGUE, Commodity, Obis
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import read_telegram
 from tests.memory import MemoryOutbox, MemoryState
@@ -32,7 +32,7 @@ def water_meter(number: str = "12345678", mode: SecurityMode = SecurityMode.AES_
 
 
 def local(device: str, commodity: Commodity = Commodity.WATER, key: bytes = KEY) -> LocalMeter:
-    return LocalMeter(device, commodity, "home-1", (RADIO_REGISTERS[commodity][0],), key)
+    return LocalMeter(device, commodity, "home-1", (CATALOGUE[commodity].register,), key)
 
 
 def access_point(

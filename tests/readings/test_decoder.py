@@ -325,7 +325,7 @@ def test_a_compact_profile_gives_one_reading_per_value_with_its_date() -> None:
     profile = bytes.fromhex("8204 6C 5F2C840413 102700008D049313 0A 34FE E8030000 D0070000".replace(" ", ""))
     telegram = Decoder().decode(wireless(Protection(), profile))
     found = [(item.value, item.storage, item.time) for item in telegram.readings if item.unit == "m3"]
-    assert found == [(Decimal(10), 8, None), (Decimal(1), 9, "2018-11-30"), (Decimal(2), 10, "2018-10-31")]
+    assert found == [(Decimal(10), 8, "2018-12-31"), (Decimal(1), 9, "2018-11-30"), (Decimal(2), 10, "2018-10-31")]
 
 
 KAMSTRUP = structure(

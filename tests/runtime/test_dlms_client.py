@@ -7,6 +7,7 @@ import pytest
 
 from meterspan.engine.association.records import Action, AssociationSettings, Get, Set
 from meterspan.engine.frame_trace import Direction
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_clock, read_profile, read_registers
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import Sleep
@@ -14,7 +15,7 @@ from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow
 from meterspan.quantities import Obis
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, open_dlms
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, open_dlms
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.meter_host import ElectricityHost, MeterTime
@@ -44,7 +45,10 @@ async def bench(folder, *, limits=None, speed=1.0):
             supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)], limits=limits,
         )  # fmt: skip
         host.advance()
-        ports = [await host.listen_wrapper("127.0.0.1", 0), await host.listen_hdlc("127.0.0.1", 0)]
+        ports = [
+            await host.listen(TRANSPORTS["tcp"], "127.0.0.1", 0),
+            await host.listen(TRANSPORTS["hdlc+tcp"], "127.0.0.1", 0),
+        ]
         task = asyncio.create_task(host.run())
         try:
             yield host, Endpoint("tcp", "127.0.0.1", ports[0]), Endpoint("hdlc+tcp", "127.0.0.1", ports[1])
@@ -60,7 +64,7 @@ def security(folder, title=b"HES\0\0\0\0\1"):
 
 def test_one_association_reads_writes_and_runs_over_both_links(tmp_path):
     async def play(place, context):
-        who = DlmsAddresses(client=1)
+        who = LinkAddresses(client=1)
         async with open_dlms(place, GMAC, addresses=who, security=context) as client:
             assert client.terms.ciphered
             values = await client.run(read_registers([TOTAL]))
@@ -84,7 +88,7 @@ def test_one_association_reads_writes_and_runs_over_both_links(tmp_path):
 
 def test_a_profile_is_there_at_once_and_the_clock_is_right(tmp_path):
     async def main():
-        async with bench(tmp_path) as (_, wrapper, _), open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client:
+        async with bench(tmp_path) as (_, wrapper, _), open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client:
             now = int(client.clock())
             rows = await client.run(read_profile(Obis(1, 0, 99, 1, 0), now - 86_400, now), timeout_s=5)
             return rows, (await client.run(read_clock())).to_utc().timestamp() - client.clock()
@@ -102,7 +106,7 @@ def test_every_frame_is_told(tmp_path):
     async def main():
         async with (
             bench(tmp_path) as (_, _, hdlc),
-            open_dlms(hdlc, LLS, addresses=DlmsAddresses(2), on_frame=frames.append) as client,
+            open_dlms(hdlc, LLS, addresses=LinkAddresses(2), on_frame=frames.append) as client,
         ):
             await client.get(Get(3, TOTAL, 2))
 
@@ -123,10 +127,10 @@ def test_a_refusal_is_one_error_in_words(tmp_path):
         async with bench(tmp_path) as (_, wrapper, _):
             wrong = AssociationSettings(AuthenticationMechanism.LLS, b"guess", response_timeout_s=3)
             with pytest.raises(AssociationFailedError, match="authentication-failure") as caught:
-                async with open_dlms(wrapper, wrong, addresses=DlmsAddresses(2)):
+                async with open_dlms(wrapper, wrong, addresses=LinkAddresses(2)):
                     pass
             assert caught.value.failure.permanent
-            async with open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client:
+            async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client:
                 with pytest.raises(DlmsError, match="object-undefined"):
                     await client.get(Get(3, Obis(1, 1, 1, 1, 1), 2))
                 with pytest.raises(DlmsError, match="not finished within"):
@@ -163,7 +167,7 @@ def test_a_meter_that_goes_away_fails_what_waits(tmp_path):
     async def main():
         async with (
             bench(tmp_path) as (host, wrapper, _),
-            open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client,
+            open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client,
         ):
             await host.close()
             await asyncio.sleep(0.1)
@@ -177,7 +181,7 @@ def test_a_meter_that_goes_away_fails_what_waits(tmp_path):
 
 def test_a_cancelled_request_leaves_the_association_usable(tmp_path):
     async def main():
-        async with bench(tmp_path) as (_, wrapper, _), open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client:
+        async with bench(tmp_path) as (_, wrapper, _), open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client:
             task = asyncio.create_task(client.get(Get(3, TOTAL, 2)))
             await asyncio.sleep(0)
             task.cancel()
@@ -191,15 +195,15 @@ def test_connections_beyond_the_bound_are_turned_away_and_others_stay(tmp_path):
     async def main():
         async with bench(tmp_path, limits=HostLimits(connections_max=2)) as (host, wrapper, _):
             async with (
-                open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as first,
-                open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as second,
+                open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as first,
+                open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as second,
             ):
                 assert host.connections == 2
                 with pytest.raises(DlmsError):
-                    async with open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)):
+                    async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)):
                         pass
                 assert await first.get(Get(3, TOTAL, 3)) == await second.get(Get(3, TOTAL, 3))
-            async with open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as again:
+            async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as again:
                 await again.get(Get(3, TOTAL, 2))
 
     asyncio.run(main())
@@ -209,7 +213,7 @@ def test_a_fast_meter_lives_fast_and_its_links_do_not(tmp_path):
     async def main():
         async with (
             bench(tmp_path, speed=3_600) as (_, wrapper, _),
-            open_dlms(wrapper, LLS, addresses=DlmsAddresses(2)) as client,
+            open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client,
         ):
             first = (await client.run(read_clock())).to_utc()
             await asyncio.sleep(0.5)

@@ -1,6 +1,7 @@
 import pytest
 
-from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint, parse_transport
 
 DLMS = ["tcp", "hdlc+tcp", "serial"]
 
@@ -17,9 +18,9 @@ DLMS = ["tcp", "hdlc+tcp", "serial"]
     ],
 )
 def test_an_endpoint_is_read_as_it_is_written(text, expected):
-    endpoint = parse_endpoint(text, DLMS)
-    assert endpoint == expected
-    assert parse_endpoint(str(endpoint), DLMS).host == expected.host
+    for endpoint in (parse_endpoint(text, DLMS), parse_transport(text)):
+        assert endpoint == expected
+        assert parse_endpoint(str(endpoint), DLMS).host == expected.host
 
 
 @pytest.mark.parametrize(
@@ -28,7 +29,7 @@ def test_an_endpoint_is_read_as_it_is_written(text, expected):
         ("192.168.1.50", "is no endpoint; write tcp://"),
         ("udp://1.2.3.4:5", "is no endpoint"),
         ("", "is no endpoint"),
-        ("tcp://host", "names no port"),
+        ("tcp://host:0", "names no port"),
         ("tcp://host:99999", "a port is a number"),
         ("tcp://host:port", "a port is a number"),
         ("serial://", "names no serial device"),
@@ -36,7 +37,33 @@ def test_an_endpoint_is_read_as_it_is_written(text, expected):
 )
 def test_what_is_none_is_refused_with_an_example(text, words):
     with pytest.raises(EndpointError, match=words):
-        parse_endpoint(text, DLMS)
+        parse_transport(text)
+
+
+def test_a_port_is_the_transports_own_where_none_is_written_and_compulsory_elsewhere():
+    for scheme, transport in NETWORK_TRANSPORTS.items():
+        assert parse_transport(f"{scheme}://meter.local") == Endpoint(scheme, "meter.local", transport.port)
+    with pytest.raises(EndpointError, match="tcp://host' names no port"):
+        parse_endpoint("tcp://host", DLMS)
+
+
+def test_any_free_port_may_be_listened_at_and_none_called():
+    assert parse_transport("tcp://127.0.0.1:0", is_own=True).port == 0
+    with pytest.raises(EndpointError, match="names no port"):
+        parse_transport("tcp://127.0.0.1:0")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
+def test_the_example_of_every_transport_is_an_endpoint_of_it(transport):
+    endpoint = parse_transport(transport.example)
+    assert (endpoint.scheme, endpoint.medium) == (transport.scheme, transport.medium)
+    assert str(endpoint) == transport.example.partition("?")[0]
+
+
+def test_the_place_of_an_endpoint_is_what_the_inventory_keeps():
+    assert parse_transport("tcp://[fe80::1]:4059").place == "[fe80::1]:4059"
+    assert parse_transport("hdlc+tcp://meter.local:4001").place == "meter.local:4001"
+    assert parse_transport("serial:///dev/ttyUSB0").place == "/dev/ttyUSB0"
 
 
 def test_options_are_numbers_where_numbers_are_due():

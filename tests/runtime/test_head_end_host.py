@@ -7,10 +7,11 @@ from contextlib import asynccontextmanager, suppress
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
@@ -58,7 +59,7 @@ class World:
 
     def device(self, name, endpoint, keys=KEYS):
         return Device(
-            name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
+            name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
             client_sap=1, system_title=METER_TITLE, installed_at=int(START.timestamp()),
             channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
             wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),

@@ -4,6 +4,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.engine.association.records import AssociationSettings
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -11,11 +12,11 @@ from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.quantities import Obis
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.dlms_client import DlmsAddresses, open_dlms
+from meterspan.runtime.dlms_client import open_dlms
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, kept_time
-from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism
 
@@ -87,11 +88,11 @@ def test_the_public_client_reads_the_highest_counter_over_a_restart(tmp_path):
     async def once(state, title):
         clock = SystemClock()
         _, host = host_of(state, clock, start=clock())
-        place = Endpoint("tcp", "127.0.0.1", await host.listen_wrapper("127.0.0.1", 0))
+        place = Endpoint("tcp", "127.0.0.1", await host.listen(TRANSPORTS["tcp"], "127.0.0.1", 0))
         if title is not None:
             context = SecurityContext(title, KEYS, counters=StateFile(tmp_path / "client.sqlite"))
             context.skip_to(5_000)
-            async with open_dlms(place, gmac, addresses=DlmsAddresses(1), security=context):
+            async with open_dlms(place, gmac, addresses=LinkAddresses(1), security=context):
                 pass
         async with open_dlms(place, AssociationSettings(response_timeout_s=3)) as public:
             counter = await public.run(read_invocation_counter())
@@ -110,7 +111,10 @@ def test_connections_without_a_link_are_closed(tmp_path):
         clock = SystemClock()
         limits = HostLimits(silence_s=0.5, inactivity_timeout_s=0.5)
         _, host = host_of(state, clock, start=clock(), limits=limits, notes=notes)
-        ports = [await host.listen_hdlc("127.0.0.1", 0), await host.listen_wrapper("127.0.0.1", 0)]
+        ports = [
+            await host.listen(TRANSPORTS["hdlc+tcp"], "127.0.0.1", 0),
+            await host.listen(TRANSPORTS["tcp"], "127.0.0.1", 0),
+        ]
         running = asyncio.create_task(host.run())
         lines = [await asyncio.open_connection("127.0.0.1", port) for port in ports]
         ends = await asyncio.wait_for(asyncio.gather(*(reader.read() for reader, _ in lines)), 8)

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import Get
+from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import (
     STANDARD_CLOCK,
     ClockPolicy,
@@ -27,7 +28,7 @@ from meterspan.model.cosem.classes import DemandRegister, ExtendedRegister, Regi
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockTime, Obis, Scaled
 from meterspan.readings.names import meaning_of
-from meterspan.runtime.dlms_client import DlmsAddresses, DlmsClient, DlmsError
+from meterspan.runtime.dlms_client import DlmsClient, DlmsError
 from meterspan.wire.axdr import Data, IntegerColumn
 from meterspan.wire.xdlms import DataAccessResult
 
@@ -115,7 +116,7 @@ class BenchReading:
     """
 
     terms: Agreement
-    addresses: DlmsAddresses
+    addresses: LinkAddresses
     view: tuple[ObjectListElement, ...] = ()
     identities: list[Identity] = field(default_factory=list)
     clock: ClockTime | None = None

@@ -4,7 +4,7 @@ No key is used here: a story may be read by anybody who operates the network, so
 """
 
 from meterspan.engine.frame_trace import Direction, FrameTracer
-from meterspan.head_end.inventory import Protocol
+from meterspan.engine.links import DeviceProtocol, transport_of
 from meterspan.model.views import SpanView
 from meterspan.readings import Decoder
 from meterspan.wire import Trace
@@ -13,7 +13,6 @@ __all__ = ["explain"]
 
 SPANS_MAX = 200
 """Ranges shown of one frame; a load profile in the clear has thousands."""
-_DLMS = frozenset({Protocol.DLMS_WRAPPER, Protocol.DLMS_HDLC})
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
@@ -24,8 +23,9 @@ def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
         SpanView(span.offset, span.octets.hex(" ").upper(), span.field, span.meaning)
         for span in trace.spans[:SPANS_MAX]
     )
-    if protocol in _DLMS:
-        tracer = FrameTracer(is_hdlc=protocol == Protocol.DLMS_HDLC)
+    transport = transport_of(DeviceProtocol(protocol)) if protocol in set(DeviceProtocol) else None
+    if transport is not None:
+        tracer = FrameTracer(transport.cutter)
         frames = tracer.feed(Direction.SENT, octets, 0.0)
         summary = "; ".join(f"{frame.link}: {_says(frame.says)}" if frame.says else frame.link for frame in frames)
         return summary or "part of a frame", spans

@@ -15,8 +15,9 @@ import numpy as np
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, Protocol, purposes_of
+from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, purposes_of
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
@@ -25,9 +26,8 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
 from meterspan.quantities import DAY_S, Commodity
-from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, protocol_of
+from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, place_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
-from meterspan.runtime.endpoints import parse_endpoint
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile
 from meterspan.runtime.state import StateFile
@@ -37,7 +37,6 @@ __all__ = ["Station"]
 
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
-_DLMS_PORT: Final = 4059
 _LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
 
 
@@ -217,7 +216,7 @@ def _policy(config: ServeConfig) -> ReadPolicy:
 
 def _access_point(entry: AccessPointEntry, now: float) -> Device:
     return Device(
-        entry.device, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, _place(entry.endpoint), entry.network,
+        entry.device, Commodity.ELECTRICITY, protocol_of(entry.endpoint), place_of(entry.endpoint), entry.network,
         security=Security.HLS_GMAC, client_sap=entry.client, server_sap=entry.server,
         system_title=bytes.fromhex(entry.system_title), installed_at=_day_of(now),
     )  # fmt: skip
@@ -229,7 +228,7 @@ def _meter(entry: MeterEntry, now: float) -> Device:
     return Device(
         entry.device, entry.commodity,
         _protocol_behind(entry.device) if is_behind else protocol_of(entry.endpoint),
-        entry.endpoint.removeprefix(VIA) if is_behind else _place(entry.endpoint),
+        entry.endpoint.removeprefix(VIA) if is_behind else place_of(entry.endpoint),
         entry.network,
         entry.usage_point or f"{entry.home}-{_LETTERS[entry.commodity]}",
         interface=_interface(entry.device) if is_behind else "G1",
@@ -240,23 +239,16 @@ def _meter(entry: MeterEntry, now: float) -> Device:
     )  # fmt: skip
 
 
-def _protocol_behind(device: str) -> Protocol:
+def _protocol_behind(device: str) -> DeviceProtocol:
     try:
         split_mbus_device(device)
     except ValueError:
-        return Protocol.P1
-    return Protocol.WMBUS
+        return DeviceProtocol.P1
+    return DeviceProtocol.WMBUS
 
 
 def _interface(device: str) -> str:
-    return "M" if _protocol_behind(device) is Protocol.WMBUS else "H1"
-
-
-def _place(endpoint: str) -> str:
-    if not endpoint:
-        return ""
-    place = parse_endpoint(endpoint, ["tcp", "hdlc+tcp"], default_port=_DLMS_PORT)
-    return f"[{place.host}]:{place.port}" if ":" in place.host else f"{place.host}:{place.port}"
+    return "M" if _protocol_behind(device) is DeviceProtocol.WMBUS else "H1"
 
 
 def _purposes(keys: DeviceKeys) -> Iterator[tuple[KeyPurpose, bytes]]:

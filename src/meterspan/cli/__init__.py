@@ -5,11 +5,13 @@
 """
 
 from importlib import import_module
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
+
+from meterspan import __version__
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -51,9 +53,19 @@ app = typer.Typer(
 )  # fmt: skip
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"meterspan {__version__}")
+        raise typer.Exit
+
+
 @app.callback(help="An open smart metering system, from a meter's register to the consumer's display.")
-def _meterspan() -> None:
-    """Have no options of its own."""
+def _meterspan(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print name and version.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Hold the options that come before a command's name."""
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import typer
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Decoder, Format
-from meterspan.wire import Trace
+from meterspan.wire import Trace, WireError
 
 __all__ = ["answer_lines", "decode", "telegram_json"]
 
@@ -108,8 +108,8 @@ def _answer(decoder: Decoder, line: str) -> str:
     except (ValueError, RecursionError):
         question = None
     if not isinstance(question, dict):
-        return telegram_json(DecodedTelegram("unknown", error="the line is no JSON object"), "")
-    telegram = DecodedTelegram("unknown", error='the question has neither "hex" nor "text"')
+        return telegram_json(_refused("the line is no JSON object"), "")
+    telegram = _refused('the question has neither "hex" nor "text"')
     try:
         secret, second = _octets(question.get("key"), "key"), _octets(question.get("auth_key"), "auth_key")
         for source in _sources(question):
@@ -121,8 +121,12 @@ def _answer(decoder: Decoder, line: str) -> str:
                 as_=_text(question.get("as")),
             )
     except ValueError as error:
-        telegram = DecodedTelegram("unknown", error=str(error))
+        telegram = _refused(str(error))
     return telegram_json(telegram, question.get("id", ""))
+
+
+def _refused(reason: str) -> DecodedTelegram:
+    return DecodedTelegram("unknown", errors=(WireError(reason),))
 
 
 def _sources(question: dict[str, Any]) -> list[str]:

@@ -1,13 +1,10 @@
 """``meterspan home``: one home by itself: P1 port and radio meters, history and cost, in a browser."""
 
-import asyncio
 import json
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 import uvloop
@@ -16,23 +13,19 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.explaining import explain
-from meterspan.app.home_views import HomeNetworkViews
-from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.app.home import HomePlaces, HomeUp, run_home
+from meterspan.app.serving import PortalFailedError, reasons_of
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
+from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.cli.tariff_options import local_zone, tariffs_by_commodity
-from meterspan.lnap.access_point import AccessPoint
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "home"]
@@ -104,55 +97,30 @@ def home(  # noqa: PLR0917 - typer calls it by name
         raise typer.BadParameter("give --p1 or --radio: where does the home hear its meters?")
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
-    chosen = zone or local_zone()
-    try:
-        ZoneInfo(chosen)
-    except (KeyError, ValueError, OSError) as error:
-        raise typer.BadParameter(f"{chosen!r} is no time zone like Europe/Berlin", param_hint="--zone") from error
+    chosen = zone_option(zone).key
     config = HomeConfig(HOME_ID, title, chosen, currency, tariffs_by_commodity(price, currency, tariffs), _keys(keys))
     console = Console(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)
+    asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
+    outlets = {interface: number for interface, number in asked.items() if number is not None}
+    places = HomePlaces(host, port, source, radio, outlets, uplink)
     folder = data or state_home() / "home"
     clock = SystemClock()
     try:
         with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
-            who = None
+            who, upstream = None, None
             if uplink is not None or g1_port is not None:
                 who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
             running = HomeHost(replace(config, upstream=who), data=held, state=state, clock=clock)
-            place = _Place(host, port, {"H1": h1_port, "H2": h2_port, "G1": g1_port}, radio, uplink)
             if who is not None:
                 secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
-                place.upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
-            uvloop.run(_run(running, source, place, clock, _Announcer(console, str(p1 or ""), as_json=as_json)))
+                upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
+            announce = _Announcer(console, str(p1 or ""), as_json=as_json)
+            uvloop.run(run_home(running, places, clock, upstream=upstream, on_up=announce))
     except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
         for reason in reasons_of(group):
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
         raise typer.Exit(2) from None
-
-
-class _Place:
-    """Where the home listens and is listened to."""
-
-    def __init__(
-        self, host: str, port: int, ports: dict[str, int | None], radio: int | None, uplink: Endpoint | None
-    ) -> None:
-        self.host = host
-        self.port = port
-        self.ports = {name: number for name, number in ports.items() if number is not None}
-        self.radio = radio
-        self.uplink = uplink
-        self.upstream: LnapUpstream | None = None
-
-    async def open(self, running: HomeHost) -> dict[str, int]:
-        """Open the ports; gives their numbers."""
-        opened = {}
-        for name, number in self.ports.items():
-            if self.upstream is not None and name == "G1":
-                opened[name] = await self.upstream.server.listen_wrapper(self.host, number)
-            else:
-                opened[name] = await running.relay(name, self.host, number)
-        return opened
 
 
 class _Announcer:
@@ -163,11 +131,12 @@ class _Announcer:
         self._source = source
         self._as_json = as_json
 
-    def __call__(self, where: str, ports: dict[str, int], point: AccessPoint | None) -> None:
-        """Say it."""
+    def __call__(self, up: HomeUp) -> None:
+        """Print it."""
+        where, ports, point = up.portal, up.ports, up.point
         channels = {} if point is None else {channel.meter.device: channel.number for channel in point.channels}
         if self._as_json:
-            told: dict[str, Any] = {"ready": True, "portal": where, "ports": ports}
+            told: dict[str, Any] = {"ready": True, "portal": where, "ports": dict(ports)}
             if point is not None:
                 title = point.config.system_title.hex()
                 told["access_point"] = {"device": point.config.name, "system_title": title, "channels": channels}
@@ -189,41 +158,6 @@ class _Announcer:
             Panel(table, title="meterspan home", title_align="left", border_style="green", expand=False)
         )
         self._console.print("[dim]Ctrl-C ends it in order.[/dim]")
-
-
-async def _run(
-    running: HomeHost, source: Endpoint | Path | None, place: _Place, clock: SystemClock,
-    announce: Callable[[str, dict[str, int], AccessPoint | None], None],
-) -> None:  # fmt: skip
-    views = HomeNetworkViews(running, StoredNumbers(running.data), explain, clock.utc)
-    jobs: list[Coroutine[Any, Any, Any]] = [running.run(), maintain(running.data, clock.utc)]
-    if isinstance(source, Endpoint):
-        jobs.append(running.hear_port(source, lambda text: _log.warning("P1 line is down", extra={"reason": text})))
-    elif source is not None:
-        jobs.append(_replay(running, source))
-    if place.upstream is not None:
-        jobs.append(place.upstream.server.run())
-        if place.uplink is not None:
-            uplink = place.upstream.uplink(place.uplink)
-            running.on_rows = uplink.wake
-            jobs.append(uplink.run())
-    if place.radio is not None:
-        jobs.append(running.hear_radio(Endpoint("udp", place.host, place.radio)))
-
-    def health() -> dict[str, Any]:
-        heard = {meter.device: meter.count for meter in running.meters.values()}
-        return {"meters": heard, "kept_aside": running.point.quarantine.total}
-
-    network = passed_through(views, on_loop(asyncio.get_running_loop()))
-    async with portal(running.data, network, clock=clock.utc, host=place.host, port=place.port, health=health) as where:
-        ports = await place.open(running)
-        announce(where, ports, None if place.upstream is None else running.point)
-        await until_signal(*jobs)
-
-
-async def _replay(running: HomeHost, path: Path) -> None:
-    count = await running.hear_file(path)
-    _log.info("replayed", extra={"file": path.name, "telegrams": count})
 
 
 def _source(text: str) -> Endpoint | Path:

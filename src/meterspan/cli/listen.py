@@ -18,16 +18,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from meterspan.app.listening import Fate, Hearing, Listener, Meter
 from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
-from meterspan.cli.listening import Fate, Hearing, Listener, Meter
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.p1_source import hex_lines, p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
-from meterspan.runtime.serial_line import CannotConnectError
 
 __all__ = ["EPILOG", "listen"]
 
@@ -71,13 +71,17 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    listener = Listener(read_key_file(keys) if keys is not None else None)
+    listener = Listener(_radio_keys(keys))
     ears = _Ears(places, listener, as_json=as_json)
     try:
         asyncio.run(ears.listen(seconds))
     except CannotConnectError as error:
         Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
         raise typer.Exit(1) from error
+
+
+def _radio_keys(path: Path | None) -> dict[str, bytes]:
+    return {} if path is None else {name: found.key for name, found in read_key_file(path).items()}
 
 
 class _Ears:

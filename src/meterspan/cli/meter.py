@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -35,6 +36,7 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.pushing import push_endpoint, together
+from meterspan.engine.links import DLMS_PORT, NETWORK_TRANSPORTS, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -45,9 +47,9 @@ from meterspan.quantities import UNITS
 from meterspan.readings.names import meaning_of
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, Supply, kept_time
-from meterspan.runtime.serial_line import CannotConnectError
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
@@ -70,8 +72,6 @@ meterspan meter --medium gas --radio 127.0.0.1:7373 --keys bench.toml
 """
 
 MANUFACTURER: Final = "MSP"
-DLMS_PORT: Final = 4059
-"""Registered for DLMS/COSEM over the wrapper."""
 _DUE_PERIOD_S: Final = 900
 _LIVE_STEP_S, _HISTORY_STEP_S = 10.0, 60.0
 _NOTES_MAX: Final = 6
@@ -93,6 +93,12 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     ] = None,
     hdlc: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="TCP port of DLMS over HDLC; 0 picks one.")
+    ] = None,
+    listen: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Serve DLMS here; may be repeated: {', '.join(NETWORK_TRANSPORTS)}.", metavar="SCHEME://HOST:PORT"
+        ),
     ] = None,
     p1: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="TCP port of the P1 telegrams; 0 picks one.")
@@ -139,10 +145,13 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     Registers, profile and counters survive every end of the program, even kill -9.
     """
     is_electricity = medium is MediumChoice.ELECTRICITY
-    asked = {"wrapper": wrapper, "hdlc": hdlc, "p1": p1}
-    ports = {kind: port for kind, port in asked.items() if port is not None} or {"wrapper": DLMS_PORT}
-    if not is_electricity and (wrapper, hdlc, p1, push) != (None, None, None, None):
-        raise typer.BadParameter("a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --p1 and --push out")
+    ports = _ports(host, {"wrapper": wrapper, "hdlc": hdlc}, listen or [])
+    if not is_electricity and (ports or p1 is not None or push is not None):
+        raise typer.BadParameter(
+            "a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --listen, --p1 and --push out"
+        )
+    if not ports and p1 is None:
+        ports = {"wrapper": Endpoint("tcp", host, DLMS_PORT)}
     uplink = None if push is None else push_endpoint(push)
     bench = _Bench(
         medium, seed, _zone(zone), history_s=_span(history), speed=speed, start=start,
@@ -154,7 +163,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     with _owned(folder, bench.name) as path, StateFile(path) as kept:
         try:
             if is_electricity:
-                asyncio.run(bench.electricity(kept, secret, host=host, ports=ports, uplink=uplink,
+                asyncio.run(bench.electricity(kept, secret, host=host, ports=ports, p1_port=p1, uplink=uplink,
                                               pv_kw=pv, timeout_s=timeout))  # fmt: skip
             else:
                 asyncio.run(bench.radio(kept, secret, to=radio, interval_s=interval, mode=_mode(mode)))
@@ -222,8 +231,8 @@ class _Bench:
                 self._console.print(f"  export {line}", highlight=False)
 
     async def electricity(
-        self, state: StateFile, keys: MeterKeys, *, host: str, ports: dict[str, int], uplink: Endpoint | None,
-        pv_kw: float | None, timeout_s: float,
+        self, state: StateFile, keys: MeterKeys, *, host: str, ports: dict[str, Endpoint], p1_port: int | None,
+        uplink: Endpoint | None, pv_kw: float | None, timeout_s: float,
     ) -> None:  # fmt: skip
         """Run the electricity meter until a signal comes."""
         config = ElectricityMeterConfig(
@@ -247,9 +256,13 @@ class _Bench:
         if kept is not None:
             running.pass_over(time())
         running.advance()
-        listen = {"wrapper": running.listen_wrapper, "hdlc": running.listen_hdlc, "p1": running.listen_p1}
-        opened = {kind: await listen[kind](host, port) for kind, port in ports.items()}
-        places = {kind: f"{_SCHEMES[kind]}://{host}:{port}" for kind, port in opened.items()}
+        opened, places = {}, {}
+        for kind, wanted in ports.items():
+            opened[kind] = await running.listen(TRANSPORTS[wanted.scheme], wanted.host, wanted.port)
+            places[kind] = str(replace(wanted, port=opened[kind]))
+        if p1_port is not None:
+            opened["p1"] = await running.listen_p1(host, p1_port)
+            places["p1"] = str(Endpoint("tcp", host, opened["p1"]))
         self._heed_signals()
         self._announce(opened, places, household)
         living = running.run()
@@ -352,7 +365,7 @@ class _Bench:
         sun = f", {household.equipment.pv_kw:g} kW of sun" if household.equipment.pv_kw else ""
         self._console.print(f"[bold]{self.name}[/bold]  {self._medium} of {people}{sun}", highlight=False)
         for kind, place in places.items():
-            self._console.print(f"  [cyan]{place}[/cyan]  [dim]{_KINDS[kind]}[/dim]", highlight=False)
+            self._console.print(f"  [cyan]{place}[/cyan]  [dim]{_kind_text(kind, place)}[/dim]", highlight=False)
 
     async def _live(
         self, living: Any, close: Callable[[], Any], face: Callable[[], RenderableType], places: dict[str, str]
@@ -387,13 +400,27 @@ class _Bench:
                 await asyncio.wait((task, waiting), timeout=1.0, return_when=asyncio.FIRST_COMPLETED)
 
 
-_SCHEMES: Final = {"wrapper": "tcp", "hdlc": "hdlc+tcp", "p1": "tcp"}
-_KINDS: Final = {
-    "wrapper": "DLMS/COSEM in the TCP wrapper; public 16, reader 2 (password), management 1 (HLS-GMAC)",
-    "hdlc": "DLMS/COSEM over HDLC, server 1/17",
-    "p1": "P1 telegrams, one each second",
-    "radio": "wireless M-Bus telegrams as datagrams",
-}
+_KINDS: Final = {"p1": "P1 telegrams, one each second", "radio": "wireless M-Bus telegrams as datagrams"}
+_WHO: Final = "server 1/17; public 16, reader 2 (password), management 1 (HLS-GMAC)"
+
+
+def _kind_text(kind: str, place: str) -> str:
+    return _KINDS.get(kind) or f"{TRANSPORTS[place.partition('://')[0]].text}; {_WHO}"
+
+
+def _ports(host: str, short: dict[str, int | None], written: list[str]) -> dict[str, Endpoint]:
+    """Return where DLMS is served, by the name under which ``--json`` shows the port."""
+    ports = {kind: Endpoint(_SCHEMES[kind], host, port) for kind, port in short.items() if port is not None}
+    for text in written:
+        try:
+            endpoint = parse_transport(text, NETWORK_TRANSPORTS, is_own=True)
+        except EndpointError as error:
+            raise typer.BadParameter(str(error), param_hint="--listen") from error
+        ports[endpoint.scheme] = endpoint
+    return ports
+
+
+_SCHEMES: Final = {"wrapper": "tcp", "hdlc": "hdlc+tcp"}
 
 
 def _supply(household: Household, pick: Callable[[Flows, int], Any]) -> Supply[Any]:

@@ -33,14 +33,15 @@ from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import TracedFrame
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import Obis, parse_obis
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.dlms_client import AssociationFailedError, DlmsAddresses, DlmsError, OnFrame, open_dlms
-from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
@@ -80,7 +81,7 @@ _CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
 
 
 def read(  # noqa: PLR0917 - typer calls it by name
-    endpoint: Annotated[str, typer.Argument(help="tcp://host:port, hdlc+tcp://host:port or serial:///dev/…?baud=9600")],
+    endpoint: Annotated[str, typer.Argument(help=", ".join(row.example for row in TRANSPORTS.values()))],
     auth: Annotated[
         Security,
         typer.Option(
@@ -143,7 +144,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = _complete(given, _filed(keys, meter))
     _require(auth.mechanism, secret)
-    addresses = DlmsAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
+    addresses = LinkAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
@@ -175,7 +176,7 @@ class _Session:
     """One reading, with its second try where our invocation counter was behind."""
 
     place: Endpoint
-    addresses: DlmsAddresses
+    addresses: LinkAddresses
     auth: Security
     keys: MeterKeys
     state: StateFile
@@ -311,7 +312,7 @@ def _tracing(console: Console, zone: tzinfo) -> OnFrame:
 
 def _endpoint(text: str) -> Endpoint:
     try:
-        return parse_endpoint(text, ["tcp", "hdlc+tcp", "serial"])
+        return parse_transport(text)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
 

@@ -1,13 +1,12 @@
 """``meterspan serve``: head end, data management, portal and push port in one process, from one configuration."""
 
-import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 import uvloop
@@ -17,15 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.explaining import explain
-from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, until_signal
+from meterspan.app.serve import StationUp, run_station
+from meterspan.app.serving import PortalFailedError, reasons_of
 from meterspan.app.station import Station
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
-from meterspan.head_end.views import HeadEndViews
 from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
@@ -96,37 +92,12 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     except (MasterKeyError, StorageError, ValueError, OSError) as error:
         raise _stop(console, "cannot start", [str(error)]) from error
     try:
-        uvloop.run(_run(station, clock, lambda where: _announce(station, where, console, as_json=as_json)))
+        uvloop.run(run_station(station, clock, lambda up: _announce(up, chosen.data, console, as_json=as_json)))
     except* (PortalFailedError, OSError) as group:
         raise _stop(console, "stopped", reasons_of(group)) from None
     finally:
         station.close()
     _log.info("stopped in order")
-
-
-async def _run(station: Station, clock: SystemClock, announce: Callable[[str], None]) -> None:
-    config = station.config
-    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc, on_order=station.host.wake)
-    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
-
-    def health() -> dict[str, Any]:
-        counts = station.head_end.counts
-        return {
-            "meters": len(station.head_end.inventory), "sessions_open": station.host.open_count,
-            "sessions_ok": counts.sessions_ok, "sessions_failed": counts.sessions_failed,
-            "rows_pushed": counts.rows_pushed, "push_port": station.host.push_port,
-            "quarantined": station.head_end.quarantine.total,
-        }  # fmt: skip
-
-    async def announced() -> None:
-        await station.host.listening.wait()
-        announce(where)
-
-    async with portal(
-        station.data, asked, clock=clock.utc, host=config.portal.host, port=config.portal.port,
-        names=config.portal.names, orders=asked, health=health,
-    ) as where:  # fmt: skip
-        await until_signal(station.host.run(), maintain(station.data, clock.utc), announced())
 
 
 def _config(path: Path | None, data: Path | None) -> ServeConfig:
@@ -168,13 +139,8 @@ def _default_master_key() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "meterspan" / "master.key"
 
 
-def _announce(station: Station, where: str, console: Console, *, as_json: bool) -> None:
-    push = f"tcp://{station.config.push.host}:{station.host.push_port}"
-    told = {
-        "portal": where,
-        "push": push,
-        "meters": sum(bool(device.channels) for device in station.head_end.inventory),
-    }
+def _announce(up: StationUp, data: Path, console: Console, *, as_json: bool) -> None:
+    told = {"portal": up.portal, "push": up.push, "meters": up.meters}
     _log.info("up", extra=told)
     if as_json:
         typer.echo(json.dumps({"ready": True, **told}))
@@ -182,9 +148,13 @@ def _announce(station: Station, where: str, console: Console, *, as_json: bool) 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     for name, text in (
-        ("portal", f"{where}/"), ("operator", f"{where}/operator"), ("JSON", f"{where}/api/v1/openapi.json"),
-        ("pushes", push), ("data", str(station.config.data)), ("meters", str(told["meters"])),
-    ):  # fmt: skip
+        ("portal", f"{up.portal}/"),
+        ("operator", f"{up.portal}/operator"),
+        ("JSON", f"{up.portal}/api/v1/openapi.json"),
+        ("pushes", up.push),
+        ("data", str(data)),
+        ("meters", str(up.meters)),
+    ):
         table.add_row(name, Text(text))
     console.print(Panel(table, title="meterspan serve", title_align="left", border_style="green", expand=False))
     console.print("[dim]Ctrl-C ends it in order.[/dim]")

@@ -16,15 +16,15 @@ from textual.theme import Theme
 from textual.widgets import Static
 
 from meterspan.display.big_number import BigNumber
-from meterspan.display.heard import Heard
 from meterspan.display.model import Connection, DisplayModel, DisplayView, HourBar, SupplyToday
 from meterspan.quantities import Commodity
-from meterspan.wire.p1 import P1Damage, P1Telegram
+from meterspan.readings.rows import HeardTelegram
+from meterspan.wire.p1 import P1Damage
 
 __all__ = ["DisplayApp", "Fed"]
 
-Fed = P1Telegram | Heard | P1Damage
-"""What the shell feeds: telegrams, or damage that it met on the line."""
+Fed = HeardTelegram | P1Damage
+"""What the shell feeds: the rows of telegrams, or damage that it met on the line."""
 
 DARK: Final = Theme(
     name="meterspan-dark", dark=True, primary="#5eb1ff", secondary="#8b9bb4", accent="#ffb454", foreground="#e8edf5",

@@ -18,9 +18,8 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.display.heard import Heard, HeardRegister, hear
-from meterspan.quantities import Commodity, Direction
-from meterspan.wire.p1 import P1Telegram
+from meterspan.quantities import CATALOGUE, Commodity, Direction, Scaled, parse_unit
+from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
 
@@ -174,23 +173,23 @@ class DisplayModel:
         self._minutes: deque[_Minute] = deque(maxlen=MINUTES_KEPT)
         self._messages: deque[str] = deque(maxlen=MESSAGES_MAX)
 
-    def heard(self, telegram: P1Telegram | Heard, now: float) -> None:
+    def heard(self, telegram: HeardTelegram, now: float) -> None:
         """Take a telegram that was received at ``now`` (UTC seconds)."""
-        told = telegram if isinstance(telegram, Heard) else hear(telegram, now)
         self._received_at = now
-        self._power_w = told.power_w
-        self._tariff_number = told.tariff
-        self._limit_w = told.limit_w
-        if told.power_w is not None:
-            self._note_power(told.power_w, now)
-        if told.message and (not self._messages or self._messages[0] != told.message):
-            self._messages.appendleft(told.message)
-        for register in told.registers:
-            key = (register.commodity, register.direction, register.channel)
-            counter = self._counters.get(key)
-            if counter is None:
-                counter = self._counters[key] = _Counter(self.zone, self._tariffs.get(register.commodity))
-            counter.take(register)
+        self._power_w = telegram.power_w
+        self._tariff_number = telegram.tariff
+        self._limit_w = telegram.limit_w
+        if telegram.power_w is not None:
+            self._note_power(telegram.power_w, now)
+        if telegram.message and (not self._messages or self._messages[0] != telegram.message):
+            self._messages.appendleft(telegram.message)
+        for device in telegram.devices:
+            for direction, row in device.registers():
+                key = (device.commodity, direction, device.channel)
+                counter = self._counters.get(key)
+                if counter is None:
+                    counter = self._counters[key] = _Counter(self.zone, self._tariffs.get(device.commodity))
+                counter.take(_Register.of(device.device, device.commodity, row))
 
     def damaged(self) -> None:
         """Count a telegram that could not be read."""
@@ -272,7 +271,7 @@ class DisplayModel:
         since = max((counter.since for counter in current if counter.since is not None), default=None)
         return SupplyToday(
             commodity,
-            "m3" if commodity in {Commodity.GAS, Commodity.WATER} else "kWh",
+            CATALOGUE[commodity].display_unit,
             exact_decimal(_total(current)) if current else None,
             exact_decimal(_total(export)) if export else None,
             sum(costs, Decimal(0)) if costs else None,
@@ -327,6 +326,26 @@ class _Minute:
         return round(self.total_w / self.count)
 
 
+@dataclass(frozen=True, slots=True)
+class _Register:
+    """A register in the unit that people read, exact; ``width`` None where unknown."""
+
+    meter: str
+    value: Fraction
+    at: int
+    width: Fraction | None
+
+    @classmethod
+    def of(cls, meter: str, commodity: Commodity, row: Row) -> "_Register":
+        """Convert a row."""
+        unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
+        value = row.value.to(unit) / 10**exponent
+        width = None
+        if row.width:
+            width = Scaled(row.width, row.value.exponent, row.value.unit).to(unit) / 10**exponent
+        return cls(meter, value, row.time, width)
+
+
 @dataclass(slots=True)
 class _Counter:
     """One register and what it counted on the local day of its newest value."""
@@ -343,7 +362,7 @@ class _Counter:
     by_hour: dict[int, Fraction] = field(default_factory=dict)
     by_band: dict[str, Fraction] = field(default_factory=dict)
 
-    def take(self, register: HeardRegister) -> None:
+    def take(self, register: _Register) -> None:
         """Take a register value; one that is not newer says nothing (gas is repeated for an hour)."""
         if self.day is not None and register.at <= self.at:
             return
@@ -396,7 +415,7 @@ class _Counter:
         net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
-    def _difference(self, register: HeardRegister) -> Fraction | None:
+    def _difference(self, register: _Register) -> Fraction | None:
         """Give what was used since the last value, None where it can't be known."""
         if self.meter != register.meter:
             return None

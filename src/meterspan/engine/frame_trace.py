@@ -5,9 +5,10 @@ are learnt from AARQ and AARE as they pass, so that with the keys at hand each A
 here is checked for replay or acted upon, and no key, password or challenge appears in the words.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 from meterspan.crypto.suites import SuiteKeys, unprotect
 from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, read_acse
@@ -17,7 +18,7 @@ from meterspan.wire.hdlc import HdlcFrame, HdlcReader, without_llc, write_frame
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
 
-__all__ = ["Direction", "FrameTracer", "TracedFrame"]
+__all__ = ["CutFrame", "Direction", "FrameCutter", "FrameTracer", "HdlcCutter", "TracedFrame", "WrapperCutter"]
 
 APDU_OCTETS_MAX: Final = 1 << 16
 """Segments put together for the words; of a longer APDU only the frames are shown."""
@@ -50,46 +51,97 @@ class TracedFrame:
     says: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class CutFrame:
+    """One frame out of a stream.
+
+    Attributes:
+        octets: the frame.
+        link: what it is to the link.
+        apdu: the APDU that it completes, None where it completes none.
+
+    """
+
+    octets: bytes
+    link: str
+    apdu: bytes | None = None
+
+
+class FrameCutter(Protocol):
+    """Cuts the octets of one direction into frames."""
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the frames that these octets complete, damaged ones included."""
+        ...
+
+
+class WrapperCutter:
+    """Cuts wrapper PDUs out of a stream."""
+
+    def __init__(self) -> None:
+        self._reader = WrapperReader()
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the PDUs that these octets complete."""
+        return [_cut_wpdu(item) for item in self._reader.feed(octets)]
+
+
+class HdlcCutter:
+    """Cuts HDLC frames out of a stream, and puts their segments together."""
+
+    def __init__(self) -> None:
+        self._reader = HdlcReader()
+        self._segments = b""
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the frames that these octets complete."""
+        return [
+            _damaged(item) if isinstance(item, Damaged) else CutFrame(write_frame(item), str(item), self._join(item))
+            for item in self._reader.feed(octets)
+        ]
+
+    def _join(self, frame: HdlcFrame) -> bytes | None:
+        """Put the segments of an information together; None until the last one is there."""
+        if frame.send_number is None:
+            return None
+        joined = self._segments + frame.information
+        self._segments = joined[:APDU_OCTETS_MAX] if frame.segmented else b""
+        return None if frame.segmented or not joined else without_llc(joined)
+
+
+def _cut_wpdu(item: WrapperPdu | Damaged) -> CutFrame:
+    return _damaged(item) if isinstance(item, Damaged) else CutFrame(write_wpdu(item), str(item), item.apdu)
+
+
+def _damaged(item: Damaged) -> CutFrame:
+    return CutFrame(item.octets, f"damaged: {item.error}")
+
+
 class FrameTracer:
-    """Tells the frames of one link.
+    """Describes the frames of one link.
 
     Args:
-        is_hdlc: HDLC frames, as opposed to wrapper PDUs.
-        keys: tell also what is ciphered under the global keys.
+        cutter: makes what cuts one direction into frames.
+        keys: describe also what is ciphered under the global keys.
         own_title: system title of the side that sends.
 
     """
 
-    def __init__(self, *, is_hdlc: bool, keys: SuiteKeys | None = None, own_title: bytes = b"") -> None:
-        self._readers: dict[Direction, HdlcReader | WrapperReader] = {
-            direction: HdlcReader() if is_hdlc else WrapperReader() for direction in Direction
-        }
-        self._segments = dict.fromkeys(Direction, b"")
+    def __init__(
+        self, cutter: Callable[[], FrameCutter], *, keys: SuiteKeys | None = None, own_title: bytes = b""
+    ) -> None:
+        self._cutters = {direction: cutter() for direction in Direction}
         self._titles = {Direction.SENT: own_title, Direction.RECEIVED: b""}
         self._keys = keys
 
     def feed(self, direction: Direction, octets: bytes, now: float) -> list[TracedFrame]:
-        """Take octets that passed, in any cut, and give the frames that they complete."""
-        return [self._tell(direction, item, now) for item in self._readers[direction].feed(octets)]
-
-    def _tell(self, direction: Direction, item: HdlcFrame | WrapperPdu | Damaged, now: float) -> TracedFrame:
-        match item:
-            case Damaged():
-                return TracedFrame(now, direction, item.octets, f"damaged: {item.error}")
-            case WrapperPdu():
-                return TracedFrame(now, direction, write_wpdu(item), str(item), self._apdu(direction, item.apdu))
-            case HdlcFrame():
-                whole = self._join(direction, item)
-                says = self._apdu(direction, without_llc(whole)) if whole else ""
-                return TracedFrame(now, direction, write_frame(item), str(item), says)
-
-    def _join(self, direction: Direction, frame: HdlcFrame) -> bytes:
-        """Put the segments of an information together; b"" until the last one is there."""
-        if frame.send_number is None:
-            return b""
-        joined = self._segments[direction] + frame.information
-        self._segments[direction] = joined[:APDU_OCTETS_MAX] if frame.segmented else b""
-        return b"" if frame.segmented else joined
+        """Return the frames that octets of one direction, in any cut, complete."""
+        return [
+            TracedFrame(
+                now, direction, cut.octets, cut.link, "" if cut.apdu is None else self._apdu(direction, cut.apdu)
+            )
+            for cut in self._cutters[direction].feed(octets)
+        ]
 
     def _apdu(self, direction: Direction, octets: bytes) -> str:
         try:

@@ -17,6 +17,8 @@ from meterspan.crypto.mbus_modes import (
     mode5_iv,
     mode7_iv,
 )
+from meterspan.crypto.prios import DEFAULT_KEYS, prios_crypt
+from meterspan.model.mbus_devices.payload import Seal, cut
 from meterspan.wire.cursor import Trace
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -25,7 +27,16 @@ from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
 from meterspan.wire.wmbus.layers import Afl, ExtendedLink, payload_crc, write_afl
 from meterspan.wire.wmbus.telegram import WmbusFrame, with_clear_link, write_frame
 
-__all__ = ["Protection", "build_telegram", "check_mac", "open_frame", "open_payload", "open_transport", "seal_payload"]
+__all__ = [
+    "Protection",
+    "build_telegram",
+    "check_mac",
+    "open_frame",
+    "open_payload",
+    "open_sealed",
+    "open_transport",
+    "seal_payload",
+]
 
 VERIFICATION = b"\x2f\x2f"
 """Two idle fillers open every encrypted payload, so that a wrong key shows (EN 13757-7:2018, 7.7.4)."""
@@ -36,6 +47,8 @@ MAX_BLOCKS = 15
 """The configuration field counts encrypted blocks in four bits."""
 MAC_SIZE_8 = 5
 """Authentication type 5: AES-CMAC cut to 8 octets (EN 13757-7:2018, table 6)."""
+PRIOS_CLEAR, PRIOS_SIZE, PRIOS_CHECK = 4, 11, b"\x4b"
+"""Octets in front of the keystream, octets under it at most, and the first of them."""
 _MODE_NAMES = {int(mode): mode.name.replace("_", " ") for mode in SecurityMode}
 
 
@@ -121,6 +134,49 @@ def open_transport(
     if payload[:2] == VERIFICATION:
         return payload
     raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+
+
+def open_sealed(seal: Seal, address: bytes, ci: int | None, octets: bytes, key: bytes | None) -> bytes | None:
+    """Open a payload that its maker has sealed in a way of its own; None where there is nothing to open.
+
+    Args:
+        seal: as the grammar declares it.
+        address: the eight octets of the meter's address, in wireless order.
+        ci: the CI field.
+        octets: the payload.
+        key: of the meter, or None.
+
+    Raises:
+        KeyMissingError, KeyWrongError, TruncatedError: see ``open_frame``.
+
+    """
+    if seal is Seal.MODE_5:
+        return _open_block(address, octets, key)
+    return _open_prios(address, ci, octets, key) if seal is Seal.PRIOS else None
+
+
+def _open_block(address: bytes, octets: bytes, key: bytes | None) -> bytes:
+    sealed = cut(octets, 2, 2 + BLOCK)
+    if key is None:
+        raise KeyMissingError("the payload is encrypted and there is no key", 0, "payload")
+    if len(key) != KEY_SIZE:
+        raise KeyWrongError(f"a key has {KEY_SIZE} octets, this one {len(key)}", 0, "payload")
+    plain = cbc_decrypt(key, mode5_iv(address, octets[0]), sealed)
+    if plain[:1] != IDLE:
+        raise KeyWrongError("the key does not fit: the decrypted block does not begin with 2F", 2, "payload")
+    return plain
+
+
+def _open_prios(address: bytes, ci: int | None, octets: bytes, key: bytes | None) -> bytes:
+    cut(octets, 0, PRIOS_CLEAR)
+    frame = bytes(2) + address + bytes((ci or 0,)) + octets  # no key word covers the L and C fields
+    own = () if key is None or len(key) != 8 else (int.from_bytes(key[:4], "big") ^ int.from_bytes(key[4:], "big"),)
+    sealed = octets[PRIOS_CLEAR : PRIOS_CLEAR + PRIOS_SIZE]
+    for word in (*own, *DEFAULT_KEYS):
+        plain = prios_crypt(word, frame, sealed)
+        if plain[:1] == PRIOS_CHECK:
+            return plain
+    raise KeyWrongError("no default key opens the payload, nor the one given", PRIOS_CLEAR, "payload")
 
 
 def check_mac(afl: Afl, message: bytes, key: bytes, meter_id: bytes, *, to_meter: bool = False) -> bool:

@@ -33,6 +33,7 @@ from meterspan.engine.association.records import (
     SetDone,
 )
 from meterspan.engine.association.states import AssociationState
+from meterspan.engine.timers import earliest
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
@@ -211,7 +212,7 @@ class Session(Generic[ResultT]):
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
         candidates = (self._association.deadline(), self._wake, self._deadline)
-        return min((due for due in candidates if due is not None), default=None)
+        return earliest(*candidates)
 
     def octets_to_send(self) -> bytes:
         """Take all octets that are ready for the medium."""

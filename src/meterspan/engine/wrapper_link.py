@@ -20,6 +20,7 @@ from meterspan.engine.link import (
     LinkUp,
     Role,
 )
+from meterspan.engine.timers import earliest, is_due
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
@@ -158,18 +159,17 @@ class WrapperLink:
 
     def advance(self, now: float) -> None:
         """End the link when its peer has fallen silent."""
-        if _is_due(self._partial_deadline, now):
+        if is_due(self._partial_deadline, now):
             held = self._reader.pending
             words = f"the peer fell silent after {held} octets of a PDU"
             self._go_down(Failure(FailureKind.TIMEOUT, words), by_peer=True)
-        elif _is_due(self._inactivity_deadline, now):
+        elif is_due(self._inactivity_deadline, now):
             words = f"no APDU for {self._config.inactivity_timeout_s:g} s"
             self._go_down(Failure(FailureKind.TIMEOUT, words), by_peer=False)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
-        deadlines = [due for due in (self._partial_deadline, self._inactivity_deadline) if due is not None]
-        return min(deadlines, default=None)
+        return earliest(self._partial_deadline, self._inactivity_deadline)
 
     def octets_to_send(self) -> bytes:
         """Take all octets that are ready (a stream), or the next datagram; b"" if none."""
@@ -244,7 +244,3 @@ def _datagram_items(octets: bytes) -> list[WrapperPdu | Damaged]:
         return [*read_datagram(octets)]
     except WireError as error:
         return [Damaged(octets, error)]
-
-
-def _is_due(deadline: float | None, now: float) -> bool:
-    return deadline is not None and now >= deadline

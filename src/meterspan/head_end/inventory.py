@@ -10,19 +10,10 @@ from enum import StrEnum
 
 from meterspan.crypto.key_wrap import unwrap_key, wrap_key
 from meterspan.crypto.mechanisms import Mechanism, Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.quantities import Commodity, Obis
 
-__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "Protocol", "purposes_of"]
-
-
-class Protocol(StrEnum):
-    """How a device is spoken to."""
-
-    DLMS_WRAPPER = "dlms-wrapper"
-    DLMS_HDLC = "dlms-hdlc"
-    WMBUS = "wmbus"
-    MBUS = "mbus"
-    P1 = "p1"
+__all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "KeyPurpose", "purposes_of"]
 
 
 class KeyPurpose(StrEnum):
@@ -81,7 +72,7 @@ class Device:
 
     device: str
     commodity: Commodity
-    protocol: Protocol
+    protocol: DeviceProtocol
     endpoint: str
     network: str
     usage_point: str = ""

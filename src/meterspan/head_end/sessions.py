@@ -15,8 +15,8 @@ import numpy as np
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
+from meterspan.engine.link import Link
+from meterspan.engine.links import LinkAddresses, transport_of
 from meterspan.engine.scripts import (
     ClockPolicy,
     ProfileLayout,
@@ -29,9 +29,8 @@ from meterspan.engine.scripts import (
     to_capture_block,
 )
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import Device, Protocol
+from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
@@ -42,7 +41,6 @@ from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
-from meterspan.wire.hdlc import HdlcAddress
 from meterspan.wire.mbus.address import pack_manufacturer
 
 __all__ = ["Harvest", "SessionMaker"]
@@ -218,7 +216,7 @@ class SessionMaker:
         if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
             return
         done = "it cannot be set"
-        if device.security.mechanism.ciphered and device.protocol in _SETTABLE:
+        if device.security.mechanism.ciphered:
             try:
                 if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
                     yield from shift_clock(-error_s)
@@ -254,13 +252,11 @@ class SessionMaker:
         return () if device is None else tuple(plan.obis for plan in device.channels if plan.profile == hole.profile)
 
 
-_SETTABLE = frozenset({Protocol.DLMS_WRAPPER, Protocol.DLMS_HDLC})
-
-
 def _link(device: Device) -> Link:
-    if device.protocol is Protocol.DLMS_HDLC:
-        return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(device.client_sap), HdlcAddress.server(device.server_sap)))
-    return WrapperLink(Role.CLIENT, WrapperConfig(device.client_sap, device.server_sap))
+    transport = transport_of(device.protocol)
+    if transport is None:
+        raise ValueError(f"{device.device} is read by {device.protocol}: no session can be held with it")
+    return transport.client(LinkAddresses(device.client_sap, device.server_sap))
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:

@@ -13,13 +13,16 @@ from typing import Final
 from meterspan.engine.uplink import Push, pushed_item
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import Channel, LocalMeter, Observation
-from meterspan.lnap.hearing import p1_instants, p1_meter, p1_observation, radio_observations, radio_time
+from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.quantities import Commodity, Obis, Scaled, parse_unit
+from meterspan.readings.mbus import rows_of_mbus
+from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.rows import HeardTelegram
 from meterspan.wire.axdr import Data, array, read_data, structure, write_data
 from meterspan.wire.errors import ReplayError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -156,21 +159,29 @@ class AccessPoint:
         return opened
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
-        """Take one P1 telegram; gives the electricity meter's name, "" where it was not taken."""
+        """Take one P1 telegram; returns the electricity meter's name, "" where it was not taken."""
+        return self.take_p1(rows_of_p1(telegram, now), now, source)
+
+    def take_p1(self, telegram: HeardTelegram, now: float, source: str = "p1") -> str:
+        """Take one P1 telegram whose rows are known; returns as ``hear_p1``."""
         self.counts["p1 telegrams"] += 1
-        try:
-            device = p1_meter(telegram)
-            channel = self._channels.get(device)
-            if channel is None:
-                self._note_stranger(device)
-                return ""
-            channel.instants = p1_instants(telegram)
-            self._observe(channel, p1_observation(telegram, now), now)
-        except (WireError, ValueError) as error:
-            octets = telegram.identification.encode("latin-1")
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets))
+        device = next((item for item in telegram.devices if not item.channel), None)
+        if device is None:
+            reason = "a P1 telegram without a register of an electricity meter"
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, telegram.octets))
             return ""
-        return device
+        channel = self._channels.get(device.device)
+        if channel is None:
+            self._note_stranger(device.device)
+            return ""
+        try:
+            channel.instants = instants_of(device)
+            for observation in observations_of(channel.meter, telegram):
+                self._observe(channel, observation, now)
+        except (WireError, ValueError) as error:
+            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), telegram.octets))
+            return ""
+        return device.device
 
     def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
         """Keep aside what a stream reader could not make a frame of."""
@@ -224,10 +235,10 @@ class AccessPoint:
             if channel is None:
                 self._note_stranger(device)
                 return None
-            self._check_fresh(device, telegram)
-            for observation in radio_observations(
-                channel.meter, telegram.records.records, now, self.config.radio_offset_s
-            ):
+            offset_s, key = self.config.radio_offset_s, channel.meter.key or None
+            heard = rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key)
+            self._check_fresh(device, telegram, heard.own_time)
+            for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
             self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
@@ -253,13 +264,12 @@ class AccessPoint:
         """Name the sender of a frame without CRCs or with format A's; "" where only the full reader can tell."""
         return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
-    def _check_fresh(self, device: str, telegram: Telegram) -> None:
+    def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
         frame = telegram.frame
         if frame is not None and frame.afl is not None and frame.afl.counter is not None:
             if not self._counters.accept(f"radio/{device}", frame.afl.counter):
                 raise ReplayError(f"message counter {frame.afl.counter} was used before", None, "AFL MCR")
             return
-        sent = radio_time(telegram.records.records, self.config.radio_offset_s)
         if sent is None:
             return
         newest = self._radio_times.get(device, sent)

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from meterspan.quantities import Obis
+from meterspan.wire.errors import WireError
 
 __all__ = ["DecodedReading", "DecodedTelegram", "DeviceIdentity"]
 
@@ -56,7 +57,7 @@ class DecodedTelegram:
         device: who sent it.
         time: the frame's own time stamp, where it has one.
         readings: all values, in the order of the frame.
-        error: what is wrong, where (octet, field), or None.
+        errors: what is wrong and where (octet, field), in the order in which it was found.
 
     """
 
@@ -64,4 +65,9 @@ class DecodedTelegram:
     device: DeviceIdentity = field(default_factory=DeviceIdentity)
     time: datetime | None = None
     readings: tuple[DecodedReading, ...] = ()
-    error: str | None = None
+    errors: tuple[WireError, ...] = ()
+
+    @property
+    def error(self) -> str | None:
+        """The errors in words, each once; None where nothing is wrong."""
+        return "; ".join(dict.fromkeys(map(str, self.errors))) or None

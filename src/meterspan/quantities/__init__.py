@@ -13,7 +13,7 @@ from meterspan.quantities.instants import DAY_S, HOUR_S, SHIFT_MAX_S, utc, utc_s
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
-from meterspan.quantities.scaled import Scaled
+from meterspan.quantities.scaled import Scaled, sum_of
 from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "commodity_of_obis",
     "parse_obis",
     "parse_unit",
+    "sum_of",
     "unit_of_code",
     "utc",
     "utc_seconds",

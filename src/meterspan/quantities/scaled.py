@@ -1,12 +1,13 @@
 """Scaled integers: what a register really holds, an integer, a power of ten and a unit (scaler_unit of COSEM)."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
 
 from meterspan.quantities.units import Unit
 
-__all__ = ["Scaled"]
+__all__ = ["Scaled", "sum_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +46,18 @@ class Scaled:
         power = 10 ** abs(self.exponent)
         value = Fraction(self.value * power) if self.exponent >= 0 else Fraction(self.value, power)
         return value if unit.factor is self.unit.factor else value * self.unit.factor / unit.factor
+
+
+def sum_of(values: Iterable[Scaled]) -> Scaled:
+    """Return the exact sum, at the finest of the exponents.
+
+    Raises:
+        ValueError: there is no value, or the units differ.
+
+    """
+    parts = tuple(values)
+    units = {value.unit for value in parts}
+    if len(units) != 1:
+        raise ValueError(f"a sum needs values of one unit, here are {len(parts)} of {len(units)}")
+    exponent = min(value.exponent for value in parts)
+    return Scaled(sum(value.value * 10 ** (value.exponent - exponent) for value in parts), exponent, parts[0].unit)

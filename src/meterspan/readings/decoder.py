@@ -1,8 +1,8 @@
 """Any frame to readings: recognise, unwrap, decipher, name (the decode contract).
 
 Strategy: a few octets tell the kind of frame; each kind has a module that turns it into readings. The decoder keeps
-what earlier frames taught about a meter (compact frame layouts). Whatever comes in, a ``DecodedTelegram`` comes out;
-what is wrong stands in its ``error``.
+what earlier frames taught about a meter (compact frame layouts). Any octets give a ``DecodedTelegram``, with what is
+wrong in its ``errors``.
 """
 
 import re
@@ -14,7 +14,7 @@ from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings.job import Job, Learnt
 from meterspan.readings.merge import merge
 from meterspan.readings.recognise import Format, recognise
-from meterspan.wire import Trace, WireError
+from meterspan.wire import Trace, UnsupportedError, WireError
 
 __all__ = ["Decoder"]
 
@@ -52,9 +52,9 @@ class Decoder:
 
         """
         if as_ is not None and as_ not in _DECODERS:
-            return DecodedTelegram("unknown", error=f"no format is called {as_!r}; known: {', '.join(_DECODERS)}")
+            return _failed("unknown", UnsupportedError(f"no format is called {as_!r}; known: {', '.join(_DECODERS)}"))
         if len(source) > MAX_INPUT:
-            return DecodedTelegram("unknown", error=f"input is longer than {MAX_INPUT} octets")
+            return _failed("unknown", WireError(f"input is longer than {MAX_INPUT} octets"))
         job = Job(key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace)
         protocol = "unknown"
         try:
@@ -63,7 +63,11 @@ class Decoder:
             protocol, decode = _DECODERS[kind]
             return decode(octets, job)
         except WireError as error:
-            return DecodedTelegram(protocol, error=str(error))
+            return _failed(protocol, error)
+
+
+def _failed(protocol: str, error: WireError) -> DecodedTelegram:
+    return DecodedTelegram(protocol, errors=(error,))
 
 
 def octets_of(source: bytes | str) -> bytes:
@@ -88,14 +92,14 @@ _DIGITS = re.compile(r"[0-9A-Fa-f]+")
 
 def _p1(octets: bytes, job: Job) -> DecodedTelegram:
     """Decode telegrams in a row: each from its ``/`` to the ``!`` that ends it."""
-    decode_p1 = _loaded("p1.decode_p1")
+    decode_p1 = _loaded("p1_decode.decode_p1")
     telegrams: list[DecodedTelegram] = []
     start = octets.find(b"/")
     while start >= 0 and len(telegrams) < MAX_TELEGRAMS:
         try:
             telegrams.append(decode_p1(octets[start:], job.trace))
         except WireError as error:
-            telegrams.append(DecodedTelegram("p1", error=str(error)))
+            telegrams.append(_failed("p1", error))
         end = octets.find(b"\n!", start)
         start = octets.find(b"/", end) if end >= 0 else -1
     return merge(telegrams)
@@ -124,14 +128,14 @@ def _lazy(name: str) -> Callable[[bytes, Job], DecodedTelegram]:
 
 _DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
     Format.P1: ("p1", _p1),
-    Format.P1_LINES: ("p1", lambda octets, _: _loaded("p1.decode_p1_line")(octets)),
+    Format.P1_LINES: ("p1", lambda octets, _: _loaded("p1_decode.decode_p1_line")(octets)),
     Format.SML: ("sml", _sml),
     Format.SML_FILE: ("sml", lambda octets, job: _loaded("sml.decode_sml_file")(octets, trace=job.trace)),
     Format.HDLC: ("dlms-push", _lazy("dlms.decode_hdlc")),
     Format.WRAPPER: ("dlms-push", _lazy("dlms.decode_wrapper")),
     Format.DLMS: ("dlms-push", _lazy("dlms.decode_apdus")),
     Format.COSEM: ("dlms-push", _lazy("dlms.decode_cosem")),
-    Format.MBUS: ("mbus", _lazy("mbus.decode_mbus")),
-    Format.WMBUS: ("wmbus", _lazy("mbus.decode_wmbus")),
+    Format.MBUS: ("mbus", _lazy("mbus_decode.decode_mbus")),
+    Format.WMBUS: ("wmbus", _lazy("mbus_decode.decode_wmbus")),
 }
 """Per kind of input: the protocol's name in the answer, and its decoder."""

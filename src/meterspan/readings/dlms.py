@@ -5,14 +5,15 @@ notification, a response with data, bare COSEM data, or a P1 telegram under DLMS
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from datetime import datetime
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
 from meterspan.readings.job import Job
 from meterspan.readings.lenient import read_push_data
-from meterspan.readings.merge import merge
-from meterspan.readings.p1 import decode_p1
+from meterspan.readings.merge import MAX_ERRORS, merge
+from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
@@ -45,7 +46,7 @@ def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
         read_frame(Cursor(octets, trace=job.trace))
         job.base = octets.find(items[0].information)
     apdus: list[bytes] = []
-    errors: list[str] = []
+    errors: list[WireError] = []
     pending = b""
     for information, is_segment, error in _frames(items):
         errors += [error] if error else []
@@ -57,11 +58,11 @@ def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
             pending = b""
     if pending:
         apdus.append(pending)
-        errors.append("the last segments are missing")
+        errors.append(TruncatedError("the last segments are missing"))
     return _with_errors(_decode_all(apdus, job), errors)
 
 
-def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, str | None]]:
+def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, WireError | None]]:
     """Give information, segmentation bit and error of every frame, damaged ones included."""
     for item in items:
         if isinstance(item, HdlcFrame):
@@ -69,9 +70,9 @@ def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, s
             continue
         unchecked = list(_unchecked(item.octets))
         for index, (information, is_segment) in enumerate(unchecked):
-            yield information, is_segment, str(item.error) if index == 0 else None
+            yield information, is_segment, item.error if index == 0 else None
         if not unchecked:
-            yield b"", True, str(item.error)
+            yield b"", True, item.error
 
 
 def _unchecked(octets: bytes) -> Iterator[tuple[bytes, bool]]:
@@ -127,8 +128,8 @@ def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
         try:
             telegrams.append(_apdu(apdu, job, 0))
         except WireError as error:
-            telegrams.append(DecodedTelegram("dlms-push", error=str(error)))
-    return merge(telegrams or [DecodedTelegram("dlms-push", error="no APDU in these frames")])
+            telegrams.append(DecodedTelegram("dlms-push", errors=(error,)))
+    return merge(telegrams or [DecodedTelegram("dlms-push", errors=(WireError("no APDU in these frames"),))])
 
 
 def _join_blocks(apdus: Iterable[bytes]) -> Iterator[bytes]:
@@ -212,7 +213,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
     title = apdu.system_title
     maker = title[:3].decode("ascii") if title[:3].isalpha() else ""
     device = DeviceIdentity(title.hex().upper(), maker, telegram.device.medium, telegram.device.version)
-    return DecodedTelegram(telegram.protocol, device, telegram.time, telegram.readings, telegram.error)
+    return replace(telegram, device=device)
 
 
 def _notification(octets: bytes, job: Job) -> DecodedTelegram:
@@ -244,8 +245,9 @@ def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None 
     readings, version = readings_of_body(data)
     if clock is not None:
         readings.insert(0, clock)
-    error = None if readings else f"a list without names, of a layout that is not known: {str(data)[:120]}"
-    return DecodedTelegram("dlms-push", _identity(readings, version), moment, tuple(readings), error)
+    unnamed = UnsupportedError(f"a list without names, of a layout that is not known: {str(data)[:120]}")
+    errors = () if readings else (unnamed,)
+    return DecodedTelegram("dlms-push", _identity(readings, version), moment, tuple(readings), errors)
 
 
 def _identity(readings: list[DecodedReading], version: str) -> DeviceIdentity:
@@ -255,8 +257,5 @@ def _identity(readings: list[DecodedReading], version: str) -> DeviceIdentity:
     return DeviceIdentity(identification, name.partition("_")[0], "electricity", name)
 
 
-def _with_errors(telegram: DecodedTelegram, errors: list[str]) -> DecodedTelegram:
-    if not errors:
-        return telegram
-    texts = [*dict.fromkeys(errors[:4])] + ([telegram.error] if telegram.error else [])
-    return DecodedTelegram(telegram.protocol, telegram.device, telegram.time, telegram.readings, "; ".join(texts))
+def _with_errors(telegram: DecodedTelegram, errors: list[WireError]) -> DecodedTelegram:
+    return replace(telegram, errors=(*errors[:MAX_ERRORS], *telegram.errors))

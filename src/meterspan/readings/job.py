@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from meterspan.engine.wmbus_receiver import WmbusReceiver
 from meterspan.model.mbus_devices import SHIPPED_FORMATS
-from meterspan.readings.record_names import Names
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
@@ -39,14 +38,12 @@ class Learnt:
     Attributes:
         key: the key of the current telegram.
         receiver: opens and reads wireless telegrams.
-        names: what record headers are called.
 
     """
 
     def __init__(self) -> None:
         self.key = OneKey()
         self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS))
-        self.names = Names()
 
 
 @dataclass(slots=True)

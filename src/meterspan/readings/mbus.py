@@ -1,236 +1,246 @@
-"""Wired and wireless M-Bus as decoded readings: data records by the standard, proprietary payloads by their grammar.
+"""M-Bus telegrams, wired and wireless, as readings and as rows: the rule of the records, once.
 
-Strategy: one receiver opens wireless telegrams (its layout cache is the fast path) and keeps learnt compact formats;
-each data record is one reading. Where a payload is no data records, ``model.mbus_devices`` may hold a grammar for that
-maker and device type; a grammar may also name what follows the records as manufacturer data.
+Strategy: each data record is one reading; where a payload is no data records, a maker's grammar reads it. A reading
+that is the register which bills the device's commodity has its OBIS code, and becomes a row: at the time of reception
+where it is current, at the date and time of its storage number where it is stored (EN 13757-3:2018, 6.3.2). A stored
+register with a date alone becomes no row, because a date leaves a day open.
 """
 
-import re
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import date, datetime, time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from functools import lru_cache
+from typing import Final
 
-from meterspan.engine.mbus_security import open_transport
 from meterspan.engine.wmbus_receiver import Telegram
-from meterspan.model.mbus_devices import Decoded, Payload, has_grammars, read_payload
-from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.readings.dlms import decode_apdus
-from meterspan.readings.job import Job
-from meterspan.readings.merge import merge
+from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.identity import mbus_device
+from meterspan.model.mbus_devices import Decoded, Payload, commodity_of_device, has_grammars
+from meterspan.model.telegram import DecodedReading
+from meterspan.quantities import UNITS, Obis, Scaled
 from meterspan.readings.profiles import profile_times
-from meterspan.readings.record_names import Named, Names
-from meterspan.wire import Cursor, TruncatedError, WireError
-from meterspan.wire.mbus import DataRecord, Records, expand_profile, read_records
-from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.application import ApplicationMessage, read_application
-from meterspan.wire.mbus.link import read_link_frame
-from meterspan.wire.mbus.transport import CI_NAMES, Ci, TransportHeader
+from meterspan.readings.proprietary import read_proprietary
+from meterspan.readings.record_names import NAMES, Maker, Named
+from meterspan.readings.rows import DeviceRows, HeardTelegram, Row, is_storable
+from meterspan.wire import UnsupportedError, WireError
+from meterspan.wire.mbus import DataRecord, Records, expand_profile
+from meterspan.wire.mbus.transport import CI_NAMES, TransportHeader
 
-__all__ = ["decode_mbus", "decode_wmbus"]
+__all__ = ["Contents", "contents_of", "rows_of_mbus"]
 
-MAX_FRAMES = 64
-"""Frames of one input; a long profile of a wired meter has fewer pages."""
-MIN_FRAME = 11
-CACHED_DEVICES = 16_384
-"""Identities kept in words: the meters that one collector hears."""
-_RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_LONG_REVERSED})
-_SEGMENTS = 0x1F
-_SEGMENT_HEAD = 3
-"""CI field, source and destination address of a DLMS segment (EN 13757-1)."""
-_LONG_HEAD, _LONG_TAIL = 6, 2
-_LONG_START = re.compile(rb"\x68([\x03-\xff])\1\x68", re.DOTALL)
+FUTURE_S_MAX: Final = 86_400
+"""A register stamped more than a day after its reception is of a clock that is not believed."""
 _INVALID = b"\xff"
-_EIGHT_DIGITS = re.compile(r"[0-9A-Fa-f]{8}")
 
 
-def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
-    """Decode wireless telegrams, one or several in a row."""
-    telegrams: list[DecodedTelegram] = []
-    while octets and len(telegrams) < MAX_FRAMES:
-        job.learnt.key.value = job.key
-        try:
-            telegram = job.learnt.receiver.read(octets, trace=job.trace)
-        except WireError as error:
-            telegrams.append(_salvage(octets, error, job))
-            break
-        telegrams.append(_answer("wmbus", telegram, job))
-        trailing = telegram.frame.trailing if telegram.frame is not None else b""
-        octets = trailing if len(trailing) > MIN_FRAME else b""
-    return merge(telegrams)
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a telegram holds.
 
+    Attributes:
+        readings: all values, in the order of the telegram.
+        error: what could not be read, or None.
+        meter_id: the identification, where a maker has put it elsewhere than the standard.
 
-def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
-    """Decode wired frames (EN 13757-2): one or several in a row, or the segments of a DLMS push.
-
-    A frame with a wrong checksum is named, and read as far as it goes.
     """
-    segments = bytearray()
-    telegrams: list[DecodedTelegram] = []
-    for payload, offset, damage in _payloads(Cursor(octets, trace=job.trace)):
-        if damage is not None:
-            telegrams.append(DecodedTelegram("mbus", error=damage))
-        if payload and payload[0] <= _SEGMENTS:
-            segments += payload[_SEGMENT_HEAD:]
-        elif payload:
-            telegrams.append(_wired(Cursor(payload, base=offset, trace=job.trace), job))
-    if segments:
-        telegrams.append(decode_apdus(bytes(segments), job))
-    return merge(telegrams or [DecodedTelegram("mbus", error="an acknowledgement carries no readings")])
+
+    readings: tuple[DecodedReading, ...]
+    error: WireError | None = None
+    meter_id: str = ""
 
 
-def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, str | None]]:
-    """Give the payload of every long frame with its offset, and what is wrong with the frame."""
-    octets = cursor.octets
-    for _ in range(MAX_FRAMES):
-        if not cursor.remaining:
-            return
-        start = cursor.offset
-        try:
-            yield read_link_frame(cursor).payload or b"", start + _LONG_HEAD, None
-        except WireError as error:
-            begin = _LONG_START.search(octets, start)
-            if begin is None:
-                yield b"", start, str(error)
-                return
-            start, end = begin.start(), begin.end() + begin[1][0]
-            cursor.offset = min(end + _LONG_TAIL, cursor.end)
-            yield octets[start + _LONG_HEAD : end], start + _LONG_HEAD, str(error)
+def contents_of(telegram: Telegram, key: bytes | None = None) -> Contents:
+    """Return the readings of a telegram that is open.
 
+    Args:
+        telegram: as it was read.
+        key: for makers' payloads with a protection of their own.
 
-def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
-    try:
-        return _application(read_application(cursor), job)
-    except WireError as error:
-        return DecodedTelegram("mbus", error=str(error))
-
-
-def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
-    if message.error is not None:
-        text = f"the device reports: {message.error}"
-        return DecodedTelegram("mbus", _identity(message.transport.address), error=text)
-    payload, records = message.payload, message.records
-    if message.transport.announces_encryption and message.ci in _RECORDS_CI:
-        payload = open_transport(message.transport, payload, job.key, offset=message.offset)
-        records = read_records(Cursor(payload, base=message.offset, trace=job.trace))
-    address = message.transport.address or DeviceAddress(bytes(8))
-    return _answer("mbus", Telegram(address, message.transport, payload, records), job)
-
-
-def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
-    header, records = telegram.header, telegram.records
-    device = _identity(telegram.address)
-    error = str(records.error) if records.error is not None else None
-    payload = _proprietary(telegram, device.manufacturer, job)
+    """
+    records, maker = telegram.records, _maker(telegram)
+    payload = _proprietary(telegram, maker.manufacturer, key)
     if payload is None:
-        readings = list(_readings(records, device.manufacturer, job.learnt.names))
-        if not readings and not error:
-            error = _why_empty(header, records)
+        readings = tuple(_readings(records, maker))
+        error = records.error
+        if not readings and error is None:
+            error = _why_empty(telegram.header, records)
         if records.manufacturer_data:
-            readings.append(DecodedReading("manufacturer data", records.manufacturer_data.hex().upper()))
-    else:
-        device = replace(device, id=payload.meter_id) if payload.meter_id else device
-        own = [] if payload.replaces_records else _readings(records, device.manufacturer, job.learnt.names)
-        readings = [*own, *payload.readings]
-        error = payload.error if payload.replaces_records or payload.error else error
-    if job.meter_id and _EIGHT_DIGITS.fullmatch(job.meter_id) and job.meter_id.upper() != device.id:
-        error = f"meter {device.id} where {job.meter_id} was expected"
-    return DecodedTelegram(protocol, device, None, tuple(readings), error)
+            data = DecodedReading("manufacturer data", records.manufacturer_data.hex().upper())
+            readings = (*readings, data)
+        return Contents(readings, error)
+    own = () if payload.replaces_records else _readings(records, maker)
+    error = payload.error if payload.replaces_records or payload.error is not None else records.error
+    return Contents((*own, *payload.readings), error, payload.meter_id)
 
 
-def _proprietary(telegram: Telegram, manufacturer: str, job: Job) -> Decoded | None:
+def rows_of_mbus(
+    telegram: Telegram, octets: bytes, now: float, *, offset_s: int = 0, key: bytes | None = None,
+    protocol: str = "wmbus",
+) -> HeardTelegram:  # fmt: skip
+    """Return the rows of a telegram that is open; one without a register has a failure that names it.
+
+    Args:
+        telegram: as it was read.
+        octets: as they were received.
+        now: UTC seconds of reception.
+        offset_s: local standard time of the meter minus UTC; M-Bus clocks know no daylight saving.
+        key: for makers' payloads with a protection of their own.
+        protocol: ``wmbus`` or ``mbus``.
+
+    """
+    address, contents = telegram.address, contents_of(telegram, key)
+    failures = [] if contents.error is None else [Failure.of_error(contents.error)]
+    own = _stamp(_dates(telegram.records).get(0), offset_s)
+    commodity = commodity_of_device(address.manufacturer, address.medium)
+    if commodity is None:
+        reason = f"a telegram of a device of medium {address.medium_name}, which bills nothing"
+        return HeardTelegram(protocol, octets, round(now), (), (*failures, Failure(FailureKind.UNSUPPORTED, reason)))
+    rows = tuple(_rows(contents.readings, round(now), offset_s))
+    if not rows:
+        failures.append(Failure(FailureKind.UNREADABLE, f"a telegram of a {commodity} meter without its register"))
+    name = mbus_device(address.manufacturer, address.id, address.medium)
+    devices = (DeviceRows(name, commodity, rows),) if rows else ()
+    return HeardTelegram(protocol, octets, round(now), devices, tuple(failures), own_time=own)
+
+
+def _rows(readings: Iterable[DecodedReading], now: int, offset_s: int) -> Iterator[Row]:
+    """Iterate over the rows of the readings with an OBIS code, one for each code and instant."""
+    known: set[tuple[Obis, int]] = set()
+    for reading in readings:
+        if reading.obis is None:
+            continue
+        value, time_s = _exact(reading), _time_of(reading, now, offset_s)
+        if value is None or time_s is None or time_s > now + FUTURE_S_MAX or (reading.obis, time_s) in known:
+            continue
+        known.add((reading.obis, time_s))
+        yield Row(reading.obis, value, time_s)
+
+
+def _exact(reading: DecodedReading) -> Scaled | None:
+    """Return the value at the scale of its record, so that a scale never changes with the digits."""
+    unit = UNITS.get(reading.unit)
+    if unit is None or isinstance(reading.value, str):
+        return None
+    sign, digits, exponent = Decimal(reading.value).as_tuple()
+    if not isinstance(exponent, int):
+        return None
+    magnitude = int("".join(map(str, digits)))
+    value = Scaled(-magnitude if sign else magnitude, exponent, unit)
+    return value if is_storable(value) else None
+
+
+def _time_of(reading: DecodedReading, now: int, offset_s: int) -> int | None:
+    """Return UTC seconds of a reading: of reception where it is current, of its own date and time where stored."""
+    if not reading.storage:
+        return now
+    try:
+        moment = datetime.fromisoformat(reading.time) if reading.time and "T" in reading.time else None
+    except ValueError:
+        return None
+    return _stamp(moment, offset_s)
+
+
+def _stamp(moment: date | None, offset_s: int) -> int | None:
+    if not isinstance(moment, datetime):
+        return None
+    return int(moment.replace(tzinfo=UTC).timestamp()) - offset_s
+
+
+def _maker(telegram: Telegram) -> Maker:
+    address = telegram.address
+    return Maker(address.manufacturer, commodity_of_device(address.manufacturer, address.medium))
+
+
+def _proprietary(telegram: Telegram, manufacturer: str, key: bytes | None) -> Decoded | None:
     """Ask the grammars of the maker, where there are some."""
     if not has_grammars(manufacturer):
         return None
     address, header = telegram.address, telegram.header
     ci = header.ci if header is not None else None
-    octets, records = telegram.payload, telegram.records
-    return read_payload(
-        Payload(manufacturer, address.version, address.medium, address.octets, ci, octets, records, job.key)
+    payload = Payload(
+        manufacturer, address.version, address.medium, address.octets, ci, telegram.payload, telegram.records
     )
+    return read_proprietary(payload, key)
 
 
-def _why_empty(header: TransportHeader | None, records: Records) -> str:
+def _why_empty(header: TransportHeader | None, records: Records) -> WireError:
     if header is None:
-        return "the telegram is a fragment, or has no application layer"
+        return UnsupportedError("the telegram is a fragment, or has no application layer")
     if records.manufacturer_data is not None:
-        return "manufacturer data of a layout that is not known"
+        return UnsupportedError("manufacturer data of a layout that is not known")
     if 0xA0 <= header.ci <= 0xB7:
-        return f"manufacturer specific application data (CI {header.ci:02X}) of a layout that is not known"
-    return f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})"
+        return UnsupportedError(
+            f"manufacturer specific application data (CI {header.ci:02X}) of a layout that is not known"
+        )
+    return UnsupportedError(f"no data records (CI {header.ci:02X}, {CI_NAMES.get(header.ci, 'unknown')})")
 
 
-def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
-    """Answer for a telegram that cannot be read: what stands in front of a cut, and who sent it."""
-    if isinstance(error, TruncatedError) and error.field == "frame" and MIN_FRAME < len(octets) <= octets[0]:
-        shortened = bytes((len(octets) - 1,)) + octets[1:]
-        try:
-            telegram = _answer("wmbus", job.learnt.receiver.read(shortened, trace=job.trace), job)
-        except WireError:
-            pass
-        else:
-            return replace(telegram, error=str(error))
-    address = DeviceAddress(octets[2:10]) if len(octets) >= 10 else None
-    return DecodedTelegram("wmbus", _identity(address), error=str(error))
-
-
-def _identity(address: DeviceAddress | None) -> DeviceIdentity:
-    return DeviceIdentity() if address is None else _known_identity(address.octets)
-
-
-@lru_cache(maxsize=CACHED_DEVICES)
-def _known_identity(octets: bytes) -> DeviceIdentity:
-    address = DeviceAddress(octets)
-    return DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
-
-
-def _readings(records: Records, manufacturer: str, names: Names) -> Iterator[DecodedReading]:
+def _readings(records: Records, maker: Maker) -> Iterator[DecodedReading]:
+    dates = _dates(records)
     for record in records.records:
-        named = names.find(manufacturer, record.header)
+        named = NAMES.find(maker, record.header)
         if named.is_profile:
-            yield from _profile(record, records, manufacturer, names)
-        else:
-            yield _reading(record, named)
+            yield from _profile(record, records, maker)
+            continue
+        reading = _reading(record, named)
+        moment = dates.get(reading.storage) if reading.storage and named.register is not None else None
+        yield reading if moment is None else replace(reading, time=_text_of(moment))
 
 
-def _profile(record: DataRecord, records: Records, manufacturer: str, names: Names) -> Iterator[DecodedReading]:
-    """Give one reading for each valid value of a compact profile; the record as it stands where it can't be read."""
+def _dates(records: Records) -> dict[int, date]:
+    """Return the first date, or date and time, of each storage number."""
+    found: dict[int, date] = {}
+    for record in records.records:
+        if isinstance(record.value, date):
+            found.setdefault(record.storage, record.value)
+    return found
+
+
+def _profile(record: DataRecord, records: Records, maker: Maker) -> Iterator[DecodedReading]:
+    """Iterate over the valid values of a compact profile; the record as it is where it can't be read."""
     same = [other for other in records.records if other is not record and other.storage == record.storage]
     base = next((other for other in same if other.vif[0] & 0x7F == record.vif[0] & 0x7F), None)
     moment = next((other.value for other in same if isinstance(other.value, date)), None)
     try:
         profile = expand_profile(record, base)
     except WireError:
-        yield _reading(record, names.find(manufacturer, record.header))
+        yield _reading(record, NAMES.find(maker, record.header))
         return
     for item, time_text in zip(profile.records, profile_times(profile, moment), strict=True):
         if item.value is not None and item.data != _INVALID * len(item.data):
-            yield replace(_reading(item, names.find(manufacturer, item.header)), time=time_text)
+            yield replace(_reading(item, NAMES.find(maker, item.header)), time=time_text)
 
 
 def _reading(record: DataRecord, named: Named) -> DecodedReading:
     header, raw, rule = record.header, record.value, named.rule
-    number: Decimal | str
     if not isinstance(raw, int | Decimal):
-        number = _words(record)
         return DecodedReading(
-            named.quantity, number, "", None, None, header.storage, header.tariff, header.subunit, named.function
-        )
+            named.quantity, _words(record), "", None, None, header.storage, header.tariff, header.subunit,
+            named.function,
+        )  # fmt: skip
     if rule is not None and rule.mask and isinstance(raw, int):
         raw &= rule.mask
-    number = Decimal(raw).scaleb(named.exponent) + named.addend if named.addend else Decimal(raw).scaleb(named.exponent)
+    number = Decimal(raw).scaleb(named.exponent)
+    if named.addend:
+        number += named.addend
     return DecodedReading(
-        named.name, number, named.unit, None, None, header.storage, header.tariff, header.subunit, named.function
-    )
+        named.name, number, named.unit, named.register, None, header.storage, header.tariff, header.subunit,
+        named.function,
+    )  # fmt: skip
 
 
 def _words(record: DataRecord) -> str:
     value = record.value
-    if isinstance(value, datetime):
-        return value.isoformat(timespec="minutes" if not value.second else "seconds")
-    if isinstance(value, date | time):
+    if isinstance(value, date):
+        return _text_of(value)
+    if isinstance(value, time):
         return value.isoformat()
     if isinstance(value, bytes):
         return value.hex().upper()
     return "" if value is None else str(value)
+
+
+def _text_of(moment: date) -> str:
+    if isinstance(moment, datetime):
+        return moment.isoformat(timespec="minutes" if not moment.second else "seconds")
+    return moment.isoformat()

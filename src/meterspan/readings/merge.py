@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
+from meterspan.wire.errors import WireError
 
 __all__ = ["merge"]
 
-_MAX_ERRORS = 4
+MAX_ERRORS = 4
 
 
 def merge(telegrams: Sequence[DecodedTelegram]) -> DecodedTelegram:
@@ -14,12 +15,12 @@ def merge(telegrams: Sequence[DecodedTelegram]) -> DecodedTelegram:
     if len(telegrams) == 1:
         return telegrams[0]
     if not telegrams:
-        return DecodedTelegram("unknown", error="there is nothing to decode")
-    errors = [telegram.error for telegram in telegrams if telegram.error]
+        return DecodedTelegram("unknown", errors=(WireError("there is nothing to decode"),))
+    errors = {str(error): error for telegram in telegrams for error in telegram.errors}
     return DecodedTelegram(
         next((telegram.protocol for telegram in telegrams if telegram.readings), telegrams[0].protocol),
         next((telegram.device for telegram in telegrams if telegram.device.id), DeviceIdentity()),
         next((telegram.time for telegram in telegrams if telegram.time), None),
         tuple(reading for telegram in telegrams for reading in telegram.readings),
-        "; ".join(dict.fromkeys(errors[:_MAX_ERRORS])) or None,
+        tuple(errors.values())[:MAX_ERRORS],
     )

@@ -1,181 +1,337 @@
-"""P1 telegrams as decoded readings: every object of every companion standard by one rule.
+"""P1 telegrams as rows: the rules of the port, each of them once (interface H1).
 
-A group that is a number with a unit is a reading; a time stamp before it is its time; an OBIS reference before it says
-what a log's numbers are. What DSMR 2 and 3 split over groups (unit apart from number) is put together.
+Electricity is what the telegram says of medium 1; other supplies are M-Bus channels ``0-n:24.2.1`` with a time stamp
+of their own, and ``0-n:24.1.0`` names their device type (DSMR P1, 6.12; EN 13757-7, table 13). Numbers keep the
+decimals of the text: ``000223.4568*kWh`` is 2234568 x 10^-1 Wh.
 """
 
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta, timezone, tzinfo
+from typing import Final
 
-from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.quantities import ClockTime, Obis, Scaled, parse_unit
-from meterspan.readings.names import meaning_of
-from meterspan.wire import Trace, WireError
-from meterspan.wire.mbus.address import MEDIA
-from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, P1Value, crc_of, read_telegram
+from meterspan.model.failures import Failure
+from meterspan.model.identity import p1_device
+from meterspan.quantities import (
+    CATALOGUE,
+    UNITS,
+    ClockTime,
+    Commodity,
+    Medium,
+    Obis,
+    Quality,
+    Scaled,
+    commodity_of_mbus_medium,
+    parse_obis,
+    parse_unit,
+    sum_of,
+)
+from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, Row, is_storable
+from meterspan.wire.errors import WireError
+from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
-__all__ = ["decode_p1", "decode_p1_line"]
+__all__ = [
+    "IDENTIFICATIONS",
+    "NET_POWER",
+    "LineNumber",
+    "identification_of",
+    "is_number",
+    "is_unit",
+    "numbers_of",
+    "p1_faults",
+    "rows_of_p1",
+]
 
-_IDENTIFICATIONS = (Obis(0, 0, 96, 1, 1), Obis(0, 0, 96, 1, 0), Obis(1, 0, 0, 0, 0), Obis(0, 0, 42, 0, 0))
-_ENCODED = {(96, 1), (96, 13), (42, 0)}
-"""Objects whose text is sent as hexadecimal ASCII."""
-_MBUS_VALUE = 24
-_MAX_DIGITS = 18
+CLOCK_ERROR_S_MAX: Final = 3_600
+"""A clock that is further off than this is not believed; the time of reception is taken instead."""
+MESSAGE_SIZE_MAX: Final = 1_024
+"""Characters of a text message (DSMR P1, 6.12)."""
+TARIFFS_MAX: Final = 63
+"""Value group E of energy: 0 is the total, 1 to 63 are the tariffs (IEC 62056-6-1, table 11)."""
+CHANNELS_MAX: Final = 4
+"""M-Bus channels of a port (DSMR P1, 6.12)."""
+NET_POWER: Final = Obis(1, 0, 16, 7, 0)
+IDENTIFICATIONS: Final = (Obis(0, 0, 96, 1, 1), Obis(0, 0, 96, 1, 0), Obis(1, 0, 0, 0, 0), Obis(0, 0, 42, 0, 0))
+"""Where the identification of the meter is, the best first."""
+
+_TARIFF, _MESSAGE, _LIMIT = Obis(0, 0, 96, 14, 0), Obis(0, 0, 96, 13, 0), Obis(0, 0, 17, 0, 0)
+_IMPORT_POWER, _EXPORT_POWER = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0)
+_PHASE_IMPORT: Final = tuple(Obis(1, 0, 21 + 20 * phase, 7, 0) for phase in range(3))
+_PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in range(3))
+_ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
+_CURRENT = 0xFF  # value group F: not a stored value of a billing period
+_GAS = 0x03  # the device type where a channel tells none: so are the oldest ports
+_DIGITS_MAX: Final = 18
+_TARIFF_DIGITS_MAX: Final = 4
 
 
-def decode_p1(octets: bytes, trace: Trace | None = None) -> DecodedTelegram:
-    """Decode one telegram; a wrong CRC is an error beside the readings, because a person is looking.
+def rows_of_p1(telegram: P1Telegram, now: float, zone: tzinfo | None = None) -> HeardTelegram:
+    """Return the rows of a telegram: its electricity meter's, and those of the M-Bus meters behind it.
 
-    Raises:
-        WireError: the octets are no telegram.
+    Rows of the electricity meter are its energy registers with the totals (given, or summed over the tariffs), its
+    instantaneous values, and the net power. A line that is missing or unreadable costs no other row.
+
+    Args:
+        telegram: as it was read.
+        now: UTC seconds of reception; taken where the meter's clock is missing or not believed.
+        zone: of the home, for times of M-Bus meters without S or W; by default the port's standard time.
 
     """
-    telegram = read_telegram(octets, crc=CrcPolicy.NONE, trace=trace)
-    moment = telegram.time
-    return DecodedTelegram(
+    lines: dict[Obis, P1Object] = {}
+    for item in telegram.objects:
+        lines.setdefault(item.obis, item)
+    clock = _clock(telegram, now, zone)
+    main = _electricity(telegram, lines, clock)
+    net = next((row.value for row in main.rows if row.obis == NET_POWER), None)
+    limit = _number(lines.get(_LIMIT), ("power",))
+    return HeardTelegram(
         "p1",
-        _identity(telegram),
-        moment.to_utc() if moment else None,
-        tuple(_readings(telegram)),
-        _errors(telegram, octets),
+        telegram.octets,
+        clock.time,
+        tuple(device for device in (main, *_sub_meters(lines, clock)) if device.rows),
+        tuple(map(Failure.of_error, p1_faults(telegram))),
+        None if net is None else round(net.to(UNITS["W"])),
+        _digits(lines.get(_TARIFF)),
+        _message(lines.get(_MESSAGE)),
+        round(limit.to(UNITS["W"])) if limit is not None and limit.value > 0 else None,
     )
 
 
-def decode_p1_line(octets: bytes) -> DecodedTelegram:
-    """Decode lines without a frame around them (a piece of a capture).
+def p1_faults(telegram: P1Telegram) -> Iterator[WireError]:
+    """Iterate over the lines that could not be read, as errors with offset and text."""
+    for fault in telegram.faults:
+        yield WireError(fault.reason, fault.offset, f"line {fault.text[:40]!r}")
 
-    Raises:
-        WireError: there is no data line.
+
+def identification_of(telegram: P1Telegram) -> str:
+    """Return the identification of the electricity meter, "" where the telegram has none."""
+    found = (item for item in map(telegram.find, IDENTIFICATIONS) if item is not None)
+    return next((name for name in (p1_device(str(item.values[0])) for item in found) if name), "")
+
+
+@dataclass(frozen=True, slots=True)
+class LineNumber:
+    """One number of a line.
+
+    Attributes:
+        obis: what it is: the line's code, or the code that a log names before its numbers.
+        value: exact.
+        time: the time stamp before it, None where the line has none.
+        place: its place among the numbers of a line that has several, from 0.
 
     """
-    telegram = read_telegram(b"/\r\n" + octets.strip() + b"\r\n!", crc=CrcPolicy.NONE)
-    if not telegram.objects:
-        raise WireError("no data line", 0, "line")
-    return DecodedTelegram(
-        "p1", DeviceIdentity(), None, tuple(_readings(telegram)), "lines without a telegram around them"
-    )
+
+    obis: Obis
+    value: Scaled
+    time: ClockTime | None = None
+    place: int = 0
 
 
-def _errors(telegram: P1Telegram, octets: bytes) -> str | None:
-    errors = [f"{fault.reason} at octet {fault.offset} in line {fault.text[:40]!r}" for fault in telegram.faults]
-    if telegram.crc_matches is False and not _matches_with_line_ends(telegram, octets):
-        errors.insert(0, f"CRC differs at octet {octets.find(b'!') + 1} in CRC (DSMR P1, 6.2)")
-    return "; ".join(errors) or None
-
-
-def _matches_with_line_ends(telegram: P1Telegram, octets: bytes) -> bool:
-    """Check the CRC of a telegram whose carriage returns were lost when it was copied."""
-    body = octets[: octets.find(b"\n!") + 2]
-    return b"\r" not in body and crc_of(body.replace(b"\n", b"\r\n")) == telegram.crc
-
-
-def _identity(telegram: P1Telegram) -> DeviceIdentity:
-    found = next((item for item in map(telegram.find, _IDENTIFICATIONS) if item and item.text != "()"), None)
-    name = telegram.identification
-    text = _plain(found.values[0]) if found else ""
-    return DeviceIdentity(text, name[:3].upper(), "electricity", name[4:] if name[3:4].isdigit() else name[3:])
-
-
-def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
-    devices = {
-        item.obis.b: int(value)
-        for item in telegram.objects
-        if (item.obis.c, item.obis.d) == (_MBUS_VALUE, _DEVICE_TYPE)
-        and isinstance(value := item.values[0], str)
-        and value.isdecimal()
-        and value.isascii()
-        and len(value) <= _DEVICE_TYPE_DIGITS
-    }
-    lines = {(item.obis, item.text): item for item in telegram.objects}  # some meters send lines twice
-    for item in lines.values():
-        if len(item.values) == 1 and isinstance(value := item.values[0], Scaled):
-            yield _reading(item.obis, value.decimal, value.unit.symbol, None)
-        elif item.obis.c == _MBUS_VALUE:
-            medium = MEDIA.get(devices.get(item.obis.b, 0x0F), "unknown")
-            yield from (_of_medium(reading, medium) for reading in _object(item))
-        else:
-            yield from _object(item)
-
-
-def _of_medium(reading: DecodedReading, medium: str) -> DecodedReading:
-    """Say what an M-Bus device behind the meter measured: its medium by its device type, its quantity by the unit."""
-    kind = _QUANTITY_OF_UNIT.get(reading.unit)
-    return reading if kind is None else replace(reading, quantity=f"{medium} {kind}")
-
-
-_QUANTITY_OF_UNIT = {"m3": "volume", "L": "volume", "J": "energy", "Wh": "energy", "hca": "allocation"}
-_DEVICE_TYPE, _DEVICE_TYPE_DIGITS = 1, 3
-
-
-def _object(item: P1Object) -> Iterator[DecodedReading]:
-    obis, time, order = item.obis, None, 0
-    unit: str | None = None
+def numbers_of(item: P1Object) -> Iterator[LineNumber]:
+    """Iterate over the numbers of a line, also where DSMR 2 and 3 write the unit in a group of its own."""
     several = sum(isinstance(value, Scaled) for value in item.values) > 1
+    obis, time, unit, place = item.obis, None, "", 0
     for value in item.values:
         if isinstance(value, ClockTime):
-            time = _iso(value)
+            time = value
         elif isinstance(value, Obis):
             obis = value if several else obis
         elif isinstance(value, Scaled):
-            yield _reading(obis, value.decimal, value.unit.symbol, time, order if several else 0)
-            order += 1
-        elif unit is not None and _is_number(value):
-            number = Scaled(0, 0, parse_unit(unit)[0])
-            yield _reading(obis, Decimal(value).scaleb(parse_unit(unit)[1]), number.unit.symbol, time)
-            unit = None
-        elif _is_unit(value):
+            yield LineNumber(obis, value, time, place)
+            place += several
+        elif unit and is_number(value):
+            yield LineNumber(obis, _split_number(value, unit), time)
+            unit = ""
+        elif is_unit(value):
             unit = value
-        elif len(item.values) == 1:
-            yield _text(obis, value)
-    if len(item.values) == 1 and isinstance(item.values[0], ClockTime):
-        yield DecodedReading(meaning_of(obis).quantity, str(time), "", obis)
 
 
-def _reading(obis: Obis, value: Decimal, unit: str, time: str | None, storage: int = 0) -> DecodedReading:
-    meaning = meaning_of(obis)
-    tariff = obis.e if meaning.unit.endswith("h") else 0
-    subunit = obis.b if obis.c == _MBUS_VALUE else 0
-    return DecodedReading(meaning.quantity, value, unit, obis, time, storage, tariff, subunit, meaning.function)
+def is_number(text: str) -> bool:
+    """Whether a group is a decimal number without a sign."""
+    return text.replace(".", "", 1).isdecimal() and text.isascii() and len(text) <= _DIGITS_MAX
 
 
-def _text(obis: Obis, text: str) -> DecodedReading:
-    meaning = meaning_of(obis)
-    if meaning.unit == "1" and _is_number(text):
-        return DecodedReading(meaning.quantity, int(text), "1", obis, subunit=obis.b)
-    plain = _plain(text) if (obis.c, obis.d) in _ENCODED else text
-    return DecodedReading(meaning.quantity, plain, "", obis, subunit=obis.b)
-
-
-def _plain(value: P1Value) -> str:
-    """Read hexadecimal ASCII (quirk: some meters send the text itself)."""
-    text = str(value)
-    try:
-        plain = bytes.fromhex(text).decode("ascii")
-    except ValueError:
-        return text
-    return plain if plain.isprintable() and len(text) >= 8 else text
-
-
-def _is_number(text: str) -> bool:
-    return text.replace(".", "", 1).isdecimal() and text.isascii() and len(text) <= _MAX_DIGITS
-
-
-def _is_unit(text: str) -> bool:
+def is_unit(text: str) -> bool:
+    """Whether a group is the symbol of a unit."""
     try:
         return bool(text) and not text[0].isdigit() and bool(parse_unit(text))
     except ValueError:
         return False
 
 
-def _iso(moment: ClockTime) -> str:
-    utc = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
-    if utc is None:
-        return str(moment)
-    local = utc.replace(tzinfo=None) if moment.deviation_min is None else utc
-    return _format(local)
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """The clock of a telegram: its time, how far its own stamps are moved onto it, and what is against them."""
+
+    time: int
+    shift: int
+    quality: Quality
+    zone: tzinfo
+
+    def moment(self, time: ClockTime | None) -> int:
+        """Return UTC seconds of a stamp in the telegram, never later than the telegram; its time without a stamp."""
+        told = _instant(time, self.zone)
+        return self.time if told is None else min(told + self.shift, self.time)
 
 
-def _format(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+def _clock(telegram: P1Telegram, now: float, zone: tzinfo | None) -> _Clock:
+    """Return the clock of a telegram.
+
+    The telegram's own time counts where it says S or W (else it leaves an hour open), where the clock vouches for it,
+    and where it is near the time of reception. In any other case the time of reception counts.
+    """
+    zone = zone or timezone(timedelta(minutes=-telegram.profile.standard_deviation_min))
+    time = telegram.time
+    told = _instant(time, zone)
+    is_certain = time is not None and time.deviation_min is not None
+    if told is not None and is_certain and abs(told - now) <= CLOCK_ERROR_S_MAX:
+        return _Clock(told, 0, NOTHING_AGAINST, zone)
+    heard = round(now)
+    quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
+    return _Clock(heard, 0 if told is None else heard - told, quality, zone)
+
+
+def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
+    if time is None or not time.is_valid:
+        return None
+    moment = time.to_utc(zone)
+    return None if moment is None else int(moment.timestamp())
+
+
+def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _Clock) -> DeviceRows:
+    found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
+    for total in CATALOGUE[Commodity.ELECTRICITY].registers.values():
+        if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
+            found[total] = row
+    power = None if NET_POWER in found else _net_power(found)
+    if power is not None:
+        found[NET_POWER] = Row(NET_POWER, power, clock.time, clock.quality)
+    device = identification_of(telegram) or _nameless(Commodity.ELECTRICITY, 0)
+    return DeviceRows(device, Commodity.ELECTRICITY, tuple(found.values()))
+
+
+def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Clock) -> Row | None:
+    """Return the row of a register or instantaneous value; None for any other line (logs, maxima, stored values)."""
+    if obis.a != Medium.ELECTRICITY or obis.f != _CURRENT or obis.d not in {_ENERGY, _INSTANT}:
+        return None
+    values = item.values
+    if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]):
+        return None
+    width = _width(item, telegram) if obis.d == _ENERGY else None
+    return Row(obis, values[0], clock.time, clock.quality, width)
+
+
+def _sum_of_tariffs(
+    total: Obis, telegram: P1Telegram, lines: Mapping[Obis, P1Object], rows: Mapping[Obis, Row]
+) -> Row | None:
+    """Return the total over all tariffs; None where there are none, or where one of them may be unreadable."""
+    codes = [Obis(total.a, total.b, total.c, total.d, tariff) for tariff in range(1, TARIFFS_MAX + 1)]
+    parts = [rows.get(code) for code in codes if code in lines]
+    present = [row for row in parts if row is not None]
+    if not present or len(present) != len(parts) or _may_hide(telegram, total):
+        return None
+    try:
+        value = sum_of(row.value for row in present)
+    except ValueError:  # energy in two units
+        return None
+    widths = {(row.width, row.value.exponent) for row in present}
+    width = present[0].width if len(widths) == 1 else None
+    return Row(total, value, present[0].time, present[0].quality, width) if is_storable(value) else None
+
+
+def _may_hide(telegram: P1Telegram, total: Obis) -> bool:
+    """Whether a line that could not be read may be a tariff of this register: a sum without it would fall."""
+    return any(_may_be(fault, total, is_checked=telegram.crc_matches is True) for fault in telegram.faults)
+
+
+def _may_be(fault: P1Fault, total: Obis, *, is_checked: bool) -> bool:
+    try:
+        code = parse_obis(fault.text.partition("(")[0])
+    except ValueError:
+        return not is_checked
+    return (code.a, code.c, code.d) == (total.a, total.c, total.d)
+
+
+def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
+    """Return import minus export; the phases' where the telegram has no total, None where it has neither."""
+    for imports, exports in (((_IMPORT_POWER,), (_EXPORT_POWER,)), (_PHASE_IMPORT, _PHASE_EXPORT)):
+        taken = [rows[obis].value for obis in imports if obis in rows]
+        given = [rows[obis].value for obis in exports if obis in rows]
+        try:
+            if taken or given:
+                return sum_of([*taken, *(Scaled(-value.value, value.exponent, value.unit) for value in given)])
+        except ValueError:  # power in two units
+            return None
+    return None
+
+
+def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[DeviceRows]:
+    for channel in range(1, CHANNELS_MAX + 1):
+        codes = (Obis(0, channel, 24, 2, 1), Obis(0, channel, 24, 2, 3), Obis(0, channel, 24, 3, 0))
+        item = next((lines[code] for code in codes if code in lines), None)
+        commodity = commodity_of_mbus_medium(_digits(lines.get(Obis(0, channel, 24, 1, 0))) or _GAS)
+        # an electricity meter on a channel counts what the meter of the port has counted already
+        if item is None or commodity is None or commodity is Commodity.ELECTRICITY:
+            continue
+        supply = CATALOGUE[commodity]
+        number = _last_number(item, supply.billed)
+        if number is None:
+            continue
+        name = lines.get(Obis(0, channel, 96, 1, 0)) or lines.get(Obis(0, channel, 96, 1, 1))
+        device = p1_device(str(name.values[0])) if name is not None else ""
+        row = Row(supply.register, number.value, clock.moment(number.time), clock.quality, _padded_width(item))
+        yield DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel)
+
+
+def _nameless(commodity: Commodity, channel: int) -> str:
+    return f"P1 {commodity} {channel}"
+
+
+def _number(item: P1Object | None, dimensions: Iterable[str]) -> Scaled | None:
+    found = None if item is None else _last_number(item, dimensions)
+    return None if found is None else found.value
+
+
+def _last_number(item: P1Object, dimensions: Iterable[str]) -> LineNumber | None:
+    """Return the last number of a line that is of one of these dimensions."""
+    fitting = [
+        number for number in numbers_of(item) if number.value.unit.dimension in dimensions and is_storable(number.value)
+    ]
+    return fitting[-1] if fitting else None
+
+
+def _width(item: P1Object, telegram: P1Telegram) -> int | None:
+    """Return after how many steps a register begins anew: where the port fixes the digits, or zeros fill them."""
+    digits = _last_group(item).partition("*")[0].replace(".", "")
+    return 10 ** len(digits) if telegram.profile.is_fixed_width and digits.isdecimal() else _padded_width(item)
+
+
+def _padded_width(item: P1Object) -> int | None:
+    digits = _last_group(item).partition("*")[0].replace(".", "")
+    return 10 ** len(digits) if digits.startswith("0") and digits.isdecimal() and len(digits) > 1 else None
+
+
+def _split_number(text: str, unit: str) -> Scaled:
+    whole, _, fraction = text.partition(".")
+    known, exponent = parse_unit(unit)
+    return Scaled(int(whole + fraction), exponent - len(fraction), known)
+
+
+def _digits(item: P1Object | None) -> int | None:
+    text = "" if item is None else _last_group(item)
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _TARIFF_DIGITS_MAX else None
+
+
+def _last_group(item: P1Object) -> str:
+    return item.text.rpartition("(")[2].rstrip(")")
+
+
+def _message(item: P1Object | None) -> str:
+    """Return a message, which P1 writes as hex of its octets (DSMR P1, 6.12)."""
+    text = "" if item is None else _last_group(item)
+    try:
+        octets = bytes.fromhex(text)
+    except ValueError:
+        octets = text.encode("latin-1", "replace")
+    printable = (character if character.isprintable() else " " for character in octets.decode("utf-8", "replace"))
+    return "".join(printable).strip()[:MESSAGE_SIZE_MAX]

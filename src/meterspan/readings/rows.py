@@ -109,6 +109,7 @@ class HeardTelegram:
         tariff: the number of the active tariff, None where the telegram does not tell.
         message: text of the supplier, "" for none.
         limit_w: power at which the switch opens, in W, None where there is none.
+        own_time: UTC seconds by the device's own clock, believed or not; None where the telegram does not tell.
 
     """
 
@@ -121,6 +122,7 @@ class HeardTelegram:
     tariff: int | None = None
     message: str = ""
     limit_w: int | None = None
+    own_time: int | None = None
 
     def device(self, name: str) -> DeviceRows | None:
         """Return the rows of a device, or None where the telegram has none of it."""

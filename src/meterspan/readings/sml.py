@@ -8,7 +8,7 @@ from meterspan.model.sml_devices import UNSIGNED_POWER
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import Obis
 from meterspan.readings.names import meaning_of
-from meterspan.wire import Trace, WireError
+from meterspan.wire import ChecksumError, Trace, WireError
 from meterspan.wire.sml import (
     Integer,
     SmlEntry,
@@ -38,7 +38,7 @@ def decode_sml(octets: bytes, *, fix_unsigned_power: bool = False, trace: Trace 
 
     """
     readings: list[DecodedReading] = []
-    errors: list[str] = []
+    errors: list[WireError] = []
     device, time = DeviceIdentity(), None
     for offset, frame in find_frames(octets):
         try:
@@ -46,12 +46,12 @@ def decode_sml(octets: bytes, *, fix_unsigned_power: bool = False, trace: Trace 
                 raise frame
             messages = read_file(frame.file, trace=trace)
         except WireError as error:
-            errors.append(f"file at octet {offset}: {error}")
+            errors.append(_in_file(offset, error))
             continue
         trace = None
         device, time = _collect(messages, readings, device, time, fix_unsigned_power=fix_unsigned_power)
         errors += _message_errors(messages, offset)
-    return DecodedTelegram("sml", device, time, tuple(readings), "; ".join(errors[:_MAX_ERRORS]) or None)
+    return DecodedTelegram("sml", device, time, tuple(readings), tuple(errors[:_MAX_ERRORS]))
 
 
 def decode_sml_file(octets: bytes, *, trace: Trace | None = None) -> DecodedTelegram:
@@ -64,12 +64,16 @@ def decode_sml_file(octets: bytes, *, trace: Trace | None = None) -> DecodedTele
     messages = read_file(octets, trace=trace)
     readings: list[DecodedReading] = []
     device, time = _collect(messages, readings, DeviceIdentity(), None, fix_unsigned_power=False)
-    return DecodedTelegram("sml", device, time, tuple(readings), "; ".join(_message_errors(messages, 0)) or None)
+    return DecodedTelegram("sml", device, time, tuple(readings), tuple(_message_errors(messages, 0)))
 
 
-def _message_errors(messages: tuple[SmlMessage, ...], offset: int) -> list[str]:
+def _in_file(offset: int, error: WireError) -> WireError:
+    return type(error)(f"file at octet {offset}: {error.reason}", error.offset, error.field, error.clause)
+
+
+def _message_errors(messages: tuple[SmlMessage, ...], offset: int) -> list[WireError]:
     bad = [str(index) for index, message in enumerate(messages) if message.checksum is None]
-    return [f"file at octet {offset}: CRC of message {', '.join(bad)} differs"] if bad else []
+    return [ChecksumError(f"file at octet {offset}: CRC of message {', '.join(bad)} differs")] if bad else []
 
 
 def _collect(

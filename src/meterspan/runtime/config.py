@@ -14,10 +14,10 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from meterspan.crypto.mechanisms import Security
-from meterspan.head_end.inventory import Protocol
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.quantities import Commodity, Obis, parse_obis
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
-from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_endpoint
+from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
 
 __all__ = [
     "VIA",
@@ -30,12 +30,11 @@ __all__ = [
     "ReadingOptions",
     "ServeConfig",
     "channels_of",
+    "place_of",
     "protocol_of",
     "read_config",
 ]
 
-DLMS_PORT: Final = 4059
-"""Registered for DLMS/COSEM over the wrapper."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -113,7 +112,8 @@ class MeterEntry:
     device: str = option("Logical device name, or manufacturer-number-medium of M-Bus.", example="MSP10000000042")
     home: str = option("The home that it measures for.", example="home-1")
     endpoint: str = option(
-        'tcp://host:port (wrapper), hdlc+tcp://host:port, or via:ACCESS-POINT; "" for a meter that only pushes.',
+        f'{", ".join(f"{scheme}://host:port" for scheme in NETWORK_TRANSPORTS)}, or via:ACCESS-POINT; "" for a meter'
+        " that only pushes.",
         example="tcp://192.168.1.50:4059",
     )
     commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
@@ -187,11 +187,20 @@ def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
     return names, _PROFILES[meter.commodity]
 
 
-def protocol_of(endpoint: str) -> Protocol:
-    """Say how a meter at an endpoint is spoken to."""
-    if endpoint.startswith("hdlc+"):
-        return Protocol.DLMS_HDLC
-    return Protocol.DLMS_WRAPPER
+def protocol_of(endpoint: str) -> DeviceProtocol:
+    """Return how a meter at an endpoint is read; of one that only pushes, how it would be."""
+    transport = TRANSPORTS.get(endpoint.partition("://")[0])
+    return DeviceProtocol.DLMS_WRAPPER if transport is None else transport.protocol
+
+
+def place_of(endpoint: str) -> str:
+    """Return ``host:port`` of an endpoint, as the inventory keeps it; "" for a device that only pushes.
+
+    Raises:
+        EndpointError: it is no endpoint of a transport that sessions are held over.
+
+    """
+    return parse_transport(endpoint, NETWORK_TRANSPORTS).place if endpoint else ""
 
 
 _OWED: Final = {
@@ -256,7 +265,7 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
 
 def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:
     try:
-        parse_endpoint(text, ["tcp", "hdlc+tcp"], default_port=DLMS_PORT)
+        place_of(text)
     except EndpointError as error:
         yield where, str(error)
 

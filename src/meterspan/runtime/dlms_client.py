@@ -10,7 +10,6 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
@@ -34,8 +33,7 @@ from meterspan.engine.association.records import (
 )
 from meterspan.engine.association.states import AssociationState
 from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import (
     AskTime,
@@ -49,24 +47,19 @@ from meterspan.engine.session import (
     perform,
     put,
 )
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError, connect_stream
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.media import CannotConnectError, connect_stream
+from meterspan.runtime.shell import OnOctets, StreamShell
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
-from meterspan.wire.hdlc import HdlcAddress
 
 __all__ = [
     "AssociationFailedError",
-    "DlmsAddresses",
     "DlmsClient",
     "DlmsError",
     "OnFrame",
-    "is_hdlc",
-    "make_link",
     "open_dlms",
 ]
 
@@ -74,10 +67,6 @@ NOTIFICATIONS_MAX: Final = 64
 """Pushed or refused APDUs kept for whoever asks; the oldest go first."""
 CLOSE_TIMEOUT_S: Final = 6.0
 """How long an orderly end may take before the connection is just closed."""
-_SERIAL_OCTET_TIMEOUT_S: Final = 0.5
-"""USB converters hand octets on in batches; the standard's 25 ms are lost in them."""
-_TCP_OCTET_TIMEOUT_S: Final = 2.0
-"""A converter on a cellular network may cut a frame in two packets."""
 
 ResultT = TypeVar("ResultT")
 OnFrame = Callable[[TracedFrame], None]
@@ -95,42 +84,12 @@ class AssociationFailedError(DlmsError):
     """The meter does not associate with us, or the link was lost before it did."""
 
 
-@dataclass(frozen=True, slots=True)
-class DlmsAddresses:
-    """Who talks to whom.
-
-    Attributes:
-        client: client SAP.
-        server: logical device; 1 is the management logical device.
-        physical: lower HDLC address of the meter; None leaves it out.
-
-    """
-
-    client: int = 16
-    server: int = 1
-    physical: int | None = None
-
-
-def is_hdlc(endpoint: Endpoint) -> bool:
-    """Say whether an endpoint speaks HDLC; a TCP port speaks the wrapper unless it is said otherwise."""
-    return endpoint.scheme != "tcp"
-
-
-def make_link(endpoint: Endpoint, addresses: DlmsAddresses) -> Link:
-    """Make the client's link to an endpoint."""
-    if not is_hdlc(endpoint):
-        return WrapperLink(Role.CLIENT, WrapperConfig(addresses.client, addresses.server))
-    octet_timeout_s = _SERIAL_OCTET_TIMEOUT_S if endpoint.is_serial else _TCP_OCTET_TIMEOUT_S
-    server = HdlcAddress.server(addresses.server, addresses.physical)
-    return HdlcLink(Role.CLIENT, HdlcConfig(HdlcAddress(addresses.client), server, octet_timeout_s=octet_timeout_s))
-
-
 @asynccontextmanager
 async def open_dlms(
     endpoint: Endpoint,
     settings: AssociationSettings,
     *,
-    addresses: DlmsAddresses | None = None,
+    addresses: LinkAddresses | None = None,
     security: SecurityContext | None = None,
     clock: Callable[[], float] | None = None,
     entropy: Callable[[int], bytes] = secrets.token_bytes,
@@ -139,7 +98,7 @@ async def open_dlms(
     """Connect, associate, and give the client; release and close on leaving.
 
     Args:
-        endpoint: ``tcp`` (wrapper), ``hdlc+tcp`` or ``serial`` (HDLC).
+        endpoint: of a scheme of ``engine.links.TRANSPORTS``.
         settings: how to associate.
         addresses: client and server address.
         security: keys and counters, where the association needs them.
@@ -152,14 +111,14 @@ async def open_dlms(
 
     """
     time = SystemClock() if clock is None else clock
-    who = DlmsAddresses() if addresses is None else addresses
-    link = make_link(endpoint, who)
-    association = ClientAssociation(link, settings, security=security, entropy=entropy)
-    tracer = None
+    who = LinkAddresses() if addresses is None else addresses
+    transport = TRANSPORTS[endpoint.scheme]
+    association = ClientAssociation(transport.client(who), settings, security=security, entropy=entropy)
+    on_octets = None
     if on_frame is not None:
         keys = None if security is None else security.keys.global_unicast
-        tracer = FrameTracer(is_hdlc=is_hdlc(endpoint), keys=keys)
-    client = DlmsClient(_Tapped(association, time, tracer, on_frame), time, who)
+        on_octets = _tracing(FrameTracer(transport.cutter, keys=keys), on_frame)
+    client = DlmsClient(association, time, who, on_octets)
     try:
         await connect_stream(endpoint, lambda: client.shell)
     except CannotConnectError as error:
@@ -169,6 +128,14 @@ async def open_dlms(
         yield client
     finally:
         await client.close()
+
+
+def _tracing(tracer: FrameTracer, on_frame: OnFrame) -> OnOctets:
+    def show(direction: Direction, octets: bytes, now: float) -> None:
+        for frame in tracer.feed(direction, octets, now):
+            on_frame(frame)
+
+    return show
 
 
 class DlmsClient:
@@ -181,13 +148,19 @@ class DlmsClient:
 
     """
 
-    def __init__(self, machine: "_Tapped", clock: Callable[[], float], addresses: DlmsAddresses) -> None:
+    def __init__(
+        self,
+        association: ClientAssociation,
+        clock: Callable[[], float],
+        addresses: LinkAddresses,
+        on_octets: OnOctets | None = None,
+    ) -> None:
         self.addresses = addresses
         self.notifications: deque[Notification] = deque(maxlen=NOTIFICATIONS_MAX)
         self.refused: deque[ApduRefused] = deque(maxlen=NOTIFICATIONS_MAX)
         self.clock = clock
-        self.shell: StreamShell[AssociationEvent] = StreamShell(machine, clock, self._take)
-        self._association = machine.association
+        self.shell: StreamShell[AssociationEvent] = StreamShell(association, clock, self._take, on_octets=on_octets)
+        self._association = association
         self._waiting: dict[int, asyncio.Future[ScriptResponse]] = {}
         self._associating: asyncio.Future[Agreement] | None = None
         self._is_over = asyncio.Event()
@@ -322,46 +295,3 @@ class DlmsClient:
             future.set_exception(outcome)
         else:
             future.set_result(outcome)
-
-
-class _Tapped:
-    """The association as a machine whose octets are shown to a tracer on their way."""
-
-    def __init__(
-        self,
-        association: ClientAssociation,
-        clock: Callable[[], float],
-        tracer: FrameTracer | None,
-        on_frame: OnFrame | None,
-    ) -> None:
-        self.association = association
-        self._clock = clock
-        self._tracer = tracer
-        self._on_frame = on_frame
-
-    def receive(self, octets: bytes, now: float) -> None:
-        self._tell(Direction.RECEIVED, octets)
-        self.association.receive(octets, now)
-
-    def advance(self, now: float) -> None:
-        self.association.advance(now)
-
-    def deadline(self) -> float | None:
-        return self.association.deadline()
-
-    def octets_to_send(self) -> bytes:
-        octets = self.association.octets_to_send()
-        if octets:
-            self._tell(Direction.SENT, octets)
-        return octets
-
-    def next_event(self) -> AssociationEvent | None:
-        return self.association.next_event()
-
-    def medium_lost(self, now: float) -> None:
-        self.association.medium_lost(now)
-
-    def _tell(self, direction: Direction, octets: bytes) -> None:
-        if self._tracer is not None and self._on_frame is not None:
-            for frame in self._tracer.feed(direction, octets, self._clock()):
-                self._on_frame(frame)

@@ -21,28 +21,25 @@ from meterspan.engine.association.records import (
 )
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.counter_blocks import CounterBlocks
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Link, Role
+from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
+from meterspan.runtime.media import Listener, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
 from meterspan.wire.axdr import Data, double_long_unsigned
-from meterspan.wire.hdlc import HdlcAddress
 
 __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
 
-PHYSICAL_DEVICE: Final = 17
-"""Lower HDLC address; a client may leave it out."""
-LOGICAL_DEVICE: Final = 1
+_ADDRESSES: Final = LinkAddresses(MANAGEMENT_CLIENT, 1, 17)
+"""Logical device 1; a client may leave the lower HDLC address, 17, out."""
 TICK_S: Final = 1.0
 _CLIENT_KEPT: Final = "management client"
 
 
 @dataclass(frozen=True, slots=True)
 class HostLimits:
-    """What a device's ports put up with.
+    """Limits of a device's ports.
 
     Attributes:
         connections_max: connections at a time; each has an association of its own.
@@ -121,7 +118,7 @@ class DlmsServer:
         self._limits = HostLimits() if limits is None else limits
         self._on_note = on_note
         self._attempts = AttemptLedger()
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[Listener] = []
         self._connections: dict[_Connection, float] = {}
 
     @property
@@ -129,13 +126,17 @@ class DlmsServer:
         """How many connections are open."""
         return len(self._connections)
 
-    async def listen_wrapper(self, host: str, port: int) -> int:
-        """Serve DLMS over the TCP wrapper; gives the port (0 picks a free one)."""
-        return await self._listen(host, port, self._wrapper)
+    async def listen(self, transport: Transport, host: str, port: int) -> int:
+        """Serve DLMS over a transport and return the port (0 takes a free one).
 
-    async def listen_hdlc(self, host: str, port: int) -> int:
-        """Serve DLMS over HDLC on a TCP port, as behind a serial converter."""
-        return await self._listen(host, port, self._hdlc)
+        Raises:
+            CannotConnectError: nobody can be listened to over its medium.
+            OSError: the port is taken.
+
+        """
+        listener = await listen_stream(transport.medium, host, port, lambda: self._admit(transport))
+        self._listeners.append(listener)
+        return listener.port
 
     async def run(self) -> None:
         """Close silent connections until cancelled, and then all."""
@@ -158,33 +159,18 @@ class DlmsServer:
 
     def close(self) -> None:
         """Close all ports and connections."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
         for connection in list(self._connections):
             connection.close()
 
-    async def _listen(self, host: str, port: int, make: Callable[[], Link]) -> int:
-        server = await asyncio.get_running_loop().create_server(lambda: self._admit(make), host, port)
-        self._servers.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
-
-    def _wrapper(self) -> Link:
-        patience = self._limits.inactivity_timeout_s
-        return WrapperLink(Role.SERVER, WrapperConfig(LOGICAL_DEVICE, MANAGEMENT_CLIENT,
-                                                      inactivity_timeout_s=patience))  # fmt: skip
-
-    def _hdlc(self) -> Link:
-        own = HdlcAddress.server(LOGICAL_DEVICE, PHYSICAL_DEVICE)
-        patience = self._limits.inactivity_timeout_s
-        return HdlcLink(Role.SERVER, HdlcConfig(own, HdlcAddress(MANAGEMENT_CLIENT), inactivity_timeout_s=patience))
-
-    def _admit(self, make: Callable[[], Link]) -> asyncio.Protocol:
+    def _admit(self, transport: Transport) -> asyncio.Protocol:
         if len(self._connections) >= self._limits.connections_max:
-            self._on_note("one connection too many was turned away")
-            return _TurnedAway()
+            self._on_note("connection limit reached, refused")
+            return _Refused()
+        link = transport.server(_ADDRESSES, inactivity_timeout_s=self._limits.inactivity_timeout_s)
         association = ServerAssociation(
-            make(), self._device(), security=self._security.of, entropy=secrets.token_bytes, attempts=self._attempts
+            link, self._device(), security=self._security.of, entropy=secrets.token_bytes, attempts=self._attempts
         )
 
         def closed() -> None:
@@ -234,6 +220,6 @@ class _Connection(StreamShell[AssociationEvent]):
         super().connection_made(transport)
 
 
-class _TurnedAway(asyncio.Protocol):
+class _Refused(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         cast("asyncio.Transport", transport).abort()

@@ -3,23 +3,25 @@
 A text either gives an ``Endpoint`` or an ``EndpointError`` that says what to write instead; nothing is looked up here.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-__all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint"]
+from meterspan.engine.links import TRANSPORTS, Transport
+
+__all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint", "parse_transport"]
 
 LOOPBACK: Final = "127.0.0.1"
 """Where nothing else is said, nobody outside of this machine is talked to."""
-_SERIAL: Final = frozenset({"serial", "hex+serial"})
+_SERIAL: Final = "serial"
 _EXAMPLES: Final = {
-    "tcp": "tcp://192.168.1.50:4059",
-    "hdlc+tcp": "hdlc+tcp://192.168.1.50:4001",
+    "tcp": "tcp://192.168.1.50:2001",
     "udp": "udp://127.0.0.1:7373",
     "serial": "serial:///dev/ttyUSB0?baud=9600",
     "hex+serial": "hex+serial:///dev/ttyUSB0?baud=38400",
 }
+"""Of schemes that are no transport of a meter's session; those have theirs in ``engine.links.TRANSPORTS``."""
 
 
 class EndpointError(ValueError):
@@ -31,7 +33,7 @@ class Endpoint:
     """Where a peer is.
 
     Attributes:
-        scheme: ``tcp``, ``hdlc+tcp``, ``serial``, ``hex+serial`` or ``udp``.
+        scheme: its last part is the medium: ``tcp``, ``hdlc+tcp``, ``serial``, ``hex+serial``, ``udp``, ….
         host: name or address; "" for a serial line.
         port: TCP or UDP port; 0 for a serial line.
         path: device file of a serial line.
@@ -47,15 +49,24 @@ class Endpoint:
 
     def __str__(self) -> str:
         """Write it as a user would, without options."""
+        return f"{self.scheme}://{self.place}"
+
+    @property
+    def place(self) -> str:
+        """Host and port, as ``host:port``; the path of a serial line."""
         if self.is_serial:
-            return f"{self.scheme}://{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+            return self.path
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def medium(self) -> str:
+        """What carries the octets: ``tcp``, ``udp`` or ``serial``."""
+        return self.scheme.rpartition("+")[2]
 
     @property
     def is_serial(self) -> bool:
         """Whether it is a serial line on this machine."""
-        return self.scheme in _SERIAL
+        return self.medium == _SERIAL
 
     def number(self, name: str, default: int) -> int:
         """Give an option that is a number.
@@ -85,19 +96,41 @@ def parse_endpoint(text: str, schemes: Collection[str], *, default_port: int = 0
         EndpointError: another scheme, no host, no port or no device.
 
     """
-    examples = " or ".join(_EXAMPLES[scheme] for scheme in schemes if scheme in _EXAMPLES)
+    return _parse(text, {scheme: _EXAMPLES.get(scheme, "") for scheme in schemes}, lambda _scheme: default_port)
+
+
+def parse_transport(text: str, transports: Mapping[str, Transport] = TRANSPORTS, *, is_own: bool = False) -> Endpoint:
+    """Read the endpoint of a meter's session; where no port is written, it is the transport's own.
+
+    Args:
+        text: as the user wrote it.
+        transports: those that make sense here, by scheme.
+        is_own: it is to be listened at, so port 0 means any that is free.
+
+    Raises:
+        EndpointError: another scheme, no host, no port or no device.
+
+    """
+    examples = {scheme: transport.example for scheme, transport in transports.items()}
+    return _parse(text, examples, lambda scheme: transports[scheme].port, is_own=is_own)
+
+
+def _parse(
+    text: str, examples: Mapping[str, str], default_port: Callable[[str], int], *, is_own: bool = False
+) -> Endpoint:
     parts = urlsplit(text)
-    if parts.scheme not in schemes:
-        raise EndpointError(f"{text!r} is no endpoint; write {examples}")
+    words = " or ".join(filter(None, examples.values()))
+    if parts.scheme not in examples:
+        raise EndpointError(f"{text!r} is no endpoint; write {words}")
     options = dict(parse_qsl(parts.query))
-    if parts.scheme in _SERIAL:
+    if Endpoint(parts.scheme).is_serial:
         if not parts.path.strip("/"):
-            raise EndpointError(f"{text!r} names no serial device; write {_EXAMPLES['serial']}")
+            raise EndpointError(f"{text!r} names no serial device; write {examples[parts.scheme]}")
         return Endpoint(parts.scheme, path=unquote(parts.path), options=options)
     try:
-        port = parts.port or default_port
+        port = parts.port if parts.port is not None else default_port(parts.scheme)
     except ValueError as error:
         raise EndpointError(f"{text!r}: a port is a number from 1 to 65535") from error
-    if not port:
-        raise EndpointError(f"{text!r} names no port; write {examples}")
+    if not port and not (is_own and parts.port is not None):
+        raise EndpointError(f"{text!r} names no port; write {words}")
     return Endpoint(parts.scheme, parts.hostname or LOOPBACK, port, options=options)

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.session import Session, SessionDone, SessionEvent, SessionFailed
+from meterspan.engine.frame_trace import Direction
+from meterspan.engine.links import transport_of
+from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Job
 from meterspan.head_end.push_intake import PushIntake, PushTaken
 from meterspan.head_end.sessions import Harvest, SessionMaker
@@ -24,7 +27,7 @@ from meterspan.model.readings import CaptureBlock
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
 
@@ -186,35 +189,30 @@ class HeadEndHost:
             _log.debug("session done", extra=told)
 
     async def _session(self, job: Job) -> SessionDone[Harvest] | SessionFailed:
-        endpoint = self._endpoint(job)
-        tapped = _Tapped(self._sessions.open(job, self._clock()), self._clock, self._protocol(job))
+        device = self._head_end.inventory.get(job.target)
+        endpoint = _endpoint(job.target, device)
+        session = self._sessions.open(job, self._clock())
+        frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
+        protocol = "" if device is None else str(device.protocol)
         ended: asyncio.Future[SessionDone[Harvest] | SessionFailed] = asyncio.get_running_loop().create_future()
 
         def on_event(event: SessionEvent[Harvest]) -> None:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(tapped, self._clock, on_event)
+        def on_octets(direction: Direction, octets: bytes, now: float) -> None:
+            frames.append(Frame(now, direction is Direction.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
+
+        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(session, self._clock, on_event, on_octets=on_octets)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
-            tapped.session.start(self._clock())
+            session.start(self._clock())
             shell.pump()
             return await ended
         finally:
             shell.close()
-            for frame in tapped.frames:
+            for frame in frames:
                 self._head_end.chronicle.frame(job.target, frame)
-
-    def _protocol(self, job: Job) -> str:
-        device = self._head_end.inventory.get(job.target)
-        return "" if device is None else str(device.protocol)
-
-    def _endpoint(self, job: Job) -> Endpoint:
-        device = self._head_end.inventory.get(job.target)
-        host, _, port = ("" if device is None else device.endpoint).rpartition(":")
-        if not host or not port.isdigit():
-            raise ValueError(f"{job.target} has no endpoint of the form host:port")
-        return Endpoint("tcp", host.strip("[]"), int(port))
 
     # Pushes.
 
@@ -300,36 +298,15 @@ class _PushShell(StreamShell[PushTaken]):
             self._line.resume_reading()
 
 
-class _Tapped:
-    """A session whose newest frames are kept for the meter's story."""
+def _endpoint(target: str, device: Device | None) -> Endpoint:
+    """Return where a device is reached.
 
-    def __init__(self, session: Session[Harvest], clock: Callable[[], float], protocol: str) -> None:
-        self.session = session
-        self.frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
-        self._clock = clock
-        self._protocol = protocol
+    Raises:
+        ValueError: it is unknown, is read by no session, or has no host and port.
 
-    def receive(self, octets: bytes, now: float) -> None:
-        self._keep(octets, is_sent=False)
-        self.session.receive(octets, now)
-
-    def advance(self, now: float) -> None:
-        self.session.advance(now)
-
-    def deadline(self) -> float | None:
-        return self.session.deadline()
-
-    def octets_to_send(self) -> bytes:
-        octets = self.session.octets_to_send()
-        if octets:
-            self._keep(octets, is_sent=True)
-        return octets
-
-    def next_event(self) -> SessionEvent[Harvest] | None:
-        return self.session.next_event()
-
-    def medium_lost(self, now: float) -> None:
-        self.session.medium_lost(now)
-
-    def _keep(self, octets: bytes, *, is_sent: bool) -> None:
-        self.frames.append(Frame(self._clock(), is_sent, self._protocol, octets[:FRAME_OCTETS_MAX]))
+    """
+    transport = None if device is None else transport_of(device.protocol)
+    host, _, port = ("" if device is None else device.endpoint).rpartition(":")
+    if transport is None or not host or not port.isdigit():
+        raise ValueError(f"{target} has no endpoint of the form host:port")
+    return Endpoint(transport.scheme, host.strip("[]"), int(port))

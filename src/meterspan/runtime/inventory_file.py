@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from meterspan.crypto.mechanisms import Security
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose, Protocol
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
 from meterspan.quantities import Commodity, parse_obis
 
 __all__ = ["InventoryFile"]
@@ -116,7 +117,7 @@ def _device(values: dict[str, Any], keys: tuple[tuple[KeyPurpose, bytes], ...]) 
         **values
         | {
             "commodity": Commodity(values["commodity"]),
-            "protocol": Protocol(values["protocol"]),
+            "protocol": DeviceProtocol(values["protocol"]),
             "security": Security(values["security"]),
             "channels": channels,
             "wrapped_keys": keys,

@@ -13,32 +13,30 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, cast
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
-from meterspan.analytics.tariff import Tariff
-from meterspan.display.heard import Heard, HeardRegister, hear
+from meterspan.analytics.tariff import Tariff, exact_decimal
 from meterspan.head_end.chronicle import Chronicle, Entry, Frame
 from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.delivery import TwoOutboxes, blocks_of
-from meterspan.lnap.hearing import P1_REGISTERS, RADIO_REGISTERS, p1_meter
+from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
+from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.quarantine import Fault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
-from meterspan.quantities import UNITS, Commodity, Direction, Obis, Scaled, parse_obis
+from meterspan.model.readings import CaptureBlock, EventSeverity, Source
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, parse_obis, parse_unit
+from meterspan.readings.p1 import NET_POWER, rows_of_p1
+from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.runtime.state import StateFile
 from meterspan.wire.axdr import read_data
-from meterspan.wire.errors import WireError
-from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram, write_telegram
+from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
 
 __all__ = ["PROTOCOLS", "HomeConfig", "HomeHost", "HomeMeter", "UpstreamIdentity", "radio_commodity"]
 
@@ -51,17 +49,6 @@ DISPLAYS_MAX: Final = 16
 FILE_CHUNK: Final = 2_048
 """A reader queues 64 telegrams and drops older ones; so few octets never hold more."""
 FLUSH_EVERY_TELEGRAMS: Final = 4_096
-NET_POWER: Final = Obis(1, 0, 16, 7, 0)
-_REGISTERS: Final = {
-    (Commodity.ELECTRICITY, Direction.IMPORT): Obis(1, 0, 1, 8, 0),
-    (Commodity.ELECTRICITY, Direction.EXPORT): Obis(1, 0, 2, 8, 0),
-    (Commodity.GAS, Direction.IMPORT): Obis(7, 0, 3, 0, 0),
-    (Commodity.WATER, Direction.IMPORT): Obis(8, 0, 1, 0, 0),
-    (Commodity.HEAT, Direction.IMPORT): Obis(6, 0, 1, 0, 0),
-}
-_LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
-_MEDIA: Final = {0x02: Commodity.ELECTRICITY, 0x03: Commodity.GAS, 0x04: Commodity.HEAT, 0x06: Commodity.WATER,
-                 0x07: Commodity.WATER, 0x0C: Commodity.HEAT, 0x0D: Commodity.HEAT}  # fmt: skip
 PROTOCOLS: Final = {"H1": "p1", "M": "wmbus"}
 SILENT_S: Final = 3_600.0
 """A meter that was heard within this time has not been exchanged: another one of the commodity is a second meter."""
@@ -202,28 +189,26 @@ class HomeHost:
         if isinstance(item, P1Damage):
             self.point.keep_damaged(item.octets, item.error, now, source)
             return
-        heard = hear(item, now)
-        octets = write_telegram(item.identification, item.objects, profile=item.profile)
-        self._send("H1", octets)
+        heard = rows_of_p1(item, now, self._zone)
+        self._send("H1", heard.octets)
         self._send("H2", self._line(heard))
-        if not heard.registers:
+        if not any(True for device in heard.devices for _ in device.registers()):
             reason = "no register of a meter that we know"
-            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, octets))
+            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, heard.octets))
             return
-        for device, commodity in {_name(register): register.commodity for register in heard.registers}.items():
-            self._note_heard(device, commodity, "H1", now, octets)
-        electricity = ""
-        for register in heard.registers:
-            device = _name(register)
-            electricity = device if register.commodity is Commodity.ELECTRICITY else electricity
+        for device in heard.devices:
+            self._note_heard(device.device, device.commodity, "H1", now, heard.octets)
             try:
-                self._take_register(device, register)
+                for _, row in device.registers():
+                    self._take_register(device, row)
             except ValueError as error:  # another meter was installed by other means
-                self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
-        if electricity and self.config.upstream is not None:
-            self._hear_for_upstream(item, now, source)
-        if heard.power_w is not None and electricity and self._is_due(electricity, NET_POWER, heard.at, POWER_EVERY_S):
-            self._put(electricity, NET_POWER, Scaled(heard.power_w, 0, UNITS["W"]), heard.at)
+                frame = QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), heard.octets, device.device)
+                self.point.quarantine.keep(frame)
+            power = device.row(NET_POWER)
+            if power is not None and self._is_due(device.device, NET_POWER, heard.time, POWER_EVERY_S):
+                self._put(device.device, power)
+        if self.config.upstream is not None:
+            self._hear_for_upstream(heard, now, source)
 
     async def flush(self) -> None:
         """Make what was heard durable."""
@@ -265,15 +250,18 @@ class HomeHost:
             if transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
                 transport.abort()
 
-    def _line(self, heard: Heard) -> bytes:
+    def _line(self, heard: HeardTelegram) -> bytes:
         registers = [
             {
-                "commodity": register.commodity, "direction": register.direction, "meter": _name(register),
-                "value": str(_decimal(register)), "unit": _shown_unit(register.commodity), "time": _text(register.at),
+                "commodity": device.commodity, "direction": direction, "meter": device.device,
+                "value": f"{_shown(device.commodity, row.value):f}",
+                "unit": CATALOGUE[device.commodity].display_unit, "time": _text(row.time),
             }
-            for register in heard.registers
+            for device in heard.devices
+            for direction, row in device.registers()
         ]  # fmt: skip
-        told = {"home": self.config.home_id, "time": _text(heard.at), "power_w": heard.power_w, "registers": registers}
+        told = {"home": self.config.home_id, "time": _text(heard.time), "power_w": heard.power_w,
+                "registers": registers}  # fmt: skip
         return json.dumps(told).encode() + b"\n"
 
     # --- taking --------------------------------------------------------------------------------------------------
@@ -282,7 +270,7 @@ class HomeHost:
         for device, key in self.config.radio_keys.items():
             commodity = radio_commodity(device)
             if commodity is not None:
-                yield LocalMeter(device, commodity, self.config.home_id, (RADIO_REGISTERS[commodity][0],), key)
+                yield LocalMeter(device, commodity, self.config.home_id, (CATALOGUE[commodity].register,), key)
         if self.config.upstream is not None:
             yield from (self._port_meter(device) for device in self._channels if radio_commodity(device) is None)
 
@@ -299,17 +287,18 @@ class HomeHost:
             self._channels[meter.device] = number
             self._state.save(_CHANNELS_KEPT, json.dumps(self._channels).encode())
 
-    def _hear_for_upstream(self, item: P1Telegram, now: float, source: str) -> None:
+    def _hear_for_upstream(self, heard: HeardTelegram, now: float, source: str) -> None:
         """Let the access point capture the meter of the P1 port too, for the head end."""
-        try:
-            device = p1_meter(item)
-            if self.point.channel(device) is None:
-                self._give_channel(self._port_meter(device))
-        except (WireError, ValueError) as error:
-            octets = item.identification.encode("latin-1")
-            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets))
+        main = next((device for device in heard.devices if not device.channel), None)
+        if main is None:
             return
-        self.point.hear_p1(item, now, source)
+        try:
+            if self.point.channel(main.device) is None:
+                self._give_channel(self._port_meter(main.device))
+        except ValueError as error:
+            self.point.quarantine.keep(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), heard.octets))
+            return
+        self.point.take_p1(heard, now, source)
 
     def _take_radio(self, octets: bytes, peer: str, now: float) -> None:
         telegram = self.point.hear_radio(octets, now, peer)
@@ -325,14 +314,12 @@ class HomeHost:
             self._installed(device, channel.meter.commodity, channel.latest.time,
                             {channel.meter.registers[0]: channel.latest.values[0]})  # fmt: skip
 
-    def _take_register(self, device: str, register: HeardRegister) -> None:
-        obis = _REGISTERS[register.commodity, register.direction]
-        every = REGISTERS_EVERY_S if register.commodity is Commodity.ELECTRICITY else 1
-        if not self._is_due(device, obis, register.at, every):
+    def _take_register(self, device: DeviceRows, row: Row) -> None:
+        every = REGISTERS_EVERY_S if device.commodity is Commodity.ELECTRICITY else 1
+        if not self._is_due(device.device, row.obis, row.time, every):
             return
-        value = _scaled(register)
-        self._installed(device, register.commodity, register.at, {obis: value})
-        self._put(device, obis, value, register.at)
+        self._installed(device.device, device.commodity, row.time, {row.obis: row.value})
+        self._put(device.device, row)
 
     def _is_due(self, device: str, obis: Obis, at: int, every_s: int) -> bool:
         """Say whether a value of this time is kept: the first of each span, so that marks are always met."""
@@ -342,17 +329,17 @@ class HomeHost:
         self._noted[device, obis] = at
         return True
 
-    def _put(self, device: str, obis: Obis, value: Scaled, at: int) -> None:
-        column = CaptureColumn(obis, value.unit, value.exponent, np.array([value.value], np.int64))
-        nothing = np.zeros(1, np.int32)
-        now = int(self._clock())
+    def _put(self, device: str, row: Row) -> None:
         self._waiting.append(
-            CaptureBlock(device, Source.LOCAL, now, np.array([at], np.int64), (column,), nothing, nothing)
-        )
+            CaptureBlock.of_row(
+                device, Source.LOCAL, time=row.time, values={row.obis: row.value}, received_at=int(self._clock()),
+                quality=int(row.quality),
+            )
+        )  # fmt: skip
 
     def _installed(self, device: str, commodity: Commodity, at: int, registers: Mapping[Obis, Scaled]) -> None:
         """Install a meter that is heard for the first time; one in another's place is an exchange."""
-        usage_point = f"{self.config.home_id}-{_LETTERS[commodity]}"
+        usage_point = f"{self.config.home_id}-{CATALOGUE[commodity].letter}"
         known = self._last.get(usage_point)
         if known is None or known["device"] == device:
             if known is None:
@@ -434,41 +421,20 @@ class _Display(asyncio.Protocol):
 
 
 def radio_commodity(device: str) -> Commodity | None:
-    """Say what a radio meter measures, from the medium in its name; None for no radio meter, or one not metered."""
+    """Return what a radio meter measures, by its name; None for no radio meter, or one that bills nothing."""
     try:
-        return _MEDIA.get(split_mbus_device(device)[2])
+        manufacturer, _, medium = split_mbus_device(device)
     except ValueError:
         return None
+    return commodity_of_device(manufacturer, medium)
 
 
-def _name(register: HeardRegister) -> str:
-    """Give the meter's identification; P1 writes it as hex of its letters (DSMR P1, 6.12)."""
-    try:
-        text = bytes.fromhex(register.meter).decode("ascii")
-    except ValueError:
-        text = register.meter
-    name = text.strip()
-    return name if name and name.isprintable() else f"P1 {register.commodity} {register.channel}"
-
-
-def _scaled(register: HeardRegister) -> Scaled:
-    """Give Wh or litres exactly; finer where the meter tells finer."""
-    is_energy = _shown_unit(register.commodity) == "kWh"
-    unit, value = (UNITS["Wh"], register.value * 1_000) if is_energy else (UNITS["m3"], register.value)
-    exponent = 0 if is_energy else -3
-    while (value / Fraction(10) ** exponent).denominator != 1 and exponent > -6:
-        exponent -= 3
-    return Scaled(int(value / Fraction(10) ** exponent), exponent, unit)
-
-
-def _decimal(register: HeardRegister) -> Decimal:
-    """Give the value in the unit that people read, exactly."""
-    value = _scaled(register)
-    return Decimal(value.value).scaleb(value.exponent - (3 if value.unit is UNITS["Wh"] else 0))
-
-
-def _shown_unit(commodity: Commodity) -> str:
-    return "kWh" if commodity in {Commodity.ELECTRICITY, Commodity.HEAT} else "m3"
+def _shown(commodity: Commodity, value: Scaled) -> Decimal:
+    """Return a value in the unit that people read, with its decimals where the unit has the same base."""
+    unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
+    if value.unit is unit:
+        return Decimal(value.value).scaleb(value.exponent - exponent)
+    return exact_decimal(value.to(unit) / 10**exponent)
 
 
 def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:

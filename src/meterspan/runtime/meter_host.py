@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar, cast
 
+from meterspan.engine.links import Transport
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import ElectricityMeter
@@ -19,7 +20,7 @@ from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.shell import DatagramShell
 from meterspan.runtime.state import StateFile
 
@@ -138,13 +139,9 @@ class ElectricityHost:
         if captured:
             self.on_captured()
 
-    async def listen_wrapper(self, host: str, port: int) -> int:
-        """Serve DLMS over the TCP wrapper; gives the port (0 picks a free one)."""
-        return await self._dlms.listen_wrapper(host, port)
-
-    async def listen_hdlc(self, host: str, port: int) -> int:
-        """Serve DLMS over HDLC on a TCP port, as behind a serial converter."""
-        return await self._dlms.listen_hdlc(host, port)
+    async def listen(self, transport: Transport, host: str, port: int) -> int:
+        """Serve DLMS over a transport and return the port; raises as ``DlmsServer.listen``."""
+        return await self._dlms.listen(transport, host, port)
 
     async def listen_p1(self, host: str, port: int) -> int:
         """Write P1 telegrams to everybody who connects; what they say is not heard."""

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Final
 
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
 
 __all__ = ["OnTrouble", "hex_lines", "p1_telegrams"]

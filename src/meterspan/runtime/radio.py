@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError
+from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.shell import DatagramShell
 
 __all__ = ["radio_telegrams"]

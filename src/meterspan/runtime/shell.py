@@ -8,13 +8,16 @@ import asyncio
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
+from meterspan.engine.frame_trace import Direction
 from meterspan.engine.machine import Machine
 
-__all__ = ["DatagramShell", "StreamMachine", "StreamShell", "Ticker"]
+__all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
 
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 
+OnOctets = Callable[[Direction, bytes, float], None]
+"""Is called with octets that pass, before they are acted upon, and the time."""
 OCTETS_UNSENT_MAX = 1 << 20
 """A peer that reads nothing is cut off at this much unsent output: no session's answer is near a megabyte."""
 
@@ -64,6 +67,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         clock: gives UTC seconds.
         on_event: takes every event of the machine, in order.
         on_closed: called once when the connection is gone, after the last event.
+        on_octets: called with everything that passes, for traces; None where nobody looks.
 
     """
 
@@ -73,8 +77,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         clock: Callable[[], float],
         on_event: Callable[[EventT], None],
         on_closed: Callable[[], None] = lambda: None,
+        on_octets: OnOctets | None = None,
     ) -> None:
         self.machine = machine
+        self._on_octets = on_octets
         self._clock = clock
         self._on_event = on_event
         self._on_closed = on_closed
@@ -88,7 +94,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine."""
-        self.machine.receive(data, self._clock())
+        now = self._clock()
+        if self._on_octets is not None:
+            self._on_octets(Direction.RECEIVED, data, now)
+        self.machine.receive(data, now)
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
@@ -104,6 +113,8 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         while (event := self.machine.next_event()) is not None:
             self._on_event(event)
         octets = self.machine.octets_to_send()
+        if octets and self._on_octets is not None:
+            self._on_octets(Direction.SENT, octets, self._clock())
         if self._transport is not None:
             if octets:
                 self._transport.write(octets)

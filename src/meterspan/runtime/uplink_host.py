@@ -9,7 +9,7 @@ from typing import Final
 
 from meterspan.engine.uplink import RowsConfirmed, Uplink, UplinkEvent
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.serial_line import CannotConnectError, connect_stream
+from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 
 __all__ = ["UplinkHost"]

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from meterspan.display.heard import Heard, hear
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
@@ -22,6 +21,8 @@ from meterspan.meter.p1_port import p1_telegram
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.quantities import Commodity
+from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.channel import Medium, Radio
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.homes import HEAD_END_TITLE, Home, RadioPoint, Reach
@@ -145,7 +146,7 @@ class Building:
         self.radio.listen(self._hear_radio)
         self.on_radio: Callable[[str, bytes, float], object] = lambda _device, _octets, _now: None
         """Called with (device, octets, time) for each telegram that the access point took."""
-        self.on_display: Callable[[Home, Heard, float], object] | None = None
+        self.on_display: Callable[[Home, HeardTelegram, float], object] | None = None
         """Called for each P1 telegram that a home's display understood; None while nobody looks at the displays."""
         self._clock = clock
         self._interfaces = interfaces
@@ -225,10 +226,13 @@ class Building:
                 if is_watched and point is not None:
                     point.keep_damaged(item.octets, item.error, now, source)
                 continue
+            if not is_watched and self.on_display is None:
+                continue
+            heard = rows_of_p1(item, now)
             if is_watched and point is not None:
-                point.hear_p1(item, now, source)
+                point.take_p1(heard, now, source)
             if self.on_display is not None:
-                self.on_display(home, hear(item, now), now)
+                self.on_display(home, heard, now)
 
     def _hear_radio(self, octets: bytes, now: float) -> None:
         if self.host.point is None:

@@ -16,10 +16,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from meterspan.display.heard import Heard
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityContext
 from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.contexts import ContextCache
@@ -37,12 +37,13 @@ from meterspan.model.quarantine import Fault as FrameFault
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
 from meterspan.quantities import UNITS, Commodity, Obis
+from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.channel import Medium
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.faults import Fault, FaultKind, FaultPlan
-from meterspan.sim.g1 import G1, hdlc_server, wrapper_server
+from meterspan.sim.g1 import G1, server_link
 from meterspan.sim.homes import (
     HEAD_END_TITLE,
     ElectricityPoint,
@@ -290,7 +291,7 @@ class District:
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
         self.head_end.chronicle.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
-    def _note_power(self, home: Home, heard: Heard, now: float) -> None:
+    def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
@@ -314,13 +315,15 @@ class District:
         """Make the server that a new connection to a target meets; None where nobody has power."""
         host = self._hosts.get(target)
         if host is not None:
-            return None if host.logical is None else self._server(host.logical, host.context, wrapper_server())
+            return (
+                None
+                if host.logical is None
+                else self._server(host.logical, host.context, server_link(DeviceProtocol.DLMS_WRAPPER))
+            )
         point = self.point_of(target)
         if point is None:
             return None
-        return self._server(
-            point.logical, point.context, hdlc_server() if point.reach is Reach.HDLC else wrapper_server()
-        )
+        return self._server(point.logical, point.context, server_link(DeviceProtocol(point.reach.value)))
 
     def _server(self, logical: LogicalDevice, context: SecurityContext, link: Link) -> ServerAssociation:
         attempts = self._attempts.setdefault(logical.name, AttemptLedger())

@@ -9,12 +9,10 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.hdlc_link import HdlcConfig, HdlcLink
-from meterspan.engine.link import Role
+from meterspan.engine.link import Link as EngineLink
+from meterspan.engine.links import DeviceProtocol, LinkAddresses, transport_of
 from meterspan.engine.session import SessionDone, SessionFailed
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.chronicle import Frame
-from meterspan.head_end.inventory import Protocol
 from meterspan.head_end.planner import Job
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -23,9 +21,8 @@ from meterspan.model.failures import Failure, FailureKind
 from meterspan.sim.building import Interfaces
 from meterspan.sim.channel import Link, Medium, Station
 from meterspan.sim.clock import Ticket, VirtualClock
-from meterspan.wire.hdlc import HdlcAddress
 
-__all__ = ["G1", "HEAD_END", "hdlc_server", "wrapper_server"]
+__all__ = ["G1", "HEAD_END", "server_link"]
 
 HEAD_END: Final = "head end"
 CONNECT_TIMEOUT_S: Final = 10.0
@@ -116,7 +113,7 @@ class G1:
 
     def _keep_frames(self, target: str, link: Link) -> None:
         device = self._head_end.inventory.get(target)
-        protocol = Protocol.DLMS_WRAPPER if device is None else device.protocol
+        protocol = DeviceProtocol.DLMS_WRAPPER if device is None else device.protocol
         for frame in link.trace:
             self._head_end.chronicle.frame(
                 target, Frame(frame.at, frame.sender == HEAD_END, str(protocol), frame.octets)
@@ -128,14 +125,17 @@ class G1:
         self.attend()
 
 
-def wrapper_server() -> WrapperLink:
-    """Make the meter's end of a TCP connection."""
-    return WrapperLink(Role.SERVER, WrapperConfig(SERVER_SAP, MANAGEMENT_CLIENT))
+def server_link(protocol: DeviceProtocol) -> EngineLink:
+    """Make the meter's end of a connection.
 
+    Raises:
+        ValueError: the protocol is not of sessions over G1.
 
-def hdlc_server() -> HdlcLink:
-    """Make the meter's end of an HDLC line."""
-    return HdlcLink(Role.SERVER, HdlcConfig(HdlcAddress.server(SERVER_SAP), HdlcAddress(MANAGEMENT_CLIENT)))
+    """
+    transport = transport_of(protocol)
+    if transport is None:
+        raise ValueError(f"{protocol} is no protocol of G1")
+    return transport.server(LinkAddresses(MANAGEMENT_CLIENT, SERVER_SAP))
 
 
 def _lose(link: Link, now: float) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.uplink import Uplink, WantsConnection
 from meterspan.head_end.chronicle import Frame
-from meterspan.head_end.inventory import Protocol
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
 from meterspan.sim.building import AccessPointHost, Interfaces
@@ -133,5 +133,5 @@ class Pushes:
         link.right.poll()
         self._interfaces.note("G1", link.counts.octets, link.counts.sent)
         for frame in link.trace:
-            kept = Frame(frame.at, frame.sender == HEAD_END, str(Protocol.DLMS_WRAPPER), frame.octets)
+            kept = Frame(frame.at, frame.sender == HEAD_END, str(DeviceProtocol.DLMS_WRAPPER), frame.octets)
             self._head_end.chronicle.frame(line.host.name, kept)

@@ -6,8 +6,9 @@ from typing import Final
 
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
 from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityKeys
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose, Protocol
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.lnap.channel import Channel
 from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS
@@ -15,7 +16,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
-from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint, Reach
+from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
 
 __all__ = ["TARIFFS", "access_point_record", "direct_record", "local_record"]
 
@@ -43,7 +44,7 @@ TARIFFS: Final = {
 def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody, installed_at: int) -> Device:
     """Record an access point: it owes nothing itself."""
     return Device(
-        host.name, Commodity.ELECTRICITY, Protocol.DLMS_WRAPPER, f"10.64.{number}.1:4059", host.name,
+        host.name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"10.64.{number}.1:4059", host.name,
         security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
         system_title=host.config.system_title, installed_at=installed_at, wrapped_keys=_wrapped(host.keys, custody),
     )  # fmt: skip
@@ -53,7 +54,7 @@ def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> D
     """Record an electricity meter that is read over G1 by itself."""
     return Device(
         point.device, Commodity.ELECTRICITY,
-        Protocol.DLMS_HDLC if point.reach is Reach.HDLC else Protocol.DLMS_WRAPPER,
+        DeviceProtocol(point.reach.value),
         f"10.80.{home.number}.{len(point.device)}:4059", CELL, home.usage_point(Commodity.ELECTRICITY),
         security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
         system_title=point.meter.config.system_title,
@@ -70,7 +71,7 @@ def local_record(
     commodity = point.commodity if isinstance(point, RadioPoint) else Commodity.ELECTRICITY
     keys = ((KeyPurpose.RADIO, custody.wrap(point.meter.config.key)),) if isinstance(point, RadioPoint) else ()
     return Device(
-        point.device, commodity, Protocol.WMBUS if is_radio else Protocol.P1, access_point, access_point,
+        point.device, commodity, DeviceProtocol.WMBUS if is_radio else DeviceProtocol.P1, access_point, access_point,
         home.usage_point(commodity), "M" if is_radio else "H1",
         channels=tuple(ChannelPlan(obis, PERIOD_S, channel.profile_name) for obis in channel.meter.registers),
         installed_at=point.installed_at, wrapped_keys=keys,

@@ -7,23 +7,24 @@ import pytest
 from fastcrc import crc16
 
 from meterspan.crypto.mbus_modes import cbc_encrypt, mode5_iv
-from meterspan.model.mbus_devices import GRAMMARS, SHIPPED_FORMATS, Decoded, Payload, read_payload, record_rule
-from meterspan.model.mbus_devices.diehl import DEFAULT_KEYS, prios_keystream
+from meterspan.crypto.prios import DEFAULT_KEYS, prios_keystream
+from meterspan.model.mbus_devices import GRAMMARS, SHIPPED_FORMATS, Decoded, Payload, commodity_of_device, record_rule
+from meterspan.quantities import CATALOGUE, Commodity, Obis, commodity_of_obis
+from meterspan.readings.proprietary import read_proprietary
+from meterspan.wire import KeyWrongError
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.records import describe_header
 
 
-def payload(  # noqa: PLR0917 - a telegram in the order of its octets
-    maker: str, medium: int, version: int, octets: str | bytes, ci: int = 0xA0, key: bytes | None = None
-) -> Payload:
+def payload(maker: str, medium: int, version: int, octets: str | bytes, ci: int = 0xA0) -> Payload:
     data = bytes.fromhex(octets) if isinstance(octets, str) else octets
     address = DeviceAddress.of(maker, "11223344", version, medium).octets
-    return Payload(maker, version, medium, address, ci, data, read_records(data), key)
+    return Payload(maker, version, medium, address, ci, data, read_records(data))
 
 
-def found(question: Payload) -> list[tuple[str, object, str, int]]:
-    decoded = read_payload(question)
+def found(question: Payload, key: bytes | None = None) -> list[tuple[str, object, str, int]]:
+    decoded = read_proprietary(question, key)
     assert decoded is not None
     assert decoded.error is None
     return [(item.quantity, item.value, item.unit, item.storage) for item in decoded.readings]
@@ -36,7 +37,7 @@ def test_techem_heat_meters_give_both_periods_and_their_sum_with_the_due_date() 
         ("energy of the past period", Decimal(1_234_000), "Wh", 1),
     ]
     assert found(question)[:2] == expected
-    decoded = read_payload(question)
+    decoded = read_proprietary(question)
     assert decoded is not None
     assert decoded.readings[1].time == str(date(2019, 12, 31))
 
@@ -63,7 +64,7 @@ def test_techem_allocators_add_two_temperatures(version: int, gap: str) -> None:
 
 def test_techem_half_months_become_months_with_their_names() -> None:
     halves = "".join(f"{2 * index:02X}{index:02X}00" for index in range(1, 13))
-    decoded = read_payload(payload("TCH", 0x72, 0x50, "0C00 4132 10270000" + halves, 0xA2))
+    decoded = read_proprietary(payload("TCH", 0x72, 0x50, "0C00 4132 10270000" + halves, 0xA2))
     assert decoded is not None
     assert decoded.readings[0].value == Decimal(1_000)
     months = decoded.readings[2:]
@@ -80,12 +81,12 @@ def prios(total_l: int, month_l: int, key: int, maker: str = "SAP") -> Payload:
     for start in (2, 6, 10):
         mixed ^= int.from_bytes(frame[start : start + 4], "big")
     sealed = bytes(a ^ b for a, b in zip(plain, prios_keystream(mixed, len(plain)), strict=True))
-    return Payload(maker, 0x24, 0x07, address, 0xA2, clear + sealed, read_records(b""), None)
+    return Payload(maker, 0x24, 0x07, address, 0xA2, clear + sealed, read_records(b""))
 
 
 @pytest.mark.parametrize("key", DEFAULT_KEYS)
 def test_prios_payloads_open_with_either_default_key(key: int) -> None:
-    decoded = read_payload(prios(1_234_567, 1_200_000, key))
+    decoded = read_proprietary(prios(1_234_567, 1_200_000, key))
     assert decoded is not None
     assert [(item.value, item.unit, item.time) for item in decoded.readings] == [
         (Decimal("1234.567"), "m3", None), (Decimal(1200), "m3", "2019-11-30"),
@@ -94,10 +95,10 @@ def test_prios_payloads_open_with_either_default_key(key: int) -> None:
 
 
 def test_prios_with_another_key_says_so_and_diehl_ids_stand_at_the_end_of_the_address() -> None:
-    decoded = read_payload(prios(1, 1, 0x1234_5678))
+    decoded = read_proprietary(prios(1, 1, 0x1234_5678))
     assert decoded is not None
-    assert "key" in (decoded.error or "")
-    diehl = read_payload(prios(1, 1, DEFAULT_KEYS[0], "DME"))
+    assert isinstance(decoded.error, KeyWrongError)
+    diehl = read_proprietary(prios(1, 1, DEFAULT_KEYS[0], "DME"))
     assert diehl is not None
     assert diehl.meter_id == "07241122"
 
@@ -132,12 +133,12 @@ def test_apator_ciphered_blocks_need_their_key_and_give_total_and_stored_volume(
     plain += bytes((0x10, 0x05)) + (0x100).to_bytes(3, "little") + bytes(2)
     address = DeviceAddress.of("APA", "11223344", 0x14, 0x07).octets
     octets = b"\x05\x01" + cbc_encrypt(key, mode5_iv(address, 5), plain)
-    readings = found(payload("APA", 0x07, 0x14, octets, key=key))
+    readings = found(payload("APA", 0x07, 0x14, octets), key)
     assert [item[1] for item in readings] == [Decimal(0x12345).scaleb(-3), Decimal(0x12345 - 0x401).scaleb(-3), 0x110]
     for wrong, text in ((None, "no key"), (bytes(16), "does not fit"), (b"x", "16 octets")):
-        decoded = read_payload(payload("APA", 0x07, 0x14, octets, key=wrong))
+        decoded = read_proprietary(payload("APA", 0x07, 0x14, octets), wrong)
         assert decoded is not None
-        assert text in (decoded.error or "")
+        assert text in str(decoded.error)
 
 
 def test_apator_allocators_are_read_with_and_without_a_block_in_front() -> None:
@@ -225,6 +226,55 @@ def test_every_family_answers_damage_with_an_error_or_nothing() -> None:
         ci = min(grammar.cis or {0x78})
         for size in range(60):
             for filler in (0x00, 0x0F, 0x10, 0xFF, 0xB6):
-                question = payload(maker, medium, version, bytes((filler,)) * size, ci, bytes(16))
-                decoded = read_payload(question)
+                question = payload(maker, medium, version, bytes((filler,)) * size, ci)
+                decoded = read_proprietary(question, bytes(16))
                 assert decoded is None or isinstance(decoded, Decoded)
+
+
+REGISTERS = {
+    "compact V": (payload("TCH", 0x43, 0x45, "00 9F27 D20400 60 0A0000 0000"), Decimal(1_244_000), "Wh"),
+    "MK radio": (payload("TCH", 0x72, 0x74, "00 9F27 2100 5024 1300 0000", 0xA2), Decimal("5.2"), "m3"),
+    "PRIOS": (prios(1_234_567, 1_200_000, DEFAULT_KEYS[0]), Decimal("1234.567"), "m3"),
+    "Apator 08": (payload("APT", 0x0F, 0x0F, "B80B0000 00"), Decimal(1), "m3"),
+    "Zenner": (payload("ZRI", 0x16, 0x0B, "0F00000000 00E80300 00D00700", 0x7A), Decimal(2), "m3"),
+}
+
+
+@pytest.mark.parametrize(("question", "value", "unit"), REGISTERS.values(), ids=REGISTERS)
+def test_the_register_that_bills_a_device_has_the_obis_code_of_its_commodity(
+    question: Payload, value: Decimal, unit: str
+) -> None:
+    commodity = commodity_of_device(question.manufacturer, question.medium)
+    assert commodity is not None
+    decoded = read_proprietary(question)
+    assert decoded is not None
+    (register,) = [item for item in decoded.readings if item.obis == CATALOGUE[commodity].register and not item.storage]
+    assert (register.value, register.unit) == (value, unit)
+
+
+def test_no_grammar_names_a_code_of_another_commodity_than_its_devices_measure() -> None:
+    for question, _, _ in REGISTERS.values():
+        commodity = commodity_of_device(question.manufacturer, question.medium)
+        decoded = read_proprietary(question)
+        assert decoded is not None
+        assert {commodity_of_obis(item.obis) for item in decoded.readings if item.obis} == {commodity}
+
+
+def test_makers_device_types_come_before_those_of_the_standard() -> None:
+    assert commodity_of_device("TCH", 0x62) is Commodity.WATER
+    assert commodity_of_device("TCH", 0x07) is Commodity.WATER
+    assert commodity_of_device("KAM", 0x62) is None
+    assert commodity_of_device("TCH", 0xF0) is None
+
+
+def test_thirds_of_a_litre_keep_one_scale_whatever_the_digits() -> None:
+    values = [found(payload("APT", 0x0F, 0x0F, f"{raw:02X}000000"))[0][1] for raw in (1, 2, 3)]
+    assert [value.as_tuple().exponent for value in values if isinstance(value, Decimal)] == [-12] * 3
+    assert abs(sum(value for value in values if isinstance(value, Decimal)) - Decimal("0.002")) < Decimal("1e-11")
+
+
+def test_allocators_are_named_and_bill_nothing_by_themselves() -> None:
+    decoded = read_proprietary(payload("TCH", 0x80, 0x69, "01 9F27 0203 8004 4D00 D007 B80B 00"))
+    assert decoded is not None
+    assert decoded.readings[0].obis == Obis(4, 0, 1, 0, 0)
+    assert commodity_of_obis(Obis(4, 0, 1, 0, 0)) is None

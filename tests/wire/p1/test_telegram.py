@@ -255,3 +255,10 @@ def test_any_lines_survive_a_telegram(objects: list[P1Object], profile: P1Profil
 
 def test_the_profile_is_told_also_without_an_empty_line_behind_the_identification() -> None:
     assert read_telegram(sealed(BODY_5.replace("\r\n\r\n", "\r\n", 1))).profile.name == "dsmr5"
+
+
+@pytest.mark.parametrize("behind", ["", "\r\n", "\n", "\r\n/NEXT5telegram\r\n"])
+def test_a_telegram_keeps_its_octets_as_they_were_received(behind: str) -> None:
+    whole = sealed(BODY_5.replace("\r\n", "\n")).rstrip()
+    telegram = read_telegram(whole + behind.encode())
+    assert telegram.octets == whole + behind.partition("/")[0].encode()

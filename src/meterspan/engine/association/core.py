@@ -16,6 +16,7 @@ from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import ApduRefused, AssociationEvent, Notification
 from meterspan.engine.association.states import AssociationState
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
+from meterspan.engine.timers import earliest, is_due
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.acse import ACSE_TAGS, AcseApdu, read_acse
 from meterspan.wire.errors import WireError
@@ -88,14 +89,14 @@ class Association(ABC, Generic[MoveT]):
         """Let time pass."""
         self._link.advance(now)
         self._pump(now)
-        if self._timer is not None and now >= self._timer:
+        if is_due(self._timer, now):
             self._timer = None
             self._time_out(now)
             self._pump(now)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
-        return min((due for due in (self._link.deadline(), self._timer) if due is not None), default=None)
+        return earliest(self._link.deadline(), self._timer)
 
     def octets_to_send(self) -> bytes:
         """Take all octets that are ready for the medium."""

@@ -1,12 +1,15 @@
 """Devices whose M-Bus payload is not (only) data records: grammars and profiles as data."""
 
+from collections.abc import Iterator
+
 from meterspan.model.mbus_devices.apator import GRAMMARS as _APATOR
 from meterspan.model.mbus_devices.diehl import GRAMMARS as _DIEHL
 from meterspan.model.mbus_devices.others import GRAMMARS as _OTHERS
-from meterspan.model.mbus_devices.payload import Decoded, Grammar, Payload, first_match
+from meterspan.model.mbus_devices.payload import Decoded, Grammar, Payload, Seal
 from meterspan.model.mbus_devices.profiles import SHIPPED_FORMATS, RecordRule, record_rule
 from meterspan.model.mbus_devices.qundis import GRAMMARS as _QUNDIS
 from meterspan.model.mbus_devices.techem import GRAMMARS as _TECHEM
+from meterspan.quantities import Commodity, commodity_of_mbus_medium
 
 __all__ = [
     "GRAMMARS",
@@ -15,8 +18,10 @@ __all__ = [
     "Grammar",
     "Payload",
     "RecordRule",
+    "Seal",
+    "commodity_of_device",
+    "grammars_of",
     "has_grammars",
-    "read_payload",
     "record_rule",
 ]
 
@@ -34,7 +39,23 @@ def has_grammars(manufacturer: str) -> bool:
     return manufacturer in _BY_MAKER
 
 
-def read_payload(payload: Payload) -> Decoded | None:
-    """Read a proprietary payload, or give None where no grammar knows it. Never raises a ``WireError``."""
-    grammars = _BY_MAKER.get(payload.manufacturer)
-    return first_match(grammars, payload) if grammars else None
+def grammars_of(payload: Payload) -> Iterator[Grammar]:
+    """Iterate over the grammars that fit a payload, the narrower first."""
+    return (grammar for grammar in _BY_MAKER.get(payload.manufacturer, ()) if grammar.matches(payload))
+
+
+def commodity_of_device(manufacturer: str, medium: int) -> Commodity | None:
+    """Return what a device measures, by its device type: the maker's own meaning first, then the standard's.
+
+    None where it bills nothing: sensors, allocators, radio converters.
+    """
+    own = _COMMODITIES.get((manufacturer, medium))
+    return commodity_of_mbus_medium(medium) if own is None else own
+
+
+_COMMODITIES = {
+    (maker, medium): commodity
+    for grammar in GRAMMARS
+    for maker in grammar.manufacturers
+    for medium, commodity in grammar.commodities.items()
+}

@@ -6,19 +6,22 @@ A CI of B6 puts a block of its own (length, octets) in front of the payload prop
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
 from meterspan.model.mbus_devices.payload import (
+    ALLOCATION,
+    WATER,
     Decoded,
     Field,
     Grammar,
     Payload,
     Reader,
+    Seal,
     date_packed,
     fields_reader,
     reading,
 )
 from meterspan.model.telegram import DecodedReading
-from meterspan.wire import KeyMissingError, KeyWrongError, WireError
+from meterspan.quantities import Commodity
+from meterspan.wire import WireError
 
 __all__ = ["GRAMMARS"]
 
@@ -47,7 +50,8 @@ def _registers(payload: Payload) -> Decoded | None:
     place = _find_volume(octets, _REGISTER_HEAD, 0)
     if place is None:
         raise WireError("no volume register", _REGISTER_HEAD, "registers")
-    readings = [reading("volume", Decimal(int.from_bytes(octets[place : place + 4], "little")).scaleb(-3), "m3")]
+    volume = Decimal(int.from_bytes(octets[place : place + 4], "little")).scaleb(-3)
+    readings = [reading("volume", volume, "m3", obis=WATER)]
     readings += _history(octets, place + 4)
     return Decoded(tuple(readings), replaces_records=False)
 
@@ -86,27 +90,21 @@ def _history(octets: bytes, at: int) -> list[DecodedReading]:
 
 
 def _ciphered(payload: Payload) -> Decoded:
-    """Read the water module NA-1: two clear octets, then one block under AES as mode 5, with octet 0 as access number.
+    """Read the water module NA-1: two clear octets, then one sealed block.
 
     Plain: 2F, status and volume of 28 bits, seconds since 2000, age of the stored register in hours and the volume
     since then.
     """
-    number, sealed = payload.at(0, 2)[0], payload.at(2, 18)
-    if payload.key is None:
-        raise KeyMissingError("the payload is encrypted and there is no key", 0, "payload")
-    if len(payload.key) != 16:
-        raise KeyWrongError(f"a key has 16 octets, this one {len(payload.key)}", 0, "payload")
-    plain = cbc_decrypt(payload.key, mode5_iv(payload.address, number), sealed)
-    if plain[0] != 0x2F:
-        raise KeyWrongError("the key does not fit: the decrypted block does not begin with 2F", 2, "payload")
+    plain = payload.plain
     total = int.from_bytes(plain[2:5], "little") << 4 | plain[1] & 0x0F
     moment = datetime(2000, 1, 1) + timedelta(seconds=int.from_bytes(plain[5:9], "little"))  # noqa: DTZ001 - the meter's own clock
     age_h = plain[9] | plain[10] >> 2 << 8
     since = int.from_bytes(plain[11:14], "little") << 2 | plain[10] & 3
     stored = moment - timedelta(hours=age_h)
+    volumes = (Decimal(total).scaleb(-3), Decimal(total - since).scaleb(-3))
     return Decoded((
-        reading("volume", Decimal(total).scaleb(-3), "m3", time=moment.isoformat()),
-        reading("volume", Decimal(total - since).scaleb(-3), "m3", storage=1, time=stored.isoformat()),
+        reading("volume", volumes[0], "m3", time=moment.isoformat(), obis=WATER),
+        reading("volume", volumes[1], "m3", storage=1, time=stored.isoformat(), obis=WATER),
         reading("age of the stored volume", age_h, "h"),
     ))  # fmt: skip
 
@@ -125,22 +123,28 @@ def _allocator(payload: Payload) -> Decoded | None:
     last_mean, mean = (Decimal(int.from_bytes(octets[at : at + 2], "little", signed=True)) / 256 for at in (11, 13))
     today = date_packed(octets[9:11])
     return Decoded((
-        reading("heat cost allocation", current, "hca", time=today),
-        reading("heat cost allocation", previous, "hca", storage=1),
+        reading("heat cost allocation", current, "hca", time=today, obis=ALLOCATION),
+        reading("heat cost allocation", previous, "hca", storage=1, obis=ALLOCATION),
         reading("mean room temperature", mean, "°C"),
         reading("mean room temperature", last_mean, "°C", storage=1),
     ))  # fmt: skip
 
 
 def _thirds(exponent: int) -> Reader:
-    return fields_reader(Field("volume", 0, 4, "m3", exponent, divisor=3))
+    return fields_reader(Field("volume", 0, 4, "m3", exponent, divisor=3, obis=WATER))
 
 
 GRAMMARS = (
     Grammar("Apator 16-2", frozenset({"APA"}), _registers, frozenset({0x7A, 0x72, 0x78}), versions=frozenset({0x05})),
     Grammar("Apator E.ITN", _MAKERS, _allocator, _CIS, frozenset({0x08})),
-    Grammar("Apator NA-1", _MAKERS, _ciphered, _PLAIN_CIS, _WATER, frozenset({0x14, 0x15})),
-    Grammar("Apator 17-2", _MAKERS, _thirds(0), frozenset({0xA0}), frozenset({0x11}), frozenset({0x04})),
-    Grammar("Apator 08", _MAKERS, _thirds(-3), frozenset({0xA0}), frozenset({0x03, 0x0F})),
+    Grammar("Apator NA-1", _MAKERS, _ciphered, _PLAIN_CIS, _WATER, frozenset({0x14, 0x15}), Seal.MODE_5),
+    Grammar(
+        "Apator 17-2", _MAKERS, _thirds(0), frozenset({0xA0}), frozenset({0x11}), frozenset({0x04}),
+        commodities={0x11: Commodity.WATER},
+    ),
+    Grammar(
+        "Apator 08", _MAKERS, _thirds(-3), frozenset({0xA0}), frozenset({0x03, 0x0F}),
+        commodities={0x0F: Commodity.WATER},
+    ),
 )  # fmt: skip
 """Apator's device types."""

@@ -3,6 +3,8 @@
 from decimal import Decimal
 
 from meterspan.model.mbus_devices.payload import (
+    ALLOCATION,
+    WATER,
     Decoded,
     Field,
     Grammar,
@@ -28,7 +30,7 @@ _HYDROCLIMA = (
     Field("room temperature", 29, 2, "°C", -2, 1, signed=True, null=-0x8000),
     Field("room temperature", 31, 2, "°C", -2, 2, signed=True, null=-0x8000),
     Field("room temperature", 33, 2, "°C", -2, 3, signed=True, null=-0x8000),
-    Field("heat cost allocation total", 44, 3, "hca"),
+    Field("heat cost allocation total", 44, 3, "hca", obis=ALLOCATION),
 )
 """B Meters Hydroclima, frame version 11, behind DIF 0F."""
 _HYDROCLIMA_FRAME = 0x11
@@ -76,7 +78,7 @@ def _bfw(payload: Payload) -> Decoded | None:
     day = octets[37:40].hex()
     today = calendar_date(2000 + int(day[4:]), int(day[2:4]), int(day[:2])) if day.isdecimal() else None
     readings = [
-        reading("heat cost allocation", int.from_bytes(octets[6:8], "big"), "hca", time=today),
+        reading("heat cost allocation", int.from_bytes(octets[6:8], "big"), "hca", time=today, obis=ALLOCATION),
         reading("heat cost allocation of the past period", int.from_bytes(octets[4:6], "big"), "hca", storage=1),
     ]
     for pair in range(9):
@@ -87,7 +89,10 @@ def _bfw(payload: Payload) -> Decoded | None:
 
 
 _zenner = fields_reader(
-    Field("volume", 4, 4, "m3", -3, 1, divisor=256), Field("volume", 8, 4, "m3", -3, divisor=256), tail=True, minimum=12
+    Field("volume", 4, 4, "m3", -3, 1, divisor=256, obis=WATER),
+    Field("volume", 8, 4, "m3", -3, divisor=256, obis=WATER),
+    tail=True,
+    minimum=12,
 )
 
 GRAMMARS = (

@@ -1,34 +1,61 @@
 """The idiom of a proprietary payload: which devices it is for, and how its octets become readings.
 
 A ``Grammar`` matches by maker, device type, version and CI field, never by a single meter. Most are a list of ``Field``
-(offset, size, unit, power of ten); the others have a reader of their own. Facts come from the makers' documents where
+(offset, size, unit, power of ten, OBIS code); the others have a reader of their own. A reading with the OBIS code of
+``WATER``, ``HEAT`` or ``GAS`` is the register that bills the device: it is stored and billed like any other meter's.
+A grammar declares how its payload is sealed; opening is the engine's. Facts come from the makers' documents where
 there are some, else from comparing telegrams with what the meter showed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from enum import Enum
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from meterspan.model.telegram import DecodedReading
+from meterspan.quantities import CATALOGUE, Commodity, Obis
 from meterspan.wire import TruncatedError, WireError
 from meterspan.wire.mbus import Records
 
 __all__ = [
+    "ALLOCATION",
+    "GAS",
+    "HEAT",
+    "WATER",
     "Decoded",
     "Field",
     "Grammar",
     "Payload",
     "Reader",
+    "Seal",
     "calendar_date",
     "cut",
     "date_g",
     "date_packed",
     "fields_reader",
-    "first_match",
     "reading",
 ]
+
+DIVIDED_DECIMALS = 9
+"""Decimals of a number that is divided: each keeps one scale, whatever its digits."""
+GAS = CATALOGUE[Commodity.GAS].register
+HEAT = CATALOGUE[Commodity.HEAT].register
+WATER = CATALOGUE[Commodity.WATER].register
+ALLOCATION = Obis(4, 0, 1, 0, 0)
+"""Units of a heat cost allocator (IEC 62056-6-1, 7.2): named, but no commodity by themselves."""
+
+
+class Seal(Enum):
+    """How a maker seals a payload of its own."""
+
+    NONE = "none"
+    MODE_5 = "AES-128 as security mode 5"
+    """Octets 2 to 17 are one block as in security mode 5; octet 0 is the access number; plain octet 0 is 2F."""
+    PRIOS = "PRIOS"
+    """From octet 4 on, the keystream of ``crypto.prios``; plain octet 0 is 4B."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +70,7 @@ class Payload:
         ci: the CI field, None where the link layer is the last one.
         octets: application data in the clear.
         records: the data records found in them.
-        key: the key that was given, for payloads with a protection of their own.
+        plain: the sealed octets, opened; b"" where the grammar declares no seal.
 
     """
 
@@ -54,7 +81,7 @@ class Payload:
     ci: int | None
     octets: bytes
     records: Records
-    key: bytes | None = field(default=None, repr=False)
+    plain: bytes = b""
 
     @property
     def tail(self) -> bytes:
@@ -84,7 +111,7 @@ class Decoded:
     """
 
     readings: tuple[DecodedReading, ...] = ()
-    error: str | None = None
+    error: WireError | None = None
     replaces_records: bool = True
     meter_id: str = ""
 
@@ -104,6 +131,8 @@ class Grammar:
         cis: CI fields.
         media: device type octets.
         versions: version octets.
+        seal: how the payload is protected beyond the standard.
+        commodities: what the device types measure that the standard has no commodity for.
 
     """
 
@@ -113,6 +142,8 @@ class Grammar:
     cis: frozenset[int] | None = None
     media: frozenset[int] | None = None
     versions: frozenset[int] | None = None
+    seal: Seal = Seal.NONE
+    commodities: Mapping[int, Commodity] = field(default_factory=lambda: MappingProxyType({}))
 
     def matches(self, payload: Payload) -> bool:
         """Whether the telegram is of one of the devices."""
@@ -139,6 +170,8 @@ class Field:
         signed: whether it may be negative.
         divisor: the raw number is divided by it (meters that count in thirds or 256ths of a litre).
         null: the raw number that says "no value".
+        function: as in ``DecodedReading``.
+        obis: the code of a register.
 
     """
 
@@ -153,6 +186,7 @@ class Field:
     divisor: int = 1
     null: int | None = None
     function: str = "instantaneous"
+    obis: Obis | None = None
 
     def read(self, octets: bytes) -> DecodedReading | None:
         """Read the number; None where it says that there is none."""
@@ -160,8 +194,18 @@ class Field:
         raw = int.from_bytes(data, self.order, signed=self.signed)
         if raw == self.null:
             return None
-        value = Decimal(raw).scaleb(self.exponent)
-        return reading(self.quantity, value / self.divisor, self.unit, storage=self.storage, function=self.function)
+        value = Decimal(raw).scaleb(self.exponent) if self.divisor == 1 else self._divided(raw)
+        return reading(
+            self.quantity, value, self.unit, storage=self.storage, function=self.function, obis=self.obis
+        )  # fmt: skip
+
+    def _divided(self, raw: int) -> Decimal:
+        """Return raw / divisor with nine decimals more, which is exact for 256ths."""
+        return (
+            (Decimal(raw * 10**DIVIDED_DECIMALS) / self.divisor)
+            .to_integral_value()
+            .scaleb(self.exponent - DIVIDED_DECIMALS)
+        )
 
 
 def fields_reader(*fields: Field, tail: bool = False, minimum: int = 0) -> Reader:
@@ -179,10 +223,10 @@ def fields_reader(*fields: Field, tail: bool = False, minimum: int = 0) -> Reade
 
 def reading(
     quantity: str, value: Decimal | int | str, unit: str = "", *, storage: int = 0, time: date | str | None = None,
-    function: str = "instantaneous",
+    function: str = "instantaneous", obis: Obis | None = None,
 ) -> DecodedReading:  # fmt: skip
-    """Build a reading."""
-    return DecodedReading(quantity, value, unit, None, None if time is None else str(time), storage, function=function)
+    """Build a reading; arguments as the fields of ``DecodedReading``."""
+    return DecodedReading(quantity, value, unit, obis, None if time is None else str(time), storage, function=function)
 
 
 def cut(octets: bytes, start: int, stop: int) -> bytes:
@@ -215,17 +259,3 @@ def calendar_date(year: int, month: int, day: int) -> date | None:
         return date(year, month, day)
     except ValueError:
         return None
-
-
-def first_match(grammars: Sequence[Grammar], payload: Payload) -> Decoded | None:
-    """Read with the first grammar that fits; a damaged payload is an answer too."""
-    for grammar in grammars:
-        if not grammar.matches(payload):
-            continue
-        try:
-            decoded = grammar.read(payload)
-        except WireError as error:
-            return Decoded(error=f"{grammar.name}: {error}")
-        if decoded is not None:
-            return decoded
-    return None

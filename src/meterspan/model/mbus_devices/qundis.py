@@ -6,7 +6,17 @@ behind the date that it belongs to, then twelve differences of 16 bits from mont
 
 from decimal import Decimal
 
-from meterspan.model.mbus_devices.payload import Decoded, Grammar, Payload, cut, date_g, reading
+from meterspan.model.mbus_devices.payload import (
+    ALLOCATION,
+    HEAT,
+    WATER,
+    Decoded,
+    Grammar,
+    Payload,
+    cut,
+    date_g,
+    reading,
+)
 from meterspan.model.telegram import DecodedReading
 from meterspan.wire.mbus.vif import Quantity, read_quantity
 
@@ -53,7 +63,11 @@ def _differences(meaning: Quantity, octets: bytes) -> list[DecodedReading]:
 def _reading(meaning: Quantity, name: str, raw: int, storage: int, time: object) -> DecodedReading:
     unit = meaning.unit.symbol if meaning.unit is not None else "1"
     value = Decimal(raw).scaleb(meaning.exponent)
-    return reading(name, value, unit, storage=storage, time=None if time is None else str(time))
+    text = None if time is None else str(time)
+    return reading(name, value, unit, storage=storage, time=text, obis=_REGISTERS.get(name))
+
+
+_REGISTERS = {"energy": HEAT, "volume": WATER, "heat cost allocation": ALLOCATION}
 
 
 GRAMMARS = (Grammar("Qundis walk-by", frozenset({"QDS", "LSE"}), _read),)

@@ -34,6 +34,7 @@ class P1Profile:
         marks: any of these (OBIS text, start of the value) tells the profile.
         identifications: any of these starts of the identification line tells the profile.
         standard_deviation_min: minutes from the clock's standard ("W") time to UTC.
+        is_fixed_width: the standard fixes the digits of each number, so that a register's width is known.
 
     """
 
@@ -45,18 +46,21 @@ class P1Profile:
     marks: tuple[tuple[str, str], ...] = ()
     identifications: tuple[str, ...] = ()
     standard_deviation_min: int = -60
+    is_fixed_width: bool = False
 
 
 GENERIC = P1Profile("p1", "IEC 62056-21 mode D readout", CrcPolicy.WHERE_PRESENT)
 
 # Order matters: the first profile with a mark in the telegram wins.
 PROFILES = (
-    P1Profile("fluvius", "e-MUCS-P1 (Belgium)", CrcPolicy.REQUIRED, marks=(("0-0:96.1.4", "5"),)),
-    P1Profile("smarty", "Smarty P1 (Luxembourg)", CrcPolicy.REQUIRED, marks=(("0-0:42.0.0", ""),)),
-    P1Profile("dsmr5", "DSMR / ESMR P1 5.0", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "5"),)),
-    P1Profile("dsmr4", "DSMR P1 4.x", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "4"),)),
+    P1Profile("fluvius", "e-MUCS-P1 (Belgium)", CrcPolicy.REQUIRED, marks=(("0-0:96.1.4", "5"),), is_fixed_width=True),
+    P1Profile("smarty", "Smarty P1 (Luxembourg)", CrcPolicy.REQUIRED, marks=(("0-0:42.0.0", ""),), is_fixed_width=True),
+    P1Profile("dsmr5", "DSMR / ESMR P1 5.0", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "5"),), is_fixed_width=True),
+    P1Profile("dsmr4", "DSMR P1 4.x", CrcPolicy.REQUIRED, marks=(("1-3:0.2.8", "4"),), is_fixed_width=True),
     P1Profile("q3d", "EasyMeter Q3D readout", CrcPolicy.NONE, 9_600, "7E1", identifications=("ESY5Q3D",)),
-    P1Profile("dsmr3", "DSMR P1 2.2 and 3.0", CrcPolicy.NONE, 9_600, "7E1", marks=(("0-1:24.3.0", ""),)),
+    P1Profile(
+        "dsmr3", "DSMR P1 2.2 and 3.0", CrcPolicy.NONE, 9_600, "7E1", marks=(("0-1:24.3.0", ""),), is_fixed_width=True
+    ),
     GENERIC,
 )  # fmt: skip
 """Every known profile, the generic one last."""

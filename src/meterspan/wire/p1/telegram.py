@@ -6,7 +6,7 @@ its offset and costs no other line. Values keep the decimals of the text: ``0001
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -81,6 +81,7 @@ class P1Telegram:
         crc: the CRC that stood after ``!``, None where none did.
         crc_matches: whether it is right; None where there was none to check or the profile has none.
         faults: the lines that could not be read.
+        octets: the telegram as it was received, up to the end of its ``!`` line; not compared.
 
     """
 
@@ -90,6 +91,7 @@ class P1Telegram:
     crc: int | None = None
     crc_matches: bool | None = None
     faults: tuple[P1Fault, ...] = ()
+    octets: bytes = field(default=b"", repr=False, compare=False)
 
     def find(self, obis: Obis) -> P1Object | None:
         """Give the first object of that OBIS code, or None."""
@@ -138,7 +140,8 @@ def read_telegram(octets: bytes, *, crc: CrcPolicy | None = None, trace: Trace |
             0, Span(0, octets[: len(identification)], "identification", f"maker and model; {profile.title}")
         )
         trace.add(end, stated[0] if stated else b"!", "CRC" if stated else "end", verdict)
-    return P1Telegram(identification[1:].strip(), tuple(objects), profile, value, matches, tuple(faults))
+    received = octets[: octets.find(b"\n", end) + 1 or None]
+    return P1Telegram(identification[1:].strip(), tuple(objects), profile, value, matches, tuple(faults), received)
 
 
 def write_telegram(

@@ -9,13 +9,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from meterspan.cli.key_files import MeterKeys
 from meterspan.engine.mbus_security import open_frame
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings import Decoder, Format, recognise
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, WireError
-from meterspan.wire.p1 import P1Damage, P1Telegram, write_telegram
+from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import WmbusFrame, read_frame
 
 __all__ = ["Fate", "Hearing", "Listener", "Meter"]
@@ -45,7 +44,7 @@ class Hearing:
         name: the meter's name, "" where the telegram does not tell.
         fate: what became of it.
         telegram: what it says.
-        octets: the telegram itself, b"" for P1.
+        octets: the telegram as it was received.
 
     """
 
@@ -83,7 +82,7 @@ class Listener:
 
     """
 
-    def __init__(self, keys: Mapping[str, MeterKeys] | None = None) -> None:
+    def __init__(self, keys: Mapping[str, bytes] | None = None) -> None:
         self.meters: OrderedDict[str, Meter] = OrderedDict()
         self.fates: Counter[Fate] = Counter()
         self.last_damage = ""
@@ -107,23 +106,23 @@ class Listener:
             octets = b""
         if octets:
             return self.hear(octets, source, now)
-        damaged = DecodedTelegram("unknown", error=f"no hexadecimal digits in {line[:40]!r}")
+        damaged = _failed("unknown", WireError(f"no hexadecimal digits in {line[:40]!r}"))
         return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged))
 
     def hear_p1(self, telegram: P1Telegram | P1Damage, source: str, now: float) -> Hearing:
         """Take a P1 telegram."""
         if isinstance(telegram, P1Damage):
-            damaged = DecodedTelegram("p1", error=str(telegram.error))
+            damaged = _failed("p1", telegram.error)
             return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged, telegram.octets))
-        octets = write_telegram(telegram.identification, telegram.objects, profile=telegram.profile)
-        decoded = self._decoder.decode(octets, as_=Format.P1)
-        return self._note(Hearing(now, source, decoded.device.id or telegram.identification, Fate.READ, decoded))
+        decoded = self._decoder.decode(telegram.octets, as_=Format.P1)
+        name = decoded.device.id or telegram.identification
+        return self._note(Hearing(now, source, name, Fate.READ, decoded, telegram.octets))
 
     def _wireless(self, octets: bytes, source: str, now: float) -> Hearing:
         try:
             frame = read_frame(octets)
         except WireError as error:
-            return Hearing(now, source, "", Fate.DAMAGED, DecodedTelegram("wmbus", error=str(error)), octets)
+            return Hearing(now, source, "", Fate.DAMAGED, _failed("wmbus", error), octets)
         address = frame.address
         name = mbus_device(address.manufacturer, address.id, address.medium)
         key = self._key(name, address.id)
@@ -143,8 +142,7 @@ class Listener:
         return Hearing(now, source, telegram.device.id, fate, telegram, octets)
 
     def _key(self, name: str, number: str) -> bytes | None:
-        found = self._keys.get(name) or self._keys.get(number)
-        return found.key if found is not None and found.key else None
+        return self._keys.get(name) or self._keys.get(number) or None
 
     def _note(self, hearing: Hearing) -> Hearing:
         self.fates[hearing.fate] += 1
@@ -162,6 +160,10 @@ class Listener:
         if len(self.meters) > METERS_MAX:
             self.meters.popitem(last=False)
         return hearing
+
+
+def _failed(protocol: str, error: WireError) -> DecodedTelegram:
+    return DecodedTelegram(protocol, errors=(error,))
 
 
 def _fate(frame: WmbusFrame, key: bytes | None) -> Fate:

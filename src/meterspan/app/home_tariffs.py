@@ -1,0 +1,33 @@
+"""The tariffs of one home: a flat price, or a file with a tariff for each supply."""
+
+from decimal import Decimal
+from pathlib import Path
+
+from meterspan.analytics.tariff import Band, Tariff
+from meterspan.mdm.tariffs import read_tariffs
+from meterspan.quantities import Commodity
+
+__all__ = ["flat_tariff", "tariffs_of_file"]
+
+
+def flat_tariff(price: Decimal, currency: str) -> Tariff:
+    """Return a tariff with one price for electricity, in ``currency`` per kWh."""
+    return Tariff("price", currency, "kWh", (Band("price", price),))
+
+
+def tariffs_of_file(path: Path) -> dict[Commodity, Tariff]:
+    """Read the tariffs of a home by supply; of two for one supply the later counts.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it is not a tariff file.
+
+    """
+    return {_commodity(tariff): tariff for tariff in read_tariffs(path)}
+
+
+def _commodity(tariff: Tariff) -> Commodity:
+    """Return the supply of a tariff: with a conversion it is gas, by the cubic metre water, else electricity."""
+    if tariff.conversion is not None:
+        return Commodity.GAS
+    return Commodity.WATER if tariff.unit == "m3" else Commodity.ELECTRICITY

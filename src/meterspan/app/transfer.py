@@ -1,0 +1,216 @@
+"""What ``meterspan import`` and ``export`` do with a data folder: open it, take a table in, write one out."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from meterspan.mdm import MeterDataManagement, TableFormat, export_intervals, export_readings, write_table
+from meterspan.model.readings import SeriesKind
+from meterspan.model.views import Home, PeriodPoint, PeriodView
+from meterspan.quantities import CATALOGUE, Commodity
+
+__all__ = [
+    "BEGINNING",
+    "END",
+    "Extract",
+    "NoReadingsError",
+    "Resolution",
+    "What",
+    "export",
+    "install_new",
+    "opened",
+    "parquet_lines",
+]
+
+BEGINNING: Final = datetime(1980, 1, 1, tzinfo=UTC)
+END: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""The span of an export that names no days."""
+PARQUET_ROWS: Final = 10_000
+"""Rows of a Parquet file held in memory at once."""
+TOTAL_COLUMNS: Final = (
+    *("home", "commodity", "start", "opening", "closing", "total", "unexplained", "unit", "cost", "currency"),
+    *("expected", "received"),
+)
+
+
+class What(StrEnum):
+    """What is exported."""
+
+    READINGS = "readings"
+    INTERVALS = "intervals"
+    TOTALS = "totals"
+
+
+class Resolution(StrEnum):
+    """How long one total is."""
+
+    DAY = "day"
+    MONTH = "month"
+
+
+class NoReadingsError(ValueError):
+    """The folder is not a data folder of meterspan."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} holds no readings of meterspan; name the folder of home or serve with --data")
+        self.folder = folder
+
+
+@contextmanager
+def opened(folder: Path, *, must_exist: bool = False) -> Iterator[MeterDataManagement]:
+    """Open the data management of a folder while the context lasts.
+
+    Raises:
+        NoReadingsError: the folder must exist, and holds no readings.
+        StorageError: another program has it open, or it cannot be read.
+
+    """
+    if must_exist and not (folder / "data" / "registry.sqlite").is_file():
+        raise NoReadingsError(folder)
+    with MeterDataManagement(folder / "data") as data:
+        yield data
+
+
+# --- import ---------------------------------------------------------------------------------------------------------
+
+
+def parquet_lines(file: Path) -> Iterator[str]:
+    """Read the rows of a Parquet file as CSV lines, the names of the columns first."""
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only this kind of file needs it
+
+    table = pq.ParquetFile(file)
+    yield _csv_line(table.schema_arrow.names)
+    for batch in table.iter_batches(batch_size=PARQUET_ROWS):
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield _csv_line(values)
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    texts = [value.isoformat() if isinstance(value, datetime) else "" if value is None else value for value in values]
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(texts)
+    return line.getvalue()
+
+
+def install_new(data: MeterDataManagement, home_id: str, zone: str) -> list[str]:
+    """Install the meters that have readings and no usage point, each from its first reading on; return their names.
+
+    The home is registered in ``zone`` if it is new.
+    """
+    if home_id not in {known.home_id for known in data.homes()}:
+        data.register_home(home_id, home_id, zone=zone)
+    installed: list[str] = []
+    for series in data.series():
+        if series.usage_point or series.kind is not SeriesKind.REGISTER or series.device in installed:
+            continue
+        readings = data.readings([series.series_id], BEGINNING, END)
+        if len(readings.time):
+            data.install_meter(
+                home_id,
+                f"{home_id}-{CATALOGUE[series.commodity].letter}",
+                device=series.device,
+                commodity=series.commodity,
+                at=datetime.fromtimestamp(int(readings.time.min()), UTC),
+            )
+            installed.append(series.device)
+    return installed
+
+
+# --- export ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """What of a data folder is exported.
+
+    Attributes:
+        what: readings, intervals or totals.
+        start: first instant.
+        end: first instant after it.
+        home_id: only this home; None for all.
+        resolution: how long one total is.
+
+    """
+
+    what: What
+    start: datetime = BEGINNING
+    end: datetime = END
+    home_id: str | None = None
+    resolution: Resolution = Resolution.DAY
+
+
+def export(data: MeterDataManagement, target: Path, extract: Extract, form: TableFormat) -> int:
+    """Write a table and return the number of its rows; a reader never sees half a file."""
+    start, end, home_id = extract.start, extract.end, extract.home_id
+    if extract.what is What.READINGS:
+        return export_readings(data, target, start, end, form=form, home_id=home_id)
+    if extract.what is What.INTERVALS:
+        return export_intervals(data, target, start, end, form=form, home_id=home_id)
+    return write_table(target, TOTAL_COLUMNS, _totals(data, extract), form)
+
+
+def _totals(data: MeterDataManagement, extract: Extract) -> Iterator[dict[str, Any]]:
+    """Yield a row for each home, supply, and day or month in which something is known."""
+    for home in data.homes():
+        if extract.home_id in {None, home.home_id}:
+            for point in home.usage_points:
+                for month in _months(data, home, point.usage_point, extract):
+                    yield from _totals_of_month(data, home, point.commodity, month, extract)
+
+
+def _totals_of_month(
+    data: MeterDataManagement, home: Home, commodity: Commodity, month: date, extract: Extract
+) -> Iterator[dict[str, Any]]:
+    view = data.month(home.home_id, commodity, month)
+    same = {"home": home.home_id, "commodity": str(commodity), "unit": view.unit, "currency": view.currency}
+    zone = ZoneInfo(home.zone)
+    first, last = (moment.astimezone(zone).date() for moment in (extract.start, extract.end - timedelta(seconds=1)))
+    days = [day for day in view.points if first <= day.start <= last and day.value is not None]
+    views = [data.day(home.home_id, commodity, day.start) for day in days]
+    if extract.resolution is Resolution.DAY:
+        for day, shown in zip(days, views, strict=True):
+            yield same | _total(day.start, [day], [shown])
+    elif days:
+        yield same | _total(month, days, views)
+
+
+def _total(start: date, days: Sequence[PeriodPoint], views: Sequence[PeriodView]) -> dict[str, Any]:
+    """Sum days up so that opening + total + unexplained can be held against closing."""
+    costs = [day.cost for day in days if day.cost is not None]
+    return {
+        "start": start.isoformat(),
+        "opening": _exact(views[0].opening),
+        "closing": _exact(views[-1].closing),
+        "total": _exact(sum((day.value for day in days if day.value is not None), Decimal(0))),
+        "unexplained": _exact(sum((view.unexplained for view in views), Decimal(0))),
+        "cost": _exact(sum(costs, Decimal(0)) if costs else None),
+        "expected": sum(day.expected for day in days),
+        "received": sum(day.received for day in days),
+    }
+
+
+def _exact(amount: Decimal | None) -> str:
+    return "" if amount is None else f"{amount:f}"
+
+
+def _months(data: MeterDataManagement, home: Home, usage_point: str, extract: Extract) -> Iterator[date]:
+    """Yield the first days of the months in which the usage point has readings."""
+    devices = {row.device for row in data.installations(usage_point)}
+    ids = [series.series_id for series in data.series() if series.device in devices]
+    times = data.readings(ids, extract.start, extract.end).time
+    if not len(times):
+        return
+    zone = ZoneInfo(home.zone)
+    month = datetime.fromtimestamp(int(times.min()), zone).date().replace(day=1)
+    newest = datetime.fromtimestamp(int(times.max()), zone).date()
+    while month <= newest:
+        yield month
+        month = (month + timedelta(days=32)).replace(day=1)

@@ -1,0 +1,65 @@
+"""Values of options that several commands take: time zones, OBIS codes, days, tariffs.
+
+Each function returns the value or raises ``typer.BadParameter`` that names the option.
+"""
+
+from datetime import date
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import typer
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.app.home_tariffs import flat_tariff, tariffs_of_file
+from meterspan.quantities import Commodity, Obis, parse_obis
+
+__all__ = ["day_option", "local_zone", "obis_option", "tariffs_by_commodity", "zone_option"]
+
+
+def zone_option(name: str | None, option: str = "--zone") -> ZoneInfo:
+    """Return the time zone of this name, or this machine's."""
+    chosen = local_zone() if name is None else name
+    try:
+        return ZoneInfo(chosen)
+    except (KeyError, ValueError, OSError) as error:
+        raise typer.BadParameter(f"{chosen!r} is no time zone like Europe/Berlin", param_hint=option) from error
+
+
+def local_zone() -> str:
+    """Return the IANA name of this machine's zone; UTC where it has none."""
+    link = Path("/etc/localtime")
+    _, found, name = str(link.resolve()).partition("zoneinfo/") if link.exists() else ("", "", "")
+    return name if found else "UTC"
+
+
+def obis_option(text: str, option: str) -> Obis:
+    """Return the OBIS code that is written like ``1-0:1.8.0``."""
+    try:
+        return parse_obis(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
+
+
+def day_option(text: str, option: str) -> date:
+    """Return the day that is written like ``2026-10-25``."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is no day like 2026-10-25", param_hint=option) from error
+
+
+def tariffs_by_commodity(price: str | None, currency: str, path: Path | None) -> dict[Commodity, Tariff]:
+    """Return the tariffs of a home by supply: those of a file, and ``price`` per kWh for electricity."""
+    found: dict[Commodity, Tariff] = {}
+    if path is not None:
+        try:
+            found = tariffs_of_file(path)
+        except (OSError, ValueError) as error:
+            raise typer.BadParameter(f"{path}: {error}", param_hint="--tariffs") from error
+    if price is not None:
+        try:
+            found[Commodity.ELECTRICITY] = flat_tariff(Decimal(price), currency)
+        except InvalidOperation as error:
+            raise typer.BadParameter(f"{price!r} is no number", param_hint="--price") from error
+    return found

@@ -1,0 +1,138 @@
+"""The legality table of the HDLC link (IEC 62056-46, 6.4.4): state and stimulus to action and next state, by role.
+
+It covers setting up, releasing, and what a frame means in each state; within normal response mode the ``Turn`` decides.
+"""
+
+from enum import Enum
+from typing import Final
+
+from meterspan.engine.link import Role
+from meterspan.wire.hdlc import FrameKind
+
+__all__ = ["STIMULUS_OF_KIND", "TRANSITIONS", "Action", "State", "Stimulus", "transition_table"]
+
+
+class State(Enum):
+    """States of the link, 6.4.4.1."""
+
+    NDM = "NDM"
+    """Normal disconnected mode."""
+    AWAITING_UA = "awaiting UA"
+    """The client has sent SNRM."""
+    NRM = "NRM"
+    """Normal response mode: the link is up."""
+    AWAITING_RELEASE = "awaiting release"
+    """The client has sent DISC."""
+
+
+class Stimulus(Enum):
+    """What can happen to a link: frames, requests of the owner, and timers."""
+
+    SNRM = "SNRM"
+    DISC = "DISC"
+    UA = "UA"
+    DM = "DM"
+    FRMR = "FRMR"
+    I = "I"  # noqa: E741 - the standard's name
+    RR = "RR"
+    RNR = "RNR"
+    REJ = "REJ"
+    UI = "UI"
+    UNKNOWN = "unknown control"
+    BAD_NUMBER = "N(R) out of range"
+    OVERFLOW = "APDU too long"
+    CONNECT = "connect"
+    DISCONNECT = "disconnect"
+    MEDIUM_LOST = "medium lost"
+    TIMEOUT = "timeout"
+    EXHAUSTED = "retries exhausted"
+    INACTIVE = "inactivity"
+
+
+class Action(Enum):
+    """What the link does."""
+
+    SEND_SNRM = "send SNRM"
+    REPEAT_SNRM = "repeat SNRM"
+    COME_UP = "come up"
+    SEND_DISC = "send DISC"
+    REPEAT_DISC = "repeat DISC"
+    GO_DOWN = "go down"
+    ACCEPT = "accept"
+    ACCEPT_AGAIN = "accept again"
+    RELEASE = "release"
+    ANSWER_DM = "answer DM"
+    REJECT_FRAME = "reject frame"
+    NOTE_REFUSAL = "note refusal"
+    NOTE_REJECTION = "note rejection"
+    EXCHANGE = "exchange"
+    """Hand the frame to the turn."""
+    RECEIVE_UNNUMBERED = "receive unnumbered"
+
+
+_C, _S = Role.CLIENT, Role.SERVER
+_NDM, _AWAITING_UA, _NRM, _RELEASE = State
+
+TRANSITIONS: Final[dict[tuple[Role, State, Stimulus], tuple[Action, State]]] = {
+    (_C, _NDM, Stimulus.CONNECT): (Action.SEND_SNRM, _AWAITING_UA),
+    (_C, _NDM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NDM),
+    (_C, _AWAITING_UA, Stimulus.UA): (Action.COME_UP, _NRM),
+    (_C, _AWAITING_UA, Stimulus.DM): (Action.NOTE_REFUSAL, _NDM),
+    (_C, _AWAITING_UA, Stimulus.FRMR): (Action.NOTE_REFUSAL, _NDM),
+    (_C, _AWAITING_UA, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _AWAITING_UA),
+    (_C, _AWAITING_UA, Stimulus.TIMEOUT): (Action.REPEAT_SNRM, _AWAITING_UA),
+    (_C, _AWAITING_UA, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
+    (_C, _AWAITING_UA, Stimulus.DISCONNECT): (Action.SEND_DISC, _RELEASE),
+    (_C, _AWAITING_UA, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
+    (_C, _NRM, Stimulus.I): (Action.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.RR): (Action.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.RNR): (Action.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.REJ): (Action.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NRM),
+    (_C, _NRM, Stimulus.DM): (Action.NOTE_REFUSAL, _NDM),
+    (_C, _NRM, Stimulus.FRMR): (Action.NOTE_REJECTION, _NDM),
+    (_C, _NRM, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
+    (_C, _NRM, Stimulus.OVERFLOW): (Action.SEND_DISC, _RELEASE),
+    (_C, _NRM, Stimulus.DISCONNECT): (Action.SEND_DISC, _RELEASE),
+    (_C, _NRM, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.UA): (Action.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.DM): (Action.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _RELEASE),
+    (_C, _RELEASE, Stimulus.TIMEOUT): (Action.REPEAT_DISC, _RELEASE),
+    (_C, _RELEASE, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
+    (_S, _NDM, Stimulus.SNRM): (Action.ACCEPT, _NRM),
+    (_S, _NDM, Stimulus.DISC): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.I): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.RR): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.RNR): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.REJ): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.UNKNOWN): (Action.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NDM),
+    (_S, _NRM, Stimulus.SNRM): (Action.ACCEPT_AGAIN, _NRM),
+    (_S, _NRM, Stimulus.DISC): (Action.RELEASE, _NDM),
+    (_S, _NRM, Stimulus.I): (Action.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.RR): (Action.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.RNR): (Action.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.REJ): (Action.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NRM),
+    (_S, _NRM, Stimulus.UNKNOWN): (Action.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.BAD_NUMBER): (Action.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.OVERFLOW): (Action.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.INACTIVE): (Action.GO_DOWN, _NDM),
+    (_S, _NRM, Stimulus.DISCONNECT): (Action.GO_DOWN, _NDM),
+    (_S, _NRM, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
+}
+"""(role, state, stimulus) to (action, next state). What is not here changes nothing; such frames count as ignored."""
+
+STIMULUS_OF_KIND: Final = {kind: Stimulus.__members__.get(kind.short, Stimulus.UNKNOWN) for kind in FrameKind}
+
+
+def transition_table() -> str:
+    """Write ``TRANSITIONS`` as a Markdown table, for the documentation."""
+    lines = ["| role | state | stimulus | action | next state |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {role.value} | {state.value} | {stimulus.value} | {action.value} | {following.value} |"
+        for (role, state, stimulus), (action, following) in TRANSITIONS.items()
+    ]
+    return "\n".join(lines)

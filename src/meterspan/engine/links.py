@@ -1,0 +1,176 @@
+"""The transports that devices are read over, as one table.
+
+A transport is a row of ``TRANSPORTS``: the scheme that users write, the protocol that the inventory keeps, the link of
+either role, what cuts its octets into frames for a trace, the port. The last part of the scheme names the medium;
+``runtime.media`` opens it. A new transport is a row here, its link machine where that is new, and a test.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+from meterspan.engine.frame_trace import FrameCutter, HdlcCutter, WrapperCutter
+from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.link import HdlcLink
+from meterspan.engine.link import Link, Role
+from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
+from meterspan.wire.hdlc import HdlcAddress
+
+__all__ = [
+    "DLMS_PORT",
+    "NETWORK_TRANSPORTS",
+    "TRANSPORTS",
+    "DeviceProtocol",
+    "LinkAddresses",
+    "LinkTiming",
+    "Transport",
+    "transport_of",
+]
+
+DLMS_PORT: Final = 4059
+"""Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
+TCP_OCTET_TIMEOUT_S: Final = 2.0
+"""A converter on a cellular network may cut a frame in two packets."""
+SERIAL_OCTET_TIMEOUT_S: Final = 0.5
+"""USB converters deliver octets in batches, so the standard's 25 ms between two of them cannot be kept."""
+
+
+class DeviceProtocol(StrEnum):
+    """How a device is read; the values are stored, so they are never renamed."""
+
+    DLMS_WRAPPER = "dlms-wrapper"
+    DLMS_HDLC = "dlms-hdlc"
+    WMBUS = "wmbus"
+    MBUS = "mbus"
+    P1 = "p1"
+
+
+@dataclass(frozen=True, slots=True)
+class LinkAddresses:
+    """Who talks to whom.
+
+    Attributes:
+        client: client SAP.
+        server: logical device; 1 is the management logical device.
+        physical: lower HDLC address of the meter; None leaves it out.
+
+    """
+
+    client: int = 16
+    server: int = 1
+    physical: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LinkTiming:
+    """How long a link waits.
+
+    Attributes:
+        octet_timeout_s: how long a frame may stand unfinished, where the link has a time for it.
+        inactivity_timeout_s: how long a server keeps a link on which nothing arrives.
+
+    """
+
+    octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
+    inactivity_timeout_s: float = INACTIVITY_TIMEOUT_S
+
+
+LinkMaker = Callable[[Role, LinkAddresses, LinkTiming], Link]
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """One way to a device.
+
+    Attributes:
+        scheme: as in ``hdlc+tcp://host:port``; its last part is the medium.
+        protocol: what the inventory keeps.
+        text: what it is, for people.
+        example: an endpoint as a user writes it.
+        link: makes the link of either role.
+        cutter: makes what cuts one direction into frames.
+        port: where none is written; 0 for a medium without ports.
+        octet_timeout_s: how long a frame may stand unfinished on this medium.
+
+    """
+
+    scheme: str
+    protocol: DeviceProtocol
+    text: str
+    example: str
+    link: LinkMaker
+    cutter: Callable[[], FrameCutter]
+    port: int = DLMS_PORT
+    octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
+
+    @property
+    def medium(self) -> str:
+        """What carries the octets: ``tcp``, ``serial``, …."""
+        return self.scheme.rpartition("+")[2]
+
+    def client(self, addresses: LinkAddresses) -> Link:
+        """Make the link of the side that reads."""
+        return self.link(Role.CLIENT, addresses, LinkTiming(self.octet_timeout_s))
+
+    def server(self, addresses: LinkAddresses, *, inactivity_timeout_s: float = INACTIVITY_TIMEOUT_S) -> Link:
+        """Make the link of the device; ``addresses.client`` is who is pushed to until somebody calls."""
+        return self.link(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+
+
+def transport_of(protocol: DeviceProtocol) -> Transport | None:
+    """Return how a device of the inventory is reached over a network; None where it is behind an access point."""
+    return _BY_PROTOCOL.get(protocol)
+
+
+def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+    own, peer = addresses.client, addresses.server
+    if role is Role.SERVER:
+        own, peer = peer, own
+    return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
+
+
+def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+    own, peer = HdlcAddress(addresses.client), HdlcAddress.server(addresses.server, addresses.physical)
+    if role is Role.SERVER:
+        own, peer = peer, own
+    config = HdlcConfig(
+        own, peer, octet_timeout_s=timing.octet_timeout_s, inactivity_timeout_s=timing.inactivity_timeout_s
+    )
+    return HdlcLink(role, config)
+
+
+_ROWS: Final = (
+    Transport(
+        "tcp",
+        DeviceProtocol.DLMS_WRAPPER,
+        "DLMS/COSEM in the TCP wrapper (IEC 62056-47)",
+        "tcp://192.168.1.50:4059",
+        _wrapper,
+        WrapperCutter,
+    ),
+    Transport(
+        "hdlc+tcp",
+        DeviceProtocol.DLMS_HDLC,
+        "DLMS/COSEM over HDLC (IEC 62056-46), behind a serial converter",
+        "hdlc+tcp://192.168.1.50:4001",
+        _hdlc,
+        HdlcCutter,
+    ),
+    Transport(
+        "serial",
+        DeviceProtocol.DLMS_HDLC,
+        "DLMS/COSEM over HDLC (IEC 62056-46) on a serial line",
+        "serial:///dev/ttyUSB0?baud=9600",
+        _hdlc,
+        HdlcCutter,
+        port=0,
+        octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+    ),
+)
+TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})
+"""All transports, by scheme."""
+NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS if row.port})
+"""Those that reach a device at a host and port, by scheme: each has a protocol of its own."""
+_BY_PROTOCOL: Final = {row.protocol: row for row in NETWORK_TRANSPORTS.values()}

@@ -1,0 +1,82 @@
+"""Tables into and out of a data folder, in process."""
+
+import csv
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from meterspan.app.transfer import (
+    Extract,
+    NoReadingsError,
+    Resolution,
+    What,
+    export,
+    install_new,
+    opened,
+    parquet_lines,
+)
+from meterspan.mdm import TableFormat, import_csv
+
+RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
+ROWS = [
+    ("2026-03-28T23:00:00+00:00", "10.0"),
+    ("2026-03-29T12:00:00+00:00", "11.7"),
+    ("2026-03-29T22:00:00+00:00", "14.0"),
+    ("2026-03-30T22:00:00+00:00", "18.25"),
+    ("2026-03-31T22:00:00+00:00", "21.5"),
+]
+TABLE = ["time,meter,obis,value,unit", *(f"{time},E1,1-0:1.8.0,{value},kWh" for time, value in ROWS)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    with opened(tmp_path / "folder") as held:
+        import_csv(held, TABLE, zone="Europe/Berlin", received_at=RECEIVED_AT)
+        assert install_new(held, "h1", "Europe/Berlin") == ["E1"]
+        yield held
+
+
+def test_a_folder_without_readings_is_refused_and_not_made(tmp_path) -> None:
+    with pytest.raises(NoReadingsError) as caught, opened(tmp_path / "typo", must_exist=True):
+        pass
+    assert caught.value.folder == tmp_path / "typo"
+    assert not caught.value.folder.exists()
+
+
+def test_a_meter_is_installed_once_from_its_first_reading_on(data) -> None:
+    assert install_new(data, "h1", "Europe/Berlin") == []
+    (row,) = data.installations("h1-E")
+    assert (row.device, row.start) == ("E1", int(datetime.fromisoformat(ROWS[0][0]).timestamp()))
+
+
+@pytest.mark.parametrize("resolution", list(Resolution))
+def test_totals_add_up_to_their_registers(data, tmp_path, resolution: Resolution) -> None:
+    count = export(data, tmp_path / "out.csv", Extract(What.TOTALS, resolution=resolution), TableFormat.CSV)
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert len(rows) == count > 0
+    for row in rows:
+        total = Decimal(row["total"]) + Decimal(row["unexplained"])
+        assert Decimal(row["opening"]) + total == Decimal(row["closing"])
+    assert Decimal(rows[-1]["closing"]) - Decimal(rows[0]["opening"]) == Decimal("11.5")
+
+
+def test_only_the_home_asked_for_is_exported(data, tmp_path) -> None:
+    for what in What:
+        assert export(data, tmp_path / "all", Extract(what), TableFormat.JSON) > 0
+    assert export(data, tmp_path / "none", Extract(What.TOTALS, home_id="h2"), TableFormat.JSON) == 0
+    assert json.loads((tmp_path / "none").read_text()) == []
+
+
+def test_rows_of_a_parquet_file_are_lines_of_csv(tmp_path) -> None:
+    path = tmp_path / "in.parquet"
+    columns = {"time": [datetime(2026, 3, 29, tzinfo=UTC), None], "text": ['a "quoted", one', "b"], "value": [1, 2]}
+    pq.write_table(pa.table(columns), path)
+    assert list(csv.reader(parquet_lines(path))) == [
+        ["time", "text", "value"],
+        ["2026-03-29T00:00:00+00:00", 'a "quoted", one', "1"],
+        ["", "b", "2"],
+    ]

@@ -1,0 +1,29 @@
+from datetime import date
+
+import pytest
+import typer
+
+from meterspan.cli.options import day_option, local_zone, obis_option, zone_option
+from meterspan.quantities import Obis
+
+
+def test_values_are_read_as_they_are_written() -> None:
+    assert zone_option("Europe/Berlin").key == "Europe/Berlin"
+    assert zone_option(None).key == local_zone()
+    assert obis_option("1-0:1.8.0", "--obis") == Obis(1, 0, 1, 8, 0)
+    assert day_option("2026-10-25", "--from") == date(2026, 10, 25)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "said"),
+    [
+        (zone_option, "Mars/Olympus", "is no time zone like Europe/Berlin"),
+        (zone_option, "../etc/passwd", "is no time zone"),
+        (obis_option, "energy", "energy"),
+        (day_option, "yesterday", "is no day like 2026-10-25"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_the_name_of_its_option(parse, text, said) -> None:
+    with pytest.raises(typer.BadParameter, match=said) as caught:
+        parse(text, "--it")
+    assert caught.value.param_hint == "--it"
