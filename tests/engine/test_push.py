@@ -58,7 +58,7 @@ def taken(sink_, octets):
 def test_a_ciphered_push_is_opened_and_matched_to_the_known_object_list():
     event = taken(sink(), source().notification(OBJECTS, NOW, time=TIME))
     assert isinstance(event, PushReceived)
-    assert (event.sender, event.invoke_id, event.time) == (METER_TITLE, 1, TIME)
+    assert (event.sender, event.invoke.invoke_id, event.time) == (METER_TITLE, 1, TIME)
     assert [value.definition for value in event.values] == list(OBJECTS)
     assert event.values[0].value == double_long_unsigned(123_456)
     assert event.values[2].value.integer == 30  # unit of the scaler_unit, by data index

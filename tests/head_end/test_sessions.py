@@ -9,14 +9,14 @@ import pytest
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
-from meterspan.engine.links import DeviceProtocol
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
-from meterspan.head_end.push_intake import PushIntake
+from meterspan.head_end.push_intake import PushFailed, PushIntake
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
@@ -29,6 +29,7 @@ from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import Fault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.quantities import Commodity, Obis
@@ -208,7 +209,7 @@ def pushing(world: World) -> tuple[RadioMeter, AccessPoint, Uplink, MemoryOutbox
     state, outbox = MemoryState(), MemoryOutbox()
     meter, point = access_point(state, outbox)
     behind(world, meter.device)
-    return meter, point, Uplink(point, context(LNAP_TITLE, state)), outbox
+    return meter, point, Uplink(point, context(LNAP_TITLE, state), TRANSPORTS["tcp"].client(PUSH_ADDRESSES)), outbox
 
 
 def test_pushed_rows_are_confirmed_once_durable_and_then_forgotten(world: World) -> None:
@@ -245,8 +246,12 @@ def test_a_sink_that_fails_confirms_nothing(world: World) -> None:
     connection = world.intake.connection("127.0.0.1:1")
     connection.connect(START)
     uplink.connect(START)
-    with pytest.raises(OSError, match="disk full"):
-        connection.receive(uplink.octets_to_send(), START)
+    connection.receive(uplink.octets_to_send(), START)
+    event = connection.next_event()
+    assert isinstance(event, PushFailed)
+    assert (event.failure.kind, event.failure.detail) == (FailureKind.STORAGE, "disk full")
+    assert connection.octets_to_send() == b""
+    assert not connection.is_up
     assert len(outbox.items) == before
 
 
@@ -310,7 +315,7 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     push = MeterPush(meter, outbox, state=MemoryState())
     meter.advance(ElectricityFlow((1_000_000,)), START + 3_600)
     push.collect()
-    uplink = Uplink(push, context(METER_TITLE, MemoryState()))
+    uplink = Uplink(push, context(METER_TITLE, MemoryState()), TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
     connection = world.intake.connection("127.0.0.1:1")
     now = START + 3_600.0
     pair = Pair(uplink, connection, now=now, latency_s=0.1)

@@ -6,10 +6,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from meterspan.engine.push import match_push
+from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess, logical_device
 from meterspan.lnap.hearing import P1_REGISTERS
+from meterspan.lnap.outbox import OutboxRow, RowOutbox
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.p1_port import p1_telegram
@@ -17,9 +20,9 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
-from meterspan.quantities import CATALOGUE, Commodity, Obis
+from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.wire.mbus.transport import SecurityMode
-from meterspan.wire.p1 import read_telegram
+from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram
 from tests.memory import MemoryOutbox, MemoryState
 
 START = 20_000 * 86_400
@@ -80,11 +83,11 @@ def test_losing_three_of_four_telegrams_loses_no_row() -> None:
     assert len(rows_of(point)) == 1 + 15
 
 
-def test_a_stranger_is_counted_and_passed_over() -> None:
+def test_an_unknown_device_is_counted_and_its_telegram_is_ignored() -> None:
     point = access_point(local(water_meter().device))
     neighbour = water_meter("87654321")
     assert point.hear_radio(neighbour.telegram(START), START) is None
-    assert point.strangers == {neighbour.device: 1}
+    assert point.unknown_devices == {neighbour.device: 1}
     assert point.next_push() is None
     assert point.quarantine.total == 0
 
@@ -184,17 +187,17 @@ def test_the_head_end_can_tell_whose_value_it_reads() -> None:
     assert not any(right.access.writable for item in device.view(definition) for right in item.attributes)
 
 
-def test_what_is_no_telegram_at_all_is_kept_aside_and_stops_nothing() -> None:
+def test_octets_that_are_not_a_telegram_are_quarantined_and_stop_nothing() -> None:
     meter = water_meter()
     point = access_point(local(meter.device))
     for octets in (b"", b"\x00", b"\xff" * 300, meter.telegram(START)[:15]):
         assert point.hear_radio(octets, START) is None
-    assert point.quarantine.total + point.counts["strangers"] == 4
+    assert point.quarantine.total + point.counts["unknown devices"] == 4
     assert point.hear_radio(meter.telegram(START), START) is not None
 
 
 @pytest.mark.parametrize("mode", [SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
-def test_telegrams_kept_aside_for_a_mistyped_key_give_their_rows_once_the_key_is_right(mode: SecurityMode) -> None:
+def test_quarantined_telegrams_of_a_mistyped_key_give_their_rows_once_the_key_is_right(mode: SecurityMode) -> None:
     meter = water_meter(mode=mode)
     point = access_point(local(meter.device, key=OTHER_KEY))
     frames = meter.advance(FLOW, START + 4 * 3_600)
@@ -206,3 +209,97 @@ def test_telegrams_kept_aside_for_a_mistyped_key_give_their_rows_once_the_key_is
     assert point.reopen(meter.device) == len(frames)
     assert [time for _, time, _ in rows_of(point)][1:] == [START + 900 * n for n in range(1, 16)]
     assert point.reopen("MSP-00000000-07") == 0
+
+
+IMPORT, EXPORT = P1_REGISTERS
+DSMR5 = next(profile for profile in PROFILES if profile.name == "dsmr5")
+
+
+def p1(wh: str, at: int, device: str = "MSP1000000001") -> P1Telegram:
+    stamp = p1_time(ClockTime.of(datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin"))))
+    groups = [("1-3:0.2.8", "50"), ("0-0:1.0.0", stamp), ("0-0:96.1.1", device.encode().hex().upper()),
+              ("1-0:1.8.0", f"{wh}*kWh"), ("1-0:2.8.0", "000000.000*kWh")]  # fmt: skip
+    lines = [p1_object(parse_obis(name), text) for name, text in groups]
+    return read_telegram(write_telegram("MSP5TEST", lines, profile=DSMR5))
+
+
+def p1_point(state: MemoryState | None = None, outbox: MemoryOutbox | None = None) -> AccessPoint:
+    meter = LocalMeter("MSP1000000001", Commodity.ELECTRICITY, "home-1", P1_REGISTERS)
+    return access_point(meter, state=state, outbox=outbox)
+
+
+def pushes_of(point: AccessPoint) -> list[PushedContent]:
+    found = []
+    while (push := point.next_push()) is not None:
+        found.append(read_content(match_push(push.body)))
+        point.pushed(push.through)
+    return found
+
+
+def test_each_push_has_one_scale_per_register_and_every_row_of_the_outbox_is_in_one() -> None:
+    outbox = MemoryOutbox()
+    rows = RowOutbox(outbox)
+    point = p1_point(outbox=outbox)
+    for number, exponent in enumerate([0, 0, -1, -1, 0]):
+        values = ((IMPORT, Scaled(number, exponent, UNITS["Wh"])), (EXPORT, Scaled(0, 0, UNITS["Wh"])))
+        rows.append(OutboxRow("MSP1000000001", START + 900 * number, 0, values))
+    pushes = pushes_of(point)
+    register = Obis(0, 1, 24, 2, 1)
+    assert [push.scalers[register].exponent for push in pushes] == [0, -1, 0]
+    assert [row.items[2].integer for push in pushes for row in push.rows[Obis(0, 1, 24, 3, 0)]] == [0, 1, 2, 3, 4]
+    assert outbox.items == []
+
+
+def test_rows_of_a_removed_meter_do_not_hold_up_those_of_the_others() -> None:
+    outbox = MemoryOutbox()
+    for device in ("MSP9999999999", "MSP1000000001"):
+        RowOutbox(outbox).append(OutboxRow(device, START, 0, ((IMPORT, Scaled(1, 0, UNITS["Wh"])),)))
+    point = p1_point(outbox=outbox)
+    (push,) = pushes_of(point)
+    assert len(push.rows[Obis(0, 1, 24, 3, 0)]) == 1
+    assert outbox.items == []
+    assert point.counts["rows of removed meters"] == 1
+
+
+@pytest.mark.parametrize("is_pushed", [False, True])
+def test_power_lost_without_a_warning_captures_no_period_again(is_pushed: bool) -> None:
+    state, outbox = MemoryState(), MemoryOutbox()
+    point = p1_point(state, outbox)
+    heard = 0
+    for number in range(4):
+        assert point.hear_p1(p1(f"00000{number}.000", START + 900 * number), START + 900 * number)
+    if is_pushed:
+        heard = sum(len(rows) for push in pushes_of(point) for rows in push.rows.values())
+    again = p1_point(state, outbox)
+    for number in range(6):
+        assert again.hear_p1(p1(f"00000{number}.000", START + 900 * number), START + 5 * 900)
+    assert heard + sum(len(rows) for push in pushes_of(again) for rows in push.rows.values()) == 6
+
+
+def test_the_time_of_reception_stands_in_for_a_p1_clock_that_is_days_off() -> None:
+    point = p1_point()
+    assert point.hear_p1(p1("000001.000", START + 3 * 86_400), START)
+    assert [_row(push) for push in pushes_of(point)] == [(1_000, START)]
+
+
+def test_an_export_register_that_the_telegram_lacks_is_missing_and_not_zero() -> None:
+    point = p1_point()
+    lines = [item for item in p1("000001.000", START).objects if item.obis != EXPORT]
+    assert point.hear_p1(read_telegram(write_telegram("MSP5TEST", lines, profile=DSMR5)), START)
+    (push,) = pushes_of(point)
+    assert [item.value for item in push.rows[Obis(0, 1, 24, 3, 0)][0].items[2:]] == [1_000, None]
+
+
+def _row(push: PushedContent) -> tuple[int, int]:
+    (row,) = push.rows[Obis(0, 1, 24, 3, 0)]
+    moment = row.items[0].clock_time.to_utc()
+    assert moment is not None
+    return row.items[2].integer, int(moment.timestamp())
+
+
+def test_a_real_meters_number_that_is_no_m_bus_manufacturer_serves_head_ends_too() -> None:
+    meter = LocalMeter("E0031003262427614", Commodity.ELECTRICITY, "home-1", P1_REGISTERS)
+    device = logical_device(access_point(meter), LnapAccess())
+    client = device.find(MBusClient.class_id, Obis(0, 1, 24, 1, 0))
+    assert client is not None
+    assert f"{client.read(6, START).integer:08x}" == "62427614"

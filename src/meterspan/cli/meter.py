@@ -36,7 +36,7 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.pushing import push_endpoint, together
-from meterspan.engine.links import DLMS_PORT, NETWORK_TRANSPORTS, TRANSPORTS
+from meterspan.engine.links import DLMS_PORT, NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -275,9 +275,9 @@ class _Bench:
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
         rows = MeterPush(device, state.outbox("push"), state=state)
-        uplink = UplinkHost(
-            Uplink(rows, running.security.context()), endpoint, clock=self._clock, on_note=self._note
-        )  # fmt: skip
+        link = TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES)
+        machine = Uplink(rows, running.security.context(), link)
+        uplink = UplinkHost(machine, endpoint, clock=self._clock, on_note=self._note)
 
         def captured() -> None:
             rows.collect()

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from meterspan.cli.key_files import MeterKeys, append_keys, parse_key, read_key_file
 from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
+from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.lnap_host import UpstreamIdentity
@@ -26,14 +27,14 @@ _IDENTITY_KEPT: Final = "access point"
 
 
 def push_endpoint(text: str) -> Endpoint:
-    """Read where the head end takes pushes, ``HOST:PORT``.
+    """Read where the head end takes pushes: ``HOST:PORT``, or an endpoint of another transport.
 
     Raises:
         typer.BadParameter: it is no such place.
 
     """
     try:
-        return parse_endpoint(f"tcp://{text.removeprefix('tcp://')}", ["tcp"])
+        return parse_endpoint(text if "://" in text else f"tcp://{text}", list(NETWORK_TRANSPORTS))
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="--push") from error
 

@@ -21,6 +21,7 @@ from meterspan.wire.hdlc import HdlcAddress
 __all__ = [
     "DLMS_PORT",
     "NETWORK_TRANSPORTS",
+    "PUSH_ADDRESSES",
     "TRANSPORTS",
     "DeviceProtocol",
     "LinkAddresses",
@@ -61,6 +62,10 @@ class LinkAddresses:
     client: int = 16
     server: int = 1
     physical: int | None = None
+
+
+PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1)
+"""Addresses of a push connection: its sender opens the link as a client, the head end's push service is the server."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,9 @@
 """Push, both roles (IEC 62056-6-2, 4.4.8; DataNotification, IEC 62056-5-3, 6.12): from objects to octets and back.
 
-Strategy: a source reads its push object list off the device and ciphers the notification by general-glo, so that the
-sink finds the keys by the system title in the clear. The sink opens it, refuses replays, and matches the values to the
-object list: the one in the body where the meter sends it along, else the one known for the meter.
+Strategy: a notification is ciphered by general-glo, so that the sink finds the keys by the system title in the clear.
+The sink opens it, refuses replays, and reads the body into ``PushValue``s. Bodies have two forms: a structure of one
+element per push object (the object list is in the body, or known for the meter), and an array of values that each
+carry their own descriptor (``write_described``), which our meters and access points send.
 """
 
 from collections import deque
@@ -14,8 +15,9 @@ from meterspan.engine.security import SecurityContext, is_ciphered
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.objects import AccessRefusedError
 from meterspan.model.cosem.profile import read_capture_objects
+from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime
-from meterspan.wire.axdr import Data, DataType, null, structure
+from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, null, octet_string, structure
 from meterspan.wire.errors import KeyMissingError, SecurityError, WireError
 from meterspan.wire.xdlms import (
     ApduTag,
@@ -35,7 +37,10 @@ __all__ = [
     "PushSink",
     "PushSource",
     "PushValue",
+    "SecurityOf",
     "match_push",
+    "open_push",
+    "write_described",
 ]
 
 CLAUSE = "IEC 62056-6-2, 4.4.8"
@@ -91,7 +96,7 @@ class PushSource:
 
 @dataclass(frozen=True, slots=True)
 class PushValue:
-    """One pushed value, and what it is of; ``definition`` is None where nothing tells."""
+    """One pushed value, and the attribute that it is of; ``definition`` is None where it is not known."""
 
     definition: CaptureObjectDefinition | None
     value: Data
@@ -102,29 +107,32 @@ class PushReceived:
     """A notification, opened and matched.
 
     Attributes:
-        sender: the meter's system title; b"" where it came in the clear.
-        source: the address that the link gives it.
-        invoke_id: its number; None for an event notification.
-        time: by the meter's clock, None where it says nothing.
+        octets: the APDU as it was received.
+        sender: the meter's system title; b"" for a notification in the clear.
+        source: the peer's address on the link.
+        invoke: its number and whether it must be confirmed; None for an event notification.
+        time: by the meter's clock, None where the notification has none.
         values: what was pushed, in order.
 
     """
 
+    octets: bytes
+
     sender: bytes
     source: int
-    invoke_id: int | None
+    invoke: LongInvokeIdAndPriority | None
     time: ClockTime | None
     values: tuple[PushValue, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PushRefused:
-    """Octets that are no notification to be acted upon: for quarantine, with the reason.
+    """Octets that are not a valid notification: for quarantine, with the reason.
 
     Attributes:
-        octets: as they came.
+        octets: as they were received.
         error: what is wrong: damaged, replayed, key missing or wrong.
-        sender: the system title it claims; b"" where it claims none.
+        sender: the system title in the clear, not authenticated; b"" where there is none.
 
     """
 
@@ -136,14 +144,20 @@ class PushRefused:
 PushEvent = PushReceived | PushRefused
 
 
+SecurityOf = Callable[[bytes], SecurityContext | None]
+"""Returns the security context of a system title, None for an unknown one; raises ``WireError`` for lack of keys."""
+ObjectsOf = Callable[[bytes], Sequence[Sequence[CaptureObjectDefinition]]]
+"""Returns the push object lists known for a system title."""
+
+
 class PushSink:
-    """Receives notifications over a link, or bare by ``take``; a ``Machine`` of ``PushEvent``.
+    """Receives notifications over a link; a ``Machine`` of ``PushEvent``.
 
     Args:
-        link: what carries the APDUs; None where the owner hands bare APDUs in.
-        security_of: gives the context kept for a system title, None where the meter is unknown.
-        objects_of: gives the push object lists known for a system title (b"" for what comes in the clear).
-        insecure_accept_plain: also take notifications without protection; anyone can forge those.
+        link: carries the APDUs; None where the owner passes bare APDUs.
+        security_of: the context of a system title.
+        objects_of: the push object lists known for a system title (b"" for notifications in the clear).
+        insecure_accept_plain: also accept notifications without protection; anyone can forge those.
 
     """
 
@@ -151,8 +165,8 @@ class PushSink:
         self,
         link: Link | None = None,
         *,
-        security_of: Callable[[bytes], SecurityContext | None],
-        objects_of: Callable[[bytes], Sequence[Sequence[CaptureObjectDefinition]]] | None = None,
+        security_of: SecurityOf,
+        objects_of: ObjectsOf | None = None,
         insecure_accept_plain: bool = False,
     ) -> None:
         self._link = link
@@ -162,7 +176,7 @@ class PushSink:
         self._events: deque[PushEvent] = deque(maxlen=EVENTS_MAX)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the medium, in any cut; without a link, one whole APDU."""
+        """Process octets from the medium, in any cut; without a link, one whole APDU."""
         if self._link is None:
             self.take(octets)
             return
@@ -170,7 +184,7 @@ class PushSink:
         self._pump()
 
     def medium_lost(self, now: float) -> None:
-        """Tell that the medium below is gone."""
+        """Note that the medium below is gone."""
         if self._link is not None:
             self._link.medium_lost(now)
             self._pump()
@@ -186,21 +200,26 @@ class PushSink:
         return None if self._link is None else self._link.deadline()
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the medium (a push is not answered; the link may)."""
+        """Return all octets that are ready for the medium (the sink sends nothing itself; its link may)."""
         return b"" if self._link is None else self._link.octets_to_send()
 
     def next_event(self) -> PushEvent | None:
-        """Take the next event in order, or None."""
+        """Return the next event in order, or None."""
         return self._events.popleft() if self._events else None
 
     def take(self, octets: bytes, *, source: int = 0) -> None:
-        """Take one bare APDU."""
-        sender = b""
+        """Process one bare APDU."""
         try:
-            sender = _sender_of(octets)
-            self._events.append(self._open(octets, sender, source))
+            opened = open_push(
+                octets,
+                self._security_of,
+                source=source,
+                objects_of=self._objects_of,
+                insecure_accept_plain=self._accepts_plain,
+            )
+            self._events.append(opened)
         except WireError as error:
-            self._events.append(PushRefused(octets, error, sender))
+            self._events.append(PushRefused(octets, error, _claimed_title(octets)))
 
     def _pump(self) -> None:
         if self._link is None:
@@ -214,41 +233,61 @@ class PushSink:
                 case LinkUp() | LinkDown():
                     pass
 
-    def _open(self, octets: bytes, sender: bytes, source: int) -> PushReceived:
-        apdu = read_apdu(self._plain(octets, sender))
-        if isinstance(apdu, DataNotification):
-            values = match_push(apdu.body, self._lists(sender))
-            return PushReceived(sender, source, apdu.invoke.invoke_id, apdu.time, values)
-        if isinstance(apdu, EventNotificationRequest):
-            attribute = apdu.attribute
-            definition = CaptureObjectDefinition(attribute.class_id, attribute.instance, attribute.attribute)
-            return PushReceived(sender, source, None, apdu.time, (PushValue(definition, apdu.value),))
-        raise WireError(f"{type(apdu).__name__} is no notification", 0, "apdu", CLAUSE)
 
-    def _plain(self, octets: bytes, sender: bytes) -> bytes:
-        if not is_ciphered(octets):
-            if not self._accepts_plain:
-                raise SecurityError("came without protection", 0, "apdu", CLAUSE)
-            return octets
-        security = self._security_of(sender)
-        if security is None:
-            raise KeyMissingError(
-                f"no keys for {sender.hex() or 'a sender without title'}", None, "system-title", CLAUSE
-            )
-        return security.unprotect(octets).octets
+def open_push(
+    octets: bytes,
+    security_of: SecurityOf,
+    *,
+    source: int = 0,
+    objects_of: ObjectsOf | None = None,
+    insecure_accept_plain: bool = False,
+) -> PushReceived:
+    """Decipher a notification, refuse a replay, and match its values to what they are of.
 
-    def _lists(self, sender: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
-        return () if self._objects_of is None else self._objects_of(sender)
+    Args:
+        octets: one APDU as it was received.
+        security_of: the context of a system title.
+        source: the peer's address on the link.
+        objects_of: the push object lists known for a system title.
+        insecure_accept_plain: also accept a notification without protection.
+
+    Raises:
+        WireError: it is unreadable, unprotected, of an unknown device, replayed, or under another key.
+
+    """
+    sender = _sender_of(octets)
+    apdu = read_apdu(_plain(octets, sender, security_of, accepts_plain=insecure_accept_plain))
+    if isinstance(apdu, DataNotification):
+        values = match_push(apdu.body, () if objects_of is None else objects_of(sender))
+        return PushReceived(octets, sender, source, apdu.invoke, apdu.time, values)
+    if isinstance(apdu, EventNotificationRequest):
+        attribute = apdu.attribute
+        definition = CaptureObjectDefinition(attribute.class_id, attribute.instance, attribute.attribute)
+        return PushReceived(octets, sender, source, None, apdu.time, (PushValue(definition, apdu.value),))
+    raise WireError(f"{type(apdu).__name__} is not a notification", 0, "apdu", CLAUSE)
+
+
+def write_described(values: Sequence[PushValue]) -> Data:
+    """Build a body in which every value carries its own descriptor (class, logical name, attribute, value).
+
+    Raises:
+        ValueError: a value has no definition, or is a part of an attribute (data index).
+
+    """
+    return array(*map(_described, values))
 
 
 def match_push(body: Data, lists: Sequence[Sequence[CaptureObjectDefinition]] = ()) -> tuple[PushValue, ...]:
-    """Match a notification's body to what it is of.
+    """Match the values of a notification's body to the attributes that they are of.
 
     Args:
-        body: as a rule a structure of one element per push object.
-        lists: known push object lists; the first of the right length is taken, where the body brings none itself.
+        body: a structure of one element per push object, or an array of described values.
+        lists: known push object lists; the first of the right length applies where the body has none itself.
 
     """
+    if body.type is DataType.ARRAY:
+        described = _read_described(body)
+        return described or (PushValue(None, body),)
     if body.type is not DataType.STRUCTURE:
         return (PushValue(None, body),)
     own = next((found for found in map(_object_list, body.items) if len(found) == len(body.items)), None)
@@ -258,8 +297,30 @@ def match_push(body: Data, lists: Sequence[Sequence[CaptureObjectDefinition]] = 
     return tuple(PushValue(definition, item) for definition, item in zip(known, body.items, strict=True))
 
 
+def _described(value: PushValue) -> Data:
+    of = value.definition
+    if of is None or of.data_index:
+        raise ValueError("only whole attributes are described")
+    return structure(long_unsigned(of.class_id), octet_string(of.instance), integer(of.attribute), value.value)
+
+
+def _read_described(body: Data) -> tuple[PushValue, ...]:
+    """Read an array of described values; empty where this is another array."""
+    try:
+        return tuple(map(_read_described_value, body.items))
+    except WireError:
+        return ()
+
+
+def _read_described_value(item: Data) -> PushValue:
+    class_id, name, attribute, value = fields_of(item, 4, "pushed value")
+    if class_id.type is not DataType.LONG_UNSIGNED or attribute.type is not DataType.INTEGER:
+        raise WireError("not a described value", None, "pushed value")
+    return PushValue(CaptureObjectDefinition(class_id.integer, read_logical_name(name), attribute.integer), value)
+
+
 def _object_list(data: Data) -> Sequence[CaptureObjectDefinition]:
-    """Read a push object list that the body brings along; empty where this is none."""
+    """Read a push object list that is part of the body; empty where this is none."""
     if data.type is not DataType.ARRAY:
         return ()
     try:
@@ -268,9 +329,30 @@ def _object_list(data: Data) -> Sequence[CaptureObjectDefinition]:
         return ()  # another array, a value of its own
 
 
+def _plain(octets: bytes, sender: bytes, security_of: SecurityOf, *, accepts_plain: bool) -> bytes:
+    if not is_ciphered(octets):
+        if not accepts_plain:
+            raise SecurityError("a push without protection", 0, "apdu", CLAUSE)
+        return octets
+    security = security_of(sender)
+    if security is None:
+        raise KeyMissingError(f"no keys for {sender.hex() or 'a sender without title'}", None, "system-title", CLAUSE)
+    return security.unprotect(octets).octets
+
+
 def _sender_of(octets: bytes) -> bytes:
-    """Give the system title that a general-ciphering APDU claims."""
-    if octets[:1] not in (bytes((ApduTag.GENERAL_GLO_CIPHERING,)), bytes((ApduTag.GENERAL_DED_CIPHERING,))):
+    """Return the system title in the clear of a general-ciphering APDU, not authenticated yet."""
+    if octets[:1] not in _GENERAL_CIPHERING:
         return b""
     apdu = read_apdu(octets)
     return apdu.system_title if isinstance(apdu, GeneralCipheredApdu) else b""
+
+
+def _claimed_title(octets: bytes) -> bytes:
+    try:
+        return _sender_of(octets)
+    except WireError:
+        return b""
+
+
+_GENERAL_CIPHERING = frozenset({bytes((ApduTag.GENERAL_GLO_CIPHERING,)), bytes((ApduTag.GENERAL_DED_CIPHERING,))})

@@ -1,19 +1,20 @@
 """The push side of a meter or access point: rows out of an outbox, one confirmed notification at a time (G1).
 
-Strategy: one DataNotification is in flight; its confirmation empties the outbox up to there and the next one goes out.
-No confirmation within the time-out means sending the same rows again with a new counter; a lost connection means
-waiting, longer each time, before the owner is asked for another. Rows are never dropped here.
+Strategy: one DataNotification is in flight; its confirmation empties the outbox up to there and the next one is sent.
+Without a confirmation within the time-out the same rows are sent again with a new counter; after a lost connection
+the uplink waits, longer each time, before it asks its owner for another. Rows are never dropped here. The outbox is
+read only after ``wake``, ``connect`` or a confirmation: ``deadline`` and idle timers do not touch the disk.
 """
 
 from collections import deque
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from meterspan.engine.link import ApduReceived, LinkDown, LinkUp, Role
-from meterspan.engine.security import SecurityContext
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
-from meterspan.quantities import Obis
-from meterspan.wire.axdr import Data, integer, long_unsigned, octet_string, structure
+from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp
+from meterspan.engine.security import CounterExhaustedError, SecurityContext
+from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.storage.errors import StorageError
+from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     DataNotification,
@@ -23,32 +24,43 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 
-__all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "WantsConnection", "pushed_item"]
+__all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "UplinkFailed", "WantsConnection"]
 
 CONFIRM_TIMEOUT_S: Final = 30.0
 RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 600.0
-LOGICAL_DEVICE_PORT: Final = 1
+FAILURES_MAX: Final = 16
+"""Failures counted for the growing pause; by then ``RETRY_MAX_S`` is long reached."""
 _INVOKE_IDS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Rows to push upstream: the outbox number they reach up to, and the notification's body."""
+    """Rows to push upstream: the outbox number of the last one, and the notification's body."""
 
     through: int
     body: Data
 
 
 class PushRows(Protocol):
-    """Who has rows to push."""
+    """An outbox of rows to push."""
 
     def next_push(self) -> Push | None:
-        """Give the oldest rows that no head end has confirmed, or None."""
+        """Return the oldest rows that no head end has confirmed, or None.
+
+        Raises:
+            StorageError: the outbox cannot be read now.
+
+        """
         ...
 
     def pushed(self, through: int) -> None:
-        """Note that the head end has confirmed everything up to ``through``."""
+        """Remove the rows up to number ``through``: the head end has confirmed them.
+
+        Raises:
+            StorageError: the outbox cannot be written now.
+
+        """
         ...
 
 
@@ -64,44 +76,58 @@ class RowsConfirmed:
     through: int
 
 
-UplinkEvent = WantsConnection | RowsConfirmed
+@dataclass(frozen=True, slots=True)
+class UplinkFailed:
+    """Rows could not be read, sent or removed now; the uplink tries again by itself."""
+
+    failure: Failure
+
+
+UplinkEvent = WantsConnection | RowsConfirmed | UplinkFailed
 
 
 class Uplink:
     """Pushes rows; a ``Machine`` of ``UplinkEvent``.
 
     Args:
-        rows: whose outbox is emptied.
+        rows: the outbox.
         security: the context towards the head end.
+        link: carries the APDUs; a client that connects again after each loss.
 
     """
 
-    def __init__(self, rows: PushRows, security: SecurityContext) -> None:
+    def __init__(self, rows: PushRows, security: SecurityContext, link: Link) -> None:
         self._rows = rows
         self._security = security
-        self._link = WrapperLink(
-            Role.CLIENT, WrapperConfig(LOGICAL_DEVICE_PORT, LOGICAL_DEVICE_PORT, inactivity_timeout_s=None)
-        )
+        self._link = link
         self._events: deque[UplinkEvent] = deque()
-        self._in_flight: tuple[int, Push] | None = None
+        self._may_have_rows = True
+        """Whether the outbox may hold rows that are not in ``_push``; only then is it read."""
+        self._push: Push | None = None
+        """The oldest rows, kept until they are confirmed."""
+        self._invoke_id = 0
+        self._in_flight = False
         self._confirm_by: float | None = None
+        self._has_medium = False
+        self._asked = False
         self._retry_at = 0.0
         self._failures = 0
-        self._asked = False
-        self._invoke_id = 0
 
     @property
-    def is_up(self) -> bool:
-        """Whether there is a connection."""
-        return self._link.is_up
+    def has_medium(self) -> bool:
+        """Whether a connection is in use; False once the uplink has given it up: close it."""
+        return self._has_medium
 
     def wake(self, now: float) -> None:
         """Note that there may be new rows."""
+        self._may_have_rows = True
         self._go_on(now)
 
     def connect(self, now: float) -> None:
-        """Take the connection that the owner has made."""
+        """Use the connection that the owner has made."""
         self._asked = False
+        self._has_medium = True
+        self._retry_at = now
         self._link.connect(now)
         self._take_link_events(now)
         self._go_on(now)
@@ -114,7 +140,7 @@ class Uplink:
         self._fail(now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets in any cut."""
+        """Process octets in any cut."""
         self._link.receive(octets, now)
         self._take_link_events(now)
         self._go_on(now)
@@ -124,75 +150,113 @@ class Uplink:
         self._link.advance(now)
         self._take_link_events(now)
         if self._confirm_by is not None and now >= self._confirm_by:
-            self._in_flight = self._confirm_by = None
+            self._unsend()
         self._go_on(now)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
-        waits_for_retry = not self._link.is_up and not self._asked and self._rows.next_push() is not None
-        times = (self._link.deadline(), self._confirm_by, self._retry_at if waits_for_retry else None)
+        times = (self._link.deadline(), self._confirm_by, self._next_try())
         return min((time for time in times if time is not None), default=None)
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the connection."""
+        """Return all octets that are ready for the connection."""
         return self._link.octets_to_send()
 
     def next_event(self) -> UplinkEvent | None:
-        """Take the next event, or None."""
+        """Return the next event, or None."""
         return self._events.popleft() if self._events else None
 
+    def _next_try(self) -> float | None:
+        is_idle = self._push is None and not self._may_have_rows
+        if is_idle or self._asked or self._in_flight or (self._has_medium and not self._link.is_up):
+            return None
+        return self._retry_at
+
     def _go_on(self, now: float) -> None:
-        if self._in_flight is not None:
+        if self._in_flight or now < self._retry_at or not self._load(now):
             return
-        push = self._rows.next_push()
-        if push is None:
-            return
-        if not self._link.is_up:
-            if not self._asked and now >= self._retry_at:
-                self._asked = True
-                self._events.append(WantsConnection())
+        if self._link.is_up:
+            self._send(now)
+        elif not self._has_medium and not self._asked:
+            self._asked = True
+            self._events.append(WantsConnection())
+
+    def _load(self, now: float) -> bool:
+        """Read the oldest rows where they are not known; False where there are none to push now."""
+        if self._push is None and self._may_have_rows:
+            try:
+                self._push = self._rows.next_push()
+            except StorageError as error:
+                self._report(FailureKind.STORAGE, str(error), now)
+                return False
+            self._may_have_rows = self._push is not None
+        return self._push is not None
+
+    def _send(self, now: float) -> None:
+        if self._push is None:
             return
         self._invoke_id = (self._invoke_id + 1) % _INVOKE_IDS
         invoke = LongInvokeIdAndPriority(self._invoke_id, confirmed=True)
-        plain = write_apdu(DataNotification(invoke, push.body))
-        self._link.send(self._security.protect(plain, general=True), now)
-        self._in_flight = (self._invoke_id, push)
-        self._confirm_by = now + CONFIRM_TIMEOUT_S
+        try:
+            sealed = self._security.protect(write_apdu(DataNotification(invoke, self._push.body)), general=True)
+            self._link.send(sealed, now)
+        except StorageError as error:
+            self._report(FailureKind.STORAGE, str(error), now)
+        except (LinkNotUpError, CounterExhaustedError, ValueError) as error:
+            self._report(FailureKind.INTERNAL, str(error), now)
+        else:
+            self._in_flight = True
+            self._confirm_by = now + CONFIRM_TIMEOUT_S
 
     def _take_link_events(self, now: float) -> None:
         while (event := self._link.next_event()) is not None:
             match event:
                 case ApduReceived():
-                    self._take_confirmation(event.octets)
+                    self._take_confirmation(event.octets, now)
                 case LinkDown():
                     self._fail(now)
                 case LinkUp():
                     pass
-                case _:
-                    self._in_flight = self._confirm_by = None
+                case FrameDamaged():
+                    self._unsend()
 
-    def _take_confirmation(self, octets: bytes) -> None:
-        """Take a confirmation; anything else, or one that is not for what is in flight, changes nothing."""
+    def _take_confirmation(self, octets: bytes, now: float) -> None:
+        """Process a confirmation; anything else, or one for another notification, changes nothing."""
         try:
             confirm = read_apdu(self._security.unprotect(octets).octets)
         except WireError:
             return  # the time-out sends the rows again; the head end recognises what it has
-        if self._in_flight is None or not isinstance(confirm, DataNotificationConfirm):
+        except StorageError as error:
+            self._report(FailureKind.STORAGE, str(error), now)
             return
-        invoke_id, push = self._in_flight
-        if confirm.invoke.invoke_id == invoke_id:
-            self._rows.pushed(push.through)
-            self._in_flight = self._confirm_by = None
-            self._failures = 0
-            self._events.append(RowsConfirmed(push.through))
+        if not self._in_flight or self._push is None or not isinstance(confirm, DataNotificationConfirm):
+            return
+        if confirm.invoke.invoke_id == self._invoke_id:
+            self._confirmed(self._push.through, now)
+
+    def _confirmed(self, through: int, now: float) -> None:
+        self._unsend()
+        try:
+            self._rows.pushed(through)
+        except StorageError as error:
+            self._report(FailureKind.STORAGE, str(error), now)
+            return  # they are sent again; the head end recognises them
+        self._push = None
+        self._may_have_rows = True
+        self._failures = 0
+        self._events.append(RowsConfirmed(through))
+
+    def _unsend(self) -> None:
+        self._in_flight = False
+        self._confirm_by = None
+
+    def _report(self, kind: FailureKind, detail: str, now: float) -> None:
+        self._unsend()
+        self._retry_at = now + RETRY_FIRST_S
+        self._events.append(UplinkFailed(Failure(kind, detail)))
 
     def _fail(self, now: float) -> None:
-        self._in_flight = self._confirm_by = None
-        self._asked = False
+        self._unsend()
+        self._asked = self._has_medium = False
         self._retry_at = now + min(RETRY_FIRST_S * 2**self._failures, RETRY_MAX_S)
-        self._failures = min(self._failures + 1, 16)
-
-
-def pushed_item(class_id: int, logical_name: Obis, attribute: int, value: Data) -> Data:
-    """Write one pushed value so that it says itself what it is; a body is an array of these."""
-    return structure(long_unsigned(class_id), octet_string(logical_name), integer(attribute), value)
+        self._failures = min(self._failures + 1, FAILURES_MAX)

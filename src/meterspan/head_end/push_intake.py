@@ -1,9 +1,9 @@
 """Pushes from access points and meters: opened, attributed, made durable, and only then confirmed.
 
 Built along the DataNotification service with confirmation (IEC 62056-5-3, 6.12): a notification whose invoke id asks
-for it is answered by DataNotificationConfirm once its rows are durable, so that the sender may forget them. The body is
-a list of (class id, logical name, attribute, value) with the scaler_unit of every register beside the rows; rows of
-profile 0-n:24.3.0 belong to the meter that the inventory has on channel n of the sender.
+for it is answered by DataNotificationConfirm once its rows are durable, so that the sender may forget them. Bodies of
+described values and standard pushes by object list (``engine.push``) are read alike. Rows of profile 0-n:24.3.0, and
+values of 0-n:24.2.e, belong to the meter that the inventory has on channel n of the sender.
 """
 
 from collections import deque
@@ -14,33 +14,32 @@ from functools import partial
 
 import numpy as np
 
-from meterspan.engine.link import ApduReceived, FrameDamaged, Role
+from meterspan.engine.link import Link
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
+from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink
+from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.scripts import ScalerUnit
-from meterspan.engine.security import SecurityContext
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
+from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric, Register
-from meterspan.model.cosem.view import fields_of, read_logical_name
+from meterspan.model.cosem.classes import PushSetup
+from meterspan.model.cosem.view import fields_of
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
-from meterspan.quantities import Obis, unit_of_code
+from meterspan.model.storage.errors import StorageError
+from meterspan.quantities import Obis, Scaled
 from meterspan.wire.axdr import Data
-from meterspan.wire.errors import SecurityError, WireError
+from meterspan.wire.errors import KeyMissingError, WireError
 from meterspan.wire.xdlms import (
-    DataNotification,
+    CaptureObjectDefinition,
     DataNotificationConfirm,
-    GeneralCipheredApdu,
     LongInvokeIdAndPriority,
-    read_apdu,
     write_apdu,
 )
 
-__all__ = ["PUSH_PORT", "Keep", "PushConnection", "PushIntake", "PushRead", "PushTaken"]
-
-PUSH_PORT = 1
-"""wPort at which the head end takes pushes."""
+__all__ = ["Keep", "PushConnection", "PushConnectionEvent", "PushFailed", "PushIntake", "PushRead", "PushTaken"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,22 @@ class PushTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class PushFailed:
+    """A notification that could not be stored; it is not confirmed, and the connection is to be closed."""
+
+    failure: Failure
+
+
+PushConnectionEvent = PushTaken | PushFailed
+
+
+@dataclass(frozen=True, slots=True)
 class PushRead:
-    """A notification that proved authentic, and what it brought; nothing of it is durable yet."""
+    """An authentic notification and its readings; nothing of it is durable yet."""
 
     sender: str
     blocks: Sequence[CaptureBlock]
-    invoke: LongInvokeIdAndPriority
+    invoke: LongInvokeIdAndPriority | None
     context: SecurityContext
 
 
@@ -71,41 +80,60 @@ class PushIntake:
     Args:
         head_end: where readings go.
         contexts: security contexts, shared with the sessions.
+        transport: makes the listening end of each connection's link.
         zone: reads clock times without deviation.
 
     """
 
-    def __init__(self, head_end: HeadEnd, *, contexts: ContextCache, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        head_end: HeadEnd,
+        *,
+        contexts: ContextCache,
+        transport: Transport = TRANSPORTS["tcp"],
+        zone: tzinfo = UTC,
+    ) -> None:
         self._head_end = head_end
         self._contexts = contexts
+        self._transport = transport
         self._zone = zone
+        self._objects: dict[str, tuple[CaptureObjectDefinition, ...]] = {}
+        """Push object lists that devices have sent along, by device."""
+        self._bare = self.sink(None)
 
-    def connection(self, peer: str, keep: "Keep | None" = None) -> "PushConnection":
-        """Make the machine of one incoming connection from ``peer`` (``host:port``, for the quarantine).
+    def connection(self, peer: str, keep: Keep | None = None) -> "PushConnection":
+        """Make the machine of one incoming connection.
 
         Args:
-            peer: who it is.
+            peer: ``host:port``, for the quarantine.
             keep: makes blocks durable and calls back; by default the head end's sink does, at once.
 
         """
-        return PushConnection(self, peer, keep)
+        return PushConnection(self, self._transport.server(PUSH_ADDRESSES), peer, keep)
 
-    def read(self, octets: bytes, peer: str, now: float) -> "PushRead | None":
-        """Open and attribute one APDU; what cannot be used goes into quarantine, and None is given."""
-        sender = ""
-        try:
-            device, context = self._sender(octets)
-            sender = device.device
-            notification = _notification(context.unprotect(octets).octets)
-            blocks = self._blocks(device, notification.body, now)
-        except WireError as error:
-            fault = Fault.UNKNOWN_DEVICE if isinstance(error, _StrangerError) else fault_of(error)
-            self._head_end.keep_aside(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
+    def sink(self, link: Link | None) -> PushSink:
+        """Make the sink that opens notifications of one link, or bare ones."""
+        return PushSink(link, security_of=self._security_of, objects_of=self._objects_of)
+
+    def learn_objects(self, device: str, objects: Sequence[CaptureObjectDefinition]) -> None:
+        """Remember a device's push object list, for pushes that leave it out."""
+        self._objects[device] = tuple(objects)
+
+    def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
+        """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
+        if isinstance(event, PushRefused):
+            self._refuse(event.octets, event.error, peer, now, event.sender)
             return None
-        return PushRead(sender, self._head_end.known(blocks), notification.invoke, context)
+        try:
+            device, context = self._known(event.sender)
+            blocks = self._fitting_blocks(device, event, now)
+        except WireError as error:
+            self._refuse(event.octets, error, peer, now, event.sender)
+            return None
+        return PushRead(device.device, self._head_end.known(blocks), event.invoke, context)
 
-    def confirm(self, push: "PushRead", now: float) -> tuple[PushTaken, bytes]:
-        """Credit a push whose blocks are durable: gives what was taken and the confirmation to send.
+    def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
+        """Credit a push whose blocks are durable; return what was taken, and the confirmation to send.
 
         The confirmation is b"" where none is asked for.
         """
@@ -114,45 +142,95 @@ class PushIntake:
         self._head_end.counts.rows_pushed += rows
         return PushTaken(push.sender, rows), _confirmation(push.invoke, push.context)
 
+    def store(self, push: PushRead) -> None:
+        """Make a push durable through the head end's own sink."""
+        self._head_end.sink.take(push.blocks)
+
     def take(self, octets: bytes, peer: str, now: float) -> tuple[PushTaken, bytes] | None:
-        """Read one APDU, make it durable and confirm it, all at once."""
-        push = self.read(octets, peer, now)
+        """Read one bare APDU, make it durable and confirm it, all at once; None where it was refused."""
+        self._bare.receive(octets, now)
+        event = self._bare.next_event()
+        push = None if event is None else self.read(event, peer, now)
         if push is None:
             return None
-        self._head_end.sink.take(push.blocks)
+        self.store(push)
         return self.confirm(push, now)
 
-    def keep_damaged(self, octets: bytes, error: WireError, peer: str, now: float) -> None:
-        """Keep aside octets that are no wrapper PDU."""
-        self._head_end.keep_aside(QuarantinedFrame(now, peer, fault_of(error), str(error), octets))
+    def _security_of(self, title: bytes) -> SecurityContext | None:
+        return self._known(title)[1] if title else None
 
-    def _sender(self, octets: bytes) -> tuple[Device, SecurityContext]:
-        apdu = read_apdu(octets)
-        if not isinstance(apdu, GeneralCipheredApdu):
-            raise SecurityError("a push came without protection", 0, "apdu", "IEC 62056-5-3, 5.7")
-        known = self._contexts.of_title(apdu.system_title)
+    def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
+        device = self._head_end.inventory.of_title(title)
+        objects = None if device is None else self._objects.get(device.device)
+        return () if objects is None else (objects,)
+
+    def _known(self, title: bytes) -> tuple[Device, SecurityContext]:
+        try:
+            known = self._contexts.of_title(title)
+        except ValueError as error:
+            raise KeyMissingError(str(error), None, "system-title") from error
         if known is None:
-            raise _StrangerError(f"no device has system title {apdu.system_title.hex()}", None, "system-title")
+            raise _UnknownDeviceError(f"no device has system title {title.hex()}", None, "system-title")
         return known
 
-    def _blocks(self, sender: Device, body: Data, now: float) -> list[CaptureBlock]:
-        rows: dict[Obis, list[Data]] = {}
-        scalers: dict[Obis, ScalerUnit] = {}
-        for item in body.items:
-            class_id, name, attribute, value = fields_of(item, 4, "pushed value")
-            obis, what = read_logical_name(name), (class_id.integer, attribute.integer)
-            if what == _BUFFER:
-                rows.setdefault(obis, []).extend(value.items)
-            elif what in _SCALERS:
-                exponent, unit = fields_of(value, 2, "scaler_unit")
-                scalers[obis] = ScalerUnit(exponent.integer, unit_of_code(unit.integer))
-        blocks = []
-        for profile, captured in rows.items():
+    def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
+        device = self._head_end.inventory.of_title(title) if title else None
+        fault = Fault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
+        sender = "" if device is None else device.device
+        self._head_end.keep_aside(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
+
+    def _fitting_blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:
+        try:
+            return self._blocks(sender, received, now)
+        except OverflowError as error:
+            raise WireError("a value or status does not fit its column", None, "pushed value") from error
+
+    def _blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:
+        content = read_content(received.values, received.time)
+        if not content.is_named:
+            raise WireError("the device's push object list is not known", None, "push_object_list", _PUSH_CLAUSE)
+        self._remember(sender.device, received, content)
+        scalers = self._head_end.scalers_of(sender.device)
+        blocks: list[CaptureBlock] = []
+        for profile, captured in content.rows.items():
             owner = self._owner(sender, profile)
             if owner is not None:
                 shapes = [_shape(profile, index, plan, scalers) for index, plan in enumerate(owner[1])]
-                blocks.append(_block(owner[0], shapes, captured, zone=self._zone, received_at=int(now)))
-        return blocks
+                blocks += _blocks_of_rows(owner[0], shapes, captured, zone=self._zone, received_at=int(now))
+        return blocks + self._values(sender, content, scalers, now)
+
+    def _remember(self, sender: str, received: PushReceived, content: PushedContent) -> None:
+        """Keep what an authentic push says about later ones: its object list and its scales."""
+        definitions = tuple(value.definition for value in received.values if value.definition is not None)
+        if any((of.class_id, of.attribute) == _OBJECT_LIST for of in definitions):
+            self.learn_objects(sender, definitions)
+        self._head_end.learn_scalers(sender, content.scalers)
+
+    def _values(
+        self, sender: Device, content: PushedContent, scalers: Mapping[Obis, ScalerUnit], now: float
+    ) -> list[CaptureBlock]:
+        """Make blocks of registers that are pushed by themselves, at the time of the push."""
+        moment = None if content.time is None else content.time.to_utc(self._zone)
+        time = int(now if moment is None else moment.timestamp())
+        found: dict[str, dict[Obis, Scaled]] = {}
+        for register, data in content.values.items():
+            owner = self._owner_of_register(sender, register)
+            if owner is not None:
+                scaler = _scaler(register, scalers)
+                found.setdefault(owner[0], {})[owner[1]] = Scaled(data.integer, scaler.exponent, scaler.unit)
+        return [
+            CaptureBlock.of_row(device, Source.PUSH, time=time, values=values, received_at=int(now))
+            for device, values in found.items()
+        ]
+
+    def _owner_of_register(self, sender: Device, register: Obis) -> tuple[str, Obis] | None:
+        """Find whose register it is, and its OBIS code there; None where the channel has no meter in the inventory."""
+        if (register.a, register.c, register.d) != (0, _MBUS, _MBUS_VALUE):
+            return sender.device, register
+        owner = self._owner(sender, Obis(0, register.b, _MBUS, _MBUS_PROFILE, 0))
+        if owner is None or not 1 <= register.e <= len(owner[1]):
+            return None
+        return owner[0], owner[1][register.e - 1].obis
 
     def _owner(self, sender: Device, profile: Obis) -> tuple[str, Sequence[ChannelPlan]] | None:
         for name in self._head_end.members_of(sender.device):
@@ -165,129 +243,167 @@ class PushIntake:
 
 
 class PushConnection:
-    """One incoming connection; a ``Machine`` of ``PushTaken``."""
+    """One incoming connection; a ``Machine`` of ``PushConnectionEvent``.
 
-    def __init__(self, intake: PushIntake, peer: str, keep: Keep | None) -> None:
+    Args:
+        intake: attributes and confirms.
+        link: the listening end.
+        peer: ``host:port``, for the quarantine.
+        keep: makes blocks durable and calls back; None stores at once.
+
+    """
+
+    def __init__(self, intake: PushIntake, link: Link, peer: str, keep: Keep | None) -> None:
         self.waiting = 0
         """Notifications that are read and not yet durable."""
         self._intake = intake
         self._peer = peer
         self._keep = keep
-        self._link = WrapperLink(Role.SERVER, WrapperConfig(PUSH_PORT, PUSH_PORT))
-        self._events: deque[PushTaken] = deque()
+        self._link = link
+        self._sink = intake.sink(link)
+        self._has_medium = False
+        self._was_up = False
+        self._events: deque[PushConnectionEvent] = deque()
 
     def connect(self, now: float) -> None:
         """Listen: the connection is there."""
+        self._has_medium = True
         self._link.connect(now)
+        self._was_up = self._link.is_up
 
     def medium_lost(self, now: float) -> None:
-        """Tell that the connection is gone."""
-        self._link.medium_lost(now)
+        """Note that the connection is gone."""
+        self._has_medium = False
+        self._sink.medium_lost(now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets in any cut."""
-        self._link.receive(octets, now)
-        while (event := self._link.next_event()) is not None:
-            if isinstance(event, ApduReceived):
-                self._take(event.octets, now)
-            elif isinstance(event, FrameDamaged):
-                self._intake.keep_damaged(event.octets, event.error, self._peer, now)
+        """Process octets in any cut."""
+        try:
+            self._sink.receive(octets, now)
+            while (event := self._sink.next_event()) is not None:
+                self._take(event, now)
+        except (StorageError, OSError) as error:
+            self._fail(FailureKind.STORAGE, error)
+        self._was_up = self._was_up or self._link.is_up
 
     def advance(self, now: float) -> None:
         """Let time pass: a half-open peer times out."""
-        self._link.advance(now)
+        self._sink.advance(now)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next, or None."""
         return self._link.deadline()
 
     def octets_to_send(self) -> bytes:
-        """Take the confirmations that are ready."""
+        """Return the confirmations that are ready."""
         return self._link.octets_to_send()
 
-    def next_event(self) -> PushTaken | None:
-        """Take the next event, or None."""
+    def next_event(self) -> PushConnectionEvent | None:
+        """Return the next event, or None."""
         return self._events.popleft() if self._events else None
 
     @property
     def is_up(self) -> bool:
-        """False once the link has given the peer up: close the connection."""
-        return self._link.is_up
+        """False once the link has ended or nothing can be stored: close the connection."""
+        return self._has_medium and (self._link.is_up or not self._was_up)
 
-    def _take(self, octets: bytes, now: float) -> None:
-        if self._keep is None:
-            taken = self._intake.take(octets, self._peer, now)
-            if taken is not None:
-                self._confirm(*taken, now)
+    def _take(self, event: PushEvent, now: float) -> None:
+        push = self._intake.read(event, self._peer, now)
+        if push is None:
             return
-        push = self._intake.read(octets, self._peer, now)
-        if push is not None:
-            self.waiting += 1
-            self._keep(push.blocks, partial(self._is_durable, push))
+        if self._keep is None:
+            self._intake.store(push)
+            self._confirm(push, now)
+            return
+        self.waiting += 1
+        self._keep(push.blocks, partial(self._is_durable, push))
 
     def _is_durable(self, push: PushRead, now: float) -> None:
         self.waiting -= 1
-        self._confirm(*self._intake.confirm(push, now), now)
+        self._confirm(push, now)
 
-    def _confirm(self, taken: PushTaken, confirmation: bytes, now: float) -> None:
-        self._events.append(taken)
-        if confirmation and self._link.is_up:
-            self._link.send(confirmation, now)
+    def _confirm(self, push: PushRead, now: float) -> None:
+        try:
+            taken, confirmation = self._intake.confirm(push, now)
+            if confirmation and self._link.is_up:
+                self._link.send(confirmation, now)
+        except StorageError as error:
+            self._fail(FailureKind.STORAGE, error)
+        except (CounterExhaustedError, ValueError) as error:
+            self._fail(FailureKind.INTERNAL, error)
+        else:
+            self._events.append(taken)
+
+    def _fail(self, kind: FailureKind, error: Exception) -> None:
+        """Give the connection up: the sender still has its rows, and sends them again."""
+        self._has_medium = False
+        self._events.append(PushFailed(Failure(kind, str(error))))
 
 
-class _StrangerError(WireError):
+class _UnknownDeviceError(WireError):
     """The sender is not in the inventory."""
 
 
-def _notification(octets: bytes) -> DataNotification:
-    apdu = read_apdu(octets)
-    if not isinstance(apdu, DataNotification):
-        raise WireError(f"{type(apdu).__name__} is no notification", 0, "apdu", "IEC 62056-5-3, 6.12")
-    return apdu
-
-
-def _confirmation(invoke: LongInvokeIdAndPriority, context: SecurityContext) -> bytes:
-    if not invoke.confirmed:
+def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityContext) -> bytes:
+    if invoke is None or not invoke.confirmed:
         return b""
     confirm = DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True))
     return context.protect(write_apdu(confirm), general=True)
 
 
 def _shape(profile: Obis, index: int, plan: ChannelPlan, scalers: Mapping[Obis, ScalerUnit]) -> tuple[Obis, ScalerUnit]:
-    """Give a column's OBIS code and scale; an M-Bus channel's registers are 0-n:24.2.e."""
-    register = Obis(0, profile.b, 24, 2, index + 1) if profile.c == _MBUS else plan.obis
+    """Return a column's OBIS code and scale; an M-Bus channel's registers are 0-n:24.2.e."""
+    register = Obis(0, profile.b, _MBUS, _MBUS_VALUE, index + 1) if profile.c == _MBUS else plan.obis
+    return plan.obis, _scaler(register, scalers)
+
+
+def _scaler(register: Obis, scalers: Mapping[Obis, ScalerUnit]) -> ScalerUnit:
     scaler = scalers.get(register)
     if scaler is None:
-        raise WireError(f"rows of {profile} came without the scaler of {register}", None, "scaler_unit")
-    return plan.obis, scaler
+        raise WireError(f"the scaler of {register} is neither pushed nor known", None, "scaler_unit")
+    return scaler
 
 
-def _block(
+def _blocks_of_rows(
     device: str, shapes: Sequence[tuple[Obis, ScalerUnit]], rows: Sequence[Data], *, zone: tzinfo, received_at: int
-) -> CaptureBlock:
-    """Turn rows of (clock, status, values…) into a block; rows whose clock is no instant are left out."""
-    times, statuses, values = [], [], []
+) -> list[CaptureBlock]:
+    """Build blocks from rows of (clock, status, values…), one for each set of columns that have a value.
+
+    Rows without a valid clock are left out. Null-data in a pushed row means that the meter has no value.
+    """
+    groups: dict[tuple[bool, ...], list[tuple[int, int, Sequence[Data]]]] = {}
     for row in rows:
         clock, status, *numbers = fields_of(row, 2 + len(shapes), "profile row")
         moment = clock.clock_time.to_utc(zone)
         if moment is not None:
-            times.append(int(moment.timestamp()))
-            statuses.append(status.integer)
-            values.append([number.integer for number in numbers])
+            known = tuple(number.value is not None for number in numbers)
+            groups.setdefault(known, []).append((int(moment.timestamp()), status.integer, numbers))
+    return [
+        _block(device, [shape if is_known else None for shape, is_known in zip(shapes, known, strict=True)], found,
+               received_at)
+        for known, found in groups.items()
+    ]  # fmt: skip
+
+
+def _block(
+    device: str, shapes: Sequence[tuple[Obis, ScalerUnit] | None], rows: Sequence[tuple[int, int, Sequence[Data]]],
+    received_at: int,
+) -> CaptureBlock:  # fmt: skip
     columns = tuple(
-        CaptureColumn(obis, scaler.unit, scaler.exponent, np.array([row[index] for row in values], np.int64))
-        for index, (obis, scaler) in enumerate(shapes)
+        CaptureColumn(
+            shape[0],
+            shape[1].unit,
+            shape[1].exponent,
+            np.array([values[index].integer for *_, values in rows], np.int64),
+        )
+        for index, shape in enumerate(shapes)
+        if shape is not None
     )
-    status_word = np.array(statuses, np.int32)
-    quality = np.zeros(len(times), np.int32)
-    return CaptureBlock(device, Source.PUSH, received_at, np.array(times, np.int64), columns, status_word, quality)
+    times = np.array([time for time, *_ in rows], np.int64)
+    status = np.array([word for _, word, _ in rows], np.int32)
+    return CaptureBlock(device, Source.PUSH, received_at, times, columns, status, np.zeros(len(rows), np.int32))
 
 
-_MBUS = 24
-_BUFFER = (ProfileGeneric.class_id, ProfileGeneric.buffer.number)
-_SCALERS = frozenset(
-    {
-        (Register.class_id, Register.scaler_unit.number),
-        (ExtendedRegister.class_id, ExtendedRegister.scaler_unit.number),
-    }
-)
+_MBUS, _MBUS_VALUE, _MBUS_PROFILE = 24, 2, 3
+_PUSH_CLAUSE = "IEC 62056-6-2, 4.4.8"
+_OBJECT_LIST = (PushSetup.class_id, PushSetup.push_object_list.number)

@@ -35,13 +35,12 @@ from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
-from meterspan.model.identity import split_mbus_device
+from meterspan.model.identity import mbus_client_identity
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
-from meterspan.wire.mbus.address import pack_manufacturer
 
 __all__ = ["Harvest", "SessionMaker"]
 
@@ -169,6 +168,8 @@ class SessionMaker:
         layout = self._layouts.get(key)
         if layout is None:
             layout = yield from read_profile_layout(hole.profile)
+            scalers = {column.capture.instance: column.scaler for column in layout.columns if column.scaler is not None}
+            self._head_end.learn_scalers(target.device, scalers)
             if hole.device == target.device and len(self._layouts) < LAYOUTS_KEPT:
                 self._layouts[key] = layout
         read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
@@ -238,7 +239,8 @@ class SessionMaker:
             Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
         )
         if isinstance(number, Data) and isinstance(maker, Data):
-            if (number.integer, maker.integer) == _identity(hole.device):
+            expected = mbus_client_identity(hole.device)
+            if (number.integer, maker.integer) == (expected.number, expected.manufacturer):
                 self._verified.add(hole.device)
                 return True
             seen = f"{number.integer:08X}"
@@ -263,16 +265,6 @@ def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:
     """Give the columns of an M-Bus channel's profile the meter's own OBIS codes."""
     columns = tuple(replace(column, obis=obis) for column, obis in zip(block.columns, owed, strict=False))
     return replace(block, columns=columns)
-
-
-def _identity(device: str) -> tuple[int, int]:
-    """Give identification number (as BCD) and manufacturer, as M-BusClient shows them."""
-    try:
-        manufacturer, number, _ = split_mbus_device(device)
-    except ValueError:
-        manufacturer, digits = device[:3], device[-8:]
-        number = "".join(digit for digit in digits if digit.isdigit()).rjust(8, "0")
-    return int(number, 16), int.from_bytes(pack_manufacturer(manufacturer), "little")
 
 
 def _deviation(error_s: int | None) -> str:

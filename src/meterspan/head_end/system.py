@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from meterspan.engine.scripts import ScalerUnit
 from meterspan.head_end.chronicle import Chronicle, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
@@ -71,6 +72,7 @@ class HeadEnd:
         self.custody = custody
         self.sink = sink
         self._members: dict[str, list[str]] = {}
+        self._scalers: dict[str, dict[Obis, ScalerUnit]] = {}
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, Failure] = {}
 
@@ -93,6 +95,15 @@ class HeadEnd:
             self.note(
                 device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
             )
+
+    def learn_scalers(self, device: str, scalers: Mapping[Obis, ScalerUnit]) -> None:
+        """Remember the scales of a device's registers, read or pushed: a standard push may leave them out."""
+        if self.inventory.get(device) is not None:
+            self._scalers.setdefault(device, {}).update(scalers)
+
+    def scalers_of(self, device: str) -> Mapping[Obis, ScalerUnit]:
+        """Return the scales of a device's registers known so far."""
+        return self._scalers.get(device, {})
 
     def remove_device(self, device: str, at: int, now: float) -> None:
         """Expect nothing of a device after ``at`` (UTC seconds); its history stays.

@@ -1,8 +1,9 @@
-"""The local network access point: hears known meters, keeps what they said, serves the home and goes upstream.
+"""The local network access point: receives known meters' telegrams, stores their rows, serves the home and head ends.
 
-Strategy: a frame is taken only from an installed meter (allow-list), only if its key opens it and only if it is not
-older than what was heard before. Every new row of a channel goes into a durable outbox before anything else may happen
-to it, and leaves the outbox when the head end has confirmed it; the profile of the channel stays for reads.
+Strategy: a telegram is accepted only from an installed meter (allow-list), only if its key opens it and only if it is
+not older than earlier ones. Every new row of a channel goes into a durable outbox before anything else may happen to
+it, and leaves the outbox when the head end has confirmed it; the profile of the channel stays for reads. A row in the
+outbox is a typed record with its own scale; it becomes A-XDR when it is pushed.
 """
 
 from collections import Counter, deque
@@ -10,20 +11,22 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from meterspan.engine.uplink import Push, pushed_item
+from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
+from meterspan.engine.scripts import ScalerUnit
+from meterspan.engine.uplink import Push
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
-from meterspan.lnap.channel import Channel, LocalMeter, Observation
+from meterspan.lnap.channel import Channel, LocalMeter, Observation, RegisterScale
 from meterspan.lnap.hearing import instants_of, observations_of
-from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric
-from meterspan.model.cosem.objects import scaler_unit
+from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
+from meterspan.model.cosem.classes import ExtendedRegister
+from meterspan.model.cosem.profile import Row
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
-from meterspan.quantities import Commodity, Obis, Scaled, parse_unit
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
-from meterspan.wire.axdr import Data, array, read_data, structure, write_data
 from meterspan.wire.errors import ReplayError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.p1 import P1Telegram
@@ -32,12 +35,12 @@ __all__ = ["AccessPoint", "AccessPointConfig", "LocalState"]
 
 CHANNELS_MAX: Final = 64
 """Meters behind one access point: a large stairwell; the M-Bus channel octet allows 255."""
-STRANGERS_MAX: Final = 1_024
-"""Strangers that are counted by name; what is heard beyond is counted together."""
+UNKNOWN_DEVICES_MAX: Final = 1_024
+"""Unknown devices counted individually; all others are counted together."""
 REPEATS_KEPT: Final = 256
 """Telegrams remembered to recognise repeaters and double reception."""
 CLOCK_SLACK_S: Final = 120.0
-"""A telegram's minute stamp may lie this much behind the newest heard before it counts as a replay."""
+"""A telegram's minute stamp may lie this much behind the newest one before it counts as a replay."""
 PUSH_ROWS_MAX: Final = 64
 """Rows in one push: some 4 KB, a few TCP segments."""
 
@@ -78,7 +81,7 @@ class AccessPoint:
         config: how it is set up.
         counters: received message counters of mode 7, persisted.
         state: profiles through a power loss.
-        outbox: rows on their way upstream.
+        outbox: durable; rows on their way upstream.
 
     """
 
@@ -88,10 +91,11 @@ class AccessPoint:
         self.config = config
         self.quarantine = Quarantine()
         self.counts: Counter[str] = Counter()
-        self.strangers: Counter[str] = Counter()
+        self.unknown_devices: Counter[str] = Counter()
         self._counters = counters
         self._state = state
-        self._outbox = outbox
+        self._outbox = RowOutbox(outbox)
+        self._converted = False
         self._channels: dict[str, Channel] = {}
         self._receiver = WmbusReceiver({})
         self._repeats: deque[bytes] = deque(maxlen=REPEATS_KEPT)
@@ -105,15 +109,15 @@ class AccessPoint:
         return tuple(self._channels.values())
 
     def channel(self, device: str) -> Channel | None:
-        """Give a meter's channel, or None for a stranger."""
+        """Return a meter's channel, or None for an unknown device."""
         return self._channels.get(device)
 
     def install(self, meter: LocalMeter, *, number: int | None = None) -> Channel:
-        """Listen to a meter from now on; a new key replaces the old one at once.
+        """Listen to a meter from now on and return its channel; a new key replaces the old one at once.
 
         Args:
-            meter: who it is.
-            number: the channel of a meter that is new, from 1; by default the first that is free.
+            meter: the meter.
+            number: the channel of a new meter, from 1; by default the first free one.
 
         Raises:
             ValueError: there are ``CHANNELS_MAX`` meters already, or the channel is taken.
@@ -138,7 +142,7 @@ class AccessPoint:
         self._rekey()
 
     def hear_radio(self, octets: bytes, now: float, source: str = "radio") -> Telegram | None:
-        """Take one wireless M-Bus telegram; gives it where it came from an installed meter and could be used."""
+        """Process one wireless M-Bus telegram; return it where an installed meter sent it and it could be used."""
         self.counts["radio frames"] += 1
         if octets in self._repeats:
             self.counts["repeated"] += 1
@@ -147,9 +151,9 @@ class AccessPoint:
         return self._take_radio(octets, now, source)
 
     def reopen(self, device: str) -> int:
-        """Try telegrams of a device again that were kept aside for their key, oldest first; gives how many open now.
+        """Process the quarantined telegrams of a device again whose key was at fault; return how many open now.
 
-        A key that was typed wrongly thus costs no readings, as far as the quarantine reaches back.
+        The readings behind a mistyped key are recovered thus, as far as the quarantine reaches back.
         """
         kept = self.quarantine.newest(len(self.quarantine))
         mistyped = [frame for frame in kept if frame.device == device and frame.fault in _KEY_FAULTS]
@@ -159,11 +163,11 @@ class AccessPoint:
         return opened
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
-        """Take one P1 telegram; returns the electricity meter's name, "" where it was not taken."""
+        """Process one P1 telegram; return the electricity meter's name, "" where it was not accepted."""
         return self.take_p1(rows_of_p1(telegram, now), now, source)
 
     def take_p1(self, telegram: HeardTelegram, now: float, source: str = "p1") -> str:
-        """Take one P1 telegram whose rows are known; returns as ``hear_p1``."""
+        """Process one P1 telegram that was read already; return as ``hear_p1``."""
         self.counts["p1 telegrams"] += 1
         device = next((item for item in telegram.devices if not item.channel), None)
         if device is None:
@@ -172,7 +176,7 @@ class AccessPoint:
             return ""
         channel = self._channels.get(device.device)
         if channel is None:
-            self._note_stranger(device.device)
+            self._note_unknown(device.device)
             return ""
         try:
             channel.instants = instants_of(device)
@@ -184,41 +188,61 @@ class AccessPoint:
         return device.device
 
     def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
-        """Keep aside what a stream reader could not make a frame of."""
+        """Quarantine octets that a stream reader could not read as a frame."""
         self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
 
     def next_push(self) -> Push | None:
-        """Give the oldest rows that no head end has confirmed, or None."""
-        items = self._outbox.peek(PUSH_ROWS_MAX)
-        if not items:
-            return None
-        rows = [read_data(octets) for _, octets in items]
-        pushed = {Obis(*row.items[1].octets) for row in rows}
-        scalers = [
-            item for channel in self.channels if channel.profile_name in pushed for item in _scaler_items(channel)
-        ]
-        return Push(items[-1][0], array(*rows, *scalers))
+        """Return the oldest rows that no head end has confirmed, or None."""
+        self.convert_outbox()
+        while (batch := self._outbox.peek(PUSH_ROWS_MAX)) is not None:
+            through, profiles = self._profiles(batch)
+            if profiles:
+                return Push(through, write_profiles(profiles))
+            self._outbox.discard(through)
+        return None
+
+    def convert_outbox(self) -> ConvertedRows:
+        """Replace rows that an earlier version of meterspan queued; call it once all known meters are installed.
+
+        It happens at the latest before the first row of this run is queued, or the first one is pushed.
+        """
+        if self._converted:
+            return ConvertedRows()
+        self._converted = True
+        done = self._outbox.convert(self.old_channels())
+        self.counts["rows of unknown channels"] += done.unknown
+        self._recall_queued()
+        return done
+
+    def old_channels(self) -> dict[Obis, OldChannel]:
+        """Return how rows of an earlier version's outbox are to be understood, by logical name of their profile."""
+        found = {}
+        for channel in self.channels:
+            scales = tuple(scale for scale in channel.scales if scale is not None)
+            if len(scales) == len(channel.scales):
+                found[channel.profile_name] = OldChannel(channel.meter.device, channel.meter.registers, scales)
+        return found
 
     def pushed(self, through: int) -> None:
-        """Note that the head end has confirmed everything up to ``through``."""
+        """Remove the rows up to number ``through``: the head end has confirmed them."""
         self._outbox.discard(through)
 
     def local_states(self, home: str) -> Iterable[LocalState]:
-        """Give what the meters of a home were last heard to say."""
+        """Return the newest values of the meters of a home."""
         for channel in self.channels:
             latest = channel.latest
             if channel.meter.home == home and latest is not None:
-                registers = tuple(zip(channel.meter.registers, latest.values, strict=True))
+                registers = channel.values_of(latest)
                 instants = tuple(sorted(channel.instants.items()))
                 yield LocalState(channel.meter.device, channel.meter.commodity, latest.time, registers, instants)
 
     def preserve(self) -> None:
-        """Keep all profiles through a power loss: on the power-fail signal, and from time to time."""
+        """Save all profiles: on the power-fail signal, and from time to time."""
         for channel in self.channels:
             self._preserve(channel)
 
     def _preserve(self, channel: Channel) -> None:
-        scales = ";".join(f"{exponent}*{unit}" for unit, exponent in channel.scales)
+        scales = ";".join("-" if scale is None else f"{scale[1]}*{scale[0]}" for scale in channel.scales)
         name = f"profile/{channel.meter.device}"
         self._state.save(name, scales.encode() + b"\n" + channel.rows.pack())
 
@@ -227,13 +251,13 @@ class AccessPoint:
         try:
             device = self._sender(octets)
             if device and device not in self._channels:
-                self._note_stranger(device)
+                self._note_unknown(device)
                 return None
             telegram = self._receiver.read(octets)
             device = _device_of(telegram.address)
             channel = self._channels.get(device)
             if channel is None:
-                self._note_stranger(device)
+                self._note_unknown(device)
                 return None
             offset_s, key = self.config.radio_offset_s, channel.meter.key or None
             heard = rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key)
@@ -249,19 +273,46 @@ class AccessPoint:
         return telegram
 
     def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
+        self.convert_outbox()
         channel.heard_at = now
-        is_first = not channel.scales
+        before = channel.scales
         if not channel.observe(observation):
             return
-        if is_first:
-            self._preserve(channel)  # a queued row is worth nothing without its scale
-        row = channel.newest_row
-        if row is not None:
-            self._outbox.append(write_data(_push_item(channel, structure(*row))))
-            self.counts["rows"] += 1
+        values = channel.values_of(observation)
+        self._outbox.append(OutboxRow(channel.meter.device, observation.time, observation.status, values))
+        self.counts["rows"] += 1
+        self._state.save(_captured_key(channel), _written_periods(channel))
+        if channel.scales != before:
+            self._preserve(channel)
+
+    def _recall_queued(self) -> None:
+        """Note the rows that are queued already, so that a restart captures none of them again."""
+        batch = self._outbox.peek(ALL_ITEMS)
+        for row in () if batch is None else batch.rows:
+            channel = self._channels.get(row.device)
+            if channel is not None:
+                channel.recall(row.time)
+
+    def _profiles(self, batch: RowBatch) -> tuple[int, list[PushedProfile]]:
+        """Return the rows that one push can hold: one scale per register; and the number that they reach."""
+        groups: dict[str, tuple[Channel, dict[Obis, ScalerUnit], list[OutboxRow]]] = {}
+        through = batch.through
+        for number, row in zip(batch.numbers, batch.rows, strict=True):
+            channel = self._channels.get(row.device)
+            if channel is None:
+                self.counts["rows of removed meters"] += 1
+                continue
+            scales = {obis: ScalerUnit(value.exponent, value.unit) for obis, value in row.values}
+            _, known, rows = groups.setdefault(row.device, (channel, {}, []))
+            if any(known.get(obis, scale) != scale for obis, scale in scales.items()):
+                through = number - 1
+                break
+            known.update(scales)
+            rows.append(row)
+        return through, [_profile(channel, scales, rows) for channel, scales, rows in groups.values() if rows]
 
     def _sender(self, octets: bytes) -> str:
-        """Name the sender of a frame without CRCs or with format A's; "" where only the full reader can tell."""
+        """Return the sender of a frame without CRCs or of format A; "" where only the full reader can tell."""
         return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
     def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
@@ -274,13 +325,13 @@ class AccessPoint:
             return
         newest = self._radio_times.get(device, sent)
         if sent < newest - CLOCK_SLACK_S:
-            raise ReplayError(f"sent {newest - sent:.0f} s before one that was heard already", None, "date and time")
+            raise ReplayError(f"sent {newest - sent:.0f} s before the newest telegram", None, "date and time")
         self._radio_times[device] = max(newest, sent)
 
-    def _note_stranger(self, device: str) -> None:
-        self.counts["strangers"] += 1
-        name = device if device in self.strangers or len(self.strangers) < STRANGERS_MAX else "others"
-        self.strangers[name] += 1
+    def _note_unknown(self, device: str) -> None:
+        self.counts["unknown devices"] += 1
+        is_counted = device in self.unknown_devices or len(self.unknown_devices) < UNKNOWN_DEVICES_MAX
+        self.unknown_devices[device if is_counted else "others"] += 1
 
     def _keep_aside(self, frame: QuarantinedFrame) -> None:
         self.counts[frame.fault] += 1
@@ -295,8 +346,9 @@ class AccessPoint:
         kept = self._state.load(f"profile/{channel.meter.device}")
         if kept is not None:
             scales, _, rows = kept.partition(b"\n")
-            parts = [part.split("*", 1) for part in scales.decode().split(";") if part]
-            channel.restore(rows, [(parse_unit(symbol)[0], int(exponent)) for exponent, symbol in parts])
+            channel.restore(rows, [_read_scale(part) for part in scales.decode().split(";") if part])
+        for period in (self._state.load(_captured_key(channel)) or b"").split():
+            channel.recall(int(period) * channel.meter.period_s)
 
 
 _KEY_FAULTS = frozenset({Fault.WRONG_KEY, Fault.MISSING_KEY})
@@ -321,16 +373,33 @@ def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
     return DeviceAddress.of(manufacturer, number, 0, medium).id_octets, meter.key
 
 
-def _push_item(channel: Channel, row: Data) -> Data:
-    return pushed_item(ProfileGeneric.class_id, channel.profile_name, ProfileGeneric.buffer.number, array(row))
+def _profile(channel: Channel, scales: dict[Obis, ScalerUnit], rows: list[OutboxRow]) -> PushedProfile:
+    """Write the rows of one channel at the scales that they have; a register without any value has no scale."""
+    known = [scales.get(obis, _NO_SCALE) for obis in channel.meter.registers]
+    registers = tuple(
+        PushedRegister(ExtendedRegister.class_id, channel.register_name(index), scale)
+        for index, scale in enumerate(known)
+    )
+    return PushedProfile(channel.profile_name, registers, tuple(_pushed_row(channel, row) for row in rows))
 
 
-def _scaler_items(channel: Channel) -> list[Data]:
-    """Write the scale of a channel's registers beside its rows: a number without its unit is no reading."""
-    attribute = ExtendedRegister.scaler_unit.number
-    return [
-        pushed_item(
-            ExtendedRegister.class_id, channel.register_name(index), attribute, scaler_unit(Scaled(0, exponent, unit))
-        )
-        for index, (unit, exponent) in enumerate(channel.scales)
-    ]
+def _pushed_row(channel: Channel, row: OutboxRow) -> Row:
+    values = dict(row.values)
+    numbers = [values[obis].value if obis in values else None for obis in channel.meter.registers]
+    return utc_row(row.time, row.status, numbers)
+
+
+def _read_scale(text: str) -> RegisterScale | None:
+    exponent, _, symbol = text.partition("*")
+    return (parse_unit(symbol)[0], int(exponent)) if symbol else None
+
+
+def _captured_key(channel: Channel) -> str:
+    return f"captured/{channel.meter.device}"
+
+
+def _written_periods(channel: Channel) -> bytes:
+    return " ".join(map(str, sorted(channel.captured_periods))).encode()
+
+
+_NO_SCALE = ScalerUnit(0, UNITS["1"])

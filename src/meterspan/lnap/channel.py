@@ -1,25 +1,35 @@
-"""One meter behind the access point: who it is, what it was last heard to say, and its profile.
+"""One meter behind the access point: its identity, its newest values, and its profile.
 
-A row is captured once per capture period. Meters that tell the register of their last due mark (storage 1 with date
-and time) give rows that stand exactly on the mark; of all others the first value of a period is captured, with the
-time it was heard.
+A row is captured once per capture period. Meters that send the register of their last due mark (storage 1 with date
+and time) give rows at exactly that mark; of all others the first value of a period is captured, with its own time.
+Telegrams may be late: a period that has no row yet gets one, as far back as ``PERIODS_KNOWN``.
+
+All rows of the profile have one scale per register. A value that is finer makes the scale finer, and the rows
+captured before are multiplied, which is exact. A head end sees one scale throughout an association (``RowsAtScale``).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from meterspan.model.cosem.load_profile import LoadProfile
+from meterspan.engine.push_rows import utc_row
+from meterspan.model.cosem.load_profile import NOT_CAPTURED, LoadProfile
 from meterspan.model.cosem.profile import Row
-from meterspan.quantities import ClockTime, Commodity, Obis, Scaled, Unit, utc
-from meterspan.wire.axdr import double_long_unsigned, long64_unsigned, octet_string, unsigned
-from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.quantities import Commodity, Obis, Scaled, Unit
 
-__all__ = ["Channel", "LocalMeter", "Observation"]
+__all__ = ["Channel", "LocalMeter", "Observation", "RegisterScale", "RowsAtScale"]
 
 PROFILE_CAPACITY: Final = 60 * 96
 """Rows kept per channel: sixty days of quarter hours, longer than any outage of the uplink that is not a visit."""
-_DOUBLE_LONG_MAX: Final = 0xFFFF_FFFF
+PERIODS_KNOWN: Final = 96
+"""A telegram that is later than so many capture periods makes no row: the same register was captured since."""
+DECIMALS_MAX: Final = 12
+"""A scale may become finer by so many decimals: below a picowatt-hour no meter counts."""
+TIME_MAX: Final = 253_402_300_799
+"""The last second of the year 9999, which a COSEM date can hold."""
+
+RegisterScale = tuple[Unit, int]
+"""Unit and scaler of a register."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +40,8 @@ class LocalMeter:
         device: its name in inventories.
         commodity: what it measures.
         home: the home that it belongs to.
-        key: AES-128 key of its telegrams; b"" where they are in the clear.
         registers: the OBIS codes that are captured.
+        key: AES-128 key of its telegrams; b"" for telegrams in the clear.
         period_s: capture period.
 
     """
@@ -46,10 +56,10 @@ class LocalMeter:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Register values of one instant (UTC seconds), in the order of the channel's registers."""
+    """Register values of one instant (UTC seconds) by OBIS code; ``None`` where the telegram does not tell one."""
 
     time: int
-    values: tuple[Scaled, ...]
+    values: tuple[Scaled | None, ...]
     status: int = 0
 
 
@@ -58,47 +68,53 @@ class Channel:
 
     Args:
         number: the M-Bus channel, from 1.
-        meter: who it is.
+        meter: the meter.
 
     """
 
     def __init__(self, number: int, meter: LocalMeter) -> None:
         self.number = number
         self.meter = meter
-        self.scales: tuple[tuple[Unit, int], ...] = ()
-        """Unit and scaler of each register, learnt from the first observation and then fixed."""
-        self.rows = LoadProfile(len(meter.registers), PROFILE_CAPACITY, self._row)
+        self.scales: tuple[RegisterScale | None, ...] = (None,) * len(meter.registers)
+        """Unit and scaler of each register in the profile; None until its first value."""
+        self.rows = LoadProfile(len(meter.registers), PROFILE_CAPACITY, _row)
         self.latest: Observation | None = None
         self.instants: dict[str, Scaled] = {}
         self.heard_at: float | None = None
-        self._captured_at: int | None = None
+        self.not_in_profile = 0
+        """Rows that no scale of the profile can show exactly; they were pushed all the same."""
+        self._captured: set[int] = set()
+
+    @property
+    def captured_periods(self) -> frozenset[int]:
+        """The newest capture periods that have a row, as multiples of ``period_s``."""
+        return frozenset(self._captured)
 
     def observe(self, observation: Observation) -> bool:
-        """Take the values of one instant; True where they made a new row.
+        """Note the values of one instant; return whether they make a new row.
 
         Raises:
-            ValueError: the values do not fit the scale that the channel has learnt.
+            ValueError: a value is of another dimension than the register's earlier ones, or the time has no date.
 
         """
-        if not self.scales:
-            self.scales = tuple((value.unit, value.exponent) for value in observation.values)
-        steps = [
-            _steps(value, unit, exponent)
-            for value, (unit, exponent) in zip(observation.values, self.scales, strict=True)
-        ]
+        self._check(observation)
         if self.latest is None or observation.time >= self.latest.time:
             self.latest = observation
         if not self._is_due(observation.time):
             return False
-        self._captured_at = observation.time
-        self.rows.capture(observation.time, observation.status, steps)
+        self._note_captured(observation.time)
+        if not self._capture(observation):
+            self.not_in_profile += 1
         return True
 
-    @property
-    def newest_row(self) -> Row | None:
-        """The row captured last, or None."""
-        count = len(self.rows)
-        return next(iter(self.rows.entries(count, count)), None) if count else None
+    def recall(self, time: int) -> None:
+        """Note that a row of this time was captured before a restart."""
+        self._note_captured(time)
+
+    def values_of(self, observation: Observation) -> tuple[tuple[Obis, Scaled], ...]:
+        """Return the values of an observation by OBIS code, without those that it does not have."""
+        pairs = zip(self.meter.registers, observation.values, strict=True)
+        return tuple((obis, value) for obis, value in pairs if value is not None)
 
     @property
     def profile_name(self) -> Obis:
@@ -109,34 +125,135 @@ class Channel:
         """Logical name of the channel's register ``index``, from 0."""
         return Obis(0, self.number, 24, 2, index + 1)
 
-    def restore(self, octets: bytes, scales: Sequence[tuple[Unit, int]]) -> None:
-        """Take rows and scales back after a restart."""
+    def restore(self, octets: bytes, scales: Sequence[RegisterScale | None]) -> None:
+        """Load rows and scales after a restart; kept state of another number of registers is left out."""
+        if len(scales) != len(self.scales):
+            return
         self.scales = tuple(scales)
         self.rows.unpack(octets)
-        newest = self.newest_row
-        if newest is not None:
-            moment = newest[0].clock_time.to_utc()
-            if moment is not None:
-                self._captured_at = int(moment.timestamp())
+        for time, *_ in self.rows.numbers():
+            self._note_captured(time)
+
+    def _check(self, observation: Observation) -> None:
+        if not 0 <= observation.time <= TIME_MAX:
+            raise ValueError(f"{observation.time} s is not a date")
+        for value, scale in zip(observation.values, self.scales, strict=True):
+            if value is not None and scale is not None:
+                value.to(scale[0])
 
     def _is_due(self, time: int) -> bool:
-        """Say whether a value of this time makes a row: the first at or after each mark."""
-        period = self.meter.period_s
-        return self._captured_at is None or time // period > self._captured_at // period
+        """Whether a value of this time makes a row: the first at or after each mark."""
+        period = time // self.meter.period_s
+        return period not in self._captured and period > max(self._captured, default=period) - PERIODS_KNOWN
 
-    def _row(self, time: int, status: int, values: Sequence[int]) -> Row:
-        numbers = [
-            double_long_unsigned(value) if value <= _DOUBLE_LONG_MAX else long64_unsigned(value) for value in values
-        ]
-        return (octet_string(write_clock_time(_clock_time(time))), unsigned(status), *numbers)
+    def _note_captured(self, time: int) -> None:
+        self._captured.add(time // self.meter.period_s)
+        if len(self._captured) > 2 * PERIODS_KNOWN:
+            oldest = max(self._captured) - PERIODS_KNOWN
+            self._captured = {period for period in self._captured if period > oldest}
+
+    def _capture(self, observation: Observation) -> bool:
+        """Append a row to the profile, with finer scales where it needs them; False where none can show it."""
+        try:
+            scales = [_refined(value, scale) for value, scale in zip(observation.values, self.scales, strict=True)]
+            steps = [_steps(value, scale) for value, scale in zip(observation.values, scales, strict=True)]
+            self._rescale(scales)
+        except (ValueError, OverflowError):
+            return False
+        self.rows.capture(observation.time, observation.status, steps)
+        return True
+
+    def _rescale(self, scales: Sequence[RegisterScale | None]) -> None:
+        for index, (old, new) in enumerate(zip(self.scales, scales, strict=True)):
+            if old is not None and new is not None and new[1] < old[1]:
+                self.rows.rescale(index, 10 ** (old[1] - new[1]))
+            self.scales = (*self.scales[:index], new, *self.scales[index + 1 :])
 
 
-def _steps(value: Scaled, unit: Unit, exponent: int) -> int:
-    exact = value.to(unit) / 10**exponent if exponent >= 0 else value.to(unit) * 10**-exponent
-    if exact.denominator != 1 or exact < 0:
-        raise ValueError(f"{value} is no whole number of 10^{exponent} {unit}")
-    return int(exact.numerator)
+class RowsAtScale:
+    """The rows of a channel as one association sees them: at the scales of its beginning.
+
+    Rows that need a finer scale are not shown before the next association; a push has them at their own scale.
+
+    Args:
+        channel: whose profile this is.
+
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self.scales = channel.scales
+
+    def __len__(self) -> int:
+        """Count the rows that are shown."""
+        return len(self._channel.rows) if self._is_current else len(self._shown())
+
+    def entries(self, first: int, last: int) -> Iterable[Row]:
+        """Return rows number ``first`` to ``last``, counted from 1, oldest first."""
+        if self._is_current:
+            return self._channel.rows.entries(first, last)
+        return [_row(time, status, values) for time, status, *values in self._shown()[first - 1 : last]]
+
+    def between(self, start: int, end: int) -> Iterable[Row]:
+        """Return the rows with ``start <= time <= end`` (UTC seconds)."""
+        if self._is_current:
+            return self._channel.rows.between(start, end)
+        return [_row(time, status, values) for time, status, *values in self._shown() if start <= time <= end]
+
+    @property
+    def _is_current(self) -> bool:
+        return self.scales == self._channel.scales
+
+    def _shown(self) -> list[tuple[int, ...]]:
+        factors = [_factor(own, now) for own, now in zip(self.scales, self._channel.scales, strict=True)]
+        shown = []
+        for time, status, *values in self._channel.rows.numbers():
+            steps = [_divided(value, factor) for value, factor in zip(values, factors, strict=True)]
+            if None not in steps:
+                shown.append((time, status, *(step for step in steps if step is not None)))
+        return shown
 
 
-def _clock_time(time: int) -> ClockTime:
-    return ClockTime.of(utc(time))
+def _row(time: int, status: int, values: Sequence[int]) -> Row:
+    return utc_row(time, status, [None if value == NOT_CAPTURED else value for value in values])
+
+
+def _refined(value: Scaled | None, scale: RegisterScale | None) -> RegisterScale | None:
+    """Return the coarsest scale, not coarser than ``scale``, that holds the value exactly.
+
+    Raises:
+        ValueError: the value has no finite decimal in the register's unit, or one that is too long.
+
+    """
+    if value is None:
+        return scale
+    if scale is None:
+        return value.unit, value.exponent
+    unit, exponent = scale
+    exact = value.to(unit)
+    for finer in range(exponent, exponent - DECIMALS_MAX - 1, -1):
+        if (exact * 10**-finer if finer < 0 else exact / 10**finer).denominator == 1:
+            return unit, finer
+    raise ValueError(f"{value} has no finite decimal in {unit}")
+
+
+def _steps(value: Scaled | None, scale: RegisterScale | None) -> int:
+    if value is None or scale is None:
+        return NOT_CAPTURED
+    unit, exponent = scale
+    exact = value.to(unit) * 10**-exponent if exponent < 0 else value.to(unit) / 10**exponent
+    if exact.denominator != 1 or not 0 <= exact < NOT_CAPTURED:
+        raise ValueError(f"{value} does not fit 64 bits at 10^{exponent} {unit}")
+    return int(exact)
+
+
+def _factor(own: RegisterScale | None, now: RegisterScale | None) -> int | None:
+    """Return how many steps of ``now`` one step of ``own`` is; None where the association knows no scale."""
+    return None if own is None or now is None else int(10 ** (own[1] - now[1]))
+
+
+def _divided(value: int, factor: int | None) -> int | None:
+    """Return the value at the association's scale; None where it has no whole number there."""
+    if value == NOT_CAPTURED:
+        return value
+    return value // factor if factor is not None and value % factor == 0 else None

@@ -6,10 +6,10 @@ end can therefore tell by the client object whose value it reads, and never take
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from fractions import Fraction
 
 from meterspan.lnap.access_point import AccessPoint
-from meterspan.lnap.channel import Channel
+from meterspan.lnap.channel import Channel, RowsAtScale
 from meterspan.model.cosem.classes import (
     Clock,
     Data,
@@ -39,7 +39,7 @@ from meterspan.model.cosem.standard_objects import (
     push_setup,
     security_setup,
 )
-from meterspan.model.identity import split_mbus_device
+from meterspan.model.identity import mbus_client_identity
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data as Value
@@ -52,13 +52,9 @@ from meterspan.wire.axdr import (
     unsigned,
 )
 from meterspan.wire.axdr.clock import write_clock_time
-from meterspan.wire.mbus.address import pack_manufacturer
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = ["LnapAccess", "logical_device"]
-
-ELECTRICITY_DEVICE_TYPE: Final = 0x02
-"""Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,21 +108,22 @@ def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
 
 
 def _channel(channel: Channel) -> list[CosemObject]:
-    registers = [_register(channel, index) for index in range(len(channel.meter.registers))]
-    return [_client(channel), *registers, _profile(channel)]
+    rows = RowsAtScale(channel)
+    registers = [_register(channel, index, rows) for index in range(len(channel.meter.registers))]
+    return [_client(channel), *registers, _profile(channel, rows)]
 
 
 def _client(channel: Channel) -> CosemObject:
-    manufacturer, number, medium = _identity(channel)
+    identity = mbus_client_identity(channel.meter.device)
     values: dict[Attribute, Bound] = {
         MBusClient.mbus_port_reference: Obis(0, 0, 24, 6, 0),
         MBusClient.capture_definition: array(),
         MBusClient.capture_period: channel.meter.period_s,
         MBusClient.primary_address: 0,
-        MBusClient.identification_number: number,
-        MBusClient.manufacturer_id: manufacturer,
+        MBusClient.identification_number: identity.number,
+        MBusClient.manufacturer_id: identity.manufacturer,
         MBusClient.device_version: 0,
-        MBusClient.device_type: medium,
+        MBusClient.device_type: identity.medium,
         MBusClient.access_number: 0,
         MBusClient.status: lambda _now: 0 if channel.latest is None else channel.latest.status,
         MBusClient.alarm: 0,
@@ -134,25 +131,9 @@ def _client(channel: Channel) -> CosemObject:
     return CosemObject(MBusClient, Obis(0, channel.number, 24, 1, 0), values)
 
 
-def _identity(channel: Channel) -> tuple[int, int, int]:
-    """Give manufacturer, identification number (BCD as the standard has it) and device type."""
-    try:
-        manufacturer, number, medium = split_mbus_device(channel.meter.device)
-    except ValueError:
-        letters, digits = channel.meter.device[:3], channel.meter.device[-8:]
-        number = "".join(digit for digit in digits if digit.isdigit()).rjust(8, "0")
-        return int.from_bytes(pack_manufacturer(letters), "little"), int(number, 16), ELECTRICITY_DEVICE_TYPE
-    return int.from_bytes(pack_manufacturer(manufacturer), "little"), int(number, 16), medium
-
-
-def _register(channel: Channel, index: int) -> CosemObject:
+def _register(channel: Channel, index: int, rows: RowsAtScale) -> CosemObject:
     def value(_now: float) -> Value:
-        latest = channel.latest
-        return null() if latest is None else long64_unsigned(latest.values[index].value)
-
-    def shape(_now: float) -> Value:
-        unit, exponent = channel.scales[index] if channel.scales else (UNITS["1"], 0)
-        return scaler_unit(Scaled(0, exponent, unit))
+        return _value_at(rows, index, None if channel.latest is None else channel.latest.values[index])
 
     def captured(_now: float) -> Value:
         latest = channel.latest
@@ -160,21 +141,35 @@ def _register(channel: Channel, index: int) -> CosemObject:
 
     values: dict[Attribute, Bound] = {
         ExtendedRegister.value: value,
-        ExtendedRegister.scaler_unit: shape,
+        ExtendedRegister.scaler_unit: _scaler(rows, index),
         ExtendedRegister.status: unsigned(0),
         ExtendedRegister.capture_time: captured,
     }
     return CosemObject(ExtendedRegister, channel.register_name(index), values)
 
 
-def _profile(channel: Channel) -> CosemObject:
+def _scaler(rows: RowsAtScale, index: int) -> Value:
+    unit, exponent = rows.scales[index] or (UNITS["1"], 0)
+    return scaler_unit(Scaled(0, exponent, unit))
+
+
+def _value_at(rows: RowsAtScale, index: int, value: Scaled | None) -> Value:
+    """Return a value in whole steps of the association's scale; null-data where it has none."""
+    scale = rows.scales[index]
+    if value is None or scale is None:
+        return null()
+    exact = value.to(scale[0]) / Fraction(10) ** scale[1]
+    return long64_unsigned(int(exact)) if exact.denominator == 1 and exact >= 0 else null()
+
+
+def _profile(channel: Channel, rows: RowsAtScale) -> CosemObject:
     status = CaptureObjectDefinition(Data.class_id, Obis(0, channel.number, 96, 10, 1), Data.value.number, 0)
     columns = (
         CLOCK_COLUMN,
         status,
         *(
             CaptureObjectDefinition(
-                ExtendedRegister.class_id, channel.register_name(index), ExtendedRegister.value.number, 0
+                ExtendedRegister.class_id, channel.register_name(index), ExtendedRegister.value.number
             )
             for index in range(len(channel.meter.registers))
         ),
@@ -182,7 +177,7 @@ def _profile(channel: Channel) -> CosemObject:
     return profile_object(
         channel.profile_name,
         columns,
-        channel.rows,
+        rows,
         capacity=channel.rows.capacity,
         period_s=channel.meter.period_s,
         zone=UTC,

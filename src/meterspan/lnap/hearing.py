@@ -18,7 +18,7 @@ def observations_of(meter: LocalMeter, telegram: HeardTelegram) -> list[Observat
     """Return the values of a meter's registers in a telegram, oldest first.
 
     A meter that tells its register at the mark of each capture period is captured at those marks alone; of any other
-    meter, the value at the time of reception is captured as well. A second register that is missing counts zero.
+    meter, the value at the time of reception is captured as well. A register that the telegram does not have is None.
 
     Raises:
         WireError: the telegram has no register of this meter, for the reason in it.
@@ -40,10 +40,9 @@ def instants_of(device: DeviceRows) -> dict[str, Scaled]:
     return {str(row.obis): row.value for row in device.rows if row.obis.d == _INSTANTANEOUS}
 
 
-def _values(meter: LocalMeter, device: DeviceRows, time: int) -> tuple[Scaled, ...]:
+def _values(meter: LocalMeter, device: DeviceRows, time: int) -> tuple[Scaled | None, ...]:
     found: dict[Obis, Scaled] = {row.obis: row.value for row in reversed(device.rows) if row.time == time}
-    main = found[meter.registers[0]]
-    return tuple(found.get(obis, Scaled(0, main.exponent, main.unit)) for obis in meter.registers)
+    return tuple(found.get(obis) for obis in meter.registers)
 
 
 def _reason(meter: LocalMeter, telegram: HeardTelegram) -> WireError:

@@ -8,14 +8,15 @@ The profile stays for reads, so a meter that cannot push loses nothing either.
 from collections.abc import Iterator
 from typing import Final
 
-from meterspan.engine.uplink import Push, pushed_item
+from meterspan.engine.push_rows import PushedProfile, PushedRegister, write_profiles
+from meterspan.engine.scripts import ScalerUnit
+from meterspan.engine.uplink import Push
 from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
-from meterspan.model.cosem.classes import ProfileGeneric, Register
-from meterspan.model.cosem.objects import scaler_unit
+from meterspan.model.cosem.classes import Register
 from meterspan.model.cosem.profile import Row
 from meterspan.model.ports import OutboxStore, StateStore
-from meterspan.wire.axdr import array, read_data, structure, write_data
+from meterspan.wire.axdr import read_data, structure, write_data
 
 __all__ = ["MeterPush"]
 
@@ -59,13 +60,13 @@ class MeterPush:
         items = self._outbox.peek(ROWS_MAX)
         if not items:
             return None
-        rows = array(*(read_data(octets) for _, octets in items))
-        body = [pushed_item(ProfileGeneric.class_id, LOAD_PROFILE, ProfileGeneric.buffer.number, rows)]
+        rows = tuple(read_data(octets).items for _, octets in items)
         shown = self._meter.indication
-        for obis in PROFILE_COLUMNS:
-            scale = scaler_unit(shown[obis])
-            body.append(pushed_item(Register.class_id, obis, Register.scaler_unit.number, scale))
-        return Push(items[-1][0], array(*body))
+        registers = tuple(
+            PushedRegister(Register.class_id, obis, ScalerUnit(shown[obis].exponent, shown[obis].unit))
+            for obis in PROFILE_COLUMNS
+        )
+        return Push(items[-1][0], write_profiles([PushedProfile(LOAD_PROFILE, registers, rows)]))
 
     def pushed(self, through: int) -> None:
         """Note that the head end has confirmed everything up to ``through``."""

@@ -1,13 +1,23 @@
 """One way to name a device, for meter, access point and head end alike.
 
 A DLMS meter is its logical device name. An M-Bus meter is manufacturer, identification number and medium, which stay
-when a firmware changes the version octet (EN 13757-7, 7.5). A meter on a P1 port is what the port calls it.
+when a firmware changes the version octet (EN 13757-7, 7.5). A meter on a P1 port is what the port calls it. How an
+access point shows a device in the M-BusClient object of its channel is one function too, for both ends.
 """
 
-__all__ = ["mbus_device", "p1_device", "split_mbus_device"]
+from dataclasses import dataclass
+from typing import Final
 
-HEX_DIGITS_MIN = 8
+from meterspan.wire.mbus.address import pack_manufacturer
+
+__all__ = ["MBusClientIdentity", "mbus_client_identity", "mbus_device", "p1_device", "split_mbus_device"]
+
+ELECTRICITY_MEDIUM: Final = 0x02
+"""Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
+NO_MANUFACTURER: Final = 0
+HEX_DIGITS_MIN: Final = 8
 """Shorter identifications are never sent as hexadecimal digits of their letters."""
+_DIGITS: Final = 8
 
 
 def mbus_device(manufacturer: str, identification: str, medium: int) -> str:
@@ -33,6 +43,44 @@ def split_mbus_device(device: str) -> tuple[str, str, int]:
     if len(parts) != 3 or len(parts[0]) != 3 or len(parts[1]) != 8:
         raise ValueError(f"{device!r} is not an M-Bus meter like MSP-12345678-03")
     return parts[0], parts[1], int(parts[2], 16)
+
+
+@dataclass(frozen=True, slots=True)
+class MBusClientIdentity:
+    """How an M-BusClient object identifies its meter (IEC 62056-6-2, 4.8.3, attributes 6, 7 and 9).
+
+    Attributes:
+        number: identification number, eight digits in BCD.
+        manufacturer: the packed manufacturer, 0 where the device's name does not begin with three capital letters.
+        medium: device type.
+
+    """
+
+    number: int
+    manufacturer: int
+    medium: int
+
+
+def mbus_client_identity(device: str) -> MBusClientIdentity:
+    """Return how a device is identified behind an access point.
+
+    A device that is not an M-Bus meter has the first three letters and the last eight digits of its name.
+    """
+    try:
+        letters, digits, medium = split_mbus_device(device)
+        number = int(digits, 16)
+    except ValueError:
+        letters, medium = device[:3], ELECTRICITY_MEDIUM
+        decimals = "".join(digit for digit in device[-_DIGITS:] if digit.isascii() and digit.isdigit())
+        number = int(decimals or "0", 16)
+    return MBusClientIdentity(number, _packed(letters), medium)
+
+
+def _packed(letters: str) -> int:
+    try:
+        return int.from_bytes(pack_manufacturer(letters), "little")
+    except ValueError:
+        return NO_MANUFACTURER
 
 
 def p1_device(text: str) -> str:

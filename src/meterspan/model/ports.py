@@ -1,6 +1,7 @@
 """Ports: what an entity needs from the world, handed to it so that entities do no I/O (law 3).
 
 ``runtime`` implements them on disk, ``sim`` on its virtual machines; every write is durable when the call returns.
+Each method raises ``StorageError`` where the medium fails: disk full, file locked or damaged.
 """
 
 from collections.abc import Callable, Sequence

@@ -19,7 +19,7 @@ from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Job
-from meterspan.head_end.push_intake import PushIntake, PushTaken
+from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
 from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
@@ -236,7 +236,7 @@ class HeadEndHost:
             shell.close()
 
 
-class _PushShell(StreamShell[PushTaken]):
+class _PushShell(StreamShell[PushConnectionEvent]):
     """One incoming connection; it stands in ``shells`` while it is open."""
 
     def __init__(

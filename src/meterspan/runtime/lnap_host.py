@@ -23,6 +23,7 @@ from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.delivery import TwoOutboxes, blocks_of
 from meterspan.lnap.hearing import P1_REGISTERS
+from meterspan.lnap.outbox import RowOutbox
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
@@ -35,7 +36,6 @@ from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.runtime.state import StateFile
-from meterspan.wire.axdr import read_data
 from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
 
 __all__ = ["PROTOCOLS", "HomeConfig", "HomeHost", "HomeMeter", "UpstreamIdentity", "radio_commodity"]
@@ -145,9 +145,10 @@ class HomeHost:
         data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
         self.on_rows: Callable[[], None] = lambda: None
         """Called when the access point has captured rows."""
-        self._rows = state.outbox("home")
+        home, uplink = state.outbox("home"), state.outbox("uplink")
+        self._rows = RowOutbox(home)
         who = config.upstream or UpstreamIdentity("MSPHOME", b"MSPLHOME", pushes=False)
-        outbox = TwoOutboxes(state.outbox("uplink"), self._rows) if who.pushes else self._rows
+        outbox = TwoOutboxes(uplink, home) if who.pushes else home
         self.point = AccessPoint(
             AccessPointConfig(who.name, who.system_title, _standard_offset_s(self._zone)),
             counters=state, state=state, outbox=outbox,
@@ -155,6 +156,8 @@ class HomeHost:
         self._channels: dict[str, int] = json.loads(state.load(_CHANNELS_KEPT) or b"{}")
         for meter in self._allowed():
             self._give_channel(meter)
+        for store in (home, uplink):
+            RowOutbox(store).convert(self.point.old_channels())
 
     # --- hearing -------------------------------------------------------------------------------------------------
 
@@ -213,14 +216,14 @@ class HomeHost:
     async def flush(self) -> None:
         """Make what was heard durable."""
         blocks, self._waiting = self._waiting, []
-        rows = self._rows.peek(PUSH_ROWS_MAX)
-        items = [read_data(octets) for _, octets in rows]
-        heard = blocks_of(self.point, items, now=self._clock(), zone=self._zone)
+        batch = self._rows.peek(PUSH_ROWS_MAX)
+        rows = () if batch is None else batch.rows
+        heard = blocks_of(rows, received_at=int(self._clock()))
         blocks += [block for block in heard if block.device in self.config.radio_keys]  # P1 was taken finer already
         if blocks:
             await asyncio.to_thread(self.data.take, blocks)
-        if rows:
-            self._rows.discard(rows[-1][0])
+        if batch is not None:
+            self._rows.discard(batch.through)
             self.point.preserve()
             self.on_rows()
 
@@ -311,8 +314,8 @@ class HomeHost:
             return
         self._note_heard(device, channel.meter.commodity, "M", now, octets)
         if channel.latest is not None:
-            self._installed(device, channel.meter.commodity, channel.latest.time,
-                            {channel.meter.registers[0]: channel.latest.values[0]})  # fmt: skip
+            registers = dict(channel.values_of(channel.latest))
+            self._installed(device, channel.meter.commodity, channel.latest.time, registers)
 
     def _take_register(self, device: DeviceRows, row: Row) -> None:
         every = REGISTERS_EVERY_S if device.commodity is Commodity.ELECTRICITY else 1

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.lnap.access_point import AccessPoint
@@ -41,6 +42,5 @@ class LnapUpstream:
 
     def uplink(self, endpoint: Endpoint) -> UplinkHost:
         """Make the uplink to a head end, which runs once ``run`` is awaited."""
-        return UplinkHost(
-            Uplink(self._point, self._security.context()), endpoint, clock=self._clock, on_note=self._on_note
-        )  # fmt: skip
+        uplink = Uplink(self._point, self._security.context(), TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES))
+        return UplinkHost(uplink, endpoint, clock=self._clock, on_note=self._on_note)

@@ -1,4 +1,4 @@
-"""An uplink on TCP: makes the connections that the machine asks for, carries its octets, and tells in words.
+"""An uplink on TCP: makes the connections that the machine asks for, carries its octets, and reports in words.
 
 When to connect, what to send and what to send again is the machine's business (``engine.uplink``).
 """
@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from meterspan.engine.uplink import RowsConfirmed, Uplink, UplinkEvent
+from meterspan.engine.uplink import RowsConfirmed, Uplink, UplinkEvent, UplinkFailed, WantsConnection
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
@@ -24,7 +24,7 @@ class UplinkHost:
         uplink: the machine; owned from here on.
         endpoint: the head end's port for pushes.
         clock: UTC seconds.
-        on_note: is told in words what becomes of it.
+        on_note: takes a sentence for each connection, confirmation and failure.
 
     """
 
@@ -72,7 +72,7 @@ class UplinkHost:
 
     async def _sleep(self) -> None:
         """Sleep until woken; a connection keeps the machine's deadlines itself."""
-        deadline = None if self._uplink.is_up else self._uplink.deadline()
+        deadline = None if self._uplink.has_medium else self._uplink.deadline()
         pause = None if deadline is None else max(0.0, deadline - self._clock())
         try:
             async with asyncio.timeout(pause):
@@ -81,10 +81,13 @@ class UplinkHost:
             return
 
     def _take(self, event: UplinkEvent) -> None:
-        if isinstance(event, RowsConfirmed):
-            self._on_note("rows confirmed by the head end")
-        else:
-            self._is_wanted = True
+        match event:
+            case RowsConfirmed():
+                self._on_note("rows confirmed by the head end")
+            case UplinkFailed():
+                self._on_note(f"rows wait: {event.failure}")
+            case WantsConnection():
+                self._is_wanted = True
 
     def _lost(self) -> None:
         self._on_note("the uplink is lost")
@@ -103,12 +106,12 @@ class _Line(StreamShell[UplinkEvent]):
         self._now = clock
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Tell the machine."""
+        """Start the machine on this connection."""
         self._uplink.connect(self._now())
         super().connection_made(transport)
 
     def pump(self) -> None:
-        """Pump, and close what is no link any more."""
+        """Pump, and close a connection that the uplink has given up."""
         super().pump()
-        if not self._uplink.is_up:
+        if not self._uplink.has_medium:
             self.close()

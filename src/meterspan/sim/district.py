@@ -280,7 +280,7 @@ class District:
         point = building.host.point
         if point is None:
             return
-        for device, count in point.strangers.items():
+        for device, count in point.unknown_devices.items():
             if count >= STRANGER_HEARD_MIN and device not in self.strangers:
                 self.strangers.add(device)
                 reason = "not on the allow-list: a neighbour's meter, or one that nobody has registered yet"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from meterspan.engine.links import DeviceProtocol
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
 from meterspan.engine.uplink import Uplink, WantsConnection
 from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.push_intake import PushConnection, PushIntake
@@ -66,7 +66,7 @@ class Pushes:
         """Give an access point that came up its uplink."""
         if host.point is None:
             return
-        uplink = Uplink(host.point, host.context)
+        uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
         station: Station[Any] = Station(self._clock, uplink, name=host.name)
         line = self._lines[host.name] = _Line(host, uplink, station)
         station.on_event = partial(self._take, line)

@@ -8,10 +8,15 @@ import struct
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Final
 
 from meterspan.model.cosem.profile import Row
 
-__all__ = ["LoadProfile"]
+__all__ = ["NOT_CAPTURED", "LoadProfile"]
+
+NOT_CAPTURED: Final = 0xFFFF_FFFF_FFFF_FFFF
+"""Stands for a register that had no value when the row was captured."""
+_VALUE_MAX: Final = NOT_CAPTURED - 1
 
 
 class LoadProfile:
@@ -49,6 +54,27 @@ class LoadProfile:
     def between(self, start: int, end: int) -> Iterable[Row]:
         """Give the rows with ``start <= time <= end`` (UTC seconds)."""
         return self._shown(row for row in self._rows if start <= row[0] <= end)
+
+    def numbers(self) -> Iterator[tuple[int, ...]]:
+        """Iterate over the rows as (time, status, values…), oldest first."""
+        return iter(self._rows)
+
+    def rescale(self, column: int, factor: int) -> None:
+        """Multiply all values of a column, from 0, where its register's scaler became finer.
+
+        Raises:
+            OverflowError: a value would not fit 64 bits; nothing was changed.
+
+        """
+        place = 2 + column
+        if any(row[place] * factor > _VALUE_MAX and row[place] != NOT_CAPTURED for row in self._rows):
+            raise OverflowError(f"column {column} does not fit 64 bits at a scale {factor} times finer")
+        rows = [
+            (*row[:place], row[place] if row[place] == NOT_CAPTURED else row[place] * factor, *row[place + 1 :])
+            for row in self._rows
+        ]
+        self._rows.clear()
+        self._rows.extend(rows)
 
     def reset(self) -> None:
         """Forget all rows."""

@@ -1,0 +1,302 @@
+"""One intake for all pushes: described values and standard pushes by object list become the same readings."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.engine.link import ApduReceived, LinkUp
+from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.push import PushSource, PushValue, write_described
+from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
+from meterspan.engine.scripts import ScalerUnit
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
+from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
+from meterspan.head_end.push_intake import PushFailed, PushIntake, PushTaken
+from meterspan.head_end.system import HeadEnd
+from meterspan.model.cosem.classes import Clock, ExtendedRegister, ProfileGeneric, Register
+from meterspan.model.cosem.profile import write_capture_objects
+from meterspan.model.failures import FailureKind
+from meterspan.model.quarantine import Fault
+from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.storage.errors import StorageFullError
+from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, utc
+from meterspan.wire.axdr import (
+    Data,
+    array,
+    double_long_unsigned,
+    enum,
+    integer,
+    long64_unsigned,
+    null,
+    octet_string,
+    structure,
+    unsigned,
+)
+from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.wire.xdlms import (
+    CaptureObjectDefinition,
+    DataNotification,
+    DataNotificationConfirm,
+    LongInvokeIdAndPriority,
+    read_apdu,
+    write_apdu,
+)
+from tests.helpers_cosem import ENERGY, EXPORT, TestMeter
+from tests.helpers_wire import Pair
+from tests.memory import MemoryState
+
+NOW = 1_772_323_500.0
+HEAD_END, METER, POINT = b"MSPH\0\0\0\1", b"MSPE\0\0\0\1", b"MSPL\0\0\0\1"
+KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
+PROFILE, VOLUME, CHANNEL = Obis(1, 0, 99, 1, 0), Obis(8, 0, 1, 0, 0), Obis(0, 3, 24, 3, 0)
+WH, LITRES = ScalerUnit(0, UNITS["Wh"]), ScalerUnit(-3, UNITS["m3"])
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.blocks: list[CaptureBlock] = []
+        self.fault: Exception | None = None
+
+    def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
+        if self.fault is not None:
+            raise self.fault
+        self.blocks += blocks
+
+
+class World:
+    """A head end that knows a meter, and a water meter on channel 3 of an access point."""
+
+    def __init__(self, kind: str = "tcp") -> None:
+        self.sink, custody = Sink(), KeyCustody(bytes(32))
+        self.head_end = HeadEnd(self.sink, custody)
+        wrapped = (
+            (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast)),
+            (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication)),
+        )
+        plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (ENERGY, EXPORT))
+        for name, title, channels in (("METER", METER, plans), ("POINT", POINT, ())):
+            device = Device(
+                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=title,
+                channels=channels, wrapped_keys=wrapped,
+            )  # fmt: skip
+            self.head_end.add_device(device, NOW)
+        water = Device("MSP-12345678-07", Commodity.WATER, DeviceProtocol.WMBUS, "POINT", "cell",
+                       channels=(ChannelPlan(VOLUME, 900, CHANNEL),))  # fmt: skip
+        self.head_end.add_device(water, NOW)
+        contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
+        self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind])
+        self.senders = {
+            title: SecurityContext(title, KEYS, counters=MemoryState(), peer_title=HEAD_END) for title in (METER, POINT)
+        }
+
+    def push(self, body: Data, *, title: bytes = METER, time: ClockTime | None = None) -> bool:
+        """Push a body; whether it was taken and is confirmed as asked for."""
+        plain = write_apdu(DataNotification(LongInvokeIdAndPriority(77, confirmed=True), body, time))
+        taken = self.intake.take(self.senders[title].protect(plain, general=True), "peer", NOW)
+        if taken is None:
+            return False
+        confirm = read_apdu(self.senders[title].unprotect(taken[1]).octets)
+        assert isinstance(confirm, DataNotificationConfirm)
+        assert confirm.invoke.invoke_id == 77
+        return True
+
+    @property
+    def values(self) -> list[tuple[str, int, str, int, int]]:
+        """All readings stored: device, time, OBIS, integer, exponent."""
+        return [
+            (block.device, time, str(column.obis), value, column.exponent)
+            for block in self.sink.blocks
+            for column in block.columns
+            for time, value in zip(block.times.tolist(), column.values.tolist(), strict=True)
+        ]
+
+    @property
+    def faults(self) -> list[Fault]:
+        return [frame.fault for frame in self.head_end.quarantine.newest()]
+
+
+def value(class_id: int, name: Obis, attribute: int, data: Data) -> PushValue:
+    return PushValue(CaptureObjectDefinition(class_id, name, attribute), data)
+
+
+def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_time() -> None:
+    world, meter = World(), TestMeter(rows=2)
+    objects = [
+        CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, ENERGY, 3),
+        CaptureObjectDefinition(3, EXPORT, 2), CaptureObjectDefinition(3, EXPORT, 3),
+    ]  # fmt: skip
+    listed = CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2)
+    body = structure(
+        write_capture_objects([listed, *objects]),
+        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr]
+    )
+    stamp = ClockTime.of(utc(NOW - 60))
+    assert world.push(body, time=stamp)
+    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr]
+    assert world.values == [
+        ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0), ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),
+    ]  # fmt: skip
+    assert world.sink.blocks[0].source is Source.PUSH
+
+
+def test_the_push_source_of_a_device_and_the_intake_understand_each_other_once_the_list_is_known() -> None:
+    world, meter = World(), TestMeter(rows=1)
+    objects = [CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, EXPORT, 2)]
+    source = PushSource(meter.device, security=world.senders[METER])
+    assert world.intake.take(source.notification(objects, NOW), "peer", NOW) is None
+    assert world.head_end.quarantine.newest(1)[0].reason.startswith("the device's push object list is not known")
+    world.intake.learn_objects("METER", objects)
+    assert world.intake.take(source.notification(objects, NOW), "peer", NOW) is None
+    assert "scaler of 1-0:1.8.0 is neither pushed nor known" in world.head_end.quarantine.newest(1)[0].reason
+    world.head_end.learn_scalers("METER", {ENERGY: WH, EXPORT: WH})
+    taken = world.intake.take(source.notification(objects, NOW), "peer", NOW)
+    assert taken is not None
+    assert taken == (PushTaken("METER", 1), b""), "it asks for no confirmation"
+    assert world.values[0][2:4] == ("1-0:1.8.0", 123_456)
+
+
+def test_an_object_list_that_was_sent_once_serves_later_pushes() -> None:
+    world = World()
+    objects = (CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2), CaptureObjectDefinition(3, ENERGY, 2),
+               CaptureObjectDefinition(3, ENERGY, 3))  # fmt: skip
+    scale = structure(integer(1), enum(30))
+    assert world.push(structure(write_capture_objects(objects), double_long_unsigned(5), scale))
+    assert world.push(structure(null(), double_long_unsigned(6), null())), "scale and list are known now"
+    assert [row[3:] for row in world.values] == [(5, 1), (6, 1)]
+
+
+def test_rows_of_a_channel_belong_to_its_meter_at_the_scale_beside_them() -> None:
+    world = World()
+    register = PushedRegister(ExtendedRegister.class_id, Obis(0, 3, 24, 2, 1), LITRES)
+    rows = (utc_row(1_772_323_200, 0, [165]), utc_row(1_772_324_100, 8, [180]))
+    assert world.push(write_profiles([PushedProfile(CHANNEL, (register,), rows)]), title=POINT)
+    assert world.values == [
+        ("MSP-12345678-07", 1_772_323_200, "8-0:1.0.0", 165, -3),
+        ("MSP-12345678-07", 1_772_324_100, "8-0:1.0.0", 180, -3),
+    ]
+    assert world.sink.blocks[0].status.tolist() == [0, 8]
+
+
+def test_a_lone_register_of_a_channel_belongs_to_its_meter_too() -> None:
+    world = World()
+    name = Obis(0, 3, 24, 2, 1)
+    body = write_described([
+        value(Clock.class_id, Obis(0, 0, 1, 0, 0), 2, octet_string(write_clock_time(ClockTime.of(utc(NOW - 5))))),
+        value(4, name, 2, double_long_unsigned(166)),
+        value(4, name, 3, structure(integer(-3), enum(13))),
+        value(4, Obis(0, 9, 24, 2, 1), 2, double_long_unsigned(1)),
+    ])  # fmt: skip
+    assert world.push(body, title=POINT)
+    assert world.values == [("MSP-12345678-07", int(NOW) - 5, "8-0:1.0.0", 166, -3)]
+
+
+def test_a_value_that_the_meter_does_not_have_is_missing_and_not_zero() -> None:
+    world = World()
+    registers = tuple(PushedRegister(Register.class_id, obis, WH) for obis in (ENERGY, EXPORT))
+    rows = (utc_row(900, 0, [5, None]), utc_row(1_800, 0, [6, 1]))
+    assert world.push(write_profiles([PushedProfile(PROFILE, registers, rows)]))
+    assert world.values == [
+        ("METER", 900, "1-0:1.8.0", 5, 0), ("METER", 1_800, "1-0:1.8.0", 6, 0), ("METER", 1_800, "1-0:2.8.0", 1, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("number", [long64_unsigned(2**64 - 1), array(), octet_string(b"x")])
+def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: Data) -> None:
+    world = World()
+    scale = value(3, ENERGY, 3, structure(integer(0), enum(30)))
+    row = structure(*utc_row(900, 0, []), number, unsigned(1))
+    other = value(3, EXPORT, 3, structure(integer(0), enum(30)))
+    assert not world.push(write_described([value(7, PROFILE, ProfileGeneric.buffer.number, array(row)), scale, other]))
+    assert not world.push(write_described([value(3, ENERGY, 2, number), scale]))
+    assert world.faults == [Fault.UNREADABLE] * 2
+    assert world.values == []
+
+
+@pytest.mark.parametrize("kind", list(NETWORK_TRANSPORTS))
+@pytest.mark.parametrize("cut", [None, 1, 7])
+def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str, cut: int | None) -> None:
+    world = World(kind)
+    register = PushedRegister(ExtendedRegister.class_id, Obis(0, 3, 24, 2, 1), LITRES)
+    body = write_profiles([PushedProfile(CHANNEL, (register,), (utc_row(1_772_323_200, 0, [165]),))])
+
+    class Rows:
+        def __init__(self) -> None:
+            self.waiting = [Push(1, body)]
+
+        def next_push(self) -> Push | None:
+            return self.waiting[0] if self.waiting else None
+
+        def pushed(self, through: int) -> None:
+            self.waiting.clear()
+
+    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].client(PUSH_ADDRESSES))
+    connection = world.intake.connection("127.0.0.1:1")
+    connection.connect(NOW)
+    assert connection.is_up
+    pair = Pair(uplink, connection, now=NOW, cut=cut)
+    uplink.connect(NOW)
+    pair.run(NOW + 20)
+    assert pair.left_events == [RowsConfirmed(1)]
+    assert pair.right_events == [PushTaken("POINT", 1)]
+    assert len(world.values) == 1
+    assert connection.is_up
+
+
+def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> None:
+    world = World()
+    world.sink.fault = StorageFullError("no room on the device")
+    link = TRANSPORTS["tcp"].client(PUSH_ADDRESSES)
+    link.connect(NOW)
+    assert isinstance(link.next_event(), LinkUp)
+    plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), write_profiles([])))
+    body = write_described([value(3, ENERGY, 2, unsigned(1)), value(3, ENERGY, 3, structure(integer(0), enum(30)))])
+    plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), body))
+    link.send(world.senders[METER].protect(plain, general=True), NOW)
+    connection = world.intake.connection("peer")
+    connection.connect(NOW)
+    connection.receive(link.octets_to_send(), NOW)
+    event = connection.next_event()
+    assert isinstance(event, PushFailed)
+    assert event.failure.kind is FailureKind.STORAGE
+    link.receive(connection.octets_to_send(), NOW)
+    assert not isinstance(link.next_event(), ApduReceived)
+    assert not connection.is_up
+
+
+def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
+    world = World()
+    known = world.head_end.inventory.get("METER")
+    assert known is not None
+    bare = Device(
+        "BARE", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=METER
+    )
+    world.head_end.inventory.put(bare)
+    assert not world.push(write_profiles([]))
+    assert world.faults == [Fault.MISSING_KEY]
+
+
+bodies = st.recursive(
+    st.builds(unsigned, st.integers(0, 255)) | st.builds(octet_string, st.binary(max_size=14)) | st.just(null())
+    | st.builds(integer, st.integers(-128, 127)),
+    lambda inner: st.lists(inner, max_size=5).map(lambda items: structure(*items)),
+    max_leaves=25,
+)  # fmt: skip
+names = st.sampled_from([ENERGY, PROFILE, CHANNEL, Obis(0, 3, 24, 2, 1)])
+described = st.lists(
+    st.builds(
+        value, st.sampled_from([1, 3, 4, 5, 7, 8, 40]), names,
+        st.integers(1, 5), bodies | st.lists(bodies, max_size=3).map(lambda items: array(*items)),
+    ),
+    max_size=6,
+).map(write_described)  # fmt: skip
+
+
+@given(bodies | described)
+def test_any_authentic_body_is_taken_or_quarantined(body: Data) -> None:
+    world = World()
+    taken = world.push(body)
+    assert taken is not bool(world.faults)

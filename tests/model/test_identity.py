@@ -1,0 +1,31 @@
+"""A device has one name, and one identity behind an access point, for whoever writes it and whoever checks it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.model.identity import MBusClientIdentity, mbus_client_identity, mbus_device, split_mbus_device
+
+LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=3)
+
+
+@given(LETTERS, st.text("0123456789", min_size=8, max_size=8), st.integers(0, 255))
+def test_an_m_bus_meter_is_named_and_identified_by_its_address(letters, number, medium):
+    device = mbus_device(letters, number, medium)
+    assert split_mbus_device(device) == (letters, number, medium)
+    identity = mbus_client_identity(device)
+    assert (identity.number, identity.medium) == (int(number, 16), medium)
+    high, middle, low = (ord(letter) - 64 for letter in letters)
+    assert identity.manufacturer == high << 10 | middle << 5 | low
+
+
+def test_a_meter_on_p1_is_identified_by_letters_and_last_digits_of_its_name():
+    assert mbus_client_identity("MSP1000000001") == MBusClientIdentity(0x00000001, 0x3670, 0x02)
+    assert mbus_client_identity("E0031003262427614") == MBusClientIdentity(0x62427614, 0, 0x02)
+
+
+@given(st.text(max_size=30))
+def test_every_name_has_an_identity_that_fits_its_attributes(device):
+    identity = mbus_client_identity(device)
+    assert 0 <= identity.number < 1 << 32
+    assert 0 <= identity.manufacturer < 1 << 16
+    assert 0 <= identity.medium <= 0xFF
