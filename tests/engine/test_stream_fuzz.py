@@ -396,7 +396,8 @@ class ConfirmingHeadEnd:
 def uplink_bench() -> Bench:
     security = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters())
     rows = Rows()
-    subject, peer = Uplink(rows, security), ConfirmingHeadEnd()
+    link = WrapperLink(Role.CLIENT, WrapperConfig(1, 1, inactivity_timeout_s=None))
+    subject, peer = Uplink(rows, security, link), ConfirmingHeadEnd()
 
     def connect(now: float) -> None:
         peer.connect(now)
