@@ -10,6 +10,7 @@ import secrets
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
@@ -113,7 +114,8 @@ async def open_dlms(
     time = SystemClock() if clock is None else clock
     who = LinkAddresses() if addresses is None else addresses
     transport = TRANSPORTS[endpoint.scheme]
-    association = ClientAssociation(transport.client(who), settings, security=security, entropy=entropy)
+    fitted = replace(settings, max_pdu=min(settings.max_pdu or transport.apdu_max, transport.apdu_max))
+    association = ClientAssociation(transport.client(who), fitted, security=security, entropy=entropy)
     on_octets = None
     if on_frame is not None:
         keys = None if security is None else security.keys.global_unicast

@@ -86,7 +86,7 @@ class ServerLimits:
     """What a server takes.
 
     Attributes:
-        max_pdu: octets of the longest APDU taken, announced to the client.
+        max_pdu: octets of the longest APDU taken, announced to the client; none longer is sent either.
         idle_timeout_s: see ``IDLE_TIMEOUT_S``.
 
     """
@@ -270,7 +270,7 @@ class ServerAssociation(Association[ServerMove]):
             definition.mechanism,
             _context_of(definition),
             initiate.conformance & definition.conformance,
-            min(initiate.max_pdu_size or APDU_MAX, APDU_MAX),
+            min(initiate.max_pdu_size or APDU_MAX, self._limits.max_pdu),
             b"" if security is None else security.system_title,
             b"" if security is None else security.peer_title,
             claim.cipher is not None and claim.cipher.has_dedicated_key,
