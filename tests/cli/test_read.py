@@ -115,6 +115,18 @@ def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, m
     assert "our counter was behind" in again.stderr
 
 
+def test_a_meter_is_read_over_udp_by_its_endpoint_alone(tmp_path):
+    with running_meter(tmp_path, "--listen", "udp://127.0.0.1:0", "--history", "2d") as meter:
+        for _ in range(2):
+            done = run(tmp_path, "read", meter.place("udp"), "--auth", "hls5", "--keys", str(tmp_path / "keys.toml"),
+                       "--profile", "1-0:99.1.0", "--json")  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            assert len(json.loads(done.stdout)["profile"]["rows"]) > 90
+    gone = run(tmp_path, "read", meter.place("udp"), "--timeout", "5")
+    assert gone.returncode == 1
+    assert "connection was closed" in gone.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

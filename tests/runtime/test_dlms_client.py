@@ -7,7 +7,7 @@ import pytest
 
 from meterspan.engine.association.records import Action, AssociationSettings, Get, Set
 from meterspan.engine.frame_trace import Direction
-from meterspan.engine.links import TRANSPORTS, LinkAddresses
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_clock, read_profile, read_registers
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import Sleep
@@ -62,7 +62,7 @@ def security(folder, title=b"HES\0\0\0\0\1"):
     return SecurityContext(title, KEYS, counters=StateFile(folder / f"client-{title.hex()}.sqlite"))
 
 
-def test_one_association_reads_writes_and_runs_over_both_links(tmp_path):
+def test_one_association_reads_writes_and_runs_over_every_transport_of_the_network(tmp_path):
     async def play(place, context):
         who = LinkAddresses(client=1)
         async with open_dlms(place, GMAC, addresses=who, security=context) as client:
@@ -76,9 +76,12 @@ def test_one_association_reads_writes_and_runs_over_both_links(tmp_path):
             return values[TOTAL].value, limit.integer, is_connected.value
 
     async def main():
-        async with bench(tmp_path) as (_, wrapper, hdlc):
-            context = security(tmp_path)
-            return [await play(wrapper, context), await play(hdlc, context)]
+        async with bench(tmp_path) as (host, *_):
+            context, results = security(tmp_path), []
+            for scheme, transport in NETWORK_TRANSPORTS.items():
+                port = await host.listen(transport, "127.0.0.1", 0)
+                results.append(await play(Endpoint(scheme, "127.0.0.1", port), context))
+            return results
 
     for total, limit, is_connected in asyncio.run(main()):
         assert 14_400 <= total <= 14_500

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from meterspan.engine.frame_trace import FrameCutter, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
@@ -32,8 +32,13 @@ __all__ = [
 
 DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
+APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
+UDP_APDU_MAX: Final = 1_224
+"""Carried by one packet of IPv6's least MTU of 1280 octets: a lost fragment would lose the whole datagram."""
+DATAGRAM_APDU_MAX: Final = 65_499
+"""The longest datagram, less the wrapper's header."""
 SERIAL_OCTET_TIMEOUT_S: Final = 0.5
 """USB converters deliver octets in batches, so the standard's 25 ms between two of them cannot be kept."""
 
@@ -43,6 +48,7 @@ class DeviceProtocol(StrEnum):
 
     DLMS_WRAPPER = "dlms-wrapper"
     DLMS_HDLC = "dlms-hdlc"
+    DLMS_WRAPPER_UDP = "dlms-wrapper-udp"
     WMBUS = "wmbus"
     MBUS = "mbus"
     P1 = "p1"
@@ -98,6 +104,7 @@ class Transport:
         cutter: makes what cuts one direction into frames.
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stand unfinished on this medium.
+        apdu_max: octets of the longest APDU that either side should announce.
 
     """
 
@@ -109,6 +116,7 @@ class Transport:
     cutter: Callable[[], FrameCutter]
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
+    apdu_max: int = APDU_MAX
 
     @property
     def medium(self) -> str:
@@ -134,6 +142,28 @@ def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     if role is Role.SERVER:
         own, peer = peer, own
     return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
+
+
+def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+    own, peer = addresses.client, addresses.server
+    if role is Role.SERVER:
+        own, peer = peer, own
+    config = WrapperConfig(
+        own,
+        peer,
+        apdu_size_max=DATAGRAM_APDU_MAX,
+        inactivity_timeout_s=timing.inactivity_timeout_s,
+        is_datagram=True,
+    )
+    return WrapperLink(role, config)
+
+
+class _DatagramCutter:
+    """Cuts wrapper PDUs out of datagrams: what one of them lacks, the next does not bring."""
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the PDUs of one datagram."""
+        return WrapperCutter().feed(octets)
 
 
 def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
@@ -172,6 +202,15 @@ _ROWS: Final = (
         HdlcCutter,
         port=0,
         octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+    ),
+    Transport(
+        "udp",
+        DeviceProtocol.DLMS_WRAPPER_UDP,
+        "DLMS/COSEM in the wrapper over UDP (IEC 62056-47)",
+        "udp://192.168.1.50:4059",
+        _wrapper_udp,
+        _DatagramCutter,
+        apdu_max=UDP_APDU_MAX,
     ),
 )
 TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})

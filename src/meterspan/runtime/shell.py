@@ -1,7 +1,7 @@
 """Asyncio shells around machines: feed octets, arm one timer, write what is ready, hand events on; they decide nothing.
 
-``StreamShell`` stands on TCP or a serial line, ``DatagramShell`` on UDP. Both serve any ``Machine``; what an event
-means is the business of the callable they are given.
+``StreamShell`` runs a ``Machine`` that talks to one peer, over any medium of ``runtime.media``; ``DatagramShell`` hears
+everybody. What an event means is the business of the callable they are given.
 """
 
 import asyncio
@@ -112,12 +112,12 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         """Hand all events on, write all octets, arm the timer; call it after every request to the machine."""
         while (event := self.machine.next_event()) is not None:
             self._on_event(event)
-        octets = self.machine.octets_to_send()
-        if octets and self._on_octets is not None:
-            self._on_octets(Direction.SENT, octets, self._clock())
-        if self._transport is not None:
-            if octets:
+        while octets := self.machine.octets_to_send():  # of a stream all at once, else a datagram at a time
+            if self._on_octets is not None:
+                self._on_octets(Direction.SENT, octets, self._clock())
+            if self._transport is not None:
                 self._transport.write(octets)
+        if self._transport is not None:
             if self._transport.get_write_buffer_size() > OCTETS_UNSENT_MAX:
                 self._transport.abort()
             self._ticker.arm(self.machine.deadline())
