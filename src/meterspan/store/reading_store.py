@@ -34,7 +34,7 @@ from meterspan.model.storage.errors import (
 )
 from meterspan.model.storage.readings import Quarantined, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.quantities import DAY_S
-from meterspan.store import journal
+from meterspan.store import edge, journal
 from meterspan.store.columns import read_batch
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
@@ -627,7 +627,7 @@ class ReadingStore:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         try:
-            harden(connection)
+            harden(connection, busy_timeout_s=edge.BUSY_TIMEOUT_S)
         except BaseException:
             connection.close()
             raise
