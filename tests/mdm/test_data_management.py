@@ -1,5 +1,6 @@
 """The data management over a real directory: what was taken is answered, exactly."""
 
+import errno
 import threading
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +21,7 @@ from meterspan.model.lookup_errors import (
 )
 from meterspan.model.ports import ReadingSink
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, SeriesKind, Source
+from meterspan.model.storage.errors import StorageFullError
 from meterspan.model.views import HomeViews
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Quality, Scaled
 from meterspan.store.registry import Registry
@@ -426,11 +428,11 @@ def test_an_instant_of_the_year_a_million_is_kept_and_harms_nothing(mdm):
 
 def test_a_meter_is_installed_whole_or_not_at_all(mdm, monkeypatch):
     def fails(*_args):
-        raise OSError("no space left")
+        raise OSError(errno.ENOSPC, "no space left")
 
     with monkeypatch.context() as patch:
         patch.setattr("meterspan.store.registry.Registry._save", fails_at(2, fails))
-        with pytest.raises(OSError, match="no space"):
+        with pytest.raises(StorageFullError, match="no space"):
             mdm.install_meter("h1", "MP9", device="W9", commodity=Commodity.WATER, at=utc(2026, 1, 1))
     assert [point.usage_point for point in mdm.home("h1").usage_points] == ["MP1"]
     assert [row.usage_point for row in mdm._registry.usage_points()] == ["MP1"]

@@ -57,7 +57,8 @@ from meterspan.model.views import (
     UsagePointView,
 )
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Scaled, Unit, parse_obis
-from meterspan.store import ReadingStore, Registry
+from meterspan.store.reading_store import ReadingStore
+from meterspan.store.registry import Registry
 
 __all__ = ["MeterDataManagement", "Totals", "UnexplainedView"]
 
