@@ -365,6 +365,8 @@ class OrderState(StrEnum):
     WAITING = "waiting"
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
+    FAILED = "failed"
+    """Ended before its deadline, as trying again is without hope; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +380,7 @@ class OrderValue:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An on-demand read: waiting, answered or timed out, never silent."""
+    """An on-demand read: waiting, answered, failed or timed out, never silent."""
 
     order_id: int
     device: str
@@ -386,6 +388,10 @@ class OrderView:
     asked_at: datetime
     deadline: datetime
     values: tuple[OrderValue, ...] = ()
+    reason: str = ""
+    """Why the last session for it failed and what to do; "" where none did."""
+    ended_at: datetime | None = None
+    """When it was answered, failed or timed out; None while it waits."""
 
 
 class OrderDesk(Protocol):
