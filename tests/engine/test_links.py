@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from meterspan.engine.association.records import Get, GetDone
+from meterspan.engine.association.records import GetDone
 from meterspan.engine.frame_trace import Direction, FrameTracer
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import (
@@ -21,7 +21,7 @@ from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import read_application
 from meterspan.wire.mbus.link import read_link_frame
 from meterspan.wire.mbus.records import build_header, build_record
-from tests.helpers_cosem import EXPORT, GMAC, LLS, NO_SECURITY, ask, associated
+from tests.helpers_cosem import EXPORT, GMAC, LLS, NO_SECURITY, ask, associated, get_of
 from tests.helpers_wire import Pair
 
 ROWS = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
@@ -34,7 +34,7 @@ BUSES = {scheme: row for scheme, row in TRANSPORTS.items() if row.link is None}
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["password", "GMAC"])
 def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
     pair, client, *_ = associated(transport.scheme, way)
-    answer = ask(pair, client, Get(Register.class_id, EXPORT, 2))
+    answer = ask(pair, client, get_of(Register.class_id, EXPORT, 2))
     assert isinstance(answer, GetDone)
     assert answer.results[0].integer == 789
 
@@ -42,7 +42,7 @@ def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
 @LINKS
 def test_the_cutter_of_every_transport_finds_the_apdus_that_passed(transport):
     pair, client, *_ = associated(transport.scheme, LLS)
-    ask(pair, client, Get(Register.class_id, EXPORT, 2))
+    ask(pair, client, get_of(Register.class_id, EXPORT, 2))
     tracer = FrameTracer(transport.cutter)
     says = [
         frame.says
