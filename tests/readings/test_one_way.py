@@ -107,7 +107,7 @@ def base(case: Case, value: Scaled) -> Fraction:
 
 
 def register(case: Case, answer: dict[str, object], heard: float) -> Truth:
-    """Take the billing register out of an answer of the decode contract."""
+    """Return the billing register of an answer of the decode contract."""
     code = str(CATALOGUE[case.commodity].register)
     readings = answer["readings"]
     assert isinstance(readings, list)

@@ -63,9 +63,9 @@ class Chronicle:
         self._frames.setdefault(device, deque(maxlen=self._frame_count_max)).append(frame)
 
     def entries(self, device: str) -> Sequence[Entry]:
-        """Give a meter's entries, newest first."""
+        """Return a meter's entries, newest first."""
         return tuple(reversed(self._entries.get(device, ())))
 
     def frames(self, device: str) -> Sequence[Frame]:
-        """Give a meter's frames, newest first."""
+        """Return a meter's frames, newest first."""
         return tuple(reversed(self._frames.get(device, ())))

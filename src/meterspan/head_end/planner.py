@@ -170,7 +170,7 @@ class Planner:
         self._order_count = 0
 
     def add(self, target: str, network: str, now: float) -> None:
-        """Take a target into the plan; adding a known one changes its segment only."""
+        """Add a target to the plan; adding a known one changes its segment only."""
         known = self._targets.get(target)
         if known is not None:
             known.network = network
@@ -199,7 +199,7 @@ class Planner:
         return order
 
     def overdue_orders(self, now: float) -> list[Order]:
-        """Take out all orders whose deadline has passed unanswered."""
+        """Remove and return all orders whose deadline has passed unanswered."""
         overdue: list[Order] = []
         while self._order_ends and self._order_ends[0][0] <= now:
             _, order_id, target = heapq.heappop(self._order_ends)
@@ -217,7 +217,7 @@ class Planner:
             plan.orders = [order for order in plan.orders if order not in asked]
 
     def next_job(self, now: float) -> Job | None:
-        """Give the most urgent session that may start now, or None."""
+        """Return the most urgent session that may start now, or None."""
         for network in self._networks.values():
             while network.waiting and network.admits(now):
                 job = self._start(network.waiting.popleft(), now)
@@ -277,7 +277,7 @@ class Planner:
         return plan is not None and plan.barren.get(hole, 0) >= self._policy.barren_tries_max
 
     def due_by(self, now: float) -> float:
-        """Give the instant whose values every healthy target has delivered by ``now``.
+        """Return the instant whose values every healthy target has delivered by ``now``.
 
         A value waits at most for the next scheduled session: settling, the read period and the spread.
         """
@@ -362,5 +362,5 @@ def _parts(hole: Hole, span_max_s: int) -> list[Hole]:
 
 
 def _jitter(target: str, failures: int) -> float:
-    """Give 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
+    """Return 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
     return 0.8 + 0.4 * (zlib.crc32(f"{target}/{failures}".encode()) % 1_000) / 1_000

@@ -105,12 +105,15 @@ class SessionMaker:
         return self.settle(job, ending, now)
 
     def harvested(self, job: Job, now: float) -> list[CaptureBlock]:
-        """Give what a session has brought; whoever makes it durable without ``close`` credits it, then settles."""
+        """Return the rows that a session has collected.
+
+        A caller that stores them before ``close`` calls ``credit``, then ``settle``.
+        """
         harvest = self._harvests.get(job.job_id, Harvest())
         return [replace(block, received_at=int(now)) for block in harvest.blocks]
 
     def settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
-        """Tell the planner of an ended session whose harvest is durable and credited."""
+        """Report an ended session to the planner, once its rows are durable and credited."""
         harvest = self._harvests.pop(job.job_id, Harvest())
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
@@ -265,7 +268,7 @@ def _transport(device: Device) -> Transport:
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:
-    """Give the columns of an M-Bus channel's profile the meter's own OBIS codes."""
+    """Return the columns of an M-Bus channel's profile under the meter's own OBIS codes."""
     columns = tuple(replace(column, obis=obis) for column, obis in zip(block.columns, owed, strict=False))
     return replace(block, columns=columns)
 

@@ -77,7 +77,7 @@ class HeadEnd:
         self._last_failure: dict[str, Failure] = {}
 
     def add_device(self, device: Device, now: float) -> None:
-        """Take a device into inventory, ledger and plan; again with a changed record, it replaces the old one."""
+        """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
         is_new = self.inventory.get(device.device) is None
         self.inventory.put(device)
         for channel in device.channels:
@@ -123,11 +123,11 @@ class HeadEnd:
         self.note(device, "removed", "Removed: nothing is expected of it any more", now)
 
     def target_of(self, device: Device) -> str:
-        """Give the device that sessions are held with: itself, or the access point it hangs on."""
+        """Return the device that sessions are held with: itself, or the access point it hangs on."""
         return device.endpoint if self.inventory.get(device.endpoint) is not None else device.device
 
     def members_of(self, target: str) -> Sequence[str]:
-        """Give the devices that a session with ``target`` can read."""
+        """Return the devices that a session with ``target`` can read."""
         return self._members.get(target, ())
 
     def holes_of(self, target: str, until: int) -> list[Hole]:
@@ -167,7 +167,7 @@ class HeadEnd:
         self.orders.answered(order_id, values, now)
 
     def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
-        """Take what came from meters: durable first, then counted. Gives the number of slots newly filled.
+        """Store blocks from meters, then count them; return the number of slots newly filled.
 
         Blocks of devices that are not in the inventory are refused and counted.
         """
@@ -224,7 +224,7 @@ class HeadEnd:
             self.planner.withdraw_orders(job)
 
     def time_out_orders(self, now: float) -> list[Order]:
-        """Take out the orders whose deadline has passed; each is noted."""
+        """Remove and return the orders whose deadline has passed; each is noted in the device log."""
         overdue = self.planner.overdue_orders(now)
         for order in overdue:
             self.counts.orders_timed_out += 1

@@ -81,7 +81,7 @@ class HeadEndViews:
         self._on_order = on_order
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers; completeness counts UTC days, today up to what was due."""
+        """Return the headline numbers; completeness counts UTC days, today up to what was due."""
         until = int(now.timestamp())
         midnight = until - until % DAY_S
         due_by = int(self._head_end.planner.due_by(until))
@@ -118,14 +118,14 @@ class HeadEndViews:
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
+        """Return the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
         return [
             Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story.
+        """Return one meter's story.
 
         Raises:
             UnknownMeterError: no such meter.
@@ -178,7 +178,7 @@ class HeadEndViews:
         return [_order_view(record) for record in self._head_end.orders.newest(limit)]
 
     def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands.
+        """Return the state of an order.
 
         Raises:
             UnknownOrderError: no such order, or it was dropped because of its age.

@@ -178,7 +178,7 @@ def read_config(text: str) -> ServeConfig:
 
 
 def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
-    """Give the OBIS codes that a meter owes, and the profile that captures them."""
+    """Return the OBIS codes that a meter owes, and the profile that captures them."""
     names = tuple(parse_obis(text) for text in meter.channels) or _OWED[meter.commodity]
     if meter.profile:
         return names, parse_obis(meter.profile)

@@ -325,7 +325,7 @@ class HomeHost:
         self._put(device.device, row)
 
     def _is_due(self, device: str, obis: Obis, at: int, every_s: int) -> bool:
-        """Say whether a value of this time is kept: the first of each span, so that marks are always met."""
+        """Return whether a value of this time is kept: the first of each span, so that marks are always met."""
         before = self._noted.get((device, obis))
         if before is not None and at // every_s == before // every_s:
             return False
@@ -448,7 +448,7 @@ def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:
 
 
 def _standard_offset_s(zone: ZoneInfo) -> int:
-    """Give the zone's standard time minus UTC; radio meters know no daylight saving."""
+    """Return the zone's standard time minus UTC; radio meters know no daylight saving."""
     moment = datetime(2026, 1, 1, tzinfo=zone)
     offset, shift = moment.utcoffset(), moment.dst()
     return 0 if offset is None or shift is None else int((offset - shift).total_seconds())

@@ -206,7 +206,7 @@ class District:
         return sum(len(self.head_end.holes_of(target, int(until))) for target in targets)
 
     def point_of(self, device: str) -> ElectricityPoint | None:
-        """Give an electricity meter that is installed, or stands removed within reach."""
+        """Return an electricity meter that is installed, or stands removed within reach."""
         for _, point in self._electricity():
             if point.device == device:
                 return point
@@ -371,7 +371,7 @@ class District:
         self._follow(plan)
 
     def _places(self) -> Places:
-        """Give all places where something may go wrong."""
+        """Return all places where something may go wrong."""
         return Places(
             tuple(self._hosts),
             tuple(home.electricity.device for home in self.homes if home.electricity.reach is not Reach.P1),
@@ -408,7 +408,7 @@ class District:
         )
 
     def _building_of(self, target: str) -> Building:
-        """Give the building of an access point or of a meter."""
+        """Return the building of an access point or of a meter."""
         for building in self.buildings:
             devices = {point.device for home in building.homes for point in home.points}
             if target == building.host.name or target in devices:
@@ -524,7 +524,7 @@ class District:
         self.clock.schedule(now + READOUT_S, partial(self._carry_away, old.device, int(now)))
 
     def _carry_away(self, device: str, removed_at: int) -> None:
-        """Take the removed meter away once nothing is owed of it; otherwise the technician waits a little longer."""
+        """Remove the old meter once all its readings are delivered; until then the technician waits."""
         if self.head_end.holes_of(device, removed_at):
             self.clock.schedule(self.clock.now + READOUT_S / 3, partial(self._carry_away, device, removed_at))
         else:
@@ -540,7 +540,7 @@ class District:
 
 
 def midnight_after(start: float, zone: str, days: int) -> float:
-    """Give UTC seconds of the local midnight so many local days after ``start``."""
+    """Return UTC seconds of the local midnight so many local days after ``start``."""
     local = datetime.fromtimestamp(start, ZoneInfo(zone))
     later = local.replace(tzinfo=None) + timedelta(days=days)
     return later.replace(tzinfo=ZoneInfo(zone)).timestamp()

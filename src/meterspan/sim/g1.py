@@ -100,7 +100,7 @@ class G1:
         link.poll()
 
     def _settle(self, job: Job, link: Link, event: object, now: float) -> None:
-        """Take the ending of a session: close the connection, keep what passed, tell the planner."""
+        """End a session: close the connection, keep its frames, report to the planner."""
         if not isinstance(event, SessionDone | SessionFailed):
             return
         link.is_open = False
@@ -139,7 +139,7 @@ def server_link(protocol: DeviceProtocol) -> EngineLink:
 
 
 def _lose(link: Link, now: float) -> None:
-    """Tell both ends that their connection broke."""
+    """Report to both ends that their connection broke."""
     for station in (link.right, link.left):
         station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers stand on links
         station.poll()

@@ -63,7 +63,7 @@ class Pushes:
         self._count = 0
 
     def attach(self, host: AccessPointHost) -> None:
-        """Give an access point that came up its uplink."""
+        """Connect the uplink of an access point that has started."""
         if host.point is None:
             return
         uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
