@@ -51,8 +51,8 @@ POWER_EVERY_S: Final = 5
 REGISTERS_EVERY_S: Final = 60
 HEARD_AGAIN_S: Final = 3_600.0
 """A meter that was silent for so long is reported when it is heard again."""
-SPANS_KNOWN: Final = 8
-"""Capture spans remembered for each register: telegrams of a port are hardly ever out of order."""
+SPANS_KNOWN: Final = 32
+"""Capture spans remembered for each register; a telegram repeated later gives equal rows, which the store knows."""
 ROWS_WAITING_MAX: Final = 100_000
 """Rows of P1 that wait for the store: four days of a full disk; the oldest go first."""
 CHANNELS_KEPT: Final = "channels"
