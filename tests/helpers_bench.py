@@ -26,7 +26,7 @@ class RunningMeter:
     ports: dict[str, int]
 
     def place(self, kind: str) -> str:
-        scheme = {"wrapper": "tcp", "hdlc": "hdlc+tcp", "p1": "tcp"}[kind]
+        scheme = {"wrapper": "tcp", "hdlc": "hdlc+tcp", "p1": "tcp"}.get(kind, kind)
         return f"{scheme}://127.0.0.1:{self.ports[kind]}"
 
 

@@ -5,13 +5,9 @@ import select
 import socket
 import subprocess
 
-import pytest
-
-from meterspan.app.listening import METERS_MAX, Fate, Listener
 from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.wire.mbus.transport import SecurityMode
-from meterspan.wire.p1 import P1Damage, P1Reader
 from tests.helpers_bench import MAIN, environment, run, running_meter
 
 KEY = bytes(range(16))
@@ -37,63 +33,6 @@ def telegram(number="10000001", *, medium=RadioMedium.WATER, key=KEY, mode=Secur
     meter = RadioMeter(RadioMeterConfig(medium, "MSP", number, key, mode, opening=123_456), START, Counters())
     meter.advance(VolumeFlow(0) if medium is not RadioMedium.HEAT else None, START + 1)
     return meter.telegram(START + 1)
-
-
-def test_each_telegram_has_one_fate():
-    listener = Listener({"MSP-10000001-07": KEY, "10000003": bytes(16)})
-    assert listener.hear(telegram(), "air", START).fate is Fate.READ
-    assert listener.hear(telegram("10000002"), "air", START).fate is Fate.NO_KEY
-    assert listener.hear(telegram("10000003"), "air", START).fate is Fate.WRONG_KEY
-    assert listener.hear(telegram("10000003", mode=SecurityMode.AES_CBC_DYNAMIC), "air", START).fate is Fate.WRONG_KEY
-    assert listener.hear(telegram("10000004", mode=SecurityMode.NONE), "air", START).fate is Fate.READ
-    assert listener.hear(telegram()[:20], "air", START).fate is Fate.DAMAGED
-    assert listener.hear(b"", "air", START).fate is Fate.DAMAGED
-    assert listener.fates == {Fate.READ: 2, Fate.NO_KEY: 1, Fate.WRONG_KEY: 2, Fate.DAMAGED: 2}
-    assert set(listener.meters) == {f"MSP-1000000{number}-07" for number in (1, 2, 3, 4)}
-    volume = listener.meters["MSP-10000001-07"].read.telegram.readings[0]
-    assert (str(volume.value), volume.unit) == ("123.456", "m3")
-
-
-def test_every_damage_of_a_telegram_is_heard_and_none_raises():
-    listener = Listener({"10000001": KEY})
-    whole = telegram()
-    for bit in range(0, len(whole) * 8, 3):
-        damaged = bytearray(whole)
-        damaged[bit // 8] ^= 1 << bit % 8
-        listener.hear(bytes(damaged), "air", START)
-    for size in range(len(whole)):
-        listener.hear(whole[:size], "air", START)
-    assert listener.fates[Fate.DAMAGED] > len(whole)
-    assert sum(listener.fates.values()) == len(range(0, len(whole) * 8, 3)) + len(whole)
-
-
-def test_meters_are_bounded_and_the_longest_silent_goes_first():
-    listener = Listener()
-    for number in range(METERS_MAX + 5):
-        listener.hear(telegram(f"{number:08d}", mode=SecurityMode.NONE), "air", START)
-    assert len(listener.meters) == METERS_MAX
-    assert "MSP-00000004-07" not in listener.meters
-    assert "MSP-00000005-07" in listener.meters
-
-
-@pytest.mark.parametrize("line", ["{}", "2026-10-25 12:00:01 -67dBm {} ok", "T1;1;1;{};", "b{}"])
-def test_lines_of_receivers_are_read_whatever_stands_around_the_digits(line):
-    hearing = Listener({"10000001": KEY}).hear_text(line.format(telegram().hex()), "stick", START)
-    assert (hearing.fate is Fate.READ) == (not line.startswith("b")), "an odd digit before them makes it ambiguous"
-
-
-def test_lines_without_a_telegram_are_damage():
-    listener = Listener()
-    for line in ("hello", "zz", "\x00\xff", "a" * 5):
-        assert listener.hear_text(line, "stick", START).fate is Fate.DAMAGED
-
-
-def test_a_damaged_p1_telegram_is_counted():
-    reader = P1Reader()
-    reader.receive(b"/MSP5x\r\n\r\n1-0:1.8.1(000001.000*kWh)\r\n!0000\r\n")
-    damage = reader.next_telegram()
-    assert isinstance(damage, P1Damage)
-    assert Listener().hear_p1(damage, "p1", START).fate is Fate.DAMAGED
 
 
 def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):

@@ -27,7 +27,7 @@ def test_an_endpoint_is_read_as_it_is_written(text, expected):
     ("text", "words"),
     [
         ("192.168.1.50", "is no endpoint; write tcp://"),
-        ("udp://1.2.3.4:5", "is no endpoint"),
+        ("ftp://1.2.3.4:5", "is no endpoint"),
         ("", "is no endpoint"),
         ("tcp://host:0", "names no port"),
         ("tcp://host:99999", "a port is a number"),

@@ -4,12 +4,12 @@ import asyncio
 import secrets
 from contextlib import asynccontextmanager, suppress
 
+import pytest
+
 from meterspan.crypto.mechanisms import Security
-from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.link import Role
-from meterspan.engine.links import DeviceProtocol
+from meterspan.engine.association.server import ServerAssociation, ServerLimits
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol, LinkAddresses
 from meterspan.engine.security import SecurityKeys
-from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.planner import ReadPolicy
@@ -19,6 +19,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.quantities import Commodity
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
+from meterspan.runtime.media import listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START, TestMeter
@@ -42,11 +43,11 @@ class Sink:
 class World:
     """A head end with its host, and a clock that starts half a minute after midnight."""
 
-    def __init__(self, **config):
-        self.sink = Sink()
+    def __init__(self, *, sink=None, counters=None, policy=None, **config):
+        self.sink = sink or Sink()
         self.custody = KeyCustody(bytes(32))
-        self.head_end = HeadEnd(self.sink, self.custody, ReadPolicy(spread_s=1, settle_s=0))
-        contexts = ContextCache(self.head_end, system_title=b"HES\0\0\0\0\1", counters=MemoryState())
+        self.head_end = HeadEnd(self.sink, self.custody, policy or ReadPolicy(spread_s=1, settle_s=0))
+        contexts = ContextCache(self.head_end, system_title=b"HES\0\0\0\0\1", counters=counters or MemoryState())
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes)
         intake = PushIntake(self.head_end, contexts=contexts)
         self.host = HeadEndHost(
@@ -57,9 +58,9 @@ class World:
     def clock(self):
         return NOW + asyncio.get_running_loop().time() - self.began
 
-    def device(self, name, endpoint, keys=KEYS):
+    def device(self, name, endpoint, keys=KEYS, protocol=DeviceProtocol.DLMS_WRAPPER):
         return Device(
-            name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, endpoint, "cell", security=Security.HLS_GMAC,
+            name, Commodity.ELECTRICITY, protocol, endpoint, "cell", security=Security.HLS_GMAC,
             client_sap=1, system_title=METER_TITLE, installed_at=int(START.timestamp()),
             channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
             wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
@@ -79,20 +80,23 @@ class World:
                 await task
 
     @asynccontextmanager
-    async def meter(self):
+    async def meter(self, scheme="tcp"):
         """Serve a meter on a free port; gives its endpoint."""
-        meter, loop = TestMeter(ROWS), asyncio.get_running_loop()
+        meter, transport = TestMeter(ROWS), TRANSPORTS[scheme]
 
         def accept():
-            link = WrapperLink(Role.SERVER, WrapperConfig(1, 1))
-            server = ServerAssociation(link, meter.device, security=meter.security, entropy=secrets.token_bytes)
+            limits = ServerLimits(max_pdu=transport.apdu_max)
+            server = ServerAssociation(
+                transport.server(LinkAddresses(1)), meter.device, security=meter.security, entropy=secrets.token_bytes,
+                limits=limits,
+            )  # fmt: skip
             return StreamShell(server, self.clock, lambda _: None)
 
-        server = await loop.create_server(accept, "127.0.0.1", 0)
+        listener = await listen_stream(transport.medium, "127.0.0.1", 0, accept)
         try:
-            yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            yield f"127.0.0.1:{listener.port}"
         finally:
-            server.close()
+            listener.close()
 
 
 async def until(is_true):
@@ -105,11 +109,13 @@ def run(coroutine):
     asyncio.run(coroutine)
 
 
-def test_a_hosted_head_end_reads_a_days_profile_over_tcp():
+@pytest.mark.parametrize("transport", NETWORK_TRANSPORTS.values(), ids=NETWORK_TRANSPORTS)
+def test_a_hosted_head_end_reads_a_days_profile_over_every_transport(transport):
     async def story():
         world = World()
-        async with world.running(), world.meter() as endpoint:
-            world.head_end.add_device(world.device("MSP0000000000001", endpoint), world.clock())
+        async with world.running(), world.meter(transport.scheme) as endpoint:
+            device = world.device("MSP0000000000001", endpoint, protocol=transport.protocol)
+            world.head_end.add_device(device, world.clock())
             world.host.wake()
             await until(lambda: world.head_end.counts.sessions_ok == 1)
             (block,) = world.sink.blocks

@@ -1,6 +1,7 @@
-"""What ``meterspan listen`` knows of the meters it hears: the latest of each, and how each telegram fared.
+"""The meters that a listener hears: the latest telegram of each, and what became of every telegram.
 
-Every telegram is counted under one ``Fate``; none of them, however damaged, ends the listening. Meters are bounded.
+Each telegram is counted under one ``Fate``, by the type of its error; no telegram, however damaged, ends the listening.
+Meters are bounded.
 """
 
 from collections import Counter, OrderedDict
@@ -9,13 +10,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from meterspan.engine.mbus_security import open_frame
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings import Decoder, Format, recognise
-from meterspan.wire.errors import KeyMissingError, KeyWrongError, WireError
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedError, WireError
 from meterspan.wire.p1 import P1Damage, P1Telegram
-from meterspan.wire.wmbus import WmbusFrame, read_frame
+from meterspan.wire.wmbus import read_frame
 
 __all__ = ["Fate", "Hearing", "Listener", "Meter"]
 
@@ -130,8 +130,7 @@ class Listener:
         if not telegram.device.id:
             who = DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
             telegram = replace(telegram, device=who)
-        fate = Fate.READ if telegram.readings else _fate(frame, key)
-        return Hearing(now, source, name, fate, telegram, octets)
+        return Hearing(now, source, name, _fate(telegram), telegram, octets)
 
     def _other(self, octets: bytes, source: str, now: float) -> Hearing:
         telegram = self._decoder.decode(octets)
@@ -166,16 +165,17 @@ def _failed(protocol: str, error: WireError) -> DecodedTelegram:
     return DecodedTelegram(protocol, errors=(error,))
 
 
-def _fate(frame: WmbusFrame, key: bytes | None) -> Fate:
-    try:
-        open_frame(frame, key)
-    except KeyMissingError:
-        return Fate.NO_KEY
-    except KeyWrongError:
-        return Fate.WRONG_KEY
-    except WireError:
-        return Fate.DAMAGED
-    return Fate.NOT_READ
+def _fate(telegram: DecodedTelegram) -> Fate:
+    if telegram.readings:
+        return Fate.READ
+    return next((fate for error in telegram.errors for kind, fate in _FATES if isinstance(error, kind)), Fate.DAMAGED)
+
+
+_FATES: tuple[tuple[type[WireError], Fate], ...] = (
+    (KeyMissingError, Fate.NO_KEY),
+    (KeyWrongError, Fate.WRONG_KEY),
+    (UnsupportedError, Fate.NOT_READ),
+)
 
 
 def _runs(line: str) -> list[str]:

@@ -15,10 +15,20 @@ from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import HdlcFrame, HdlcReader, without_llc, write_frame
+from meterspan.wire.mbus.link import FrameReader, write_link_frame
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
 
-__all__ = ["CutFrame", "Direction", "FrameCutter", "FrameTracer", "HdlcCutter", "TracedFrame", "WrapperCutter"]
+__all__ = [
+    "CutFrame",
+    "Direction",
+    "FrameCutter",
+    "FrameTracer",
+    "HdlcCutter",
+    "MbusCutter",
+    "TracedFrame",
+    "WrapperCutter",
+]
 
 APDU_OCTETS_MAX: Final = 1 << 16
 """Segments put together for the words; of a longer APDU only the frames are shown."""
@@ -107,6 +117,17 @@ class HdlcCutter:
         joined = self._segments + frame.information
         self._segments = joined[:APDU_OCTETS_MAX] if frame.segmented else b""
         return None if frame.segmented or not joined else without_llc(joined)
+
+
+class MbusCutter:
+    """Cuts the link frames of wired M-Bus out of a stream; octets that are no frame are passed over."""
+
+    def __init__(self) -> None:
+        self._reader = FrameReader()
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the frames that these octets complete."""
+        return [CutFrame(write_link_frame(frame), str(frame)) for frame in self._reader.receive(octets)]
 
 
 def _cut_wpdu(item: WrapperPdu | Damaged) -> CutFrame:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from meterspan.engine.frame_trace import FrameCutter, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
@@ -20,6 +20,7 @@ from meterspan.wire.hdlc import HdlcAddress
 
 __all__ = [
     "DLMS_PORT",
+    "MBUS_PORT",
     "NETWORK_TRANSPORTS",
     "PUSH_ADDRESSES",
     "TRANSPORTS",
@@ -32,8 +33,15 @@ __all__ = [
 
 DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
+MBUS_PORT: Final = 10_001
+"""Where gateways listen as they are delivered; none is registered."""
+APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
+UDP_APDU_MAX: Final = 1_224
+"""Carried by one packet of IPv6's least MTU of 1280 octets: a lost fragment would lose the whole datagram."""
+DATAGRAM_APDU_MAX: Final = 65_499
+"""The longest datagram, less the wrapper's header."""
 SERIAL_OCTET_TIMEOUT_S: Final = 0.5
 """USB converters deliver octets in batches, so the standard's 25 ms between two of them cannot be kept."""
 
@@ -43,6 +51,7 @@ class DeviceProtocol(StrEnum):
 
     DLMS_WRAPPER = "dlms-wrapper"
     DLMS_HDLC = "dlms-hdlc"
+    DLMS_WRAPPER_UDP = "dlms-wrapper-udp"
     WMBUS = "wmbus"
     MBUS = "mbus"
     P1 = "p1"
@@ -94,10 +103,11 @@ class Transport:
         protocol: what the inventory keeps.
         text: what it is, for people.
         example: an endpoint as a user writes it.
-        link: makes the link of either role.
+        link: makes the link of either role under an association; None where there are no associations (M-Bus).
         cutter: makes what cuts one direction into frames.
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stand unfinished on this medium.
+        apdu_max: octets of the longest APDU that either side should announce.
 
     """
 
@@ -105,10 +115,11 @@ class Transport:
     protocol: DeviceProtocol
     text: str
     example: str
-    link: LinkMaker
+    link: LinkMaker | None
     cutter: Callable[[], FrameCutter]
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
+    apdu_max: int = APDU_MAX
 
     @property
     def medium(self) -> str:
@@ -116,16 +127,31 @@ class Transport:
         return self.scheme.rpartition("+")[2]
 
     def client(self, addresses: LinkAddresses) -> Link:
-        """Make the link of the side that reads."""
-        return self.link(Role.CLIENT, addresses, LinkTiming(self.octet_timeout_s))
+        """Make the link of the side that reads.
+
+        Raises:
+            ValueError: no association is held over this transport.
+
+        """
+        return self._make(Role.CLIENT, addresses, LinkTiming(self.octet_timeout_s))
 
     def server(self, addresses: LinkAddresses, *, inactivity_timeout_s: float = INACTIVITY_TIMEOUT_S) -> Link:
-        """Make the link of the device; ``addresses.client`` is who is pushed to until somebody calls."""
-        return self.link(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+        """Make the link of the device; ``addresses.client`` is who is pushed to until somebody calls.
+
+        Raises:
+            ValueError: no association is held over this transport.
+
+        """
+        return self._make(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+
+    def _make(self, role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+        if self.link is None:
+            raise ValueError(f"no association is held over {self.scheme}")
+        return self.link(role, addresses, timing)
 
 
 def transport_of(protocol: DeviceProtocol) -> Transport | None:
-    """Return how a device of the inventory is reached over a network; None where it is behind an access point."""
+    """Return the transport of the sessions with a device of the inventory; None where none are held."""
     return _BY_PROTOCOL.get(protocol)
 
 
@@ -134,6 +160,28 @@ def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     if role is Role.SERVER:
         own, peer = peer, own
     return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
+
+
+def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+    own, peer = addresses.client, addresses.server
+    if role is Role.SERVER:
+        own, peer = peer, own
+    config = WrapperConfig(
+        own,
+        peer,
+        apdu_size_max=DATAGRAM_APDU_MAX,
+        inactivity_timeout_s=timing.inactivity_timeout_s,
+        is_datagram=True,
+    )
+    return WrapperLink(role, config)
+
+
+class _DatagramCutter:
+    """Cuts wrapper PDUs out of datagrams: what one of them lacks, the next does not bring."""
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the PDUs of one datagram."""
+        return WrapperCutter().feed(octets)
 
 
 def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
@@ -173,9 +221,39 @@ _ROWS: Final = (
         port=0,
         octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
     ),
+    Transport(
+        "udp",
+        DeviceProtocol.DLMS_WRAPPER_UDP,
+        "DLMS/COSEM in the wrapper over UDP (IEC 62056-47)",
+        "udp://192.168.1.50:4059",
+        _wrapper_udp,
+        _DatagramCutter,
+        apdu_max=UDP_APDU_MAX,
+    ),
+    Transport(
+        "mbus+tcp",
+        DeviceProtocol.MBUS,
+        "wired M-Bus (EN 13757-2 and -3) behind a gateway",
+        "mbus+tcp://192.168.1.60:10001?address=5",
+        None,
+        MbusCutter,
+        port=MBUS_PORT,
+    ),
+    Transport(
+        "mbus+serial",
+        DeviceProtocol.MBUS,
+        "wired M-Bus (EN 13757-2 and -3) on a level converter",
+        "mbus+serial:///dev/ttyUSB0?baud=2400&address=5",
+        None,
+        MbusCutter,
+        port=0,
+        octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+    ),
 )
 TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})
 """All transports, by scheme."""
-NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS if row.port})
-"""Those that reach a device at a host and port, by scheme: each has a protocol of its own."""
+NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType(
+    {row.scheme: row for row in _ROWS if row.port and row.link is not None}
+)
+"""Those over which an association is held with a host and port, by scheme: each has a protocol of its own."""
 _BY_PROTOCOL: Final = {row.protocol: row for row in NETWORK_TRANSPORTS.values()}

@@ -1,13 +1,12 @@
 """Reads wireless M-Bus telegrams of many meters: keys, learnt formats, fragments and layouts in one place.
 
 The common telegram (any frame format, short header, mode 0 or 5, a device type seen before) takes a short
-path: one slice per header field, one AES run, one ``struct``; every other telegram takes the layered path. Both give
-the same ``Telegram``. The cost does not depend on the number of meters, for keys are found by address.
+path: the fields of ``wire.wmbus.short``, one AES run, one ``struct``; every other telegram takes the layered path. Both
+give the same ``Telegram``. The cost does not depend on the number of meters, for keys are found by address.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
 from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame
@@ -16,22 +15,15 @@ from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.layout import LayoutCache
 from meterspan.wire.mbus.records import Records, read_records
-from meterspan.wire.mbus.transport import Ci, HeaderKind, TransportHeader
+from meterspan.wire.mbus.transport import Ci, SecurityMode, TransportHeader
 from meterspan.wire.wmbus.compact import FormatStore, expand_compact, format_of, read_format_frame
-from meterspan.wire.wmbus.frame import FrameFormat, frame_crc, strip_blocks
+from meterspan.wire.wmbus.frame import FrameFormat, strip_blocks
+from meterspan.wire.wmbus.short import PAYLOAD_OFFSET, read_short, without_crcs
 from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
 
 __all__ = ["Telegram", "WmbusReceiver"]
 
-HEADER = 15
-"""Octets up to the payload behind link layer and short header."""
-CACHED_HEADERS = 4_096
-"""Short headers kept: 256 access numbers times the few configurations in use."""
-MODE_5 = 0x05
-MODE_MASK = 0x1F
-SHORT_CI = 0x7A
-CONFIGURATION = 13
-"""Offset of the configuration field behind link layer and short header."""
+MODE_5 = int(SecurityMode.AES_CBC_IV)
 COMPACT = frozenset({Ci.COMPACT_LONG, Ci.COMPACT_NONE, Ci.COMPACT_SHORT})
 FORMAT = frozenset({Ci.FORMAT_NONE, Ci.FORMAT_SHORT, Ci.FORMAT_LONG})
 RECORDS = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_NONE})
@@ -83,7 +75,7 @@ class WmbusReceiver:
 
         """
         if trace is None:
-            telegram = self._read_short(_without_crcs(octets))
+            telegram = self._read_short(without_crcs(octets))
             if telegram is not None:
                 return telegram
         explained = 0 if trace is None else len(trace.spans)
@@ -103,31 +95,26 @@ class WmbusReceiver:
 
     def _read_short(self, octets: bytes) -> Telegram | None:
         """Read the common telegram, or give None for the layered path to read or to say what is wrong."""
-        size = len(octets)
-        if size <= HEADER or octets[10] != SHORT_CI:
+        frame = read_short(octets)
+        if frame is None:
             return None
-        mode = octets[14] & MODE_MASK
-        address = octets[2:10]
-        payload = octets[HEADER:]
+        address, id_octets, access_number, mode, size, payload, header, kind = frame
         if mode == MODE_5:
-            sealed_size = octets[CONFIGURATION] & 0xF0
-            key = self.keys.get(address) or self.keys.get(octets[4:8])
-            if not sealed_size or key is None or len(key) != KEY_SIZE or sealed_size > size - HEADER:
+            key = self.keys.get(address) or self.keys.get(id_octets)
+            if not size or key is None or len(key) != KEY_SIZE or size > len(payload):
                 return None
-            clear = cbc_decrypt(key, mode5_iv(address, octets[11]), payload[:sealed_size])
+            clear = cbc_decrypt(key, mode5_iv(address, access_number), payload[:size])
             if clear[:2] != VERIFICATION:
                 return None
-            payload = clear if sealed_size == len(payload) else clear + payload[sealed_size:]
+            payload = clear if size == len(payload) else clear + payload[size:]
         elif mode:
             return None
-        kind = octets[2:4] + octets[8:10] + octets[0:1]
         layout = self._layouts.find(kind, payload)
         if layout is None:
             if self._layouts.learn(kind, payload) is not None:
                 self.formats.learn(format_of(read_records(payload)))
             return None
-        header = _short_header(octets[11:15])
-        return Telegram(DeviceAddress(address), header, payload, layout.read(payload, HEADER))
+        return Telegram(DeviceAddress(address), header, payload, layout.read(payload, PAYLOAD_OFFSET))
 
     def _read_as_stripped(self, octets: bytes, trace: Trace | None, explained: int) -> Telegram | None:
         """Read a frame without CRCs whose last octets are those of format B by chance; None where it is none."""
@@ -162,16 +149,3 @@ class WmbusReceiver:
         if frame.ci in RECORDS and records.error is None and records.records:
             self.formats.learn(format_of(records))
         return Telegram(frame.address, frame.transport, payload, records, frame)
-
-
-def _without_crcs(octets: bytes) -> bytes:
-    """Give the frame without CRCs; the most common case, that there are none, is told at once."""
-    if len(octets) > HEADER and octets[0] == len(octets) - 1 and octets[-2:] != frame_crc(octets[:-2]):
-        return octets
-    return strip_blocks(octets)[1]
-
-
-@lru_cache(maxsize=CACHED_HEADERS)
-def _short_header(octets: bytes) -> TransportHeader:
-    configuration = int.from_bytes(octets[2:4], "little")
-    return TransportHeader(SHORT_CI, HeaderKind.SHORT, None, octets[0], octets[1], configuration)

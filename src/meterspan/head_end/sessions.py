@@ -15,8 +15,7 @@ import numpy as np
 
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
-from meterspan.engine.link import Link
-from meterspan.engine.links import LinkAddresses, transport_of
+from meterspan.engine.links import LinkAddresses, Transport, transport_of
 from meterspan.engine.scripts import (
     ClockPolicy,
     ProfileLayout,
@@ -116,7 +115,7 @@ class SessionMaker:
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
-            self._head_end.answer(order_id, values)
+            self._head_end.answer(order_id, values, now)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
         if failure is not None and failure.counter is not None:
             self._recover_counter(job.target, failure.counter, now)
@@ -143,9 +142,13 @@ class SessionMaker:
     def _association(self, device: Device) -> ClientAssociation:
         mechanism = device.security.mechanism
         secret = self._head_end.custody.keys_of(device).password if mechanism.needs_secret else None
-        settings = AssociationSettings(mechanism.code, secret or b"", ciphered=mechanism.ciphered)
+        transport = _transport(device)
+        settings = AssociationSettings(
+            mechanism.code, secret or b"", ciphered=mechanism.ciphered, max_pdu=transport.apdu_max
+        )
         security = self._contexts.of(device) if mechanism.needs_keys else None
-        return ClientAssociation(_link(device), settings, security=security, entropy=self._entropy)
+        link = transport.client(LinkAddresses(device.client_sap, device.server_sap))
+        return ClientAssociation(link, settings, security=security, entropy=self._entropy)
 
     def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest) -> Script[Harvest]:
         for task in tasks:
@@ -235,8 +238,8 @@ class SessionMaker:
             return True
         name = Obis(0, hole.profile.b, 24, 1, 0)
         number, maker = yield from fetch_each(
-            Get(MBusClient.class_id, name, MBusClient.identification_number.number),
-            Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
+            Get(MBusClient.identification_number.at(name)),
+            Get(MBusClient.manufacturer_id.at(name)),
         )
         if isinstance(number, Data) and isinstance(maker, Data):
             expected = mbus_client_identity(hole.device)
@@ -254,11 +257,11 @@ class SessionMaker:
         return () if device is None else tuple(plan.obis for plan in device.channels if plan.profile == hole.profile)
 
 
-def _link(device: Device) -> Link:
+def _transport(device: Device) -> Transport:
     transport = transport_of(device.protocol)
     if transport is None:
         raise ValueError(f"{device.device} is read by {device.protocol}: no session can be held with it")
-    return transport.client(LinkAddresses(device.client_sap, device.server_sap))
+    return transport
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:

@@ -191,7 +191,7 @@ class RadioMeter:
         self._number = (self._number + 1) & 0xFF
         header = TransportHeader(Ci.RESPONSE_SHORT, HeaderKind.SHORT, None, self._number)
         protection = Protection(self.config.mode, self.config.key, self._next_counter())
-        records = write_records(self._records(now))
+        records = write_records(self.records(now))
         return build_telegram(
             LinkHeader(SND_NR, self.config.address), header, records, protection, form=self.config.form
         )
@@ -200,7 +200,8 @@ class RadioMeter:
         """Keep the registers through a loss of the battery."""
         self._metrology.preserve()
 
-    def _records(self, now: float) -> Iterable[DataRecord]:
+    def records(self, now: float) -> Iterable[DataRecord]:
+        """Return the data records of this instant, as a telegram or a readout carries them."""
         shown = self.indication
         for column in self.config.medium.columns:
             yield _record(column, shown)
@@ -229,7 +230,7 @@ class RadioMeter:
         return self._counter - 1
 
     def _wait(self) -> float:
-        """Give the time to the next telegram; individual, so that neighbours do not collide for ever."""
+        """Return the time to the next telegram; individual, so that neighbours do not collide for ever."""
         share = zlib.crc32(f"{self.device}/{self._number}".encode()) % 1_000 / 1_000
         return self.config.interval_s * (1.0 - 0.1 * share)
 
@@ -250,6 +251,6 @@ def _header(data_field: int, vif: bytes, storage: int = 0) -> bytes:
 
 @cache
 def _ratio(own: str, target: str) -> Decimal:
-    """Give how many ``target`` one ``own`` is: a power of ten for all that meters count."""
+    """Return how many ``target`` one ``own`` is: a power of ten for all that meters count."""
     ratio = UNITS[own].factor / UNITS[target].factor
     return Decimal(ratio.numerator) / Decimal(ratio.denominator)

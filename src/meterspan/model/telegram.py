@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
-from meterspan.quantities import Obis
+from meterspan.quantities import Obis, parse_obis
 from meterspan.wire.errors import WireError
 
 __all__ = ["DecodedReading", "DecodedTelegram", "DeviceIdentity"]
@@ -66,6 +66,17 @@ class DecodedTelegram:
     time: datetime | None = None
     readings: tuple[DecodedReading, ...] = ()
     errors: tuple[WireError, ...] = ()
+
+    def find(self, obis: Obis | str) -> DecodedReading | None:
+        """Return the current reading of an OBIS code, given as ``Obis`` or as text like ``1-0:1.8.0``, or None.
+
+        Raises:
+            ValueError: the text is not an OBIS code.
+
+        """
+        wanted = parse_obis(obis) if isinstance(obis, str) else obis
+        found = [reading for reading in self.readings if reading.obis == wanted]
+        return next((reading for reading in found if reading.storage == 0), found[0] if found else None)
 
     @property
     def error(self) -> str | None:

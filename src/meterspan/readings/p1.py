@@ -58,6 +58,7 @@ _TARIFF, _MESSAGE, _LIMIT = Obis(0, 0, 96, 14, 0), Obis(0, 0, 96, 13, 0), Obis(0
 _IMPORT_POWER, _EXPORT_POWER = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0)
 _PHASE_IMPORT: Final = tuple(Obis(1, 0, 21 + 20 * phase, 7, 0) for phase in range(3))
 _PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in range(3))
+_TOTALS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
 _ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
 _CURRENT = 0xFF  # value group F: not a stored value of a billing period
 _GAS = 0x03  # the device type where a channel tells none: so are the oldest ports
@@ -200,7 +201,7 @@ def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
 
 def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _Clock) -> DeviceRows:
     found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
-    for total in CATALOGUE[Commodity.ELECTRICITY].registers.values():
+    for total in _TOTALS:
         if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
             found[total] = row
     power = None if NET_POWER in found else _net_power(found)
@@ -225,8 +226,7 @@ def _sum_of_tariffs(
     total: Obis, telegram: P1Telegram, lines: Mapping[Obis, P1Object], rows: Mapping[Obis, Row]
 ) -> Row | None:
     """Return the total over all tariffs; None where there are none, or where one of them may be unreadable."""
-    codes = [Obis(total.a, total.b, total.c, total.d, tariff) for tariff in range(1, TARIFFS_MAX + 1)]
-    parts = [rows.get(code) for code in codes if code in lines]
+    parts = [rows.get(obis) for obis in lines if _is_tariff_of(total, obis)]
     present = [row for row in parts if row is not None]
     if not present or len(present) != len(parts) or _may_hide(telegram, total):
         return None
@@ -237,6 +237,15 @@ def _sum_of_tariffs(
     widths = {(row.width, row.value.exponent) for row in present}
     width = present[0].width if len(widths) == 1 else None
     return Row(total, value, present[0].time, present[0].quality, width) if is_storable(value) else None
+
+
+def _is_tariff_of(total: Obis, obis: Obis) -> bool:
+    return (
+        obis.c == total.c
+        and obis.d == total.d
+        and 0 < obis.e <= TARIFFS_MAX
+        and (obis.a, obis.b, obis.f) == (total.a, total.b, total.f)
+    )
 
 
 def _may_hide(telegram: P1Telegram, total: Obis) -> bool:
@@ -265,19 +274,39 @@ def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
     return None
 
 
+@dataclass(frozen=True, slots=True)
+class _Channel:
+    """Where the M-Bus meter of one channel stands (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
+
+    device_type: Obis
+    names: tuple[Obis, ...]
+    values: tuple[Obis, ...]
+
+
+_CHANNELS: Final = {
+    n: _Channel(
+        Obis(0, n, 24, 1, 0),
+        (Obis(0, n, 96, 1, 0), Obis(0, n, 96, 1, 1)),
+        (Obis(0, n, 24, 2, 1), Obis(0, n, 24, 2, 3), Obis(0, n, 24, 3, 0)),
+    )
+    for n in range(1, CHANNELS_MAX + 1)
+}
+
+
 def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[DeviceRows]:
-    for channel in range(1, CHANNELS_MAX + 1):
-        codes = (Obis(0, channel, 24, 2, 1), Obis(0, channel, 24, 2, 3), Obis(0, channel, 24, 3, 0))
-        item = next((lines[code] for code in codes if code in lines), None)
-        commodity = commodity_of_mbus_medium(_digits(lines.get(Obis(0, channel, 24, 1, 0))) or _GAS)
+    for channel, codes in _CHANNELS.items():
+        item = next((lines[code] for code in codes.values if code in lines), None)
+        if item is None:
+            continue
+        commodity = commodity_of_mbus_medium(_digits(lines.get(codes.device_type)) or _GAS)
         # an electricity meter on a channel counts what the meter of the port has counted already
-        if item is None or commodity is None or commodity is Commodity.ELECTRICITY:
+        if commodity is None or commodity is Commodity.ELECTRICITY:
             continue
         supply = CATALOGUE[commodity]
         number = _last_number(item, supply.billed)
         if number is None:
             continue
-        name = lines.get(Obis(0, channel, 96, 1, 0)) or lines.get(Obis(0, channel, 96, 1, 1))
+        name = next((lines[code] for code in codes.names if code in lines), None)
         device = p1_device(str(name.values[0])) if name is not None else ""
         row = Row(supply.register, number.value, clock.moment(number.time), clock.quality, _padded_width(item))
         yield DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel)

@@ -19,7 +19,7 @@ from meterspan.engine.association.records import (
     LinkLost,
     Released,
 )
-from meterspan.engine.association.server import ServerAssociation
+from meterspan.engine.association.server import ServerAssociation, ServerLimits
 from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -170,7 +170,12 @@ class DlmsServer:
             return _Refused()
         link = transport.server(_ADDRESSES, inactivity_timeout_s=self._limits.inactivity_timeout_s)
         association = ServerAssociation(
-            link, self._device(), security=self._security.of, entropy=secrets.token_bytes, attempts=self._attempts
+            link,
+            self._device(),
+            security=self._security.of,
+            entropy=secrets.token_bytes,
+            attempts=self._attempts,
+            limits=ServerLimits(max_pdu=transport.apdu_max),
         )
 
         def closed() -> None:
@@ -182,10 +187,10 @@ class DlmsServer:
 
     def _take(self, event: AssociationEvent) -> None:
         match event:
-            case Associated():
-                self._security.note_client(event.peer_title)
-                ciphered = ", ciphered" if event.ciphered else ""
-                self._on_note(f"client {event.peer} associated ({event.mechanism.text}{ciphered})")
+            case Associated(agreement):
+                self._security.note_client(agreement.peer_title)
+                ciphered = ", ciphered" if agreement.ciphered else ""
+                self._on_note(f"client {agreement.peer} associated ({agreement.mechanism.text}{ciphered})")
             case AssociationRefused():
                 self._on_note(f"association refused: {event.failure}")
             case Released() | LinkLost():

@@ -1,4 +1,4 @@
-"""Connections for the shells: TCP or a serial line, opened or listened at, with what goes wrong said in words.
+"""Connections for the shells: TCP, UDP or a serial line, opened or listened at; what goes wrong is said in words.
 
 The last part of an endpoint's scheme names its medium: ``tcp`` of ``hdlc+tcp``. A medium is an entry of ``_CONNECT``,
 and of ``_LISTEN`` where a device on this machine can be reached over it.
@@ -6,8 +6,10 @@ and of ``_LISTEN`` where a device on this machine can be reached over it.
 
 import asyncio
 import socket
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Final, Protocol, TypeVar
+from functools import partial
+from typing import Any, Final, Protocol, TypeVar, cast
 
 from meterspan.runtime.endpoints import Endpoint
 
@@ -15,9 +17,12 @@ __all__ = ["CannotConnectError", "Listener", "connect_stream", "listen_stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """A modem on a cellular network accepts a connection within seconds; a filtered port never does."""
+UDP_PEERS_MAX: Final = 8
+"""Peers of one port at a time. Nothing in UDP says that a peer has gone, and any datagram can claim any sender."""
 _BAUD: Final = 9_600
 _FORMATS: Final = {"8N1": (8, "N", 1), "7E1": (7, "E", 1), "8E1": (8, "E", 1)}
 
+_Address = tuple[str | Any, int]
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
@@ -120,7 +125,144 @@ async def _listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]
     return _TcpListener(await asyncio.get_running_loop().create_server(make, host, port))
 
 
+class _DatagramTransport(asyncio.Transport):
+    """What a protocol for streams writes to where each write is one datagram to its peer.
+
+    Args:
+        protocol: talks to the peer.
+        peer: host and port.
+        send: sends one datagram.
+        on_closed: called when nothing more is to be sent.
+
+    """
+
+    def __init__(
+        self,
+        protocol: asyncio.Protocol,
+        peer: _Address,
+        send: Callable[[bytes], None],
+        on_closed: Callable[[], None],
+    ) -> None:
+        super().__init__({"peername": peer})
+        self._protocol = protocol
+        self._send = send
+        self._on_closed = on_closed
+        self._is_closing = False
+        self._is_lost = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        if not self._is_closing:
+            self._send(bytes(data))
+
+    def receive(self, octets: bytes) -> None:
+        """Hand one datagram of the peer to the protocol."""
+        if not self._is_closing:
+            self._protocol.data_received(octets)
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def pause_reading(self) -> None:
+        """Do nothing: what comes while nobody reads is lost, as the medium allows."""
+
+    def resume_reading(self) -> None:
+        """Do nothing, as nothing was held back."""
+
+    def close(self) -> None:
+        self._is_closing = True
+        asyncio.get_running_loop().call_soon(self.abort)
+
+    def abort(self) -> None:
+        self._is_closing = True
+        if not self._is_lost:
+            self._is_lost = True
+            self._on_closed()
+            self._protocol.connection_lost(None)
+
+
+class _UdpClient(asyncio.DatagramProtocol):
+    """A socket that is connected to one peer."""
+
+    def __init__(self, endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+        self._endpoint = endpoint
+        self._protocol = protocol
+        self._line: _DatagramTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        peer, socket_ = (self._endpoint.host, self._endpoint.port), cast("asyncio.DatagramTransport", transport)
+        self._line = _DatagramTransport(self._protocol, peer, socket_.sendto, socket_.close)
+        self._protocol.connection_made(self._line)
+
+    def datagram_received(self, data: bytes, addr: _Address) -> None:  # noqa: ARG002 - the socket takes one peer's only
+        if self._line is not None:
+            self._line.receive(data)
+
+    def error_received(self, exc: Exception) -> None:  # noqa: ARG002 - nobody listens there: the line ends
+        if self._line is not None:
+            self._line.abort()
+
+
+class _UdpListener(asyncio.DatagramProtocol):
+    """A port whose peers are told apart by their addresses; where there are too many, the longest silent one goes."""
+
+    def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
+        self._make = make
+        self._transport: asyncio.DatagramTransport | None = None
+        self._peers: OrderedDict[_Address, _DatagramTransport] = OrderedDict()
+
+    @property
+    def port(self) -> int:
+        bound: int = 0 if self._transport is None else self._transport.get_extra_info("sockname")[1]
+        return bound
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: _Address) -> None:
+        peer = self._peers.get(addr) or self._admit(addr)
+        if addr in self._peers:
+            self._peers.move_to_end(addr)
+        peer.receive(data)
+
+    def close(self) -> None:
+        for peer in list(self._peers.values()):
+            peer.abort()
+        if self._transport is not None:
+            self._transport.close()
+
+    def _admit(self, address: _Address) -> _DatagramTransport:
+        if len(self._peers) >= UDP_PEERS_MAX:
+            next(iter(self._peers.values())).abort()
+        protocol = self._make()
+        peer = _DatagramTransport(protocol, address, partial(self._send, address), partial(self._forget, address))
+        self._peers[address] = peer
+        protocol.connection_made(peer)
+        return peer
+
+    def _forget(self, address: _Address) -> None:
+        self._peers.pop(address, None)
+
+    def _send(self, address: _Address, octets: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(octets, address)
+
+
+async def _connect_udp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
+    await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: _UdpClient(endpoint, protocol), remote_addr=(endpoint.host, endpoint.port)
+    )
+
+
+async def _listen_udp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+    listener = _UdpListener(make)
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: listener, local_addr=(host, port))
+    return listener
+
+
 _Connect = Callable[[Endpoint, asyncio.Protocol], Awaitable[None]]
 _Listen = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[Listener]]
-_CONNECT: Final[Mapping[str, _Connect]] = {"tcp": _connect_tcp, "serial": _connect_serial}
-_LISTEN: Final[Mapping[str, _Listen]] = {"tcp": _listen_tcp}
+_CONNECT: Final[Mapping[str, _Connect]] = {"tcp": _connect_tcp, "serial": _connect_serial, "udp": _connect_udp}
+_LISTEN: Final[Mapping[str, _Listen]] = {"tcp": _listen_tcp, "udp": _listen_udp}
