@@ -51,6 +51,7 @@ class TracedFrame:
         octets: the frame.
         link: what it is to the link.
         says: the APDU that it completes, in words; "" where it completes none.
+        error: why that APDU cannot be read, None where it can.
 
     """
 
@@ -59,6 +60,7 @@ class TracedFrame:
     octets: bytes
     link: str
     says: str = ""
+    error: WireError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,22 +159,23 @@ class FrameTracer:
 
     def feed(self, direction: Direction, octets: bytes, now: float) -> list[TracedFrame]:
         """Return the frames that octets of one direction, in any cut, complete."""
-        return [
-            TracedFrame(
-                now, direction, cut.octets, cut.link, "" if cut.apdu is None else self._apdu(direction, cut.apdu)
-            )
-            for cut in self._cutters[direction].feed(octets)
-        ]
+        return [self._traced(direction, cut, now) for cut in self._cutters[direction].feed(octets)]
+
+    def _traced(self, direction: Direction, cut: CutFrame, now: float) -> TracedFrame:
+        says, error = "", None
+        if cut.apdu is not None:
+            try:
+                says = self._apdu(direction, cut.apdu)
+            except WireError as unreadable:
+                says, error = f"cannot be read: {unreadable}", unreadable
+        return TracedFrame(now, direction, cut.octets, cut.link, says, error)
 
     def _apdu(self, direction: Direction, octets: bytes) -> str:
-        try:
-            if octets[:1] and octets[0] in ACSE_TAGS:
-                acse = read_acse(octets)
-                self._learn(direction, acse)
-                return self._acse_text(direction, acse)
-            return self._service_text(direction, octets)
-        except WireError as error:
-            return f"cannot be read: {error}"
+        if octets[:1] and octets[0] in ACSE_TAGS:
+            acse = read_acse(octets)
+            self._learn(direction, acse)
+            return self._acse_text(direction, acse)
+        return self._service_text(direction, octets)
 
     def _learn(self, direction: Direction, acse: AcseApdu) -> None:
         title = None
