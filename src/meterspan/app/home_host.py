@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff
@@ -54,6 +54,8 @@ PORT_PERIOD_S: Final = 3_600
 """Grid of gas, water and heat behind a P1 port, which reads them once an hour."""
 
 _log = logging.getLogger("meterspan.home")
+
+HeardT = TypeVar("HeardT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +145,11 @@ class HomeHost:
         """Receive radio telegrams until cancelled."""
         async with aclosing(radio_telegrams(endpoint, self._clock)) as telegrams:
             async for octets, peer, now in telegrams:
-                self._collector.hear_radio(octets, now, peer)
-                self._pump()
+                self._hear(self._collector.hear_radio, octets, now, peer)
 
     def hear_p1(self, item: P1Telegram | P1Damage, now: float, source: str) -> None:
         """Process one telegram of the P1 port."""
-        self._collector.hear_p1(item, now, source)
-        self._pump()
+        self._hear(self._collector.hear_p1, item, now, source)
 
     async def flush(self) -> None:
         """Store what was heard; what cannot be stored now is kept and tried again."""
@@ -187,6 +187,14 @@ class HomeHost:
         if delivery.through is not None:
             self.on_rows()
 
+    def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
+        """Pass a telegram on; one that comes while nothing can be stored is lost, and its registers come again."""
+        try:
+            hear(heard, now, source)
+        except StorageError as error:
+            _log.error("a telegram could not be processed", extra={"reason": str(error), "source": source})
+        self._pump()
+
     def _pump(self) -> None:
         while (event := self._collector.next_event()) is not None:
             self._apply(event)
@@ -211,14 +219,13 @@ class HomeHost:
         """Register a decision; one that contradicts the registry is noted, and reported again after a restart."""
         try:
             self._install(event) if isinstance(event, MeterFirstHeard) else self._exchange(event)
+            self._collector.acknowledge(event)
         except RegistrationError as error:
             device = event.device if isinstance(event, MeterFirstHeard) else event.new_device
             self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
         except (StorageError, OSError) as error:
             _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
             self._unregistered.append(event)
-        else:
-            self._collector.acknowledge(event)
 
     def _register_again(self) -> None:
         events, self._unregistered = self._unregistered, []

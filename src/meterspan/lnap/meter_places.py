@@ -1,10 +1,10 @@
 """Which meter measures each supply of a home: first hearing, exchange, and second meters, decided from registers heard.
 
 Strategy: a supply has one meter. Another device of the same commodity is a candidate from its first register on; it
-has taken the meter's place once the meter has been silent for ``SILENT_S`` of listening, and the exchange is dated
-back to the candidate's first register, so that no consumption lies between closing and opening reading. A meter that
-is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1 port
-needs no silence: a port belongs to one meter.
+has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
+dated back to the candidate's first register, so that no consumption lies between closing and opening reading. A meter
+that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
+port needs no silence: a port belongs to one meter.
 
 Decisions are written to the state before they are reported and reported again after a restart until ``acknowledge``,
 with the same arguments; the receiver must accept a repetition.
@@ -214,12 +214,14 @@ class MeterPlaces:
     def acknowledge(self, event: _Decision) -> None:
         """Note that a decision was carried out; it is not reported again."""
         if event in self._pending:
+            self.save()  # a decision is forgotten only once the last registers have it
             self._pending.remove(event)
             self._state.save(EVENTS_KEPT, _write_events(self._pending))
 
     def _catch_up(self, event: _Decision) -> None:
         """Bring the last registers up to a decision, where power failed between the two writes."""
         known = self._last.get(event.usage_point)
+        self._unsaved = True
         if isinstance(event, MeterFirstHeard):
             if known is None:
                 self._last[event.usage_point] = LastHeard(event.device, event.interface, event.time, {}, {})
@@ -257,14 +259,14 @@ class MeterPlaces:
             self._last[place] = known
             self._unsaved = True
             self.save()
-        if self._is_silent(known, now):
+        if self._is_silent(known, candidate, now):
             self._exchange(place, known, heard, candidate)
 
-    def _is_silent(self, known: LastHeard, now: float) -> bool:
-        """Whether the meter was not heard for long enough while this program listened."""
+    def _is_silent(self, known: LastHeard, candidate: Candidate, now: float) -> bool:
+        """Whether the meter was not heard for long enough while this program listened and the candidate was there."""
         heard_at = self._heard_at.get(known.device, float(known.time))
         listening = now if self._listening_since is None else self._listening_since
-        return now - max(heard_at, listening) >= SILENT_S.get(known.interface, SILENT_S["M"])
+        return now - max(heard_at, listening, candidate.since) >= SILENT_S.get(known.interface, SILENT_S["M"])
 
     def _exchange(self, place: str, known: LastHeard, heard: RegistersHeard, candidate: Candidate) -> None:
         seconds = (known.seconds | {known.device}) - {heard.device}
