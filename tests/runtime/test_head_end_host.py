@@ -43,11 +43,11 @@ class Sink:
 class World:
     """A head end with its host, and a clock that starts half a minute after midnight."""
 
-    def __init__(self, **config):
-        self.sink = Sink()
+    def __init__(self, *, sink=None, counters=None, policy=None, **config):
+        self.sink = sink or Sink()
         self.custody = KeyCustody(bytes(32))
-        self.head_end = HeadEnd(self.sink, self.custody, ReadPolicy(spread_s=1, settle_s=0))
-        contexts = ContextCache(self.head_end, system_title=b"HES\0\0\0\0\1", counters=MemoryState())
+        self.head_end = HeadEnd(self.sink, self.custody, policy or ReadPolicy(spread_s=1, settle_s=0))
+        contexts = ContextCache(self.head_end, system_title=b"HES\0\0\0\0\1", counters=counters or MemoryState())
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes)
         intake = PushIntake(self.head_end, contexts=contexts)
         self.host = HeadEndHost(

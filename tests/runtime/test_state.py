@@ -6,10 +6,12 @@ import signal
 import sqlite3
 import stat
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from meterspan.model.storage.errors import DamagedError, StorageFullError, StorageLockedError, UnknownFormatError
 from meterspan.runtime.state import StateFile
 
 
@@ -78,7 +80,7 @@ def test_a_file_of_a_later_version_is_refused_in_words(path: Path) -> None:
     with sqlite3.connect(path) as db:
         db.execute("PRAGMA user_version=99")
     db.close()
-    with pytest.raises(ValueError, match="version 99"):
+    with pytest.raises(UnknownFormatError, match="format 99"):
         StateFile(path)
 
 
@@ -104,3 +106,39 @@ def test_no_counter_that_left_the_house_is_given_again_after_kill_9(path: Path) 
         assert used[0] > highest
         assert used == sorted(set(used))
         highest = used[-1]
+
+
+def test_a_counter_that_cannot_be_stored_is_not_given(path: Path) -> None:
+    with StateFile(path) as state:
+        assert state.reserve("meter", 5) == 1
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("begin exclusive")
+            with pytest.raises(StorageLockedError):
+                state.reserve("meter", 5)
+            with pytest.raises(StorageLockedError):
+                state.accept("meter", 9)
+            with pytest.raises(StorageLockedError):
+                state.save("breaker", b"open")
+            with pytest.raises(StorageLockedError):
+                state.outbox("upstream").append(b"row")
+        assert state.reserve("meter", 1) == 6, "what failed was not counted, and all of it heals"
+        assert state.accept("meter", 9)
+
+
+def test_a_full_disk_stops_the_state_and_room_heals_it(path: Path) -> None:
+    with StateFile(path) as state:
+        with closing(sqlite3.connect(path)) as other:
+            (pages,) = other.execute("pragma page_count").fetchone()
+        state._db.execute(f"pragma max_page_count = {pages}")
+        with pytest.raises(StorageFullError):
+            state.save("layout", bytes(1_000_000))
+        state._db.execute("pragma max_page_count = 1000000")
+        state.save("layout", bytes(1_000))
+        assert state.load("layout") == bytes(1_000)
+
+
+def test_a_state_file_that_is_no_database_any_more_is_damaged(path: Path) -> None:
+    StateFile(path).close()
+    path.write_bytes(b"something else altogether" * 999)
+    with pytest.raises(DamagedError, match="backup"):
+        StateFile(path)

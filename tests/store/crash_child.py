@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from meterspan.model.storage.readings import Readings
-from meterspan.store import ReadingStore
+from meterspan.store.reading_store import ReadingStore
 
 DAY_S = 86_400
 START = 20_000 * DAY_S

@@ -1,6 +1,7 @@
 """What ``serve`` and ``home`` share: the portal inside a running loop, an orderly end by signal."""
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
@@ -22,6 +24,8 @@ __all__ = [
     "reasons_of",
     "until_signal",
 ]
+
+_log = logging.getLogger("meterspan.app")
 
 STARTUP_S: Final = 10.0
 MAINTAIN_EVERY_S: Final = 900.0
@@ -99,7 +103,10 @@ async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> 
     """Settle and compact closed days from time to time, off the loop."""
     while True:
         await asyncio.sleep(MAINTAIN_EVERY_S)
-        await asyncio.to_thread(data.maintain, clock())
+        try:
+            await asyncio.to_thread(data.maintain, clock())
+        except StorageError as error:
+            _log.error("days were not closed, and are tried again", extra={"reason": str(error)})
 
 
 class _Server(PortalServer):

@@ -20,7 +20,7 @@ from meterspan.engine.association.records import (
     Associated,
     AssociationEvent,
     AssociationRefused,
-    AssociationState,
+    Encoded,
     Get,
     GetDone,
     GetList,
@@ -32,6 +32,7 @@ from meterspan.engine.association.records import (
     Set,
     SetDone,
 )
+from meterspan.engine.association.states import AssociationState
 from meterspan.engine.timers import earliest
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import Data
@@ -334,24 +335,25 @@ def fetch_encoded(request: Get) -> Script[bytes]:
     """
     response = yield request
     result = _only(response, request)
-    if isinstance(result, bytes):
-        return result
+    if isinstance(result, Encoded):
+        return result.octets
     raise ScriptError(Failure(FailureKind.INTERNAL, f"{_named(request)}: the answer is decoded"))
 
 
 def fetch_each(*requests: Get) -> Script[tuple[Data | DataAccessResult, ...]]:
-    """Read several attributes; a refused one is its result.
+    """Read several attributes, none of them ``encoded``; returns one result for each, in order.
 
     Raises:
         RequestFailedError: there is no answer.
+        ScriptError: a result is not decoded, or one is missing.
 
     """
     if not requests:
         return ()
     response = yield GetList(requests)
-    if not isinstance(response, GetDone):
+    if not isinstance(response, GetDone) or len(response.results) != len(requests):
         raise _misanswered()
-    return tuple(result for result in response.results if not isinstance(result, bytes))
+    return tuple(map(_decoded, response.results))
 
 
 def put(request: Set) -> Script[None]:
@@ -366,7 +368,9 @@ def put(request: Set) -> Script[None]:
     if not isinstance(response, SetDone):
         raise _misanswered()
     if response.results[0] != DataAccessResult.SUCCESS:
-        raise RefusedError(f"write {request.logical_name} attribute {request.attribute}", response.results[0])
+        raise RefusedError(
+            f"write {request.attribute.instance} attribute {request.attribute.attribute}", response.results[0]
+        )
 
 
 def perform(request: Action) -> Script[Data | None]:
@@ -381,11 +385,11 @@ def perform(request: Action) -> Script[Data | None]:
     if not isinstance(response, ActionDone):
         raise _misanswered()
     if response.result != ActionResult.SUCCESS:
-        raise RefusedError(f"run {request.logical_name} method {request.method}", response.result)
+        raise RefusedError(f"run {request.method.instance} method {request.method.method}", response.result)
     return response.value if isinstance(response.value, Data) else None
 
 
-def _only(response: ScriptResponse, request: Get) -> Data | bytes:
+def _only(response: ScriptResponse, request: Get) -> Data | Encoded:
     if not isinstance(response, GetDone) or len(response.results) != 1:
         raise _misanswered()
     result = response.results[0]
@@ -394,8 +398,14 @@ def _only(response: ScriptResponse, request: Get) -> Data | bytes:
     return result
 
 
+def _decoded(result: Data | DataAccessResult | Encoded) -> Data | DataAccessResult:
+    if isinstance(result, Encoded):
+        raise ScriptError(Failure(FailureKind.INTERNAL, "the answer is raw octets"))
+    return result
+
+
 def _named(request: Get) -> str:
-    return f"read {request.logical_name} attribute {request.attribute}"
+    return f"read {request.attribute.instance} attribute {request.attribute.attribute}"
 
 
 def _misanswered() -> ScriptError:

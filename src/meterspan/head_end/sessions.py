@@ -115,7 +115,7 @@ class SessionMaker:
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
-            self._head_end.answer(order_id, values)
+            self._head_end.answer(order_id, values, now)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
         if failure is not None and failure.counter is not None:
             self._recover_counter(job.target, failure.counter, now)
@@ -238,8 +238,8 @@ class SessionMaker:
             return True
         name = Obis(0, hole.profile.b, 24, 1, 0)
         number, maker = yield from fetch_each(
-            Get(MBusClient.class_id, name, MBusClient.identification_number.number),
-            Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
+            Get(MBusClient.identification_number.at(name)),
+            Get(MBusClient.manufacturer_id.at(name)),
         )
         if isinstance(number, Data) and isinstance(maker, Data):
             expected = mbus_client_identity(hole.device)

@@ -12,6 +12,7 @@ from typing import Final
 
 from meterspan.model.ports import ReadingSink
 from meterspan.model.readings import CaptureBlock
+from meterspan.model.storage.errors import StorageError
 
 __all__ = ["GroupCommit"]
 
@@ -65,7 +66,11 @@ class GroupCommit:
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(worker, self._take, [block for item in batch for block in item.blocks])
-        except Exception as error:  # noqa: BLE001 - whoever waits decides what its failure means
+        except StorageError as error:  # the others would meet the same, after the same wait
+            for item in batch:
+                _fail(item.durable, error)
+            return
+        except Exception as error:  # noqa: BLE001 - the one who waits decides what its failure means
             if len(batch) == 1:
                 _fail(batch[0].durable, error)
                 return

@@ -24,6 +24,7 @@ from meterspan.head_end.sessions import Harvest, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint
 from meterspan.runtime.group_commit import GroupCommit
@@ -162,8 +163,13 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNREACHABLE, str(error))
         except KeyError:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, f"{job.target} is not in the inventory")
+        except StorageError as error:
+            failure = Failure.of_storage(error)
         except OSError as error:
             failure = Failure(FailureKind.STORAGE, f"its readings could not be stored: {error}")
+        except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
+            failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
+            _log.exception("a defect ended a session", extra={"meter": job.target, "attempt": job.attempt})
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
@@ -176,7 +182,7 @@ class HeadEndHost:
         """Make what a session brought durable; only then count it and tell the planner."""
         blocks = self._head_end.known(self._sessions.harvested(job, self._clock()))
         if blocks:
-            await self.commits.submit(blocks)
+            await self._stored(blocks)
         now = self._clock()
         self._head_end.credit(blocks, now)
         self._sessions.settle(job, ending, now)
@@ -187,6 +193,18 @@ class HeadEndHost:
         else:
             told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
             _log.debug("session done", extra=told)
+
+    async def _stored(self, blocks: Sequence[CaptureBlock]) -> None:
+        """Wait until blocks are durable.
+
+        Raises:
+            StorageError: they cannot be stored now.
+
+        """
+        try:
+            await self.commits.submit(blocks)
+        except ValueError as error:
+            raise StorageError(f"the store refuses these values ({error})") from error
 
     async def _session(self, job: Job) -> SessionDone[Harvest] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
@@ -203,7 +221,13 @@ class HeadEndHost:
         def on_octets(direction: Direction, octets: bytes, now: float) -> None:
             frames.append(Frame(now, direction is Direction.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
 
-        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(session, self._clock, on_event, on_octets=on_octets)
+        def on_storage_error(error: StorageError) -> None:
+            if not ended.done():
+                ended.set_exception(error)
+
+        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(
+            session, self._clock, on_event, on_octets=on_octets, on_storage_error=on_storage_error
+        )
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
+from meterspan.model.storage.readings import Quarantined
 from meterspan.quantities import Commodity, parse_obis
+from meterspan.store.databases import Database, file_url
+from meterspan.store.edge import storage_errors
+from meterspan.store.left_out import LeftOut, quarantine_table
 
 __all__ = ["InventoryFile"]
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 METADATA = sa.MetaData()
 SCHEMA_VERSIONS = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
 DEVICES = sa.Table(
@@ -47,6 +50,9 @@ KEYS = sa.Table(
 )
 
 
+QUARANTINED = quarantine_table(METADATA)
+
+
 class InventoryFile:
     """The device records of a head end.
 
@@ -54,47 +60,56 @@ class InventoryFile:
         path: the SQLite file; made where it does not exist, readable by its owner only.
 
     Raises:
-        ValueError: a later version of meterspan wrote it.
+        UnknownFormatError: a later version of meterspan wrote it.
+        StorageError: it cannot be opened now.
 
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        self._engine = sa.create_engine(f"sqlite:///{path}")
-        event.listen(self._engine, "connect", _harden)
-        with self._engine.begin() as connection:
-            METADATA.create_all(connection)
-            found = connection.execute(sa.select(sa.func.max(SCHEMA_VERSIONS.c.version))).scalar()
-            if found is None:
-                connection.execute(sa.insert(SCHEMA_VERSIONS).values(version=SCHEMA_VERSION))
-        if found is not None and found > SCHEMA_VERSION:
-            self._engine.dispose()
-            raise ValueError(f"{path} has version {found}; this meterspan reads up to {SCHEMA_VERSION}: update it")
+        url = file_url(path)
+        with storage_errors(path):
+            path.touch(mode=0o600)
+        self._database = Database(url, METADATA, version=SCHEMA_VERSION)
+        self._left_out = LeftOut(self._database)
 
     def close(self) -> None:
         """Release the file."""
-        self._engine.dispose()
+        self._database.close()
+
+    def quarantined(self) -> list[Quarantined]:
+        """List records that are damaged and left out; found by ``devices``."""
+        return self._left_out.items()
 
     def devices(self) -> list[Device]:
-        """Give all devices, in the order of their names."""
-        with self._engine.connect() as connection:
-            keys: dict[str, list[tuple[KeyPurpose, bytes]]] = {}
-            for row in connection.execute(sa.select(KEYS).order_by(KEYS.c.device, KEYS.c.purpose)):
-                keys.setdefault(row.device, []).append((KeyPurpose(row.purpose), bytes(row.octets)))
-            rows = connection.execute(sa.select(DEVICES).order_by(DEVICES.c.device)).mappings().all()
-        return [_device(dict(row), tuple(keys.get(row["device"], ()))) for row in rows]
+        """Return all devices whose records read back, in the order of their names."""
+        rows = self._left_out.read(DEVICES, sa.select(DEVICES).order_by(DEVICES.c.device))
+        keys: dict[str, list[tuple[KeyPurpose, bytes]]] = {}
+        for key in self._left_out.read(KEYS, sa.select(KEYS).order_by(KEYS.c.device, KEYS.c.purpose)):
+            try:
+                keys.setdefault(key["device"], []).append((KeyPurpose(key["purpose"]), bytes(key["octets"])))
+            except (ValueError, TypeError) as error:
+                self._left_out.note(KEYS, (key["device"], key["purpose"]), str(error))
+        found = [self._device(values, tuple(keys.get(values["device"], ()))) for values in rows]
+        return [device for device in found if device is not None]
 
     def save(self, devices: Iterable[Device]) -> None:
         """Add or replace device records with their keys, all or none."""
-        with self._engine.begin() as connection:
+        with self._database.writing() as connection:
             for device in devices:
+                values = _values(device)
+                self._left_out.keep_copy(connection, DEVICES, values)
                 connection.execute(sa.delete(KEYS).where(KEYS.c.device == device.device))
-                connection.execute(sa.delete(DEVICES).where(DEVICES.c.device == device.device))
-                connection.execute(sa.insert(DEVICES).values(_values(device)))
+                self._database.upsert(connection, DEVICES, values)
                 for purpose, octets in device.wrapped_keys:
-                    values = {"device": device.device, "purpose": str(purpose), "octets": octets}
-                    connection.execute(sa.insert(KEYS).values(values))
+                    row = {"device": device.device, "purpose": str(purpose), "octets": octets}
+                    connection.execute(sa.insert(KEYS).values(row))
+
+    def _device(self, values: dict[str, Any], keys: tuple[tuple[KeyPurpose, bytes], ...]) -> Device | None:
+        try:
+            return _device(dict(values), keys)
+        except (ValueError, TypeError) as error:
+            self._left_out.note(DEVICES, (values["device"],), str(error))
+            return None
 
 
 def _values(device: Device) -> dict[str, Any]:
@@ -123,10 +138,3 @@ def _device(values: dict[str, Any], keys: tuple[tuple[KeyPurpose, bytes], ...]) 
             "wrapped_keys": keys,
         }
     )
-
-
-def _harden(connection: Any, _record: object) -> None:
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on"):
-        cursor.execute(f"pragma {pragma}")
-    cursor.close()

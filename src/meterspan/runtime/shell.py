@@ -5,11 +5,13 @@ everybody. What an event means is the business of the callable they are given.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
 from meterspan.engine.frame_trace import Direction
 from meterspan.engine.machine import Machine
+from meterspan.model.storage.errors import StorageError
 
 __all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
 
@@ -18,6 +20,8 @@ EventT_co = TypeVar("EventT_co", covariant=True)
 
 OnOctets = Callable[[Direction, bytes, float], None]
 """Is called with octets that pass, before they are acted upon, and the time."""
+_log = logging.getLogger("meterspan.runtime")
+
 OCTETS_UNSENT_MAX = 1 << 20
 """A peer that reads nothing is cut off at this much unsent output: no session's answer is near a megabyte."""
 
@@ -68,6 +72,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         on_event: takes every event of the machine, in order.
         on_closed: called once when the connection is gone, after the last event.
         on_octets: called with everything that passes, for traces; None where nobody looks.
+        on_storage_error: called when a counter or row that the machine needs cannot be stored; the connection ends.
 
     """
 
@@ -78,8 +83,11 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         on_event: Callable[[EventT], None],
         on_closed: Callable[[], None] = lambda: None,
         on_octets: OnOctets | None = None,
+        *,
+        on_storage_error: Callable[[StorageError], None] = lambda _error: None,
     ) -> None:
         self.machine = machine
+        self._on_storage_error = on_storage_error
         self._on_octets = on_octets
         self._clock = clock
         self._on_event = on_event
@@ -97,7 +105,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         now = self._clock()
         if self._on_octets is not None:
             self._on_octets(Direction.RECEIVED, data, now)
-        self.machine.receive(data, now)
+        try:
+            self.machine.receive(data, now)
+        except StorageError as error:
+            self._stop(error)
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
@@ -110,6 +121,12 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     def pump(self) -> None:
         """Hand all events on, write all octets, arm the timer; call it after every request to the machine."""
+        try:
+            self._pump()
+        except StorageError as error:
+            self._stop(error)
+
+    def _pump(self) -> None:
         while (event := self.machine.next_event()) is not None:
             self._on_event(event)
         while octets := self.machine.octets_to_send():  # of a stream all at once, else a datagram at a time
@@ -128,8 +145,19 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
             self._transport.close()
 
     def _advance(self) -> None:
-        self.machine.advance(self._clock())
+        try:
+            self.machine.advance(self._clock())
+        except StorageError as error:
+            self._stop(error)
         self.pump()
+
+    def _stop(self, error: StorageError) -> None:
+        """End the connection: a counter or row that the protocol needs could not be stored, so nothing goes on."""
+        _log.error("a connection was ended: its state cannot be stored", extra={"reason": str(error)})
+        self._ticker.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        self._on_storage_error(error)
 
 
 class DatagramShell(asyncio.DatagramProtocol):

@@ -9,11 +9,16 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
+
+from meterspan.model.storage.errors import UnknownFormatError
+from meterspan.store.edge import harden, storage_errors
 
 __all__ = ["StateFile", "StateOutbox"]
 
 _SCHEMA_VERSION = 1
+BUSY_TIMEOUT_S: Final = 1.0
+"""How long a call waits for another process that holds the file: calls are made on event loops."""
 _SCHEMA = """
 CREATE TABLE counter (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE accepted (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -31,23 +36,34 @@ class StateFile:
         path: the SQLite file; made, with its folder, where it does not exist.
 
     Raises:
-        ValueError: the file was written by a later version of meterspan.
+        UnknownFormatError: the file was written by a later version of meterspan.
+        DamagedError: it is not a database any more; no counter is guessed, restore it from a backup.
+        StorageError: it cannot be opened now.
+
+    Every method raises ``StorageError`` where the state cannot be stored or read now; then nothing was changed, and
+    no counter was given.
 
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
+        self._path = path
+        with storage_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)
+            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        try:
+            with storage_errors(path):
+                self._prepare()
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        harden(self._db, busy_timeout_s=BUSY_TIMEOUT_S)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
         if version > _SCHEMA_VERSION:
-            self._db.close()
-            raise ValueError(
-                f"{path} has state version {version}; this meterspan reads up to {_SCHEMA_VERSION}: update it"
-            )
+            raise UnknownFormatError(str(self._path), version, _SCHEMA_VERSION)
         if version == 0:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
 
@@ -70,7 +86,7 @@ class StateFile:
         """
         if count < 1:
             raise ValueError(f"cannot reserve {count} counter values")
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             row = self._db.execute(
                 "INSERT INTO counter VALUES (?, 1 + ?) ON CONFLICT (name) DO UPDATE SET next = next + ? RETURNING next",
                 (name, count, count),
@@ -79,7 +95,7 @@ class StateFile:
 
     def accept(self, name: str, value: int) -> bool:
         """Accept a received counter that is above all accepted before; False is a replay."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             changed = self._db.execute(
                 "INSERT INTO accepted VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
                 " WHERE excluded.value > value RETURNING value",
@@ -89,24 +105,24 @@ class StateFile:
 
     def accepted(self, name: str) -> int:
         """Give the highest received counter accepted so far, 0 where there is none."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             row = self._db.execute("SELECT value FROM accepted WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def load(self, name: str) -> bytes | None:
         """Give what was saved last under this name, or None."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             row = self._db.execute("SELECT octets FROM keepsake WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
 
     def save(self, name: str, octets: bytes) -> None:
         """Replace what is kept under this name."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             self._db.execute("INSERT OR REPLACE INTO keepsake VALUES (?, ?)", (name, octets))
 
     def outbox(self, name: str) -> "StateOutbox":
         """Give the named outbox."""
-        return StateOutbox(self._db, self._lock, name)
+        return StateOutbox(self._db, self._lock, name, self._path)
 
     def close(self) -> None:
         """Close the file; the state stays."""
@@ -117,14 +133,15 @@ class StateFile:
 class StateOutbox:
     """A durable first-in-first-out queue (``OutboxStore``) inside a state file."""
 
-    def __init__(self, db: sqlite3.Connection, lock: threading.Lock, name: str) -> None:
+    def __init__(self, db: sqlite3.Connection, lock: threading.Lock, name: str, path: Path) -> None:
         self._db = db
         self._lock = lock
         self._name = name
+        self._path = path
 
     def append(self, octets: bytes) -> int:
         """Append an item and give its number; on disk when this returns."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             row = self._db.execute(
                 "INSERT INTO outbox (name, octets) VALUES (?, ?) RETURNING number", (self._name, octets)
             ).fetchone()
@@ -132,7 +149,7 @@ class StateOutbox:
 
     def peek(self, count: int) -> Sequence[tuple[int, bytes]]:
         """Give up to ``count`` oldest items with their numbers."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             rows = self._db.execute(
                 "SELECT number, octets FROM outbox WHERE name = ? ORDER BY number LIMIT ?", (self._name, count)
             ).fetchall()
@@ -140,5 +157,5 @@ class StateOutbox:
 
     def discard(self, through: int) -> None:
         """Remove all items up to and including number ``through``."""
-        with self._lock:
+        with self._lock, storage_errors(self._path):
             self._db.execute("DELETE FROM outbox WHERE name = ? AND number <= ?", (self._name, through))

@@ -2,7 +2,8 @@
 
 One thread owns all writes and commits waiting batches together (WAL, ``synchronous=FULL``): a call that returned
 survives ``kill -9`` and power loss. Every batch is compared with what is stored: the same (series, time, value) is a
-duplicate and counted, another value at the same instant is kept beside the first and flagged ``CONFLICT``.
+duplicate and counted, another value at the same instant is kept beside the first and flagged ``CONFLICT``. A batch or
+segment that is damaged is quarantined by name, and the rest is served. All failures are ``StorageError``.
 """
 
 import contextlib
@@ -17,73 +18,57 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import (
     ConcurrentWriterError,
     DamagedBatchError,
+    DamagedError,
     DamagedSegmentError,
     ForeignSegmentError,
     StorageClosedError,
     UnknownFormatError,
 )
-from meterspan.model.storage.readings import Readings, Receipt, StoreCounts
-from meterspan.quantities import DAY_S, Quality
-from meterspan.store.columns import read_batch, write_batch
+from meterspan.model.storage.readings import Quarantined, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.quantities import DAY_S
+from meterspan.store import edge, journal
+from meterspan.store.columns import read_batch
+from meterspan.store.edge import harden, storage_errors, translated
+from meterspan.store.journal import BatchRow, SegmentRow
+from meterspan.store.quarantine import Quarantine, batch_name
 from meterspan.store.segments import (
     SegmentQuery,
+    check_segment,
     day_of,
     read_segment,
     segment_number,
     sync_directory,
     write_segment,
 )
+from meterspan.store.series_bounds import FIRST_TIME, BoundsBefore, SeriesBounds
+from meterspan.store.sifting import marked_late, sift
+from meterspan.store.unsettled import merged_days, remaining_days, touched_days
 
 __all__ = ["ReadingStore"]
 
-FORMAT = 1
-APPLICATION_ID = 0x4D53_504E  # "MSPN" in the header of the SQLite file
-
-MAX_GROUP = 256
+MAX_GROUP: Final = 256
 """Batches of one commit: more would only lengthen the wait of the first one."""
-MAX_WAITING = 4_096
+MAX_WAITING: Final = 4_096
 """Batches waiting for the writer; beyond that the caller waits, which is the back-pressure."""
-SMALL_BATCH = 4_096
+SMALL_BATCH: Final = 4_096
 """Batches below this many readings are folded together: a day of lone telegrams must not become 100,000 batches."""
-FOLD_AT = 64
-MAX_CACHED_READINGS = 4_000_000
+FOLD_AT: Final = 64
+MAX_CACHED_READINGS: Final = 4_000_000
 """Decoded batches kept for readers: about 150 MB."""
-COMPACT_READINGS = 8_000_000
+COMPACT_READINGS: Final = 8_000_000
 """Readings of one compaction step: bounds its memory to about 600 MB."""
-ACCEPTED_KEPT = 100_000
+ACCEPTED_KEPT: Final = 100_000
 """Batch ids remembered; a sender that repeats an older one is still caught reading by reading."""
-OPEN_RETRIES = 5
-FIRST_TIME, LAST_TIME = -(1 << 62), 1 << 62
-
-SCHEMA = """
-create table meta (name text primary key, value integer not null) without rowid;
-create table batch (
-  seq integer primary key autoincrement, readings integer not null,
-  first_time integer not null, last_time integer not null,
-  first_series integer not null, last_series integer not null, octets blob not null
-);
-create table accepted (batch_id blob primary key, accepted_at integer not null) without rowid;
-create table segment (
-  name text primary key, day integer not null, readings integer not null, octets integer not null
-) without rowid;
-create index segment_day on segment (day);
-create table bound (
-  series integer primary key, first_time integer not null, last_time integer not null
-);
-create table event (
-  device text not null, time integer not null, code text not null, text text not null, severity integer not null,
-  primary key (device, time, code, text)
-) without rowid;
-"""
+OPEN_RETRIES: Final = 5
+"""Readings of a snapshot whose segments a compaction merged away meanwhile."""
 
 log = logging.getLogger(__name__)
 
@@ -94,23 +79,25 @@ class _Job:
     done: "Future[Any]"
 
 
-class _Bounds:
-    """First and last stored time of every series, as arrays by series number."""
+class _Group:
+    """What the jobs of one transaction did in memory, so that it can be taken back with them."""
 
-    def __init__(self) -> None:
-        self.first: NDArray[np.int64] = np.full(256, LAST_TIME, np.int64)
-        self.last: NDArray[np.int64] = np.full(256, FIRST_TIME, np.int64)
-
-    def reserve(self, series: int) -> None:
-        while series >= len(self.first):
-            self.first = np.concatenate((self.first, np.full_like(self.first, LAST_TIME)))
-            self.last = np.concatenate((self.last, np.full_like(self.last, FIRST_TIME)))
+    def __init__(self, bounds: SeriesBounds) -> None:
+        self._bounds = bounds
+        self._before: list[BoundsBefore] = []
+        self.days: list[UnsettledDays] = []
 
     def note(self, readings: Readings) -> None:
-        if len(readings):
-            self.reserve(int(readings.series.max()))
-            np.minimum.at(self.first, readings.series, readings.time)
-            np.maximum.at(self.last, readings.series, readings.time)
+        self._before.append(self._bounds.note(readings))
+        self.days.append(touched_days(readings))
+
+    def mark(self) -> tuple[int, int]:
+        return len(self._before), len(self.days)
+
+    def back_to(self, mark: tuple[int, int]) -> None:
+        while len(self._before) > mark[0]:
+            self._bounds.restore(self._before.pop())
+        del self.days[mark[1] :]
 
 
 class ReadingStore:
@@ -123,35 +110,45 @@ class ReadingStore:
     Raises:
         ConcurrentWriterError: another process has the directory open.
         UnknownFormatError: a newer release wrote it.
-        DamagedBatchError: octets of the journal are not what was written.
+        DamagedError: the journal is not a database any more.
         ForeignSegmentError: there are segments that the journal never wrote.
+        StorageError: the directory cannot be read or written now.
 
     """
 
     def __init__(self, directory: Path, *, step: Callable[[str], None] = lambda _name: None) -> None:
         self._directory = directory
         self._segments = directory / "segments"
-        self._segments.mkdir(parents=True, exist_ok=True)
         self._path = directory / "journal.sqlite"
         self._step = step
-        self._lock_file = _lock(directory / "lock")
+        with storage_errors(directory):
+            self._segments.mkdir(parents=True, exist_ok=True)
+            self._lock_file = _lock(directory / "lock")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._query = SegmentQuery()
+        self._quarantine = Quarantine(directory, self._path)
         self._readers: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._door = threading.Lock()
         self._cache: OrderedDict[int, Readings] = OrderedDict()
         self._cached = 0
-        self._bounds = _Bounds()
+        self._bounds = SeriesBounds()
+        self._group = _Group(self._bounds)
         self._compacting = threading.Lock()
         self._may_fold = True
+        self._unsettled_rows = 0
         self._closed = False
-        self._writer = self._connect()
         try:
-            self._prepare()
+            with storage_errors(self._path):
+                self._writer = self._connect()
         except BaseException:
-            self._writer.close()
             self._lock_file.close()
+            raise
+        try:
+            with storage_errors(self._path):
+                self._prepare()
+        except BaseException:
+            self._release()
             raise
         self._thread = threading.Thread(target=self._run, name="reading-store-writer", daemon=True)
         self._thread.start()
@@ -170,9 +167,12 @@ class ReadingStore:
             self._closed = True
         self._jobs.put(None)
         self._thread.join()
-        for reader in self._readers:
-            reader.close()
-        self._writer.close()
+        self._release()
+
+    def _release(self) -> None:
+        with contextlib.suppress(sqlite3.Error):  # a disk that fails at the last checkpoint: the log holds all of it
+            for connection in (*self._readers, self._writer):
+                connection.close()
         self._query.close()
         self._lock_file.close()
 
@@ -195,24 +195,37 @@ class ReadingStore:
         return self._enqueue(lambda connection: self._append(connection, readings, events, batch_id))
 
     def compact(self, end: int) -> int:
-        """Move all readings before the UTC midnight ``end`` into segments; give how many were moved.
+        """Move all readings before the UTC midnight ``end`` into segments; return how many were moved.
 
         Late readings of a day that has a segment go to a further one; days of several segments are merged by the
-        next compaction. A crash at any step loses and doubles nothing.
+        next compaction. A crash at any step loses and doubles nothing; neither does a full disk.
+
+        Raises:
+            ValueError: ``end`` is no midnight.
+
         """
         if end % DAY_S:
             raise ValueError("days close at UTC midnight")
-        with self._compacting:
-            self._enqueue(lambda _connection: self._allow_fold(False)).result()
+        with self._compacting, storage_errors(self._segments):
+            self._enqueue(lambda _connection: self._forbid_fold()).result()
             try:
                 self._merge_days()
                 moved = 0
                 while step := self._compact_step(end):
                     moved += step
-                self._enqueue(lambda connection: _set_meta_max(connection, "closed_through", end)).result()
+                self._enqueue(lambda connection: journal.set_meta_max(connection, "closed_through", end)).result()
             finally:
-                self._enqueue(lambda _connection: self._allow_fold(True)).result()
+                self._may_fold = True
             return moved
+
+    def note_unsettled(self, days: UnsettledDays) -> None:
+        """Remember durably that these days are to be settled again (a meter was installed or exchanged)."""
+        if len(days):
+            self._enqueue(lambda connection: journal.insert_unsettled(connection, merged_days([days]))).result()
+
+    def settled(self, days: UnsettledDays) -> None:
+        """Forget these entries of ``days_to_settle`` durably; a day noted again meanwhile stays on the list."""
+        self._enqueue(lambda connection: self._replace_unsettled(connection, days)).result()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -221,35 +234,51 @@ class ReadingStore:
         wanted = sorted(set(series))
         if not wanted or start >= end:
             return Readings.empty()
-        for attempt in range(OPEN_RETRIES):
+        attempt = 0
+        while True:
+            with self._reader() as connection:
+                paths, parts = self._snapshot(connection, wanted, start, end)
             try:
-                with self._reader() as connection:
-                    paths, parts = self._snapshot(connection, wanted, start, end)
-                parts.append(self._query.read(paths, wanted, start, end))
+                parts.append(self._of_segments(paths, wanted, start, end))
                 return Readings.concatenate(parts).sorted()
-            except FileNotFoundError as error:  # a compaction merged the segment away after the snapshot
-                if attempt == OPEN_RETRIES - 1:
-                    raise DamagedSegmentError(str(error.filename or error), "is gone") from error
-        raise AssertionError("unreachable")
+            except FileNotFoundError:  # a compaction merged the segment away after the snapshot, or it is lost
+                attempt += 1
+                if attempt >= OPEN_RETRIES:
+                    self._quarantine_lost(paths)
+            except OSError as error:
+                raise translated(error, self._segments) from error
 
     def pending(self) -> Iterator[Readings]:
-        """Give what is not compacted yet, batch by batch."""
+        """Read what is not compacted yet, batch by batch."""
         with self._reader() as connection:
-            for (octets,) in connection.execute("select octets from batch order by seq"):
-                yield read_batch(octets)
+            for row in journal.batch_rows(connection):
+                batch = self._loaded(connection, row)
+                if batch is not None:
+                    yield batch
+
+    def days_to_settle(self) -> UnsettledDays:
+        """Return every (series, day) that was noted and not settled since, sorted by series and day."""
+        with self._reader() as connection:
+            rows = [days for _number, days in journal.unsettled_rows(connection)]
+        return merged_days([days for days in rows if isinstance(days, UnsettledDays)])
+
+    def quarantined(self) -> list[Quarantined]:
+        """List what is damaged and set aside, in the order it was found."""
+        return self._quarantine.items()
 
     def bounds(self, series: int) -> tuple[int, int] | None:
-        """Give the first and last stored time of a series, or None where nothing is stored."""
-        bounds = self._bounds
-        if series >= len(bounds.last) or bounds.last[series] == FIRST_TIME:
-            return None
-        return int(bounds.first[series]), int(bounds.last[series])
+        """Return the first and last stored time of a series, or None where nothing is stored; without I/O."""
+        return self._bounds.of(series)
 
     def newest_closed(self) -> int | None:
-        """Give the time of the newest reading in segments, or None where there are none."""
+        """Return the time of the newest reading in segments, or None where there are none."""
         with self._reader() as connection:
-            row = connection.execute("select name from segment order by day desc limit 1").fetchone()
-        return None if row is None else int(read_segment(self._segments / row[0]).time.max())
+            names = [name for (name,) in connection.execute("select name from segment order by day desc, name desc")]
+        for name in names:
+            found = None if self._quarantine.hides(name) else self._whole(name)
+            if found is not None and len(found):
+                return int(found.time.max())
+        return None
 
     def events(self, device: str) -> list[MeterEvent]:
         """List a device's events in order of time."""
@@ -268,17 +297,19 @@ class ReadingStore:
             ).fetchone()
             (segments, octets) = connection.execute("select count(*), coalesce(sum(octets), 0) from segment").fetchone()
             (events,) = connection.execute("select count(*) from event").fetchone()
+        quarantined = self._quarantine.items()
         return StoreCounts(
-            meta.get("readings", 0), meta.get("duplicates", 0), meta.get("conflicts", 0), meta.get("late", 0),
-            events, batches, segments, octets + journal_octets,
+            readings=meta.get("readings", 0) - self._quarantine.unmoved_readings(),
+            duplicates=meta.get("duplicates", 0), conflicts=meta.get("conflicts", 0), late=meta.get("late", 0),
+            events=events, batches=batches, segments=segments, octets=octets + journal_octets,
+            quarantined=len(quarantined), quarantined_readings=sum(item.readings for item in quarantined),
         )  # fmt: skip
 
     @property
     def closed_through(self) -> int | None:
         """UTC midnight before which days are closed, or None."""
         with self._reader() as connection:
-            row = connection.execute("select value from meta where name = 'closed_through'").fetchone()
-        return None if row is None else int(row[0])
+            return journal.meta_of(connection, "closed_through")
 
     # --- the writer thread --------------------------------------------------------------------------------------
 
@@ -286,7 +317,7 @@ class ReadingStore:
         done: Future[Any] = Future()
         with self._door:  # the writer never takes it, so that a full queue cannot lock it out
             if self._closed:
-                raise StorageClosedError("the store is closed")
+                raise StorageClosedError("the store is closed", str(self._directory))
             self._jobs.put(_Job(run, done))
         return done
 
@@ -317,31 +348,47 @@ class ReadingStore:
         results: list[tuple[_Job, Any]] = []
         failures: list[tuple[_Job, BaseException]] = []
         connection = self._writer
+        self._group = _Group(self._bounds)
         try:
             connection.execute("begin immediate")
             for job in group:
                 if not job.done.set_running_or_notify_cancel():  # nobody waits for it any more
                     continue
+                mark = self._group.mark()
                 connection.execute("savepoint job")
                 try:
                     results.append((job, job.run(connection)))
                 except Exception as error:  # noqa: BLE001 - handed to the caller who waits for the job
                     connection.execute("rollback to job")
-                    self._recall()
+                    self._take_back(mark)
                     failures.append((job, error))
                 connection.execute("release job")
+            self._note_days(connection)
             self._step("commit")
             connection.execute("commit")
         except BaseException as error:  # noqa: BLE001 - handed to every caller of the group
             with contextlib.suppress(sqlite3.Error):  # a disk that is gone must not end the thread: callers wait
                 if connection.in_transaction:
                     connection.execute("rollback")
-            self._recall()
+            self._take_back((0, 0))
             results, failures = [], [(job, error) for job in group if not job.done.cancelled()]
         for job, result in results:
             job.done.set_result(result)
         for job, failure in failures:
-            job.done.set_exception(failure)
+            job.done.set_exception(translated(failure, self._path))
+
+    def _note_days(self, connection: sqlite3.Connection) -> None:
+        """Note the days of all batches of the group as unsettled: one row per transaction."""
+        if self._group.days:
+            journal.insert_unsettled(connection, merged_days(self._group.days))
+            self._unsettled_rows += 1
+
+    def _take_back(self, mark: tuple[int, int]) -> None:
+        """Forget what is remembered of a transaction that was taken back; batch numbers are given again."""
+        self._group.back_to(mark)
+        with self._guard:
+            self._cache.clear()
+            self._cached = 0
 
     def _append(
         self, connection: sqlite3.Connection, readings: Readings, events: Sequence[MeterEvent], batch_id: bytes | None
@@ -356,100 +403,100 @@ class ReadingStore:
         )
         receipt = self._sift(connection, readings)
         if len(receipt.fresh):
-            _insert_batch(connection, receipt.fresh)
-            self._bounds.note(receipt.fresh)
+            journal.insert_batch(connection, receipt.fresh)
+            self._group.note(receipt.fresh)
         for name, count in (
             ("readings", len(receipt.fresh)), ("duplicates", receipt.duplicates), ("conflicts", receipt.conflicts),
             ("late", receipt.late),
         ):  # fmt: skip
             if count:
-                _add_meta(connection, name, count)
+                journal.add_meta(connection, name, count)
         return receipt
 
     def _sift(self, connection: sqlite3.Connection, readings: Readings) -> Receipt:
         """Tell new readings from duplicates and conflicts."""
         if not len(readings):
             return Receipt(readings)
-        bounds = self._bounds
-        bounds.reserve(int(readings.series.max()))
-        row = connection.execute("select value from meta where name = 'closed_through'").fetchone()
-        late = readings.time < (FIRST_TIME if row is None else row[0])
-        late_count = int(late.sum())
-        if late_count:
-            quality = np.where(late, readings.quality | int(Quality.LATE), readings.quality).astype(np.int32)
-            readings = _with_quality(readings, quality)
-        if _is_news(readings, bounds):
-            return Receipt(readings, late=late_count)
-        return self._compare(connection, readings)
-
-    def _compare(self, connection: sqlite3.Connection, readings: Readings) -> Receipt:
-        wanted = np.unique(readings.series)
+        self._bounds.reserve(int(readings.series.max()))
+        closed_through = journal.meta_of(connection, "closed_through")
+        readings, late = marked_late(readings, FIRST_TIME if closed_through is None else closed_through)
+        if self._bounds.is_news(readings):
+            return Receipt(readings, late=late)
+        wanted = [int(number) for number in np.unique(readings.series)]
         start, end = int(readings.time.min()), int(readings.time.max()) + 1
-        paths, parts = self._snapshot(connection, [int(number) for number in wanted], start, end)
-        parts.append(self._query.read(paths, [int(number) for number in wanted], start, end))
-        known = Readings.concatenate(parts)
-        both = Readings.concatenate([known, readings])
-        is_new = np.arange(len(both)) >= len(known)
-        # the known before the new, the earlier in the batch before the later: lexsort is stable
-        order = np.lexsort((is_new, both.value, both.time, both.series))
-        same_instant = (np.diff(both.series[order]) == 0) & (np.diff(both.time[order]) == 0)
-        duplicate = np.zeros(len(both), bool)
-        duplicate[order[1:]] = same_instant & (np.diff(both.value[order]) == 0)
-        fresh = is_new & ~duplicate
-        # A conflict: another value at the instant, already known or earlier in this batch.
-        by_age = np.lexsort((np.arange(len(both)), both.time, both.series))
-        by_age = by_age[~duplicate[by_age]]
-        conflict = np.zeros(len(both), bool)
-        conflict[by_age[1:]] = (np.diff(both.series[by_age]) == 0) & (np.diff(both.time[by_age]) == 0)
-        quality = np.where(conflict, both.quality | int(Quality.CONFLICT), both.quality).astype(np.int32)
-        kept = _with_quality(both, quality)[fresh]
-        return Receipt(
-            kept, int((is_new & duplicate).sum()), int((conflict & fresh).sum()),
-            int(((kept.quality & int(Quality.LATE)) != 0).sum()),
-        )  # fmt: skip
+        paths, parts = self._snapshot(connection, wanted, start, end)
+        try:
+            parts.append(self._of_segments(paths, wanted, start, end))
+        except FileNotFoundError:  # only this thread swaps segments: it is lost
+            self._quarantine_lost(paths)
+            parts.append(self._of_segments([path for path in paths if path.exists()], wanted, start, end))
+        return sift(Readings.concatenate(parts), readings)
 
-    def _allow_fold(self, allowed: bool) -> None:  # noqa: FBT001 - one private setter
-        self._may_fold = allowed
+    def _replace_unsettled(self, connection: sqlite3.Connection, settled: UnsettledDays | None = None) -> None:
+        """Write the days to settle as one row, without those that were settled."""
+        parts: list[UnsettledDays] = []
+        for number, days in list(journal.unsettled_rows(connection)):
+            if isinstance(days, UnsettledDays):
+                parts.append(days)
+            else:
+                parts.append(self._lost_days(connection, number, str(days)))
+        connection.execute("delete from unsettled")
+        known = merged_days(parts)
+        journal.insert_unsettled(connection, known if settled is None else remaining_days(known, settled))
+        self._unsettled_rows = 1
+
+    def _lost_days(self, connection: sqlite3.Connection, number: int, reason: str) -> UnsettledDays:
+        """Set a damaged row of days to settle aside; return all days that are not compacted, to settle them again."""
+        item = self._quarantine.of_days(number, reason)
+        self._quarantine.add(item)
+        row = connection.execute("select octets from unsettled where number = ?", (number,)).fetchone()
+        journal.insert_quarantined(connection, item, row[0] if isinstance(row[0], bytes) else None)
+        return journal.pending_days(connection)
+
+    def _forbid_fold(self) -> None:
+        self._may_fold = False
 
     def _fold(self) -> None:
-        """Join small batches into one, in one transaction of its own."""
+        """Join small batches into one, in one transaction of its own; likewise the days to settle."""
         connection = self._writer
         try:
-            (small,) = connection.execute(
-                "select count(*) from batch where readings < ?", (SMALL_BATCH,)
-            ).fetchone()  # fmt: skip
-            if small < FOLD_AT:
+            rows = [row for row in self._small_batches(connection) if not self._quarantine.hides(batch_name(row.seq))]
+            batches = [(row.seq, self._loaded(connection, row)) for row in rows] if len(rows) >= FOLD_AT else []
+            joined = [(seq, batch) for seq, batch in batches if batch is not None]
+            if not joined and self._unsettled_rows < FOLD_AT:
                 return
-            rows = connection.execute(
-                "select seq, octets from batch where readings < ? order by seq", (SMALL_BATCH,)
-            ).fetchall()
-            joined = Readings.concatenate([read_batch(octets) for _seq, octets in rows]).sorted()
             connection.execute("begin immediate")
-            connection.executemany("delete from batch where seq = ?", [(seq,) for seq, _octets in rows])
-            _insert_batch(connection, joined)
+            if joined:
+                connection.executemany("delete from batch where seq = ?", [(seq,) for seq, _batch in joined])
+                journal.insert_batch(connection, Readings.concatenate([batch for _seq, batch in joined]).sorted())
+            if self._unsettled_rows >= FOLD_AT:
+                self._replace_unsettled(connection)
             self._step("fold")
             connection.execute("commit")
         except Exception:
-            # Folding only saves time: the batches stand as they were, and the next commit tries again.
-            if connection.in_transaction:
-                connection.execute("rollback")
+            # Folding only saves time: the batches stay as they were, and the next commit tries again.
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("rollback")
             log.exception("small batches were not folded")
+
+    def _small_batches(self, connection: sqlite3.Connection) -> list[BatchRow]:
+        query = "select count(*) from batch where readings < ?"
+        (small,) = connection.execute(query, (SMALL_BATCH,)).fetchone()
+        return [] if small < FOLD_AT else [row for row in journal.batch_rows(connection) if row.readings < SMALL_BATCH]
 
     # --- compaction ---------------------------------------------------------------------------------------------
 
     def _compact_step(self, end: int) -> int:
+        chosen: list[int] = []
+        parts: list[Readings] = []
         with self._reader() as connection:
-            rows = connection.execute(
-                "select seq, readings, octets from batch where first_time < ? order by seq", (end,)
-            )
-            chosen: list[int] = []
-            parts: list[Readings] = []
-            total = 0
-            for seq, count, octets in rows:
-                chosen.append(seq)
-                parts.append(read_batch(octets))
-                total += count
-                if total >= COMPACT_READINGS:
+            for row in journal.batch_rows(connection):
+                batch = self._loaded(connection, row) if row.first_time < end else None
+                if batch is not None:
+                    chosen.append(row.seq)
+                    parts.append(batch)
+                if sum(map(len, parts)) >= COMPACT_READINGS:
                     break
         if not chosen:
             return 0
@@ -463,21 +510,21 @@ class ReadingStore:
         self._step("swapped")
         return len(old)
 
-    def _write_day(self, day: int, readings: Readings) -> tuple[str, int, int, int]:
-        number = self._enqueue(lambda connection: _add_meta(connection, "segment_number", 1)).result()
+    def _write_day(self, day: int, readings: Readings) -> SegmentRow:
+        number = self._enqueue(lambda connection: journal.add_meta(connection, "segment_number", 1)).result()
         name = f"{np.datetime64(day, 'D')}-{number:08d}.parquet"
         path = write_segment(self._segments / name, readings)
         self._step("segment written")
-        return path.name, day, len(readings), path.stat().st_size
+        return SegmentRow(path.name, day, len(readings), path.stat().st_size)
 
     def _swap(
-        self, connection: sqlite3.Connection, written: list[tuple[str, int, int, int]], batches: list[int],
-        rest: Readings, moved: Readings,
+        self, connection: sqlite3.Connection, written: list[SegmentRow], batches: list[int], rest: Readings,
+        moved: Readings,
     ) -> None:  # fmt: skip
         connection.executemany("insert into segment values (?, ?, ?, ?)", written)
         connection.executemany("delete from batch where seq = ?", [(seq,) for seq in batches])
         if len(rest):
-            _insert_batch(connection, rest)
+            journal.insert_batch(connection, rest)
         bounds = self._bounds
         connection.executemany(
             "insert into bound values (?, ?, ?) on conflict (series) do update set"
@@ -495,93 +542,203 @@ class ReadingStore:
         with self._reader() as connection:
             days = connection.execute("select day from segment group by day having count(*) > 1").fetchall()
         for (day,) in days:
-            with self._reader() as connection:
-                names = [
-                    name
-                    for (name,) in connection.execute("select name from segment where day = ? order by name", (day,))
-                ]
-            merged = Readings.concatenate([read_segment(self._segments / name) for name in names]).sorted()
-            written = self._write_day(day, merged)
-            self._enqueue(partial(_replace, names=names, written=written)).result()
-            self._step("merged")
-            for name in names:
-                (self._segments / name).unlink(missing_ok=True)
-            sync_directory(self._segments)
+            self._merge_day(day)
+
+    def _merge_day(self, day: int) -> None:
+        with self._reader() as connection:
+            query = "select name from segment where day = ? order by name"
+            names = [name for (name,) in connection.execute(query, (day,)) if not self._quarantine.hides(name)]
+        found = [(name, self._whole(name)) for name in names]
+        whole = [(name, readings) for name, readings in found if readings is not None]
+        if len(whole) < 2:
+            return
+        names = [name for name, _readings in whole]
+        written = self._write_day(day, Readings.concatenate([readings for _name, readings in whole]).sorted())
+        self._enqueue(partial(_replace, names=names, written=written)).result()
+        self._step("merged")
+        for name in names:
+            (self._segments / name).unlink(missing_ok=True)
+        sync_directory(self._segments)
+
+    # --- what is damaged ----------------------------------------------------------------------------------------
+
+    def _loaded(self, connection: sqlite3.Connection, row: BatchRow) -> Readings | None:
+        """Read a batch; None where it is set aside, or is damaged and is set aside now."""
+        if self._quarantine.hides(batch_name(row.seq)):
+            return None
+        try:
+            return read_batch(journal.octets_of(connection, row.seq))
+        except DamagedBatchError as error:
+            self._set_batch_aside(row, error.detail)
+            return None
+
+    def _whole(self, name: str) -> Readings | None:
+        """Read a segment; None where it is damaged or lost, and is set aside now."""
+        path = self._segments / name
+        try:
+            return read_segment(path)
+        except FileNotFoundError:
+            self._set_segment_aside(path, "is gone")
+        except DamagedSegmentError as error:
+            self._set_segment_aside(path, error.detail)
+        return None
+
+    def _of_segments(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
+        """Read from segments; those that are damaged are set aside and left out."""
+        left = list(paths)
+        while left:
+            try:
+                return self._query.read(left, series, start, end)
+            except DamagedSegmentError as error:
+                self._set_segment_aside(Path(error.path), error.detail)
+                left = [path for path in left if not self._quarantine.hides(path.name)]
+        return Readings.empty()
+
+    def _quarantine_lost(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            if not path.exists():
+                self._set_segment_aside(path, "is gone; restore it from a backup")
+
+    def _set_batch_aside(self, row: BatchRow, reason: str) -> None:
+        item = self._quarantine.of_batch(row, reason)
+        if self._quarantine.add(item):
+            self._submit_unseen(item, partial(_move_batch, item=item, seq=row.seq))
+
+    def _set_segment_aside(self, path: Path, reason: str) -> None:
+        with self._reader() as connection:
+            query = "select name, day, readings, octets from segment where name = ?"
+            found = connection.execute(query, (path.name,)).fetchone()
+        if found is None or self._quarantine.hides(path.name):
+            return  # merged away meanwhile, or another reader was faster
+        row = SegmentRow(*found)
+        item = self._quarantine.of_segment(row, reason, path, (row.day * DAY_S, (row.day + 1) * DAY_S - 1))
+        if self._quarantine.add(item):
+            self._submit_unseen(item, partial(_move_segment, item=item))
+
+    def _submit_unseen(self, item: Quarantined, run: Callable[[sqlite3.Connection], None]) -> None:
+        """Hand a job to the writer without waiting, from any thread; what it cannot do is done at the next opening."""
+        done: Future[None] = Future()
+        done.add_done_callback(lambda done: self._quarantine.moved(item.name) if done.exception() is None else None)
+        with contextlib.suppress(queue.Full):
+            self._jobs.put_nowait(_Job(run, done))
 
     # --- opening and snapshots ----------------------------------------------------------------------------------
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
+        connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+        try:
+            harden(connection, busy_timeout_s=edge.BUSY_TIMEOUT_S)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _prepare(self) -> None:
-        connection = self._writer
-        (version,) = connection.execute("pragma user_version").fetchone()
-        if version > FORMAT:
-            raise UnknownFormatError(str(self._path), version, FORMAT)
-        if version == 0:
-            connection.executescript(
-                f"begin; {SCHEMA} pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT}; commit;"
-            )
-            sync_directory(self._directory)
-        self._sweep(connection)
-        self._load_bounds()
+        journal.prepare(self._writer, self._path)
+        sync_directory(self._directory)
+        self._quarantine.load(journal.quarantined_rows(self._writer))
+        self._sweep(self._writer)
+        self._load_bounds(self._writer)
+        (self._unsettled_rows,) = self._writer.execute("select count(*) from unsettled").fetchone()
+        if any(isinstance(days, DamagedError) for _number, days in journal.unsettled_rows(self._writer)):
+            self._commit_now(self._replace_unsettled)
 
     def _sweep(self, connection: sqlite3.Connection) -> None:
-        """Remove what a cut compaction left: files that this journal numbered and does not list."""
-        known = {name for (name,) in connection.execute("select name from segment")}
-        row = connection.execute("select value from meta where name = 'segment_number'").fetchone()
-        numbered = 0 if row is None else int(row[0])
-        left = [path for path in self._segments.iterdir() if path.name not in known]
-        for path in left:
-            if (segment_number(path) or 0) > numbered:
+        """Compare the segments listed with the files: name what is lost, take back what was restored, remove leftovers.
+
+        A leftover is a file that this journal numbered and does not list: a cut compaction left it.
+        """
+        listed = {row.name: row for row in _segment_rows(connection)}
+        files = {path.name: path for path in self._segments.iterdir()}
+        numbered = journal.meta_of(connection, "segment_number") or 0
+        for name, path in files.items():
+            if name not in listed and (segment_number(path) or 0) > numbered:
                 raise ForeignSegmentError(str(path))
-        for path in left:
-            if segment_number(path) is not None or path.suffix == ".tmp":
+        lost = listed.keys() - files.keys()
+        for name in lost:
+            self._set_aside_now(listed[name], "is gone; restore it from a backup")
+        restored = [item for item in self._quarantine.items() if item.name in files and item.name not in listed]
+        for item in restored:
+            self._take_restored(item, files[item.name])
+        kept = listed.keys() | {item.name for item in restored}
+        for name, path in files.items():
+            if name not in kept and path.suffix == ".tmp":
                 path.unlink()
+            elif name not in kept and segment_number(path) is not None:
+                if lost:  # it may be one of these, under a name that is damaged in the list
+                    self._quarantine.move_file(path)
+                else:
+                    path.unlink()
 
-    def _recall(self) -> None:
-        """Forget what is remembered of a transaction that was taken back."""
-        with self._guard:
-            self._cache.clear()
-            self._cached = 0
+    def _set_aside_now(self, row: SegmentRow, reason: str) -> None:
+        span = (row.day * DAY_S, (row.day + 1) * DAY_S - 1)
+        item = self._quarantine.of_segment(row, reason, self._segments / row.name, span)
+        if self._quarantine.add(item) and self._commit_now(partial(_move_segment, item=item)):
+            self._quarantine.moved(item.name)
+
+    def _take_restored(self, item: Quarantined, path: Path) -> None:
+        """List a segment again that was put back whole; one that is damaged as before stays aside."""
         try:
-            self._load_bounds()
-        except (sqlite3.Error, DamagedBatchError):
-            # Bounds that are wider than what is stored cost a comparison, and are true again at the next opening.
-            log.exception("the bounds of the series were not read again")
+            check_segment(path)
+        except (DamagedSegmentError, UnknownFormatError):
+            return
+        row = SegmentRow(item.name, (item.first_time or 0) // DAY_S, item.readings, path.stat().st_size)
+        if self._commit_now(partial(_list_again, row=row)):
+            self._quarantine.forget(item.name)
 
-    def _load_bounds(self) -> None:
-        bounds = _Bounds()
-        for series, first, last in self._writer.execute("select series, first_time, last_time from bound"):
-            bounds.reserve(series)
-            bounds.first[series], bounds.last[series] = first, last
-        for seq, octets in self._writer.execute("select seq, octets from batch"):
+    def _commit_now(self, run: Callable[[sqlite3.Connection], None]) -> bool:
+        """Run in a transaction of its own while the store is opened; False where nothing can be written now."""
+        connection = self._writer
+        try:
+            connection.execute("begin immediate")
+            run(connection)
+            connection.execute("commit")
+        except (sqlite3.Error, DamagedBatchError):
+            log.exception("not moved aside in the journal; it stays hidden")
+            with contextlib.suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("rollback")
+            return False
+        return True
+
+    def _load_bounds(self, connection: sqlite3.Connection) -> None:
+        for series, first, last in connection.execute("select series, first_time, last_time from bound"):
+            self._bounds.load(series, first, last)
+        for row in journal.batch_rows(connection):
             try:
-                bounds.note(read_batch(octets))
+                batch = read_batch(journal.octets_of(connection, row.seq))
             except DamagedBatchError as error:
-                raise DamagedBatchError(f"batch {seq} of {self._path}: {error}; restore it from a backup") from error
-        self._bounds = bounds
+                item = self._quarantine.of_batch(row, error.detail)
+                if self._quarantine.add(item) and self._commit_now(partial(_move_batch, item=item, seq=row.seq)):
+                    self._quarantine.moved(item.name)
+                continue
+            self._bounds.note(batch)
+            if journal.extent_of(batch) != row[1:]:
+                log.error("the extent of a batch was damaged; written anew from its octets", extra={"batch": row.seq})
+                self._commit_now(partial(journal.repair_extent, row=row, readings=batch))
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection inside a read transaction."""
         if self._is_closed():
-            raise StorageClosedError("the store is closed")
+            raise StorageClosedError("the store is closed", str(self._directory))
         with self._guard:
             connection = self._readers.pop() if self._readers else None
-        if connection is None:
-            connection = self._connect()
-        try:
-            connection.execute("begin")
-            yield connection
-        finally:
-            connection.execute("rollback")
-            with self._guard:
-                self._readers.append(connection)
-            if self._is_closed():
+        with storage_errors(self._path):
+            if connection is None:
+                connection = self._connect()
+            try:
+                connection.execute("begin")
+                yield connection
+                connection.execute("rollback")
+            except BaseException:
                 connection.close()
+                raise
+        with self._guard:
+            if not self._closed:
+                self._readers.append(connection)
+                return
+        connection.close()
 
     def _is_closed(self) -> bool:
         with self._guard:
@@ -591,36 +748,36 @@ class ReadingStore:
         self, connection: sqlite3.Connection, series: Sequence[int], start: int, end: int
     ) -> tuple[list[Path], list[Readings]]:
         """Give the segments to ask and the matching readings of the journal, as of one moment."""
-        paths = [
-            self._segments / name
-            for (name,) in connection.execute(
-                "select name from segment where day between ? and ?", (day_of(start), day_of(end - 1))
-            )
-        ]
-        seqs = connection.execute(
-            "select seq from batch where last_time >= ? and first_time < ? and last_series >= ? and first_series <= ?",
+        names = connection.execute(
+            "select name from segment where day between ? and ?", (day_of(start), day_of(end - 1))
+        )
+        paths = [self._segments / name for (name,) in names if not self._quarantine.hides(name)]
+        rows = connection.execute(
+            "select seq, readings, first_time, last_time, first_series, last_series from batch"
+            " where last_time >= ? and first_time < ? and last_series >= ? and first_series <= ?",
             (start, end, series[0], series[-1]),
         ).fetchall()
         wanted = np.asarray(series, np.int32)
         parts = []
-        for (seq,) in seqs:
-            batch = self._batch(connection, seq)
+        for row in rows:
+            batch = self._batch(connection, BatchRow(*row))
             mask = (batch.time >= start) & (batch.time < end) & np.isin(batch.series, wanted)
             if mask.any():
                 parts.append(batch[mask])
         return paths, parts
 
-    def _batch(self, connection: sqlite3.Connection, seq: int) -> Readings:
+    def _batch(self, connection: sqlite3.Connection, row: BatchRow) -> Readings:
         with self._guard:
-            cached = self._cache.get(seq)
+            cached = self._cache.get(row.seq)
             if cached is not None:
-                self._cache.move_to_end(seq)
+                self._cache.move_to_end(row.seq)
                 return cached
-        (octets,) = connection.execute("select octets from batch where seq = ?", (seq,)).fetchone()
-        batch = read_batch(octets)
+        batch = self._loaded(connection, row)
+        if batch is None:
+            return Readings.empty()
         with self._guard:
-            if seq not in self._cache:
-                self._cache[seq] = batch
+            if row.seq not in self._cache:
+                self._cache[row.seq] = batch
                 self._cached += len(batch)
             while self._cached > MAX_CACHED_READINGS and len(self._cache) > 1:
                 _seq, oldest = self._cache.popitem(last=False)
@@ -629,60 +786,36 @@ class ReadingStore:
 
 
 def _lock(path: Path) -> Any:
-    """Take the directory's lock; the kernel frees it when the process dies."""
+    """Lock the directory; the kernel frees it when the process dies."""
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         file.close()
-        raise ConcurrentWriterError(f"{path.parent} is open in another process") from error
+        raise ConcurrentWriterError("is open in another process", str(path.parent)) from error
     return file
 
 
-def _insert_batch(connection: sqlite3.Connection, readings: Readings) -> None:
-    connection.execute(
-        "insert into batch (readings, first_time, last_time, first_series, last_series, octets)"
-        " values (?, ?, ?, ?, ?, ?)",
-        (
-            len(readings), int(readings.time.min()), int(readings.time.max()), int(readings.series.min()),
-            int(readings.series.max()), write_batch(readings),
-        ),
-    )  # fmt: skip
+def _segment_rows(connection: sqlite3.Connection) -> list[SegmentRow]:
+    return [SegmentRow(*row) for row in connection.execute("select name, day, readings, octets from segment")]
 
 
-def _replace(connection: sqlite3.Connection, names: list[str], written: tuple[str, int, int, int]) -> None:
+def _replace(connection: sqlite3.Connection, names: list[str], written: SegmentRow) -> None:
     connection.executemany("delete from segment where name = ?", [(name,) for name in names])
     connection.execute("insert into segment values (?, ?, ?, ?)", written)
 
 
-def _add_meta(connection: sqlite3.Connection, name: str, count: int) -> int:
-    (value,) = connection.execute(
-        "insert into meta values (?, ?) on conflict (name) do update set value = value + excluded.value"
-        " returning value",
-        (name, count),
-    ).fetchone()
-    return int(value)
+def _list_again(connection: sqlite3.Connection, row: SegmentRow) -> None:
+    connection.execute("insert into segment values (?, ?, ?, ?)", row)
+    connection.execute("delete from quarantined where name = ?", (row.name,))
+    journal.add_meta(connection, "readings", row.readings)
 
 
-def _set_meta_max(connection: sqlite3.Connection, name: str, value: int) -> None:
-    connection.execute(
-        "insert into meta values (?, ?) on conflict (name) do update set value = max(value, excluded.value)",
-        (name, value),
-    )
+def _move_batch(connection: sqlite3.Connection, item: Quarantined, seq: int) -> None:
+    journal.insert_quarantined(connection, item, journal.octets_of(connection, seq))
+    connection.execute("delete from batch where seq = ?", (seq,))
 
 
-def _is_news(readings: Readings, bounds: _Bounds) -> bool:
-    """Whether all readings lie after what their series have, each series once and in rising time: the usual case."""
-    if not np.all(readings.time > bounds.last[readings.series]):
-        return False
-    changes = np.diff(readings.series) != 0
-    if not np.all(changes | (np.diff(readings.time) > 0)):
-        return False
-    heads = readings.series[np.concatenate(([True], changes))]
-    return len(np.unique(heads)) == len(heads)
-
-
-def _with_quality(readings: Readings, quality: NDArray[np.int32]) -> Readings:
-    return Readings(
-        readings.series, readings.time, readings.value, readings.status, quality, readings.source, readings.received_at
-    )
+def _move_segment(connection: sqlite3.Connection, item: Quarantined) -> None:
+    journal.insert_quarantined(connection, item)
+    connection.execute("delete from segment where name = ?", (item.name,))

@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from meterspan.model.storage.errors import DamagedBatchError, UnknownFormatError
-from meterspan.model.storage.readings import Intervals
+from meterspan.model.storage.errors import DamagedBatchError
+from meterspan.model.storage.readings import Intervals, Quarantined
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -25,10 +23,12 @@ from meterspan.model.storage.registry import (
     VersionRow,
 )
 from meterspan.store.columns import read_intervals, write_intervals
+from meterspan.store.databases import Database, file_url
+from meterspan.store.left_out import LeftOut, quarantine_table
 
 __all__ = ["Registry"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 RowT = TypeVar("RowT")
 
@@ -103,6 +103,7 @@ VERSIONS = sa.Table(
     sa.Column("step", sa.Text, nullable=False),
     sa.Column("octets", sa.LargeBinary, nullable=False),
 )
+QUARANTINED = quarantine_table(METADATA)
 
 
 class Registry:
@@ -114,38 +115,33 @@ class Registry:
     """
 
     def __init__(self, url: str) -> None:
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _harden)
-        with self._engine.begin() as connection:
-            METADATA.create_all(connection)
-            found = connection.execute(sa.select(sa.func.max(SCHEMA_VERSIONS.c.version))).scalar()
-            if found is None:
-                connection.execute(sa.insert(SCHEMA_VERSIONS).values(version=SCHEMA_VERSION))
-            elif found > SCHEMA_VERSION:
-                raise UnknownFormatError(str(self._engine.url), found, SCHEMA_VERSION)
+        self._database = Database(url, METADATA, version=SCHEMA_VERSION)
+        self._left_out = LeftOut(self._database)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open or make the registry in an SQLite file."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return cls(f"sqlite:///{path}")
+        return cls(file_url(path))
 
     def close(self) -> None:
         """Release all connections."""
-        self._engine.dispose()
+        self._database.close()
+
+    def quarantined(self) -> list[Quarantined]:
+        """List rows that are damaged, or refer to such a row, and are left out; found when they are read."""
+        return self._left_out.items()
 
     def homes(self) -> list[HomeRow]:
         """List homes by id."""
-        return self._read(HomeRow, sa.select(HOMES).order_by(HOMES.c.home_id))
+        return self._read(HomeRow, HOMES, sa.select(HOMES).order_by(HOMES.c.home_id))
 
     def usage_points(self) -> list[UsagePointRow]:
         """List usage points by name."""
-        return self._read(UsagePointRow, sa.select(USAGE_POINTS).order_by(USAGE_POINTS.c.usage_point))
+        return self._read(UsagePointRow, USAGE_POINTS, sa.select(USAGE_POINTS).order_by(USAGE_POINTS.c.usage_point))
 
     def devices(self) -> list[DeviceRow]:
         """List devices by identification."""
-        return self._read(DeviceRow, sa.select(DEVICES).order_by(DEVICES.c.device))
+        return self._read(DeviceRow, DEVICES, sa.select(DEVICES).order_by(DEVICES.c.device))
 
     def installations(self) -> list[InstallationRow]:
         """List installations by usage point and time."""
@@ -154,15 +150,15 @@ class Registry:
             columns.usage_point, columns.device, columns.start, columns.end, columns.multiplier, columns.opening,
             columns.closing, columns.width,
         ).order_by(columns.usage_point, columns.start)  # fmt: skip
-        return self._read(InstallationRow, query)
+        return self._read(InstallationRow, INSTALLATIONS, query)
 
     def series(self) -> list[SeriesRow]:
         """List series by number."""
-        return self._read(SeriesRow, sa.select(SERIES).order_by(SERIES.c.series_id))
+        return self._read(SeriesRow, SERIES, sa.select(SERIES).order_by(SERIES.c.series_id))
 
     def tariffs(self) -> list[TariffRow]:
         """List tariff assignments by usage point and day."""
-        return self._read(TariffRow, sa.select(TARIFFS).order_by(*TARIFFS.primary_key.columns))
+        return self._read(TariffRow, TARIFFS, sa.select(TARIFFS).order_by(*TARIFFS.primary_key.columns))
 
     def versions(self, usage_point: str, first_day: int, last_day: int) -> list[VersionRow]:
         """List interval versions of the UTC days, by day and version."""
@@ -172,44 +168,57 @@ class Registry:
             .where(columns.usage_point == usage_point, columns.day.between(first_day, last_day))
             .order_by(columns.day, columns.version)
         )
-        with self._engine.connect() as connection:
-            return [_version(dict(row)) for row in connection.execute(query).mappings()]
+        return [self._version(values) for values in self._left_out.read(VERSIONS, query)]
 
     def save(self, *rows: RegistryRow) -> None:
-        """Add or replace rows, all or none: an installation comes with its usage point and device."""
-        with self._engine.begin() as connection:
+        """Add or replace rows, all or none: an installation is written after its usage point and device.
+
+        Raises:
+            ValueError: a row refers to one that is not there.
+
+        """
+        with self._database.writing() as connection:
             for row in rows:
                 self._save(connection, _TABLES[type(row)], _values(row))
 
     def save_versions(self, rows: Sequence[VersionRow]) -> None:
-        """Add versions; one that is there is never changed."""
+        """Add versions, all or none; one that is there is never changed.
+
+        Raises:
+            ValueError: a version of the same usage point, day and number is there.
+
+        """
         if rows:
-            with self._engine.begin() as connection:
+            with self._database.writing() as connection:
                 connection.execute(sa.insert(VERSIONS), [_version_values(row) for row in rows])
 
     def add_series(self, device: str, obis: str, unit: str, exponent: int) -> SeriesRow:
-        """Add a new series durably and return it with its number; numbers are never used again."""
-        with self._engine.begin() as connection:
-            values = {"device": device, "obis": obis, "unit": unit, "exponent": exponent}
-            key = connection.execute(sa.insert(SERIES).values(values)).inserted_primary_key
-        if key is None:
-            raise RuntimeError("the database gave no number for a new series")
-        return SeriesRow(int(key[0]), device, obis, unit, exponent)
+        """Add a new series durably and return it with its number; numbers are never used again.
 
-    def _read(self, kind: type[RowT], query: sa.Executable) -> list[RowT]:
-        with self._engine.connect() as connection:
-            return [kind(**row) for row in connection.execute(query).mappings()]
+        Raises:
+            ValueError: the series is there, or its device is not.
+
+        """
+        values = {"device": device, "obis": obis, "unit": unit, "exponent": exponent}
+        with self._database.writing() as connection:
+            number = connection.execute(sa.insert(SERIES).values(values).returning(SERIES.c.series_id)).scalar_one()
+        return SeriesRow(number, device, obis, unit, exponent)
+
+    def _read(self, kind: type[RowT], table: sa.Table, query: sa.Select[Any]) -> list[RowT]:
+        return [kind(**values) for values in self._left_out.read(table, query)]
+
+    def _version(self, values: dict[str, Any]) -> VersionRow:
+        octets = values.pop("octets")
+        try:
+            return VersionRow(**values, intervals=read_intervals(octets))
+        except (DamagedBatchError, TypeError) as error:
+            key = tuple(values[column.name] for column in VERSIONS.primary_key.columns)
+            self._left_out.note(VERSIONS, key, str(error))
+            return VersionRow(**values, intervals=Intervals.empty(), is_damaged=True)
 
     def _save(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
-        if self._engine.dialect.name == "sqlite":
-            keys = [column.name for column in table.primary_key.columns]
-            statement = sqlite_insert(table).values(values)
-            rest = {name: statement.excluded[name] for name in values if name not in keys}
-            connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
-        else:
-            same = [column == values[column.name] for column in table.primary_key.columns]
-            if not connection.execute(sa.update(table).where(*same).values(values)).rowcount:
-                connection.execute(sa.insert(table).values(values))
+        self._left_out.keep_copy(connection, table, values)
+        self._database.upsert(connection, table, values)
 
 
 _TABLES: dict[type, sa.Table] = {
@@ -222,23 +231,7 @@ def _values(row: Any) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
-def _version(values: dict[str, Any]) -> VersionRow:
-    octets = values.pop("octets")
-    try:
-        return VersionRow(**values, intervals=read_intervals(octets))
-    except DamagedBatchError:
-        return VersionRow(**values, intervals=Intervals.empty(), is_damaged=True)
-
-
 def _version_values(row: VersionRow) -> dict[str, Any]:
     values = _values(row)
     del values["is_damaged"]
     return values | {"octets": write_intervals(values.pop("intervals"))}
-
-
-def _harden(connection: Any, _record: object) -> None:
-    """Make what is committed survive power loss, and references hold."""
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = wal", "synchronous = full", "foreign_keys = on", "busy_timeout = 30000"):
-        cursor.execute(f"pragma {pragma}")
-    cursor.close()

@@ -11,14 +11,14 @@ import os
 import re
 import threading
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from meterspan.model.storage.errors import DamagedSegmentError, UnknownFormatError
+from meterspan.model.storage.errors import DamagedSegmentError, StorageUnavailableError, UnknownFormatError
 from meterspan.model.storage.readings import COLUMNS, Readings
 from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
@@ -48,16 +48,34 @@ def segment_number(path: Path) -> int | None:
 
 
 def check_segment(path: Path) -> None:
-    """Compare a segment with the checksum in its name.
+    """Compare a segment with the checksum in its name, and its format with the one known here.
 
     Raises:
         DamagedSegmentError: it was cut or changed.
+        UnknownFormatError: written by a newer release.
         FileNotFoundError: it is not there.
 
     """
     match = _NAME.fullmatch(path.name)
     if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
         raise DamagedSegmentError(str(path), "is not what was written: its checksum is wrong")
+    with _parquet_errors(path):
+        metadata = pq.read_schema(path).metadata
+    found = _number((metadata or {}).get(FORMAT_KEY, b"0"))
+    if found != FORMAT:
+        raise UnknownFormatError(str(path), found, FORMAT)
+
+
+@contextlib.contextmanager
+def _parquet_errors(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except pa.ArrowException as error:
+        raise DamagedSegmentError(str(path), f"is not Parquet that can be read ({error})") from error
+
+
+def _number(text: bytes) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def day_of(time: int) -> int:
@@ -72,17 +90,25 @@ def write_segment(path: Path, readings: Readings) -> Path:
     """
     table = write_arrow(readings).replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
     scratch = path.with_suffix(".tmp")
-    with scratch.open("wb") as file:
+    try:
+        _write_parquet(scratch, table)
+        named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
+        scratch.rename(named)
+    except OSError:
+        scratch.unlink(missing_ok=True)  # what is left of it must not fill the disk further
+        raise
+    sync_directory(path.parent)
+    return named
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    with path.open("wb") as file:
         pq.write_table(
             table, file, compression="zstd", compression_level=9, row_group_size=ROW_GROUP, use_dictionary=False,
             column_encoding={name: _encoding(name) for name in COLUMNS}, data_page_version="2.0", version="2.6",
         )  # fmt: skip
         file.flush()
         os.fsync(file.fileno())
-    named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
-    scratch.rename(named)
-    sync_directory(path.parent)
-    return named
 
 
 def _encoding(name: str) -> str:
@@ -104,15 +130,12 @@ def read_segment(path: Path) -> Readings:
     Raises:
         UnknownFormatError: written by a newer release.
         DamagedSegmentError: it was cut or changed.
-        OSError: not there, or not Parquet.
+        FileNotFoundError: it is not there.
 
     """
     check_segment(path)
-    table: pa.Table = pq.read_table(path)
-    found = int((table.schema.metadata or {}).get(FORMAT_KEY, b"0"))
-    if found != FORMAT:
-        raise UnknownFormatError(str(path), found, FORMAT)
-    return read_arrow(table)
+    with _parquet_errors(path):
+        return read_arrow(pq.read_table(path))
 
 
 class SegmentQuery:
@@ -134,8 +157,9 @@ class SegmentQuery:
         """Read ``start <= time < end`` of the series, in no particular order.
 
         Raises:
-            FileNotFoundError: a segment was merged away meanwhile.
-            DamagedSegmentError: one was cut or changed.
+            FileNotFoundError: a segment was merged away meanwhile; ``filename`` is its path.
+            DamagedSegmentError: one was cut or changed; ``path`` names it.
+            UnknownFormatError: a newer release wrote one.
 
         """
         if not paths or not series:
@@ -156,11 +180,23 @@ class SegmentQuery:
                     },
                 )  # fmt: skip
                 return read_arrow(relation.to_arrow_table())
-            except duckdb.IOException as error:
-                raise FileNotFoundError(str(error)) from error
+            except duckdb.Error as error:
+                raise _blamed(paths, error) from error
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         with self._guard:
             if self._connection is None:
                 self._connection = duckdb.connect(":memory:")
             return self._connection.cursor()
+
+
+def _blamed(paths: Sequence[Path], error: duckdb.Error) -> Exception:
+    """Find the segment that a query over many failed for; DuckDB names it in prose only."""
+    for path in paths:
+        try:
+            read_segment(path)
+        except FileNotFoundError as gone:
+            return gone
+        except (DamagedSegmentError, UnknownFormatError) as found:
+            return found
+    return StorageUnavailableError(f"DuckDB cannot read the segments ({error})")

@@ -190,8 +190,6 @@ class Quarantined:
     """What is wrong, for a person."""
     kept_at: str
     """Where the damaged octets are kept."""
-    found_at: int
-    """UTC seconds."""
     readings: int = 0
     """Readings that are missing with it, as far as it is known."""
     first_time: int | None = None

@@ -10,18 +10,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
+from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
+from meterspan.engine.association.core import EVENTS_MAX
 from meterspan.engine.association.records import (
-    TRANSITIONS,
-    Action,
     ActionDone,
     ApduRefused,
     Associated,
     AssociationRefused,
     AssociationSettings,
-    AssociationState,
-    Get,
     GetDone,
     GetList,
     LinkLost,
@@ -30,14 +27,14 @@ from meterspan.engine.association.records import (
     Release,
     Released,
     RequestFailed,
-    Set,
     SetList,
-    Trigger,
-    next_state,
 )
 from meterspan.engine.association.server import ServerLimits
+from meterspan.engine.association.states import AssociationState, ClientMove
+from meterspan.engine.link import Role
 from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.profile import range_of_times
 from meterspan.model.cosem.view import read_object_list
 from meterspan.model.failures import FailureKind
@@ -46,8 +43,10 @@ from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
 from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conformance, DataAccessResult
 from tests.helpers_cosem import (
+    CLIENT_TITLE,
     CLOCK,
     COUNTER,
     ECHO,
@@ -68,10 +67,13 @@ from tests.helpers_cosem import (
     Echo,
     MemoryCounters,
     TestMeter,
+    action_of,
     ask,
     associated,
     client_security,
+    get_of,
     join,
+    set_of,
 )
 
 LINKS = ["wrapper", "hdlc"]
@@ -94,16 +96,16 @@ def test_associate_read_and_release(kind, way):
     pair, client, server, _ = associated(kind, way)
     (event,) = pair.left_events
     assert isinstance(event, Associated)
-    assert event == client.associated
-    assert (event.mechanism, event.ciphered) == (way[1].mechanism, way[1].ciphered)
+    assert event.agreement == client.agreement
+    assert (event.agreement.mechanism, event.agreement.ciphered) == (way[1].mechanism, way[1].ciphered)
     assert client.state is server.state is AssociationState.ASSOCIATED
-    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+    assert ask(pair, client, get_of(1, SERIAL)).results[0].octets == b"00000001"
     pair.left_events.clear()
     client.release(pair.now)
     pair.run(pair.now + 1)
     assert pair.left_events == [Released()]
     assert client.state is AssociationState.IDLE
-    assert server.associated is None
+    assert server.agreement is None
 
 
 @links
@@ -111,7 +113,7 @@ def test_associate_read_and_release(kind, way):
 @pytest.mark.parametrize("cut", [1, 3])
 def test_octet_by_octet_is_the_same(kind, way, cut):
     pair, client, _, _ = associated(kind, way, cut=cut)
-    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+    assert ask(pair, client, get_of(1, SERIAL)).results[0].octets == b"00000001"
 
 
 @links
@@ -130,27 +132,31 @@ def test_a_released_association_can_be_made_anew(kind):
 @links
 def test_every_service_works(kind, way):
     pair, client, _, meter = associated(kind, way)
-    values = ask(pair, client, GetList((Get(3, ENERGY), Get(3, Obis(1, 0, 99, 9, 9)), Get(3, EXPORT, 3)))).results
+    values = ask(
+        pair, client, GetList((get_of(3, ENERGY), get_of(3, Obis(1, 0, 99, 9, 9)), get_of(3, EXPORT, 3)))
+    ).results
     assert values[0] == double_long_unsigned(123_456)
     assert values[1] == DataAccessResult.OBJECT_UNDEFINED
     assert values[2].items[1].integer == 30
     start, end = ClockTime.of(START.replace(hour=1)), ClockTime.of(START.replace(hour=2))
-    rows = ask(pair, client, Get(7, PROFILE, 2, range_of_times(start, end))).results[0]
+    rows = ask(pair, client, get_of(7, PROFILE, 2, range_of_times(start, end))).results[0]
     assert [row.items[2].integer for row in rows.items] == [100_075, 100_100, 100_125, 100_150, 100_175]
     if way is LLS:
-        assert ask(pair, client, Set(1, NOTE, 2, visible_string("no"))).results == (DataAccessResult.READ_WRITE_DENIED,)
+        assert ask(pair, client, set_of(1, NOTE, 2, visible_string("no"))).results == (
+            DataAccessResult.READ_WRITE_DENIED,
+        )
         return
-    assert ask(pair, client, Set(1, NOTE, 2, visible_string("a note"))).results == (DataAccessResult.SUCCESS,)
+    assert ask(pair, client, set_of(1, NOTE, 2, visible_string("a note"))).results == (DataAccessResult.SUCCESS,)
     assert meter.note.text == "a note"
-    written = SetList((Set(1, NOTE, 2, visible_string("b")), Set(3, ENERGY, 2, double_long_unsigned(0))))
+    written = SetList((set_of(1, NOTE, 2, visible_string("b")), set_of(3, ENERGY, 2, double_long_unsigned(0))))
     assert ask(pair, client, written).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
-    done = ask(pair, client, Action(8, CLOCK, 6, long(30)))
+    done = ask(pair, client, action_of(8, CLOCK, 6, long(30)))
     assert done == ActionDone(done.request_id, ActionResult.SUCCESS)
     assert meter.clock_shift_s == 30
-    assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
+    assert ask(pair, client, action_of(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
     assert not meter.connected
-    assert ask(pair, client, Action(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
-    assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
+    assert ask(pair, client, action_of(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, action_of(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
 @links
@@ -162,7 +168,7 @@ def test_dedicated_key_and_general_protection_work(kind):
     ):
         pair, client, _, _ = associated(kind, changed(GMAC, **changes))
         pair.log.clear()
-        assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+        assert ask(pair, client, get_of(3, ENERGY)).results[0].integer == 123_456
         assert any(bytes((tag,)) in octets for mark, octets in pair.log if mark == ">")
 
 
@@ -172,26 +178,26 @@ def test_dedicated_key_and_general_protection_work(kind):
 def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
     limits = {"limits": ServerLimits(max_pdu=size)}
     pair, client, _, meter = associated(kind, changed(way, max_pdu=size), TestMeter(rows=12), server_options=limits)
-    event = ask(pair, client, Get(7, PROFILE))
+    event = ask(pair, client, get_of(7, PROFILE))
     assert len(event.results[0].items) == 12
-    encoded = ask(pair, client, Get(7, PROFILE, 2, None, encoded=True)).results[0]
-    assert read_data(encoded) == event.results[0]
-    listed = ask(pair, client, GetList(tuple([Get(3, ENERGY)] * 9 + [Get(7, PROFILE)])))
+    encoded = ask(pair, client, get_of(7, PROFILE, 2, None, encoded=True)).results[0]
+    assert read_data(encoded.octets) == event.results[0]
+    listed = ask(pair, client, GetList(tuple([get_of(3, ENERGY)] * 9 + [get_of(7, PROFILE)])))
     assert [value.integer for value in listed.results[:9]] == [123_456] * 9
     assert listed.results[9] == event.results[0]
-    assert len(read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])) > 5
+    assert len(read_object_list(ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0))).results[0])) > 5
     if way is GMAC:
         long_text = visible_string("x" * 700)
-        assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
+        assert ask(pair, client, set_of(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
         assert meter.note == long_text
-        assert ask(pair, client, Action(Echo.class_id, ECHO, 1, long_text)).value == long_text
+        assert ask(pair, client, action_of(Echo.class_id, ECHO, 1, long_text)).value == long_text
     assert not only(pair, ApduRefused)
 
 
 def test_a_list_of_long_values_is_written_in_blocks():
     limits = {"limits": ServerLimits(max_pdu=200)}
     pair, client, _, meter = associated("wrapper", GMAC, server_options=limits)
-    request = SetList((Set(1, NOTE, 2, visible_string("y" * 500)), Set(3, ENERGY, 2, integer(1))))
+    request = SetList((set_of(1, NOTE, 2, visible_string("y" * 500)), set_of(3, ENERGY, 2, integer(1))))
     assert ask(pair, client, request).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
     assert meter.note.text == "y" * 500
 
@@ -201,8 +207,8 @@ def test_no_apdu_is_longer_than_the_peer_takes():
     limits = {"limits": ServerLimits(max_pdu=size)}
     pair, client, _, _ = associated("wrapper", changed(GMAC, max_pdu=size), server_options=limits)
     pair.log.clear()
-    ask(pair, client, Get(7, PROFILE))
-    ask(pair, client, Set(1, NOTE, 2, visible_string("z" * 900)))
+    ask(pair, client, get_of(7, PROFILE))
+    ask(pair, client, set_of(1, NOTE, 2, visible_string("z" * 900)))
     assert max(len(octets) for _, octets in pair.log) <= size + 8
 
 
@@ -211,7 +217,7 @@ def test_the_association_view_shows_what_the_access_table_grants(kind):
     view = {}
     for name, way in (("none", NO_SECURITY), ("lls", LLS), ("gmac", GMAC)):
         pair, client, _, _ = associated(kind, way)
-        view[name] = read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])
+        view[name] = read_object_list(ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0))).results[0])
     assert {e.logical_name for e in view["none"]} == {SERIAL, COUNTER, Obis(0, 0, 40, 0, 0), Obis(0, 0, 41, 0, 0)}
     for name, writable in (("lls", False), ("gmac", True)):
         (clock,) = [element for element in view[name] if element.class_id == 8]
@@ -223,13 +229,13 @@ def test_the_association_view_shows_what_the_access_table_grants(kind):
 
 def test_what_is_not_granted_is_refused_as_it_is_shown():
     pair, client, _, _ = associated("wrapper", NO_SECURITY)
-    assert ask(pair, client, Get(3, ENERGY)).results == (DataAccessResult.OBJECT_UNDEFINED,)
+    assert ask(pair, client, get_of(3, ENERGY)).results == (DataAccessResult.OBJECT_UNDEFINED,)
     pair, client, _, _ = associated("wrapper", LLS)
-    assert ask(pair, client, Get(1, ENERGY)).results == (DataAccessResult.OBJECT_CLASS_INCONSISTENT,)
-    assert ask(pair, client, Get(1, NOTE)).results == (DataAccessResult.READ_WRITE_DENIED,)  # needs authentication
-    assert ask(pair, client, Get(3, ENERGY, 9)).results == (DataAccessResult.OBJECT_UNAVAILABLE,)
-    assert ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0), 7)).results == (DataAccessResult.READ_WRITE_DENIED,)
-    assert ask(pair, client, Action(8, CLOCK, 6, long(1))).result == ActionResult.READ_WRITE_DENIED
+    assert ask(pair, client, get_of(1, ENERGY)).results == (DataAccessResult.OBJECT_CLASS_INCONSISTENT,)
+    assert ask(pair, client, get_of(1, NOTE)).results == (DataAccessResult.READ_WRITE_DENIED,)  # needs authentication
+    assert ask(pair, client, get_of(3, ENERGY, 9)).results == (DataAccessResult.OBJECT_UNAVAILABLE,)
+    assert ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0), 7)).results == (DataAccessResult.READ_WRITE_DENIED,)
+    assert ask(pair, client, action_of(8, CLOCK, 6, long(1))).result == ActionResult.READ_WRITE_DENIED
 
 
 @links
@@ -251,13 +257,6 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], Associated)
-
-
-def test_the_ledger_of_attempts_is_bounded():
-    ledger = AttemptLedger()
-    for client in range(CLIENTS_MAX + 10):
-        ledger.failed(client, 0.0)
-    assert len(ledger._clients) == CLIENTS_MAX
 
 
 @links
@@ -317,9 +316,9 @@ def test_a_server_that_cannot_prove_itself_is_refused():
 
 def test_a_replayed_request_is_refused_with_the_counter_that_is_due():
     pair, client, server, meter = associated("wrapper", GMAC)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     pair.log.clear()
-    ask(pair, client, Action(70, SWITCH, 1, integer(0)))
+    ask(pair, client, action_of(70, SWITCH, 1, integer(0)))
     recorded = next(octets for mark, octets in pair.log if mark == ">")
     meter.connected = True
     server.receive(recorded, pair.now)
@@ -329,14 +328,14 @@ def test_a_replayed_request_is_refused_with_the_counter_that_is_due():
     due = int.from_bytes(answer[11:15], "big")
     assert due == int.from_bytes(recorded[8 + 3 : 8 + 7], "big") + 1
     assert isinstance(server.next_event().error, ReplayError)
-    assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+    assert ask(pair, client, get_of(3, ENERGY)).results[0].integer == 123_456
 
 
 def test_a_client_that_lost_its_counters_finds_back():
     meter = TestMeter()
     pair, client, _, _ = associated("wrapper", GMAC, meter)
     for _ in range(40):
-        ask(pair, client, Get(3, ENERGY))
+        ask(pair, client, get_of(3, ENERGY))
     fresh = client_security(peer_title=METER_TITLE)
     pair, client, _, _ = associated("wrapper", GMAC, meter, security=fresh)
     (event,) = only(pair, AssociationRefused)
@@ -350,20 +349,20 @@ def test_a_client_that_lost_its_counters_finds_back():
 def test_a_replayed_answer_fails_the_request_and_not_the_association():
     pair, client, _, _ = associated("wrapper", GMAC)
     pair.log.clear()
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     recorded = next(octets for mark, octets in pair.log if mark == "<")
     pair.to_left = lambda _number, _octets: recorded
-    event = ask(pair, client, Get(3, EXPORT))
+    event = ask(pair, client, get_of(3, EXPORT))
     assert isinstance(event, RequestFailed)
     assert event.failure.kind is FailureKind.REPLAY
     pair.to_left = lambda _number, octets: octets
-    assert ask(pair, client, Get(3, EXPORT)).results[0].integer == 789
+    assert ask(pair, client, get_of(3, EXPORT)).results[0].integer == 789
 
 
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
 def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_crash(way):
     reference, client, _, _ = associated("wrapper", way)
-    ask(reference, client, Get(3, ENERGY))
+    ask(reference, client, get_of(3, ENERGY))
     total = sum(len(octets) for _, octets in reference.log)
     for position in range(0, total, 3):
         seen = [0]
@@ -378,7 +377,7 @@ def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_cras
         pair, client, server, _ = join("wrapper", way, to_left=tamper, to_right=tamper)
         client.associate(pair.now)
         pair.run()
-        request_id = client.request(Get(3, ENERGY), pair.now)
+        request_id = client.request(get_of(3, ENERGY), pair.now)
         pair.run(pair.now + 200)
         ends = [e for e in pair.left_events if getattr(e, "request_id", None) == request_id]
         assert len(ends) == 1
@@ -397,7 +396,7 @@ def test_a_ciphered_association_takes_nothing_in_the_clear():
     answer = bytes.fromhex("C40101 00 06 00000001")
     header = bytes.fromhex("000100010001") + len(answer).to_bytes(2, "big")
     pair.to_left = lambda _n, _o: header + answer
-    client.request(Get(3, ENERGY), pair.now)
+    client.request(get_of(3, ENERGY), pair.now)
     pair.run(pair.now + 1)
     assert not only(pair, GetDone)
 
@@ -409,13 +408,13 @@ def test_services_before_the_association_and_before_the_proof_are_refused():
     server.receive(bytes.fromhex("000100020001000D") + get, 0.0)
     assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
     pair, client, server, _ = join("wrapper", SHA1)
-    client._answer_challenge = lambda aare, now: client._move(Trigger.CHALLENGED)
+    client._answer_challenge = lambda aare, now: client._move(ClientMove.CHALLENGED)
     client.associate(pair.now)
     pair.run()
     assert server.state is AssociationState.AUTHENTICATING
     server.receive(bytes.fromhex("000100030001000D") + get, pair.now)
     assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
-    assert server.associated is None
+    assert server.agreement is None
 
 
 def test_another_client_on_the_same_link_does_not_inherit_the_association():
@@ -430,7 +429,7 @@ def test_a_silent_server_times_out_request_by_request():
     pair, client, _, _ = associated("wrapper", way)
     pair.to_right = lambda _n, _o: None
     pair.left_events.clear()
-    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(2)]
+    ids = [client.request(get_of(3, ENERGY), pair.now) for _ in range(2)]
     pair.run(pair.now + 3.9)
     assert pair.left_events == []
     pair.run(pair.now + 5)
@@ -444,10 +443,10 @@ def test_a_late_answer_is_shown_and_does_not_answer_the_next_request():
     pair, client, _, _ = associated("wrapper", way)
     held = []
     pair.to_left = lambda _n, octets: held.append(octets)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     pair.run(pair.now + 5)
     pair.to_left = lambda _n, octets: held[0] + octets
-    event = ask(pair, client, Get(3, EXPORT))
+    event = ask(pair, client, get_of(3, EXPORT))
     assert event.results[0].integer == 789
     assert len(only(pair, ApduRefused)) == 1
 
@@ -486,7 +485,7 @@ def test_each_way_to_release_works(kind, release):
 def test_a_lost_medium_fails_everything_that_waits(kind):
     pair, client, server, _ = associated(kind, LLS)
     pair.left_events.clear()
-    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(3)]
+    ids = [client.request(get_of(3, ENERGY), pair.now) for _ in range(3)]
     client.medium_lost(pair.now)
     server.medium_lost(pair.now)
     pair.run()
@@ -498,22 +497,22 @@ def test_a_lost_medium_fails_everything_that_waits(kind):
 def test_an_idle_association_is_forgotten_by_the_server():
     pair, _, server, _ = associated("wrapper", LLS, server_options={"limits": ServerLimits(idle_timeout_s=50.0)})
     pair.run(pair.now + 49)
-    assert server.associated is not None
+    assert server.agreement is not None
     pair.run(pair.now + 5)
-    assert server.associated is None
+    assert server.agreement is None
     assert any(isinstance(event, Released) for event in pair.right_events)
 
 
 def test_requests_are_bounded_and_need_an_association():
     pair, client, _, _ = join("wrapper", LLS)
-    client.request(Get(3, ENERGY), pair.now)
+    client.request(get_of(3, ENERGY), pair.now)
     assert client.next_event().failure.kind is FailureKind.CANCELLED
     pair.to_right = lambda _n, _o: None
     client.associate(pair.now)
     for _ in range(REQUESTS_QUEUED_MAX):
-        client.request(Get(3, ENERGY), pair.now)
+        client.request(get_of(3, ENERGY), pair.now)
     with pytest.raises(QueueFullError):
-        client.request(Get(3, ENERGY), pair.now)
+        client.request(get_of(3, ENERGY), pair.now)
     with pytest.raises(RuntimeError, match="cannot associate"):
         client.associate(pair.now)
 
@@ -522,25 +521,25 @@ def test_what_was_not_negotiated_fails_before_it_is_sent():
     pair, client, _, _ = associated("wrapper", changed(LLS, conformance=Conformance.GET))
     pair.log.clear()
     for request in (
-        Set(1, NOTE, 2, integer(1)),
-        Action(8, CLOCK, 6, long(1)),
-        Get(7, PROFILE, 2, range_of_times(ClockTime(), ClockTime())),
+        set_of(1, NOTE, 2, integer(1)),
+        action_of(8, CLOCK, 6, long(1)),
+        get_of(7, PROFILE, 2, range_of_times(ClockTime(), ClockTime())),
     ):
         event = ask(pair, client, request)
         assert event.failure.kind is FailureKind.UNSUPPORTED
     assert pair.log == []
-    assert len(ask(pair, client, GetList((Get(3, ENERGY), Get(3, EXPORT)))).results) == 2  # one by one
+    assert len(ask(pair, client, GetList((get_of(3, ENERGY), get_of(3, EXPORT)))).results) == 2  # one by one
 
 
 def test_a_value_too_long_without_block_transfer_is_unavailable():
     way = changed(LLS, conformance=Conformance.GET, max_pdu=100)
     pair, client, _, _ = associated("wrapper", way)
-    assert ask(pair, client, Get(7, PROFILE)).results == (DataAccessResult.DATA_BLOCK_UNAVAILABLE,)
+    assert ask(pair, client, get_of(7, PROFILE)).results == (DataAccessResult.DATA_BLOCK_UNAVAILABLE,)
 
 
 def test_an_answer_longer_than_the_bound_is_refused():
     pair, client, _, _ = associated("wrapper", changed(LLS, max_pdu=200, max_response_octets=1_000))
-    event = ask(pair, client, Get(7, PROFILE))
+    event = ask(pair, client, get_of(7, PROFILE))
     assert event.failure.kind is FailureKind.PROTOCOL
     assert "more than 1000 octets" in event.failure.detail
 
@@ -550,11 +549,11 @@ def test_a_push_within_an_association_is_an_event(kind):
     pair, client, server, meter = associated(kind, GMAC)
     pushing = PushSource(meter.device, security=SecurityContext(METER_TITLE, KEYS, counters=meter.counters))
     octets = pushing.notification([CaptureObjectDefinition(3, ENERGY, 2)], pair.now)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     server.link.send_unnumbered(octets, pair.now)
     pair.run(pair.now + 1)
     if kind == "hdlc":
-        ask(pair, client, Get(3, ENERGY))
+        ask(pair, client, get_of(3, ENERGY))
     (event,) = only(pair, Notification)
     assert event.apdu.body.items[0].integer == 123_456
 
@@ -569,7 +568,7 @@ def test_a_push_within_an_association_is_an_event(kind):
 def test_an_answer_and_the_end_of_the_link_in_one_read_fail_the_next_request_and_raise_nothing(kind, farewell):
     pair, client, server, _ = associated(kind, LLS)
     pair.left_events.clear()
-    first, second = client.request(Get(3, ENERGY), pair.now), client.request(Get(3, EXPORT), pair.now)
+    first, second = client.request(get_of(3, ENERGY), pair.now), client.request(get_of(3, EXPORT), pair.now)
     server.receive(client.octets_to_send(), pair.now)
     client.receive(server.octets_to_send() + farewell, pair.now)
     pair.run()
@@ -580,6 +579,41 @@ def test_an_answer_and_the_end_of_the_link_in_one_read_fail_the_next_request_and
     assert client.state is AssociationState.IDLE
 
 
+def test_an_apdu_that_the_link_cannot_carry_ends_the_link_with_the_reason_and_raises_nothing():
+    client = ClientAssociation(
+        WrapperLink(Role.CLIENT, WrapperConfig(16, 1, apdu_size_max=20)), AssociationSettings(), entropy=bytes
+    )
+    client.associate(0.0)
+    event = client.next_event()
+    assert isinstance(event, LinkLost)
+    assert (event.failure.kind, event.by_peer) == (FailureKind.UNSUPPORTED, False)
+    assert "1 to 20 can be sent" in event.failure.detail
+    assert client.state is AssociationState.IDLE
+
+
+def test_a_server_says_again_where_it_stands_when_two_associations_follow_each_other_on_one_link():
+    pair, client, server, _ = associated("wrapper", GMAC)
+    first = server.agreement
+    client.release(pair.now)
+    pair.run(pair.now + 1)
+    assert server.agreement is None
+    client.associate(pair.now)
+    pair.run(pair.now + 1)
+    assert server.agreement == first
+    assert (server.agreement.own_title, server.agreement.peer_title) == (METER_TITLE, CLIENT_TITLE)
+    assert (client.agreement.own_title, client.agreement.peer_title) == (CLIENT_TITLE, METER_TITLE)
+
+
+def test_an_owner_that_takes_no_events_fills_no_memory():
+    pair, client, server, _ = associated("wrapper", LLS)
+    unasked = write_wpdu(WrapperPdu(1, 2, bytes.fromhex("C401 01 00 00")))
+    for _ in range(EVENTS_MAX + 50):
+        client.receive(unasked, pair.now)
+        server.receive(write_wpdu(WrapperPdu(7, 1, bytes.fromhex("C001C100010000600100FF0200"))), pair.now)
+        server.octets_to_send()
+    assert len(client._events) == len(server._events) == EVENTS_MAX
+
+
 def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():
     lost = {2, 5, 9, 14}
     pair, client, _, _ = join("hdlc", GMAC, latency_s=0.05)
@@ -587,7 +621,7 @@ def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():
     pair.to_right = lambda number, octets: None if number in {3, 7} else octets
     client.associate(pair.now)
     pair.run(pair.now + 60)
-    client.request(Get(7, PROFILE), pair.now)
+    client.request(get_of(7, PROFILE), pair.now)
     pair.run(pair.now + 120)
     (event,) = only(pair, GetDone)
     assert len(event.results[0].items) == 200
@@ -603,17 +637,8 @@ def test_settings_that_cannot_work_are_refused_at_once():
 
 def test_no_secret_shows_in_settings_or_events():
     pair, client, _, _ = associated("wrapper", LLS)
-    shown = repr(LLS[1]) + repr(pair.left_events) + repr(pair.right_events) + repr(client.associated)
+    shown = repr(LLS[1]) + repr(pair.left_events) + repr(pair.right_events) + repr(client.agreement)
     assert "sesame" not in shown
-
-
-def test_the_table_leads_back_to_idle_from_everywhere():
-    for state in AssociationState:
-        if state is not AssociationState.IDLE:
-            assert next_state(state, Trigger.LINK_DOWN) is AssociationState.IDLE
-    assert next_state(AssociationState.IDLE, Trigger.LINK_DOWN) is None
-    assert set(TRANSITIONS.values()) == set(AssociationState)
-    assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
 
 
 @pytest.mark.parametrize("way", [NO_SECURITY, LLS, SHA1, GMAC], ids=["none", "lls", "sha1", "gmac"])
@@ -654,7 +679,11 @@ class AssociationLife(RuleBasedStateMachine):
         if self.client.state is AssociationState.IDLE:
             self.client.associate(self.pair.now)
 
-    @rule(request=st.sampled_from([Get(3, ENERGY), Get(7, PROFILE), Action(8, CLOCK, 6, long(1)), Get(3, SERIAL)]))
+    @rule(
+        request=st.sampled_from(
+            [get_of(3, ENERGY), get_of(7, PROFILE), action_of(8, CLOCK, 6, long(1)), get_of(3, SERIAL)]
+        )
+    )
     def ask(self, request):
         self.asked.add(self.client.request(request, self.pair.now))
 

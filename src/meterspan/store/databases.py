@@ -1,0 +1,157 @@
+"""Relational databases at rest: opened by URL, hardened, their version compared, their errors made ``StorageError``.
+
+SQLite and PostgreSQL are known; both take "insert … on conflict". One ``Database`` serves the registry and the head
+end's inventory.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+
+from meterspan.model.storage.errors import (
+    DamagedError,
+    StorageError,
+    StorageFullError,
+    StorageLockedError,
+    StorageUnavailableError,
+    UnknownFormatError,
+)
+from meterspan.store.edge import harden, storage_errors, translated
+
+__all__ = ["Database", "file_url"]
+
+VERSION_TABLE: Final = "schema_version"
+_INSERT: Final[dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+# classes and codes of PostgreSQL's SQLSTATE (appendix A of its manual)
+_BY_SQLSTATE: Final[dict[str, type[StorageError]]] = {
+    "53100": StorageFullError,
+    "55P03": StorageLockedError,
+    "40P01": StorageLockedError,
+    "40001": StorageLockedError,
+    "XX001": DamagedError,
+    "XX002": DamagedError,
+}
+
+
+def file_url(path: Path) -> str:
+    """Return the URL of an SQLite file, after making its folder.
+
+    Raises:
+        StorageError: the folder cannot be made.
+
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return sa.URL.create("sqlite", database=str(path)).render_as_string()
+
+
+class Database:
+    """A database with tables of one known version.
+
+    Args:
+        url: as SQLAlchemy writes it; SQLite or PostgreSQL.
+        tables: what is made where it is not there; one of them is ``schema_version``.
+        version: of these tables; raised in an older database, whose missing tables are made.
+
+    Raises:
+        ValueError: the URL is none, or of a database that is not known here.
+        UnknownFormatError: a newer release wrote it.
+        StorageError: it cannot be opened now.
+
+    """
+
+    def __init__(self, url: str, tables: sa.MetaData, *, version: int) -> None:
+        self.name = _name_of(url)
+        """How messages name it: the file, or the URL without its password."""
+        self._engine = sa.create_engine(url)
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "connect", _harden)
+        try:
+            self._prepare(tables, version)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self._engine.dialect.name
+
+    def close(self) -> None:
+        """Release all connections."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """Lend a connection to read with."""
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """Lend a connection inside a transaction: all that is written is durable after it, or nothing is."""
+        with self._errors(), self._engine.begin() as connection:
+            yield connection
+
+    def upsert(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
+        """Add a row, or replace the one with its primary key."""
+        keys = [column.name for column in table.primary_key.columns]
+        statement = _INSERT[self.dialect](table).values(values)
+        rest = {name: statement.excluded[name] for name in values if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.SQLAlchemyError as error:
+            raise self._translated(error) from error
+        except (sqlite3.Error, OSError) as error:
+            raise translated(error, self.name) from error
+
+    def _translated(self, error: sa.exc.SQLAlchemyError) -> BaseException:
+        origin = getattr(error, "orig", None)
+        if isinstance(error, sa.exc.IntegrityError):
+            return ValueError(str(origin))
+        if isinstance(origin, sqlite3.Error):
+            return translated(origin, self.name)
+        kind = _BY_SQLSTATE.get(getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or "")
+        if kind is None:
+            kind = StorageUnavailableError if isinstance(error, sa.exc.OperationalError) else StorageError
+        return kind(f"the database refuses ({origin or error})", self.name)
+
+    def _prepare(self, tables: sa.MetaData, version: int) -> None:
+        versions = tables.tables[VERSION_TABLE]
+        with self.writing() as connection:
+            found = None
+            if sa.inspect(connection).has_table(VERSION_TABLE):
+                found = connection.execute(sa.select(sa.func.max(versions.c.version))).scalar()
+            if found is not None and found > version:
+                raise UnknownFormatError(self.name, found, version)
+            tables.create_all(connection)
+            if found is None or found < version:
+                connection.execute(sa.insert(versions).values(version=version))
+
+
+def _name_of(url: str) -> str:
+    try:
+        made = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        raise ValueError(f"{url!r} is not a database URL like sqlite:////var/lib/meterspan/registry.sqlite") from error
+    if made.get_backend_name() not in _INSERT:
+        raise ValueError(f"{made.get_backend_name()} is not known here; use {' or '.join(_INSERT)}")
+    is_file = made.get_backend_name() == "sqlite" and made.database
+    return str(made.database) if is_file else made.render_as_string(hide_password=True)
+
+
+def _harden(connection: sqlite3.Connection, _record: object) -> None:
+    harden(connection)

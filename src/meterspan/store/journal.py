@@ -1,0 +1,229 @@
+"""The journal's tables and the statements on them; ``docs/formats/journal.md`` is their page.
+
+Format 2 added ``unsettled`` and ``quarantined``; a journal of format 1 is brought to it at opening, in one transaction.
+Every function runs inside a transaction of its caller, except ``prepare``.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from meterspan.model.storage.errors import DamagedBatchError, DamagedError, UnknownFormatError
+from meterspan.model.storage.readings import Quarantined, Readings, UnsettledDays
+from meterspan.store.columns import read_batch, read_unsettled, write_batch, write_unsettled
+from meterspan.store.unsettled import merged_days, touched_days
+
+__all__ = [
+    "FORMAT",
+    "BatchRow",
+    "SegmentRow",
+    "add_meta",
+    "batch_rows",
+    "extent_of",
+    "insert_batch",
+    "insert_quarantined",
+    "insert_unsettled",
+    "meta_of",
+    "octets_of",
+    "pending_days",
+    "prepare",
+    "quarantined_rows",
+    "repair_extent",
+    "set_meta_max",
+    "unsettled_rows",
+]
+
+FORMAT: Final = 2
+APPLICATION_ID: Final = 0x4D53_504E  # "MSPN" in the header of the SQLite file
+
+_TABLES_1: Final = """
+create table meta (name text primary key, value integer not null) without rowid;
+create table batch (
+  seq integer primary key autoincrement, readings integer not null,
+  first_time integer not null, last_time integer not null,
+  first_series integer not null, last_series integer not null, octets blob not null
+);
+create table accepted (batch_id blob primary key, accepted_at integer not null) without rowid;
+create table segment (
+  name text primary key, day integer not null, readings integer not null, octets integer not null
+) without rowid;
+create index segment_day on segment (day);
+create table bound (
+  series integer primary key, first_time integer not null, last_time integer not null
+);
+create table event (
+  device text not null, time integer not null, code text not null, text text not null, severity integer not null,
+  primary key (device, time, code, text)
+) without rowid;
+"""
+_TABLES_2: Final = """
+create table unsettled (number integer primary key autoincrement, octets blob not null);
+create table quarantined (
+  name text primary key, reason text not null, kept_at text not null,
+  readings integer not null, first_time integer, last_time integer, octets blob
+);
+"""
+_STAMP: Final = f"pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT};"
+
+
+class BatchRow(NamedTuple):
+    """A batch without its octets, as the table says."""
+
+    seq: int
+    readings: int
+    first_time: int
+    last_time: int
+    first_series: int
+    last_series: int
+
+
+class SegmentRow(NamedTuple):
+    """A segment that counts."""
+
+    name: str
+    day: int
+    readings: int
+    octets: int
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables of a new journal, or bring an older one to this format.
+
+    Raises:
+        UnknownFormatError: a newer release wrote it.
+
+    """
+    (version,) = connection.execute("pragma user_version").fetchone()
+    if version > FORMAT:
+        raise UnknownFormatError(str(path), version, FORMAT)
+    if version == FORMAT:
+        return
+    tables = _TABLES_1 + _TABLES_2 if version == 0 else _TABLES_2
+    try:
+        connection.executescript(f"begin immediate; {tables} {_STAMP}")
+        if version == 1:
+            insert_unsettled(connection, pending_days(connection))
+        connection.execute("commit")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+
+
+def batch_rows(connection: sqlite3.Connection) -> list[BatchRow]:
+    """List the batches by their number, without octets."""
+    query = "select seq, readings, first_time, last_time, first_series, last_series from batch order by seq"
+    return [BatchRow(*row) for row in connection.execute(query)]
+
+
+def octets_of(connection: sqlite3.Connection, seq: int) -> bytes:
+    """Read the octets of one batch.
+
+    Raises:
+        DamagedBatchError: SQLite's own pages under them are damaged, or the batch is gone.
+
+    """
+    try:
+        row = connection.execute("select octets from batch where seq = ?", (seq,)).fetchone()
+    except sqlite3.DatabaseError as error:
+        if (getattr(error, "sqlite_errorcode", 0) & 0xFF) == sqlite3.SQLITE_CORRUPT:
+            raise DamagedBatchError(f"the database cannot read its octets ({error})") from error
+        raise
+    if row is None or not isinstance(row[0], bytes):
+        raise DamagedBatchError("it has no octets")
+    return row[0]
+
+
+def insert_batch(connection: sqlite3.Connection, readings: Readings) -> None:
+    """Add a batch of at least one reading."""
+    connection.execute(
+        "insert into batch (readings, first_time, last_time, first_series, last_series, octets)"
+        " values (?, ?, ?, ?, ?, ?)",
+        (*extent_of(readings), write_batch(readings)),
+    )
+
+
+def repair_extent(connection: sqlite3.Connection, row: BatchRow, readings: Readings) -> None:
+    """Write the extent of a batch anew from its octets, whose checksum is right."""
+    connection.execute(
+        "update batch set readings = ?, first_time = ?, last_time = ?, first_series = ?, last_series = ? where seq = ?",
+        (*extent_of(readings), row.seq),
+    )
+
+
+def insert_unsettled(connection: sqlite3.Connection, days: UnsettledDays) -> None:
+    """Note days to settle, as one row."""
+    if len(days):
+        connection.execute("insert into unsettled (octets) values (?)", (write_unsettled(days),))
+
+
+def unsettled_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, UnsettledDays | DamagedError]]:
+    """Read the rows of days to settle by their number; one that is damaged is given as its error."""
+    for number, octets in connection.execute("select number, octets from unsettled order by number").fetchall():
+        try:
+            yield number, read_unsettled(octets)
+        except (DamagedBatchError, TypeError) as error:
+            yield number, error if isinstance(error, DamagedError) else DamagedBatchError("it has no octets")
+
+
+def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
+    """Return every day of every batch that reads back, for when it is not known what was settled."""
+    parts = []
+    for row in batch_rows(connection):
+        try:
+            parts.append(touched_days(read_batch(octets_of(connection, row.seq))))
+        except DamagedBatchError:
+            continue  # it is quarantined when the batches are loaded
+    return merged_days(parts)
+
+
+def quarantined_rows(connection: sqlite3.Connection) -> list[Quarantined]:
+    """List what is quarantined, in the order it was found."""
+    query = "select name, reason, kept_at, readings, first_time, last_time from quarantined order by rowid"
+    return [Quarantined(*row) for row in connection.execute(query)]
+
+
+def insert_quarantined(connection: sqlite3.Connection, item: Quarantined, octets: bytes | None = None) -> None:
+    """Name what is damaged, with its octets where they are kept here, and count its readings no more."""
+    connection.execute(
+        "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?)",
+        (
+            item.name, item.reason, item.kept_at, item.readings, item.first_time, item.last_time,
+            octets,
+        ),
+    )  # fmt: skip
+    if item.readings:
+        add_meta(connection, "readings", -item.readings)
+
+
+def meta_of(connection: sqlite3.Connection, name: str) -> int | None:
+    """Return a counter, or None where it was never set."""
+    row = connection.execute("select value from meta where name = ?", (name,)).fetchone()
+    return None if row is None else int(row[0])
+
+
+def add_meta(connection: sqlite3.Connection, name: str, count: int) -> int:
+    """Add to a counter and return its new value."""
+    (value,) = connection.execute(
+        "insert into meta values (?, ?) on conflict (name) do update set value = value + excluded.value"
+        " returning value",
+        (name, count),
+    ).fetchone()
+    return int(value)
+
+
+def set_meta_max(connection: sqlite3.Connection, name: str, value: int) -> None:
+    """Raise a counter to ``value`` where it is lower."""
+    connection.execute(
+        "insert into meta values (?, ?) on conflict (name) do update set value = max(value, excluded.value)",
+        (name, value),
+    )
+
+
+def extent_of(readings: Readings) -> tuple[int, int, int, int, int]:
+    """Return number of readings, first and last time, first and last series, as ``BatchRow`` has them."""
+    return (
+        len(readings), int(readings.time.min()), int(readings.time.max()), int(readings.series.min()),
+        int(readings.series.max()),
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""What is damaged at rest: named at once so that nobody reads it again, then moved aside by the journal's writer.
+
+Nothing is deleted. A segment is moved to ``readings/quarantine``, the octets of a batch into the journal's table
+``quarantined``. Where that is not possible now (disk full, read-only) it stays in its place, hidden by its name, and is
+found again at the next opening. A segment that is put back whole from a backup counts again at the next opening.
+"""
+
+import logging
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from meterspan.model.storage.readings import Quarantined
+from meterspan.store.journal import BatchRow, SegmentRow
+from meterspan.store.segments import sync_directory
+
+__all__ = ["Quarantine", "batch_name"]
+
+log = logging.getLogger(__name__)
+
+
+def batch_name(seq: int) -> str:
+    """Return the name of a batch of the journal."""
+    return f"batch {seq}"
+
+
+class Quarantine:
+    """The list of what is set aside; safe for use from many threads.
+
+    Args:
+        directory: of the store; segments are moved to its folder ``quarantine``.
+        journal: path of the journal, named as the place of octets kept there.
+
+    """
+
+    def __init__(self, directory: Path, journal: Path) -> None:
+        self._folder = directory / "quarantine"
+        self._journal = journal
+        self._items: dict[str, Quarantined] = {}
+        self._unmoved: set[str] = set()
+        self._guard = threading.Lock()
+
+    def load(self, items: Iterable[Quarantined]) -> None:
+        """Remember what was moved aside before."""
+        with self._guard:
+            self._items.update((item.name, item) for item in items)
+
+    def add(self, item: Quarantined) -> bool:
+        """Hide it from now on; False where it is hidden already."""
+        with self._guard:
+            if item.name in self._items:
+                return False
+            self._items[item.name] = item
+            self._unmoved.add(item.name)
+        log.error(
+            "quarantined", extra={"item": item.name, "reason": item.reason, "path": item.kept_at, "rows": item.readings}
+        )
+        return True
+
+    def moved(self, name: str) -> None:
+        """Note that the journal names it too, so that its readings are counted no more."""
+        with self._guard:
+            self._unmoved.discard(name)
+
+    def forget(self, name: str) -> None:
+        """Count it again: it was put back whole."""
+        with self._guard:
+            del self._items[name]
+        log.warning("counted again: it was put back whole", extra={"item": name})
+
+    def hides(self, name: str) -> bool:
+        """Whether this batch or segment is set aside."""
+        return name in self._items
+
+    def items(self) -> list[Quarantined]:
+        """List what is set aside, in the order it was found."""
+        with self._guard:
+            return list(self._items.values())
+
+    def unmoved_readings(self) -> int:
+        """Count readings that are set aside and that the journal still counts."""
+        with self._guard:
+            return sum(self._items[name].readings for name in self._unmoved)
+
+    def of_batch(self, row: BatchRow, reason: str) -> Quarantined:
+        """Describe a damaged batch by its row."""
+        kept_at = f"{self._journal} (table quarantined)"
+        return Quarantined(batch_name(row.seq), reason, kept_at, row.readings or 0, row.first_time, row.last_time)
+
+    def of_days(self, number: int, reason: str) -> Quarantined:
+        """Describe a damaged row of days to settle."""
+        kept_at = f"{self._journal} (table quarantined)"
+        return Quarantined(f"days to settle {number}", reason, kept_at)
+
+    def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> Quarantined:
+        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds."""
+        kept_at = self.move_file(path)
+        return Quarantined(row.name, reason, kept_at, row.readings, *span)
+
+    def move_file(self, path: Path) -> str:
+        """Move a file into the folder; return where it is now, "" where there is none."""
+        target = self._folder / path.name
+        try:
+            self._folder.mkdir(exist_ok=True)
+            path.rename(target)
+            sync_directory(self._folder)
+            sync_directory(path.parent)
+        except FileNotFoundError:
+            return str(target) if target.exists() else ""
+        except OSError as error:
+            log.warning("not moved aside; it stays hidden", extra={"path": str(path), "reason": str(error)})
+            return str(path)
+        return str(target)

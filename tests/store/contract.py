@@ -1,0 +1,233 @@
+"""What any backend of the store's ports must do; ``test_contract.py`` runs it for each that there is.
+
+A backend is opened by ``open(place)`` as often as wanted: what was stored through one opening is there in the next.
+"""
+
+import itertools
+import threading
+
+import numpy as np
+import pytest
+
+from meterspan.model.readings import EventSeverity, MeterEvent
+from meterspan.model.storage.errors import StorageClosedError, StorageError
+from meterspan.model.storage.readings import Intervals, Readings, UnsettledDays
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    TariffRow,
+    UsagePointRow,
+    VersionRow,
+)
+from meterspan.quantities import DAY_S, Quality
+
+DAY = 20_000
+T0 = DAY * DAY_S
+
+
+def readings(rows, received_at=T0):
+    series, times, values = (np.array([row[index] for row in rows], np.int64) for index in range(3))
+    zero = np.zeros(len(rows), np.int32)
+    arrived = np.full(len(rows), received_at, np.int64)
+    return Readings(series.astype(np.int32), times, values, zero, zero, zero.astype(np.int8), arrived)
+
+
+def rows_of(found):
+    return list(zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True))
+
+
+def days_of(journal):
+    days = journal.days_to_settle()
+    return list(zip(days.series.tolist(), days.day.tolist(), days.readings.tolist(), strict=True))
+
+
+class JournalContract:
+    """A ``ReadingJournal``."""
+
+    @pytest.fixture
+    def opened(self, place):
+        journal = self.open(place)
+        yield journal
+        journal.close()
+
+    def reopened(self, journal, place):
+        journal.close()
+        return self.open(place)
+
+    def test_readings_come_back_sorted_and_cut_to_the_span(self, opened):
+        opened.append(readings([(2, T0, 5), (1, T0 + 900, 7), (1, T0, 6)]))
+        assert rows_of(opened.read([2, 1], T0, T0 + 901)) == [(1, T0, 6), (1, T0 + 900, 7), (2, T0, 5)]
+        assert rows_of(opened.read([1], T0, T0 + 900)) == [(1, T0, 6)]
+        assert rows_of(opened.read([9], T0, T0 + 900)) == rows_of(opened.read([], T0, T0 + 9)) == []
+        assert (opened.bounds(1), opened.bounds(9)) == ((T0, T0 + 900), None)
+
+    def test_duplicates_are_counted_and_conflicts_kept_and_marked(self, opened):
+        opened.append(readings([(1, T0, 5)]))
+        receipt = opened.append(readings([(1, T0, 5), (1, T0, 6), (1, T0 + 9, 7)]))
+        assert (receipt.duplicates, receipt.conflicts, rows_of(receipt.fresh)) == (1, 1, [(1, T0, 6), (1, T0 + 9, 7)])
+        marked = [bool(word & Quality.CONFLICT) for word in opened.read([1], T0, T0 + 10).quality.tolist()]
+        assert marked == [False, True, False]
+        counts = opened.counts()
+        assert (counts.readings, counts.duplicates, counts.conflicts) == (3, 1, 1)
+
+    def test_a_batch_named_before_stores_nothing(self, opened, place):
+        assert not opened.append(readings([(1, T0, 5)]), batch_id=b"a").repeated
+        journal = self.reopened(opened, place)
+        assert journal.append(readings([(1, T0 + 9, 6)]), batch_id=b"a").repeated
+        assert rows_of(journal.read([1], T0, T0 + 99)) == [(1, T0, 5)]
+        journal.close()
+
+    def test_all_of_it_is_there_after_reopening(self, opened, place):
+        event = MeterEvent("M1", T0, "10", "cover opened", EventSeverity.ALARM)
+        opened.append(readings([(1, T0, 5)]), [event, event])
+        journal = self.reopened(opened, place)
+        assert rows_of(journal.read([1], T0, T0 + 1)) == [(1, T0, 5)]
+        assert (journal.events("M1"), journal.events("M2"), journal.bounds(1)) == ([event], [], (T0, T0))
+        assert sum(map(len, journal.pending())) == 1
+        journal.close()
+
+    def test_closed_days_answer_as_before_and_late_readings_are_marked(self, opened):
+        opened.append(readings([(1, T0 + 900 * index, index) for index in range(150)]))
+        assert (opened.closed_through, opened.newest_closed()) == (None, None)
+        assert opened.compact(T0 + DAY_S) == 96
+        assert (opened.closed_through, opened.newest_closed()) == (T0 + DAY_S, T0 + 95 * 900)
+        receipt = opened.append(readings([(1, T0 + 900, 1), (1, T0 + 901, 1)]))
+        assert (receipt.duplicates, receipt.late) == (1, 1)
+        assert Quality(int(receipt.fresh.quality[0])) & Quality.LATE
+        for _ in range(2):
+            opened.compact(T0 + DAY_S)
+            assert len(opened.read([1], T0, T0 + 2 * DAY_S)) == opened.counts().readings == 151
+        with pytest.raises(ValueError, match="midnight"):
+            opened.compact(T0 + 5)
+
+    def test_days_to_settle_are_noted_with_their_batch_and_outlive_reopening_and_compaction(self, opened, place):
+        opened.append(readings([(1, T0, 1), (1, T0 + 9, 2), (2, T0 + DAY_S, 3)]))
+        opened.append(readings([(1, T0 + 9, 2)]))  # a duplicate changes no day
+        opened.compact(T0 + 2 * DAY_S)
+        journal = self.reopened(opened, place)
+        assert days_of(journal) == [(1, DAY, 2), (2, DAY + 1, 1)]
+        journal.close()
+
+    def test_settled_days_are_forgotten_and_days_noted_meanwhile_are_not(self, opened, place):
+        opened.append(readings([(1, T0, 1), (1, T0 + DAY_S, 2), (3, T0, 3)]))
+        listed = opened.days_to_settle()
+        opened.append(readings([(1, T0 + 60, 1), (4, T0, 4)]))
+        opened.note_unsettled(UnsettledDays.of([3], [DAY]))
+        opened.settled(listed)
+        expected = [(1, DAY, 1), (3, DAY, 0), (4, DAY, 1)]
+        assert days_of(opened) == expected
+        journal = self.reopened(opened, place)
+        assert days_of(journal) == expected
+        journal.settled(journal.days_to_settle())
+        journal.settled(listed)  # a second time changes nothing
+        assert days_of(journal) == []
+        journal.close()
+
+    def test_a_part_of_the_list_may_be_settled(self, opened):
+        opened.note_unsettled(UnsettledDays.of([1, 2, 3], [DAY, DAY, DAY]))
+        listed = opened.days_to_settle()
+        opened.settled(listed[listed.series == 2])
+        assert days_of(opened) == [(1, DAY, 0), (3, DAY, 0)]
+
+    def test_many_threads_append_and_nothing_is_lost_or_doubled(self, opened):
+        def write(series):
+            for index in range(20):
+                opened.append(readings([(series, T0 + index, index), (series, T0 + index, index)]))
+
+        threads = [threading.Thread(target=write, args=(series,)) for series in range(1, 5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expected = [(series, T0 + index, index) for series, index in itertools.product(range(1, 5), range(20))]
+        assert rows_of(opened.read(range(1, 5), T0, T0 + 99)) == expected
+        assert days_of(opened) == [(series, DAY, 20) for series in range(1, 5)]
+
+    def test_nothing_is_quarantined_where_nothing_is_damaged(self, opened):
+        opened.append(readings([(1, T0, 1)]))
+        assert opened.quarantined() == []
+        assert (opened.counts().quarantined, opened.counts().quarantined_readings) == (0, 0)
+
+    def test_after_close_every_call_is_a_storage_error(self, opened):
+        opened.close()
+        opened.close()
+        for use in (lambda: opened.append(readings([(1, T0, 1)])), lambda: opened.read([1], 0, 9), opened.counts):
+            with pytest.raises(StorageClosedError):
+                use()
+
+
+ONE = Intervals(np.array([T0]), np.array([T0 + 900]), np.array([5]), np.array([0], np.int32))
+
+
+def version(number, day=DAY):
+    return VersionRow("MP1", day, number, T0, "first", "rule", "author", "1/1000", ONE)
+
+
+class RegistryContract:
+    """A ``RegistryStore``."""
+
+    @pytest.fixture
+    def opened(self, place):
+        registry = self.open(place)
+        registry.save(
+            HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR"), UsagePointRow("MP1", "h1", "electricity", 900),
+            DeviceRow("B", "electricity"), DeviceRow("A", "electricity"),
+        )  # fmt: skip
+        yield registry
+        registry.close()
+
+    def test_rows_come_back_in_order_after_reopening(self, opened, place):
+        first = InstallationRow("MP1", "A", 0, T0, 1, {"1-0:1.8.0": [5, 0, "Wh"]}, {"1-0:1.8.0": [9, 0, "Wh"]}, {})
+        second = InstallationRow("MP1", "B", T0, None, 40, {}, {}, {"1-0:1.8.0": 1_000})
+        opened.save(second, first)
+        tariff = TariffRow("MP1", "2026-01-01", {"name": "flat", "bands": [{"price": "0.30"}]})
+        opened.save(tariff)
+        opened.close()
+        registry = self.open(place)
+        assert registry.homes() == [HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR")]
+        assert registry.usage_points() == [UsagePointRow("MP1", "h1", "electricity", 900)]
+        assert [row.device for row in registry.devices()] == ["A", "B"]
+        assert registry.installations() == [first, second]
+        assert registry.tariffs() == [tariff]
+        assert registry.quarantined() == []
+        registry.close()
+
+    def test_a_row_saved_again_is_replaced(self, opened):
+        opened.save(HomeRow("h1", "Oak Street 2", "Europe/Zurich", "CHF"))
+        assert [row.name for row in opened.homes()] == ["Oak Street 2"]
+
+    def test_rows_are_saved_all_or_none(self, opened):
+        with pytest.raises(ValueError, match=r"(?i)foreign key"):
+            opened.save(HomeRow("h2", "Oak", "UTC", "EUR"), UsagePointRow("MP2", "nobody", "gas", 3_600))
+        assert [row.home_id for row in opened.homes()] == ["h1"]
+
+    def test_series_are_numbered_once_each(self, opened, place):
+        first = opened.add_series("A", "1-0:1.8.0", "Wh", 0)
+        with pytest.raises(ValueError, match=r"(?i)unique"):
+            opened.add_series("A", "1-0:1.8.0", "Wh", 0)
+        second = opened.add_series("A", "1-0:1.8.0", "Wh", 3)
+        assert second.series_id > first.series_id > 0
+        opened.close()
+        registry = self.open(place)
+        assert registry.series() == [first, second]
+        registry.close()
+
+    def test_versions_are_listed_by_day_and_number_and_never_changed(self, opened):
+        opened.save_versions([version(2), version(1), version(1, DAY + 1)])
+        opened.save_versions([])
+        found = opened.versions("MP1", DAY, DAY + 1)
+        assert [(row.day, row.version) for row in found] == [(DAY, 1), (DAY, 2), (DAY + 1, 1)]
+        assert found[0].intervals.value.tolist() == [5]
+        assert len(opened.versions("MP1", DAY, DAY)) == 2
+        assert opened.versions("MP1", DAY + 2, DAY + 9) == opened.versions("MP9", DAY, DAY) == []
+        with pytest.raises(ValueError, match=r"(?i)unique"):
+            opened.save_versions([version(3), version(1)])
+        assert len(opened.versions("MP1", DAY, DAY)) == 2, "all or none"
+
+    def test_a_closed_registry_fails_with_a_storage_error_or_opens_anew(self, opened):
+        opened.close()
+        try:
+            assert len(opened.homes()) == 1
+        except StorageError as error:
+            assert isinstance(error, StorageClosedError)  # noqa: PT017 - either is within the contract
