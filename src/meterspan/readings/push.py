@@ -1,4 +1,4 @@
-"""Push bodies as decoded readings: whatever names its values is read by its names, the rest by its layout.
+"""Push bodies as decoded readings: values with names are read by their names, other lists by their layout.
 
 Strategy: walk the tree once. An OBIS code names what follows it; a pair (integer, enum) behind the value scales it; a
 list of push objects at the start names the elements behind it; a list without any name is matched by its shape with
@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
+from meterspan.model.cosem.profile import read_push_objects
+from meterspan.model.cosem.scaler_unit import is_scaler_unit, read_scaler_unit
 from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import ClockTime, Obis, unit_of_code
+from meterspan.quantities import ClockTime, Obis
 from meterspan.readings.names import meaning_of
 from meterspan.wire import WireError
 from meterspan.wire.axdr import Data, DataType, IeeeFloat
@@ -37,7 +39,7 @@ class _Named:
 
 
 def readings_of_body(body: Data) -> tuple[list[DecodedReading], str]:
-    """Give the readings of a push body, and the name of the meter's list ("" where it names none)."""
+    """Return the readings of a push body, and the name of the meter's list ("" where it names none)."""
     texts = [text for text in map(_text, _leaves(body)) if text]
     named = list(_walk(body))
     layout = next((item for item in SCALED_LISTS if any(text.startswith(item.mark) for text in texts)), None)
@@ -81,12 +83,12 @@ def _walk(data: Data) -> Iterator[_Named]:
 
 
 def _padding(items: Sequence[Data]) -> bool:
-    """Whether null-data stands for values that a one-phase meter does not have, names included (Kamstrup)."""
+    """Whether null-data fills the places of values that a one-phase meter does not have, names included (Kamstrup)."""
     return any(first.value is None and second.value is None for first, second in pairwise(items))
 
 
 def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
-    """Give the value behind a name and how many elements it took."""
+    """Return the value behind a name and how many elements it took."""
     if not behind or _obis(behind[0]):
         return None, 0
     value = behind[0]
@@ -101,19 +103,16 @@ def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
 
 
 def _items(value: Data) -> Sequence[Data]:
-    """Give the elements of a composite value, none of a simple one."""
+    """Return the elements of a composite value, none of a simple one."""
     return value.items if value.is_composite else ()
 
 
 def _push_objects(items: Sequence[Data]) -> list[Obis]:
-    """Read a list of push objects: class, logical name, attribute, data index … (IEC 62056-6-2, 4.4.8)."""
-    if len(items) < 2 or not items[0].is_composite:
+    """Return the names in a push object list at the start, none where there is no such list (IEC 62056-6-2, 4.4.8)."""
+    try:
+        return [item.instance for item in read_push_objects(items[0])] if len(items) > 1 else []
+    except WireError:
         return []
-    rows = items[0].items
-    codes = [_descriptor(row) for row in rows]
-    if not rows or any(code is None or len(row.items) < 4 for row, code in zip(rows, codes, strict=True)):
-        return []
-    return [code for code in codes if code is not None]
 
 
 def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]:
@@ -171,12 +170,10 @@ def _descriptor(data: Data) -> Obis | None:
 
 
 def _scaler_unit(data: Data) -> tuple[int, str] | None:
-    if data.type is not DataType.STRUCTURE or len(data.items) != 2:
+    if not is_scaler_unit(data):
         return None
-    scaler, unit = data.items
-    if scaler.type is DataType.INTEGER and unit.type is DataType.ENUM:
-        return scaler.integer, unit_of_code(unit.integer).symbol
-    return None
+    scale = read_scaler_unit(data)
+    return scale.exponent, scale.unit.symbol
 
 
 def _leaves(data: Data) -> Iterator[Data]:
@@ -194,7 +191,7 @@ def _text(data: Data) -> str | None:
 
 
 def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
-    """Give every number its power of ten."""
+    """Return every number its power of ten."""
     if layout is not None:
         powers = dict(layout.exponents)
         named = [_with_power(item, powers) for item in named]
