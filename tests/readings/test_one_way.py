@@ -144,7 +144,7 @@ def by_home(case: Case, folder: Path) -> Truth:
         host = HomeHost(config, data=data, state=state, clock=lambda: HEARD)
         if case.is_p1:
             host.hear_p1(read_telegram(case.octets), HEARD, "port")
-            (frame,) = host.chronicle.frames(case.device)
+            (frame,) = host.device_log.frames(case.device)
             assert frame.octets == case.octets, "the story keeps what was received"
         else:
             host._take_radio(case.octets, "air", HEARD)

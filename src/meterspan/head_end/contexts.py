@@ -60,7 +60,7 @@ class ContextCache:
         return context
 
     def of_title(self, system_title: bytes) -> tuple[Device, SecurityContext] | None:
-        """Return device and context by system title, or None for a stranger.
+        """Return device and context by system title, or None for an unknown device.
 
         Raises:
             KeyWrongError: the keys were wrapped under another master key.

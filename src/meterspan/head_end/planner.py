@@ -84,7 +84,7 @@ class ReadPolicy:
         clock_check_every_s: time between clock checks of one target.
         hole_span_max_s: longest span asked for in one task; longer holes become several.
         tasks_per_session_max: tasks in one session; the rest waits for the next.
-        barren_tries_max: a hole that stayed empty after this many successful reads is not asked for again.
+        empty_reads_max: a hole that stayed empty after this many successful reads is not asked for again.
 
     """
 
@@ -98,7 +98,7 @@ class ReadPolicy:
     clock_check_every_s: int = 86_400
     hole_span_max_s: int = 7 * 86_400
     tasks_per_session_max: int = 64
-    barren_tries_max: int = 3
+    empty_reads_max: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class _Target:
     is_waiting: bool = False
     clock_due: float = 0.0
     orders: list[Order] = field(default_factory=list)
-    barren: dict[Hole, int] = field(default_factory=dict)
+    empty_reads: dict[Hole, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -271,10 +271,10 @@ class Planner:
         plan = self._targets.get(target)
         return 0 if plan is None else plan.failures
 
-    def is_barren(self, target: str, hole: Hole) -> bool:
+    def is_unanswerable(self, target: str, hole: Hole) -> bool:
         """Whether a hole was asked for often enough: the target does not have these values."""
         plan = self._targets.get(target)
-        return plan is not None and plan.barren.get(hole, 0) >= self._policy.barren_tries_max
+        return plan is not None and plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max
 
     def due_by(self, now: float) -> float:
         """Return the instant whose values every healthy target has delivered by ``now``.
@@ -311,7 +311,7 @@ class Planner:
         tasks = [Task(TaskKind.ON_DEMAND, order=order) for order in plan.orders]
         fresh = now - self._policy.read_every_s - self._policy.spread_s
         for hole in self._holes_of(target, int(now - self._policy.settle_s)):
-            if plan.barren.get(hole, 0) >= self._policy.barren_tries_max:
+            if plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max:
                 continue
             for part in _parts(hole, self._policy.hole_span_max_s):
                 kind = TaskKind.SCHEDULED if part.start >= fresh else TaskKind.RECOVERY
@@ -330,8 +330,10 @@ class Planner:
         parts = {task.hole for task in job.tasks if task.hole is not None}
         left = set(self._holes_of(job.target, int(now - self._policy.settle_s)))
         asked = {hole for hole in left if parts.issuperset(_parts(hole, self._policy.hole_span_max_s))}
-        plan.barren = {
-            hole: plan.barren.get(hole, 0) + (hole in asked) for hole in left if hole in asked or hole in plan.barren
+        plan.empty_reads = {
+            hole: plan.empty_reads.get(hole, 0) + (hole in asked)
+            for hole in left
+            if hole in asked or hole in plan.empty_reads
         }
         more = plan.orders or (left - asked and len(job.tasks) >= self._policy.tasks_per_session_max)
         plan.due = now if more else self._next_mark(job.target, now)

@@ -1,4 +1,4 @@
-"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
+"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, device log and quarantine."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from meterspan.head_end.chronicle import Entry, Frame
+from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
@@ -135,11 +135,11 @@ class HeadEndViews:
         if known is None:
             raise UnknownMeterError(device)
         target = self._head_end.target_of(known)
-        entries = list(self._head_end.chronicle.entries(device))
+        entries = list(self._head_end.device_log.entries(device))
         if target != device:
-            entries += self._head_end.chronicle.entries(target)
+            entries += self._head_end.device_log.entries(target)
         entries.sort(key=lambda entry: entry.time, reverse=True)
-        frames = self._head_end.chronicle.frames(device) or self._head_end.chronicle.frames(target)
+        frames = self._head_end.device_log.frames(device) or self._head_end.device_log.frames(target)
         last = now.date()
         return MeterStory(
             status=self._status(known, int(now.timestamp())),

@@ -160,10 +160,10 @@ class Building:
             for radio in home.radios:
                 for octets in radio.measure(flows, index, end):
                     self.transmit(octets, radio.device)
-        for stranger in self.neighbours:
+        for neighbour in self.neighbours:
             flows, index = self.homes[0].tape.step(start, end)
-            for octets in stranger.measure(flows, index, end):
-                self.transmit(octets, stranger.device)
+            for octets in neighbour.measure(flows, index, end):
+                self.transmit(octets, neighbour.device)
 
     def transmit(self, octets: bytes, sender: str) -> None:
         """Put a telegram on the air."""

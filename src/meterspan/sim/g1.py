@@ -12,7 +12,7 @@ from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link as EngineLink
 from meterspan.engine.links import DeviceProtocol, LinkAddresses, transport_of
 from meterspan.engine.session import SessionDone, SessionFailed
-from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.device_log import Frame
 from meterspan.head_end.planner import Job
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -115,7 +115,7 @@ class G1:
         device = self._head_end.inventory.get(target)
         protocol = DeviceProtocol.DLMS_WRAPPER if device is None else device.protocol
         for frame in link.trace:
-            self._head_end.chronicle.frame(
+            self._head_end.device_log.frame(
                 target, Frame(frame.at, frame.sender == HEAD_END, str(protocol), frame.octets)
             )
 

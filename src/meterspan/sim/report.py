@@ -182,7 +182,7 @@ def _radio(district: District) -> dict[str, Any]:
     for building in district.buildings:
         air = building.radio.counts
         counts.update({"sent": air.sent, "lost": air.lost, "damaged": air.damaged})
-    return {**counts, "strangers_recognised": len(district.strangers)}
+    return {**counts, "strangers_recognised": len(district.unknown_devices)}
 
 
 def _happened(happening: Happening) -> dict[str, Any]:
