@@ -1,6 +1,7 @@
 """A display keeps today's counting: it is saved from time to time, and taken up by the next run."""
 
 import asyncio
+from datetime import UTC
 
 import pytest
 
@@ -9,6 +10,8 @@ from meterspan.app.display import SAVED_EVERY_S, feed, run_display
 from meterspan.display.model import DisplayModel
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.state import StateFile
+from meterspan.wire.errors import WireError
+from meterspan.wire.p1 import P1Damage
 
 SOURCE = Endpoint("tcp", "127.0.0.1", 2001)
 
@@ -20,14 +23,14 @@ def test_the_state_is_saved_once_a_minute_while_telegrams_come(monkeypatch) -> N
         nonlocal now
         for number in range(10):
             now = number * SAVED_EVERY_S / 4
-            yield number
+            yield P1Damage(f"telegram {number}".encode(), WireError("damaged"))
 
     monkeypatch.setattr(display, "p1_telegrams", telegrams)
 
     async def run() -> list[object]:
-        return [telegram async for telegram in feed(SOURCE, lambda: now, lambda: saved.append(now))]
+        return [telegram async for telegram in feed(SOURCE, lambda: now, lambda: saved.append(now), UTC)]
 
-    assert asyncio.run(run()) == list(range(10))
+    assert [telegram.octets for telegram in asyncio.run(run())] == [f"telegram {n}".encode() for n in range(10)]
     assert saved == [SAVED_EVERY_S, 2 * SAVED_EVERY_S]
 
 

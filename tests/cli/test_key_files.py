@@ -5,8 +5,8 @@ import pytest
 import typer
 from rich.console import Console
 
+from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
-    MeterKeys,
     append_keys,
     parse_key,
     parse_password,

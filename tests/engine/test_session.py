@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from meterspan.engine.association.records import Action, Get, GetDone, Notification, Set
+from meterspan.engine.association.records import Action, Encoded, Get, GetDone, Notification, Set
 from meterspan.engine.push import PushSource
 from meterspan.engine.scripts import (
     NO_INSTANT,
@@ -102,7 +102,7 @@ def test_a_reading_plan_runs_from_connecting_to_releasing(kind, way):
     assert values == {ENERGY: Scaled(123_456, 0, UNITS["Wh"]), UNKNOWN: DataAccessResult.OBJECT_UNDEFINED}
     assert profile.times.tolist() == [START_S + 900 * n for n in range(1, 97)]
     assert profile.layout.capture_period_s == 900
-    assert pair.right.associated is None
+    assert pair.right.agreement is None
     assert 0 <= event.duration_s < 10
 
 
@@ -249,7 +249,7 @@ def test_a_refused_reading_ends_a_script_that_does_not_mind_it_in_words():
     event, pair = run(fetch(Get(3, UNKNOWN)))
     assert isinstance(event, SessionFailed)
     assert (event.stage, str(event.failure)) == (Stage.REQUEST, f"read {UNKNOWN} attribute 2: object-undefined")
-    assert pair.right.associated is None  # released in order
+    assert pair.right.agreement is None  # released in order
 
 
 def test_a_script_may_mind_refusals_itself():
@@ -286,6 +286,19 @@ def test_each_helper_gives_its_result_or_says_what_was_refused():
         assert event.failure.detail == words
 
 
+def test_a_result_is_never_dropped_from_a_list():
+    raw, decoded = Get(1, NOTE, encoded=True), Get(1, NOTE)
+    for results, words in (
+        ((Encoded(b"\x00"), visible_string("x")), "raw octets"),
+        ((visible_string("x"),), "another"),
+    ):
+        running = fetch_each(raw, decoded)
+        next(running)
+        with pytest.raises(ScriptError, match=words) as caught:
+            running.send(GetDone(1, results))
+        assert caught.value.failure.kind is FailureKind.INTERNAL
+
+
 @pytest.mark.parametrize("script", [fetch, fetch_encoded, put, perform, fetch_each])
 def test_a_helper_that_is_answered_by_something_else_says_so(script):
     running = script(Get(1, NOTE))
@@ -298,7 +311,7 @@ def test_an_encoded_value_does_not_pass_for_a_read_one():
     running = fetch(Get(1, NOTE))
     next(running)
     with pytest.raises(ScriptError, match="raw octets"):
-        running.send(GetDone(1, (b"\x00",)))
+        running.send(GetDone(1, (Encoded(b"\x00"),)))
     running = fetch_encoded(Get(1, NOTE))
     next(running)
     with pytest.raises(ScriptError, match="decoded"):
@@ -366,7 +379,7 @@ def test_a_cancelled_session_releases_and_says_why():
     session.cancel(pair.now, "the operator said so")
     pair.run(pair.now + 10)
     assert pair.left_events[-1].failure.detail == "the operator said so"
-    assert pair.right.associated is None
+    assert pair.right.agreement is None
 
 
 def iter_forever():

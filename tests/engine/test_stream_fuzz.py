@@ -21,8 +21,9 @@ import pytest
 
 from meterspan import engine
 from meterspan.engine.association.client import ClientAssociation
-from meterspan.engine.association.records import Action, AssociationState, Get, GetList, Set
+from meterspan.engine.association.records import Action, Get, GetList, Set
 from meterspan.engine.association.server import ServerAssociation
+from meterspan.engine.association.states import AssociationState
 from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
@@ -395,7 +396,8 @@ class ConfirmingHeadEnd:
 def uplink_bench() -> Bench:
     security = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters())
     rows = Rows()
-    subject, peer = Uplink(rows, security), ConfirmingHeadEnd()
+    link = WrapperLink(Role.CLIENT, WrapperConfig(1, 1, inactivity_timeout_s=None))
+    subject, peer = Uplink(rows, security, link), ConfirmingHeadEnd()
 
     def connect(now: float) -> None:
         peer.connect(now)

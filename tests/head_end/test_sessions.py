@@ -32,6 +32,7 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import Fault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
 from tests.helpers_wire import Pair
 from tests.memory import MemoryOutbox, MemoryState
@@ -173,7 +174,7 @@ def test_an_order_is_answered_with_its_registers(world: World) -> None:
     _, harvest = world.read(server, now)
     assert harvest.answers[order.order_id][IMPORT].decimal == 3_000
     record = world.head_end.orders.get(order.order_id)
-    assert record.is_answered
+    assert record.state is OrderState.ANSWERED
     assert record.values[IMPORT].decimal == 3_000
 
 

@@ -97,7 +97,8 @@ def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: H
         now += 600
     failing = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
     assert failing.state is MeterState.FAILING
-    assert failing.reason == "Not reached: no connection within 10 s"
+    assert failing.reason.startswith("Not reached: its address does not answer; check the address")
+    assert failing.reason.endswith("(no connection within 10 s)")
     assert views.meters(at(NOON))[0].device == "GOOD"
 
 
@@ -142,7 +143,7 @@ def test_an_order_waits_and_times_out_in_view(head_end: HeadEnd, views: HeadEndV
     assert (placed.state, placed.device, placed.deadline) == (OrderState.WAITING, "GOOD", at(NOON + 30))
     head_end.time_out_orders(NOON + 30)
     assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
-    head_end.answer(placed.order_id, {IMPORT: Scaled(1, 0, UNITS["Wh"])})
+    head_end.answer(placed.order_id, {IMPORT: Scaled(1, 0, UNITS["Wh"])}, NOON + 5)
     assert views.order_view(placed.order_id).state is OrderState.TIMED_OUT
     with pytest.raises(UnknownMeterError) as meter:
         views.order("NOBODY", at(NOON), 30)
@@ -154,12 +155,48 @@ def test_an_order_waits_and_times_out_in_view(head_end: HeadEnd, views: HeadEndV
 
 def test_an_answered_order_shows_its_registers(head_end: HeadEnd, views: HeadEndViews) -> None:
     placed = views.order("GOOD", at(NOON), 30)
-    head_end.answer(placed.order_id, {IMPORT: Scaled(12_345, -3, UNITS["m3"])})
+    head_end.answer(placed.order_id, {IMPORT: Scaled(12_345, -3, UNITS["m3"])}, NOON + 5)
     answered = views.order_view(placed.order_id)
     assert answered.state is OrderState.ANSWERED
     assert [(value.obis, value.value, value.unit) for value in answered.values] == [
         ("1-0:1.8.0", Decimal("12.345"), "m3")
     ]
+
+
+def _session_for(head_end: HeadEnd, device: str, now: float):
+    while (job := head_end.planner.next_job(now)) is not None:
+        if job.target == device:
+            return job
+    raise AssertionError(f"no session with {device}")
+
+
+def test_an_order_that_waits_says_why_its_last_session_failed_and_keeps_the_reason(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    placed = views.order("GOOD", at(NOON), 30)
+    assert (placed.reason, placed.ended_at) == ("", None)
+    refused = Failure(FailureKind.UNREACHABLE, "[Errno 111] connection refused")
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, refused)
+    waiting = views.order_view(placed.order_id)
+    assert (waiting.state, waiting.ended_at) == (OrderState.WAITING, None)
+    assert "check the address" in waiting.reason
+    head_end.time_out_orders(NOON + 30)
+    ended = views.order_view(placed.order_id)
+    assert (ended.state, ended.reason, ended.ended_at) == (OrderState.TIMED_OUT, waiting.reason, at(NOON + 30))
+
+
+def test_an_order_without_hope_ends_with_the_sessions_reason_and_is_not_asked_again(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    placed = views.order("GOOD", at(NOON), 600)
+    hopeless = Failure(FailureKind.AUTHENTICATION_FAILED, "authentication-failure", permanent=True)
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, hopeless)
+    ended = views.order_view(placed.order_id)
+    assert (ended.state, ended.ended_at) == (OrderState.FAILED, at(NOON + 9))
+    assert "wrong key or password" in ended.reason
+    assert head_end.time_out_orders(NOON + 600) == []
+    again = _session_for(head_end, "GOOD", NOON + 7_200)
+    assert all(task.order is None for task in again.tasks)
 
 
 def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, views: HeadEndViews) -> None:

@@ -22,13 +22,13 @@ CACHED_DAYS = 8_192
 
 @lru_cache(maxsize=CACHED_DAYS)
 def day_start(day: date, zone: str) -> int:
-    """Give the UTC seconds of the first instant of a local day."""
+    """Return the UTC seconds of the first instant of a local day."""
     # Where midnight lies in the spring gap, fold=0 counts with the offset before it: that is the change itself.
     return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC).timestamp())
 
 
 def day_bounds(day: date, zone: str) -> tuple[int, int]:
-    """Give the UTC seconds of the begin and the end of a local day."""
+    """Return the UTC seconds of the begin and the end of a local day."""
     return day_start(day, zone), day_start(day + timedelta(days=1), zone)
 
 
@@ -40,18 +40,18 @@ def days_of_month(month: date) -> list[date]:
 
 
 def month_bounds(month: date, zone: str) -> tuple[int, int]:
-    """Give the UTC seconds of the begin and the end of the local month that ``month`` lies in."""
+    """Return the UTC seconds of the begin and the end of the local month that ``month`` lies in."""
     days = days_of_month(month)
     return day_start(days[0], zone), day_start(days[-1] + timedelta(days=1), zone)
 
 
 def local_day(time: int, zone: str) -> date:
-    """Give the local day of an instant in UTC seconds."""
+    """Return the local day of an instant in UTC seconds."""
     return datetime.fromtimestamp(time, ZoneInfo(zone)).date()
 
 
 def grid(start: int, end: int, period_s: int) -> NDArray[np.int64]:
-    """Give the bounds of the periods from ``start`` to ``end``: both, and the UTC grid between them.
+    """Return the bounds of the periods from ``start`` to ``end``: both, and the UTC grid between them.
 
     A day that a zone skipped (Samoa, 2011-12-30) has one bound and no period.
     """

@@ -486,7 +486,7 @@ def _spread(
 
 
 def share(value: Values, start: Times, end: Times, length: Times) -> Values:
-    """Give the part of ``value`` between ``start`` and ``end`` of ``length``; parts that meet add up exactly.
+    """Return the part of ``value`` between ``start`` and ``end`` of ``length``; parts that meet add up exactly.
 
     Part = floor(value x end / length) - floor(value x start / length), without overflow for lengths below 2^31.
     """

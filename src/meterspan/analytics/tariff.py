@@ -133,7 +133,7 @@ class Tariff:
         return Fraction(conversion.calorific_value) * Fraction(conversion.state_number)
 
     def price(self, band: str) -> Decimal:
-        """Give the price of a band; raises ``KeyError`` where it has none of that name."""
+        """Return the price of a band; raises ``KeyError`` where it has none of that name."""
         return {item.name: item.price for item in self.bands}[band]
 
 
@@ -218,7 +218,7 @@ def cost(
 
 
 def bands_at(time: NDArray[np.int64], tariff: Tariff, *, zone: str) -> list[str]:
-    """Give the band at each instant of a rising array of UTC seconds."""
+    """Return the band at each instant of a rising array of UTC seconds."""
     if not len(time):
         return []
     spans = bands_of_days(tariff, int(time[0]), int(time[-1]) + 1, zone)
@@ -227,7 +227,7 @@ def bands_at(time: NDArray[np.int64], tariff: Tariff, *, zone: str) -> list[str]
 
 
 def bands_of_days(tariff: Tariff, start: int, end: int, zone: str) -> Sequence[BandSpan]:
-    """Give the band spans of all local days that ``start <= t < end`` touches."""
+    """Return the band spans of all local days that ``start <= t < end`` touches."""
     spans: list[BandSpan] = []
     day, last = local_day(start, zone), local_day(end - 1, zone)
     while day <= last:
@@ -308,7 +308,7 @@ def _holds(window: Window, tariff: Tariff, wall: datetime) -> bool:
 
 
 def _instants(day: date, wall: time, zone: str) -> set[int]:
-    """Give the instants of a wall time on a day: two in the repeated hour; a spare edge in the gap does no harm."""
+    """Return the instants of a wall time on a day: two in the repeated hour; a spare edge in the gap does no harm."""
     local = datetime.combine(day, wall, tzinfo=ZoneInfo(zone))
     return {int(local.replace(fold=fold).astimezone(UTC).timestamp()) for fold in (0, 1)}
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeVar
 
-from meterspan.engine.association.records import Associated, Get
+from meterspan.engine.association.agreement import Agreement
+from meterspan.engine.association.records import Get
 from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import (
     STANDARD_CLOCK,
@@ -114,7 +115,7 @@ class BenchReading:
 
     """
 
-    terms: Associated
+    terms: Agreement
     addresses: LinkAddresses
     view: tuple[ObjectListElement, ...] = ()
     identities: list[Identity] = field(default_factory=list)

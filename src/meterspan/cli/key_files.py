@@ -8,7 +8,6 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -16,32 +15,17 @@ from typing import Final
 import typer
 from rich.console import Console
 
+from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.suites import KEY_SIZE
 
 __all__ = [
-    "MeterKeys", "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
+    "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
     "warn_of_visible_keys",
 ]  # fmt: skip
 
 _HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
 _SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})
 _FIELDS: Final = frozenset({"key", "auth_key", "password"})
-
-
-@dataclass(frozen=True, slots=True)
-class MeterKeys:
-    """The secrets of one meter; what it does not use is empty.
-
-    Attributes:
-        key: global unicast encryption key, or the AES key of a radio meter.
-        auth_key: authentication key of DLMS.
-        password: of low level security.
-
-    """
-
-    key: bytes = field(default=b"", repr=False)
-    auth_key: bytes = field(default=b"", repr=False)
-    password: bytes = field(default=b"", repr=False)
 
 
 def state_home() -> Path:

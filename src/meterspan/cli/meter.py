@@ -26,8 +26,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
-    MeterKeys,
     append_keys,
     parse_key,
     parse_password,

@@ -11,7 +11,8 @@ from typing import Any, Final
 import typer
 from rich.console import Console
 
-from meterspan.cli.key_files import MeterKeys, append_keys, parse_key, read_key_file
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.cli.key_files import append_keys, parse_key, read_key_file
 from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys

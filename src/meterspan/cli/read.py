@@ -1,49 +1,35 @@
 """``meterspan read``: a DLMS meter on the bench, from its name plate to its load profile.
 
-What goes wrong is said with what to do about it. Counters are kept per key, for every key needs counters that never
-repeat whichever meter it opens; where ours fell behind, the meter's counter is read by the public client.
+What goes wrong is said with what to do about it (``hints``).
 """
 
 import asyncio
-import secrets
 import sys
-from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final
-from zoneinfo import ZoneInfo
 
 import typer
 from rich.console import Console
 
-from meterspan.app.bench_reading import BenchReading, Order, ProfileOrder
-from meterspan.cli.key_files import (
-    MeterKeys,
-    parse_key,
-    parse_password,
-    read_key_file,
-    state_home,
-    warn_of_visible_keys,
-)
+from meterspan.app.bench_reading import Order, ProfileOrder
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.reading import Reader, ReaderSettings, system_title
+from meterspan.cli.hints import HINTS
+from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
+from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
 from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
-from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
-from meterspan.engine.scripts import ClockPolicy, read_invocation_counter
-from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.scripts import ClockPolicy
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
-from meterspan.model.failures import FailureKind
-from meterspan.quantities import Obis, parse_obis
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.state import StateFile
-from meterspan.wire.errors import WireError
 
 __all__ = ["EPILOG", "read"]
 
@@ -61,8 +47,6 @@ meterspan read serial:///dev/ttyUSB0?baud=9600 --physical 17 --profile 1-0:99.1.
 meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
 """
 
-_TITLE_KEPT: Final = "system title"
-_MAKER: Final = b"MSP"
 _READER_CLIENT: Final = 2
 
 
@@ -134,31 +118,32 @@ def read(  # noqa: PLR0917 - typer calls it by name
     Only reading: nothing is written to the meter.
     """
     place = _endpoint(endpoint)
-    local = _local_zone(zone)
+    local: tzinfo = zone_option(zone) if zone else datetime.now().astimezone().tzinfo or UTC
     order = Order(
-        None if profile is None else ProfileOrder(_obis(profile, "--profile"), *_span(since, until, local)),
+        None if profile is None else ProfileOrder(obis_option(profile, "--profile"), *_span(since, until, local)),
         events,
-        tuple(_obis(text, "--register") for text in register or ()),
+        tuple(obis_option(text, "--register") for text in register or ()),
         ClockPolicy(UTC if zone is None else local),
     )  # fmt: skip
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
-    secret = _complete(given, _filed(keys, meter))
+    secret = given.completed(_filed(keys, meter))
     _require(auth.mechanism, secret)
     addresses = LinkAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
     with StateFile((state_home() if state is None else state) / "reader.sqlite") as kept:
-        session = _Session(place, addresses, auth, secret, kept, _title(kept, title), timeout, recover, on_frame)
+        settings = ReaderSettings(place, addresses, auth, secret, _title(kept, title), timeout, recover)
+        reader = Reader(settings, kept, on_frame)
         quiet = trace or as_json or not errors.is_terminal
         status = nullcontext() if quiet else errors.status(f"connecting to {place} …")
         try:
             with status as shown:
                 say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
-                found = asyncio.run(session.read(order, say))
+                found = asyncio.run(reader.read(order, say))
         except DlmsError as error:
             errors.print(f"[red]{error}[/red]", highlight=False)
-            for hint in session.hints(error):
+            for hint in _hints(error, settings, is_traced=trace):
                 errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
             raise typer.Exit(1) from error
         except KeyboardInterrupt as error:
@@ -167,139 +152,20 @@ def read(  # noqa: PLR0917 - typer calls it by name
         sys.stdout.write(reading_json(found, str(place)) + "\n")
     else:
         show_reading(Console(), found, place=str(place), zone=local, with_view=view)
-    if session.recovered is not None and not as_json:
-        errors.print(f"[dim]our counter was behind: went on after {session.recovered}[/dim]", highlight=False)
+    if reader.recovered is not None and not as_json:
+        errors.print(f"[dim]our counter was behind: went on after {reader.recovered}[/dim]", highlight=False)
 
 
-@dataclass(slots=True)
-class _Session:
-    """One reading, with its second try where our invocation counter was behind."""
-
-    place: Endpoint
-    addresses: LinkAddresses
-    auth: Security
-    keys: MeterKeys
-    state: StateFile
-    title: bytes
-    timeout_s: float
-    recover: bool
-    on_frame: OnFrame | None
-    recovered: int | None = None
-
-    async def read(self, order: Order, on_step: Callable[[str], None]) -> BenchReading:
-        """Read the meter.
-
-        Raises:
-            DlmsError: it cannot be read.
-
-        """
-        security = self._security()
-        try:
-            return await self._once(security, order, on_step)
-        except AssociationFailedError as error:
-            if security is None or not self.recover or not _may_be_counter(error):
-                raise
-            counter = await self._meter_counter(error, on_step)
-            if counter is None:
-                raise
-            try:
-                security.skip_to(counter)
-            except WireError as refused:
-                words = f"{error}; and the counter cannot be recovered: {refused}"
-                raise DlmsError(replace(error.failure, detail=words)) from error
-            again = self._security()
-            self.recovered = counter - 1
-            return await self._once(again, order, on_step)
-
-    def hints(self, error: DlmsError) -> list[str]:
-        """Say what to do about a failure."""
-        found = [_HINTS[error.failure.kind]] if error.failure.kind in _HINTS else []
-        if isinstance(error, AssociationFailedError) and not found:
-            who = f"client {self.addresses.client}, --auth {self.auth.mechanism.short}"
-            found.append(f"{who}: does the meter expect another --client or --auth?")
-        if isinstance(error, AssociationFailedError) and not self._is_traced:
-            found.append("--trace shows each frame")
-        return found
-
-    @property
-    def _is_traced(self) -> bool:
-        return self.on_frame is not None
-
-    def _settings(self) -> AssociationSettings:
-        return AssociationSettings(
-            self.auth.mechanism.code,
-            self.keys.password,
-            ciphered=self.auth.mechanism.ciphered,
-            response_timeout_s=self.timeout_s,
-        )
-
-    def _security(self) -> SecurityContext | None:
-        if not self.auth.mechanism.needs_keys:
-            return None
-        generation = int.from_bytes(sha256(b"meterspan generation" + self.keys.key).digest()[:6], "big")
-        keys = SecurityKeys(self.keys.key, self.keys.auth_key, generation=generation)
-        return SecurityContext(self.title, keys, counters=self.state)
-
-    async def _once(
-        self, security: SecurityContext | None, order: Order, on_step: Callable[[str], None]
-    ) -> BenchReading:
-        async with open_dlms(
-            self.place, self._settings(), addresses=self.addresses, security=security, on_frame=self.on_frame
-        ) as client:
-            return await BenchReading.of(client, order, on_step)
-
-    async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
-        """Find out from where on the meter takes counters: as it said, or as the public client reads."""
-        if error.failure.counter is not None:
-            return error.failure.counter
-        on_step("the invocation counter, as public client")
-        public = replace(self.addresses, client=PUBLIC_CLIENT)
-        settings = AssociationSettings(response_timeout_s=self.timeout_s)
-        try:
-            async with open_dlms(self.place, settings, addresses=public, on_frame=self.on_frame) as client:
-                return await client.run(read_invocation_counter()) + 1
-        except DlmsError:
-            return None
-
-
-_HINTS: Final[Mapping[FailureKind, str]] = {
-    FailureKind.DECIPHERING_ERROR: (
-        "the meter cannot open what we send: is --key or --auth-key wrong, or another --title due?"
-    ),
-    FailureKind.AUTHENTICATION_FAILED: (
-        "the meter refuses our password or key; most meters lock for a while after wrong ones"
-    ),
-    FailureKind.PROOF_REFUSED: "--auth-key or --key is wrong",
-    FailureKind.AUTHENTICATION_REQUIRED: "this client must authenticate: try --auth lls or --auth hls5",
-    FailureKind.MECHANISM_NOT_RECOGNISED: "this client authenticates otherwise: try another --auth",
-    FailureKind.CONTEXT_NOT_SUPPORTED: "this client wants ciphering, or none: try another --auth or --client",
-    FailureKind.KEY_WRONG: "the answer does not fit our keys: --key or --auth-key is wrong",
-    FailureKind.PROOF_NOT_ACCEPTED: "the answer does not fit our keys: --key or --auth-key is wrong",
-    FailureKind.TIMEOUT: "is it the right --server, --physical and --client? Slow networks need a longer --timeout",
-    FailureKind.NO_LINK: "the meter hears nothing: check --server and --physical, and baud of a serial line",
-    FailureKind.REPLAY: (
-        "the meter counts lower than before: was it reset, or is this a replay? --state DIR begins anew"
-    ),
-    FailureKind.WRONG_FRAMING: "this port speaks no wrapper: try hdlc+tcp://; a P1 port is for meterspan listen",
-    FailureKind.COUNTER_BEHIND: "our counter is behind the meter's: leave out --no-recover",
-}
-"""What to do about a failure."""
-_NO_COUNTER_TROUBLE: Final = frozenset(
-    {
-        FailureKind.DECIPHERING_ERROR,
-        FailureKind.KEY_WRONG,
-        FailureKind.PROOF_REFUSED,
-        FailureKind.PROOF_NOT_ACCEPTED,
-        FailureKind.AUTHENTICATION_REQUIRED,
-        FailureKind.MECHANISM_NOT_RECOGNISED,
-        FailureKind.CONTEXT_NOT_SUPPORTED,
-    }
-)
-
-
-def _may_be_counter(error: AssociationFailedError) -> bool:
-    """Say whether a counter that is behind may be the reason: some meters refuse without one, some fall silent."""
-    return error.failure.kind not in _NO_COUNTER_TROUBLE
+def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> list[str]:
+    """Return what to do about a failure."""
+    kind = error.failure.kind
+    found = [HINTS[kind]] if kind in HINTS else []
+    if isinstance(error, AssociationFailedError) and not found:
+        who = f"client {settings.addresses.client}, --auth {settings.auth.mechanism.short}"
+        found.append(f"{who}: does the meter expect another --client or --auth?")
+    if isinstance(error, AssociationFailedError) and not is_traced:
+        found.append("--trace shows each frame")
+    return found
 
 
 def _tracing(console: Console, zone: tzinfo) -> OnFrame:
@@ -317,13 +183,6 @@ def _endpoint(text: str) -> Endpoint:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
 
 
-def _obis(text: str, option: str) -> Obis:
-    try:
-        return parse_obis(text)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint=option) from error
-
-
 def _filed(path: Path | None, name: str | None) -> MeterKeys:
     if path is None:
         return MeterKeys()
@@ -337,10 +196,6 @@ def _filed(path: Path | None, name: str | None) -> MeterKeys:
     return filed[name]
 
 
-def _complete(given: MeterKeys, filed: MeterKeys) -> MeterKeys:
-    return MeterKeys(given.key or filed.key, given.auth_key or filed.auth_key, given.password or filed.password)
-
-
 def _require(mechanism: Mechanism, keys: MeterKeys) -> None:
     if mechanism.needs_keys and not (keys.key and keys.auth_key):
         raise typer.BadParameter(f"{mechanism.short} needs --key and --auth-key, or --keys FILE", param_hint="--auth")
@@ -349,29 +204,16 @@ def _require(mechanism: Mechanism, keys: MeterKeys) -> None:
 
 
 def _title(state: StateFile, text: str | None) -> bytes:
-    """Give our system title: as told, or one of our own that stays."""
-    if text is not None:
-        try:
-            title = bytes.fromhex(text)
-        except ValueError as error:
-            raise typer.BadParameter(f"{text!r} is not hexadecimal", param_hint="--title") from error
-        if len(title) != SYSTEM_TITLE_SIZE:
-            raise typer.BadParameter("a system title has 8 octets, 16 hexadecimal digits", param_hint="--title")
-        return title
-    kept = state.load(_TITLE_KEPT)
-    if kept is None:
-        kept = _MAKER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MAKER))
-        state.save(_TITLE_KEPT, kept)
-    return kept
-
-
-def _local_zone(name: str | None) -> tzinfo:
-    if name is None:
-        return datetime.now().astimezone().tzinfo or UTC
+    """Return our system title: as given, or one of our own that stays."""
+    if text is None:
+        return system_title(state)
     try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError) as error:
-        raise typer.BadParameter(f"{name!r} is no time zone like Europe/Berlin", param_hint="--zone") from error
+        title = bytes.fromhex(text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{text!r} is not hexadecimal", param_hint="--title") from error
+    if len(title) != SYSTEM_TITLE_SIZE:
+        raise typer.BadParameter("a system title has 8 octets, 16 hexadecimal digits", param_hint="--title")
+    return title
 
 
 def _span(since: str | None, until: str | None, zone: tzinfo) -> tuple[int, int]:

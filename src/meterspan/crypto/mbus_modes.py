@@ -39,12 +39,12 @@ class DerivedKeys:
 
 
 def mode5_iv(address: bytes, access_number: int) -> bytes:
-    """Give the IV of mode 5: manufacturer, id, version and medium (8 octets), then the access number 8 times."""
+    """Return the IV of mode 5: manufacturer, id, version and medium (8 octets), then the access number 8 times."""
     return address + bytes((access_number,)) * 8
 
 
 def mode7_iv() -> bytes:
-    """Give the IV of mode 7: the key is never used twice, so the IV is zero."""
+    """Return the IV of mode 7: the key is never used twice, so the IV is zero."""
     return bytes(BLOCK)
 
 
@@ -89,17 +89,17 @@ def derive_keys(key: bytes, counter: int, meter_id: bytes, *, to_meter: bool = F
 
 
 def message_mac(key: bytes, octets: bytes, size: int) -> bytes:
-    """Give the AES-CMAC of a message, cut to its first ``size`` octets."""
+    """Return the AES-CMAC of a message, cut to its first ``size`` octets."""
     return _cmac(key, octets)[:size]
 
 
 def mac_matches(key: bytes, octets: bytes, mac: bytes) -> bool:
-    """Say in constant time whether ``mac`` is the (cut) AES-CMAC of the message; an empty one never is."""
+    """Return, in constant time, whether ``mac`` is the (cut) AES-CMAC of the message; an empty one never is."""
     return bool(mac) and bytes_eq(_cmac(key, octets)[: len(mac)], mac)
 
 
 def ell_iv(address: bytes, communication_control: int, session_number: bytes) -> bytes:
-    """Give the first counter block of the extended link layer (EN 13757-4:2019, 13.2.9): frame and block number 0."""
+    """Return the first counter block of the extended link layer (EN 13757-4:2019, 13.2.9): frame and block number 0."""
     return address + bytes((communication_control,)) + session_number + bytes(3)
 
 

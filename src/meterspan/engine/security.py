@@ -453,7 +453,8 @@ def is_ciphered(octets: bytes) -> bool:
 
 
 def _replay(counter: int, last: int) -> ReplayError:
-    return ReplayError(f"invocation counter {counter} is not above {last}", None, "invocation-counter", CLAUSE)
+    reason = f"invocation counter {counter} is not above {last}"
+    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=last + 1)
 
 
 def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:

@@ -20,7 +20,7 @@ from meterspan.engine.association.records import (
     Associated,
     AssociationEvent,
     AssociationRefused,
-    AssociationState,
+    Encoded,
     Get,
     GetDone,
     GetList,
@@ -32,6 +32,7 @@ from meterspan.engine.association.records import (
     Set,
     SetDone,
 )
+from meterspan.engine.association.states import AssociationState
 from meterspan.engine.timers import earliest
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import Data
@@ -334,24 +335,25 @@ def fetch_encoded(request: Get) -> Script[bytes]:
     """
     response = yield request
     result = _only(response, request)
-    if isinstance(result, bytes):
-        return result
+    if isinstance(result, Encoded):
+        return result.octets
     raise ScriptError(Failure(FailureKind.INTERNAL, f"{_named(request)}: the answer is decoded"))
 
 
 def fetch_each(*requests: Get) -> Script[tuple[Data | DataAccessResult, ...]]:
-    """Read several attributes; a refused one is its result.
+    """Read several attributes, none of them ``encoded``; returns one result for each, in order.
 
     Raises:
         RequestFailedError: there is no answer.
+        ScriptError: a result is not decoded, or one is missing.
 
     """
     if not requests:
         return ()
     response = yield GetList(requests)
-    if not isinstance(response, GetDone):
+    if not isinstance(response, GetDone) or len(response.results) != len(requests):
         raise _misanswered()
-    return tuple(result for result in response.results if not isinstance(result, bytes))
+    return tuple(map(_decoded, response.results))
 
 
 def put(request: Set) -> Script[None]:
@@ -385,12 +387,18 @@ def perform(request: Action) -> Script[Data | None]:
     return response.value if isinstance(response.value, Data) else None
 
 
-def _only(response: ScriptResponse, request: Get) -> Data | bytes:
+def _only(response: ScriptResponse, request: Get) -> Data | Encoded:
     if not isinstance(response, GetDone) or len(response.results) != 1:
         raise _misanswered()
     result = response.results[0]
     if isinstance(result, DataAccessResult):
         raise RefusedError(_named(request), result)
+    return result
+
+
+def _decoded(result: Data | DataAccessResult | Encoded) -> Data | DataAccessResult:
+    if isinstance(result, Encoded):
+        raise ScriptError(Failure(FailureKind.INTERNAL, "the answer is raw octets"))
     return result
 
 

@@ -209,6 +209,13 @@ class Planner:
                 plan.orders = [order for order in plan.orders if order.order_id != order_id]
         return overdue
 
+    def withdraw_orders(self, job: Job) -> None:
+        """Ask no more for the orders of a job."""
+        plan = self._targets.get(job.target)
+        if plan is not None:
+            asked = {task.order for task in job.tasks}
+            plan.orders = [order for order in plan.orders if order not in asked]
+
     def next_job(self, now: float) -> Job | None:
         """Give the most urgent session that may start now, or None."""
         for network in self._networks.values():

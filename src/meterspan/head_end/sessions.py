@@ -115,7 +115,7 @@ class SessionMaker:
         for device, kind, title in harvest.notes:
             self._head_end.note(device, kind, title, now)
         for order_id, values in harvest.answers.items():
-            self._head_end.answer(order_id, values)
+            self._head_end.answer(order_id, values, now)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
         if failure is not None and failure.counter is not None:
             self._recover_counter(job.target, failure.counter, now)

@@ -162,9 +162,9 @@ class HeadEnd:
         self.orders.placed(order, now)
         return order
 
-    def answer(self, order_id: int, values: Mapping[Obis, Scaled]) -> None:
+    def answer(self, order_id: int, values: Mapping[Obis, Scaled], now: float) -> None:
         """Note what an on-demand read brought."""
-        self.orders.answered(order_id, values)
+        self.orders.answered(order_id, values, now)
 
     def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
         """Take what came from meters: durable first, then counted. Gives the number of slots newly filled.
@@ -205,6 +205,7 @@ class HeadEnd:
             self._last_failure[job.target] = failure
             entry = Entry(now, "failed", str(failure), severity=EventSeverity.WARNING, failure=failure)
             self.chronicle.note(job.target, entry)
+            self._fail_orders(job, failure, now)
             return
         self.counts.sessions_ok += 1
         self.counts.orders_answered += sum(task.order is not None for task in job.tasks)
@@ -214,12 +215,20 @@ class HeadEnd:
         else:
             self.note(job.target, "read", "Read on schedule", now)
 
+    def _fail_orders(self, job: Job, failure: Failure, now: float) -> None:
+        """Let the orders of a failed session know why; they wait for the next one only where there is hope."""
+        for task in job.tasks:
+            if task.order is not None:
+                self.orders.failed(task.order.order_id, failure, now)
+        if failure.permanent:
+            self.planner.withdraw_orders(job)
+
     def time_out_orders(self, now: float) -> list[Order]:
         """Take out the orders whose deadline has passed; each is noted."""
         overdue = self.planner.overdue_orders(now)
         for order in overdue:
             self.counts.orders_timed_out += 1
-            self.orders.timed_out(order.order_id)
+            self.orders.timed_out(order.order_id, now)
             self.note(order.device, "timed out", "The on-demand read was not answered by its deadline", now,
                       severity=EventSeverity.WARNING)  # fmt: skip
         return overdue

@@ -1,7 +1,7 @@
 """What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -9,8 +9,9 @@ from typing import Protocol
 from meterspan.head_end.chronicle import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
+from meterspan.head_end.orders import OrderRecord
+from meterspan.head_end.remedies import told
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
     Completeness,
@@ -20,7 +21,6 @@ from meterspan.model.views import (
     MeterStatus,
     MeterStory,
     NetworkSummary,
-    OrderState,
     OrderValue,
     OrderView,
     QuarantineView,
@@ -180,15 +180,7 @@ class HeadEndViews:
             UnknownOrderError: no such order, or it was dropped because of its age.
 
         """
-        record = self._head_end.orders.get(order_id)
-        state = OrderState.WAITING
-        if record.is_answered:
-            state = OrderState.ANSWERED
-        elif record.is_timed_out:
-            state = OrderState.TIMED_OUT
-        values = tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items())
-        order = record.order
-        return OrderView(order_id, order.device, state, utc(record.asked_at), utc(order.deadline), values)
+        return _order_view(self._head_end.orders.get(order_id))
 
     def _metering(self) -> list[Device]:
         return [device for device in self._head_end.inventory if device.channels]
@@ -224,12 +216,12 @@ class HeadEndViews:
         through = "" if target == device.device else f" through {target}"
         if heard is None:
             never = "Never heard; check its installation, address and keys."
-            return MeterState.UNKNOWN, f"Never heard{through}: {failure}" if failure else never
+            return MeterState.UNKNOWN, f"Never heard{through}: {told(failure)}" if failure else never
         failures = self._head_end.planner.failures(target)
         if failure and missing and failures >= FAILING_AFTER_FAILURES:
-            return MeterState.FAILING, f"Not reached{through}: {_told(failure)}"
+            return MeterState.FAILING, f"Not reached{through}: {told(failure)}"
         if failure and (missing or target == device.device):
-            return MeterState.LATE, f"The last session{through} failed: {_told(failure)}"
+            return MeterState.LATE, f"The last session{through} failed: {told(failure)}"
         if missing:
             return MeterState.LATE, f"{missing} values are due; they are asked for again."
         return MeterState.OK, ""
@@ -251,36 +243,25 @@ class HeadEndViews:
         return FrameView(utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
 
 
-_WRONG_KEY = "wrong key: what the meter sent could not be opened; check its keys in the inventory"
-_PROOF_REFUSED = "wrong key or password: the meter did not accept the proof; check the inventory"
-_REMEDIES: Mapping[FailureKind, str] = {
-    FailureKind.DECIPHERING_ERROR: "wrong key: the meter could not open what was sent; check its keys in the inventory",
-    FailureKind.KEY_WRONG: _WRONG_KEY,
-    FailureKind.PROOF_NOT_ACCEPTED: _WRONG_KEY,
-    FailureKind.AUTHENTICATION_FAILED: _PROOF_REFUSED,
-    FailureKind.PROOF_REFUSED: _PROOF_REFUSED,
-    FailureKind.COUNTER_BEHIND: (
-        "the meter has seen higher counters than ours; they are recovered at the next session"
-    ),
-    FailureKind.REPLAY: (
-        "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
-    ),
-}
-"""What a failure means for an operator, and what to do."""
-
-
-def _told(failure: Failure) -> str:
-    """Put a session's failure into an operator's words, the engine's own behind them."""
-    meaning = _REMEDIES.get(failure.kind)
-    return str(failure) if meaning is None else f"{meaning} ({failure})"
-
-
 _WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
 
 
 def _story_entry(entry: Entry) -> StoryEntry:
     title = entry.title if entry.count == 1 else f"{entry.title} ({entry.count} times)"
     return StoryEntry(utc(entry.time), entry.kind, title, entry.detail, entry.severity)
+
+
+def _order_view(record: OrderRecord) -> OrderView:
+    return OrderView(
+        record.order.order_id,
+        record.order.device,
+        record.state,
+        utc(record.asked_at),
+        utc(record.order.deadline),
+        tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items()),
+        "" if record.failure is None else told(record.failure),
+        None if record.ended_at is None else utc(record.ended_at),
+    )
 
 
 def _share(received: int, expected: int) -> Decimal:

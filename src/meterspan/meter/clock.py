@@ -31,17 +31,17 @@ class MeterClock:
     _drift_from: float | None = None
 
     def time(self, now: float) -> float:
-        """Give the clock's own time, UTC seconds."""
+        """Return the clock's own time, UTC seconds."""
         if self._drift_from is None:
             self._drift_from = now
         return now + self.error_s + (now - self._drift_from) * self.drift_ppm * 1e-6
 
     def true_time(self, own: float, now: float) -> float:
-        """Give the true time at which the clock shows ``own``, as far as its present error tells."""
+        """Return the true time at which the clock shows ``own``, as far as its present error tells."""
         return own - (self.time(now) - now)
 
     def indicate(self, now: float) -> ClockTime:
-        """Give the local date and time with deviation and status."""
+        """Return the local date and time with deviation and status."""
         return self.local(self.time(now))
 
     def local(self, own: float) -> ClockTime:

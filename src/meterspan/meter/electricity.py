@@ -206,7 +206,7 @@ class ElectricityMeter:
             self._save()
 
     def register(self, obis: Obis) -> int:
-        """Give a register's or an instantaneous value's integer."""
+        """Return a register's or an instantaneous value's integer."""
         return self.indication[obis].value
 
     def _measure(self, flow: ElectricityFlow | None, until: float) -> None:

@@ -71,7 +71,7 @@ class ElectricityFlow:
     reactive_mvar: tuple[int, ...] = ()
 
     def parts(self) -> dict[Part, int]:
-        """Give mW and mvar by part; both directions of a pair are there, one of them 0."""
+        """Return mW and mvar by part; both directions of a pair are there, one of them 0."""
         active, reactive = sum(self.active_mw), sum(self.reactive_mvar)
         return {
             Part.ACTIVE_IMPORT: max(0, active),
@@ -81,7 +81,7 @@ class ElectricityFlow:
         }
 
     def instants(self) -> tuple[tuple[Obis, Scaled], ...]:
-        """Give power, and voltage and current per phase."""
+        """Return power, and voltage and current per phase."""
         parts = self.parts()
         values = [
             (_IMPORT_POWER, Scaled(parts[Part.ACTIVE_IMPORT] // 1000, 0, UNITS["W"])),
@@ -110,11 +110,11 @@ class VolumeFlow:
             raise ValueError(f"a volume meter does not count backwards: {self.volume_ml_h} mL/h")
 
     def parts(self) -> dict[Part, int]:
-        """Give mL/h."""
+        """Return mL/h."""
         return {Part.VOLUME: self.volume_ml_h}
 
     def instants(self) -> tuple[tuple[Obis, Scaled], ...]:
-        """Give nothing: simple volume meters indicate no flow."""
+        """Return nothing: simple volume meters indicate no flow."""
         return ()
 
 
@@ -140,11 +140,11 @@ class HeatFlow:
             raise ValueError(f"a heat meter does not count backwards: {self.power_mw} mW, {self.volume_ml_h} mL/h")
 
     def parts(self) -> dict[Part, int]:
-        """Give mW of heat and mL/h of water."""
+        """Return mW of heat and mL/h of water."""
         return {Part.HEAT: self.power_mw, Part.VOLUME: self.volume_ml_h}
 
     def instants(self) -> tuple[tuple[Obis, Scaled], ...]:
-        """Give power, flow and both temperatures."""
+        """Return power, flow and both temperatures."""
         return (
             (Obis(6, 0, 8, 0, 0), Scaled(self.power_mw // 1000, 0, UNITS["W"])),
             (Obis(6, 0, 9, 0, 0), Scaled(self.volume_ml_h // 1000, 0, UNITS["L/h"])),
@@ -215,7 +215,7 @@ class Indication:
     instants: tuple[tuple[Obis, Scaled], ...]
 
     def __getitem__(self, obis: Obis) -> Scaled:
-        """Give the register or instantaneous value.
+        """Return the register or instantaneous value.
 
         Raises:
             KeyError: the block has none of that code.
@@ -244,7 +244,7 @@ class StateMemory(Protocol):
     """Non-volatile memory; ``model.ports.StateStore`` fits."""
 
     def load(self, name: str) -> bytes | None:
-        """Give what was saved last, or None."""
+        """Return what was saved last, or None."""
         ...
 
     def save(self, name: str, octets: bytes) -> None:
@@ -328,7 +328,7 @@ class Metrology:
         self.__flow = flow
 
     def indicate(self) -> Indication:
-        """Give all registers and instantaneous values, frozen."""
+        """Return all registers and instantaneous values, frozen."""
         registers = tuple(
             RegisterValue(
                 spec.obis,

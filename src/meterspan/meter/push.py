@@ -42,7 +42,7 @@ class MeterPush:
             state.save(_REACHED_KEPT, self._newest())
 
     def collect(self) -> None:
-        """Take the rows captured since the last time; call it once they are kept (``ElectricityMeter.preserve``)."""
+        """Queue the rows captured since the last call; call it once they are kept (``ElectricityMeter.preserve``)."""
         reached = self._state.load(_REACHED_KEPT)
         fresh: list[bytes] = []
         for row in self._rows_backwards():
@@ -56,7 +56,7 @@ class MeterPush:
             self._state.save(_REACHED_KEPT, fresh[0])
 
     def next_push(self) -> Push | None:
-        """Give the oldest rows that no head end has confirmed, or None."""
+        """Return the oldest rows that no head end has confirmed, or None."""
         items = self._outbox.peek(ROWS_MAX)
         if not items:
             return None

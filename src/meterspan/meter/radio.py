@@ -229,7 +229,7 @@ class RadioMeter:
         return self._counter - 1
 
     def _wait(self) -> float:
-        """Give the time to the next telegram; individual, so that neighbours do not collide for ever."""
+        """Return the time to the next telegram; individual, so that neighbours do not collide for ever."""
         share = zlib.crc32(f"{self.device}/{self._number}".encode()) % 1_000 / 1_000
         return self.config.interval_s * (1.0 - 0.1 * share)
 
@@ -250,6 +250,6 @@ def _header(data_field: int, vif: bytes, storage: int = 0) -> bytes:
 
 @cache
 def _ratio(own: str, target: str) -> Decimal:
-    """Give how many ``target`` one ``own`` is: a power of ten for all that meters count."""
+    """Return how many ``target`` one ``own`` is: a power of ten for all that meters count."""
     ratio = UNITS[own].factor / UNITS[target].factor
     return Decimal(ratio.numerator) / Decimal(ratio.denominator)

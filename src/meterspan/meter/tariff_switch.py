@@ -41,7 +41,7 @@ class TariffSwitch:
             raise ValueError(f"day windows must start at minute 0 and ascend within the day: {minutes}")
 
     def tariff(self, own: float, zone: tzinfo) -> int:
-        """Give the tariff at a time of the meter's clock (UTC seconds)."""
+        """Return the tariff at a time of the meter's clock (UTC seconds)."""
         local = datetime.fromtimestamp(own, UTC).astimezone(zone)
         minute = local.hour * 60 + local.minute
         return next(tariff for start, tariff in reversed(self.windows) if start <= minute)

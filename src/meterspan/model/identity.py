@@ -33,7 +33,7 @@ def mbus_device(manufacturer: str, identification: str, medium: int) -> str:
 
 
 def split_mbus_device(device: str) -> tuple[str, str, int]:
-    """Take manufacturer, identification and medium out of a name.
+    """Split a name into manufacturer, identification and medium.
 
     Raises:
         ValueError: it is not the name of an M-Bus meter.

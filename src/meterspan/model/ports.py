@@ -27,7 +27,7 @@ class CounterStore(Protocol):
         ...
 
     def accepted(self, name: str) -> int:
-        """Give the highest value accepted so far under this name, 0 where there is none."""
+        """Return the highest value accepted so far under this name, 0 where there is none."""
         ...
 
 
@@ -35,7 +35,7 @@ class StateStore(Protocol):
     """Small named states that survive power loss (a clock offset, a breaker position, learnt layouts)."""
 
     def load(self, name: str) -> bytes | None:
-        """Give what was saved last, or None."""
+        """Return what was saved last, or None."""
         ...
 
     def save(self, name: str, octets: bytes) -> None:
@@ -51,7 +51,7 @@ class OutboxStore(Protocol):
         ...
 
     def peek(self, count: int) -> Sequence[tuple[int, bytes]]:
-        """Give up to ``count`` oldest items with their numbers, without removing them."""
+        """Return up to ``count`` oldest items with their numbers, without removing them."""
         ...
 
     def discard(self, through: int) -> None:
@@ -63,5 +63,5 @@ class ReadingSink(Protocol):
     """Where collected readings and events go; what was taken is never lost."""
 
     def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
-        """Take a batch durably: when the call returns, it survives ``kill -9``."""
+        """Store a batch durably: when the call returns, it survives ``kill -9``."""
         ...

@@ -84,7 +84,7 @@ class Quarantine:
         self._frames.append(frame)
 
     def newest(self, count: int = 100) -> Sequence[QuarantinedFrame]:
-        """Give up to ``count`` frames, newest first."""
+        """Return up to ``count`` frames, newest first."""
         return [frame for frame, _ in zip(reversed(self._frames), range(count), strict=False)]
 
     @property
@@ -94,7 +94,7 @@ class Quarantine:
 
 
 def fault_of(error: WireError) -> Fault:
-    """Say which kind of fault an error is."""
+    """Return which kind of fault an error is."""
     for kind, fault in _FAULTS:
         if isinstance(error, kind):
             return fault

@@ -183,19 +183,19 @@ class HomeViews(Protocol):
         ...
 
     def home(self, home_id: str) -> Home:
-        """Give one home."""
+        """Return one home."""
         ...
 
     def live(self, home_id: str, now: datetime) -> LiveView:
-        """Give power now, today's consumption and cost."""
+        """Return power now, today's consumption and cost."""
         ...
 
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
-        """Give one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
+        """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
         ...
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Give the days of the month that ``month`` lies in."""
+        """Return the days of the month that ``month`` lies in."""
         ...
 
 
@@ -339,7 +339,7 @@ class NetworkViews(Protocol):
     """What an operator may ask; answered by the head end with the data management."""
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers."""
+        """Return the headline numbers."""
         ...
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -347,11 +347,11 @@ class NetworkViews(Protocol):
         ...
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these days."""
+        """Return the completeness map of these days."""
         ...
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
+        """Return one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         ...
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
@@ -365,6 +365,8 @@ class OrderState(StrEnum):
     WAITING = "waiting"
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
+    FAILED = "failed"
+    """Ended before its deadline, as trying again is without hope; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +380,7 @@ class OrderValue:
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
-    """An on-demand read: waiting, answered or timed out, never silent."""
+    """An on-demand read: waiting, answered, failed or timed out, never silent."""
 
     order_id: int
     device: str
@@ -386,6 +388,10 @@ class OrderView:
     asked_at: datetime
     deadline: datetime
     values: tuple[OrderValue, ...] = ()
+    reason: str = ""
+    """Why the last session for it failed and what to do; "" where none did."""
+    ended_at: datetime | None = None
+    """When it was answered, failed or timed out; None while it waits."""
 
 
 class OrderDesk(Protocol):
@@ -396,5 +402,5 @@ class OrderDesk(Protocol):
         ...
 
     def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands; raises ``UnknownOrderError`` for one that is not known (any more)."""
+        """Return the state of an order; raises ``UnknownOrderError`` for one that is not known (any more)."""
         ...

@@ -90,7 +90,7 @@ class ClockTime:
         return self.status is None or not self.status & (ClockStatus.INVALID_VALUE | ClockStatus.DOUBTFUL_VALUE)
 
     def to_utc(self, zone: tzinfo | None = None) -> datetime | None:
-        """Give the UTC instant, or None where the date or hour is not specified, or no such day or deviation exists.
+        """Return the UTC instant, or None where the date or hour is not specified, or no such day or deviation exists.
 
         Where the deviation is not specified, ``zone`` decides (with the daylight saving flag choosing the second
         pass of the repeated hour); without a zone there is no instant. Open minutes and below count as zero.
@@ -104,7 +104,7 @@ class ClockTime:
         return self._local(timezone(timedelta(minutes=-self.deviation_min)))
 
     def to_date(self) -> date | None:
-        """Give the calendar date, or None where a field of it is not specified or special."""
+        """Return the calendar date, or None where a field of it is not specified or special."""
         try:
             return date(self.year or 0, self.month or 0, self.day or 0)
         except ValueError:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Final, TypeVar
 
+from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import (
     Action,
@@ -22,7 +23,6 @@ from meterspan.engine.association.records import (
     AssociationEvent,
     AssociationRefused,
     AssociationSettings,
-    AssociationState,
     Get,
     GetDone,
     LinkLost,
@@ -32,6 +32,7 @@ from meterspan.engine.association.records import (
     Set,
     SetDone,
 )
+from meterspan.engine.association.states import AssociationState
 from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext
@@ -163,23 +164,23 @@ class DlmsClient:
         self.shell: StreamShell[AssociationEvent] = StreamShell(association, clock, self._take, on_octets=on_octets)
         self._association = association
         self._waiting: dict[int, asyncio.Future[ScriptResponse]] = {}
-        self._associating: asyncio.Future[Associated] | None = None
+        self._associating: asyncio.Future[Agreement] | None = None
         self._is_over = asyncio.Event()
 
     @property
-    def terms(self) -> Associated:
+    def terms(self) -> Agreement:
         """The terms of the association.
 
         Raises:
             DlmsError: it has ended.
 
         """
-        agreed = self._association.associated
+        agreed = self._association.agreement
         if agreed is None:
             raise DlmsError(Failure(FailureKind.LINK_LOST, "the association has ended"))
         return agreed
 
-    async def associate(self) -> Associated:
+    async def associate(self) -> Agreement:
         """Associate; ``open_dlms`` has done it already.
 
         Raises:
@@ -282,7 +283,7 @@ class DlmsClient:
 
     def _associated(self, event: Associated) -> None:
         if self._associating is not None and not self._associating.done():
-            self._associating.set_result(event)
+            self._associating.set_result(event.agreement)
 
     def _not_associated(self, error: AssociationFailedError) -> None:
         if self._associating is not None and not self._associating.done():

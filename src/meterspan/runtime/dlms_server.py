@@ -187,10 +187,10 @@ class DlmsServer:
 
     def _take(self, event: AssociationEvent) -> None:
         match event:
-            case Associated():
-                self._security.note_client(event.peer_title)
-                ciphered = ", ciphered" if event.ciphered else ""
-                self._on_note(f"client {event.peer} associated ({event.mechanism.text}{ciphered})")
+            case Associated(agreement):
+                self._security.note_client(agreement.peer_title)
+                ciphered = ", ciphered" if agreement.ciphered else ""
+                self._on_note(f"client {agreement.peer} associated ({agreement.mechanism.text}{ciphered})")
             case AssociationRefused():
                 self._on_note(f"association refused: {event.failure}")
             case Released() | LinkLost():

@@ -123,7 +123,7 @@ class Cursor:
         return inner
 
     def explain(self, meaning: str) -> None:
-        """Give the field read last its meaning, where a trace is kept."""
+        """Add the meaning of the field read last to the trace, where one is kept."""
         if self.trace is not None and self.trace.spans:
             last = self.trace.spans[-1]
             self.trace.spans[-1] = Span(last.offset, last.octets, last.field, meaning)

@@ -73,4 +73,15 @@ class KeyWrongError(SecurityError):
 
 
 class ReplayError(SecurityError):
-    """The invocation counter is not above the last accepted one."""
+    """The invocation counter is not above the last accepted one.
+
+    Attributes:
+        expected: the least counter that would be accepted, or None where that is not known.
+
+    """
+
+    def __init__(
+        self, reason: str, offset: int | None = None, field: str = "", clause: str = "", *, expected: int | None = None
+    ) -> None:
+        super().__init__(reason, offset, field, clause)
+        self.expected = expected

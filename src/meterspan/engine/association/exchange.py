@@ -6,12 +6,13 @@ what the negotiated conformance lacks fails before anything is sent.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
+    Encoded,
     Get,
     GetDone,
     GetList,
@@ -21,7 +22,7 @@ from meterspan.engine.association.records import (
     SetDone,
     SetList,
 )
-from meterspan.engine.block_transfer import BLOCK_OVERHEAD_OCTETS, BlockAssembly, BlockCutter
+from meterspan.engine.block_transfer import BlockAssembly, BlockCutter
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.axdr import read_data, write_data, write_length
 from meterspan.wire.cursor import Cursor
@@ -37,6 +38,7 @@ from meterspan.wire.xdlms import (
     ActionResponseWithPblock,
     ActionResult,
     Apdu,
+    ApduTag,
     AttributeSelection,
     Conformance,
     CosemAttributeDescriptor,
@@ -66,7 +68,7 @@ from meterspan.wire.xdlms import (
 )
 from meterspan.wire.xdlms.common import read_list, read_result
 
-__all__ = ["Done", "Exchange", "Step", "Terms", "exchange_for"]
+__all__ = ["Done", "Exchange", "Step", "exchange_for"]
 
 CLAUSE = "IEC 62056-5-3, 6"
 LIST_ITEMS_MAX = 64
@@ -75,27 +77,6 @@ LIST_ITEMS_MAX = 64
 Done: TypeAlias = GetDone | SetDone | ActionDone | RequestFailed
 Step: TypeAlias = Apdu | Done
 """What comes next: an APDU to send, or the event that ends the exchange."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """Under what terms an exchange runs.
-
-    Attributes:
-        conformance: the negotiated services.
-        apdu_max: octets of the longest plain APDU that the server takes.
-        answer_max: octets of the longest answer over all its blocks.
-
-    """
-
-    conformance: Conformance
-    apdu_max: int
-    answer_max: int
-
-    @property
-    def block_max(self) -> int:
-        """Octets of raw data in one block."""
-        return self.apdu_max - BLOCK_OVERHEAD_OCTETS
 
 
 class Exchange(Protocol):
@@ -111,7 +92,7 @@ class Exchange(Protocol):
         """The invoke-id that its answers must carry."""
         ...
 
-    def start(self, terms: Terms) -> Step:
+    def start(self) -> Step:
         """Begin; must be called once, first."""
         ...
 
@@ -129,38 +110,56 @@ class Exchange(Protocol):
         ...
 
 
-def exchange_for(request: Request, request_id: int, invoke: InvokeIdAndPriority) -> Exchange:
-    """Give the exchange that carries a request out."""
+def exchange_for(
+    request: Request, request_id: int, invoke: InvokeIdAndPriority, agreement: Agreement, *, answer_max: int
+) -> Exchange:
+    """Return the exchange that carries a request out.
+
+    Args:
+        request: what is asked.
+        request_id: the id that the caller knows it by.
+        invoke: the invoke-id of its APDUs.
+        agreement: the terms of the association.
+        answer_max: octets of the longest answer over all its blocks.
+
+    """
     match request:
         case Get():
-            return _GetExchange((request,), request_id, invoke)
+            return _GetExchange((request,), request_id, invoke, agreement, answer_max)
         case GetList():
-            return _GetExchange(request.items, request_id, invoke)
+            return _GetExchange(request.items, request_id, invoke, agreement, answer_max)
         case Set():
-            return _SetExchange((request,), request_id, invoke)
+            return _SetExchange((request,), request_id, invoke, agreement)
         case SetList():
-            return _SetExchange(request.items, request_id, invoke)
+            return _SetExchange(request.items, request_id, invoke, agreement)
         case Action():
-            return _ActionExchange(request, request_id, invoke)
+            return _ActionExchange(request, request_id, invoke, agreement, answer_max)
 
 
 class _GetExchange:
     """GET, normal or with-list, answers in blocks or not."""
 
-    def __init__(self, items: Sequence[Get], request_id: int, invoke: InvokeIdAndPriority) -> None:
+    def __init__(
+        self,
+        items: Sequence[Get],
+        request_id: int,
+        invoke: InvokeIdAndPriority,
+        agreement: Agreement,
+        answer_max: int,
+    ) -> None:
         self.request_id = request_id
         self.invoke = invoke
         self._items = items
-        self._results: list[GetResult | bytes] = []
+        self._results: list[GetResult | Encoded] = []
         self._asked = 0
         self._assembly: BlockAssembly | None = None
-        self._terms = Terms(Conformance(0), 0, 0)
+        self._agreement = agreement
+        self._answer_max = answer_max
 
-    def start(self, terms: Terms) -> Step:
-        self._terms = terms
-        if Conformance.GET not in terms.conformance:
+    def start(self) -> Step:
+        if Conformance.GET not in self._agreement.conformance:
             return _unsupported(self.request_id, "GET")
-        if Conformance.SELECTIVE_ACCESS not in terms.conformance and any(item.access for item in self._items):
+        if Conformance.SELECTIVE_ACCESS not in self._agreement.conformance and any(item.access for item in self._items):
             return _unsupported(self.request_id, "selective access")
         return self._ask()
 
@@ -179,7 +178,7 @@ class _GetExchange:
         is_whole = octets[:2] == _GET_RESPONSE_NORMAL and octets[3:4] == b"\x00"
         if not is_whole or not self._wants_octets or octets[2] & 0x0F != self.invoke.invoke_id:
             return None
-        return self._take([data_octets_of_get(octets)])
+        return self._take([Encoded(data_octets_of_get(octets))])
 
     @property
     def _wants_octets(self) -> bool:
@@ -190,28 +189,28 @@ class _GetExchange:
         if not rest:
             return GetDone(self.request_id, tuple(self._results))
         self._assembly = None
-        if len(rest) > 1 and not rest[0].encoded and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
+        if len(rest) > 1 and not rest[0].encoded and Conformance.MULTIPLE_REFERENCES in self._agreement.conformance:
             request = self._list_request(rest)
             if request is not None:
                 return request
         self._asked = 1
-        request = GetRequestNormal(self.invoke, _attribute(rest[0]), rest[0].access)
-        return request if len(write_apdu(request)) <= self._terms.apdu_max else _too_long(self.request_id, "GET")
+        request = GetRequestNormal(self.invoke, _address(rest[0]), rest[0].access)
+        return request if len(write_apdu(request)) <= self._agreement.apdu_max else _too_long(self.request_id, "GET")
 
     def _list_request(self, rest: Sequence[Get]) -> Apdu | None:
         """Ask for as many as fit the server's PDU; None where fewer than two do."""
         plain = next((index for index, item in enumerate(rest) if item.encoded), len(rest))
         count = min(plain, LIST_ITEMS_MAX)
         while count > 1:
-            chosen = tuple(AttributeSelection(_attribute(item), item.access) for item in rest[:count])
+            chosen = tuple(AttributeSelection(_address(item), item.access) for item in rest[:count])
             request = GetRequestWithList(self.invoke, chosen)
-            if len(write_apdu(request)) <= self._terms.apdu_max:
+            if len(write_apdu(request)) <= self._agreement.apdu_max:
                 self._asked = count
                 return request
             count //= 2
         return None
 
-    def _take(self, results: Sequence[GetResult | bytes]) -> Step:
+    def _take(self, results: Sequence[GetResult | Encoded]) -> Step:
         self._results += results
         return self._ask()
 
@@ -219,15 +218,15 @@ class _GetExchange:
         if not isinstance(apdu.result, bytes):
             return self._take([apdu.result] * self._asked)
         if self._assembly is None:
-            self._assembly = BlockAssembly(self._terms.answer_max)
+            self._assembly = BlockAssembly(self._answer_max)
         self._assembly.take(DataBlock(apdu.block_number, apdu.last_block, apdu.result))
         if not apdu.last_block:
             return GetRequestNext(self.invoke, apdu.block_number)
         return self._take(self._assembled(self._assembly.octets))
 
-    def _assembled(self, octets: bytes) -> Sequence[GetResult | bytes]:
+    def _assembled(self, octets: bytes) -> Sequence[GetResult | Encoded]:
         if self._asked == 1:
-            return [octets if self._wants_octets else read_data(octets)]
+            return [Encoded(octets) if self._wants_octets else read_data(octets)]
         results = _read_result_list(octets)
         if len(results) != self._asked:
             raise WireError(f"{len(results)} results for {self._asked} attributes", None, "result", CLAUSE)
@@ -237,18 +236,19 @@ class _GetExchange:
 class _SetExchange:
     """SET, normal or with-list, in blocks where it does not fit."""
 
-    def __init__(self, items: Sequence[Set], request_id: int, invoke: InvokeIdAndPriority) -> None:
+    def __init__(
+        self, items: Sequence[Set], request_id: int, invoke: InvokeIdAndPriority, agreement: Agreement
+    ) -> None:
         self.request_id = request_id
         self.invoke = invoke
         self._items = items
         self._results: list[DataAccessResult] = []
         self._asked = 0
         self._cutter: BlockCutter | None = None
-        self._terms = Terms(Conformance(0), 0, 0)
+        self._agreement = agreement
 
-    def start(self, terms: Terms) -> Step:
-        self._terms = terms
-        if Conformance.SET not in terms.conformance:
+    def start(self) -> Step:
+        if Conformance.SET not in self._agreement.conformance:
             return _unsupported(self.request_id, "SET")
         return self._ask()
 
@@ -265,7 +265,7 @@ class _SetExchange:
             case SetResponseDatablock() if self._cutter is not None and not self._cutter.is_done:
                 if apdu.block_number != self._cutter.number:
                     raise _misfit(apdu)
-                return SetRequestWithDatablock(self.invoke, self._cutter.cut(self._terms.block_max))
+                return SetRequestWithDatablock(self.invoke, self._cutter.cut(self._agreement.block_max))
             case _:
                 raise _misfit(apdu)
 
@@ -277,36 +277,36 @@ class _SetExchange:
         if not rest:
             return SetDone(self.request_id, tuple(self._results))
         self._cutter = None
-        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._terms.conformance:
+        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._agreement.conformance:
             return self._ask_list(rest)
         self._asked = 1
         item = rest[0]
-        whole = SetRequestNormal(self.invoke, _set_attribute(item), item.value)
-        if len(write_apdu(whole)) <= self._terms.apdu_max:
+        whole = SetRequestNormal(self.invoke, _address(item), item.value)
+        if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
         cutter = self._begin_blocks(write_data(item.value))
         if cutter is None:
             return _too_long(self.request_id, "SET")
         head = len(write_apdu(SetRequestWithFirstDatablock(self.invoke, whole.attribute, _NO_BLOCK)))
-        block = cutter.cut(self._terms.apdu_max - head - _LENGTH_SLACK)
+        block = cutter.cut(self._agreement.apdu_max - head - _LENGTH_SLACK)
         return SetRequestWithFirstDatablock(self.invoke, whole.attribute, block)
 
     def _ask_list(self, rest: Sequence[Set]) -> Step:
         self._asked = len(rest)
-        attributes = tuple(AttributeSelection(_set_attribute(item)) for item in rest)
+        attributes = tuple(AttributeSelection(_address(item)) for item in rest)
         values = tuple(item.value for item in rest)
         whole = SetRequestWithList(self.invoke, attributes, values)
-        if len(write_apdu(whole)) <= self._terms.apdu_max:
+        if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
         cutter = self._begin_blocks(write_length(len(values)) + b"".join(map(write_data, values)))
         head = len(write_apdu(SetRequestWithListAndFirstDatablock(self.invoke, attributes, _NO_BLOCK)))
-        room = self._terms.apdu_max - head - _LENGTH_SLACK
+        room = self._agreement.apdu_max - head - _LENGTH_SLACK
         if cutter is None or room < 1:
             return _too_long(self.request_id, "SET with-list")
         return SetRequestWithListAndFirstDatablock(self.invoke, attributes, cutter.cut(room))
 
     def _begin_blocks(self, octets: bytes) -> BlockCutter | None:
-        if Conformance.BLOCK_TRANSFER_WITH_SET not in self._terms.conformance:
+        if Conformance.BLOCK_TRANSFER_WITH_SET not in self._agreement.conformance:
             return None
         self._cutter = BlockCutter(octets)
         return self._cutter
@@ -319,27 +319,29 @@ class _SetExchange:
 class _ActionExchange:
     """ACTION, parameter and return value in blocks where they do not fit."""
 
-    def __init__(self, action: Action, request_id: int, invoke: InvokeIdAndPriority) -> None:
+    def __init__(
+        self, action: Action, request_id: int, invoke: InvokeIdAndPriority, agreement: Agreement, answer_max: int
+    ) -> None:
         self.request_id = request_id
         self.invoke = invoke
         self._action = action
         self._cutter: BlockCutter | None = None
         self._assembly: BlockAssembly | None = None
-        self._terms = Terms(Conformance(0), 0, 0)
+        self._agreement = agreement
+        self._answer_max = answer_max
 
-    def start(self, terms: Terms) -> Step:
-        self._terms = terms
-        if Conformance.ACTION not in terms.conformance:
+    def start(self) -> Step:
+        if Conformance.ACTION not in self._agreement.conformance:
             return _unsupported(self.request_id, "ACTION")
         method = CosemMethodDescriptor(self._action.class_id, self._action.logical_name, self._action.method)
         whole = ActionRequestNormal(self.invoke, method, self._action.parameter)
-        if len(write_apdu(whole)) <= terms.apdu_max:
+        if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in terms.conformance or self._action.parameter is None:
+        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._agreement.conformance or self._action.parameter is None:
             return _too_long(self.request_id, "ACTION")
         self._cutter = BlockCutter(write_data(self._action.parameter))
         head = len(write_apdu(ActionRequestWithFirstPblock(self.invoke, method, _NO_BLOCK)))
-        block = self._cutter.cut(terms.apdu_max - head - _LENGTH_SLACK)
+        block = self._cutter.cut(self._agreement.apdu_max - head - _LENGTH_SLACK)
         return ActionRequestWithFirstPblock(self.invoke, method, block)
 
     def answer(self, apdu: Apdu) -> Step:
@@ -349,7 +351,7 @@ class _ActionExchange:
             case ActionResponseNextPblock() if self._cutter is not None and not self._cutter.is_done:
                 if apdu.block_number != self._cutter.number:
                     raise _misfit(apdu)
-                return ActionRequestWithPblock(self.invoke, self._cutter.cut(self._terms.block_max))
+                return ActionRequestWithPblock(self.invoke, self._cutter.cut(self._agreement.block_max))
             case ActionResponseWithPblock():
                 return self._take_block(apdu.block)
             case _:
@@ -360,7 +362,7 @@ class _ActionExchange:
 
     def _take_block(self, block: DataBlock) -> Step:
         if self._assembly is None:
-            self._assembly = BlockAssembly(self._terms.answer_max)
+            self._assembly = BlockAssembly(self._answer_max)
         self._assembly.take(block)
         if not block.last_block:
             return ActionRequestNextPblock(self.invoke, block.block_number)
@@ -370,17 +372,13 @@ class _ActionExchange:
         return ActionDone(self.request_id, outcome.result, outcome.returned)
 
 
-_GET_RESPONSE_NORMAL = b"\xc4\x01"
+_GET_RESPONSE_NORMAL = bytes((ApduTag.GET_RESPONSE, 1))
 _NO_BLOCK = DataBlock(1, last_block=False, raw_data=b"")
 _LENGTH_SLACK = 3
 """A length field grows by up to three octets when the block is filled."""
 
 
-def _attribute(item: Get) -> CosemAttributeDescriptor:
-    return CosemAttributeDescriptor(item.class_id, item.logical_name, item.attribute)
-
-
-def _set_attribute(item: Set) -> CosemAttributeDescriptor:
+def _address(item: Get | Set) -> CosemAttributeDescriptor:
     return CosemAttributeDescriptor(item.class_id, item.logical_name, item.attribute)
 
 

@@ -12,7 +12,15 @@ from meterspan.wire.acse import Aare, AssociationResult, UserDiagnostic
 from meterspan.wire.errors import SecurityError, WireError
 from meterspan.wire.xdlms import ActionResult, ConfirmedServiceError, DataAccessResult, ExceptionResponse, ServiceFault
 
-__all__ = ["kind_of_diagnostic", "of_aare", "of_apdu_error", "of_fault", "of_proof_result", "of_result"]
+__all__ = [
+    "kind_of_diagnostic",
+    "of_aare",
+    "of_apdu_error",
+    "of_fault",
+    "of_initiate_fault",
+    "of_proof_result",
+    "of_result",
+]
 
 _DIAGNOSTICS: Final[Mapping[int, FailureKind]] = {
     UserDiagnostic.AUTHENTICATION_FAILURE: FailureKind.AUTHENTICATION_FAILED,
@@ -62,6 +70,11 @@ def of_fault(apdu: ExceptionResponse | ConfirmedServiceError) -> Failure:
         return Failure(FailureKind.EXCEPTION, words, str(apdu))
     kind = _EXCEPTIONS.get(apdu.service, FailureKind.EXCEPTION)
     return Failure(kind, words, apdu.service.text, counter=apdu.invocation_counter)
+
+
+def of_initiate_fault(apdu: ConfirmedServiceError) -> Failure:
+    """Return why a server that accepts the association cannot serve the initiate request."""
+    return Failure(FailureKind.ASSOCIATION_REFUSED, str(apdu), str(apdu), permanent=True)
 
 
 def of_result(what: str, result: DataAccessResult | ActionResult) -> Failure:

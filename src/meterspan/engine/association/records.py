@@ -1,13 +1,10 @@
-"""What goes into and comes out of an association: settings, requests, events, failures; and its legality table.
-
-The states and the table are one for both roles (IEC 62056-5-3, 6.2): a client and a server pass through the same
-states, on triggers seen from either side.
-"""
+"""What goes into and comes out of an association: settings, requests and events."""
 
 from dataclasses import dataclass, field
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import TypeAlias
 
+from meterspan.engine.association.agreement import Agreement
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.failures import Failure
 from meterspan.quantities import Obis
@@ -25,7 +22,6 @@ from meterspan.wire.xdlms import (
 
 __all__ = [
     "CLIENT_CONFORMANCE",
-    "TRANSITIONS",
     "Action",
     "ActionDone",
     "ApduRefused",
@@ -33,7 +29,7 @@ __all__ = [
     "AssociationEvent",
     "AssociationRefused",
     "AssociationSettings",
-    "AssociationState",
+    "Encoded",
     "Get",
     "GetDone",
     "GetList",
@@ -47,67 +43,7 @@ __all__ = [
     "Set",
     "SetDone",
     "SetList",
-    "Trigger",
-    "next_state",
 ]
-
-
-class AssociationState(Enum):
-    """Where an association stands; one enum for both roles."""
-
-    IDLE = "idle"
-    """No link."""
-    CONNECTING = "connecting"
-    """The link is being brought up."""
-    ASSOCIATING = "associating"
-    """Link up; AARQ sent (client) or awaited (server)."""
-    AUTHENTICATING = "authenticating"
-    """AARE with a challenge exchanged; passes 3 and 4 of HLS are due."""
-    ASSOCIATED = "associated"
-    RELEASING = "releasing"
-    """RLRQ sent, or the link being taken down."""
-
-
-class Trigger(Enum):
-    """What moves an association."""
-
-    CONNECT = "connect"
-    LINK_UP = "link up"
-    CHALLENGED = "AARE: authentication required"
-    ACCEPTED = "AARE or HLS: accepted"
-    REFUSED = "AARE or HLS: refused"
-    RELEASE = "release"
-    RELEASED = "RLRE, the link stays"
-    AGAIN = "AARQ in an association"
-    LINK_DOWN = "link down"
-
-
-_S = AssociationState
-_T = Trigger
-TRANSITIONS: dict[tuple[AssociationState, Trigger], AssociationState] = {
-    (_S.IDLE, _T.CONNECT): _S.CONNECTING,
-    (_S.IDLE, _T.LINK_UP): _S.ASSOCIATING,
-    (_S.CONNECTING, _T.LINK_UP): _S.ASSOCIATING,
-    (_S.CONNECTING, _T.RELEASE): _S.RELEASING,
-    (_S.ASSOCIATING, _T.CHALLENGED): _S.AUTHENTICATING,
-    (_S.ASSOCIATING, _T.ACCEPTED): _S.ASSOCIATED,
-    (_S.ASSOCIATING, _T.REFUSED): _S.ASSOCIATING,
-    (_S.ASSOCIATING, _T.RELEASE): _S.RELEASING,
-    (_S.AUTHENTICATING, _T.ACCEPTED): _S.ASSOCIATED,
-    (_S.AUTHENTICATING, _T.REFUSED): _S.ASSOCIATING,
-    (_S.AUTHENTICATING, _T.AGAIN): _S.ASSOCIATING,
-    (_S.AUTHENTICATING, _T.RELEASE): _S.RELEASING,
-    (_S.ASSOCIATED, _T.AGAIN): _S.ASSOCIATING,
-    (_S.ASSOCIATED, _T.RELEASE): _S.RELEASING,
-    (_S.RELEASING, _T.RELEASED): _S.ASSOCIATING,
-    **{(state, _T.LINK_DOWN): _S.IDLE for state in _S if state is not _S.IDLE},
-}
-"""Every legal move; what is not here does not happen (6.2.2)."""
-
-
-def next_state(state: AssociationState, trigger: Trigger) -> AssociationState | None:
-    """Give the state after ``trigger``, or None where it is not legal in ``state``."""
-    return TRANSITIONS.get((state, trigger))
 
 
 class QueueFullError(RuntimeError):
@@ -179,7 +115,7 @@ class AssociationSettings:
 class Get:
     """Read one attribute, or what ``access`` selects of it.
 
-    ``encoded`` gives the value as its A-XDR octets, unread: for profiles, which are read by column.
+    With ``encoded`` the result is ``Encoded``: for profiles, which are read by column.
     """
 
     class_id: int
@@ -228,24 +164,9 @@ Request: TypeAlias = Get | GetList | Set | SetList | Action
 
 @dataclass(frozen=True, slots=True)
 class Associated:
-    """The association stands (after HLS, where it is used).
+    """The association is there (after HLS, where it is used), under these terms."""
 
-    Attributes:
-        peer: client SAP or server address at the other end.
-        mechanism: how the client proved itself.
-        ciphered: whether the context is one with ciphering.
-        conformance: the negotiated services.
-        max_pdu: the largest APDU the peer takes; 0 is no limit.
-        peer_title: the peer's system title, b"" where it gave none.
-
-    """
-
-    peer: int
-    mechanism: AuthenticationMechanism
-    ciphered: bool
-    conformance: Conformance
-    max_pdu: int
-    peer_title: bytes = b""
+    agreement: Agreement
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +177,18 @@ class AssociationRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class Encoded:
+    """A value as its A-XDR octets, not decoded: the answer to a ``Get`` with ``encoded``."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class GetDone:
-    """The values, in the order asked; a refused one is its ``DataAccessResult``, an ``encoded`` one its octets."""
+    """The values in the order asked; a refused one is its ``DataAccessResult``."""
 
     request_id: int
-    results: tuple[Data | DataAccessResult | bytes, ...]
+    results: tuple[Data | DataAccessResult | Encoded, ...]
 
 
 @dataclass(frozen=True, slots=True)

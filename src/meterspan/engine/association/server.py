@@ -1,43 +1,35 @@
 """The server of application associations, over any link (IEC 62056-5-3, 6 and 7).
 
-Strategy: the client's address names the association (``LogicalDevice``); the same state table as the client's decides
-what is legal; requests go, deciphered, to a ``Dispatcher`` that owns objects and rights. Refusals follow the standard:
-AARE with a diagnostic, exception-response for what cannot be deciphered, replayed or is not allowed.
+Strategy: ``Association`` holds link, state and events. The client's address names the association (``LogicalDevice``);
+what belongs to one association is one record, ``_Served``, dropped as a whole. Requests go, deciphered, to a
+``Dispatcher`` that owns objects and rights. Refusals follow the standard: AARE with a diagnostic, exception-response
+for what cannot be deciphered, replayed or is not allowed.
 """
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from meterspan.crypto.hls import password_fits
 from meterspan.crypto.mechanisms import HLS_MECHANISMS, mechanism_of
+from meterspan.engine.association.agreement import APDU_MAX, Agreement
 from meterspan.engine.association.attempts import AttemptLedger
+from meterspan.engine.association.core import CHALLENGE_OCTETS, CLAUSE, Association
+from meterspan.engine.association.dispatch import Dispatcher
 from meterspan.engine.association.failures import kind_of_diagnostic
-from meterspan.engine.association.records import (
-    ApduRefused,
-    Associated,
-    AssociationEvent,
-    AssociationRefused,
-    AssociationState,
-    LinkLost,
-    Released,
-    Trigger,
-    next_state,
-)
-from meterspan.engine.dispatch import Dispatcher, DispatchTerms
-from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
-from meterspan.engine.security import PROTECTION_OCTETS, Opened, SecurityContext, check_proof, is_ciphered, prove
+from meterspan.engine.association.own_objects import association_objects
+from meterspan.engine.association.records import ApduRefused, Associated, AssociationRefused, LinkLost, Released
+from meterspan.engine.association.states import SERVER_TABLE, AssociationState, ServerMove
+from meterspan.engine.link import ApduReceived, Link, LinkDown, LinkUp
+from meterspan.engine.security import Opened, SecurityContext, check_proof, is_ciphered, prove
 from meterspan.model.cosem.classes import AssociationLN1
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION, AssociationDefinition, LogicalDevice
-from meterspan.model.cosem.objects import CosemObject
-from meterspan.model.cosem.view import write_object_list
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.quantities import Obis
 from meterspan.wire.acse import (
-    ACSE_TAGS,
     AUTHENTICATION_REQUIREMENT,
     Aare,
     Aarq,
+    AcseApdu,
     ApplicationContext,
     AssociationResult,
     AuthenticationMechanism,
@@ -47,18 +39,9 @@ from meterspan.wire.acse import (
     Rlre,
     Rlrq,
     UserDiagnostic,
-    read_acse,
     write_acse,
 )
-from meterspan.wire.axdr import (
-    Data,
-    bit_string,
-    integer,
-    long_unsigned,
-    octet_string,
-    structure,
-    unsigned,
-)
+from meterspan.wire.axdr import octet_string
 from meterspan.wire.errors import KeyMissingError, ReplayError, SecurityError, UnsupportedError, WireError
 from meterspan.wire.xdlms import (
     DLMS_VERSION,
@@ -69,7 +52,6 @@ from meterspan.wire.xdlms import (
     Apdu,
     ConfirmedService,
     ConfirmedServiceError,
-    Conformance,
     ExceptionResponse,
     InitiateRequest,
     InitiateResponse,
@@ -83,24 +65,20 @@ from meterspan.wire.xdlms import (
 
 __all__ = ["APDU_MIN", "IDLE_TIMEOUT_S", "SecurityOf", "ServerAssociation", "ServerLimits"]
 
-CLAUSE = "IEC 62056-5-3, 6.2"
-APDU_MIN = 64
+APDU_MIN: Final = 64
 """The smallest client-max-receive-pdu-size served: protection and a block's header leave some twenty octets."""
-IDLE_TIMEOUT_S = 300.0
+IDLE_TIMEOUT_S: Final = 300.0
 """An association without a request for so long is forgotten, and its link taken down."""
-EVENTS_MAX = 1_024
-"""Events kept for an owner that does not take them; the oldest go first."""
-CHALLENGE_OCTETS = 16
-CHALLENGE_MIN = 8
-CHALLENGE_MAX = 64
+CHALLENGE_MIN: Final = 8
+CHALLENGE_MAX: Final = 64
 """Bounds of a challenge (IEC 62056-5-3, 5.7.4.3)."""
-CONNECTED = 2
-NON_ASSOCIATED, PENDING = 0, 1
-"""association_status of Association LN."""
-
 
 SecurityOf = Callable[[AssociationDefinition], SecurityContext | None]
 """Makes the security context of one new association."""
+
+_OPEN = frozenset({AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING, AssociationState.ASSOCIATED})
+"""States in which an AARQ may come."""
+_NOT_POSSIBLE = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +95,39 @@ class ServerLimits:
     idle_timeout_s: float = IDLE_TIMEOUT_S
 
 
-class ServerAssociation:
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """Who asks for an association, checked before any octet is deciphered."""
+
+    client: int
+    definition: AssociationDefinition
+    security: SecurityContext | None
+
+    @property
+    def cipher(self) -> SecurityContext | None:
+        """What services are protected with; None in an association without ciphering."""
+        return self.security if self.definition.ciphered else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """One association: who it is with, its terms, what serves it, and the challenges of HLS (b"" without)."""
+
+    claim: _Claim
+    agreement: Agreement
+    dispatcher: Dispatcher
+    ctos: bytes = b""
+    stoc: bytes = b""
+
+
+class ServerAssociation(Association[ServerMove]):
     """The associations over one link, one at a time; a ``Machine`` of ``AssociationEvent``.
 
     Args:
         link: what carries the APDUs; owned from here on.
         device: the logical device served.
         security: makes the security context of an association; None where no association needs one.
-        entropy: gives random octets, for challenges.
+        entropy: returns so many random octets, for challenges.
         attempts: failed authentications, shared by all links of the device.
         limits: what is taken.
 
@@ -140,184 +143,97 @@ class ServerAssociation:
         attempts: AttemptLedger | None = None,
         limits: ServerLimits | None = None,
     ) -> None:
-        self._link = link
+        super().__init__(link, entropy, table=SERVER_TABLE, link_down=ServerMove.LINK_DOWN)
         self._device = device
         self._security_of = security
-        self._entropy = entropy
         self._attempts = AttemptLedger() if attempts is None else attempts
         self._limits = ServerLimits() if limits is None else limits
-        self._state = AssociationState.IDLE
-        self._events: deque[AssociationEvent] = deque(maxlen=EVENTS_MAX)
-        self._idle_deadline: float | None = None
-        self._client = 0
-        self._definition: AssociationDefinition | None = None
-        self._security: SecurityContext | None = None
-        self._dispatcher: Dispatcher | None = None
-        self._associated: Associated | None = None
-        self._stoc = b""
-        self._ctos = b""
+        self._served: _Served | None = None
 
     @property
-    def state(self) -> AssociationState:
-        """Where the association stands."""
-        return self._state
-
-    @property
-    def link(self) -> Link:
-        """The link below."""
-        return self._link
-
-    @property
-    def associated(self) -> Associated | None:
-        """The terms of the association, while it stands."""
-        return self._associated if self._state is AssociationState.ASSOCIATED else None
+    def agreement(self) -> Agreement | None:
+        """The terms of the association while it is associated, None otherwise."""
+        is_associated = self._state is AssociationState.ASSOCIATED
+        return self._served.agreement if is_associated and self._served is not None else None
 
     @property
     def security(self) -> SecurityContext | None:
         """The security context of the association, where it has one."""
-        return self._security
+        return None if self._served is None else self._served.claim.security
 
     def connect(self, now: float) -> None:
         """Listen: the medium below is there."""
         self._link.connect(now)
         self._pump(now)
 
-    def medium_lost(self, now: float) -> None:
-        """Tell that the medium below is gone."""
-        self._link.medium_lost(now)
-        self._pump(now)
+    # The link.
 
-    def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the medium, in any cut."""
-        self._link.receive(octets, now)
-        self._pump(now)
+    def _link_came_up(self, event: LinkUp, now: float) -> None:  # noqa: ARG002 - one signature for both roles
+        if self._may(ServerMove.LINK_UP):
+            self._move(ServerMove.LINK_UP)
 
-    def advance(self, now: float) -> None:
-        """Let time pass."""
-        self._link.advance(now)
-        self._pump(now)
-        if self._idle_deadline is not None and now >= self._idle_deadline:
-            self._idle_deadline = None
-            words = f"no request for {self._limits.idle_timeout_s:g} s"
-            self._emit(Released(Failure(FailureKind.TIMEOUT, words)))
-            self._move(Trigger.RELEASE)
-            self._forget()
-            self._link.disconnect(now)
-            self._pump(now)
-
-    def deadline(self) -> float | None:
-        """When ``advance`` must be called next, or None."""
-        deadlines = [due for due in (self._link.deadline(), self._idle_deadline) if due is not None]
-        return min(deadlines, default=None)
-
-    def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the medium."""
-        return self._link.octets_to_send()
-
-    def next_event(self) -> AssociationEvent | None:
-        """Take the next event in order, or None."""
-        return self._events.popleft() if self._events else None
-
-    # The link's events.
-
-    def _pump(self, now: float) -> None:
-        while (event := self._link.next_event()) is not None:
-            match event:
-                case LinkUp():
-                    self._link_up()
-                case LinkDown():
-                    self._link_down(event)
-                case ApduReceived():
-                    self._take_apdu(event, now)
-                case FrameDamaged():
-                    self._emit(ApduRefused(event.octets, event.error))
-
-    def _link_up(self) -> None:
-        if next_state(self._state, Trigger.LINK_UP) is not None:
-            self._move(Trigger.LINK_UP)
-
-    def _link_down(self, event: LinkDown) -> None:
-        was_associated = self._associated is not None
-        if self._state is not AssociationState.IDLE:
-            self._move(Trigger.LINK_DOWN)
+    def _link_went_down(self, event: LinkDown) -> None:
+        was_served = self._served is not None
         self._forget()
-        self._idle_deadline = None
-        if was_associated:
+        if was_served:
             self._emit(LinkLost(event.failure, event.by_peer))
 
-    def _take_apdu(self, event: ApduReceived, now: float) -> None:
-        if not event.numbered or not event.octets:
-            return  # a server is pushed nothing
-        self._link_up()
-        self._idle_deadline = now + self._limits.idle_timeout_s
-        try:
-            if event.octets[0] in ACSE_TAGS:
-                self._take_acse(event, now)
-            else:
-                self._take_service(event, now)
-        except WireError as error:
-            self._emit(ApduRefused(event.octets, error))
-            self._send_plain(self._exception_for(error), now)
+    def _time_out(self, now: float) -> None:
+        """End an idle association."""
+        if not self._may(ServerMove.INACTIVE):
+            return
+        words = f"no request for {self._limits.idle_timeout_s:g} s"
+        self._emit(Released(Failure(FailureKind.TIMEOUT, words)))
+        self._move(ServerMove.INACTIVE)
+        self._forget()
+        self._link.disconnect(now)
 
-    def _exception_for(self, error: WireError) -> ExceptionResponse:
-        """Say to the client what is wrong with its APDU (IEC 62056-5-3, 6.17)."""
-        match error:
-            case ReplayError():
-                expected = 0 if self._security is None else self._security.last_received + 1
-                fault = ServiceFault.INVOCATION_COUNTER_ERROR
-                return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, expected)
-            case SecurityError():
-                return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.DECIPHERING_ERROR)
-            case UnsupportedError():
-                return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
-            case _:
-                return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
+    def _take_apdu(self, event: ApduReceived, now: float) -> None:
+        if event.numbered and event.octets:  # nobody pushes to a server
+            self._timer = now + self._limits.idle_timeout_s
+            super()._take_apdu(event, now)
+
+    def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:  # noqa: ARG002 - one signature
+        self._send(write_apdu(_exception_for(error)), now)
 
     # Association.
 
-    def _take_acse(self, event: ApduReceived, now: float) -> None:
-        apdu = read_acse(event.octets)
-        if isinstance(apdu, Aarq):
+    def _take_acse(self, apdu: AcseApdu, event: ApduReceived, now: float) -> None:
+        if isinstance(apdu, Aarq) and self._state in _OPEN:
             self._take_aarq(apdu, event.source, now)
-        elif isinstance(apdu, Rlrq) and self._state in (AssociationState.ASSOCIATED, AssociationState.AUTHENTICATING):
+        elif isinstance(apdu, Rlrq) and self._state in _OPEN:
             self._take_rlrq(now)
-        elif isinstance(apdu, Rlrq) and self._state is AssociationState.ASSOCIATING:
-            self._send(write_acse(Rlre(ReleaseResponseReason.NORMAL)), now)  # its association was ended already
         else:
             raise WireError(f"{type(apdu).__name__} while {self._state.value}", 0, "acse", CLAUSE)
 
     def _take_aarq(self, aarq: Aarq, client: int, now: float) -> None:
-        if next_state(self._state, Trigger.AGAIN) is not None:
-            self._move(Trigger.AGAIN)
+        if self._may(ServerMove.AGAIN):
+            self._move(ServerMove.AGAIN)
         self._forget()
-        self._client = client
-        refusal = self._check_offer(aarq, client, now)
-        if refusal is not None:
-            self._refuse(aarq, refusal, now)
+        claim = self._check_claim(aarq, client, now)
+        if isinstance(claim, UserDiagnostic):
+            self._refuse(aarq, client, claim, now)
             return
-        initiate = self._open_initiate(aarq)
-        fault = _initiate_fault(initiate, self._required_definition)
+        initiate = _open_initiate(aarq, claim.cipher)
+        fault = _initiate_fault(initiate, claim.definition)
         if fault is not None:
-            self._refuse(aarq, UserDiagnostic.NO_REASON_GIVEN, now, fault=fault)
-            return
-        self._agree(initiate)
-        if self._required_definition.mechanism in HLS_MECHANISMS:
-            self._challenge(aarq, now)
-        elif self._is_password_right(aarq, now):
-            self._move(Trigger.ACCEPTED)
-            self._send_aare(aarq, Diagnostic(), now)
-            self._report()
+            self._refuse(aarq, client, UserDiagnostic.NO_REASON_GIVEN, now, fault=fault)
+        elif claim.definition.mechanism in HLS_MECHANISMS:
+            self._challenge(aarq, claim, initiate, now)
+        elif self._is_password_right(aarq, claim, now):
+            served = self._serve(claim, initiate)
+            self._move(ServerMove.ACCEPTED)
+            self._send_aare(aarq, served, Diagnostic(), now)
+            self._emit(Associated(served.agreement))
         else:
-            self._refuse(aarq, UserDiagnostic.AUTHENTICATION_FAILURE, now)
+            self._refuse(aarq, client, UserDiagnostic.AUTHENTICATION_FAILURE, now)
 
-    def _check_offer(self, aarq: Aarq, client: int, now: float) -> UserDiagnostic | None:
+    def _check_claim(self, aarq: Aarq, client: int, now: float) -> _Claim | UserDiagnostic:
         """Check who asks for what, before any octet is deciphered."""
         definition = self._device.association(client)
         if definition is None:
             return UserDiagnostic.NO_REASON_GIVEN
-        self._definition = definition
-        context = ApplicationContext.LN_CIPHERED if definition.ciphered else ApplicationContext.LN
-        if aarq.application_context != context:
+        if aarq.application_context != _context_of(definition):
             return UserDiagnostic.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED
         offered = AuthenticationMechanism.LOWEST if aarq.mechanism is None else aarq.mechanism
         if offered != definition.mechanism:
@@ -329,265 +245,195 @@ class ServerAssociation:
             )
         if self._attempts.is_locked(client, now):
             return UserDiagnostic.AUTHENTICATION_FAILURE
-        return self._learn_client(aarq, definition)
+        return self._know_client(aarq, client, definition)
 
-    def _learn_client(self, aarq: Aarq, definition: AssociationDefinition) -> UserDiagnostic | None:
+    def _know_client(self, aarq: Aarq, client: int, definition: AssociationDefinition) -> _Claim | UserDiagnostic:
+        """Make the security context of an association that needs one, for the title that the client claims."""
         mechanism = mechanism_of(definition.mechanism)
-        needs_security = definition.ciphered or (mechanism is not None and mechanism.needs_keys)
-        self._security = self._security_of(definition) if needs_security and self._security_of is not None else None
-        if not needs_security:
-            return None
-        if self._security is None or aarq.calling_ap_title is None:
+        if not definition.ciphered and (mechanism is None or not mechanism.needs_keys):
+            return _Claim(client, definition, None)
+        security = None if self._security_of is None else self._security_of(definition)
+        if security is None or aarq.calling_ap_title is None:
             return UserDiagnostic.CALLING_AP_TITLE_NOT_RECOGNIZED
+        security.forget_dedicated_key()  # an owner may hand out one context again and again
         try:
-            self._security.learn_peer(aarq.calling_ap_title)
+            security.learn_peer(aarq.calling_ap_title)
         except WireError:
             return UserDiagnostic.CALLING_AP_TITLE_NOT_RECOGNIZED
-        return None
+        return _Claim(client, definition, security)
 
-    def _open_initiate(self, aarq: Aarq) -> InitiateRequest:
-        if aarq.user_information is None:
-            raise WireError("carries no initiate request", None, "user-information", CLAUSE)
-        octets = aarq.user_information
-        if self._required_definition.ciphered:
-            octets = self._required_security.unprotect(octets).octets
-        apdu = read_apdu(octets)
-        if not isinstance(apdu, InitiateRequest):
-            raise WireError(f"{type(apdu).__name__} is no initiate request", None, "user-information", CLAUSE)
-        if apdu.dedicated_key is not None and self._required_definition.ciphered:
-            self._required_security.use_dedicated_key(apdu.dedicated_key)
-        return apdu
-
-    def _agree(self, initiate: InitiateRequest) -> None:
-        definition = self._required_definition
-        conformance = initiate.conformance & definition.conformance
-        limit = min(initiate.max_pdu_size or 0xFFFF, self._limits.max_pdu)
-        overhead = PROTECTION_OCTETS if definition.ciphered else 0
-        own = self._association_objects(definition, conformance, limit)
-        terms = DispatchTerms(conformance, limit - overhead)
-        self._dispatcher = Dispatcher(self._device, definition, terms=terms, own=own)
-        title = b"" if self._security is None else self._security.peer_title
-        self._associated = Associated(
-            self._client, definition.mechanism, definition.ciphered, conformance, limit, title
+    def _serve(self, claim: _Claim, initiate: InitiateRequest, *, ctos: bytes = b"", stoc: bytes = b"") -> _Served:
+        """Agree on the terms and begin to serve them."""
+        definition, security = claim.definition, claim.security
+        agreement = Agreement(
+            claim.client,
+            definition.mechanism,
+            _context_of(definition),
+            initiate.conformance & definition.conformance,
+            min(initiate.max_pdu_size or APDU_MAX, self._limits.max_pdu),
+            b"" if security is None else security.system_title,
+            b"" if security is None else security.peer_title,
+            claim.cipher is not None and claim.cipher.has_dedicated_key,
         )
+        own = association_objects(
+            self._device, definition, agreement, receive_max=self._limits.max_pdu, state=lambda: self._state
+        )
+        dispatcher = Dispatcher(self._device, definition, agreement=agreement, own=own)
+        self._served = _Served(claim, agreement, dispatcher, ctos, stoc)
+        return self._served
 
-    def _is_password_right(self, aarq: Aarq, now: float) -> bool:
-        definition = self._required_definition
-        if definition.mechanism is AuthenticationMechanism.LOWEST:
+    def _is_password_right(self, aarq: Aarq, claim: _Claim, now: float) -> bool:
+        if claim.definition.mechanism is AuthenticationMechanism.LOWEST:
             return True
         given = b"" if aarq.authentication_value is None else aarq.authentication_value.octets
-        if password_fits(given, definition.secret):
-            self._attempts.succeeded(self._client)
+        if password_fits(given, claim.definition.secret):
+            self._attempts.succeeded(claim.client)
             return True
-        self._attempts.failed(self._client, now)
+        self._attempts.failed(claim.client, now)
         return False
 
-    def _challenge(self, aarq: Aarq, now: float) -> None:
+    def _challenge(self, aarq: Aarq, claim: _Claim, initiate: InitiateRequest, now: float) -> None:
         """Begin HLS: keep CtoS, send StoC."""
-        value = b"" if aarq.authentication_value is None else aarq.authentication_value.octets
-        if not CHALLENGE_MIN <= len(value) <= CHALLENGE_MAX:
-            self._refuse(aarq, UserDiagnostic.AUTHENTICATION_FAILURE, now)
+        ctos = b"" if aarq.authentication_value is None else aarq.authentication_value.octets
+        if not CHALLENGE_MIN <= len(ctos) <= CHALLENGE_MAX:
+            self._refuse(aarq, claim.client, UserDiagnostic.AUTHENTICATION_FAILURE, now)
             return
-        self._ctos = value
-        self._stoc = self._entropy(CHALLENGE_OCTETS)
-        self._move(Trigger.CHALLENGED)
-        self._send_aare(aarq, Diagnostic(code=UserDiagnostic.AUTHENTICATION_REQUIRED), now)
+        served = self._serve(claim, initiate, ctos=ctos, stoc=self._entropy(CHALLENGE_OCTETS))
+        self._move(ServerMove.CHALLENGED)
+        self._send_aare(aarq, served, Diagnostic(code=UserDiagnostic.AUTHENTICATION_REQUIRED), now)
 
-    def _send_aare(self, aarq: Aarq, diagnostic: Diagnostic, now: float) -> None:
-        definition = self._required_definition
-        agreed = self._associated
-        assert agreed is not None  # noqa: S101 - our own invariant: _agree ran before
-        initiate = write_apdu(InitiateResponse(agreed.conformance, self._limits.max_pdu))
-        is_hls = definition.mechanism in HLS_MECHANISMS
+    def _send_aare(self, aarq: Aarq, served: _Served, diagnostic: Diagnostic, now: float) -> None:
+        agreement, cipher = served.agreement, served.claim.cipher
+        initiate = write_apdu(InitiateResponse(agreement.conformance, self._limits.max_pdu))
+        is_hls = bool(served.stoc)
         aare = Aare(
             aarq.application_context,
             AssociationResult.ACCEPTED,
             diagnostic,
-            self._required_security.protect(initiate) if definition.ciphered else initiate,
-            responding_ap_title=None if self._security is None else self._security.system_title,
-            mechanism=definition.mechanism if is_hls else None,
-            authentication_value=AuthenticationValue(self._stoc) if is_hls else None,
+            initiate if cipher is None else cipher.protect(initiate),
+            responding_ap_title=agreement.own_title or None,
+            mechanism=agreement.mechanism if is_hls else None,
+            authentication_value=AuthenticationValue(served.stoc) if is_hls else None,
             responder_requirements=AUTHENTICATION_REQUIREMENT if is_hls else None,
         )
         self._send(write_acse(aare), now)
 
     def _refuse(
-        self, aarq: Aarq, code: UserDiagnostic, now: float, *, fault: ConfirmedServiceError | None = None
+        self, aarq: Aarq, client: int, code: UserDiagnostic, now: float, *, fault: ConfirmedServiceError | None = None
     ) -> None:
-        is_locked = self._attempts.is_locked(self._client, now)
+        """Refuse an AARQ.
+
+        Args:
+            aarq: what is refused.
+            client: who sent it.
+            code: the diagnostic.
+            now: UTC seconds.
+            fault: why the initiate request cannot be served, where that is the reason.
+
+        """
+        is_locked = self._attempts.is_locked(client, now)
         result = AssociationResult.REJECTED_TRANSIENT if is_locked else AssociationResult.REJECTED_PERMANENT
         information = None if fault is None else write_apdu(fault)
-        aare = Aare(aarq.application_context, result, Diagnostic(code=code), information)
-        self._send(write_acse(aare), now)
-        words = f"client {self._client}: {code.text if fault is None else fault}"
+        self._send(write_acse(Aare(aarq.application_context, result, Diagnostic(code=code), information)), now)
+        words = f"client {client}: {code.text if fault is None else fault}"
         self._emit(AssociationRefused(Failure(kind_of_diagnostic(code), words, code.text, permanent=not is_locked)))
         self._forget()
 
     def _take_rlrq(self, now: float) -> None:
-        self._move(Trigger.RELEASE)
         self._send(write_acse(Rlre(ReleaseResponseReason.NORMAL)), now)
-        self._move(Trigger.RELEASED)
-        self._forget()
-        self._emit(Released())
+        if self._may(ServerMove.RELEASED):  # else its association was ended already
+            self._move(ServerMove.RELEASED)
+            self._forget()
+            self._emit(Released())
 
     def _forget(self) -> None:
         """Drop all that belongs to the association."""
-        if self._security is not None:
-            self._security.forget_dedicated_key()
-        self._definition = self._security = self._dispatcher = self._associated = None
-        self._stoc = self._ctos = b""
+        if self._served is not None and self._served.claim.security is not None:
+            self._served.claim.security.forget_dedicated_key()
+        self._served = None
 
     # Services.
 
     def _take_service(self, event: ApduReceived, now: float) -> None:
-        if self._state not in (AssociationState.ASSOCIATED, AssociationState.AUTHENTICATING):
+        served = self._served
+        if served is None:
             self._refuse_service(event, f"a service while {self._state.value}", now)
             return
-        if event.source != self._client:
+        if event.source != served.agreement.peer:
             self._refuse_service(event, f"client {event.source} has no association here", now)
             return
-        opened = self._open(event.octets)
+        opened = _open(event.octets, served.claim.cipher)
         apdu = read_apdu(opened.octets)
         if self._state is AssociationState.AUTHENTICATING:
-            self._take_proof(apdu, opened, now)
+            self._take_proof(served, apdu, opened, now)
             return
-        assert self._dispatcher is not None  # noqa: S101 - our own invariant: set while associated
         is_authenticated = bool(opened.control & SecurityControl.AUTHENTICATION)
-        response = self._dispatcher.handle(apdu, now, authenticated=is_authenticated)
+        response = served.dispatcher.handle(apdu, now, authenticated=is_authenticated)
         if response is not None:
-            self._answer(response, opened, now)
+            self._answer(served, response, opened, now)
 
     def _refuse_service(self, event: ApduReceived, reason: str, now: float) -> None:
         self._emit(ApduRefused(event.octets, WireError(reason, 0, "apdu", CLAUSE)))
-        fault = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
-        self._send_plain(fault, now)
+        self._send(write_apdu(_NOT_POSSIBLE), now)
 
-    def _open(self, octets: bytes) -> Opened:
-        if self._required_definition.ciphered:
-            return self._required_security.unprotect(octets)
-        if is_ciphered(octets):
-            raise KeyMissingError("is ciphered in an association without ciphering", 0, "apdu", CLAUSE)
-        return Opened(octets, SecurityControl(0), is_dedicated=False, is_general=False, system_title=b"")
-
-    def _answer(self, apdu: Apdu, request: Opened, now: float) -> None:
+    def _answer(self, served: _Served, apdu: Apdu, request: Opened, now: float) -> None:
         """Answer with the protection that the request had."""
-        if isinstance(apdu, ExceptionResponse) or not self._required_definition.ciphered:
-            self._send_plain(apdu, now)
-            return
-        sealed = self._required_security.protect(
-            write_apdu(apdu), dedicated=request.is_dedicated, general=request.is_general
-        )
-        self._send(sealed, now)
+        octets, cipher = write_apdu(apdu), served.claim.cipher
+        if cipher is not None and not isinstance(apdu, ExceptionResponse):
+            octets = cipher.protect(octets, dedicated=request.is_dedicated, general=request.is_general)
+        self._send(octets, now)
 
-    def _take_proof(self, apdu: Apdu, opened: Opened, now: float) -> None:
+    def _take_proof(self, served: _Served, apdu: Apdu, opened: Opened, now: float) -> None:
         """Take pass 3 of HLS and answer with pass 4; nothing else is served before."""
-        is_reply = (
-            isinstance(apdu, ActionRequestNormal)
-            and apdu.method.class_id == AssociationLN1.class_id
-            and apdu.method.method == AssociationLN1.reply_to_hls_authentication.number
-            and apdu.method.instance in (CURRENT_ASSOCIATION, self._required_definition.logical_name)
-        )
-        if not is_reply or not isinstance(apdu, ActionRequestNormal):
-            fault = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
-            self._send_plain(fault, now)
+        if not isinstance(apdu, ActionRequestNormal) or not _is_reply(apdu, served.claim.definition):
+            self._send(write_apdu(_NOT_POSSIBLE), now)
             return
+        definition, client = served.claim.definition, served.claim.client
         proof = b"" if apdu.parameters is None else apdu.parameters.octets
-        if not self._is_proof_right(proof):
-            self._attempts.failed(self._client, now)
+        if not _is_proof_right(served, proof):
+            self._attempts.failed(client, now)
             outcome = ActionOutcome(ActionResult.OTHER_REASON)
-            self._answer(ActionResponseNormal(apdu.invoke, outcome), opened, now)
-            self._move(Trigger.REFUSED)
-            words = f"client {self._client}: wrong proof"
-            self._emit(AssociationRefused(Failure(FailureKind.PROOF_NOT_ACCEPTED, words)))
+            self._answer(served, ActionResponseNormal(apdu.invoke, outcome), opened, now)
+            self._move(ServerMove.REFUSED)
+            self._emit(AssociationRefused(Failure(FailureKind.PROOF_NOT_ACCEPTED, f"client {client}: wrong proof")))
             self._forget()
             return
-        self._attempts.succeeded(self._client)
-        self._move(Trigger.ACCEPTED)
-        outcome = ActionOutcome(ActionResult.SUCCESS, octet_string(self._prove()))
-        self._answer(ActionResponseNormal(apdu.invoke, outcome), opened, now)
-        self._report()
+        self._attempts.succeeded(client)
+        self._move(ServerMove.ACCEPTED)
+        own = prove(definition.mechanism, served.ctos, secret=definition.secret, security=served.claim.security)
+        outcome = ActionOutcome(ActionResult.SUCCESS, octet_string(own))
+        self._answer(served, ActionResponseNormal(apdu.invoke, outcome), opened, now)
+        self._emit(Associated(served.agreement))
 
-    def _is_proof_right(self, proof: bytes) -> bool:
-        definition = self._required_definition
-        try:
-            check_proof(definition.mechanism, proof, self._stoc, secret=definition.secret, security=self._security)
-        except WireError:
-            return False
-        return True
 
-    def _prove(self) -> bytes:
-        definition = self._required_definition
-        return prove(definition.mechanism, self._ctos, secret=definition.secret, security=self._security)
+def _context_of(definition: AssociationDefinition) -> ApplicationContext:
+    return ApplicationContext.LN_CIPHERED if definition.ciphered else ApplicationContext.LN
 
-    # The association's own objects.
 
-    def _association_objects(
-        self, definition: AssociationDefinition, conformance: Conformance, limit: int
-    ) -> dict[Obis, CosemObject]:
-        """Build the Association LN object under its own name and as the current association."""
-        names = {CURRENT_ASSOCIATION, definition.logical_name}
-        objects: dict[Obis, CosemObject] = {}
+def _exception_for(error: WireError) -> ExceptionResponse:
+    """Say to the client what is wrong with its APDU (IEC 62056-5-3, 6.17)."""
+    match error:
+        case ReplayError():
+            fault = ServiceFault.INVOCATION_COUNTER_ERROR
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, error.expected or 0)
+        case SecurityError():
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.DECIPHERING_ERROR)
+        case UnsupportedError():
+            return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
+        case _:
+            return _NOT_POSSIBLE
 
-        def view(_now: float) -> Data:
-            return write_object_list(self._device.view(definition, objects.values()))
 
-        cls = AssociationLN1
-        for name in names:
-            objects[name] = CosemObject(
-                cls,
-                name,
-                {
-                    cls.object_list: view,
-                    cls.associated_partners_id: structure(
-                        integer(_signed(self._client)), long_unsigned(self._device.sap)
-                    ),
-                    cls.application_context_name: octet_string(_context_name(definition)),
-                    cls.xdlms_context_info: _context_info(conformance, self._limits.max_pdu, limit),
-                    cls.authentication_mechanism_name: octet_string(_mechanism_name(definition)),
-                    cls.association_status: lambda _now: self._status,
-                    cls.security_setup_reference: (
-                        octet_string(bytes(6) if definition.security_setup is None else definition.security_setup)
-                    ),
-                },
-            )
-        return objects
-
-    @property
-    def _status(self) -> int:
-        return CONNECTED if self._state is AssociationState.ASSOCIATED else PENDING
-
-    @property
-    def _required_definition(self) -> AssociationDefinition:
-        assert self._definition is not None  # noqa: S101 - our own invariant: an AARQ was taken
-        return self._definition
-
-    @property
-    def _required_security(self) -> SecurityContext:
-        assert self._security is not None  # noqa: S101 - our own invariant: checked with the AARQ
-        return self._security
-
-    def _send_plain(self, apdu: Apdu, now: float) -> None:
-        self._send(write_apdu(apdu), now)
-
-    def _send(self, octets: bytes, now: float) -> None:
-        if not self._link.is_up:
-            return
-        try:
-            self._link.send(octets, now)
-        except ValueError:  # the client asks without end and takes nothing: the link's bound is reached
-            self._link.disconnect(now)
-
-    def _report(self) -> None:
-        if self._associated is not None:
-            self._emit(self._associated)
-
-    def _move(self, trigger: Trigger) -> None:
-        following = next_state(self._state, trigger)
-        assert following is not None, f"{trigger.value} while {self._state.value}"  # noqa: S101 - our own invariant
-        self._state = following
-
-    def _emit(self, event: AssociationEvent) -> None:
-        self._events.append(event)
+def _open_initiate(aarq: Aarq, cipher: SecurityContext | None) -> InitiateRequest:
+    if aarq.user_information is None:
+        raise WireError("carries no initiate request", None, "user-information", CLAUSE)
+    octets = aarq.user_information if cipher is None else cipher.unprotect(aarq.user_information).octets
+    apdu = read_apdu(octets)
+    if not isinstance(apdu, InitiateRequest):
+        raise WireError(f"{type(apdu).__name__} is no initiate request", None, "user-information", CLAUSE)
+    if apdu.dedicated_key is not None and cipher is not None:
+        cipher.use_dedicated_key(apdu.dedicated_key)
+    return apdu
 
 
 def _initiate_fault(initiate: InitiateRequest, definition: AssociationDefinition) -> ConfirmedServiceError | None:
@@ -604,29 +450,27 @@ def _initiate_fault(initiate: InitiateRequest, definition: AssociationDefinition
     return ConfirmedServiceError(ConfirmedService.INITIATE, ServiceErrorCategory.INITIATE, code)
 
 
-_DLMS_UA = bytes.fromhex("6085740508")
+def _open(octets: bytes, cipher: SecurityContext | None) -> Opened:
+    if cipher is not None:
+        return cipher.unprotect(octets)
+    if is_ciphered(octets):
+        raise KeyMissingError("is ciphered in an association without ciphering", 0, "apdu", CLAUSE)
+    return Opened(octets, SecurityControl(0), is_dedicated=False, is_general=False, system_title=b"")
 
 
-def _context_name(definition: AssociationDefinition) -> bytes:
-    context = ApplicationContext.LN_CIPHERED if definition.ciphered else ApplicationContext.LN
-    return _DLMS_UA + bytes((1, context))
-
-
-def _mechanism_name(definition: AssociationDefinition) -> bytes:
-    return _DLMS_UA + bytes((2, definition.mechanism))
-
-
-def _context_info(conformance: Conformance, receive_max: int, send_max: int) -> Data:
-    return structure(
-        bit_string(f"{int(conformance):024b}"),
-        long_unsigned(receive_max),
-        long_unsigned(send_max),
-        unsigned(DLMS_VERSION),
-        integer(0),
-        octet_string(b""),
+def _is_reply(apdu: ActionRequestNormal, definition: AssociationDefinition) -> bool:
+    """Whether an ACTION is pass 3 of HLS."""
+    return (
+        apdu.method.class_id == AssociationLN1.class_id
+        and apdu.method.method == AssociationLN1.reply_to_hls_authentication.number
+        and apdu.method.instance in (CURRENT_ASSOCIATION, definition.logical_name)
     )
 
 
-def _signed(client: int) -> int:
-    """Fold a client SAP into the integer of eight bits that associated_partners_id has."""
-    return (client & 0xFF) - 0x100 if client & 0x80 else client & 0x7F
+def _is_proof_right(served: _Served, proof: bytes) -> bool:
+    definition, security = served.claim.definition, served.claim.security
+    try:
+        check_proof(definition.mechanism, proof, served.stoc, secret=definition.secret, security=security)
+    except WireError:
+        return False
+    return True

@@ -44,7 +44,7 @@ class DataKind(StrEnum):
     CHOICE = "CHOICE"
 
     def accepts(self, value: Data, shape: str = "") -> bool:
-        """Say whether a value is of this kind; a time stamp may also come under its own tag (4.1.6.1)."""
+        """Return whether a value is of this kind; a time stamp may also come under its own tag (4.1.6.1)."""
         return (
             self is DataKind.CHOICE
             or value.type is _TYPES[self]
@@ -100,7 +100,7 @@ class Attribute:
         return value
 
     def accepts(self, value: Data) -> bool:
-        """Say whether a value is of the declared kind."""
+        """Return whether a value is of the declared kind."""
         return self.kind.accepts(value, self.shape)
 
 
@@ -114,7 +114,7 @@ class Method:
     name: str = ""
 
     def accepts(self, parameter: Data) -> bool:
-        """Say whether a parameter is of the declared kind; ``integer(0)`` may also be left out (null-data)."""
+        """Return whether a parameter is of the declared kind; ``integer(0)`` may also be left out (null-data)."""
         return self.argument.accepts(parameter, self.shape) or (
             self.argument is DataKind.INTEGER and parameter.type is DataType.NULL
         )

@@ -74,18 +74,18 @@ class Grant:
     methods: Mapping[Method, MethodAccess] = field(default_factory=dict)
 
     def fits(self, item: CosemObject) -> bool:
-        """Say whether this line decides about the object."""
+        """Return whether this line decides about the object."""
         return self.class_id in (None, item.interface.class_id) and self.logical_name in (None, item.logical_name)
 
     def attribute_access(self, attribute: Attribute) -> AttributeAccess:
-        """Give the right to one attribute."""
+        """Return the right to one attribute."""
         access = self.attributes.get(attribute, attribute.access)
         if attribute in self.attributes or self.write or not access.writable:
             return access
         return AttributeAccess.READ_ONLY if access.readable else AttributeAccess.NO_ACCESS
 
     def method_access(self, method: Method) -> MethodAccess:
-        """Give the right to one method."""
+        """Return the right to one method."""
         return self.methods.get(method, MethodAccess.ACCESS if self.invoke else MethodAccess.NO_ACCESS)
 
 
@@ -159,7 +159,7 @@ class LogicalDevice:
         self._objects[item.key] = item
 
     def association(self, client_sap: int) -> AssociationDefinition | None:
-        """Give the association for a client, or None where the client is not served."""
+        """Return the association for a client, or None where the client is not served."""
         return self._associations.get(client_sap)
 
     def find(self, class_id: int, logical_name: Obis) -> CosemObject | None:
@@ -167,7 +167,7 @@ class LogicalDevice:
         return self._objects.get((class_id, logical_name))
 
     def has_name(self, logical_name: Obis) -> bool:
-        """Say whether any object has this logical name, of whatever class."""
+        """Return whether any object has this logical name, of whatever class."""
         return any(name == logical_name for _, name in self._objects)
 
     def view(
@@ -183,7 +183,7 @@ class LogicalDevice:
 
 
 def grant_for(definition: AssociationDefinition, item: CosemObject) -> Grant | None:
-    """Give the first grant that fits, or None where the object is not shown; an association always shows itself."""
+    """Return the first grant that fits, or None where the object is not shown; an association always shows itself."""
     if item.interface.class_id == AssociationLN.class_id:
         return _ASSOCIATION_GRANT
     return next((grant for grant in definition.grants if grant.fits(item)), None)

@@ -48,11 +48,11 @@ class LoadProfile:
         self._rows.append((time, status, *values))
 
     def entries(self, first: int, last: int) -> Iterable[Row]:
-        """Give rows number ``first`` to ``last``, counted from 1, oldest first."""
+        """Return rows number ``first`` to ``last``, counted from 1, oldest first."""
         return self._shown(islice(self._rows, first - 1, last))
 
     def between(self, start: int, end: int) -> Iterable[Row]:
-        """Give the rows with ``start <= time <= end`` (UTC seconds)."""
+        """Return the rows with ``start <= time <= end`` (UTC seconds)."""
         return self._shown(row for row in self._rows if start <= row[0] <= end)
 
     def numbers(self) -> Iterator[tuple[int, ...]]:
@@ -85,7 +85,7 @@ class LoadProfile:
         return b"".join(self._format.pack(*row) for row in self._rows)
 
     def unpack(self, octets: bytes) -> None:
-        """Take kept rows back; a torn last row is left out."""
+        """Restore kept rows; a torn last row is left out."""
         whole = len(octets) - len(octets) % self._format.size
         self._rows.extend(self._format.iter_unpack(octets[:whole]))
 

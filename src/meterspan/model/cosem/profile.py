@@ -44,7 +44,7 @@ CLOCK_COLUMN = CaptureObjectDefinition(Clock.class_id, Obis(0, 0, 1, 0, 0), Cloc
 
 
 def is_clock(column: CaptureObjectDefinition) -> bool:
-    """Say whether a column is the time of a clock object."""
+    """Return whether a column is the time of a clock object."""
     return column.class_id == Clock.class_id and column.attribute == Clock.time.number
 
 
@@ -91,11 +91,11 @@ class ProfileRows(Protocol):
         ...
 
     def entries(self, first: int, last: int) -> Iterable[Row]:
-        """Give the rows numbered ``first`` to ``last`` (from 1, both included, both within the profile)."""
+        """Return the rows numbered ``first`` to ``last`` (from 1, both included, both within the profile)."""
         ...
 
     def between(self, start: int, end: int) -> Iterable[Row]:
-        """Give the rows with ``start <= time <= end``, in UTC seconds."""
+        """Return the rows with ``start <= time <= end``, in UTC seconds."""
         ...
 
 

@@ -54,7 +54,7 @@ def data_object(name: Obis, value: Value | Getter) -> CosemObject:
 
 
 def no_counter(_now: float) -> Value:
-    """Give the invocation counter of a server that has accepted none."""
+    """Return the invocation counter of a server that has accepted none."""
     return double_long_unsigned(0)
 
 
@@ -102,7 +102,7 @@ def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
 def clock_values(
     *, time: Getter, time_zone: Value | Getter, status: Value | Getter, saving_min: int, base: int
 ) -> dict[Attribute, Bound]:
-    """Give the attributes of a clock object.
+    """Return the attributes of a clock object.
 
     Args:
         time: gives attribute 2.

@@ -101,7 +101,7 @@ def read_logical_name(data: Data) -> Obis:
 
 
 def fields_of(data: Data, count: int, name: str) -> tuple[Data, ...]:
-    """Give the elements of a structure that must have ``count`` of them.
+    """Return the elements of a structure that must have ``count`` of them.
 
     Raises:
         WireError: it has another shape.

@@ -254,7 +254,7 @@ def date_packed(octets: bytes) -> date | None:
 
 
 def calendar_date(year: int, month: int, day: int) -> date | None:
-    """Give the date, or None where there is no such day."""
+    """Return the date, or None where there is no such day."""
     try:
         return date(year, month, day)
     except ValueError:

@@ -78,7 +78,7 @@ _IME_POWER_FACTOR = 0x0B
 
 
 def record_rule(manufacturer: str, header: RecordHeader) -> RecordRule | None:
-    """Give what a record of that maker means, where it is not what the standard says; None where it is."""
+    """Return what a record of that maker means, where it is not what the standard says; None where it is."""
     rule = _RULES.get((manufacturer, header.vif))
     if rule is not None:
         return rule

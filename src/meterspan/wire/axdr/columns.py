@@ -53,7 +53,7 @@ class IntegerColumn:
     values: NDArray[np.int64]
 
     def to_list(self) -> list[int]:
-        """Give Python integers, or bools of a boolean column."""
+        """Return Python integers, or bools of a boolean column."""
         values: list[int] = self.values.tolist()
         return [bool(value) for value in values] if self.type is DataType.BOOLEAN else values
 
@@ -66,7 +66,7 @@ class FloatColumn:
     values: NDArray[np.float64]
 
     def to_list(self) -> list[float]:
-        """Give Python floats."""
+        """Return Python floats."""
         values: list[float] = self.values.tolist()
         return values
 
@@ -95,11 +95,11 @@ class ClockColumn:
         return self.octets[:, 11]
 
     def clock_times(self) -> list[ClockTime]:
-        """Give every row as the meter's clock said it."""
+        """Return every row as the meter's clock said it."""
         return [read_clock_time(row.tobytes()) for row in self.octets]
 
     def to_list(self) -> list[datetime | None]:
-        """Give aware UTC datetimes to the second; None where there is no instant."""
+        """Return aware UTC datetimes to the second; None where there is no instant."""
         seconds: list[int] = self.seconds.tolist()
         if NO_INSTANT not in seconds:
             return list(map(datetime.fromtimestamp, seconds, repeat(UTC)))
@@ -113,7 +113,7 @@ class ValueColumn:
     values: tuple[Value, ...]
 
     def to_list(self) -> list[Value]:
-        """Give the values of ``Data``."""
+        """Return the values of ``Data``."""
         return list(self.values)
 
 
@@ -128,7 +128,7 @@ class ProfileColumns:
     columns: tuple[Column, ...]
 
     def rows(self) -> list[tuple[Value | datetime, ...]]:
-        """Give typed rows: aware UTC datetimes for clocks, integers, floats, and else the values of ``Data``."""
+        """Return typed rows: aware UTC datetimes for clocks, integers, floats, and else the values of ``Data``."""
         return list(zip(*[column.to_list() for column in self.columns], strict=True))
 
 
@@ -366,7 +366,7 @@ def _plain_column(items: Sequence[Data]) -> Column:
 
 
 def _resolved(items: Sequence[Data]) -> Iterator[Value]:
-    """Give each value, with null-data and differences replaced by what they stand for."""
+    """Yield each value, with null-data and differences replaced by what they stand for."""
     previous: Value = None
     for item in items:
         if item.type in DELTA_TYPES:

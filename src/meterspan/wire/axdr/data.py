@@ -130,7 +130,7 @@ class BitString:
         return "".join(f"{octet:08b}" for octet in self.octets)[: self.size]
 
     def __getitem__(self, index: int) -> bool:
-        """Say whether bit ``index`` is set, counted from the first."""
+        """Return whether bit ``index`` is set, counted from the first."""
         if not 0 <= index < self.size:
             raise IndexError(f"bit {index} of {self.size}")
         return bool(self.octets[index >> 3] & 0x80 >> (index & 7))
@@ -413,7 +413,7 @@ def compact_array(*items: Data) -> Data:
 
 
 def describe(data: Data) -> TypeDescription:
-    """Give the shape of a value, as a compact-array states it.
+    """Return the shape of a value, as a compact-array states it.
 
     Raises:
         ValueError: an inner array holds elements of different shapes, or none.
@@ -458,7 +458,7 @@ def write_data(data: Data) -> bytes:
 
 
 def meaning_of(value: Value) -> str:
-    """Say a simple value in words: a logical name or date-time where octets look like one."""
+    """Return a simple value in words: a logical name or date-time where octets look like one."""
     if not isinstance(value, bytes):
         return str(value)
     if len(value) == 6 and value[5] == 0xFF:
@@ -597,7 +597,7 @@ def _read_description(cursor: Cursor, name: str, depth: int) -> TypeDescription:
 
 
 def _least_octets(description: TypeDescription) -> int:
-    """Give a lower bound of the octets of one element."""
+    """Return a lower bound of the octets of one element."""
     if description.type is DataType.ARRAY:
         return description.count * _least_octets(description.items[0])
     if description.type is DataType.STRUCTURE:

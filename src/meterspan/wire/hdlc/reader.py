@@ -39,12 +39,12 @@ class HdlcReader:
         return len(self._buffer) - self._on_flag + len(self._damage)
 
     def feed(self, octets: bytes) -> list[HdlcFrame | Damaged]:
-        """Take octets, and give the frames and the damage that they complete."""
+        """Read octets; return the frames and the damage that they complete."""
         self._buffer += octets
         return self._scan(is_last=False)
 
     def flush(self) -> list[HdlcFrame | Damaged]:
-        """Give up on what is held back (the line fell silent), and report it as damage."""
+        """Return the octets held back as damage (the line fell silent)."""
         items = self._scan(is_last=True)
         self._report_damage()
         return items + self._take_items()

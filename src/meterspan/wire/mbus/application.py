@@ -48,7 +48,7 @@ class ApplicationError:
     code: int | None
 
     def __str__(self) -> str:
-        """Say it in words."""
+        """Return it in words."""
         return ERROR_TEXTS.get(-1 if self.code is None else self.code, f"error {self.code}")
 
 

@@ -74,14 +74,14 @@ class Layout:
         return len(octets) == self.size and int.from_bytes(octets, "big") & self.mask == self.template
 
     def values(self, octets: bytes) -> list[Value]:
-        """Give the raw values of a plaintext that fits, in record order."""
+        """Return the raw values of a plaintext that fits, in record order."""
         return [
             raw if slot.parse is None else slot.parse(raw)
             for slot, raw in zip(self.slots, self.unpack.unpack(octets), strict=True)
         ]
 
     def read(self, octets: bytes, base: int = 0) -> Records:
-        """Give the records of a plaintext that fits; ``base`` is added to their offsets."""
+        """Return the records of a plaintext that fits; ``base`` is added to their offsets."""
         records = [
             DataRecord(head, octets[start:stop], raw if parse is None else parse(raw), header, base + offset)
             for (head, header, offset, start, stop, parse), raw in zip(
@@ -102,7 +102,7 @@ class LayoutCache:
         return len(self._layouts)
 
     def find(self, kind: bytes, octets: bytes) -> Layout | None:
-        """Give the layout kept for this kind of telegram if the plaintext has it."""
+        """Return the layout kept for this kind of telegram if the plaintext has it."""
         layout = self._layouts.get(kind)
         return layout if layout is not None and layout.fits(octets) else None
 
@@ -141,7 +141,7 @@ def compile_layout(octets: bytes) -> Layout | None:
 
 
 def _field(record: DataRecord) -> tuple[str, Parse | None]:
-    """Give the ``struct`` code of a record's data and what is left to do with it."""
+    """Return the ``struct`` code of a record's data and what is left to do with it."""
     header = record.header
     code = _INTEGERS.get(header.data_field)
     if code is not None and header.meaning.kind == ValueKind.NUMBER:

@@ -189,7 +189,7 @@ class FrameReader:
         """Octets that belonged to no frame."""
 
     def receive(self, octets: bytes) -> Iterator[LinkFrame]:
-        """Take octets and yield all frames that are complete; at most one frame's octets are kept."""
+        """Read octets and yield all frames that are complete; at most one frame's octets are kept."""
         self._buffer += octets
         frames = []
         at = 0

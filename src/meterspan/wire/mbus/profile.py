@@ -59,7 +59,7 @@ def is_profile(record: DataRecord) -> bool:
 
 
 def expand_profile(record: DataRecord, base: DataRecord | None = None) -> Profile:
-    """Take a profile apart into records of its own; invalid values are records without a value.
+    """Split a profile into records of its own; invalid values are records without a value.
 
     Args:
         record: of which ``is_profile`` holds.
@@ -129,6 +129,6 @@ def _value_record(record: DataRecord, index: int, code: int, data: bytes) -> Dat
 
 
 def _without_profile(vif: bytes) -> bytes:
-    """Give the VIF chain without the profile's VIFE, extension bits set anew."""
+    """Return the VIF chain without the profile's VIFE, extension bits set anew."""
     codes = [octet & 0x7F for octet in vif[:1]] + [octet & 0x7F for octet in vif[1:] if octet & 0x7F not in VIFES]
     return bytes(code | 0x80 for code in codes[:-1]) + bytes(codes[-1:])

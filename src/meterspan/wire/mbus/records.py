@@ -211,7 +211,7 @@ class Records:
 
 @lru_cache(maxsize=CACHED_HEADERS)
 def describe_header(dif: bytes, vif: bytes, text: str | None = None) -> RecordHeader:
-    """Give the meaning of DIF, DIFEs, VIF and VIFEs (with the plain-text unit, where the VIF is 7C/FC)."""
+    """Return the meaning of DIF, DIFEs, VIF and VIFEs (with the plain-text unit, where the VIF is 7C/FC)."""
     first = dif[0]
     storage, tariff, subunit = first >> 6 & 1, 0, 0
     for index, dife in enumerate(dif[1:]):
@@ -392,7 +392,7 @@ def _text(octets: bytes) -> str:
 
 
 def _chain_end(octets: bytes, at: int, end: int, base: int, name: str) -> int:
-    """Give the offset after the octet at ``at`` and the extensions that its top bit announces."""
+    """Return the offset after the octet at ``at`` and the extensions that its top bit announces."""
     start = at
     while octets[at] & EXTENSION:
         at += 1

@@ -160,7 +160,7 @@ class TransportHeader:
 
 
 def header_kind(ci: int) -> HeaderKind:
-    """Give the kind of transport header that a CI field announces."""
+    """Return the kind of transport header that a CI field announces."""
     if ci in _SHORT:
         return HeaderKind.SHORT
     return HeaderKind.LONG if ci in _LONG else HeaderKind.NONE
@@ -217,7 +217,7 @@ def write_transport(header: TransportHeader) -> bytes:
 
 
 def status_text(status: int) -> str:
-    """Say a status octet in words (EN 13757-7:2018, table 14)."""
+    """Return a status octet in words (EN 13757-7:2018, table 14)."""
     words = [_APPLICATION_STATUS[status & 3]] + [text for bit, text in _STATUS_BITS.items() if status & bit]
     if status & 0xE0:
         words.append(f"manufacturer specific {status & 0xE0:02X}")

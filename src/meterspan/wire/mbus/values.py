@@ -26,7 +26,7 @@ _NEGATIVE = 0xF
 
 
 def lvar_size(code: int) -> int:
-    """Give the octets that follow an LVAR octet (table 5).
+    """Return the octets that follow an LVAR octet (table 5).
 
     Raises:
         WireError: the code is reserved, so that nobody can tell where the record ends.
@@ -112,7 +112,7 @@ def _real(data: bytes) -> Decimal | None:
 
 
 def _year(low: int, century: int | None = None) -> int | None:
-    """Give the year; a two-digit year up to 80 is of this century (annex A, type F)."""
+    """Return the year; a two-digit year up to 80 is of this century (annex A, type F)."""
     if low > 99:
         return None
     if century:

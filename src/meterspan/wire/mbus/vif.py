@@ -61,7 +61,7 @@ class Quantity:
 
 
 def read_quantity(vif: bytes, text: str | None = None) -> Quantity:
-    """Give the meaning of a whole VIF chain, extension bits included; unknown codes get a name with their octets.
+    """Return the meaning of a whole VIF chain, extension bits included; unknown codes get a name with their octets.
 
     Args:
         vif: the VIF and its VIFEs as they stand on the wire, without a plain-text unit.
@@ -76,7 +76,7 @@ def read_quantity(vif: bytes, text: str | None = None) -> Quantity:
 
 
 def _base(codes: list[int], text: str | None) -> tuple[Quantity, int]:
-    """Give the quantity before any combinable VIFE, and how many octets of the chain tell it."""
+    """Return the quantity before any combinable VIFE, and how many octets of the chain tell it."""
     first = codes[0]
     if first == VIF_PLAIN_TEXT:
         symbol = text or ""
@@ -148,7 +148,7 @@ def _modify(quantity: Quantity, code: int) -> Quantity:
 
 
 def _composed(unit: Unit, suffix: str) -> Unit:
-    """Give the unit per (or times) another: m3 per hour is the table's m3/h, the rest are made for the occasion."""
+    """Return the unit per (or times) another: m3 per hour is the table's m3/h, the rest are made for the occasion."""
     symbol = unit.symbol + suffix
     return UNITS.get(symbol) or Unit(symbol, symbol)
 

@@ -44,14 +44,14 @@ class P1Reader:
         self._ready: deque[P1Telegram | P1Damage] = deque()
 
     def receive(self, octets: bytes) -> None:
-        """Take octets in any cut."""
+        """Receive octets in any cut."""
         for start in range(0, len(octets), MAX_TELEGRAM_SIZE):
             self._buffer += octets[start : start + MAX_TELEGRAM_SIZE]
             while self._cut():
                 pass
 
     def next_telegram(self) -> P1Telegram | P1Damage | None:
-        """Take the next telegram or damage in order of arrival, or None."""
+        """Return the next telegram or damage in order of arrival, or None."""
         return self._ready.popleft() if self._ready else None
 
     def _cut(self) -> bool:

@@ -94,7 +94,7 @@ class P1Telegram:
     octets: bytes = field(default=b"", repr=False, compare=False)
 
     def find(self, obis: Obis) -> P1Object | None:
-        """Give the first object of that OBIS code, or None."""
+        """Return the first object of that OBIS code, or None."""
         return next((item for item in self.objects if item.obis == obis), None)
 
     @property

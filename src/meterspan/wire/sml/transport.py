@@ -76,7 +76,7 @@ def read_frame(octets: bytes, start: int = 0) -> SmlFrame:
 
 
 def find_frames(octets: bytes) -> Iterator[tuple[int, SmlFrame | WireError]]:
-    """Give every frame of a capture with its offset; a damaged one as the error that ended it."""
+    """Yield every frame of a capture with its offset; a damaged one as the error that ended it."""
     start = octets.find(START)
     while start >= 0:
         try:

@@ -47,7 +47,7 @@ class FormatStore:
         return signature
 
     def find(self, signature: int) -> bytes | None:
-        """Give the format of a signature, or None."""
+        """Return the format of a signature, or None."""
         octets = self._formats.get(signature)
         if octets is not None:
             self._formats.move_to_end(signature)
@@ -72,12 +72,12 @@ class FormatStore:
 
 
 def format_signature(octets: bytes) -> int:
-    """Give the signature of a format: the CRC of EN 13757 over its octets."""
+    """Return the signature of a format: the CRC of EN 13757 over its octets."""
     return crc_16_en_13757(octets)
 
 
 def format_of(records: Records) -> bytes:
-    """Give the format of a full frame: the header octets of its records."""
+    """Return the format of a full frame: the header octets of its records."""
     tail = b"" if records.manufacturer_data is None else bytes((_tail(records),))
     return b"".join(record.octets for record in records.records) + tail
 

@@ -61,12 +61,12 @@ class LinkHeader:
 
 
 def frame_crc(octets: bytes) -> bytes:
-    """Give the CRC of EN 13757 as transmitted: polynomial 3D65, complemented, most significant octet first."""
+    """Return the CRC of EN 13757 as transmitted: polynomial 3D65, complemented, most significant octet first."""
     return crc_16_en_13757(octets).to_bytes(2, "big")
 
 
 def strip_blocks(octets: bytes) -> tuple[FrameFormat, bytes, bytes]:
-    """Tell the frame format, check and remove the CRCs; give format, frame and the octets behind it.
+    """Recognise the frame format, check and remove the CRCs; return format, frame and the octets behind it.
 
     The L field of the given frame counts as if there never were CRCs.
 

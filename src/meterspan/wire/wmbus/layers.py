@@ -95,7 +95,7 @@ class Afl:
 
 
 def payload_crc(octets: bytes) -> bytes:
-    """Give the CRC of the extended link layer's payload as transmitted, least significant octet first."""
+    """Return the CRC of the extended link layer's payload as transmitted, least significant octet first."""
     return crc_16_en_13757(octets).to_bytes(2, "little")
 
 

@@ -166,7 +166,7 @@ class FragmentStore:
         self._parts: dict[bytes, list[WmbusFrame]] = {}
 
     def add(self, frame: WmbusFrame) -> WmbusFrame | None:
-        """Take a frame: give it back if it is whole, the whole message with its last fragment, else None.
+        """Return a whole frame as it is, the whole message with its last fragment, and None before that.
 
         A fragment out of order drops what was kept of its meter.
 

@@ -43,7 +43,7 @@ class WrapperReader:
         return len(self._buffer)
 
     def feed(self, octets: bytes) -> list[WrapperPdu | Damaged]:
-        """Take octets, and give the PDUs that they complete; at most one ``Damaged``, the last."""
+        """Read octets; return the PDUs that they complete; at most one ``Damaged``, the last."""
         if self.is_broken:
             self.octets_lost += len(octets)
             return []

@@ -100,7 +100,7 @@ _PLAIN_TAGS = {ciphered: plain for tags in (GLO_TAGS, DED_TAGS) for plain, ciphe
 
 
 def ciphered_tag(plain: int, *, dedicated: bool = False) -> ApduTag:
-    """Give the glo- (or ded-) tag of a plain APDU's tag.
+    """Return the glo- (or ded-) tag of a plain APDU's tag.
 
     Raises:
         ValueError: the service has no service-specific ciphering (DataNotification: use general ciphering).
@@ -113,7 +113,7 @@ def ciphered_tag(plain: int, *, dedicated: bool = False) -> ApduTag:
 
 
 def plain_tag(ciphered: int) -> ApduTag | None:
-    """Give the tag of the APDU inside a glo- or ded- APDU; None for the general ones, which hold any."""
+    """Return the tag of the APDU inside a glo- or ded- APDU; None for the general ones, which hold any."""
     return _PLAIN_TAGS.get(ApduTag(ciphered))
 
 
@@ -246,7 +246,7 @@ _SERVICE_ERRORS: dict[int, tuple[str, ...]] = {
 
 
 def service_error_text(category: int, code: int) -> str:
-    """Say a code of a ServiceError in the standard's words, or as its number where it is not listed."""
+    """Return a code of a ServiceError in the standard's words, or as its number where it is not listed."""
     texts = _SERVICE_ERRORS.get(category, ())
     return texts[code] if code < len(texts) else str(code)
 
@@ -300,6 +300,6 @@ class SecurityControl(IntFlag):
 
     @property
     def text(self) -> str:
-        """Say what is applied: ``suite 0, authentication, encryption``."""
+        """Return what is applied: ``suite 0, authentication, encryption``."""
         flags = [(flag.name or "").lower().replace("_", " ") for flag in SecurityControl if flag in self]
         return ", ".join([f"suite {self.suite}", *flags])

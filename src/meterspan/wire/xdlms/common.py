@@ -58,7 +58,7 @@ class InvokeIdAndPriority:
     reserved: int = 0
 
     def __int__(self) -> int:
-        """Give the octet."""
+        """Return the octet."""
         return self.invoke_id & 0x0F | (self.reserved & 3) << 4 | self.confirmed << 6 | self.high_priority << 7
 
     def __str__(self) -> str:
@@ -92,7 +92,7 @@ class LongInvokeIdAndPriority:
     reserved: int = 0
 
     def __int__(self) -> int:
-        """Give the 32 bits."""
+        """Return the 32 bits."""
         return (
             self.invoke_id & 0xFF_FFFF | (self.reserved & 0x0F) << 24 | self.self_descriptive << 28
             | self.break_on_error << 29 | self.confirmed << 30 | self.high_priority << 31
@@ -139,7 +139,7 @@ class CaptureObjectDefinition:
     data_index: int = 0
 
     def to_data(self) -> Data:
-        """Give the structure that stands in capture_objects and in range_descriptor."""
+        """Return the structure that stands in capture_objects and in range_descriptor."""
         return structure(
             long_unsigned(self.class_id), octet_string(self.instance), integer(self.attribute),
             long_unsigned(self.data_index),

@@ -10,7 +10,7 @@ export function startOrder() {
     button.disabled = true;
     told.textContent = say("order_waiting");
     try {
-      told.textContent = outcome(await read(button.dataset.order));
+      told.textContent = outcome(await read(button.dataset.order, (reason) => (told.textContent = reason)));
     } catch {
       told.textContent = say("order_failed");
     }
@@ -18,7 +18,7 @@ export function startOrder() {
   });
 }
 
-async function read(place) {
+async function read(place, onReason) {
   const body = JSON.stringify({ deadline_s: 60 });
   const placed = await fetch(place, { method: "POST", headers: { "Content-Type": "application/json" }, body });
   if (!placed.ok) throw new Error(placed.status);
@@ -27,11 +27,12 @@ async function read(place) {
   while (order.state === "waiting") {
     await new Promise((resume) => setTimeout(resume, 1_000));
     order = await (await fetch(where)).json();
+    if (order.reason) onReason(order.reason);
   }
   return order;
 }
 
 function outcome(order) {
-  if (order.state !== "answered" || !order.values.length) return say("order_timed_out");
+  if (order.state !== "answered" || !order.values.length) return order.reason || say("order_timed_out");
   return order.values.map((v) => `${v.obis} ${number(v.value, 3, 0)} ${unitName(v.unit)}`).join(" · ");
 }

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from meterspan.engine.block_transfer import BLOCK_OVERHEAD_OCTETS, BlockAssembly, BlockCutter
+from meterspan.engine.association.agreement import Agreement
+from meterspan.engine.block_transfer import BlockAssembly, BlockCutter
 from meterspan.model.cosem.device import AssociationDefinition, LogicalDevice, grant_for
 from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject
 from meterspan.quantities import Obis
@@ -60,7 +61,7 @@ from meterspan.wire.xdlms import (
 )
 from meterspan.wire.xdlms.common import read_list, write_list, write_result
 
-__all__ = ["INCOMING_OCTETS_MAX", "LIST_ITEMS_MAX", "DispatchTerms", "Dispatcher"]
+__all__ = ["INCOMING_OCTETS_MAX", "LIST_ITEMS_MAX", "Dispatcher"]
 
 TargetT = TypeVar("TargetT")
 INCOMING_OCTETS_MAX = 1 << 20
@@ -91,32 +92,13 @@ _NEEDED: Mapping[type, Conformance] = {
 """What must have been negotiated for each request."""
 
 
-@dataclass(frozen=True, slots=True)
-class DispatchTerms:
-    """Under what terms requests are served.
-
-    Attributes:
-        conformance: the negotiated services.
-        apdu_max: octets of the longest plain APDU that the client takes.
-
-    """
-
-    conformance: Conformance
-    apdu_max: int
-
-    @property
-    def block_max(self) -> int:
-        """Octets of raw data in one block."""
-        return self.apdu_max - BLOCK_OVERHEAD_OCTETS
-
-
 class Dispatcher:
     """Serves one association's requests.
 
     Args:
         device: the objects.
         definition: the association, with its access table.
-        terms: what was negotiated.
+        agreement: the terms of the association.
         own: the association's own objects, by logical name.
 
     """
@@ -126,12 +108,12 @@ class Dispatcher:
         device: LogicalDevice,
         definition: AssociationDefinition,
         *,
-        terms: DispatchTerms,
+        agreement: Agreement,
         own: Mapping[Obis, CosemObject],
     ) -> None:
         self._device = device
         self._definition = definition
-        self._terms = terms
+        self._agreement = agreement
         self._own = own
         self._get: tuple[int, BlockCutter] | None = None
         self._set: _Incoming[AttributeSelection] | None = None
@@ -151,7 +133,7 @@ class Dispatcher:
         needed = _NEEDED.get(type(apdu))
         if needed is None:
             return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
-        if needed not in self._terms.conformance:
+        if needed not in self._agreement.conformance:
             return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.SERVICE_NOT_SUPPORTED)
         self._is_authenticated = authenticated
         response = self._respond(apdu, now)
@@ -198,7 +180,7 @@ class Dispatcher:
         self._get = None
         result = self._read(AttributeSelection(request.attribute, request.access), now)
         whole = GetResponseNormal(request.invoke, result)
-        if not isinstance(result, Data) or len(write_apdu(whole)) <= self._terms.apdu_max:
+        if not isinstance(result, Data) or len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
         return self._get_blocks(request.invoke, write_data(result))
 
@@ -208,14 +190,14 @@ class Dispatcher:
             return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.PDU_TOO_LONG)
         results = tuple(self._read(selection, now) for selection in request.attributes)
         whole = GetResponseWithList(request.invoke, results)
-        if len(write_apdu(whole)) <= self._terms.apdu_max:
+        if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._terms.conformance:
+        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._agreement.conformance:
             return GetResponseWithList(request.invoke, (DataAccessResult.DATA_BLOCK_UNAVAILABLE,) * len(results))
         return self._get_blocks(request.invoke, write_list(results, write_result))
 
     def _get_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
-        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._terms.conformance:
+        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._agreement.conformance:
             return GetResponseNormal(invoke, DataAccessResult.DATA_BLOCK_UNAVAILABLE)
         self._get = (invoke.invoke_id, BlockCutter(octets))
         return self._next_get_block(invoke, self._get[1])
@@ -231,7 +213,7 @@ class Dispatcher:
         return self._next_get_block(request.invoke, cutter)
 
     def _next_get_block(self, invoke: InvokeIdAndPriority, cutter: BlockCutter) -> Apdu:
-        block = cutter.cut(self._terms.block_max)
+        block = cutter.cut(self._agreement.block_max)
         if block.last_block:
             self._get = None
         return GetResponseWithDatablock(invoke, block.block_number, block.last_block, block.raw_data)
@@ -324,19 +306,19 @@ class Dispatcher:
 
     def _action_response(self, invoke: InvokeIdAndPriority, outcome: ActionOutcome) -> Apdu:
         whole = ActionResponseNormal(invoke, outcome)
-        if not isinstance(outcome.returned, Data) or len(write_apdu(whole)) <= self._terms.apdu_max:
+        if not isinstance(outcome.returned, Data) or len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._terms.conformance:
+        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._agreement.conformance:
             return ActionResponseNormal(invoke, ActionOutcome(ActionResult.DATA_BLOCK_UNAVAILABLE))
         cutter = BlockCutter(write_data(outcome.returned))
         self._action_out = (invoke.invoke_id, cutter)
-        return ActionResponseWithPblock(invoke, cutter.cut(self._terms.block_max))
+        return ActionResponseWithPblock(invoke, cutter.cut(self._agreement.block_max))
 
     def _action_next(self, request: ActionRequestNextPblock) -> Apdu:
         running, self._action_out = self._action_out, None
         if running is None or running[0] != request.invoke.invoke_id or request.block_number != running[1].number:
             return ActionResponseNormal(request.invoke, ActionOutcome(ActionResult.NO_LONG_ACTION_IN_PROGRESS))
-        block = running[1].cut(self._terms.block_max)
+        block = running[1].cut(self._agreement.block_max)
         if not block.last_block:
             self._action_out = running
         return ActionResponseWithPblock(request.invoke, block)
@@ -350,7 +332,7 @@ class Dispatcher:
 
     def _read(self, selection: AttributeSelection, now: float) -> GetResult:
         target = selection.attribute
-        if selection.access is not None and Conformance.SELECTIVE_ACCESS not in self._terms.conformance:
+        if selection.access is not None and Conformance.SELECTIVE_ACCESS not in self._agreement.conformance:
             return DataAccessResult.SCOPE_OF_ACCESS_VIOLATED
         item = self._find(target.class_id, target.instance)
         if isinstance(item, DataAccessResult):

@@ -10,17 +10,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.association.attempts import ATTEMPTS_MAX, CLIENTS_MAX, LOCKOUT_S, AttemptLedger
+from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
+from meterspan.engine.association.core import EVENTS_MAX
 from meterspan.engine.association.records import (
-    TRANSITIONS,
     Action,
     ActionDone,
     ApduRefused,
     Associated,
     AssociationRefused,
     AssociationSettings,
-    AssociationState,
     Get,
     GetDone,
     GetList,
@@ -32,12 +31,13 @@ from meterspan.engine.association.records import (
     RequestFailed,
     Set,
     SetList,
-    Trigger,
-    next_state,
 )
 from meterspan.engine.association.server import ServerLimits
+from meterspan.engine.association.states import AssociationState, ClientMove
+from meterspan.engine.link import Role
 from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.profile import range_of_times
 from meterspan.model.cosem.view import read_object_list
 from meterspan.model.failures import FailureKind
@@ -46,8 +46,10 @@ from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
 from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conformance, DataAccessResult
 from tests.helpers_cosem import (
+    CLIENT_TITLE,
     CLOCK,
     COUNTER,
     ECHO,
@@ -94,8 +96,8 @@ def test_associate_read_and_release(kind, way):
     pair, client, server, _ = associated(kind, way)
     (event,) = pair.left_events
     assert isinstance(event, Associated)
-    assert event == client.associated
-    assert (event.mechanism, event.ciphered) == (way[1].mechanism, way[1].ciphered)
+    assert event.agreement == client.agreement
+    assert (event.agreement.mechanism, event.agreement.ciphered) == (way[1].mechanism, way[1].ciphered)
     assert client.state is server.state is AssociationState.ASSOCIATED
     assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
     pair.left_events.clear()
@@ -103,7 +105,7 @@ def test_associate_read_and_release(kind, way):
     pair.run(pair.now + 1)
     assert pair.left_events == [Released()]
     assert client.state is AssociationState.IDLE
-    assert server.associated is None
+    assert server.agreement is None
 
 
 @links
@@ -175,7 +177,7 @@ def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
     event = ask(pair, client, Get(7, PROFILE))
     assert len(event.results[0].items) == 12
     encoded = ask(pair, client, Get(7, PROFILE, 2, None, encoded=True)).results[0]
-    assert read_data(encoded) == event.results[0]
+    assert read_data(encoded.octets) == event.results[0]
     listed = ask(pair, client, GetList(tuple([Get(3, ENERGY)] * 9 + [Get(7, PROFILE)])))
     assert [value.integer for value in listed.results[:9]] == [123_456] * 9
     assert listed.results[9] == event.results[0]
@@ -251,13 +253,6 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], Associated)
-
-
-def test_the_ledger_of_attempts_is_bounded():
-    ledger = AttemptLedger()
-    for client in range(CLIENTS_MAX + 10):
-        ledger.failed(client, 0.0)
-    assert len(ledger._clients) == CLIENTS_MAX
 
 
 @links
@@ -409,13 +404,13 @@ def test_services_before_the_association_and_before_the_proof_are_refused():
     server.receive(bytes.fromhex("000100020001000D") + get, 0.0)
     assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
     pair, client, server, _ = join("wrapper", SHA1)
-    client._answer_challenge = lambda aare, now: client._move(Trigger.CHALLENGED)
+    client._answer_challenge = lambda aare, now: client._move(ClientMove.CHALLENGED)
     client.associate(pair.now)
     pair.run()
     assert server.state is AssociationState.AUTHENTICATING
     server.receive(bytes.fromhex("000100030001000D") + get, pair.now)
     assert server.octets_to_send()[8:] == bytes.fromhex("D80101")
-    assert server.associated is None
+    assert server.agreement is None
 
 
 def test_another_client_on_the_same_link_does_not_inherit_the_association():
@@ -498,9 +493,9 @@ def test_a_lost_medium_fails_everything_that_waits(kind):
 def test_an_idle_association_is_forgotten_by_the_server():
     pair, _, server, _ = associated("wrapper", LLS, server_options={"limits": ServerLimits(idle_timeout_s=50.0)})
     pair.run(pair.now + 49)
-    assert server.associated is not None
+    assert server.agreement is not None
     pair.run(pair.now + 5)
-    assert server.associated is None
+    assert server.agreement is None
     assert any(isinstance(event, Released) for event in pair.right_events)
 
 
@@ -580,6 +575,41 @@ def test_an_answer_and_the_end_of_the_link_in_one_read_fail_the_next_request_and
     assert client.state is AssociationState.IDLE
 
 
+def test_an_apdu_that_the_link_cannot_carry_ends_the_link_with_the_reason_and_raises_nothing():
+    client = ClientAssociation(
+        WrapperLink(Role.CLIENT, WrapperConfig(16, 1, apdu_size_max=20)), AssociationSettings(), entropy=bytes
+    )
+    client.associate(0.0)
+    event = client.next_event()
+    assert isinstance(event, LinkLost)
+    assert (event.failure.kind, event.by_peer) == (FailureKind.UNSUPPORTED, False)
+    assert "1 to 20 can be sent" in event.failure.detail
+    assert client.state is AssociationState.IDLE
+
+
+def test_a_server_says_again_where_it_stands_when_two_associations_follow_each_other_on_one_link():
+    pair, client, server, _ = associated("wrapper", GMAC)
+    first = server.agreement
+    client.release(pair.now)
+    pair.run(pair.now + 1)
+    assert server.agreement is None
+    client.associate(pair.now)
+    pair.run(pair.now + 1)
+    assert server.agreement == first
+    assert (server.agreement.own_title, server.agreement.peer_title) == (METER_TITLE, CLIENT_TITLE)
+    assert (client.agreement.own_title, client.agreement.peer_title) == (CLIENT_TITLE, METER_TITLE)
+
+
+def test_an_owner_that_takes_no_events_fills_no_memory():
+    pair, client, server, _ = associated("wrapper", LLS)
+    unasked = write_wpdu(WrapperPdu(1, 2, bytes.fromhex("C401 01 00 00")))
+    for _ in range(EVENTS_MAX + 50):
+        client.receive(unasked, pair.now)
+        server.receive(write_wpdu(WrapperPdu(7, 1, bytes.fromhex("C001C100010000600100FF0200"))), pair.now)
+        server.octets_to_send()
+    assert len(client._events) == len(server._events) == EVENTS_MAX
+
+
 def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():
     lost = {2, 5, 9, 14}
     pair, client, _, _ = join("hdlc", GMAC, latency_s=0.05)
@@ -603,17 +633,8 @@ def test_settings_that_cannot_work_are_refused_at_once():
 
 def test_no_secret_shows_in_settings_or_events():
     pair, client, _, _ = associated("wrapper", LLS)
-    shown = repr(LLS[1]) + repr(pair.left_events) + repr(pair.right_events) + repr(client.associated)
+    shown = repr(LLS[1]) + repr(pair.left_events) + repr(pair.right_events) + repr(client.agreement)
     assert "sesame" not in shown
-
-
-def test_the_table_leads_back_to_idle_from_everywhere():
-    for state in AssociationState:
-        if state is not AssociationState.IDLE:
-            assert next_state(state, Trigger.LINK_DOWN) is AssociationState.IDLE
-    assert next_state(AssociationState.IDLE, Trigger.LINK_DOWN) is None
-    assert set(TRANSITIONS.values()) == set(AssociationState)
-    assert {trigger for _, trigger in TRANSITIONS} == set(Trigger)
 
 
 @pytest.mark.parametrize("way", [NO_SECURITY, LLS, SHA1, GMAC], ids=["none", "lls", "sha1", "gmac"])

@@ -2,9 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.engine.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher, DispatchTerms
+from meterspan.engine.association.agreement import Agreement
+from meterspan.engine.association.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher
 from meterspan.model.cosem.device import SERVER_CONFORMANCE
 from meterspan.quantities import Obis
+from meterspan.wire.acse import ApplicationContext
 from meterspan.wire.axdr import integer, visible_string, write_data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
@@ -54,7 +56,8 @@ ECHO = CosemMethodDescriptor(Echo.class_id, helpers_cosem.ECHO, Echo.echo.number
 def dispatcher(apdu_max=500, conformance=SERVER_CONFORMANCE, rows=30):
     meter = TestMeter(rows)
     definition = meter.device.association(MANAGEMENT_CLIENT)
-    return Dispatcher(meter.device, definition, terms=DispatchTerms(conformance, apdu_max), own={}), meter
+    agreement = Agreement(MANAGEMENT_CLIENT, definition.mechanism, ApplicationContext.LN, conformance, apdu_max)
+    return Dispatcher(meter.device, definition, agreement=agreement, own={}), meter
 
 
 def ask(served, apdu, authenticated=True):

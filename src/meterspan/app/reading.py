@@ -1,0 +1,161 @@
+"""What ``meterspan read`` is: one reading of a meter, with a second try where our invocation counter was behind.
+
+Counters are kept for each key, as every key needs counters that never repeat, whichever meter it opens. Where ours fell
+behind, the meter says what it expects, or its counter is read by the public client.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Final
+
+from meterspan.app.bench_reading import BenchReading, Order
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.crypto.mechanisms import Security
+from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
+from meterspan.engine.association.records import AssociationSettings
+from meterspan.engine.links import LinkAddresses
+from meterspan.engine.scripts import read_invocation_counter
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.model.cosem.device import PUBLIC_CLIENT
+from meterspan.model.failures import FailureKind
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.state import StateFile
+from meterspan.wire.errors import WireError
+
+__all__ = ["Reader", "ReaderSettings", "system_title"]
+
+_TITLE_KEPT: Final = "system title"
+_MAKER: Final = b"MSP"
+
+_NO_COUNTER_TROUBLE: Final = frozenset(
+    {
+        FailureKind.DECIPHERING_ERROR,
+        FailureKind.KEY_WRONG,
+        FailureKind.PROOF_REFUSED,
+        FailureKind.PROOF_NOT_ACCEPTED,
+        FailureKind.AUTHENTICATION_REQUIRED,
+        FailureKind.MECHANISM_NOT_RECOGNISED,
+        FailureKind.CONTEXT_NOT_SUPPORTED,
+    }
+)
+"""Failures that have another cause than a counter that is behind; for that, some meters refuse and some fall silent."""
+
+
+def system_title(state: StateFile) -> bytes:
+    """Return this reader's own system title, which is made once and kept."""
+    kept = state.load(_TITLE_KEPT)
+    if kept is None:
+        kept = _MAKER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MAKER))
+        state.save(_TITLE_KEPT, kept)
+    return kept
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderSettings:
+    """How a meter is read.
+
+    Attributes:
+        place: where it is.
+        addresses: who talks to whom.
+        auth: how we associate.
+        keys: ours for this meter.
+        title: our system title.
+        timeout_s: how long to wait for each answer.
+        recover: whether to catch our invocation counter up.
+
+    """
+
+    place: Endpoint
+    addresses: LinkAddresses
+    auth: Security
+    keys: MeterKeys
+    title: bytes
+    timeout_s: float = 10.0
+    recover: bool = True
+
+
+class Reader:
+    """Reads one meter.
+
+    Args:
+        settings: how.
+        state: keeps our invocation counters.
+        on_frame: is called with every frame, for a trace.
+
+    Attributes:
+        recovered: the counter that the meter had seen, where ours was behind; None where it was not.
+
+    """
+
+    def __init__(self, settings: ReaderSettings, state: StateFile, on_frame: OnFrame | None = None) -> None:
+        self.recovered: int | None = None
+        self._settings = settings
+        self._state = state
+        self._on_frame = on_frame
+
+    async def read(self, order: Order, on_step: Callable[[str], None]) -> BenchReading:
+        """Read the meter; ``on_step`` is called with what is read next.
+
+        Raises:
+            DlmsError: it cannot be read.
+
+        """
+        security = self._security()
+        try:
+            return await self._once(security, order, on_step)
+        except AssociationFailedError as error:
+            may_be_counter = error.failure.kind not in _NO_COUNTER_TROUBLE
+            if security is None or not self._settings.recover or not may_be_counter:
+                raise
+            counter = await self._meter_counter(error, on_step)
+            if counter is None:
+                raise
+            try:
+                security.skip_to(counter)
+            except WireError as refused:
+                words = f"{error}; and the counter cannot be recovered: {refused}"
+                raise DlmsError(replace(error.failure, detail=words)) from error
+            self.recovered = counter - 1
+            return await self._once(self._security(), order, on_step)
+
+    def _association(self) -> AssociationSettings:
+        mechanism = self._settings.auth.mechanism
+        return AssociationSettings(
+            mechanism.code,
+            self._settings.keys.password,
+            ciphered=mechanism.ciphered,
+            response_timeout_s=self._settings.timeout_s,
+        )
+
+    def _security(self) -> SecurityContext | None:
+        if not self._settings.auth.mechanism.needs_keys:
+            return None
+        keys = self._settings.keys
+        generation = int.from_bytes(sha256(b"meterspan generation" + keys.key).digest()[:6], "big")
+        secret = SecurityKeys(keys.key, keys.auth_key, generation=generation)
+        return SecurityContext(self._settings.title, secret, counters=self._state)
+
+    async def _once(
+        self, security: SecurityContext | None, order: Order, on_step: Callable[[str], None]
+    ) -> BenchReading:
+        place, addresses = self._settings.place, self._settings.addresses
+        async with open_dlms(
+            place, self._association(), addresses=addresses, security=security, on_frame=self._on_frame
+        ) as client:
+            return await BenchReading.of(client, order, on_step)
+
+    async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
+        """Return the counter that the meter expects: as it said, or as the public client reads; None if neither."""
+        if error.failure.counter is not None:
+            return error.failure.counter
+        on_step("the invocation counter, as public client")
+        public = replace(self._settings.addresses, client=PUBLIC_CLIENT)
+        settings = AssociationSettings(response_timeout_s=self._settings.timeout_s)
+        try:
+            async with open_dlms(self._settings.place, settings, addresses=public, on_frame=self._on_frame) as client:
+                return await client.run(read_invocation_counter()) + 1
+        except DlmsError:
+            return None

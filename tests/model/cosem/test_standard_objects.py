@@ -1,0 +1,65 @@
+"""Objects that every server of ours has: whole, and open to the public client as far as one table says."""
+
+from meterspan.model.cosem.classes import Clock, Data, PushSetup, SecuritySetup
+from meterspan.model.cosem.device import PUBLIC_CLIENT, LogicalDevice
+from meterspan.model.cosem.objects import CosemObject
+from meterspan.model.cosem.standard_objects import (
+    CLOCK,
+    INVOCATION_COUNTER,
+    LOGICAL_DEVICE_NAME,
+    PUSH_SETUP,
+    SECURITY_SETUP,
+    clock_values,
+    data_object,
+    no_counter,
+    public_association,
+    push_setup,
+    security_setup,
+)
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import double_long_unsigned, long, octet_string, unsigned
+
+ENERGY = Obis(1, 0, 1, 8, 0)
+
+
+def test_the_public_client_sees_names_clock_and_counter_and_writes_nothing():
+    association = public_association()
+    objects = [
+        data_object(LOGICAL_DEVICE_NAME, octet_string(b"MSP1")),
+        data_object(INVOCATION_COUNTER, no_counter),
+        data_object(ENERGY, double_long_unsigned(1)),
+        security_setup(b"MSP00001"),
+    ]
+    device = LogicalDevice(1, "MSP1", objects=objects, associations=[association])
+    shown = device.view(association)
+    assert association.client_sap == PUBLIC_CLIENT
+    assert {element.logical_name for element in shown} == {LOGICAL_DEVICE_NAME, INVOCATION_COUNTER}
+    assert not any(right.access.writable for element in shown for right in element.attributes)
+
+
+def test_a_server_that_accepted_no_counter_shows_zero():
+    assert data_object(INVOCATION_COUNTER, no_counter).read(Data.value.number, 0.0) == double_long_unsigned(0)
+
+
+def test_the_security_setup_wants_every_message_authenticated_and_encrypted():
+    item = security_setup(b"MSP00001")
+    assert item.logical_name == SECURITY_SETUP
+    assert item.read(SecuritySetup.security_policy.number, 0.0).integer == 3
+    assert item.read(SecuritySetup.server_system_title.number, 0.0).octets == b"MSP00001"
+
+
+def test_the_push_setup_lists_class_name_and_attribute_of_each_object():
+    item = push_setup([(3, ENERGY)])
+    (entry,) = item.read(PushSetup.push_object_list.number, 0.0).items
+    assert item.logical_name == PUSH_SETUP
+    assert [part.value for part in entry.items] == [3, bytes(ENERGY), 2, 0]
+
+
+def test_a_clock_has_every_attribute_of_its_class():
+    values = clock_values(
+        time=lambda now: octet_string(bytes(12)), time_zone=long(-60), status=unsigned(0), saving_min=60, base=1
+    )
+    clock = CosemObject(Clock, CLOCK, values)
+    assert clock.numbers == tuple(Clock.attributes)
+    assert clock.read(Clock.daylight_savings_enabled.number, 0.0).value is True
+    assert clock.read(Clock.daylight_savings_deviation.number, 0.0).integer == 60
