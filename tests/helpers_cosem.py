@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from meterspan.engine.association.client import ClientAssociation
-from meterspan.engine.association.records import AssociationSettings
+from meterspan.engine.association.records import Action, AssociationSettings, Get, Set
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -32,7 +32,7 @@ from meterspan.wire.axdr import (
     unsigned,
     visible_string,
 )
-from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition
+from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, CosemAttributeDescriptor, CosemMethodDescriptor
 from tests.helpers_wire import Pair
 
 METER_TITLE = b"MSP\x00\x00\x00\x00\x01"
@@ -289,6 +289,21 @@ def associated(kind, way, meter=None, **options):
     client.associate(pair.now)
     pair.run()
     return pair, client, server, meter
+
+
+def get_of(class_id, logical_name, attribute=2, access=None, *, encoded=False):
+    """Make the request that reads one attribute, by its numbers."""
+    return Get(CosemAttributeDescriptor(class_id, logical_name, attribute), access, encoded)
+
+
+def set_of(class_id, logical_name, attribute, value):
+    """Make the request that writes one attribute, by its numbers."""
+    return Set(CosemAttributeDescriptor(class_id, logical_name, attribute), value)
+
+
+def action_of(class_id, logical_name, method, parameter=None):
+    """Make the request that runs one method, by its numbers."""
+    return Action(CosemMethodDescriptor(class_id, logical_name, method), parameter)
 
 
 def ask(pair, client, request):

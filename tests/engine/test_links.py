@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from meterspan.engine.association.records import Get, GetDone
+from meterspan.engine.association.records import GetDone
 from meterspan.engine.frame_trace import Direction, FrameTracer
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import (
@@ -15,7 +15,7 @@ from meterspan.engine.links import (
     transport_of,
 )
 from meterspan.model.cosem.classes import Register
-from tests.helpers_cosem import EXPORT, GMAC, LLS, NO_SECURITY, ask, associated
+from tests.helpers_cosem import EXPORT, GMAC, LLS, NO_SECURITY, ask, associated, get_of
 
 ROWS = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
 
@@ -24,7 +24,7 @@ ROWS = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["password", "GMAC"])
 def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
     pair, client, *_ = associated(transport.scheme, way)
-    answer = ask(pair, client, Get(Register.class_id, EXPORT, 2))
+    answer = ask(pair, client, get_of(Register.class_id, EXPORT, 2))
     assert isinstance(answer, GetDone)
     assert answer.results[0].integer == 789
 
@@ -32,7 +32,7 @@ def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
 @ROWS
 def test_the_cutter_of_every_transport_finds_the_apdus_that_passed(transport):
     pair, client, *_ = associated(transport.scheme, LLS)
-    ask(pair, client, Get(Register.class_id, EXPORT, 2))
+    ask(pair, client, get_of(Register.class_id, EXPORT, 2))
     tracer = FrameTracer(transport.cutter)
     says = [
         frame.says

@@ -4,7 +4,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from meterspan.engine.association.records import Action, Encoded, Get, GetDone, Notification, Set
+from meterspan.engine.association.records import Encoded, GetDone, Notification
 from meterspan.engine.push import PushSource
 from meterspan.engine.scripts import (
     NO_INSTANT,
@@ -58,8 +58,11 @@ from tests.helpers_cosem import (
     START,
     SWITCH,
     TestMeter,
+    action_of,
     client_security,
+    get_of,
     join,
+    set_of,
 )
 
 START_S = int(START.timestamp())
@@ -246,7 +249,7 @@ def test_scripts_may_sleep():
 
 
 def test_a_refused_reading_ends_a_script_that_does_not_mind_it_in_words():
-    event, pair = run(fetch(Get(3, UNKNOWN)))
+    event, pair = run(fetch(get_of(3, UNKNOWN)))
     assert isinstance(event, SessionFailed)
     assert (event.stage, str(event.failure)) == (Stage.REQUEST, f"read {UNKNOWN} attribute 2: object-undefined")
     assert pair.right.agreement is None  # released in order
@@ -255,7 +258,7 @@ def test_a_refused_reading_ends_a_script_that_does_not_mind_it_in_words():
 def test_a_script_may_mind_refusals_itself():
     def plan():
         try:
-            yield from fetch(Get(3, UNKNOWN))
+            yield from fetch(get_of(3, UNKNOWN))
         except RefusedError as error:
             return error.result
         return None
@@ -265,13 +268,13 @@ def test_a_script_may_mind_refusals_itself():
 
 def test_each_helper_gives_its_result_or_says_what_was_refused():
     def plan():
-        yield from put(Set(1, NOTE, 2, visible_string("put")))
-        note = yield from fetch(Get(1, NOTE))
-        octets = yield from fetch_encoded(Get(1, NOTE, encoded=True))
-        both = yield from fetch_each(Get(1, NOTE), Get(3, UNKNOWN))
+        yield from put(set_of(1, NOTE, 2, visible_string("put")))
+        note = yield from fetch(get_of(1, NOTE))
+        octets = yield from fetch_encoded(get_of(1, NOTE, encoded=True))
+        both = yield from fetch_each(get_of(1, NOTE), get_of(3, UNKNOWN))
         none = yield from fetch_each()
-        echo = yield from perform(Action(70, SWITCH, 2, integer(3)))
-        nothing = yield from perform(Action(70, SWITCH, 1, integer(0)))
+        echo = yield from perform(action_of(70, SWITCH, 2, integer(3)))
+        nothing = yield from perform(action_of(70, SWITCH, 1, integer(0)))
         return note.text, octets, both, none, echo, nothing
 
     note, octets, both, none, echo, nothing = result_of(plan(), GMAC)
@@ -279,15 +282,15 @@ def test_each_helper_gives_its_result_or_says_what_was_refused():
     assert both == (visible_string("put"), DataAccessResult.OBJECT_UNDEFINED)
     assert (none, echo, nothing) == ((), integer(3), None)
     for script, words in (
-        (put(Set(3, ENERGY, 2, integer(0))), "write 1-0:1.8.0 attribute 2: read-write-denied"),
-        (perform(Action(70, SWITCH, 1, integer(9))), "run 0-0:96.3.10 method 1: type-unmatched"),
+        (put(set_of(3, ENERGY, 2, integer(0))), "write 1-0:1.8.0 attribute 2: read-write-denied"),
+        (perform(action_of(70, SWITCH, 1, integer(9))), "run 0-0:96.3.10 method 1: type-unmatched"),
     ):
         event, _ = run(script, GMAC)
         assert event.failure.detail == words
 
 
 def test_a_result_is_never_dropped_from_a_list():
-    raw, decoded = Get(1, NOTE, encoded=True), Get(1, NOTE)
+    raw, decoded = get_of(1, NOTE, encoded=True), get_of(1, NOTE)
     for results, words in (
         ((Encoded(b"\x00"), visible_string("x")), "raw octets"),
         ((visible_string("x"),), "another"),
@@ -301,18 +304,18 @@ def test_a_result_is_never_dropped_from_a_list():
 
 @pytest.mark.parametrize("script", [fetch, fetch_encoded, put, perform, fetch_each])
 def test_a_helper_that_is_answered_by_something_else_says_so(script):
-    running = script(Get(1, NOTE))
+    running = script(get_of(1, NOTE))
     next(running)
     with pytest.raises(ScriptError):
         running.send(None)
 
 
 def test_an_encoded_value_does_not_pass_for_a_read_one():
-    running = fetch(Get(1, NOTE))
+    running = fetch(get_of(1, NOTE))
     next(running)
     with pytest.raises(ScriptError, match="raw octets"):
         running.send(GetDone(1, (Encoded(b"\x00"),)))
-    running = fetch_encoded(Get(1, NOTE))
+    running = fetch_encoded(get_of(1, NOTE))
     next(running)
     with pytest.raises(ScriptError, match="decoded"):
         running.send(GetDone(1, (double_long_unsigned(1),)))
@@ -320,7 +323,7 @@ def test_an_encoded_value_does_not_pass_for_a_read_one():
 
 def test_a_script_that_cannot_read_an_answer_fails_with_the_octets_fault():
     def plan():
-        yield from fetch(Get(1, SERIAL))
+        yield from fetch(get_of(1, SERIAL))
         raise WireError("is odd", 3, "serial")
 
     event, _ = run(plan())
@@ -338,7 +341,7 @@ def test_a_silent_meter_fails_the_session_at_its_deadline():
     def mute(pair, _server, _meter):
         pair.to_left = lambda number, octets: octets if number < 1 else None
 
-    event, _ = run(fetch_each(*[Get(1, SERIAL)] * 3), timeout_s=20.0, prepare=mute)
+    event, _ = run(fetch_each(*[get_of(1, SERIAL)] * 3), timeout_s=20.0, prepare=mute)
     assert event.stage is Stage.DEADLINE
     assert "not finished within 20 s" in event.failure.detail
     assert event.duration_s == pytest.approx(20.0)
@@ -346,9 +349,9 @@ def test_a_silent_meter_fails_the_session_at_its_deadline():
 
 def test_a_request_without_answer_reaches_the_script():
     def plan():
-        yield from fetch(Get(1, SERIAL))
+        yield from fetch(get_of(1, SERIAL))
         try:
-            yield from fetch(Get(3, ENERGY))
+            yield from fetch(get_of(3, ENERGY))
         except RequestFailedError as error:
             return error.failure.kind.value
         return None
@@ -401,7 +404,7 @@ def test_a_push_within_a_session_is_passed_on():
 
         pair.to_left = inject
 
-    event, pair = run(fetch(Get(1, SERIAL)), prepare=pushing)
+    event, pair = run(fetch(get_of(1, SERIAL)), prepare=pushing)
     assert isinstance(event, SessionDone)
     assert sum(isinstance(seen, Notification) for seen in pair.left_events) == 1
 

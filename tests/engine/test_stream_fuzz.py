@@ -21,7 +21,7 @@ import pytest
 
 from meterspan import engine
 from meterspan.engine.association.client import ClientAssociation
-from meterspan.engine.association.records import Action, Get, GetList, Set
+from meterspan.engine.association.records import GetList
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.association.states import AssociationState
 from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
@@ -69,9 +69,12 @@ from tests.helpers_cosem import (
     SWITCH,
     MemoryCounters,
     TestMeter,
+    action_of,
     client_security,
+    get_of,
     join,
     links,
+    set_of,
 )
 from tests.helpers_wire import Pair
 
@@ -285,14 +288,14 @@ def link_bench(kind: str, role: Role, *, datagrams: bool = False) -> Bench:
 
 
 _REQUESTS = (
-    Get(1, SERIAL),
-    Get(7, PROFILE),
-    Get(7, PROFILE, encoded=True),
-    GetList((Get(3, ENERGY), Get(3, EXPORT), Get(3, EXPORT, 3))),
-    Set(1, NOTE, 2, visible_string("n" * 300)),
-    Action(8, CLOCK, 6, long(3)),
-    Action(70, SWITCH, 2, visible_string("e" * 300)),
-    Action(70, SWITCH, 1, integer(5)),
+    get_of(1, SERIAL),
+    get_of(7, PROFILE),
+    get_of(7, PROFILE, encoded=True),
+    GetList((get_of(3, ENERGY), get_of(3, EXPORT), get_of(3, EXPORT, 3))),
+    set_of(1, NOTE, 2, visible_string("n" * 300)),
+    action_of(8, CLOCK, 6, long(3)),
+    action_of(70, SWITCH, 2, visible_string("e" * 300)),
+    action_of(70, SWITCH, 1, integer(5)),
 )
 
 
@@ -324,10 +327,10 @@ def session_bench(kind: str, way: Any) -> Bench:
 
     def script() -> Iterator[Any]:
         while True:
-            yield from fetch_encoded(Get(7, PROFILE, encoded=True))
-            yield from fetch_each(Get(3, ENERGY), Get(3, EXPORT))
-            yield from perform(Action(8, CLOCK, 6, long(1)))
-            yield from fetch(Get(1, SERIAL))
+            yield from fetch_encoded(get_of(7, PROFILE, encoded=True))
+            yield from fetch_each(get_of(3, ENERGY), get_of(3, EXPORT))
+            yield from perform(action_of(8, CLOCK, 6, long(1)))
+            yield from fetch(get_of(1, SERIAL))
             yield Sleep(2.0)
 
     class Sessions:

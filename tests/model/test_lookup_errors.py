@@ -9,6 +9,7 @@ from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
     NotInstalledError,
+    PeriodError,
     RegistrationError,
     SupplyPresentError,
     TariffUnitError,
@@ -33,6 +34,7 @@ EVERY = (
     (MeterPresentError("MP1", "M1"), RegistrationError, {"usage_point": "MP1", "device": "M1"}),
     (SupplyPresentError("h1", Commodity.GAS, "MP1"), RegistrationError, {"home_id": "h1", "usage_point": "MP1"}),
     (NotInstalledError("MP1", "M1"), RegistrationError, {"usage_point": "MP1", "device": "M1"}),
+    (PeriodError("MP1", 0), RegistrationError, {"usage_point": "MP1", "period_s": 0}),
     (ExchangeTimeError("M1", AT), RegistrationError, {"device": "M1", "at": AT}),
     (TariffUnitError("x", "m3", "MP1", "kWh"), RegistrationError, {"unit": "m3", "counted": "kWh"}),
 )

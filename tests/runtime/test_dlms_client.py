@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from meterspan.engine.association.records import Action, AssociationSettings, Get, Set
+from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.frame_trace import Direction
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_clock, read_profile, read_registers
@@ -22,6 +22,7 @@ from meterspan.runtime.meter_host import ElectricityHost, MeterTime
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import DataType, double_long_unsigned, integer
+from tests.helpers_cosem import action_of, get_of, set_of
 
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(0xD0, 0xE0)))
 PASSWORD = b"open sesame"
@@ -68,11 +69,11 @@ def test_one_association_reads_writes_and_runs_over_every_transport_of_the_netwo
         async with open_dlms(place, GMAC, addresses=who, security=context) as client:
             assert client.terms.ciphered
             values = await client.run(read_registers([TOTAL]))
-            await client.set(Set(71, LIMITER, 4, double_long_unsigned(9_000)))
-            limit = await client.get(Get(71, LIMITER, 4))
-            await client.action(Action(70, SWITCH, 1, integer(0)))
-            is_connected = await client.get(Get(70, SWITCH, 2))
-            await client.action(Action(70, SWITCH, 2, integer(0)))
+            await client.set(set_of(71, LIMITER, 4, double_long_unsigned(9_000)))
+            limit = await client.get(get_of(71, LIMITER, 4))
+            await client.action(action_of(70, SWITCH, 1, integer(0)))
+            is_connected = await client.get(get_of(70, SWITCH, 2))
+            await client.action(action_of(70, SWITCH, 2, integer(0)))
             return values[TOTAL].value, limit.integer, is_connected.value
 
     async def main():
@@ -111,7 +112,7 @@ def test_every_frame_is_told(tmp_path):
             bench(tmp_path) as (_, _, hdlc),
             open_dlms(hdlc, LLS, addresses=LinkAddresses(2), on_frame=frames.append) as client,
         ):
-            await client.get(Get(3, TOTAL, 2))
+            await client.get(get_of(3, TOTAL, 2))
 
     asyncio.run(main())
     links = [frame.link for frame in frames]
@@ -135,10 +136,10 @@ def test_a_refusal_is_one_error_in_words(tmp_path):
             assert caught.value.failure.permanent
             async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client:
                 with pytest.raises(DlmsError, match="object-undefined"):
-                    await client.get(Get(3, Obis(1, 1, 1, 1, 1), 2))
+                    await client.get(get_of(3, Obis(1, 1, 1, 1, 1), 2))
                 with pytest.raises(DlmsError, match="not finished within"):
                     await client.run(_sleepy(), timeout_s=0.05)
-                assert (await client.get(Get(3, TOTAL, 2))).type is DataType.DOUBLE_LONG_UNSIGNED
+                assert (await client.get(get_of(3, TOTAL, 2))).type is DataType.DOUBLE_LONG_UNSIGNED
 
     asyncio.run(main())
 
@@ -175,7 +176,7 @@ def test_a_meter_that_goes_away_fails_what_waits(tmp_path):
             await host.close()
             await asyncio.sleep(0.1)
             with pytest.raises(DlmsError, match="there is no association"):
-                await client.get(Get(3, TOTAL, 2))
+                await client.get(get_of(3, TOTAL, 2))
             with pytest.raises(DlmsError, match="has ended"):
                 _ = client.terms
 
@@ -185,11 +186,11 @@ def test_a_meter_that_goes_away_fails_what_waits(tmp_path):
 def test_a_cancelled_request_leaves_the_association_usable(tmp_path):
     async def main():
         async with bench(tmp_path) as (_, wrapper, _), open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as client:
-            task = asyncio.create_task(client.get(Get(3, TOTAL, 2)))
+            task = asyncio.create_task(client.get(get_of(3, TOTAL, 2)))
             await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            return await client.get(Get(3, TOTAL, 3))
+            return await client.get(get_of(3, TOTAL, 3))
 
     assert asyncio.run(main()).type is DataType.STRUCTURE
 
@@ -205,9 +206,9 @@ def test_connections_beyond_the_bound_are_turned_away_and_others_stay(tmp_path):
                 with pytest.raises(DlmsError):
                     async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)):
                         pass
-                assert await first.get(Get(3, TOTAL, 3)) == await second.get(Get(3, TOTAL, 3))
+                assert await first.get(get_of(3, TOTAL, 3)) == await second.get(get_of(3, TOTAL, 3))
             async with open_dlms(wrapper, LLS, addresses=LinkAddresses(2)) as again:
-                await again.get(Get(3, TOTAL, 2))
+                await again.get(get_of(3, TOTAL, 2))
 
     asyncio.run(main())
 

@@ -1,4 +1,9 @@
-"""Completeness: how many readings of a register were due and came, per UTC day."""
+"""Completeness: which capture periods have a value, and how many of a UTC day are due and received.
+
+One rule for every count: time is cut into periods on the UTC grid, numbered from 1970. The period ``start < t <= end``
+is filled by any value stamped in it, because a register at 14:00 closes the hour before. A period is due when its end
+is past. It belongs to the UTC day in which it begins, so the register of midnight completes the day before.
+"""
 
 from dataclasses import dataclass
 
@@ -7,25 +12,45 @@ from numpy.typing import NDArray
 
 from meterspan.quantities import DAY_S
 
-__all__ = ["DayCount", "count_days"]
+__all__ = ["DayCount", "count_days", "periods_due", "periods_filled"]
 
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """One register on one UTC day (days since 1970-01-01)."""
+    """How many periods of one UTC day (days since 1970-01-01) were due and received."""
 
     day: int
     expected: int
     received: int
+
+    @property
+    def missing(self) -> int:
+        """Periods that were due and have no value."""
+        return self.expected - self.received
+
+
+def periods_filled(times: NDArray[np.int64], period_s: int) -> NDArray[np.int64]:
+    """Return the numbers of the periods that values fill, in rising order, each once.
+
+    Args:
+        times: UTC seconds of the values, in any order.
+        period_s: capture period in seconds.
+
+    """
+    filled: NDArray[np.int64] = np.unique(-(-times // period_s)) - 1
+    return filled
+
+
+def periods_due(start: int, end: int, period_s: int) -> range:
+    """Return the numbers of the periods that lie in ``start..end`` (UTC seconds) as a whole."""
+    return range(-(-start // period_s), end // period_s)
 
 
 def count_days(
     time: NDArray[np.int64], *, period_s: int, first_day: int, last_day: int,
     since: int | None = None, until: int | None = None,
 ) -> list[DayCount]:  # fmt: skip
-    """Count, for each day, the periods that were due and those with at least one reading.
-
-    A reading belongs to the bound that it is nearest to; the bound at a day's begin belongs to that day.
+    """Count, for each day, the periods that were due and those of them that are filled.
 
     Args:
         time: UTC seconds of the readings, in any order.
@@ -33,15 +58,15 @@ def count_days(
         first_day: first day counted, days since 1970.
         last_day: last day counted.
         since: UTC seconds before which nothing was due (installation); None is open.
-        until: UTC seconds from which on nothing is due (removal, or now); None is open.
+        until: UTC seconds after which nothing is due (removal, or now); None is open.
 
     """
-    low = max(first_day * DAY_S, since if since is not None else first_day * DAY_S)
-    high = min((last_day + 1) * DAY_S, until if until is not None else (last_day + 1) * DAY_S)
+    low, high = first_day * DAY_S, (last_day + 1) * DAY_S
     days = last_day - first_day + 1
-    due = np.arange(-(-low // period_s), -(-high // period_s), dtype=np.int64) * period_s
-    number = np.unique((2 * time + period_s - 1) // (2 * period_s)) * period_s
-    came = number[(number >= low) & (number < high)]
-    expected = np.bincount(due // DAY_S - first_day, minlength=days)
-    received = np.bincount(came // DAY_S - first_day, minlength=days)
+    due = periods_due(max(low, low if since is None else since), high if until is None else until, period_s)
+    numbers = np.arange(due.start, max(due.stop, due.start), dtype=np.int64)
+    numbers = numbers[numbers * period_s < high]
+    filled = np.intersect1d(periods_filled(time, period_s), numbers, assume_unique=True)
+    expected = np.bincount(numbers * period_s // DAY_S - first_day, minlength=days)
+    received = np.bincount(filled * period_s // DAY_S - first_day, minlength=days)
     return [DayCount(first_day + at, int(expected[at]), int(received[at])) for at in range(days)]

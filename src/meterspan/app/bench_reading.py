@@ -171,7 +171,7 @@ class BenchReading:
     async def _identify(self, client: DlmsClient) -> None:
         shown = {element.logical_name for element in self.view if element.class_id == DataClass.class_id}
         names = [name for name in _IDENTITIES if name in shown] if self.view else list(_IDENTITIES[:2])
-        asked = [Get(DataClass.class_id, name, DataClass.value.number) for name in names]
+        asked = [Get(DataClass.value.at(name)) for name in names]
         answers = await self._try(client, fetch_each(*asked), "identification") or ()
         for name, answer in zip(names, answers, strict=False):
             if isinstance(answer, Data):

@@ -199,6 +199,8 @@ class Station:
         start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
         for first in range(0, len(ids), SERIES_AT_ONCE):
             readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
+            if not len(readings):  # numbered before a crash that came before their first reading
+                continue
             numbers, heads = np.unique(readings.series, return_index=True)
             ends = [*heads.tolist()[1:], len(readings.series)]
             for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):

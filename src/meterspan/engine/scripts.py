@@ -175,13 +175,13 @@ class ProfileRead:
 
 def read_clock(logical_name: Obis = STANDARD_CLOCK) -> Script[ClockTime]:
     """Read the meter's time."""
-    data = yield from fetch(Get(Clock.class_id, logical_name, Clock.time.number))
+    data = yield from fetch(Get(Clock.time.at(logical_name)))
     return data.clock_time
 
 
 def set_clock(moment: ClockTime, logical_name: Obis = STANDARD_CLOCK) -> Script[None]:
     """Set the meter's time."""
-    yield from put(Set(Clock.class_id, logical_name, Clock.time.number, clock(moment)))
+    yield from put(Set(Clock.time.at(logical_name), clock(moment)))
 
 
 def shift_clock(seconds: int, logical_name: Obis = STANDARD_CLOCK) -> Script[None]:
@@ -193,7 +193,7 @@ def shift_clock(seconds: int, logical_name: Obis = STANDARD_CLOCK) -> Script[Non
     """
     if abs(seconds) > SHIFT_MAX_S:
         raise ValueError(f"shift_time moves by at most {SHIFT_MAX_S} s, not {seconds}")
-    yield from perform(Action(Clock.class_id, logical_name, Clock.shift_time.number, long(seconds)))
+    yield from perform(Action(Clock.shift_time.at(logical_name), long(seconds)))
 
 
 def read_registers(
@@ -209,9 +209,9 @@ def read_registers(
     """
     known = dict(scalers or {})
     missing = [name for name in names if name not in known]
-    answers = yield from fetch_each(*(Get(class_id, name, _SCALER_ATTRIBUTE[class_id]) for name in missing))
+    answers = yield from fetch_each(*(Get(_SCALER_ATTRIBUTE[class_id].at(name)) for name in missing))
     known |= {name: _scaler(data) for name, data in zip(missing, answers, strict=True) if isinstance(data, Data)}
-    values = yield from fetch_each(*(Get(class_id, name, Register.value.number) for name in names))
+    values = yield from fetch_each(*(Get(_VALUE_ATTRIBUTE[class_id].at(name)) for name in names))
     read: dict[Obis, Scaled | DataAccessResult] = {}
     for name, data in zip(names, values, strict=True):
         scaler = known.get(name, NUMBER)
@@ -221,12 +221,11 @@ def read_registers(
 
 def read_profile_layout(logical_name: Obis) -> Script[ProfileLayout]:
     """Read what a profile captures, with scalers and units; keep it for the next readings."""
-    profile = ProfileGeneric
-    captured = yield from fetch(Get(profile.class_id, logical_name, profile.capture_objects.number))
-    period = yield from fetch(Get(profile.class_id, logical_name, profile.capture_period.number))
+    captured = yield from fetch(Get(ProfileGeneric.capture_objects.at(logical_name)))
+    period = yield from fetch(Get(ProfileGeneric.capture_period.at(logical_name)))
     columns = read_capture_objects(captured)
     scaled = [column for column in columns if _is_scaled(column)]
-    asked = [Get(column.class_id, column.instance, _SCALER_ATTRIBUTE[column.class_id]) for column in scaled]
+    asked = [Get(_SCALER_ATTRIBUTE[column.class_id].at(column.instance)) for column in scaled]
     answers = yield from fetch_each(*asked)
     scalers = {column: _scaler(data) for column, data in zip(scaled, answers, strict=True) if isinstance(data, Data)}
     layouts = tuple(ProfileColumnLayout(column, scalers.get(column)) for column in columns)
@@ -278,7 +277,7 @@ def read_last_rows(
     """Read the newest rows by entry (a profile is sorted oldest first; entries_in_use is read for it)."""
     if layout is None:
         layout = yield from read_profile_layout(logical_name)
-    in_use = yield from fetch(Get(ProfileGeneric.class_id, logical_name, ProfileGeneric.entries_in_use.number))
+    in_use = yield from fetch(Get(ProfileGeneric.entries_in_use.at(logical_name)))
     first = max(1, in_use.integer - count + 1)
     octets = yield from fetch_encoded(_buffer(logical_name, EntryAccess(first, 0, 1, 0)))
     return _profile_read(octets, layout, policy)
@@ -332,7 +331,7 @@ def to_meter_events(
 
 def read_object_list(logical_name: Obis = CURRENT_ASSOCIATION) -> Script[tuple[ObjectListElement, ...]]:
     """Read the association view."""
-    data = yield from fetch(Get(AssociationLN.class_id, logical_name, AssociationLN.object_list.number))
+    data = yield from fetch(Get(AssociationLN.object_list.at(logical_name)))
     return read_elements(data)
 
 
@@ -341,7 +340,7 @@ def read_invocation_counter(logical_name: Obis = UNICAST_COUNTER) -> Script[int]
 
     This is how a head end that lost its counters gets back in (a meter refuses what it has seen).
     """
-    data = yield from fetch(Get(DataClass.class_id, logical_name, DataClass.value.number))
+    data = yield from fetch(Get(DataClass.value.at(logical_name)))
     return data.integer
 
 
@@ -378,9 +377,14 @@ def to_capture_block(
 
 
 _SCALER_ATTRIBUTE = {
-    Register.class_id: Register.scaler_unit.number,
-    ExtendedRegister.class_id: ExtendedRegister.scaler_unit.number,
-    DemandRegister.class_id: DemandRegister.scaler_unit.number,
+    Register.class_id: Register.scaler_unit,
+    ExtendedRegister.class_id: ExtendedRegister.scaler_unit,
+    DemandRegister.class_id: DemandRegister.scaler_unit,
+}
+_VALUE_ATTRIBUTE = {
+    Register.class_id: Register.value,
+    ExtendedRegister.class_id: ExtendedRegister.value,
+    DemandRegister.class_id: DemandRegister.current_average_value,
 }
 _NO_SELECTION = frozenset(
     {
@@ -393,7 +397,7 @@ _NO_SELECTION = frozenset(
 
 
 def _buffer(logical_name: Obis, access: Access | None) -> Get:
-    return Get(ProfileGeneric.class_id, logical_name, ProfileGeneric.buffer.number, access, encoded=True)
+    return Get(ProfileGeneric.buffer.at(logical_name), access, encoded=True)
 
 
 def _profile_read(octets: bytes, layout: ProfileLayout, policy: ClockPolicy) -> ProfileRead:

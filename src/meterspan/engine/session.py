@@ -368,7 +368,9 @@ def put(request: Set) -> Script[None]:
     if not isinstance(response, SetDone):
         raise _misanswered()
     if response.results[0] != DataAccessResult.SUCCESS:
-        raise RefusedError(f"write {request.logical_name} attribute {request.attribute}", response.results[0])
+        raise RefusedError(
+            f"write {request.attribute.instance} attribute {request.attribute.attribute}", response.results[0]
+        )
 
 
 def perform(request: Action) -> Script[Data | None]:
@@ -383,7 +385,7 @@ def perform(request: Action) -> Script[Data | None]:
     if not isinstance(response, ActionDone):
         raise _misanswered()
     if response.result != ActionResult.SUCCESS:
-        raise RefusedError(f"run {request.logical_name} method {request.method}", response.result)
+        raise RefusedError(f"run {request.method.instance} method {request.method.method}", response.result)
     return response.value if isinstance(response.value, Data) else None
 
 
@@ -403,7 +405,7 @@ def _decoded(result: Data | DataAccessResult | Encoded) -> Data | DataAccessResu
 
 
 def _named(request: Get) -> str:
-    return f"read {request.logical_name} attribute {request.attribute}"
+    return f"read {request.attribute.instance} attribute {request.attribute.attribute}"
 
 
 def _misanswered() -> ScriptError:

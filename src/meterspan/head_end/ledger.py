@@ -1,7 +1,7 @@
 """The completeness ledger: expected, received and missing per channel and day; reads are planned from its holes.
 
-A channel expects one value per capture period. Slots are counted on the UTC grid of the period: the value stamped at
-the end of a period fills that period's slot, and a value between two marks fills the slot it falls in. Days are UTC.
+A channel expects one value per capture period; ``analytics.completeness`` has the rule which period a value fills.
+Days are UTC.
 One Python integer per channel and day is the bit map of received slots, so a million channels stay cheap.
 """
 
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from meterspan.analytics.completeness import DayCount, periods_due, periods_filled
 from meterspan.quantities import DAY_S, Obis
 
-__all__ = ["DAY_S", "Channel", "DayCount", "Ledger"]
+__all__ = ["DAY_S", "Channel", "Ledger"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -22,20 +23,6 @@ class Channel:
 
     device: str
     obis: Obis
-
-
-@dataclass(frozen=True, slots=True)
-class DayCount:
-    """How many slots of one UTC day (days since 1970) were expected and received."""
-
-    day: int
-    expected: int
-    received: int
-
-    @property
-    def missing(self) -> int:
-        """Slots without a value."""
-        return self.expected - self.received
 
 
 @dataclass(slots=True)
@@ -90,9 +77,8 @@ class Ledger:
         if known is None:
             return 0
         filled = 0
-        slots = np.unique(-(-times // known.period_s)) - 1
         per_day = DAY_S // known.period_s
-        for slot in slots.tolist():
+        for slot in periods_filled(times, known.period_s).tolist():
             day, bit = divmod(slot, per_day)
             before = known.received.get(day, 0)
             after = before | 1 << bit
@@ -150,12 +136,11 @@ class Ledger:
     def _due_days(known: _Expectation, until: int) -> Iterator[tuple[int, int]]:
         """Yield (day, bit map of the slots due by ``until``)."""
         period, per_day = known.period_s, DAY_S // known.period_s
-        first = -(-known.start // period)
-        last = (until if known.end is None else min(until, known.end)) // period
-        slot = first
-        while slot < last:
+        due = periods_due(known.start, until if known.end is None else min(until, known.end), period)
+        slot = due.start
+        while slot < due.stop:
             day, bit = divmod(slot, per_day)
-            count = min(per_day - bit, last - slot)
+            count = min(per_day - bit, due.stop - slot)
             yield day, ((1 << count) - 1) << bit
             slot += count
 

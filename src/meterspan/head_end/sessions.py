@@ -238,8 +238,8 @@ class SessionMaker:
             return True
         name = Obis(0, hole.profile.b, 24, 1, 0)
         number, maker = yield from fetch_each(
-            Get(MBusClient.class_id, name, MBusClient.identification_number.number),
-            Get(MBusClient.class_id, name, MBusClient.manufacturer_id.number),
+            Get(MBusClient.identification_number.at(name)),
+            Get(MBusClient.manufacturer_id.at(name)),
         )
         if isinstance(number, Data) and isinstance(maker, Data):
             expected = mbus_client_identity(hole.device)

@@ -1,6 +1,8 @@
 """Meter data management: the one door to the store; derives intervals, versions, totals and cost."""
 
-from meterspan.mdm.data_management import MeterDataManagement, Totals, UnexplainedView
+from meterspan.mdm.damage import Damage
+from meterspan.mdm.data_management import MeterDataManagement
+from meterspan.mdm.operator_numbers import Totals, UnexplainedView
 from meterspan.mdm.tables import (
     ImportReport,
     RefusedLine,
@@ -14,6 +16,7 @@ from meterspan.mdm.tariffs import parse_tariffs, read_tariffs
 from meterspan.mdm.versions import IntervalVersion
 
 __all__ = [
+    "Damage",
     "ImportReport",
     "IntervalVersion",
     "MeterDataManagement",

@@ -8,14 +8,12 @@ from fractions import Fraction
 from typing import Protocol, TypeVar
 
 from meterspan.model.readings import SeriesKind
-from meterspan.quantities import UNITS, Commodity, Direction, Obis, Unit, parse_obis
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Direction, Obis, Unit, parse_obis
 
 __all__ = [
     "billing_registers",
     "canonical",
-    "commodity_of",
     "direction_of",
-    "display_unit",
     "kind_of",
     "unit_step",
 ]
@@ -29,17 +27,6 @@ CURRENT = 0xFF
 
 _CUMULATED = {
     "energy", "apparent energy", "reactive energy", "volume", "volume at base conditions", "mass", "pulses", "charge",
-}  # fmt: skip
-_BILLED = {
-    Commodity.ELECTRICITY: ("energy",),
-    Commodity.HEAT: ("energy",),
-    Commodity.GAS: ("volume", "volume at base conditions", "energy"),
-    Commodity.WATER: ("volume",),
-}
-_MEDIA = {Commodity.HEAT: (5, 6), Commodity.GAS: (7,), Commodity.WATER: (8, 9)}
-_COMMODITIES = {
-    1: Commodity.ELECTRICITY, 5: Commodity.HEAT, 6: Commodity.HEAT, 7: Commodity.GAS, 8: Commodity.WATER,
-    9: Commodity.WATER,
 }  # fmt: skip
 
 
@@ -83,16 +70,6 @@ def direction_of(obis: Obis) -> Direction:
     return Direction.EXPORT if obis.a == 1 and obis.c == ACTIVE_EXPORT else Direction.IMPORT
 
 
-def commodity_of(obis: Obis) -> Commodity:
-    """Guess the supply from the medium; a device that nobody registered has nothing better."""
-    return _COMMODITIES.get(obis.a, Commodity.ELECTRICITY)
-
-
-def display_unit(commodity: Commodity) -> str:
-    """Give the unit in which people read a supply: kWh or m3."""
-    return "kWh" if commodity in {Commodity.ELECTRICITY, Commodity.HEAT} else "m3"
-
-
 def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
     """Give the size of one integer step in the shown unit, ``kWh`` or ``m3``: 1/1000 for Wh.
 
@@ -122,14 +99,14 @@ def billing_registers(channels: Sequence[ChannelT], commodity: Commodity, direct
         unit = UNITS.get(channel.unit)
         if unit is None or obis.f != CURRENT or kind_of(obis, unit) is not SeriesKind.REGISTER:
             continue
-        if unit.dimension in _BILLED[commodity]:
+        if unit.dimension in CATALOGUE[commodity].billed:
             by_obis.setdefault(obis, []).append(channel)
     if commodity is Commodity.ELECTRICITY:
         return _electricity(by_obis, direction)
     if direction is Direction.EXPORT:
         return []
     own = [obis for obis in by_obis if _is_supply(obis, commodity)]
-    shown = _BILLED[commodity]
+    shown = CATALOGUE[commodity].billed
     best = min(own, key=lambda obis: (shown.index(UNITS[by_obis[obis][0].unit].dimension), obis.e, obis), default=None)
     return [] if best is None else [by_obis[best]]
 
@@ -148,4 +125,4 @@ def _electricity(by_obis: dict[Obis, list[ChannelT]], direction: Direction) -> l
 def _is_supply(obis: Obis, commodity: Commodity) -> bool:
     if obis.a == 0 and (obis.c, obis.d) == (MBUS_VALUE_C, MBUS_VALUE_D):
         return True
-    return obis.a in _MEDIA[commodity] and obis.c in {1, 2, 3, 13}
+    return obis.a in CATALOGUE[commodity].obis_media and obis.c in {1, 2, 3, 13}

@@ -4,7 +4,6 @@ Amounts of money are exact; the cost of a period is usage, standing charge of ea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
-from meterspan.model.storage.registry import InstallationRow
+from meterspan.mdm.supplies import Supply
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
-from meterspan.quantities import Commodity, Quality, utc
+from meterspan.quantities import Quality, utc
 
-__all__ = ["Supply", "day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
+__all__ = ["day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
 
@@ -29,24 +28,6 @@ _UNEXPLAINED = {
     Quality.NEGATIVE: "register difference is negative and nothing explains it",
     Quality.SPIKE: "register rose more than the connection can carry",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Supply:
-    """One usage point as the views need it."""
-
-    usage_point: str
-    commodity: Commodity
-    unit: str
-    zone: str
-    currency: str
-    period_s: int
-    tariffs: tuple[tuple[date, Tariff], ...]
-    installations: tuple[InstallationRow, ...]
-
-    def tariff(self, day: date) -> Tariff | None:
-        """Give the tariff in force on a local day."""
-        return next((tariff for first, tariff in reversed(self.tariffs) if first <= day), None)
 
 
 def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:

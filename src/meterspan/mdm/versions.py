@@ -7,9 +7,9 @@ from fractions import Fraction
 from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from meterspan.mdm.curves import Curve
+from meterspan.model.storage.readings import Intervals
 from meterspan.model.storage.registry import VersionRow
 from meterspan.quantities import UNITS, Quality, Scaled, utc
 
@@ -18,7 +18,6 @@ __all__ = ["AUTHOR", "RULE", "IntervalVersion", "changed_intervals", "compose"]
 AUTHOR = "meterspan"
 RULE = "conservation law; gaps spread to meet their registers"
 
-Arrays = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]
 Settled = dict[int, tuple[int, Fraction, int]]
 """Intervals by start: end, value in the shown unit, quality."""
 
@@ -76,8 +75,8 @@ def compose(rows: Sequence[VersionRow]) -> Settled:
     return standing
 
 
-def changed_intervals(standing: Settled, curve: Curve) -> Arrays:
-    """Give the intervals of the curve that differ from what stands; one that went becomes ``MISSING``."""
+def changed_intervals(standing: Settled, curve: Curve) -> Intervals:
+    """Return the intervals of the curve that differ from those settled; one that is gone becomes ``MISSING``."""
     now = {
         start: (end, value * curve.step, quality, value)
         for start, end, value, quality in zip(
@@ -99,7 +98,7 @@ def changed_intervals(standing: Settled, curve: Curve) -> Arrays:
     changed.sort()
     columns = list(zip(*changed, strict=True)) or [(), (), (), ()]
     start, end, steps = (np.array(column, np.int64) for column in columns[:3])
-    return start, end, steps, np.array(columns[3], np.int32)
+    return Intervals(start, end, steps, np.array(columns[3], np.int32))
 
 
 def _scaled(value: Fraction, shown: str) -> Scaled | None:

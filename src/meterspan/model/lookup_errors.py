@@ -12,6 +12,7 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── SupplyPresentError                  the home has this commodity at another usage point
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
 ├── ExchangeTimeError                   the exchange lies before the installation
+├── PeriodError                         the grid of the intervals is not a positive number of seconds
 └── TariffUnitError                     the tariff is per another unit than the supply is counted in
 
 Callers dispatch on the type and read the fields; nobody reads the sentence.
@@ -25,6 +26,7 @@ __all__ = [
     "ExchangeTimeError",
     "MeterPresentError",
     "NotInstalledError",
+    "PeriodError",
     "RegistrationError",
     "SupplyPresentError",
     "TariffUnitError",
@@ -132,6 +134,15 @@ class ExchangeTimeError(RegistrationError):
         super().__init__(f"{device} was installed after {at.isoformat()}")
         self.device = device
         self.at = at
+
+
+class PeriodError(RegistrationError):
+    """The grid of a usage point's intervals is a positive number of seconds."""
+
+    def __init__(self, usage_point: str, period_s: int) -> None:
+        super().__init__(f"{period_s} s cannot be the period of {usage_point}")
+        self.usage_point = usage_point
+        self.period_s = period_s
 
 
 class TariffUnitError(RegistrationError):

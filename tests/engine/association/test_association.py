@@ -14,13 +14,11 @@ from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.core import EVENTS_MAX
 from meterspan.engine.association.records import (
-    Action,
     ActionDone,
     ApduRefused,
     Associated,
     AssociationRefused,
     AssociationSettings,
-    Get,
     GetDone,
     GetList,
     LinkLost,
@@ -29,7 +27,6 @@ from meterspan.engine.association.records import (
     Release,
     Released,
     RequestFailed,
-    Set,
     SetList,
 )
 from meterspan.engine.association.server import ServerLimits
@@ -70,10 +67,13 @@ from tests.helpers_cosem import (
     Echo,
     MemoryCounters,
     TestMeter,
+    action_of,
     ask,
     associated,
     client_security,
+    get_of,
     join,
+    set_of,
 )
 
 LINKS = ["wrapper", "hdlc"]
@@ -99,7 +99,7 @@ def test_associate_read_and_release(kind, way):
     assert event.agreement == client.agreement
     assert (event.agreement.mechanism, event.agreement.ciphered) == (way[1].mechanism, way[1].ciphered)
     assert client.state is server.state is AssociationState.ASSOCIATED
-    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+    assert ask(pair, client, get_of(1, SERIAL)).results[0].octets == b"00000001"
     pair.left_events.clear()
     client.release(pair.now)
     pair.run(pair.now + 1)
@@ -113,7 +113,7 @@ def test_associate_read_and_release(kind, way):
 @pytest.mark.parametrize("cut", [1, 3])
 def test_octet_by_octet_is_the_same(kind, way, cut):
     pair, client, _, _ = associated(kind, way, cut=cut)
-    assert ask(pair, client, Get(1, SERIAL)).results[0].octets == b"00000001"
+    assert ask(pair, client, get_of(1, SERIAL)).results[0].octets == b"00000001"
 
 
 @links
@@ -132,27 +132,31 @@ def test_a_released_association_can_be_made_anew(kind):
 @links
 def test_every_service_works(kind, way):
     pair, client, _, meter = associated(kind, way)
-    values = ask(pair, client, GetList((Get(3, ENERGY), Get(3, Obis(1, 0, 99, 9, 9)), Get(3, EXPORT, 3)))).results
+    values = ask(
+        pair, client, GetList((get_of(3, ENERGY), get_of(3, Obis(1, 0, 99, 9, 9)), get_of(3, EXPORT, 3)))
+    ).results
     assert values[0] == double_long_unsigned(123_456)
     assert values[1] == DataAccessResult.OBJECT_UNDEFINED
     assert values[2].items[1].integer == 30
     start, end = ClockTime.of(START.replace(hour=1)), ClockTime.of(START.replace(hour=2))
-    rows = ask(pair, client, Get(7, PROFILE, 2, range_of_times(start, end))).results[0]
+    rows = ask(pair, client, get_of(7, PROFILE, 2, range_of_times(start, end))).results[0]
     assert [row.items[2].integer for row in rows.items] == [100_075, 100_100, 100_125, 100_150, 100_175]
     if way is LLS:
-        assert ask(pair, client, Set(1, NOTE, 2, visible_string("no"))).results == (DataAccessResult.READ_WRITE_DENIED,)
+        assert ask(pair, client, set_of(1, NOTE, 2, visible_string("no"))).results == (
+            DataAccessResult.READ_WRITE_DENIED,
+        )
         return
-    assert ask(pair, client, Set(1, NOTE, 2, visible_string("a note"))).results == (DataAccessResult.SUCCESS,)
+    assert ask(pair, client, set_of(1, NOTE, 2, visible_string("a note"))).results == (DataAccessResult.SUCCESS,)
     assert meter.note.text == "a note"
-    written = SetList((Set(1, NOTE, 2, visible_string("b")), Set(3, ENERGY, 2, double_long_unsigned(0))))
+    written = SetList((set_of(1, NOTE, 2, visible_string("b")), set_of(3, ENERGY, 2, double_long_unsigned(0))))
     assert ask(pair, client, written).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
-    done = ask(pair, client, Action(8, CLOCK, 6, long(30)))
+    done = ask(pair, client, action_of(8, CLOCK, 6, long(30)))
     assert done == ActionDone(done.request_id, ActionResult.SUCCESS)
     assert meter.clock_shift_s == 30
-    assert ask(pair, client, Action(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
+    assert ask(pair, client, action_of(70, SWITCH, 1, integer(0))).result == ActionResult.SUCCESS
     assert not meter.connected
-    assert ask(pair, client, Action(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
-    assert ask(pair, client, Action(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
+    assert ask(pair, client, action_of(Echo.class_id, ECHO, 1, visible_string("echo"))).value.text == "echo"
+    assert ask(pair, client, action_of(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
 @links
@@ -164,7 +168,7 @@ def test_dedicated_key_and_general_protection_work(kind):
     ):
         pair, client, _, _ = associated(kind, changed(GMAC, **changes))
         pair.log.clear()
-        assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+        assert ask(pair, client, get_of(3, ENERGY)).results[0].integer == 123_456
         assert any(bytes((tag,)) in octets for mark, octets in pair.log if mark == ">")
 
 
@@ -174,26 +178,26 @@ def test_dedicated_key_and_general_protection_work(kind):
 def test_long_values_cross_small_pdus_in_blocks_both_ways(kind, way, size):
     limits = {"limits": ServerLimits(max_pdu=size)}
     pair, client, _, meter = associated(kind, changed(way, max_pdu=size), TestMeter(rows=12), server_options=limits)
-    event = ask(pair, client, Get(7, PROFILE))
+    event = ask(pair, client, get_of(7, PROFILE))
     assert len(event.results[0].items) == 12
-    encoded = ask(pair, client, Get(7, PROFILE, 2, None, encoded=True)).results[0]
+    encoded = ask(pair, client, get_of(7, PROFILE, 2, None, encoded=True)).results[0]
     assert read_data(encoded.octets) == event.results[0]
-    listed = ask(pair, client, GetList(tuple([Get(3, ENERGY)] * 9 + [Get(7, PROFILE)])))
+    listed = ask(pair, client, GetList(tuple([get_of(3, ENERGY)] * 9 + [get_of(7, PROFILE)])))
     assert [value.integer for value in listed.results[:9]] == [123_456] * 9
     assert listed.results[9] == event.results[0]
-    assert len(read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])) > 5
+    assert len(read_object_list(ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0))).results[0])) > 5
     if way is GMAC:
         long_text = visible_string("x" * 700)
-        assert ask(pair, client, Set(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
+        assert ask(pair, client, set_of(1, NOTE, 2, long_text)).results == (DataAccessResult.SUCCESS,)
         assert meter.note == long_text
-        assert ask(pair, client, Action(Echo.class_id, ECHO, 1, long_text)).value == long_text
+        assert ask(pair, client, action_of(Echo.class_id, ECHO, 1, long_text)).value == long_text
     assert not only(pair, ApduRefused)
 
 
 def test_a_list_of_long_values_is_written_in_blocks():
     limits = {"limits": ServerLimits(max_pdu=200)}
     pair, client, _, meter = associated("wrapper", GMAC, server_options=limits)
-    request = SetList((Set(1, NOTE, 2, visible_string("y" * 500)), Set(3, ENERGY, 2, integer(1))))
+    request = SetList((set_of(1, NOTE, 2, visible_string("y" * 500)), set_of(3, ENERGY, 2, integer(1))))
     assert ask(pair, client, request).results == (DataAccessResult.SUCCESS, DataAccessResult.READ_WRITE_DENIED)
     assert meter.note.text == "y" * 500
 
@@ -203,8 +207,8 @@ def test_no_apdu_is_longer_than_the_peer_takes():
     limits = {"limits": ServerLimits(max_pdu=size)}
     pair, client, _, _ = associated("wrapper", changed(GMAC, max_pdu=size), server_options=limits)
     pair.log.clear()
-    ask(pair, client, Get(7, PROFILE))
-    ask(pair, client, Set(1, NOTE, 2, visible_string("z" * 900)))
+    ask(pair, client, get_of(7, PROFILE))
+    ask(pair, client, set_of(1, NOTE, 2, visible_string("z" * 900)))
     assert max(len(octets) for _, octets in pair.log) <= size + 8
 
 
@@ -213,7 +217,7 @@ def test_the_association_view_shows_what_the_access_table_grants(kind):
     view = {}
     for name, way in (("none", NO_SECURITY), ("lls", LLS), ("gmac", GMAC)):
         pair, client, _, _ = associated(kind, way)
-        view[name] = read_object_list(ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0))).results[0])
+        view[name] = read_object_list(ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0))).results[0])
     assert {e.logical_name for e in view["none"]} == {SERIAL, COUNTER, Obis(0, 0, 40, 0, 0), Obis(0, 0, 41, 0, 0)}
     for name, writable in (("lls", False), ("gmac", True)):
         (clock,) = [element for element in view[name] if element.class_id == 8]
@@ -225,13 +229,13 @@ def test_the_association_view_shows_what_the_access_table_grants(kind):
 
 def test_what_is_not_granted_is_refused_as_it_is_shown():
     pair, client, _, _ = associated("wrapper", NO_SECURITY)
-    assert ask(pair, client, Get(3, ENERGY)).results == (DataAccessResult.OBJECT_UNDEFINED,)
+    assert ask(pair, client, get_of(3, ENERGY)).results == (DataAccessResult.OBJECT_UNDEFINED,)
     pair, client, _, _ = associated("wrapper", LLS)
-    assert ask(pair, client, Get(1, ENERGY)).results == (DataAccessResult.OBJECT_CLASS_INCONSISTENT,)
-    assert ask(pair, client, Get(1, NOTE)).results == (DataAccessResult.READ_WRITE_DENIED,)  # needs authentication
-    assert ask(pair, client, Get(3, ENERGY, 9)).results == (DataAccessResult.OBJECT_UNAVAILABLE,)
-    assert ask(pair, client, Get(15, Obis(0, 0, 40, 0, 0), 7)).results == (DataAccessResult.READ_WRITE_DENIED,)
-    assert ask(pair, client, Action(8, CLOCK, 6, long(1))).result == ActionResult.READ_WRITE_DENIED
+    assert ask(pair, client, get_of(1, ENERGY)).results == (DataAccessResult.OBJECT_CLASS_INCONSISTENT,)
+    assert ask(pair, client, get_of(1, NOTE)).results == (DataAccessResult.READ_WRITE_DENIED,)  # needs authentication
+    assert ask(pair, client, get_of(3, ENERGY, 9)).results == (DataAccessResult.OBJECT_UNAVAILABLE,)
+    assert ask(pair, client, get_of(15, Obis(0, 0, 40, 0, 0), 7)).results == (DataAccessResult.READ_WRITE_DENIED,)
+    assert ask(pair, client, action_of(8, CLOCK, 6, long(1))).result == ActionResult.READ_WRITE_DENIED
 
 
 @links
@@ -312,9 +316,9 @@ def test_a_server_that_cannot_prove_itself_is_refused():
 
 def test_a_replayed_request_is_refused_with_the_counter_that_is_due():
     pair, client, server, meter = associated("wrapper", GMAC)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     pair.log.clear()
-    ask(pair, client, Action(70, SWITCH, 1, integer(0)))
+    ask(pair, client, action_of(70, SWITCH, 1, integer(0)))
     recorded = next(octets for mark, octets in pair.log if mark == ">")
     meter.connected = True
     server.receive(recorded, pair.now)
@@ -324,14 +328,14 @@ def test_a_replayed_request_is_refused_with_the_counter_that_is_due():
     due = int.from_bytes(answer[11:15], "big")
     assert due == int.from_bytes(recorded[8 + 3 : 8 + 7], "big") + 1
     assert isinstance(server.next_event().error, ReplayError)
-    assert ask(pair, client, Get(3, ENERGY)).results[0].integer == 123_456
+    assert ask(pair, client, get_of(3, ENERGY)).results[0].integer == 123_456
 
 
 def test_a_client_that_lost_its_counters_finds_back():
     meter = TestMeter()
     pair, client, _, _ = associated("wrapper", GMAC, meter)
     for _ in range(40):
-        ask(pair, client, Get(3, ENERGY))
+        ask(pair, client, get_of(3, ENERGY))
     fresh = client_security(peer_title=METER_TITLE)
     pair, client, _, _ = associated("wrapper", GMAC, meter, security=fresh)
     (event,) = only(pair, AssociationRefused)
@@ -345,20 +349,20 @@ def test_a_client_that_lost_its_counters_finds_back():
 def test_a_replayed_answer_fails_the_request_and_not_the_association():
     pair, client, _, _ = associated("wrapper", GMAC)
     pair.log.clear()
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     recorded = next(octets for mark, octets in pair.log if mark == "<")
     pair.to_left = lambda _number, _octets: recorded
-    event = ask(pair, client, Get(3, EXPORT))
+    event = ask(pair, client, get_of(3, EXPORT))
     assert isinstance(event, RequestFailed)
     assert event.failure.kind is FailureKind.REPLAY
     pair.to_left = lambda _number, octets: octets
-    assert ask(pair, client, Get(3, EXPORT)).results[0].integer == 789
+    assert ask(pair, client, get_of(3, EXPORT)).results[0].integer == 789
 
 
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
 def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_crash(way):
     reference, client, _, _ = associated("wrapper", way)
-    ask(reference, client, Get(3, ENERGY))
+    ask(reference, client, get_of(3, ENERGY))
     total = sum(len(octets) for _, octets in reference.log)
     for position in range(0, total, 3):
         seen = [0]
@@ -373,7 +377,7 @@ def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_cras
         pair, client, server, _ = join("wrapper", way, to_left=tamper, to_right=tamper)
         client.associate(pair.now)
         pair.run()
-        request_id = client.request(Get(3, ENERGY), pair.now)
+        request_id = client.request(get_of(3, ENERGY), pair.now)
         pair.run(pair.now + 200)
         ends = [e for e in pair.left_events if getattr(e, "request_id", None) == request_id]
         assert len(ends) == 1
@@ -392,7 +396,7 @@ def test_a_ciphered_association_takes_nothing_in_the_clear():
     answer = bytes.fromhex("C40101 00 06 00000001")
     header = bytes.fromhex("000100010001") + len(answer).to_bytes(2, "big")
     pair.to_left = lambda _n, _o: header + answer
-    client.request(Get(3, ENERGY), pair.now)
+    client.request(get_of(3, ENERGY), pair.now)
     pair.run(pair.now + 1)
     assert not only(pair, GetDone)
 
@@ -425,7 +429,7 @@ def test_a_silent_server_times_out_request_by_request():
     pair, client, _, _ = associated("wrapper", way)
     pair.to_right = lambda _n, _o: None
     pair.left_events.clear()
-    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(2)]
+    ids = [client.request(get_of(3, ENERGY), pair.now) for _ in range(2)]
     pair.run(pair.now + 3.9)
     assert pair.left_events == []
     pair.run(pair.now + 5)
@@ -439,10 +443,10 @@ def test_a_late_answer_is_shown_and_does_not_answer_the_next_request():
     pair, client, _, _ = associated("wrapper", way)
     held = []
     pair.to_left = lambda _n, octets: held.append(octets)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     pair.run(pair.now + 5)
     pair.to_left = lambda _n, octets: held[0] + octets
-    event = ask(pair, client, Get(3, EXPORT))
+    event = ask(pair, client, get_of(3, EXPORT))
     assert event.results[0].integer == 789
     assert len(only(pair, ApduRefused)) == 1
 
@@ -481,7 +485,7 @@ def test_each_way_to_release_works(kind, release):
 def test_a_lost_medium_fails_everything_that_waits(kind):
     pair, client, server, _ = associated(kind, LLS)
     pair.left_events.clear()
-    ids = [client.request(Get(3, ENERGY), pair.now) for _ in range(3)]
+    ids = [client.request(get_of(3, ENERGY), pair.now) for _ in range(3)]
     client.medium_lost(pair.now)
     server.medium_lost(pair.now)
     pair.run()
@@ -501,14 +505,14 @@ def test_an_idle_association_is_forgotten_by_the_server():
 
 def test_requests_are_bounded_and_need_an_association():
     pair, client, _, _ = join("wrapper", LLS)
-    client.request(Get(3, ENERGY), pair.now)
+    client.request(get_of(3, ENERGY), pair.now)
     assert client.next_event().failure.kind is FailureKind.CANCELLED
     pair.to_right = lambda _n, _o: None
     client.associate(pair.now)
     for _ in range(REQUESTS_QUEUED_MAX):
-        client.request(Get(3, ENERGY), pair.now)
+        client.request(get_of(3, ENERGY), pair.now)
     with pytest.raises(QueueFullError):
-        client.request(Get(3, ENERGY), pair.now)
+        client.request(get_of(3, ENERGY), pair.now)
     with pytest.raises(RuntimeError, match="cannot associate"):
         client.associate(pair.now)
 
@@ -517,25 +521,25 @@ def test_what_was_not_negotiated_fails_before_it_is_sent():
     pair, client, _, _ = associated("wrapper", changed(LLS, conformance=Conformance.GET))
     pair.log.clear()
     for request in (
-        Set(1, NOTE, 2, integer(1)),
-        Action(8, CLOCK, 6, long(1)),
-        Get(7, PROFILE, 2, range_of_times(ClockTime(), ClockTime())),
+        set_of(1, NOTE, 2, integer(1)),
+        action_of(8, CLOCK, 6, long(1)),
+        get_of(7, PROFILE, 2, range_of_times(ClockTime(), ClockTime())),
     ):
         event = ask(pair, client, request)
         assert event.failure.kind is FailureKind.UNSUPPORTED
     assert pair.log == []
-    assert len(ask(pair, client, GetList((Get(3, ENERGY), Get(3, EXPORT)))).results) == 2  # one by one
+    assert len(ask(pair, client, GetList((get_of(3, ENERGY), get_of(3, EXPORT)))).results) == 2  # one by one
 
 
 def test_a_value_too_long_without_block_transfer_is_unavailable():
     way = changed(LLS, conformance=Conformance.GET, max_pdu=100)
     pair, client, _, _ = associated("wrapper", way)
-    assert ask(pair, client, Get(7, PROFILE)).results == (DataAccessResult.DATA_BLOCK_UNAVAILABLE,)
+    assert ask(pair, client, get_of(7, PROFILE)).results == (DataAccessResult.DATA_BLOCK_UNAVAILABLE,)
 
 
 def test_an_answer_longer_than_the_bound_is_refused():
     pair, client, _, _ = associated("wrapper", changed(LLS, max_pdu=200, max_response_octets=1_000))
-    event = ask(pair, client, Get(7, PROFILE))
+    event = ask(pair, client, get_of(7, PROFILE))
     assert event.failure.kind is FailureKind.PROTOCOL
     assert "more than 1000 octets" in event.failure.detail
 
@@ -545,11 +549,11 @@ def test_a_push_within_an_association_is_an_event(kind):
     pair, client, server, meter = associated(kind, GMAC)
     pushing = PushSource(meter.device, security=SecurityContext(METER_TITLE, KEYS, counters=meter.counters))
     octets = pushing.notification([CaptureObjectDefinition(3, ENERGY, 2)], pair.now)
-    ask(pair, client, Get(3, ENERGY))
+    ask(pair, client, get_of(3, ENERGY))
     server.link.send_unnumbered(octets, pair.now)
     pair.run(pair.now + 1)
     if kind == "hdlc":
-        ask(pair, client, Get(3, ENERGY))
+        ask(pair, client, get_of(3, ENERGY))
     (event,) = only(pair, Notification)
     assert event.apdu.body.items[0].integer == 123_456
 
@@ -564,7 +568,7 @@ def test_a_push_within_an_association_is_an_event(kind):
 def test_an_answer_and_the_end_of_the_link_in_one_read_fail_the_next_request_and_raise_nothing(kind, farewell):
     pair, client, server, _ = associated(kind, LLS)
     pair.left_events.clear()
-    first, second = client.request(Get(3, ENERGY), pair.now), client.request(Get(3, EXPORT), pair.now)
+    first, second = client.request(get_of(3, ENERGY), pair.now), client.request(get_of(3, EXPORT), pair.now)
     server.receive(client.octets_to_send(), pair.now)
     client.receive(server.octets_to_send() + farewell, pair.now)
     pair.run()
@@ -617,7 +621,7 @@ def test_loss_on_the_line_is_repaired_by_hdlc_and_not_seen_above():
     pair.to_right = lambda number, octets: None if number in {3, 7} else octets
     client.associate(pair.now)
     pair.run(pair.now + 60)
-    client.request(Get(7, PROFILE), pair.now)
+    client.request(get_of(7, PROFILE), pair.now)
     pair.run(pair.now + 120)
     (event,) = only(pair, GetDone)
     assert len(event.results[0].items) == 200
@@ -675,7 +679,11 @@ class AssociationLife(RuleBasedStateMachine):
         if self.client.state is AssociationState.IDLE:
             self.client.associate(self.pair.now)
 
-    @rule(request=st.sampled_from([Get(3, ENERGY), Get(7, PROFILE), Action(8, CLOCK, 6, long(1)), Get(3, SERIAL)]))
+    @rule(
+        request=st.sampled_from(
+            [get_of(3, ENERGY), get_of(7, PROFILE), action_of(8, CLOCK, 6, long(1)), get_of(3, SERIAL)]
+        )
+    )
     def ask(self, request):
         self.asked.add(self.client.request(request, self.pair.now))
 

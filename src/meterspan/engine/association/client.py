@@ -56,7 +56,6 @@ from meterspan.wire.xdlms import (
     Apdu,
     ApduTag,
     ConfirmedServiceError,
-    CosemMethodDescriptor,
     DataNotification,
     EventNotificationRequest,
     ExceptionResponse,
@@ -314,9 +313,7 @@ class ClientAssociation(Association[ClientMove]):
             self._refuse_proof(error, now)
             return
         self._move(ClientMove.CHALLENGED)
-        method = CosemMethodDescriptor(
-            AssociationLN.class_id, self._settings.association_object, AssociationLN.reply_to_hls_authentication.number
-        )
+        method = AssociationLN.reply_to_hls_authentication.at(self._settings.association_object)
         proof = prove(self._settings.mechanism, stoc, secret=self._settings.secret, security=self._security)
         self._send_service(ActionRequestNormal(self._next_invoke(), method, octet_string(proof)), now)
 

@@ -41,8 +41,6 @@ from meterspan.wire.xdlms import (
     ApduTag,
     AttributeSelection,
     Conformance,
-    CosemAttributeDescriptor,
-    CosemMethodDescriptor,
     DataAccessResult,
     DataBlock,
     GetRequestNext,
@@ -194,7 +192,7 @@ class _GetExchange:
             if request is not None:
                 return request
         self._asked = 1
-        request = GetRequestNormal(self.invoke, _address(rest[0]), rest[0].access)
+        request = GetRequestNormal(self.invoke, rest[0].attribute, rest[0].access)
         return request if len(write_apdu(request)) <= self._agreement.apdu_max else _too_long(self.request_id, "GET")
 
     def _list_request(self, rest: Sequence[Get]) -> Apdu | None:
@@ -202,7 +200,7 @@ class _GetExchange:
         plain = next((index for index, item in enumerate(rest) if item.encoded), len(rest))
         count = min(plain, LIST_ITEMS_MAX)
         while count > 1:
-            chosen = tuple(AttributeSelection(_address(item), item.access) for item in rest[:count])
+            chosen = tuple(AttributeSelection(item.attribute, item.access) for item in rest[:count])
             request = GetRequestWithList(self.invoke, chosen)
             if len(write_apdu(request)) <= self._agreement.apdu_max:
                 self._asked = count
@@ -281,7 +279,7 @@ class _SetExchange:
             return self._ask_list(rest)
         self._asked = 1
         item = rest[0]
-        whole = SetRequestNormal(self.invoke, _address(item), item.value)
+        whole = SetRequestNormal(self.invoke, item.attribute, item.value)
         if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
         cutter = self._begin_blocks(write_data(item.value))
@@ -293,7 +291,7 @@ class _SetExchange:
 
     def _ask_list(self, rest: Sequence[Set]) -> Step:
         self._asked = len(rest)
-        attributes = tuple(AttributeSelection(_address(item)) for item in rest)
+        attributes = tuple(AttributeSelection(item.attribute) for item in rest)
         values = tuple(item.value for item in rest)
         whole = SetRequestWithList(self.invoke, attributes, values)
         if len(write_apdu(whole)) <= self._agreement.apdu_max:
@@ -333,7 +331,7 @@ class _ActionExchange:
     def start(self) -> Step:
         if Conformance.ACTION not in self._agreement.conformance:
             return _unsupported(self.request_id, "ACTION")
-        method = CosemMethodDescriptor(self._action.class_id, self._action.logical_name, self._action.method)
+        method = self._action.method
         whole = ActionRequestNormal(self.invoke, method, self._action.parameter)
         if len(write_apdu(whole)) <= self._agreement.apdu_max:
             return whole
@@ -376,10 +374,6 @@ _GET_RESPONSE_NORMAL = bytes((ApduTag.GET_RESPONSE, 1))
 _NO_BLOCK = DataBlock(1, last_block=False, raw_data=b"")
 _LENGTH_SLACK = 3
 """A length field grows by up to three octets when the block is filled."""
-
-
-def _address(item: Get | Set) -> CosemAttributeDescriptor:
-    return CosemAttributeDescriptor(item.class_id, item.logical_name, item.attribute)
 
 
 def _read_result_list(octets: bytes) -> tuple[GetResult, ...]:

@@ -15,6 +15,8 @@ from meterspan.wire.xdlms import (
     Access,
     ActionResult,
     Conformance,
+    CosemAttributeDescriptor,
+    CosemMethodDescriptor,
     DataAccessResult,
     DataNotification,
     EventNotificationRequest,
@@ -113,14 +115,12 @@ class AssociationSettings:
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Read one attribute, or what ``access`` selects of it.
+    """Read one attribute, or what ``access`` selects of it: ``Get(Register.value.at(name))``.
 
     With ``encoded`` the result is ``Encoded``: for profiles, which are read by column.
     """
 
-    class_id: int
-    logical_name: Obis
-    attribute: int = 2
+    attribute: CosemAttributeDescriptor
     access: Access | None = None
     encoded: bool = False
 
@@ -134,11 +134,9 @@ class GetList:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """Write one attribute."""
+    """Write one attribute: ``Set(Clock.time.at(name), clock(moment))``."""
 
-    class_id: int
-    logical_name: Obis
-    attribute: int
+    attribute: CosemAttributeDescriptor
     value: Data
 
 
@@ -151,11 +149,9 @@ class SetList:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Run one method."""
+    """Run one method: ``Action(Clock.shift_time.at(name), long(30))``."""
 
-    class_id: int
-    logical_name: Obis
-    method: int
+    method: CosemMethodDescriptor
     parameter: Data | None = None
 
 

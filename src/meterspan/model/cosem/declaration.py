@@ -13,6 +13,7 @@ from meterspan.model.cosem.access import AttributeAccess
 from meterspan.quantities import Obis
 from meterspan.wire.axdr import Data, DataType
 from meterspan.wire.axdr.data import INTEGER_LAYOUT, integer_of
+from meterspan.wire.xdlms import CosemAttributeDescriptor, CosemMethodDescriptor
 
 __all__ = ["Attribute", "DataKind", "InterfaceClass", "Method", "Plain"]
 
@@ -77,6 +78,7 @@ class Attribute:
         access: what a server grants where its access table says nothing narrower.
         shape: what arrays and structures hold, in the standard's words; "" elsewhere.
         name: the standard's name, taken from the class body.
+        class_id: of its class, taken from there.
 
     """
 
@@ -85,6 +87,11 @@ class Attribute:
     access: AttributeAccess = AttributeAccess.READ_ONLY
     shape: str = ""
     name: str = ""
+    class_id: int = 0
+
+    def at(self, logical_name: Obis) -> CosemAttributeDescriptor:
+        """Return the address of this attribute in the object of that name."""
+        return CosemAttributeDescriptor(self.class_id, logical_name, self.number)
 
     def encode(self, value: Data | Plain) -> Data:
         """Encode a value of this attribute.
@@ -112,6 +119,11 @@ class Method:
     argument: DataKind = DataKind.INTEGER
     shape: str = ""
     name: str = ""
+    class_id: int = 0
+
+    def at(self, logical_name: Obis) -> CosemMethodDescriptor:
+        """Return the address of this method in the object of that name."""
+        return CosemMethodDescriptor(self.class_id, logical_name, self.number)
 
     def accepts(self, parameter: Data) -> bool:
         """Return whether a parameter is of the declared kind; ``integer(0)`` may also be left out (null-data)."""
@@ -136,14 +148,15 @@ class InterfaceClass:
         cls.class_id = cls.class_id if class_id is None else class_id
         cls.version = version
         cls.name = name or getattr(cls, "name", "") or cls.__name__
-        attributes = dict(getattr(cls, "attributes", {1: InterfaceClass.logical_name}))
+        cls.logical_name = InterfaceClass.logical_name
+        attributes = dict(getattr(cls, "attributes", {}))
         methods = dict(getattr(cls, "methods", {}))
         for key, entry in list(vars(cls).items()):
             if isinstance(entry, Attribute):
-                attributes[entry.number] = replace(entry, name=key)
+                attributes[entry.number] = replace(entry, name=key, class_id=cls.class_id)
                 setattr(cls, key, attributes[entry.number])
             elif isinstance(entry, Method):
-                methods[entry.number] = replace(entry, name=key)
+                methods[entry.number] = replace(entry, name=key, class_id=cls.class_id)
                 setattr(cls, key, methods[entry.number])
         cls.attributes = dict(sorted(attributes.items()))
         cls.methods = dict(sorted(methods.items()))

@@ -1,0 +1,198 @@
+"""Which registers bill a supply over its chain of installations, and the step that all of them are counted in.
+
+Nothing is read here: ``Extents`` says from when to when a series has readings.
+"""
+
+import math
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
+from meterspan.model.storage.registry import InstallationRow, SeriesRow
+from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
+
+__all__ = ["EVER", "NEVER", "Chain", "Extents", "Register", "billing_series", "chain_of"]
+
+SAME_EXTENT_S = DAY_S
+"""A total that begins and ends within a day of its tariff registers holds all that they hold."""
+EVER, NEVER = -(1 << 62), 1 << 62
+
+Extents = Callable[[int], tuple[int, int] | None]
+"""First and last stored time (UTC seconds) of a series by its number, or None where nothing is stored."""
+SeriesOf = Callable[[str], Sequence[SeriesRow]]
+"""The series of a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """One register of one installation.
+
+    Attributes:
+        tariff: OBIS value group E for electricity, 0 for other supplies: registers of one tariff form one chain.
+        installation: when the device was installed; cut where another register bills the rest of its time.
+        channels: the series of the register, one per scale, each with the size of its step in the shown unit.
+        extent: first and last stored time of the channels.
+
+    """
+
+    tariff: int
+    installation: InstallationRow
+    channels: tuple[tuple[SeriesRow, Fraction], ...]
+    extent: tuple[int, int]
+
+    @property
+    def obis(self) -> str:
+        """OBIS code of the register, as text."""
+        return self.channels[0][0].obis
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """The registers of a supply in one direction, in order of installation."""
+
+    registers: tuple[Register, ...]
+    step: Fraction
+    """Size of one step in the shown unit: the greatest that all scales are multiples of."""
+    shown: str
+    """``kWh`` or ``m3``."""
+    period_s: int
+
+    @property
+    def series(self) -> list[int]:
+        """Numbers of all series of the chain."""
+        return [row.series_id for register in self.registers for row, _step in register.channels]
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """First and last stored time of the chain; it must have a register."""
+        return _joined(register.extent for register in self.registers)
+
+    @property
+    def basis(self) -> Hashable:
+        """What bills when: two chains of equal basis derive the same intervals from the same readings."""
+        return tuple(
+            (register.tariff, register.installation.start, register.installation.end,
+             tuple(row.series_id for row, _step in register.channels))
+            for register in self.registers
+        )  # fmt: skip
+
+    def first_of(self, tariff: int) -> int:
+        """Return the time of the first register of a tariff, an opening register included."""
+        own = [register for register in self.registers if register.tariff == tariff]
+        given = [item.installation.start for item in own if item.obis in item.installation.opening]
+        return min(_joined(register.extent for register in own)[0], *given, NEVER)
+
+    def last_of(self, tariff: int) -> int:
+        """Return the time of the last stored register of a tariff."""
+        return _joined(register.extent for register in self.registers if register.tariff == tariff)[1]
+
+
+def chain_of(
+    installations: Sequence[InstallationRow], series_of: SeriesOf, extents: Extents, *,
+    commodity: Commodity, direction: Direction, period_s: int,
+) -> Chain:  # fmt: skip
+    """Choose the registers that bill a supply.
+
+    Args:
+        installations: the devices at the usage point, in order of time.
+        series_of: the series of a device.
+        extents: from when to when a series has readings.
+        commodity: the supply; its catalogue entry names the shown unit.
+        direction: import or export.
+        period_s: grid of the usage point's intervals.
+
+    """
+    shown = CATALOGUE[commodity].display_unit
+    registers: list[Register] = []
+    for installation in installations:
+        for part, billing in _billing(extents, installation, series_of(installation.device), commodity, direction):
+            registers.extend(_registers(extents, part, billing, commodity, shown))
+    return Chain(tuple(registers), _common_step(registers, shown), shown, period_s)
+
+
+def billing_series(
+    rows: Sequence[SeriesRow], extents: Extents, commodity: Commodity, direction: Direction = Direction.IMPORT
+) -> list[int]:
+    """Return the numbers of the series that bill what a device measures in one direction, at all their scales."""
+    anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
+    parts = _billing(extents, anywhere, rows, commodity, direction)
+    return [row.series_id for _part, billing in parts for channels in billing for row in channels]
+
+
+def _billing(
+    extents: Extents, installation: InstallationRow, rows: Sequence[SeriesRow], commodity: Commodity,
+    direction: Direction,
+) -> list[tuple[InstallationRow, list[list[SeriesRow]]]]:  # fmt: skip
+    """Choose the registers that bill an installation: the total where it was read, its tariff registers elsewhere.
+
+    Where the total of a meter was read later, or for a while only, its tariff registers bill the rest: a total that
+    appears must not remove what was counted before.
+    """
+    live = [row for row in rows if extents(row.series_id) is not None]
+    best = billing_registers(live, commodity, direction)
+    if commodity is not Commodity.ELECTRICITY or len(best) != 1 or parse_obis(best[0][0].obis).e != TOTAL_TARIFF:
+        return [(installation, best)]
+    quantity = parse_obis(best[0][0].obis).c
+    others = [
+        row for row in live
+        if (obis := parse_obis(row.obis)).c == quantity and obis.e != TOTAL_TARIFF
+    ]  # fmt: skip
+    parts = billing_registers(others, commodity, direction) if others else []
+    if not parts:
+        return [(installation, best)]
+    (first, last), (low, high) = _extent(extents, best), _extent(extents, parts)
+    starts_earlier, ends_later = low < first - SAME_EXTENT_S, high > last + SAME_EXTENT_S
+    if starts_earlier and ends_later:
+        return [(installation, parts)]
+    if starts_earlier and installation.start < first:
+        before, after = replace(installation, end=first, closing={}), replace(installation, start=first, opening={})
+        return [(before, parts), (after, best)]
+    if ends_later and (installation.end is None or last < installation.end):
+        before, after = replace(installation, end=last, closing={}), replace(installation, start=last, opening={})
+        return [(before, best), (after, parts)]
+    return [(installation, best)]
+
+
+def _extent(extents: Extents, billing: Iterable[Sequence[SeriesRow]]) -> tuple[int, int]:
+    known = [bounds for channels in billing for row in channels if (bounds := extents(row.series_id)) is not None]
+    return _joined(known)
+
+
+def _joined(extents: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    known = list(extents)
+    return min(low for low, _high in known), max(high for _low, high in known)
+
+
+def _registers(
+    extents: Extents, installation: InstallationRow, billing: Sequence[Sequence[SeriesRow]], commodity: Commodity,
+    shown: str,
+) -> list[Register]:  # fmt: skip
+    found = []
+    for channels in billing:
+        steps = []
+        for row in channels:
+            try:
+                steps.append((row, unit_step(row.unit, row.exponent, shown)))
+            except ValueError:
+                continue  # gas counted in energy, shown in m3: another quantity
+        if steps:
+            tariff = parse_obis(channels[0].obis).e if commodity is Commodity.ELECTRICITY else 0
+            extent = _extent(extents, [[row for row, _step in steps]])
+            found.append(Register(tariff, installation, tuple(steps), extent))
+    return found
+
+
+def _common_step(registers: Iterable[Register], shown: str) -> Fraction:
+    """Return the greatest step that all scales of the chain are multiples of; 1 for a chain without registers."""
+    steps = [step for register in registers for _row, step in register.channels]
+    for register in registers:
+        for given in (register.installation.opening, register.installation.closing):
+            if register.obis in given:
+                _value, exponent, unit = given[register.obis]
+                steps.append(unit_step(unit, exponent, shown))
+    common = steps[0] if steps else Fraction(1)
+    for step in steps[1:]:
+        numerator = math.gcd(common.numerator * step.denominator, step.numerator * common.denominator)
+        common = Fraction(numerator, common.denominator * step.denominator)
+    return common

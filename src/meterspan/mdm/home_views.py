@@ -1,0 +1,178 @@
+"""Home views: what a consumer sees of a home. Power now, today, a day, a month; each of one state of the data."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from meterspan.analytics.calendar import day_bounds, days_of_month, local_day, sums_between
+from meterspan.analytics.tariff import bands_of_day, exact_decimal
+from meterspan.mdm.curve_book import CurveBook, Momentary
+from meterspan.mdm.damage import DamageList
+from meterspan.mdm.generations import Generations
+from meterspan.mdm.periods import day_cost, day_view, month_view, unit_price
+from meterspan.mdm.registrations import Registrations
+from meterspan.mdm.settlement import Settlement
+from meterspan.mdm.snapshots import Snapshot, consistent
+from meterspan.mdm.supplies import Supply
+from meterspan.model.storage.errors import DamagedError
+from meterspan.model.views import Home, LiveView, PeriodView, TodayView
+from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
+
+__all__ = ["HomeAnswers"]
+
+ResultT = TypeVar("ResultT")
+
+LIVE_S = 1_800
+"""A power value older than this is not "now" any more."""
+LIVE_AHEAD_S = 300
+"""A power value stamped further ahead of its arrival, by a clock that is wrong, is never "now"."""
+POWER_IMPORT, POWER_EXPORT, POWER_NET = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0), Obis(1, 0, 16, 7, 0)
+
+
+class HomeAnswers:
+    """``HomeViews`` over registrations, curves and settled versions; safe for use from many threads.
+
+    Args:
+        registrations: who is metered by what.
+        curves: what was used when.
+        settlement: which versions intervals have.
+        generations: which readings changed when.
+        damage: where a supply that cannot be shown is named.
+        newest: returns the UTC seconds of the newest reading.
+
+    """
+
+    def __init__(
+        self, registrations: Registrations, curves: CurveBook, settlement: Settlement, *, generations: Generations,
+        damage: DamageList, newest: Callable[[], int],
+    ) -> None:  # fmt: skip
+        self._registrations = registrations
+        self._curves = curves
+        self._settlement = settlement
+        self._generations = generations
+        self._damage = damage
+        self._newest = newest
+
+    def homes(self) -> Sequence[Home]:
+        """List all homes."""
+        return self._registrations.homes()
+
+    def home(self, home_id: str) -> Home:
+        """Return one home; raises ``UnknownHomeError``."""
+        return self._registrations.home(home_id)
+
+    def live(self, home_id: str, now: datetime) -> LiveView:
+        """Return power now, today's consumption and cost; a damaged supply is named as damage and left out."""
+        return self._ask(lambda snapshot: self._live(snapshot, home_id, now))
+
+    def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
+        """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
+
+        def ask(snapshot: Snapshot) -> PeriodView:
+            supply = self._registrations.supply(home_id, commodity)
+            start, end = day_bounds(day, supply.zone)
+            curve = self._curves.curve(snapshot, supply, Direction.IMPORT, start, end)
+            changed = [
+                (low, high, row.version)
+                for row in self._settlement.rows(supply, start, end)
+                if row.version > 1
+                for low, high in zip(row.intervals.start.tolist(), row.intervals.end.tolist(), strict=True)
+            ]
+            return day_view(supply, curve, day, changed)
+
+        return self._ask(ask)
+
+    def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
+        """Return the days of the month that ``month`` lies in."""
+
+        def ask(snapshot: Snapshot) -> PeriodView:
+            supply = self._registrations.supply(home_id, commodity)
+            midnights = sorted({edge for day in days_of_month(month) for edge in day_bounds(day, supply.zone)})
+            newest = self._newest()
+            curve = self._curves.curve(snapshot, supply, Direction.IMPORT, *midnights)
+            return month_view(supply, curve, month, seen_until=newest)
+
+        return self._ask(ask)
+
+    def _ask(self, ask: Callable[[Snapshot], ResultT]) -> ResultT:
+        return consistent(self._generations, ask)
+
+    # --- now ----------------------------------------------------------------------------------------------------
+
+    def _live(self, snapshot: Snapshot, home_id: str, now: datetime) -> LiveView:
+        home = self._registrations.home(home_id)
+        instant = utc_seconds(now)
+        today = local_day(instant, home.zone)
+        views: list[TodayView] = []
+        band, price, band_until = "", None, None
+        power: tuple[int | None, datetime | None] = None, None
+        for supply in self._registrations.supplies_of(home_id):
+            if supply.commodity is Commodity.ELECTRICITY:
+                band, price, band_until = _band_now(supply, today, instant)
+                power = _power(
+                    self._curves.momentary(snapshot, supply, instant - LIVE_S, instant + LIVE_AHEAD_S + 1)
+                )  # fmt: skip
+            try:
+                views.append(self._today(snapshot, supply, today, now))
+            except (ValueError, DamagedError) as error:
+                if not snapshot.holds:
+                    raise
+                self._damage.note(f"usage point {supply.usage_point}", error)
+        return LiveView(
+            home_id, now, *power, band, price, band_until, tuple(views),
+            sum((view.cost for view in views), Decimal(0)), home.currency,
+        )  # fmt: skip
+
+    def _today(self, snapshot: Snapshot, supply: Supply, today: date, now: datetime) -> TodayView:
+        curve = self._curves.curve(snapshot, supply, Direction.IMPORT, *day_bounds(today, supply.zone))
+        bill = day_cost(supply, curve, today)
+        yesterday = today - timedelta(days=1)
+        low, high = day_bounds(yesterday, supply.zone)
+        before = self._curves.curve(snapshot, supply, Direction.IMPORT, low, high)
+        same_time = None
+        if len(before.start) and curve.last is not None:
+            seen = min(now, utc(curve.last))  # compare only up to the last reading: a late meter did not save energy
+            wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
+                year=yesterday.year, month=yesterday.month, day=yesterday.day
+            )
+            until = min(max(utc_seconds(wall), low), high)
+            same_time = exact_decimal(
+                int(sums_between(before.start, before.end, before.value, (low, until)).sum()) * before.step
+            )
+        return TodayView(
+            supply.commodity, exact_decimal(curve.total), supply.unit, Decimal(0) if bill is None else bill.total,
+            same_time, None if curve.last is None else utc(curve.last),
+        )  # fmt: skip
+
+
+def _power(series: Sequence[Momentary]) -> tuple[int | None, datetime | None]:
+    """Return import minus export in W with its time, from the newest momentary values; None where there are none."""
+    values: dict[Obis, tuple[int, Fraction]] = {}
+    for item in series:
+        obis = parse_obis(item.obis)
+        readings = item.readings[item.readings.time <= item.readings.received_at + LIVE_AHEAD_S]
+        if len(readings) and obis in {POWER_IMPORT, POWER_EXPORT, POWER_NET}:
+            newest = int(readings.time[-1]), int(readings.value[-1]) * Fraction(10) ** item.exponent
+            values[obis] = max(values.get(obis, newest), newest)
+    if POWER_IMPORT in values or POWER_EXPORT in values:
+        zero = (0, Fraction(0))
+        bought, sold = values.get(POWER_IMPORT, zero), values.get(POWER_EXPORT, zero)
+        return round(bought[1] - sold[1]), utc(max(bought[0], sold[0]))
+    if POWER_NET in values:
+        return round(values[POWER_NET][1]), utc(values[POWER_NET][0])
+    return None, None
+
+
+def _band_now(supply: Supply, today: date, now: int) -> tuple[str, Decimal | None, datetime | None]:
+    """Return the tariff band at an instant, its price, and when another band begins."""
+    tariff = supply.tariff(today)
+    if tariff is None:
+        return "", None, None
+    spans = list(bands_of_day(tariff, today, supply.zone))
+    spans.extend(bands_of_day(tariff, today + timedelta(days=1), supply.zone))
+    at = next(index for index, span in enumerate(spans) if span.start <= now < span.end)
+    change = next((span.start for span in spans[at:] if span.band != spans[at].band), None)
+    return spans[at].band, unit_price(tariff, spans[at].band), None if change is None else utc(change)

@@ -1,0 +1,388 @@
+"""Registrations: who is metered by what. Homes, usage points, devices, installations and tariffs.
+
+The registry is small and held in memory; each change is written through, all rows of it or none. What is asked is
+answered with one frozen record (``Supply``, ``Home``), so that an answer never sees half of a change.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.mdm.channels import canonical
+from meterspan.mdm.damage import DamageList
+from meterspan.mdm.supplies import Supply
+from meterspan.mdm.tariffs import declaration_of, tariff_of
+from meterspan.model.lookup_errors import (
+    ExchangeTimeError,
+    MeterPresentError,
+    NotInstalledError,
+    PeriodError,
+    SupplyPresentError,
+    TariffUnitError,
+    UnknownHomeError,
+    UnknownMeterError,
+    UnknownSupplyError,
+    UnknownUsagePointError,
+    UnknownZoneError,
+)
+from meterspan.model.storage.ports import RegistryStore
+from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
+from meterspan.model.views import Home, UsagePointView
+from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
+
+__all__ = ["Exchange", "Registrations", "given"]
+
+RowT = TypeVar("RowT")
+ORDER = {commodity: number for number, commodity in enumerate(Commodity)}
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One device takes the place of another.
+
+    Attributes:
+        usage_point: where.
+        at: aware instant.
+        old_device: the device that leaves, with its ``closing`` registers.
+        new_device: the device that comes, with its ``opening`` registers.
+        width: steps after which a register of the new device begins anew, by OBIS; None: as of the old device.
+        protocol: how the new device speaks; None here and below: as the old one.
+        interface: where it speaks.
+        network: the access point or segment that it hangs on.
+
+    """
+
+    usage_point: str
+    at: datetime
+    old_device: str
+    closing: Mapping[Obis, Scaled]
+    new_device: str
+    opening: Mapping[Obis, Scaled]
+    width: Mapping[Obis, int] | None = None
+    protocol: str | None = None
+    interface: str | None = None
+    network: str | None = None
+
+    @property
+    def time(self) -> int:
+        """UTC seconds of the exchange."""
+        return utc_seconds(self.at)
+
+    def device_after(self, old: DeviceRow) -> DeviceRow:
+        """Return the row of the new device, with what it has from the old one."""
+        return DeviceRow(
+            self.new_device, old.commodity, old.protocol if self.protocol is None else self.protocol,
+            old.interface if self.interface is None else self.interface,
+            old.network if self.network is None else self.network,
+        )  # fmt: skip
+
+
+class Registrations:
+    """The registry in memory, over a ``RegistryStore``; safe for use from many threads.
+
+    Args:
+        store: where rows are kept.
+        damage: where rows that cannot be used are named.
+
+    """
+
+    def __init__(self, store: RegistryStore, damage: DamageList) -> None:
+        self._store = store
+        self._lock = threading.RLock()
+        self._revision = 0
+        self._homes: dict[str, HomeRow] = {}
+        self._supplies: dict[str, Supply] = {}
+        self._points_of_home: dict[str, tuple[str, ...]] = {}
+        self._points_of_device: dict[str, tuple[str, ...]] = {}
+        self._devices = {row.device: row for row in store.devices()}
+        self._load(damage)
+
+    def _load(self, damage: DamageList) -> None:
+        """Index the stored rows; one that cannot be used is named and left out, with what hangs on it."""
+        for home in _usable(self._store.homes(), damage, lambda row: f"home {row.home_id}", _check_home):
+            self._homes[home.home_id] = home
+        chains: dict[str, list[InstallationRow]] = {}
+        for row in self._store.installations():
+            chains.setdefault(row.usage_point, []).append(row)
+        tariffs = self._load_tariffs(damage)
+
+        def add(point: UsagePointRow) -> None:
+            chain = tuple(chains.get(point.usage_point, ()))
+            known = tuple(sorted(tariffs.get(point.usage_point, {}).items()))
+            self._put(self._supply_of(point, chain, known, 0))
+
+        _usable(self._store.usage_points(), damage, lambda row: f"usage point {row.usage_point}", add)
+
+    def _load_tariffs(self, damage: DamageList) -> dict[str, dict[date, Tariff]]:
+        tariffs: dict[str, dict[date, Tariff]] = {}
+
+        def add(row: TariffRow) -> None:
+            tariffs.setdefault(row.usage_point, {})[date.fromisoformat(row.first_day)] = tariff_of(row.declaration)
+
+        _usable(self._store.tariffs(), damage, lambda row: f"tariff of {row.usage_point} from {row.first_day}", add)
+        return tariffs
+
+    def _supply_of(
+        self, point: UsagePointRow, chain: tuple[InstallationRow, ...], tariffs: tuple[tuple[date, Tariff], ...],
+        revision: int,
+    ) -> Supply:  # fmt: skip
+        """Join the rows of a usage point; raises a lookup or value error where they do not fit together."""
+        if point.period_s <= 0:
+            raise PeriodError(point.usage_point, point.period_s)
+        if not chain:
+            raise ValueError("no meter was ever installed")
+        unknown = next((row.device for row in chain if row.device not in self._devices), None)
+        if unknown is not None:
+            raise UnknownMeterError(unknown)
+        home = self._home(point.home_id)
+        return Supply(
+            point.usage_point, point.home_id, Commodity(point.commodity), home.zone, home.currency, point.period_s,
+            tariffs, chain, tuple(self._devices[row.device] for row in chain), revision,
+        )  # fmt: skip
+
+    # --- changes ------------------------------------------------------------------------------------------------
+
+    def register_home(self, row: HomeRow) -> None:
+        """Add a home, or change its name, zone or currency; raises ``UnknownZoneError``."""
+        _check_home(row)
+        with self._lock:
+            self._store.save(row)
+            self._homes[row.home_id] = row
+            for supply in self.supplies_of(row.home_id):
+                self._put(replace(supply, zone=row.zone, currency=row.currency))
+
+    def plan_installation(self, home_id: str, point: UsagePointRow, device: str) -> bool:
+        """Check an installation; return whether it changes the chain or the grid of the usage point.
+
+        Raises:
+            UnknownHomeError: the home is not registered.
+            MeterPresentError: another meter is installed there; exchange it.
+            SupplyPresentError: the home has another usage point of this commodity.
+            PeriodError: the period is not positive.
+
+        """
+        with self._lock:
+            self._home(home_id)
+            if point.period_s <= 0:
+                raise PeriodError(point.usage_point, point.period_s)
+            commodity = Commodity(point.commodity)
+            for supply in self.supplies_of(home_id):
+                if supply.commodity is commodity and supply.usage_point != point.usage_point:
+                    raise SupplyPresentError(home_id, commodity, supply.usage_point)
+            known = self._supplies.get(point.usage_point)
+            if known is None:
+                return True
+            if known.installations[-1].end is None and known.meter != device:
+                raise MeterPresentError(point.usage_point, known.meter)
+            is_same = (known.home_id, known.commodity, known.period_s) == (home_id, commodity, point.period_s)
+            return known.installations[-1].end is not None or not is_same
+
+    def install(self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow) -> None:
+        """Install a device at a usage point, made where new; raises what ``plan_installation`` raises."""
+        with self._lock:
+            changes = self.plan_installation(home_id, point, device.device)
+            known = self._supplies.get(point.usage_point)
+            chain = () if known is None else known.installations
+            is_new = not chain or chain[-1].end is not None
+            self._store.save(point, device, *([installation] if is_new else []))
+            self._put_device(device)
+            if changes:
+                chain = (*chain, installation) if is_new else chain
+                tariffs = () if known is None else known.tariffs
+                self._put(self._supply_of(point, chain, tariffs, self._next_revision()))
+
+    def plan_exchange(self, exchange: "Exchange") -> bool:
+        """Check an exchange; return whether it is new (the same exchange again changes nothing).
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            NotInstalledError: the old device is not the one installed there.
+            ExchangeTimeError: the exchange lies before the old device's installation.
+
+        """
+        with self._lock:
+            chain = self.supply_at(exchange.usage_point).installations
+            if any(row.device == exchange.new_device and row.start == exchange.time for row in chain):
+                return False
+            old = next((row for row in reversed(chain) if row.device == exchange.old_device), None)
+            if old is None or old.end is not None:
+                raise NotInstalledError(exchange.usage_point, exchange.old_device)
+            if exchange.time <= old.start:
+                raise ExchangeTimeError(exchange.old_device, exchange.at)
+            return True
+
+    def exchange(self, exchange: "Exchange") -> None:
+        """End the old device's installation and begin the new one's; raises what ``plan_exchange`` raises."""
+        with self._lock:
+            if not self.plan_exchange(exchange):
+                return
+            supply = self.supply_at(exchange.usage_point)
+            old = next(row for row in reversed(supply.installations) if row.device == exchange.old_device)
+            ended = replace(old, end=exchange.time, closing=given(exchange.closing))
+            width = old.width if exchange.width is None else {str(k): v for k, v in exchange.width.items()}
+            begun = InstallationRow(
+                exchange.usage_point, exchange.new_device, exchange.time, None, old.multiplier,
+                given(exchange.opening), {}, width,
+            )  # fmt: skip
+            device = exchange.device_after(self._devices[exchange.old_device])
+            self._store.save(device, ended, begun)
+            self._put_device(device)
+            chain = (*(ended if row is old else row for row in supply.installations), begun)
+            devices = tuple(self._devices[row.device] for row in chain)
+            self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
+
+    def assign_tariff(self, usage_point: str, tariff: Tariff, first_day: date) -> None:
+        """Price a usage point from a local day on.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            TariffUnitError: the tariff is per another unit than the supply is counted in.
+
+        """
+        with self._lock:
+            supply = self.supply_at(usage_point)
+            if tariff.conversion is None and tariff.unit != supply.unit:
+                raise TariffUnitError(tariff.name, tariff.unit, usage_point, supply.unit)
+            self._store.save(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
+            self._put(replace(supply, tariffs=tuple(sorted((dict(supply.tariffs) | {first_day: tariff}).items()))))
+
+    def add_device(self, device: str, commodity: Commodity) -> None:
+        """Register a device that is read and nobody has installed; a known one stays as it is."""
+        with self._lock:
+            if device not in self._devices:
+                row = DeviceRow(device, str(commodity))
+                self._store.save(row)
+                self._devices[device] = row
+
+    # --- questions ----------------------------------------------------------------------------------------------
+
+    def homes(self) -> list[Home]:
+        """List all homes by id."""
+        with self._lock:
+            return [self.home(home_id) for home_id in sorted(self._homes)]
+
+    def home(self, home_id: str) -> Home:
+        """Return one home with its usage points; raises ``UnknownHomeError``."""
+        with self._lock:
+            row = self._home(home_id)
+            views = [
+                UsagePointView(item.usage_point, item.commodity, item.meter, item.unit)
+                for item in self.supplies_of(home_id)
+            ]
+            return Home(row.home_id, row.name, row.zone, tuple(views), row.currency)
+
+    def supply(self, home_id: str, commodity: Commodity) -> Supply:
+        """Return a home's supply; raises ``UnknownHomeError`` or ``UnknownSupplyError``."""
+        with self._lock:
+            for supply in self.supplies_of(home_id):
+                if supply.commodity is commodity:
+                    return supply
+        raise UnknownSupplyError(home_id, commodity)
+
+    def supplies_of(self, home_id: str) -> list[Supply]:
+        """List a home's supplies in the order of ``Commodity``; raises ``UnknownHomeError``."""
+        with self._lock:
+            self._home(home_id)
+            found = [self._supplies[name] for name in self._points_of_home.get(home_id, ())]
+        return sorted(found, key=lambda supply: ORDER[supply.commodity])
+
+    def supply_at(self, usage_point: str) -> Supply:
+        """Return the supply at a usage point; raises ``UnknownUsagePointError``."""
+        supply = self._supplies.get(usage_point)
+        if supply is None:
+            raise UnknownUsagePointError(usage_point)
+        return supply
+
+    def supplies(self) -> list[Supply]:
+        """List the supplies at all usage points, by name."""
+        with self._lock:
+            found = list(self._supplies.values())
+        return sorted(found, key=lambda supply: supply.usage_point)
+
+    def supplies_with(self, device: str) -> list[Supply]:
+        """List the supplies that a device measures or measured."""
+        with self._lock:
+            return [self._supplies[name] for name in self._points_of_device.get(device, ())]
+
+    def is_installed(self, device: str) -> bool:
+        """Whether a device is or was installed anywhere."""
+        return device in self._points_of_device
+
+    def commodity_of(self, device: str) -> Commodity | None:
+        """Return what a device measures, or None where its row names no commodity that is known."""
+        row = self._devices.get(device)
+        return next((commodity for commodity in Commodity if row is not None and row.commodity == commodity), None)
+
+    @property
+    def home_count(self) -> int:
+        """How many homes are registered."""
+        return len(self._homes)
+
+    # --- the index ----------------------------------------------------------------------------------------------
+
+    def _home(self, home_id: str) -> HomeRow:
+        row = self._homes.get(home_id)
+        if row is None:
+            raise UnknownHomeError(home_id)
+        return row
+
+    def _put(self, supply: Supply) -> None:
+        before = self._supplies.get(supply.usage_point)
+        if before is not None and before.home_id != supply.home_id:
+            others = self._points_of_home[before.home_id]
+            self._points_of_home[before.home_id] = tuple(name for name in others if name != supply.usage_point)
+        self._supplies[supply.usage_point] = supply
+        _add(self._points_of_home, supply.home_id, supply.usage_point)
+        for device in supply.device_names:
+            _add(self._points_of_device, device, supply.usage_point)
+
+    def _put_device(self, device: DeviceRow) -> None:
+        self._devices[device.device] = device
+        for supply in self.supplies_with(device.device):
+            devices = tuple(self._devices[row.device] for row in supply.installations)
+            self._put(replace(supply, devices=devices))
+
+    def _next_revision(self) -> int:
+        self._revision += 1
+        return self._revision
+
+
+def _add(names: dict[str, tuple[str, ...]], key: str, name: str) -> None:
+    known = names.get(key, ())
+    if name not in known:
+        names[key] = (*known, name)
+
+
+def given(registers: Mapping[Obis, Scaled] | None) -> dict[str, list[object]]:
+    """Write registers as an installation row keeps them: OBIS text to [integer, exponent, unit symbol]."""
+    written: dict[str, list[object]] = {}
+    for obis, scaled in (registers or {}).items():
+        unit, exponent = canonical(scaled.unit, scaled.exponent)
+        written[str(obis)] = [scaled.value, exponent, unit.symbol]
+    return written
+
+
+def _check_home(row: HomeRow) -> None:
+    try:
+        ZoneInfo(row.zone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise UnknownZoneError(row.zone) from error
+
+
+def _usable(
+    rows: Sequence[RowT], damage: DamageList, name: Callable[[RowT], str], use: Callable[[RowT], None]
+) -> list[RowT]:
+    """Return the rows that can be used; the others are named as damage."""
+    usable = []
+    for row in rows:
+        try:
+            use(row)
+        except (ValueError, LookupError, ArithmeticError) as error:
+            damage.note(name(row), error)
+        else:
+            usable.append(row)
+    return usable
