@@ -172,3 +172,22 @@ def test_json_is_one_document_with_exact_numbers(folder, meter, keys):
         entry for entry in json.loads(done.stdout, parse_float=str)["registers"] if entry["obis"] == "1-0:31.7.0"
     )
     assert len(str(current["value"]).partition(".")[2]) <= 2
+
+
+def test_a_wired_m_bus_slave_is_read_by_its_primary_and_its_secondary_address(tmp_path):
+    with running_meter(tmp_path, "--medium", "heat", "--listen", "mbus+tcp://127.0.0.1:0?address=5") as meter:
+        number = meter.name.split("-")[1]
+        for where in ("address=5", f"secondary={number}"):
+            done = run(tmp_path, "read", f"{meter.place('mbus+tcp')}?{where}", "--json")
+            assert done.returncode == 0, done.stderr
+            told = json.loads(done.stdout)
+            assert (told["device"]["id"], told["error"]) == (number, None)
+            assert {"Wh", "m3", "W"} <= {reading["unit"] for reading in told["readings"]}
+        shown = run(tmp_path, "read", f"{meter.place('mbus+tcp')}?address=5", "--trace")
+        assert "energy" in shown.stdout
+        assert "short C=40 A=5" in shown.stderr
+        nobody = run(tmp_path, "read", f"{meter.place('mbus+tcp')}?secondary=99999999&baud=38400")
+        assert nobody.returncode == 1
+        assert "no answer of the selected slave" in nobody.stderr
+        refused = run(tmp_path, "read", f"{meter.place('mbus+tcp')}?address=5", "--auth", "lls", "--password", "x")
+        assert refused.returncode == 2

@@ -14,13 +14,23 @@ from meterspan.engine.links import (
     LinkAddresses,
     transport_of,
 )
+from meterspan.engine.mbus_link import LineSettings, MbusSlave
+from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
 from meterspan.model.cosem.classes import Register
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import read_application
+from meterspan.wire.mbus.link import read_link_frame
+from meterspan.wire.mbus.records import build_header, build_record
 from tests.helpers_cosem import EXPORT, GMAC, LLS, NO_SECURITY, ask, associated, get_of
+from tests.helpers_wire import Pair
 
 ROWS = pytest.mark.parametrize("transport", TRANSPORTS.values(), ids=TRANSPORTS)
+ASSOCIATED = {scheme: row for scheme, row in TRANSPORTS.items() if row.link is not None}
+LINKS = pytest.mark.parametrize("transport", ASSOCIATED.values(), ids=ASSOCIATED)
+BUSES = {scheme: row for scheme, row in TRANSPORTS.items() if row.link is None}
 
 
-@ROWS
+@LINKS
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["password", "GMAC"])
 def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
     pair, client, *_ = associated(transport.scheme, way)
@@ -29,7 +39,7 @@ def test_every_transport_reads_an_attribute_of_a_meter(transport, way):
     assert answer.results[0].integer == 789
 
 
-@ROWS
+@LINKS
 def test_the_cutter_of_every_transport_finds_the_apdus_that_passed(transport):
     pair, client, *_ = associated(transport.scheme, LLS)
     ask(pair, client, get_of(Register.class_id, EXPORT, 2))
@@ -43,7 +53,7 @@ def test_the_cutter_of_every_transport_finds_the_apdus_that_passed(transport):
     assert told[:4] == ["AARQ", "AARE", "get-request-normal", "get-response-normal"]
 
 
-@ROWS
+@LINKS
 def test_the_roles_of_a_transport_are_the_two_ends_of_one_link(transport):
     client, server = transport.client(LinkAddresses(2)), transport.server(LinkAddresses(2))
     assert (client.role, server.role) == (Role.CLIENT, Role.SERVER)
@@ -51,7 +61,7 @@ def test_the_roles_of_a_transport_are_the_two_ends_of_one_link(transport):
     assert not link.is_up
 
 
-@ROWS
+@LINKS
 def test_a_server_gives_up_a_silent_client_when_it_is_told_to(transport):
     patient = transport.server(LinkAddresses(), inactivity_timeout_s=7.0)
     for octets in (octets for mark, octets in associated(transport.scheme, NO_SECURITY)[0].log if mark == ">"):
@@ -63,8 +73,27 @@ def test_a_server_gives_up_a_silent_client_when_it_is_told_to(transport):
     assert not patient.is_up
 
 
+@pytest.mark.parametrize("transport", BUSES.values(), ids=BUSES)
+def test_every_bus_reads_its_slave_and_is_traced_frame_by_frame(transport):
+    records = [build_record(build_header(0x04, b"\x13"), 123)]
+    slave = MbusSlave(5, DeviceAddress.of("MSP", "12345678", 1, 4), lambda: records)
+    readout = MbusReadout(SlaveAddress(5), LineSettings(latency_s=transport.octet_timeout_s))
+    pair = Pair(readout, slave)
+    readout.start(pair.now)
+    pair.run(pair.now + 10)
+    (done,) = pair.left_events
+    (telegram,) = [read_application(read_link_frame(frame).payload) for frame in done.frames]
+    assert telegram.records.records[0].value == 123_000
+    cutter = transport.cutter()
+    cut = [frame for _, octets in pair.log for frame in cutter.feed(octets)]
+    assert b"".join(frame.octets for frame in cut) == b"".join(octets for _, octets in pair.log)
+    assert [frame.link.partition(" ")[0] for frame in cut] == ["short", "E5", "short", "long"]
+    with pytest.raises(ValueError, match="no association"):
+        transport.client(LinkAddresses())
+
+
 def test_every_protocol_with_sessions_has_one_transport_over_the_network():
-    reached = {transport.protocol for transport in TRANSPORTS.values()}
+    reached = {transport.protocol for transport in ASSOCIATED.values()}
     for protocol in DeviceProtocol:
         transport = transport_of(protocol)
         assert (transport is not None) == (protocol in reached)

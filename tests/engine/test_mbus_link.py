@@ -13,8 +13,8 @@ from meterspan.engine.mbus_link import (
     DataRead,
     DataReceived,
     Failed,
-    Failure,
     Found,
+    LineFault,
     LineSettings,
     MbusMaster,
     MbusSlave,
@@ -135,7 +135,7 @@ def test_silence_fails_after_two_retries_within_the_time_of_the_standard():
     segment = Segment(MbusMaster(), [])
     segment.master.read(7, 0.0)
     (event,) = segment.run()
-    assert event == Failed(event.request, Failure.SILENCE)
+    assert event == Failed(event.request, LineFault.SILENCE)
     assert len(segment.sent) == 3
     assert segment.now == pytest.approx(3 * (5 * 11 / 2400 + 330 / 2400 + 0.05), abs=0.1)
 
@@ -147,7 +147,7 @@ def test_a_damaged_answer_is_asked_for_again_and_then_fails():
         assert master.octets_to_send()
         master.receive(b"\x68\x03\x03\x68\x08", 0.0)
         master.advance(master.deadline())
-    assert master.next_event().failure == Failure.DAMAGED
+    assert master.next_event().fault == LineFault.DAMAGED
 
 
 def test_an_echo_and_another_slaves_answer_are_not_taken():

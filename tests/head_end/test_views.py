@@ -163,6 +163,12 @@ def test_an_answered_order_shows_its_registers(head_end: HeadEnd, views: HeadEnd
     ]
 
 
+def test_orders_are_listed_newest_first_within_a_limit(head_end: HeadEnd, views: HeadEndViews) -> None:
+    placed = [views.order("GOOD", at(NOON + second), 30).order_id for second in range(3)]
+    assert [order.order_id for order in views.orders(2)] == placed[:0:-1]
+    assert views.orders()[-1] == views.order_view(placed[0])
+
+
 def _session_for(head_end: HeadEnd, device: str, now: float):
     while (job := head_end.planner.next_job(now)) is not None:
         if job.target == device:

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from meterspan.portal import PortalServer, create_app
-from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+from tests.portal.sample_views import NOW, SampleDesk, SampleHomes, SampleNetwork
 
 
 def running_clock() -> datetime:
@@ -18,5 +18,5 @@ def running_clock() -> datetime:
 _STARTED = datetime.now(UTC)
 
 if __name__ == "__main__":
-    app = create_app(SampleHomes(NOW + timedelta(minutes=0)), SampleNetwork(), clock=running_clock)
+    app = create_app(SampleHomes(NOW + timedelta(minutes=0)), SampleNetwork(), clock=running_clock, orders=SampleDesk())
     PortalServer(app, port=int(sys.argv[1]) if len(sys.argv) > 1 else 8137).run()

@@ -499,6 +499,33 @@ class SampleDesk:
         self.asked.append((device, deadline_s))
         return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
 
+    def orders(self, limit: int = 100) -> Sequence[OrderView]:
+        wrong_key = "wrong key: the meter could not open what was sent; check its keys in the inventory"
+        away = "its address does not answer; check the address, the network and its power (connection refused <b>)"
+        registers = (
+            OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),
+            OrderValue("1-0:2.8.0", Decimal(120000), "Wh"),
+        )
+        volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3"),)
+        ends: tuple[tuple[OrderState, tuple[OrderValue, ...], str, float | None], ...] = (
+            (OrderState.WAITING, (), "", None),
+            (OrderState.WAITING, (), away, None),
+            (OrderState.ANSWERED, registers, "", 1.8),
+            (OrderState.FAILED, (), wrong_key, 9.2),
+            (OrderState.ANSWERED, volume, "", 6.4),
+            (OrderState.TIMED_OUT, (), away, 60),
+            (OrderState.TIMED_OUT, (), "", 60),
+            (OrderState.ANSWERED, (), "", 2.1),
+        )
+        found = []
+        for index, (state, values, reason, took_s) in enumerate(ends):
+            asked_at = NOW - timedelta(minutes=7 * index)
+            ended_at = None if took_s is None else asked_at + timedelta(seconds=took_s)
+            order_id, device = len(ends) - index, METERS[index][0]
+            deadline = asked_at + timedelta(seconds=60)
+            found.append(OrderView(order_id, device, state, asked_at, deadline, values, reason, ended_at))
+        return found[:limit]
+
     def order_view(self, order_id: int) -> OrderView:
         if order_id != 7:
             raise UnknownOrderError(order_id)

@@ -18,11 +18,11 @@ from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePo
 from meterspan.portal import create_app
 from meterspan.portal.words import languages, words_for
 from meterspan.quantities import Commodity
-from tests.portal.sample_views import METERS, NOW, SampleHomes, SampleNetwork
+from tests.portal.sample_views import METERS, NOW, SampleDesk, SampleHomes, SampleNetwork
 
 PAGES = (
     "/", "/homes/lindenhof-3", "/homes/lindenhof-3/gas/2026-11", "/homes/lindenhof-5/water/2026-10-25", "/operator",
-    "/operator/meters/DME220817004", "/api",
+    "/operator/meters/DME220817004", "/operator/orders", "/api",
 )  # fmt: skip
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 
@@ -192,8 +192,8 @@ def test_static_files_are_kept_for_ever_under_their_digest(ask):
     assert ask("/static/../app.py").status_code == 404
 
 
-def render(homes=None, network=None, path="/", now=NOW):
-    app = create_app(homes or SampleHomes(), network or SampleNetwork(), clock=lambda: now)
+def render(homes=None, network=None, path="/", now=NOW, orders=None):
+    app = create_app(homes or SampleHomes(), network or SampleNetwork(), clock=lambda: now, orders=orders)
 
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(app)
@@ -288,3 +288,34 @@ def test_power_that_is_old_is_told_with_its_time_and_not_as_now():
     assert f"as of {told}" in html
     assert 'class="card now none"' in html
     assert f"as of {told}" not in render(path="/homes/lindenhof-3").text
+
+
+def test_the_order_book_lists_every_read_with_its_result_or_its_reason(ask):
+    html = ask("/operator/orders").text
+    rows = re.findall(r"<tr>\s*<th scope=\"row.*?</tr>", html, re.DOTALL)
+    assert len(rows) == 8
+    texts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
+    assert "waiting The meter is being asked." in texts[0]
+    assert "waiting its address does not answer" in texts[1]
+    assert "answered Import 6504.555 kWh · Export 120 kWh" in texts[2]
+    assert "failed wrong key: the meter could not open what was sent" in texts[3]
+    assert "timed out its address does not answer" in texts[5]
+    assert "timed out No session with the meter came about before the deadline." in texts[6]
+    assert "answered The meter refused every register." in texts[7]
+    assert "refused &lt;b&gt;" in html
+    assert f'href="/operator/meters/{METERS[3][0]}"' in rows[3]
+
+
+def test_the_menu_offers_the_order_book_where_there_is_a_head_end(ask):
+    assert '<a href="/operator/orders" aria-current="page">' in ask("/operator/orders").text
+    assert '<a href="/operator" aria-current="page">' in ask("/operator").text
+    without = render(path="/operator").text
+    assert "/operator/orders" not in without
+
+
+def test_an_order_book_without_orders_says_how_to_place_one():
+    class Unasked(SampleDesk):
+        def orders(self, limit: int = 100):
+            return []
+
+    assert "No meter has been asked yet" in render(path="/operator/orders", orders=Unasked()).text

@@ -3,11 +3,12 @@
 No key is used here: a story may be read by anybody who operates the network, so what is ciphered stays ciphered.
 """
 
-from meterspan.engine.frame_trace import Direction, FrameTracer
+from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
 from meterspan.engine.links import DeviceProtocol, transport_of
+from meterspan.model.telegram import DecodedTelegram
 from meterspan.model.views import SpanView
 from meterspan.readings import Decoder
-from meterspan.wire import Trace
+from meterspan.wire import SecurityError, Trace
 
 __all__ = ["explain"]
 
@@ -27,19 +28,19 @@ def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
     if transport is not None:
         tracer = FrameTracer(transport.cutter)
         frames = tracer.feed(Direction.SENT, octets, 0.0)
-        summary = "; ".join(f"{frame.link}: {_says(frame.says)}" if frame.says else frame.link for frame in frames)
+        summary = "; ".join(f"{frame.link}: {_says(frame)}" if frame.says else frame.link for frame in frames)
         return summary or "part of a frame", spans
     identity = telegram.device
     device = " ".join(part for part in (identity.manufacturer, identity.id, identity.medium) if part)
-    return f"{telegram.protocol} telegram of {device or 'an unknown device'}: {_content(telegram.error)}", spans
+    return f"{telegram.protocol} telegram of {device or 'an unknown device'}: {_content(telegram)}", spans
 
 
-def _says(words: str) -> str:
-    """Frames are explained one by one: a segment alone is no APDU, and that is no fault of it."""
-    return "part of an APDU" if words.startswith("cannot be read") else words
+def _says(frame: TracedFrame) -> str:
+    """Return what a frame says; frames are explained one by one, and a segment alone is no APDU."""
+    return frame.says if frame.error is None else "part of an APDU"
 
 
-def _content(error: str | None) -> str:
-    if error is None:
-        return "readable"
-    return "enciphered; opened at the access point" if "key" in error else error
+def _content(telegram: DecodedTelegram) -> str:
+    if any(isinstance(error, SecurityError) for error in telegram.errors):
+        return "enciphered; opened at the access point"
+    return telegram.error or "readable"

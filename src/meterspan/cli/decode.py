@@ -16,7 +16,7 @@ from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Decoder, Format
 from meterspan.wire import Trace, WireError
 
-__all__ = ["answer_lines", "decode", "telegram_json"]
+__all__ = ["answer_lines", "decode", "show_telegram", "telegram_json"]
 
 MAX_LINE = 16 << 20
 """Characters of one input line; above it, the line is answered with an error."""
@@ -77,7 +77,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
         if as_json:
             sys.stdout.write(telegram_json(telegram) + "\n")
         else:
-            _show(telegram, trace)
+            show_telegram(telegram, trace)
     if failed:
         raise typer.Exit(1)
 
@@ -212,7 +212,8 @@ def _file(source: str) -> bytes | None:
         return None
 
 
-def _show(telegram: DecodedTelegram, trace: Trace | None) -> None:
+def show_telegram(telegram: DecodedTelegram, trace: Trace | None = None) -> None:
+    """Print a decoded telegram for people; with a trace, what every octet means."""
     from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a frame to decode
     from rich.table import Table  # noqa: PLC0415 - likewise
 

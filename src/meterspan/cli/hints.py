@@ -5,7 +5,7 @@ from typing import Final
 
 from meterspan.model.failures import FailureKind
 
-__all__ = ["HINTS", "NEED_NO_HINT"]
+__all__ = ["HINTS", "MBUS_HINTS", "NEED_NO_HINT"]
 
 HINTS: Final[Mapping[FailureKind, str]] = {
     FailureKind.UNREACHABLE: "is the meter at this address? check host and port, or the name of the serial device",
@@ -38,6 +38,13 @@ HINTS: Final[Mapping[FailureKind, str]] = {
     FailureKind.DEADLINE: "it took too long: ask for less with --register, --from and --to",
     FailureKind.STORAGE: "our counters cannot be stored: make room on the disk, or give another --state DIR",
 }
+
+MBUS_HINTS: Final[Mapping[FailureKind, str]] = {
+    FailureKind.UNREACHABLE: HINTS[FailureKind.UNREACHABLE],
+    FailureKind.TIMEOUT: "is it the right address= or secondary=, and baud= of the bus? Is the bus powered?",
+    FailureKind.DAMAGED: "do several slaves answer at this address? secondary= selects one of them",
+}
+"""The same for a slave of wired M-Bus, where other options apply."""
 
 NEED_NO_HINT: Final = frozenset(
     {

@@ -36,7 +36,7 @@ from meterspan.cli.key_files import (
     warn_of_visible_keys,
 )
 from meterspan.cli.pushing import push_endpoint, together
-from meterspan.engine.links import DLMS_PORT, NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import DLMS_PORT, PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -69,9 +69,13 @@ meterspan meter --push 127.0.0.1:4060 --keys bench.toml   [dim]pushes each quart
 
 meterspan meter --medium gas --radio 127.0.0.1:7373 --keys bench.toml
   [dim]a radio meter; hear it: meterspan listen udp://:7373 --keys bench.toml[/dim]
+
+meterspan meter --medium heat --listen mbus+tcp://127.0.0.1:10001?address=5
+  [dim]also a slave of wired M-Bus; read it: meterspan read mbus+tcp://127.0.0.1:10001?address=5[/dim]
 """
 
 MANUFACTURER: Final = "MSP"
+_LISTEN: Final = {scheme: transport for scheme, transport in TRANSPORTS.items() if transport.port}
 _DUE_PERIOD_S: Final = 900
 _LIVE_STEP_S, _HISTORY_STEP_S = 10.0, 60.0
 _NOTES_MAX: Final = 6
@@ -97,7 +101,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     listen: Annotated[
         list[str] | None,
         typer.Option(
-            help=f"Serve DLMS here; may be repeated: {', '.join(NETWORK_TRANSPORTS)}.", metavar="SCHEME://HOST:PORT"
+            help=f"Serve DLMS or wired M-Bus here; may be repeated: {', '.join(_LISTEN)}.", metavar="SCHEME://HOST:PORT"
         ),
     ] = None,
     p1: Annotated[
@@ -146,11 +150,14 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     """
     is_electricity = medium is MediumChoice.ELECTRICITY
     ports = _ports(host, {"wrapper": wrapper, "hdlc": hdlc}, listen or [])
-    if not is_electricity and (ports or p1 is not None or push is not None):
+    wired = {kind for kind, place in ports.items() if TRANSPORTS[place.scheme].link is None}
+    if not is_electricity and (ports.keys() - wired or p1 is not None or push is not None):
         raise typer.BadParameter(
-            "a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --listen, --p1 and --push out"
+            "a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --p1 and --push out, and listen at mbus+tcp"
         )
-    if not ports and p1 is None:
+    if is_electricity and wired:
+        raise typer.BadParameter("an electricity meter is no slave of wired M-Bus; add --medium", param_hint="--listen")
+    if is_electricity and not ports and p1 is None:
         ports = {"wrapper": Endpoint("tcp", host, DLMS_PORT)}
     uplink = None if push is None else push_endpoint(push)
     bench = _Bench(
@@ -166,7 +173,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
                 asyncio.run(bench.electricity(kept, secret, host=host, ports=ports, p1_port=p1, uplink=uplink,
                                               pv_kw=pv, timeout_s=timeout))  # fmt: skip
             else:
-                asyncio.run(bench.radio(kept, secret, to=radio, interval_s=interval, mode=_mode(mode)))
+                asyncio.run(bench.radio(kept, secret, ports=ports, to=radio, interval_s=interval, mode=_mode(mode)))
         except CorruptStateError as error:
             raise _stop(f"{path}: {error}; the registers cannot be trusted any more, use another --state") from error
         except (OSError, CannotConnectError, EndpointError) as error:
@@ -287,7 +294,10 @@ class _Bench:
         rows.collect()
         return uplink
 
-    async def radio(self, state: StateFile, keys: MeterKeys, *, to: str, interval_s: float, mode: SecurityMode) -> None:
+    async def radio(
+        self, state: StateFile, keys: MeterKeys, *, ports: dict[str, Endpoint], to: str, interval_s: float,
+        mode: SecurityMode,
+    ) -> None:  # fmt: skip
         """Run the radio meter until a signal comes."""
         receiver = parse_endpoint(f"udp://{to.removeprefix('udp://')}", ["udp"])
         config = self._radio_config(keys.key, interval_s, mode)
@@ -305,9 +315,12 @@ class _Bench:
             running.pass_over(time())
         running.advance()
         await running.open()
-        places = {"radio": str(receiver)}
+        opened, places = {}, {"radio": str(receiver)}
+        for kind, wanted in ports.items():
+            opened[kind] = await running.listen(TRANSPORTS[wanted.scheme], wanted)
+            places[kind] = str(replace(wanted, port=opened[kind]))
         self._heed_signals()
-        self._announce({}, places, household)
+        self._announce(opened, places, household)
         await self._live(running.run(), running.close, lambda: _face(device.indication, time(), self._zone), places)
 
     def _begin(self) -> float:
@@ -405,7 +418,8 @@ _WHO: Final = "server 1/17; public 16, reader 2 (password), management 1 (HLS-GM
 
 
 def _kind_text(kind: str, place: str) -> str:
-    return _KINDS.get(kind) or f"{TRANSPORTS[place.partition('://')[0]].text}; {_WHO}"
+    transport = TRANSPORTS.get(place.partition("://")[0])
+    return _KINDS.get(kind) or ("" if transport is None else transport.text + (f"; {_WHO}" if transport.link else ""))
 
 
 def _ports(host: str, short: dict[str, int | None], written: list[str]) -> dict[str, Endpoint]:
@@ -413,7 +427,7 @@ def _ports(host: str, short: dict[str, int | None], written: list[str]) -> dict[
     ports = {kind: Endpoint(_SCHEMES[kind], host, port) for kind, port in short.items() if port is not None}
     for text in written:
         try:
-            endpoint = parse_transport(text, NETWORK_TRANSPORTS, is_own=True)
+            endpoint = parse_transport(text, _LISTEN, is_own=True)
         except EndpointError as error:
             raise typer.BadParameter(str(error), param_hint="--listen") from error
         ports[endpoint.scheme] = endpoint

@@ -14,9 +14,11 @@ import typer
 from rich.console import Console
 
 from meterspan.app.bench_reading import Order, ProfileOrder
+from meterspan.app.mbus_reading import read_mbus
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import Reader, ReaderSettings, system_title
-from meterspan.cli.hints import HINTS
+from meterspan.cli.decode import show_telegram, telegram_json
+from meterspan.cli.hints import HINTS, MBUS_HINTS
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
@@ -29,6 +31,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
+from meterspan.runtime.mbus_client import MbusError
 from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "read"]
@@ -43,6 +46,8 @@ meterspan read tcp://192.168.1.50:4059 --auth lls --client 2 --password @secret.
 meterspan read hdlc+tcp://192.168.1.50:4001 --auth hls5 --keys bench.toml --view
 
 meterspan read serial:///dev/ttyUSB0?baud=9600 --physical 17 --profile 1-0:99.1.0 --from 2026-10-24 --to 2026-10-26
+
+meterspan read mbus+tcp://192.168.1.60:10001?address=5     [dim]a wired M-Bus slave; or by secondary=12345678[/dim]
 
 meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
 """
@@ -113,7 +118,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show each frame, and what it says.")] = False,
 ) -> None:
-    """Read a DLMS/COSEM meter: identification, clock, registers, profiles, events.
+    """Read a DLMS/COSEM meter: identification, clock, registers, profiles, events; or a wired M-Bus slave.
 
     Only reading: nothing is written to the meter.
     """
@@ -128,6 +133,9 @@ def read(  # noqa: PLR0917 - typer calls it by name
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = given.completed(_filed(keys, meter))
     _require(auth.mechanism, secret)
+    if TRANSPORTS[place.scheme].link is None:
+        _read_mbus(place, secret, auth, trace_zone=local if trace else None, as_json=as_json)
+        return
     addresses = LinkAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
@@ -154,6 +162,30 @@ def read(  # noqa: PLR0917 - typer calls it by name
         show_reading(Console(), found, place=str(place), zone=local, with_view=view)
     if reader.recovered is not None and not as_json:
         errors.print(f"[dim]our counter was behind: went on after {reader.recovered}[/dim]", highlight=False)
+
+
+def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: tzinfo | None, as_json: bool) -> None:
+    """Read a slave of wired M-Bus, and print its readings."""
+    if auth is not Security.NONE:
+        raise typer.BadParameter("wired M-Bus has no associations; leave --auth out", param_hint="--auth")
+    errors = Console(stderr=True)
+    on_frame = None if trace_zone is None else _tracing(errors, trace_zone)
+    try:
+        telegram = asyncio.run(read_mbus(place, key=keys.key or None, on_frame=on_frame))
+    except EndpointError as error:
+        raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
+    except MbusError as error:
+        errors.print(f"[red]{error}[/red]", highlight=False)
+        hint = MBUS_HINTS.get(error.failure.kind)
+        if hint is not None:
+            errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
+        raise typer.Exit(1) from error
+    if as_json:
+        sys.stdout.write(telegram_json(telegram) + "\n")
+    else:
+        show_telegram(telegram)
+    if telegram.error is not None and not telegram.readings:
+        raise typer.Exit(1)
 
 
 def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> list[str]:

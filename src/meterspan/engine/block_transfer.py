@@ -15,7 +15,7 @@ BLOCK_OVERHEAD_OCTETS = 12
 
 
 class BlockCutter:
-    """Hands a long value out in blocks."""
+    """Cuts a long value into blocks."""
 
     def __init__(self, octets: bytes) -> None:
         self._octets = octets
@@ -24,12 +24,12 @@ class BlockCutter:
 
     @property
     def number(self) -> int:
-        """Number of the block handed out last; 0 before the first."""
+        """Number of the last block cut; 0 before the first."""
         return self._number
 
     @property
     def is_done(self) -> bool:
-        """Whether the last block was handed out."""
+        """Whether the last block was cut."""
         return self._number > 0 and self._sent >= len(self._octets)
 
     def cut(self, size: int) -> DataBlock:
@@ -41,7 +41,7 @@ class BlockCutter:
 
 
 class BlockAssembly:
-    """Takes blocks in and gives the value.
+    """Assembles a value from its blocks.
 
     Args:
         limit: octets that all blocks together may have.
@@ -60,18 +60,18 @@ class BlockAssembly:
 
     @property
     def octets(self) -> bytes:
-        """All that was taken."""
+        """The octets of all blocks so far."""
         return b"".join(self._parts)
 
     def take(self, block: DataBlock) -> None:
-        """Take the next block.
+        """Add the next block.
 
         Raises:
             WireError: it is out of order, empty without being the last, or more than the limit.
 
         """
         if block.block_number != self.number + 1:
-            reason = f"block {block.block_number} came, {self.number + 1} is due"
+            reason = f"expected block {self.number + 1}, got {block.block_number}"
             raise WireError(reason, None, "block-number", CLAUSE)
         if not block.raw_data and not block.last_block:
             raise WireError("a block without octets that is not the last", None, "raw-data", CLAUSE)

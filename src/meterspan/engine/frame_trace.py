@@ -15,10 +15,20 @@ from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import HdlcFrame, HdlcReader, without_llc, write_frame
+from meterspan.wire.mbus.link import FrameReader, write_link_frame
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
 
-__all__ = ["CutFrame", "Direction", "FrameCutter", "FrameTracer", "HdlcCutter", "TracedFrame", "WrapperCutter"]
+__all__ = [
+    "CutFrame",
+    "Direction",
+    "FrameCutter",
+    "FrameTracer",
+    "HdlcCutter",
+    "MbusCutter",
+    "TracedFrame",
+    "WrapperCutter",
+]
 
 APDU_OCTETS_MAX: Final = 1 << 16
 """Segments put together for the words; of a longer APDU only the frames are shown."""
@@ -41,6 +51,7 @@ class TracedFrame:
         octets: the frame.
         link: what it is to the link.
         says: the APDU that it completes, in words; "" where it completes none.
+        error: why that APDU cannot be read, None where it can.
 
     """
 
@@ -49,6 +60,7 @@ class TracedFrame:
     octets: bytes
     link: str
     says: str = ""
+    error: WireError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +121,17 @@ class HdlcCutter:
         return None if frame.segmented or not joined else without_llc(joined)
 
 
+class MbusCutter:
+    """Cuts the link frames of wired M-Bus out of a stream; octets that are no frame are passed over."""
+
+    def __init__(self) -> None:
+        self._reader = FrameReader()
+
+    def feed(self, octets: bytes) -> list[CutFrame]:
+        """Return the frames that these octets complete."""
+        return [CutFrame(write_link_frame(frame), str(frame)) for frame in self._reader.receive(octets)]
+
+
 def _cut_wpdu(item: WrapperPdu | Damaged) -> CutFrame:
     return _damaged(item) if isinstance(item, Damaged) else CutFrame(write_wpdu(item), str(item), item.apdu)
 
@@ -136,22 +159,23 @@ class FrameTracer:
 
     def feed(self, direction: Direction, octets: bytes, now: float) -> list[TracedFrame]:
         """Return the frames that octets of one direction, in any cut, complete."""
-        return [
-            TracedFrame(
-                now, direction, cut.octets, cut.link, "" if cut.apdu is None else self._apdu(direction, cut.apdu)
-            )
-            for cut in self._cutters[direction].feed(octets)
-        ]
+        return [self._traced(direction, cut, now) for cut in self._cutters[direction].feed(octets)]
+
+    def _traced(self, direction: Direction, cut: CutFrame, now: float) -> TracedFrame:
+        says, error = "", None
+        if cut.apdu is not None:
+            try:
+                says = self._apdu(direction, cut.apdu)
+            except WireError as unreadable:
+                says, error = f"cannot be read: {unreadable}", unreadable
+        return TracedFrame(now, direction, cut.octets, cut.link, says, error)
 
     def _apdu(self, direction: Direction, octets: bytes) -> str:
-        try:
-            if octets[:1] and octets[0] in ACSE_TAGS:
-                acse = read_acse(octets)
-                self._learn(direction, acse)
-                return self._acse_text(direction, acse)
-            return self._service_text(direction, octets)
-        except WireError as error:
-            return f"cannot be read: {error}"
+        if octets[:1] and octets[0] in ACSE_TAGS:
+            acse = read_acse(octets)
+            self._learn(direction, acse)
+            return self._acse_text(direction, acse)
+        return self._service_text(direction, octets)
 
     def _learn(self, direction: Direction, acse: AcseApdu) -> None:
         title = None

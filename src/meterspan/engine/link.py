@@ -160,5 +160,5 @@ class Link(Machine[LinkEvent], Protocol):
         ...
 
     def medium_lost(self, now: float) -> None:
-        """Tell the link that the medium below is gone (connection closed): ``LinkDown`` if it was up."""
+        """Note that the medium below is gone (connection closed): ``LinkDown`` if it was up."""
         ...

@@ -11,7 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
-from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
@@ -20,6 +20,7 @@ from meterspan.wire.hdlc import HdlcAddress
 
 __all__ = [
     "DLMS_PORT",
+    "MBUS_PORT",
     "NETWORK_TRANSPORTS",
     "PUSH_ADDRESSES",
     "TRANSPORTS",
@@ -32,6 +33,8 @@ __all__ = [
 
 DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
+MBUS_PORT: Final = 10_001
+"""Where gateways listen as they are delivered; none is registered."""
 APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
@@ -100,7 +103,7 @@ class Transport:
         protocol: what the inventory keeps.
         text: what it is, for people.
         example: an endpoint as a user writes it.
-        link: makes the link of either role.
+        link: makes the link of either role under an association; None where there are no associations (M-Bus).
         cutter: makes what cuts one direction into frames.
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stand unfinished on this medium.
@@ -112,7 +115,7 @@ class Transport:
     protocol: DeviceProtocol
     text: str
     example: str
-    link: LinkMaker
+    link: LinkMaker | None
     cutter: Callable[[], FrameCutter]
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
@@ -124,16 +127,31 @@ class Transport:
         return self.scheme.rpartition("+")[2]
 
     def client(self, addresses: LinkAddresses) -> Link:
-        """Make the link of the side that reads."""
-        return self.link(Role.CLIENT, addresses, LinkTiming(self.octet_timeout_s))
+        """Make the link of the side that reads.
+
+        Raises:
+            ValueError: no association is held over this transport.
+
+        """
+        return self._make(Role.CLIENT, addresses, LinkTiming(self.octet_timeout_s))
 
     def server(self, addresses: LinkAddresses, *, inactivity_timeout_s: float = INACTIVITY_TIMEOUT_S) -> Link:
-        """Make the link of the device; ``addresses.client`` is who is pushed to until somebody calls."""
-        return self.link(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+        """Make the link of the device; ``addresses.client`` is who is pushed to until somebody calls.
+
+        Raises:
+            ValueError: no association is held over this transport.
+
+        """
+        return self._make(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+
+    def _make(self, role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
+        if self.link is None:
+            raise ValueError(f"no association is held over {self.scheme}")
+        return self.link(role, addresses, timing)
 
 
 def transport_of(protocol: DeviceProtocol) -> Transport | None:
-    """Return how a device of the inventory is reached over a network; None where it is behind an access point."""
+    """Return the transport of the sessions with a device of the inventory; None where none are held."""
     return _BY_PROTOCOL.get(protocol)
 
 
@@ -212,9 +230,30 @@ _ROWS: Final = (
         _DatagramCutter,
         apdu_max=UDP_APDU_MAX,
     ),
+    Transport(
+        "mbus+tcp",
+        DeviceProtocol.MBUS,
+        "wired M-Bus (EN 13757-2 and -3) behind a gateway",
+        "mbus+tcp://192.168.1.60:10001?address=5",
+        None,
+        MbusCutter,
+        port=MBUS_PORT,
+    ),
+    Transport(
+        "mbus+serial",
+        DeviceProtocol.MBUS,
+        "wired M-Bus (EN 13757-2 and -3) on a level converter",
+        "mbus+serial:///dev/ttyUSB0?baud=2400&address=5",
+        None,
+        MbusCutter,
+        port=0,
+        octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+    ),
 )
 TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})
 """All transports, by scheme."""
-NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS if row.port})
-"""Those that reach a device at a host and port, by scheme: each has a protocol of its own."""
+NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType(
+    {row.scheme: row for row in _ROWS if row.port and row.link is not None}
+)
+"""Those over which an association is held with a host and port, by scheme: each has a protocol of its own."""
 _BY_PROTOCOL: Final = {row.protocol: row for row in NETWORK_TRANSPORTS.values()}

@@ -34,14 +34,16 @@ __all__ = [
     "DataRead",
     "DataReceived",
     "Failed",
-    "Failure",
     "Found",
+    "LineFault",
     "LineSettings",
+    "MasterEvent",
     "MbusMaster",
     "MbusSlave",
     "Request",
     "RequestKind",
     "SearchFinished",
+    "SlaveEvent",
 ]  # fmt: skip
 
 BITS_PER_OCTET = 11
@@ -126,7 +128,7 @@ class Request:
     payload: bytes | None = None
 
 
-class Failure(Enum):
+class LineFault(Enum):
     """Why a request failed."""
 
     SILENCE = "no answer"
@@ -148,6 +150,7 @@ class DataRead:
         request: what was asked.
         address: the primary address in the answer.
         messages: one per telegram of the readout.
+        frames: the octets of each of them.
         is_complete: False where the slave kept repeating a telegram or never came to an end.
         access_demand: the slave has alarm data (class 1) to be asked for.
 
@@ -156,6 +159,7 @@ class DataRead:
     request: Request
     address: int
     messages: tuple[ApplicationMessage, ...]
+    frames: tuple[bytes, ...]
     is_complete: bool = True
     access_demand: bool = False
 
@@ -165,7 +169,7 @@ class Failed:
     """All tries of a request failed."""
 
     request: Request
-    failure: Failure
+    fault: LineFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +212,7 @@ class MbusMaster:
         self._deadline: float | None = None
         self._pages: list[ApplicationMessage] = []
         self._page_octets: list[bytes] = []
+        self._frames: list[bytes] = []
         self._search: _Search | None = None
 
     def initialise(self, address: int, now: float) -> None:
@@ -271,7 +276,7 @@ class MbusMaster:
             self._transmit(now)
             return
         request, self._current, self._deadline = self._current, None, None
-        self._finish(Failed(request, Failure.DAMAGED if damaged else Failure.SILENCE), now)
+        self._finish(Failed(request, LineFault.DAMAGED if damaged else LineFault.SILENCE), now)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next."""
@@ -296,7 +301,7 @@ class MbusMaster:
     def _start(self, now: float) -> None:
         if self._current is None and self._waiting:
             self._current = self._waiting.popleft()
-            self._pages, self._page_octets = [], []
+            self._pages, self._page_octets, self._frames = [], [], []
             self._tries = 0
             self._transmit(now)
 
@@ -344,12 +349,13 @@ class MbusMaster:
             message = read_application(frame.payload)
         except WireError:
             self._current = None
-            self._finish(Failed(request, Failure.DAMAGED), now)
+            self._finish(Failed(request, LineFault.DAMAGED), now)
             return
         repeated = message.payload in self._page_octets
         if not repeated:
             self._pages.append(message)
             self._page_octets.append(message.payload)
+            self._frames.append(write_link_frame(frame))  # as it was received: no part of a frame has two forms
         more = message.records.more_follows
         if more and not repeated and len(self._pages) < MAX_PAGES and self._search is None:
             self._tries = 0
@@ -357,7 +363,10 @@ class MbusMaster:
             return
         self._current = None
         is_complete = not more or self._search is not None
-        self._finish(DataRead(request, frame.address, tuple(self._pages), is_complete, frame.access_demand), now)
+        read = DataRead(
+            request, frame.address, tuple(self._pages), tuple(self._frames), is_complete, frame.access_demand
+        )
+        self._finish(read, now)
 
     def _count(self, request: Request) -> None:
         """Toggle the frame count bit after an answer; SND_NKE and a selection start it at 1 (5.7.4)."""
@@ -399,7 +408,7 @@ class MbusMaster:
             address = event.messages[0].transport.address
             search.found.append(address)
             self._events.append(Found(address))
-        elif isinstance(event, DataRead) or event.failure == Failure.DAMAGED:
+        elif isinstance(event, DataRead) or event.fault == LineFault.DAMAGED:
             if len(digits) < ID_DIGITS:
                 search.stack.extend(digits + digit for digit in reversed(search.alphabet))
             else:
@@ -506,6 +515,11 @@ class MbusSlave:
     def next_event(self) -> SlaveEvent | None:
         """Take the next event."""
         return self._events.popleft() if self._events else None
+
+    def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines
+        """Drop what was begun: the connection is gone."""
+        self._reader.reset()
+        self._pending = None
 
     def _serve(self, frame: LinkFrame, address: int) -> bytes:
         """Act on a master's frame and give the answer, b"" for none."""

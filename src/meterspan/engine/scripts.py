@@ -97,7 +97,7 @@ class ClockPolicy:
     ignores_deviation: bool = False
 
     def to_utc(self, moment: ClockTime) -> datetime | None:
-        """Give the UTC instant of one clock time."""
+        """Return the UTC instant of one clock time, None where it has none."""
         if moment.deviation_min is None or self.ignores_deviation:
             return replace(moment, deviation_min=None).to_utc(self.zone)
         if self.reverses_deviation:
@@ -105,14 +105,14 @@ class ClockPolicy:
         return moment.to_utc()
 
     def of(self, seconds: int) -> ClockTime:
-        """Give the meter's clock time of a UTC instant in seconds."""
+        """Return the meter's clock time of a UTC instant in seconds."""
         moment = ClockTime.of(datetime.fromtimestamp(seconds, self.zone))
         if self.reverses_deviation and moment.deviation_min is not None:
             return replace(moment, deviation_min=-moment.deviation_min)
         return moment
 
     def seconds(self, column: ClockColumn) -> NDArray[np.int64]:
-        """Give UTC seconds of a clock column; ``NO_INSTANT`` where there is none."""
+        """Return UTC seconds of a clock column; ``NO_INSTANT`` where there is none."""
         if self.ignores_deviation:
             return np.array([_seconds(self.to_utc(moment)) for moment in column.clock_times()], np.int64)
         if not self.reverses_deviation:
@@ -438,7 +438,7 @@ def _scaler(data: Data) -> ScalerUnit:
 
 
 def _is_scaled(column: CaptureObjectDefinition) -> bool:
-    """Say whether a column holds values that the object's scaler applies to."""
+    """Whether a column holds values that the object's scaler applies to."""
     if column.class_id == DemandRegister.class_id:
         return column.attribute in (
             DemandRegister.current_average_value.number,
@@ -448,7 +448,7 @@ def _is_scaled(column: CaptureObjectDefinition) -> bool:
 
 
 def _is_status(name: Obis) -> bool:
-    """Say whether a column is the profile status, 0-b:96.10.x."""
+    """Whether a column is the profile status, 0-b:96.10.x."""
     return (name.a, name.c, name.d) == (0, 96, 10)
 
 

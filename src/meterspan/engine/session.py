@@ -62,7 +62,9 @@ __all__ = [
 ]
 
 SESSION_TIMEOUT_S = 300.0
-"""A whole session's patience by default: a month of profile over a slow power line network."""
+"""Time for a whole session by default: a month of profile over a slow power line network."""
+EVENTS_MAX = 4_096
+"""Events kept for an owner that does not take them; what the peer sends unasked is then dropped."""
 ResultT = TypeVar("ResultT")
 
 
@@ -188,7 +190,7 @@ class Session(Generic[ResultT]):
             self._pump(now)
 
     def medium_lost(self, now: float) -> None:
-        """Tell that the medium below is gone."""
+        """Note that the medium below is gone."""
         self._association.medium_lost(now)
         self._pump(now)
 
@@ -246,7 +248,8 @@ class Session(Generic[ResultT]):
                 self._ending = self._ending or self._failed(lost, self._stage, now)
                 self._finish(now)
             case Notification() | ApduRefused():
-                self._events.append(event)
+                if len(self._events) < EVENTS_MAX:
+                    self._events.append(event)
 
     def _feed(self, response: ScriptResponse | ScriptError, now: float) -> None:
         """Let the script take a response, and carry out what it asks next."""
@@ -303,7 +306,7 @@ class Session(Generic[ResultT]):
 
 
 def ask_time() -> Script[float]:
-    """Give this side's time now, UTC seconds."""
+    """Return this side's time now, UTC seconds."""
     response = yield AskTime()
     if not isinstance(response, float):
         raise ScriptError(Failure(FailureKind.INTERNAL, "there is no clock"))

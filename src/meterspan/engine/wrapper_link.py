@@ -120,7 +120,7 @@ class WrapperLink:
         self._go_down(Failure(FailureKind.CANCELLED, "disconnected"), by_peer=False)
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
-        """Tell the link that the connection is gone."""
+        """Note that the connection is gone."""
         self._output.clear()
         self._output_octets = 0
         self._go_down(Failure(FailureKind.LINK_LOST, "the connection was closed"), by_peer=True)

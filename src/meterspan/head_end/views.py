@@ -173,6 +173,10 @@ class HeadEndViews:
         self._on_order()
         return self.order_view(order.order_id)
 
+    def orders(self, limit: int = 100) -> Sequence[OrderView]:
+        """List the newest orders, newest first."""
+        return [_order_view(record) for record in self._head_end.orders.newest(limit)]
+
     def order_view(self, order_id: int) -> OrderView:
         """Say how an order stands.
 

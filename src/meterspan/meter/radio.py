@@ -191,7 +191,7 @@ class RadioMeter:
         self._number = (self._number + 1) & 0xFF
         header = TransportHeader(Ci.RESPONSE_SHORT, HeaderKind.SHORT, None, self._number)
         protection = Protection(self.config.mode, self.config.key, self._next_counter())
-        records = write_records(self._records(now))
+        records = write_records(self.records(now))
         return build_telegram(
             LinkHeader(SND_NR, self.config.address), header, records, protection, form=self.config.form
         )
@@ -200,7 +200,8 @@ class RadioMeter:
         """Keep the registers through a loss of the battery."""
         self._metrology.preserve()
 
-    def _records(self, now: float) -> Iterable[DataRecord]:
+    def records(self, now: float) -> Iterable[DataRecord]:
+        """Return the data records of this instant, as a telegram or a readout carries them."""
         shown = self.indication
         for column in self.config.medium.columns:
             yield _record(column, shown)

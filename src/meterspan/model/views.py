@@ -401,6 +401,10 @@ class OrderDesk(Protocol):
         """Ask for a meter's registers; raises ``UnknownMeterError`` for a meter that is not in the inventory."""
         ...
 
+    def orders(self, limit: int = 100) -> Sequence[OrderView]:
+        """List the newest orders, newest first."""
+        ...
+
     def order_view(self, order_id: int) -> OrderView:
         """Return the state of an order; raises ``UnknownOrderError`` for one that is not known (any more)."""
         ...

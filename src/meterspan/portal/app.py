@@ -12,7 +12,7 @@ from hashlib import blake2b
 from mimetypes import add_type
 from pathlib import Path
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
@@ -24,9 +24,11 @@ from meterspan import __version__
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck
 from meterspan.portal.api import build_api
+from meterspan.portal.consumer_pages import add_consumer_pages
 from meterspan.portal.feeds import Feeds
 from meterspan.portal.headers import SecurityHeaders
-from meterspan.portal.pages import Pages, build_pages
+from meterspan.portal.operator_pages import TABS, add_operator_pages
+from meterspan.portal.pages import Pages
 from meterspan.portal.problems import HANDLED, ProblemError, problem_of, problem_response
 from meterspan.portal.sources import Sources
 
@@ -67,7 +69,7 @@ def create_app(
     feeds = feeds or Feeds()
     sources = Sources(homes, network, clock, orders)
     digest = _static_digest()
-    pages = Pages(sources, f"/static/{digest}", version)
+    pages = Pages(sources, f"/static/{digest}", version, TABS)
     app = FastAPI(
         title="meterspan portal",
         summary="Consumption and cost for the consumer, completeness and meters for the operator.",
@@ -81,13 +83,25 @@ def create_app(
     )
     app.state.feeds = feeds
     app.include_router(build_api(sources, feeds))
-    app.include_router(build_pages(pages))
+    app.include_router(_page_routes(pages))
     app.mount(f"/static/{digest}", _Immutable(directory=_STATIC), name="static")
     _add_problems(app, pages)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(HostCheck, hosts=tuple(allowed_hosts))
     return app
+
+
+def _page_routes(pages: Pages) -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+    add_consumer_pages(router, pages)
+    add_operator_pages(router, pages)
+
+    @router.get("/api")
+    def show_api(request: Request) -> Response:
+        return pages.render(request, "api.html", paths=request.app.openapi()["paths"])
+
+    return router
 
 
 @asynccontextmanager

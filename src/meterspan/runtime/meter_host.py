@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Protocol, TypeVar, cast
 
 from meterspan.engine.links import Transport
+from meterspan.engine.mbus_link import LineSettings, MbusSlave, SlaveEvent
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import ElectricityMeter
@@ -20,8 +21,9 @@ from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.shell import DatagramShell
+from meterspan.runtime.mbus_client import BAUD, slave_of
+from meterspan.runtime.media import CannotConnectError, Listener, listen_stream
+from meterspan.runtime.shell import DatagramShell, StreamShell
 from meterspan.runtime.state import StateFile
 
 __all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
@@ -213,6 +215,7 @@ class RadioHost:
         self._on_sent = on_sent
         self._reached = meter.indication.time
         self._radio: DatagramShell | None = None
+        self._listeners: list[Listener] = []
 
     def pass_over(self, until: float) -> None:
         """Let time pass without flow: the supply was shut."""
@@ -234,6 +237,27 @@ class RadioHost:
         except OSError as error:
             raise CannotConnectError(f"{self._receiver}: {error.strerror or error}") from error
         self._radio = shell
+
+    async def listen(self, transport: Transport, endpoint: Endpoint) -> int:
+        """Answer as a slave of wired M-Bus too, at ``address=`` of the endpoint; return the port (0 takes a free one).
+
+        Raises:
+            CannotConnectError: nobody can be listened to over its medium.
+            EndpointError: the address is none.
+            OSError: the port is taken.
+
+        """
+        primary = slave_of(endpoint).primary
+        settings = LineSettings(endpoint.number("baud", BAUD))
+
+        def slave() -> StreamShell[SlaveEvent]:
+            identity = self._meter.config.address
+            machine = MbusSlave(primary, identity, lambda: tuple(self._meter.records(self._reached)), settings=settings)
+            return StreamShell(machine, self._clock, lambda _event: None)
+
+        listener = await listen_stream(transport.medium, endpoint.host, endpoint.port, slave)
+        self._listeners.append(listener)
+        return listener.port
 
     def advance(self) -> None:
         """Measure up to now, keep it, and send what is due."""
@@ -262,6 +286,8 @@ class RadioHost:
 
     async def close(self) -> None:
         """Stop in order."""
+        for listener in self._listeners:
+            listener.close()
         self.advance()
         if self._radio is not None:
             self._radio.close()

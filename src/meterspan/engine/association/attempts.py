@@ -7,7 +7,8 @@ __all__ = ["ATTEMPTS_MAX", "CLIENTS_MAX", "LOCKOUT_S", "AttemptLedger"]
 ATTEMPTS_MAX = 3
 """Wrong secrets in a row before a client is locked out."""
 LOCKOUT_S = 60.0
-"""How long it is locked out: three guesses a minute need 30 years for half of 10^8 passwords; an operator waits it."""
+"""How long it is locked out. At three guesses a minute, half of 10^8 passwords take 30 years; to an operator who
+mistypes, a minute is acceptable."""
 CLIENTS_MAX = 256
 """Clients remembered; more than any device has associations."""
 
@@ -19,13 +20,13 @@ class _Attempts:
 
 
 class AttemptLedger:
-    """Counts failures; give one ledger to all associations of a device."""
+    """Counts failures; all associations of a device share one ledger."""
 
     def __init__(self) -> None:
         self._clients: dict[int, _Attempts] = {}
 
     def is_locked(self, client: int, now: float) -> bool:
-        """Say whether a client must wait."""
+        """Whether a client is locked out."""
         entry = self._clients.get(client)
         return entry is not None and now < entry.locked_until
 

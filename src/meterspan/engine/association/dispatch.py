@@ -384,7 +384,7 @@ class Dispatcher:
         return DataAccessResult.OBJECT_CLASS_INCONSISTENT if is_named else DataAccessResult.OBJECT_UNDEFINED
 
     def _refusal(self, item: CosemObject, number: int, *, write: bool) -> DataAccessResult | None:
-        """Say why an attribute may not be accessed, or None."""
+        """Return why an attribute may not be accessed, or None."""
         declared = item.interface.attributes.get(number)
         grant = grant_for(self._definition, item)
         if declared is None or grant is None:

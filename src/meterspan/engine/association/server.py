@@ -411,7 +411,7 @@ def _context_of(definition: AssociationDefinition) -> ApplicationContext:
 
 
 def _exception_for(error: WireError) -> ExceptionResponse:
-    """Say to the client what is wrong with its APDU (IEC 62056-5-3, 6.17)."""
+    """Return what a client is answered whose APDU cannot be taken (IEC 62056-5-3, 6.17)."""
     match error:
         case ReplayError():
             fault = ServiceFault.INVOCATION_COUNTER_ERROR
@@ -437,7 +437,7 @@ def _open_initiate(aarq: Aarq, cipher: SecurityContext | None) -> InitiateReques
 
 
 def _initiate_fault(initiate: InitiateRequest, definition: AssociationDefinition) -> ConfirmedServiceError | None:
-    """Say why an initiate request cannot be served (IEC 62056-5-3, 7.3), or None."""
+    """Return why an initiate request cannot be served (IEC 62056-5-3, 7.3), or None."""
     code = None
     if initiate.dlms_version < DLMS_VERSION:
         code = 1

@@ -1,0 +1,39 @@
+"""What ``meterspan read`` finds out about a wired M-Bus slave: all its telegrams, as readings."""
+
+from collections.abc import Callable
+
+from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
+from meterspan.engine.links import TRANSPORTS
+from meterspan.model.telegram import DecodedTelegram
+from meterspan.readings import Decoder, Format
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.mbus_client import read_slave
+
+__all__ = ["read_mbus"]
+
+
+async def read_mbus(
+    endpoint: Endpoint, *, key: bytes | None = None, on_frame: Callable[[TracedFrame], None] | None = None
+) -> DecodedTelegram:
+    """Read a slave and decode what it says; several telegrams give one answer.
+
+    Args:
+        endpoint: of a scheme of wired M-Bus.
+        key: opens telegrams that are encrypted.
+        on_frame: called with every frame that passes.
+
+    Raises:
+        EndpointError: its options are wrong.
+        MbusError: it cannot be read.
+
+    """
+    tracer = FrameTracer(TRANSPORTS[endpoint.scheme].cutter)
+
+    def on_octets(direction: Direction, octets: bytes, now: float) -> None:
+        for frame in tracer.feed(direction, octets, now):
+            if on_frame is not None:
+                on_frame(frame)
+
+    done = await read_slave(endpoint, clock=SystemClock(), on_octets=on_octets)
+    return Decoder().decode(b"".join(done.frames), key=key, as_=Format.MBUS)

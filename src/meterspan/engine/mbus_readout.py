@@ -1,0 +1,171 @@
+"""One readout of a wired M-Bus slave: address it and read all its telegrams (EN 13757-3:2018, clause 12).
+
+Strategy: a ``MbusMaster`` does the asking. A slave with a primary address is initialised (SND_NKE) and read; one with a
+secondary address is selected and read at 253. A slave that leaves SND_NKE unanswered is read all the same.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+from meterspan.engine.mbus_link import (
+    Acknowledged,
+    DataRead,
+    Failed,
+    LineFault,
+    LineSettings,
+    MasterEvent,
+    MbusMaster,
+    RequestKind,
+)
+from meterspan.model.failures import Failure, FailureKind
+from meterspan.wire.mbus.application import Selection
+from meterspan.wire.mbus.link import Address
+
+__all__ = ["MbusReadout", "ReadoutDone", "ReadoutEvent", "ReadoutFailed", "SlaveAddress", "parse_slave"]
+
+PRIMARY_MAX: Final = 250
+ID_DIGITS: Final = 8
+SECONDARY_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class SlaveAddress:
+    """Which slave is meant.
+
+    Attributes:
+        primary: 0 to 250, or 254, which every slave answers to; not used where there is a secondary address.
+        secondary: selects a slave by its identification.
+
+    """
+
+    primary: int = Address.TEST
+    secondary: Selection | None = None
+
+
+def parse_slave(address: str | None, secondary: str | None) -> SlaveAddress:
+    """Read a slave's address as a user writes it.
+
+    Args:
+        address: the primary address; None where the bus has one slave only.
+        secondary: eight digits of the identification number, or sixteen hexadecimal digits: these, then manufacturer,
+            version and medium as transmitted. F stands for any digit.
+
+    Raises:
+        ValueError: it is no address; the words say what is.
+
+    """
+    if secondary:
+        digits = secondary.ljust(SECONDARY_DIGITS, "F") if len(secondary) == ID_DIGITS else secondary
+        try:
+            octets = bytes.fromhex(digits)
+        except ValueError:
+            octets = b""
+        if len(octets) * 2 != SECONDARY_DIGITS:
+            raise ValueError(f"{secondary!r} is no secondary address: 8 or 16 digits, F for any")
+        return SlaveAddress(Address.NETWORK_LAYER, Selection(octets[3::-1] + octets[4:]))
+    if not address:
+        return SlaveAddress()
+    if not address.isdecimal() or not (int(address) <= PRIMARY_MAX or int(address) == Address.TEST):
+        raise ValueError(f"{address!r} is no primary address: 0 to {PRIMARY_MAX}, or {int(Address.TEST)} for any slave")
+    return SlaveAddress(int(address))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadoutDone:
+    """A slave was read.
+
+    Attributes:
+        frames: its long frames, in order.
+        is_complete: False where the slave repeated a telegram and never came to an end.
+
+    """
+
+    frames: tuple[bytes, ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReadoutFailed:
+    """A slave could not be read."""
+
+    failure: Failure
+
+
+ReadoutEvent = ReadoutDone | ReadoutFailed
+
+
+class MbusReadout:
+    """One readout; a ``Machine`` of ``ReadoutEvent`` that ends with exactly one event.
+
+    Args:
+        slave: who is read.
+        settings: timing of the segment.
+
+    """
+
+    def __init__(self, slave: SlaveAddress, settings: LineSettings | None = None) -> None:
+        self._slave = slave
+        self._master = MbusMaster(settings)
+        self._events: deque[ReadoutEvent] = deque()
+        self._is_over = False
+
+    def start(self, now: float) -> None:
+        """Begin; call it when the medium is there."""
+        if self._slave.secondary is None:
+            self._master.initialise(self._slave.primary, now)
+        else:
+            self._master.select(self._slave.secondary, now)
+
+    def receive(self, octets: bytes, now: float) -> None:
+        """Take octets from the segment."""
+        self._master.receive(octets, now)
+        self._pump(now)
+
+    def advance(self, now: float) -> None:
+        """Let time pass."""
+        self._master.advance(now)
+        self._pump(now)
+
+    def deadline(self) -> float | None:
+        """When ``advance`` must be called next, or None."""
+        return None if self._is_over else self._master.deadline()
+
+    def octets_to_send(self) -> bytes:
+        """Take what is to be sent."""
+        return self._master.octets_to_send()
+
+    def next_event(self) -> ReadoutEvent | None:
+        """Take the next event, or None."""
+        return self._events.popleft() if self._events else None
+
+    def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines
+        """Note that the connection is gone."""
+        self._end(ReadoutFailed(Failure(FailureKind.LINK_LOST, "the connection was closed")))
+
+    def _pump(self, now: float) -> None:
+        while (event := self._master.next_event()) is not None and not self._is_over:
+            self._take(event, now)
+
+    def _take(self, event: MasterEvent, now: float) -> None:
+        match event:
+            case DataRead():
+                self._end(ReadoutDone(event.frames, event.is_complete))
+            case Acknowledged():
+                self._master.read(self._slave.primary, now)
+            case Failed() if event.request.kind is RequestKind.INITIALISE and event.fault is LineFault.SILENCE:
+                self._master.read(self._slave.primary, now)
+            case Failed():
+                self._end(ReadoutFailed(self._failure(event)))
+            case _:
+                pass
+
+    def _failure(self, event: Failed) -> Failure:
+        kind = FailureKind.TIMEOUT if event.fault is LineFault.SILENCE else FailureKind.DAMAGED
+        who = "the selected slave" if self._slave.secondary is not None else f"address {self._slave.primary}"
+        return Failure(kind, f"{event.fault.value} of {who} to {event.request.kind.value}")
+
+    def _end(self, event: ReadoutEvent) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._events.append(event)

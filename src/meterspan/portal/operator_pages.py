@@ -1,0 +1,78 @@
+"""The operator's pages: the network, one meter's story, and the order book.
+
+A page is a row of ``TABS`` (or a link from another page), a route here, and a template of its own.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi.responses import Response
+
+from meterspan.model.views import MeterState
+from meterspan.portal import shapes
+from meterspan.portal.access import admit_operator
+from meterspan.portal.pages import Pages, Tab
+
+__all__ = ["TABS", "add_operator_pages"]
+
+TABS: Final = (
+    Tab("/operator", "operator.title"),
+    Tab("/operator/orders", "orders.title", lambda sources: sources.orders is not None),
+)
+"""The operator's menu; it is shown once it has two entries."""
+
+MAP_DAYS: Final = 28
+"""Four weeks: a weekly pattern shows, and the map still fits a desk."""
+TROUBLED_ROWS: Final = 60
+"""Worst first; the JSON interface gives all."""
+QUARANTINE_ROWS: Final = 50
+"""What the operator page lists; the JSON interface gives more."""
+ORDER_ROWS: Final = 100
+"""An operator's morning; the head end remembers more."""
+
+
+def add_operator_pages(router: APIRouter, pages: Pages) -> None:
+    """Add the routes of the operator's pages."""
+    operator = [Depends(admit_operator)]
+
+    @router.get("/operator", dependencies=operator)
+    def show_network(
+        request: Request, only: Annotated[str | None, Query(alias="network", max_length=200)] = None
+    ) -> Response:
+        now = pages.sources.clock()
+        network = pages.sources.network
+        meters = network.meters(now)
+        troubled = [meter for meter in meters if meter.state not in (MeterState.OK, MeterState.REMOVED)]
+        last = now.date()
+        first = last - timedelta(days=MAP_DAYS - 1)
+        return pages.render(
+            request,
+            "operator.html",
+            now=now,
+            summary=network.summary(now),
+            troubled=troubled[:TROUBLED_ROWS],
+            troubled_more=max(0, len(troubled) - TROUBLED_ROWS),
+            states={meter.device: meter.state for meter in meters},
+            days=[first + timedelta(days=offset) for offset in range(MAP_DAYS)],
+            only=only,
+            drawn=shapes.group_map(
+                [row for row in network.completeness(first, last) if only is None or row.network == only]
+            ),
+            quarantine=network.quarantine(QUARANTINE_ROWS),
+        )
+
+    @router.get("/operator/meters/{device}", dependencies=operator)
+    def show_meter(request: Request, device: str) -> Response:
+        sources = pages.sources
+        return pages.render(
+            request,
+            "meter.html",
+            now=sources.clock(),
+            story=sources.story(device),
+            can_order=sources.orders is not None,
+        )
+
+    @router.get("/operator/orders", dependencies=operator)
+    def list_orders(request: Request) -> Response:
+        return pages.render(request, "orders.html", orders=pages.sources.desk.orders(ORDER_ROWS))
