@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from meterspan.engine.push import PushValue, match_push
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, read_content, utc_row, write_profiles
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.profile import write_capture_objects
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.quantities import UNITS, ClockTime, Obis, utc
 from meterspan.wire.axdr import clock, double_long_unsigned, enum, integer, read_data, structure, unsigned, write_data
 from meterspan.wire.errors import WireError

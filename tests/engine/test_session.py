@@ -9,7 +9,6 @@ from meterspan.engine.push import PushSource
 from meterspan.engine.scripts import (
     NO_INSTANT,
     ClockPolicy,
-    ScalerUnit,
     read_clock,
     read_events,
     read_invocation_counter,
@@ -39,6 +38,7 @@ from meterspan.engine.session import (
     put,
 )
 from meterspan.model.cosem.objects import AccessRefusedError, CosemObject
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
 from meterspan.model.readings import EventSeverity, MeterEvent, Source
 from meterspan.quantities import UNITS, ClockTime, Obis, Quality, Scaled

@@ -10,7 +10,6 @@ from meterspan.engine.link import ApduReceived, LinkUp
 from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
 from meterspan.engine.push import PushSource, PushValue, write_described
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
 from meterspan.head_end.contexts import ContextCache
@@ -19,6 +18,7 @@ from meterspan.head_end.push_intake import PushFailed, PushIntake, PushTaken
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import Clock, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.profile import write_capture_objects
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import Fault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source

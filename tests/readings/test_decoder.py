@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from meterspan.crypto.suites import SuiteKeys, protect
 from meterspan.engine.mbus_security import Protection, build_telegram
+from meterspan.engine.wmbus_receiver import WmbusReceiver
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.quantities import ClockTime, Obis
 from meterspan.readings import Decoder, Format, recognise
 from meterspan.readings.job import Job
-from meterspan.wire import Trace, UnsupportedError
+from meterspan.wire import ChecksumError, Trace, UnsupportedError
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -319,6 +320,22 @@ def test_compact_frames_are_read_once_a_full_frame_has_taught_their_layout() -> 
     assert "no full frame has taught" in (decoder.decode(compact).error or "")
     decoder.decode(wireless(Protection()))
     assert [item.value for item in decoder.decode(compact).readings][:2] == [Decimal("57.8"), Decimal(100)]
+
+
+def test_a_compact_frame_with_a_wrong_check_is_named_and_shown_but_opened_for_nobody_else() -> None:
+    body = bytearray(write_compact(read_records(RECORDS)))
+    body[4] ^= 1  # the first octet of the data
+    compact = build_telegram(
+        LinkHeader(0x44, ADDRESS), TransportHeader(0x79), bytes(body), Protection(), form=FrameFormat.STRIPPED
+    )
+    decoder, receiver = Decoder(), WmbusReceiver({})
+    decoder.decode(wireless(Protection()))
+    receiver.read(wireless(Protection()))
+    shown = decoder.decode(compact)
+    assert "CRC of the full frame differs" in (shown.error or "")
+    assert [item.value for item in shown.readings][:2] == [Decimal("57.801"), Decimal(100)]
+    with pytest.raises(ChecksumError):
+        receiver.read(compact)
 
 
 def test_a_compact_profile_gives_one_reading_per_value_with_its_date() -> None:

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "serve": ("meterspan.cli.serve:serve", "Run a head end with data management and portal in one process."),
     "import": ("meterspan.cli.transfer:import_table", "Import readings from CSV or Parquet."),
     "export": ("meterspan.cli.transfer:export_table", "Export readings, intervals or totals as CSV, Parquet or JSON."),
+    "doctor": ("meterspan.cli.doctor:doctor", "Check a data folder without changing it; name what is damaged."),
 }
 """Name to function and help, in the order of the help page."""
 

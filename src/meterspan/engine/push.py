@@ -14,7 +14,7 @@ from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, Li
 from meterspan.engine.security import SecurityContext, is_ciphered
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.objects import AccessRefusedError
-from meterspan.model.cosem.profile import read_capture_objects
+from meterspan.model.cosem.profile import read_push_objects
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime
 from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, null, octet_string, structure
@@ -324,7 +324,7 @@ def _object_list(data: Data) -> Sequence[CaptureObjectDefinition]:
     if data.type is not DataType.ARRAY:
         return ()
     try:
-        return read_capture_objects(data)
+        return read_push_objects(data)
     except WireError:
         return ()  # another array, a value of its own
 

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from meterspan.engine.push import PushValue, write_described
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.cosem.profile import Row
-from meterspan.model.cosem.view import fields_of
-from meterspan.quantities import ClockTime, Obis, Scaled, unit_of_code, utc
+from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
+from meterspan.quantities import ClockTime, Obis, Scaled, utc
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -114,7 +113,7 @@ def read_content(values: Sequence[PushValue], time: ClockTime | None = None) -> 
         if what == _BUFFER:
             rows.setdefault(of.instance, []).extend(value.value.items)
         elif what in _SCALERS:
-            scalers[of.instance] = _read_scaler(value.value)
+            scalers[of.instance] = read_scaler_unit(value.value)
         elif what in _VALUES:
             numbers[of.instance] = value.value
         elif what == _CLOCK:
@@ -133,11 +132,6 @@ def _number(value: int | None) -> Data:
     if value < 0:
         return long64(value)
     return double_long_unsigned(value) if value <= _DOUBLE_LONG_MAX else long64_unsigned(value)
-
-
-def _read_scaler(data: Data) -> ScalerUnit:
-    exponent, unit = fields_of(data, 2, "scaler_unit")
-    return ScalerUnit(exponent.integer, unit_of_code(unit.integer))
 
 
 _SCALER_OF: Final = {

@@ -26,11 +26,12 @@ from meterspan.model.cosem.classes import (
 )
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
-from meterspan.model.cosem.view import ObjectListElement, fields_of
+from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
+from meterspan.model.cosem.view import ObjectListElement
 from meterspan.model.cosem.view import read_object_list as read_elements
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
-from meterspan.quantities import SHIFT_MAX_S, UNITS, ClockTime, Obis, Quality, Scaled, Unit, unit_of_code
+from meterspan.quantities import SHIFT_MAX_S, UNITS, ClockTime, Obis, Quality, Scaled
 from meterspan.wire.axdr import (
     NO_INSTANT,
     ClockColumn,
@@ -53,7 +54,6 @@ __all__ = [
     "ProfileColumnLayout",
     "ProfileLayout",
     "ProfileRead",
-    "ScalerUnit",
     "read_clock",
     "read_events",
     "read_invocation_counter",
@@ -121,14 +121,6 @@ class ClockPolicy:
         moved = column.seconds - 120 * deviation
         is_told = (deviation != -0x8000) & (column.seconds != NO_INSTANT)
         return np.where(is_told, moved, column.seconds)
-
-
-@dataclass(frozen=True, slots=True)
-class ScalerUnit:
-    """scaler_unit of a register: values times 10^``exponent`` are in ``unit``."""
-
-    exponent: int
-    unit: Unit
 
 
 NUMBER = ScalerUnit(0, UNITS["1"])
@@ -210,7 +202,9 @@ def read_registers(
     known = dict(scalers or {})
     missing = [name for name in names if name not in known]
     answers = yield from fetch_each(*(Get(_SCALER_ATTRIBUTE[class_id].at(name)) for name in missing))
-    known |= {name: _scaler(data) for name, data in zip(missing, answers, strict=True) if isinstance(data, Data)}
+    known |= {
+        name: read_scaler_unit(data) for name, data in zip(missing, answers, strict=True) if isinstance(data, Data)
+    }
     values = yield from fetch_each(*(Get(_VALUE_ATTRIBUTE[class_id].at(name)) for name in names))
     read: dict[Obis, Scaled | DataAccessResult] = {}
     for name, data in zip(names, values, strict=True):
@@ -227,7 +221,9 @@ def read_profile_layout(logical_name: Obis) -> Script[ProfileLayout]:
     scaled = [column for column in columns if _is_scaled(column)]
     asked = [Get(_SCALER_ATTRIBUTE[column.class_id].at(column.instance)) for column in scaled]
     answers = yield from fetch_each(*asked)
-    scalers = {column: _scaler(data) for column, data in zip(scaled, answers, strict=True) if isinstance(data, Data)}
+    scalers = {
+        column: read_scaler_unit(data) for column, data in zip(scaled, answers, strict=True) if isinstance(data, Data)
+    }
     layouts = tuple(ProfileColumnLayout(column, scalers.get(column)) for column in columns)
     return ProfileLayout(logical_name, layouts, period.integer)
 
@@ -430,11 +426,6 @@ def _picked(column: Column, rows: NDArray[np.bool_]) -> Column:
     if isinstance(column, FloatColumn):
         return FloatColumn(column.type, column.values[rows])
     return IntegerColumn(column.type, column.values[rows])
-
-
-def _scaler(data: Data) -> ScalerUnit:
-    exponent, unit = fields_of(data, 2, "scaler_unit")
-    return ScalerUnit(exponent.integer, unit_of_code(unit.integer))
 
 
 def _is_scaled(column: CaptureObjectDefinition) -> bool:

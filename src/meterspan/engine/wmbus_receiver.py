@@ -65,10 +65,11 @@ class WmbusReceiver:
         self._layouts = LayoutCache()
         self._fragments = FragmentStore()
 
-    def read(self, octets: bytes, *, trace: Trace | None = None) -> Telegram:
+    def read(self, octets: bytes, *, trace: Trace | None = None, is_checked: bool = True) -> Telegram:
         """Read one telegram of any frame format.
 
-        A damaged last record is no error here: see ``Telegram.records.error``.
+        A damaged last record is no error here: see ``Telegram.records.error``. With ``is_checked`` False, a compact
+        frame is read although the CRC of its full frame differs.
 
         Raises:
             WireError: the telegram cannot be read or opened.
@@ -80,7 +81,7 @@ class WmbusReceiver:
                 return telegram
         explained = 0 if trace is None else len(trace.spans)
         try:
-            telegram = self._read_layered(octets, trace)
+            telegram = self._read_layered(octets, trace, is_checked=is_checked)
         except WireError:
             again = self._read_as_stripped(octets, trace, explained)
             if again is None:
@@ -131,7 +132,9 @@ class WmbusReceiver:
             telegram = self._read_layered(octets, trace, form=FrameFormat.STRIPPED)
         return telegram
 
-    def _read_layered(self, octets: bytes, trace: Trace | None, *, form: FrameFormat | None = None) -> Telegram:
+    def _read_layered(
+        self, octets: bytes, trace: Trace | None, *, form: FrameFormat | None = None, is_checked: bool = True
+    ) -> Telegram:
         frame = read_frame(octets, trace=trace, form=form)
         key = self._key(frame.address) or self._key(frame.link.address)
         whole = self._fragments.add(open_frame(frame, key, trace=trace) if frame.sealed is not None else frame)
@@ -142,7 +145,7 @@ class WmbusReceiver:
             self.formats.learn(read_format_frame(frame.payload, offset=frame.offset))
         payload, offset = frame.payload, frame.offset
         if frame.ci in COMPACT:
-            payload, offset = expand_compact(payload, self.formats, offset=offset), 0
+            payload, offset = expand_compact(payload, self.formats, offset=offset, is_checked=is_checked), 0
         elif frame.ci not in RECORDS:
             return Telegram(frame.address, frame.transport, payload, Records(), frame)
         records = read_records(Cursor(payload, base=offset, trace=trace))

@@ -18,12 +18,12 @@ from meterspan.engine.link import Link
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink
 from meterspan.engine.push_rows import PushedContent, read_content
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import PushSetup
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.head_end.chronicle import Chronicle, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
 from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import Failure
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import ReadingSink

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
-from meterspan.engine.scripts import ScalerUnit
 from meterspan.engine.uplink import Push
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import Channel, LocalMeter, Observation, RegisterScale
@@ -20,6 +19,7 @@ from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
 from meterspan.model.cosem.classes import ExtendedRegister
 from meterspan.model.cosem.profile import Row
+from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of

@@ -16,14 +16,15 @@ from meterspan.readings.dlms import decode_apdus
 from meterspan.readings.job import Job
 from meterspan.readings.mbus import contents_of
 from meterspan.readings.merge import merge
-from meterspan.wire import Cursor, TruncatedError, WireError
+from meterspan.wire import ChecksumError, Cursor, Trace, TruncatedError, WireError
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import ApplicationMessage, read_application
 from meterspan.wire.mbus.link import read_link_frame
 from meterspan.wire.mbus.transport import Ci
+from meterspan.wire.wmbus.compact import FULL_FRAME_CRC
 
-__all__ = ["decode_mbus", "decode_wmbus"]
+__all__ = ["decode_mbus", "decode_wmbus", "read_wired"]
 
 MAX_FRAMES = 64
 """Frames of one input; a long profile of a wired meter has fewer pages."""
@@ -104,12 +105,29 @@ def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
     if message.error is not None:
         reported = WireError(f"the device reports: {message.error}")
         return DecodedTelegram("mbus", _identity(message.transport.address), errors=(reported,))
+    return _answer("mbus", _opened(message, job.key, job.trace), job)
+
+
+def read_wired(octets: bytes, key: bytes | None = None) -> Telegram:
+    """Read one wired frame and open it.
+
+    Raises:
+        WireError: the frame is damaged, holds no application data, or cannot be opened.
+
+    """
+    message = read_application(Cursor(read_link_frame(Cursor(octets)).payload or b"", base=_LONG_HEAD))
+    if message.error is not None:
+        raise WireError(f"the device reports: {message.error}")
+    return _opened(message, key, None)
+
+
+def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None) -> Telegram:
     payload, records = message.payload, message.records
     if message.transport.announces_encryption and message.ci in _RECORDS_CI:
-        payload = open_transport(message.transport, payload, job.key, offset=message.offset)
-        records = read_records(Cursor(payload, base=message.offset, trace=job.trace))
+        payload = open_transport(message.transport, payload, key, offset=message.offset)
+        records = read_records(Cursor(payload, base=message.offset, trace=trace))
     address = message.transport.address or DeviceAddress(bytes(8))
-    return _answer("mbus", Telegram(address, message.transport, payload, records), job)
+    return Telegram(address, message.transport, payload, records)
 
 
 def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
@@ -122,15 +140,16 @@ def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
 
 
 def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
-    """Answer for a telegram that cannot be read: what stands in front of a cut, and who sent it."""
-    if isinstance(error, TruncatedError) and error.field == "frame" and MIN_FRAME < len(octets) <= octets[0]:
-        shortened = bytes((len(octets) - 1,)) + octets[1:]
-        try:
-            telegram = _answer("wmbus", job.learnt.receiver.read(shortened, trace=job.trace), job)
-        except WireError:
-            pass
-        else:
-            return replace(telegram, errors=(error,))
+    """Answer for a telegram that cannot be read: what is in front of a cut or under a wrong check, and who sent it."""
+    receiver = job.learnt.receiver
+    try:
+        if isinstance(error, TruncatedError) and error.field == "frame" and MIN_FRAME < len(octets) <= octets[0]:
+            shortened = bytes((len(octets) - 1,)) + octets[1:]
+            return replace(_answer("wmbus", receiver.read(shortened, trace=job.trace), job), errors=(error,))
+        if isinstance(error, ChecksumError) and error.field == FULL_FRAME_CRC:
+            return replace(_answer("wmbus", receiver.read(octets, is_checked=False), job), errors=(error,))
+    except WireError:
+        pass
     address = DeviceAddress(octets[2:10]) if len(octets) >= 10 else None
     return DecodedTelegram("wmbus", _identity(address), errors=(error,))
 

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 
+from meterspan.model.cosem.profile import read_push_objects
+from meterspan.model.cosem.scaler_unit import is_scaler_unit, read_scaler_unit
 from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import ClockTime, Obis, unit_of_code
+from meterspan.quantities import ClockTime, Obis
 from meterspan.readings.names import meaning_of
 from meterspan.wire import WireError
 from meterspan.wire.axdr import Data, DataType, IeeeFloat
@@ -106,14 +108,11 @@ def _items(value: Data) -> Sequence[Data]:
 
 
 def _push_objects(items: Sequence[Data]) -> list[Obis]:
-    """Read a list of push objects: class, logical name, attribute, data index … (IEC 62056-6-2, 4.4.8)."""
-    if len(items) < 2 or not items[0].is_composite:
+    """Return the names in a push object list at the start, none where there is no such list (IEC 62056-6-2, 4.4.8)."""
+    try:
+        return [item.instance for item in read_push_objects(items[0])] if len(items) > 1 else []
+    except WireError:
         return []
-    rows = items[0].items
-    codes = [_descriptor(row) for row in rows]
-    if not rows or any(code is None or len(row.items) < 4 for row, code in zip(rows, codes, strict=True)):
-        return []
-    return [code for code in codes if code is not None]
 
 
 def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]:
@@ -171,12 +170,10 @@ def _descriptor(data: Data) -> Obis | None:
 
 
 def _scaler_unit(data: Data) -> tuple[int, str] | None:
-    if data.type is not DataType.STRUCTURE or len(data.items) != 2:
+    if not is_scaler_unit(data):
         return None
-    scaler, unit = data.items
-    if scaler.type is DataType.INTEGER and unit.type is DataType.ENUM:
-        return scaler.integer, unit_of_code(unit.integer).symbol
-    return None
+    scale = read_scaler_unit(data)
+    return scale.exponent, scale.unit.symbol
 
 
 def _leaves(data: Data) -> Iterator[Data]:

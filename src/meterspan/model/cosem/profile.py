@@ -12,7 +12,7 @@ from meterspan.model.cosem.classes import Clock, ProfileGeneric
 from meterspan.model.cosem.objects import CosemObject, Selective
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime, Obis
-from meterspan.wire.axdr import Data, array, clock, structure
+from meterspan.wire.axdr import Data, DataType, array, clock, structure
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import Access, CaptureObjectDefinition, EntryAccess, RangeAccess
 
@@ -24,6 +24,7 @@ __all__ = [
     "profile_object",
     "range_of_times",
     "read_capture_objects",
+    "read_push_objects",
     "select_rows",
     "write_capture_objects",
 ]
@@ -69,6 +70,30 @@ def read_capture_objects(data: Data) -> tuple[CaptureObjectDefinition, ...]:
     if len(data.items) > MAX_CAPTURE_OBJECTS:
         raise WireError(f"{len(data.items)} columns are more than {MAX_CAPTURE_OBJECTS}", None, "columns", CLAUSE)
     return tuple(read_capture_object(item) for item in data.items)
+
+
+def read_push_objects(data: Data) -> tuple[CaptureObjectDefinition, ...]:
+    """Read a push object list (4.4.8): capture object definitions; later editions add restriction and columns.
+
+    Raises:
+        WireError: it has another shape, is empty, or has more than ``MAX_CAPTURE_OBJECTS`` elements.
+
+    """
+    items = data.items if data.is_composite else ()
+    if not 0 < len(items) <= MAX_CAPTURE_OBJECTS:
+        raise WireError(f"a list of {len(items)} push objects", None, "push_object_list", "IEC 62056-6-2, 4.4.8")
+    return tuple(_push_object(item) for item in items)
+
+
+def _push_object(data: Data) -> CaptureObjectDefinition:
+    parts = data.items if data.type is DataType.STRUCTURE else ()
+    if not _PUSH_FIELDS_MIN <= len(parts) <= _PUSH_FIELDS_MAX or [part.type for part in parts[:3]] != _PUSH_TYPES:
+        raise WireError("no push object", None, "push_object_definition", "IEC 62056-6-2, 4.4.8")
+    return read_capture_object(structure(*parts[:_PUSH_FIELDS_MIN]))
+
+
+_PUSH_TYPES = [DataType.LONG_UNSIGNED, DataType.OCTET_STRING, DataType.INTEGER]
+_PUSH_FIELDS_MIN, _PUSH_FIELDS_MAX = 4, 6
 
 
 def write_capture_objects(columns: Iterable[CaptureObjectDefinition]) -> Data:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from meterspan.model.mbus_devices.apator import GRAMMARS as _APATOR
 from meterspan.model.mbus_devices.diehl import GRAMMARS as _DIEHL
+from meterspan.model.mbus_devices.kamstrup_water import GRAMMARS as _KAMSTRUP_WATER
 from meterspan.model.mbus_devices.others import GRAMMARS as _OTHERS
 from meterspan.model.mbus_devices.payload import Decoded, Grammar, Payload, Seal
 from meterspan.model.mbus_devices.profiles import SHIPPED_FORMATS, RecordRule, record_rule
@@ -25,7 +26,7 @@ __all__ = [
     "record_rule",
 ]
 
-GRAMMARS: tuple[Grammar, ...] = (*_APATOR, *_DIEHL, *_OTHERS, *_QUNDIS, *_TECHEM)
+GRAMMARS: tuple[Grammar, ...] = (*_APATOR, *_DIEHL, *_KAMSTRUP_WATER, *_OTHERS, *_QUNDIS, *_TECHEM)
 """Every grammar."""
 
 _BY_MAKER = {

@@ -15,12 +15,22 @@ from meterspan.wire.errors import ChecksumError, TruncatedError, UnsupportedErro
 from meterspan.wire.mbus.records import DIF_MANUFACTURER, DIF_MORE_FOLLOWS, Records, read_header, write_records
 from meterspan.wire.mbus.values import lvar_size
 
-__all__ = ["FormatStore", "expand_compact", "format_of", "format_signature", "read_format_frame", "write_compact"]
+__all__ = [
+    "FULL_FRAME_CRC",
+    "FormatStore",
+    "expand_compact",
+    "format_of",
+    "format_signature",
+    "read_format_frame",
+    "write_compact",
+]
 
 MAX_FORMATS = 1_024
 """Formats kept; a device type has a handful."""
 MAX_FORMAT_SIZE = 255
 """Octets of one format: the headers of what fits one frame."""
+FULL_FRAME_CRC = "full-frame CRC"
+"""Name of the field, by which a reader tells this damage from any other."""
 _CLAUSE = "EN 13757-3:2018, 8.5"
 
 
@@ -90,13 +100,14 @@ def write_compact(records: Records) -> bytes:
     return signature + crc_16_en_13757(full).to_bytes(2, "little") + data
 
 
-def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> bytes:
+def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0, is_checked: bool = True) -> bytes:
     """Put the record headers back: give the application data of the full frame.
 
     Args:
         payload: application data of CI 73, 79 or 7B, decrypted; fillers may stand in front.
         store: the formats known so far.
         offset: of the payload in the frame, for errors.
+        is_checked: False leaves the CRC of the full frame alone, for a reader who names the damage beside the values.
 
     Raises:
         UnsupportedError: the format is not known (yet): a full frame will teach it.
@@ -106,17 +117,17 @@ def expand_compact(payload: bytes, store: FormatStore, *, offset: int = 0) -> by
     """
     cursor = Cursor(payload, base=offset)
     signature = cursor.little(2, "format signature")
-    check = cursor.little(2, "full-frame CRC")
+    check = cursor.little(2, FULL_FRAME_CRC)
     headers = store.find(signature)
     if headers is None and payload[:2] == b"\x2f\x2f":  # the verification octets of an encrypted payload
         fillers = len(payload) - len(payload.lstrip(b"\x2f"))
-        return expand_compact(payload[fillers:], store, offset=offset + fillers)
+        return expand_compact(payload[fillers:], store, offset=offset + fillers, is_checked=is_checked)
     if headers is None:
         reason = f"compact frame of format {signature:04X}, which no full frame has taught yet"
         raise UnsupportedError(reason, offset, "format signature", _CLAUSE)
     full = _merge(headers, cursor)
-    if crc_16_en_13757(full) != check:
-        raise ChecksumError("CRC of the full frame differs", offset + 2, "full-frame CRC", _CLAUSE)
+    if is_checked and crc_16_en_13757(full) != check:
+        raise ChecksumError("CRC of the full frame differs", offset + 2, FULL_FRAME_CRC, _CLAUSE)
     return full
 
 

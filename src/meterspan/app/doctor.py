@@ -1,0 +1,218 @@
+"""What ``meterspan doctor`` looks at: a data folder of ``home`` or ``serve``, read and never written.
+
+Strategy: each check yields findings about files that are there; a check that cannot read its file says so, and the
+others go on. SQLite files are opened read-only, batches and segments are held against their checksums.
+"""
+
+import fcntl
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from meterspan.model.storage.errors import StorageError
+from meterspan.store import journal
+from meterspan.store.columns import read_batch
+from meterspan.store.segments import check_segment
+
+__all__ = ["Finding", "Health", "examine", "is_healthy"]
+
+ROOM_MIN_OCTETS: Final = 1 << 30
+"""Less free room than this is worth a note: a district of a thousand meters fills it in months."""
+COUNTERS_END: Final = 1 << 32
+COUNTER_NOTE_AT: Final = 0.9
+"""A key whose invocation counter has used this share of its 32 bits should be changed soon."""
+DAMAGES_SHOWN: Final = 20
+
+
+class Health(StrEnum):
+    """How it stands with one thing."""
+
+    GOOD = "good"
+    NOTE = "note"
+    """Works, and somebody should know."""
+    FAULT = "fault"
+    """Something is missing, damaged or open to others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        health: how it stands.
+        what: file or property, relative to the folder.
+        detail: what was found, and what to do where something is wrong.
+
+    """
+
+    health: Health
+    what: str
+    detail: str
+
+
+def is_healthy(findings: list[Finding]) -> bool:
+    """Whether no finding is a fault."""
+    return all(finding.health is not Health.FAULT for finding in findings)
+
+
+def examine(folder: Path) -> list[Finding]:
+    """Look at a data folder and return what was found, in a fixed order; nothing is changed."""
+    readings = folder / "data" / "readings"
+    if not (readings / "journal.sqlite").is_file():
+        detail = "holds no readings of meterspan; name the folder of home or serve"
+        return [Finding(Health.FAULT, str(folder), detail)]
+    findings = [_in_use(readings / "lock"), _room(folder)]
+    for name, format_known, checks in _FILES:
+        path = folder / name
+        if path.is_file():
+            findings += _database(path, folder, format_known, checks)
+    findings += _segments(readings, folder)
+    findings += _secrets(folder)
+    return findings
+
+
+def _in_use(lock: Path) -> Finding:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return Finding(Health.GOOD, "in use", "a program has the folder open; its newest writes may not be seen")
+    return Finding(Health.GOOD, "in use", "no program has the folder open")
+
+
+def _room(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free
+    if free < ROOM_MIN_OCTETS:
+        return Finding(Health.NOTE, "free room", f"{free / 1e6:,.0f} MB: make room before the disk is full")
+    return Finding(Health.GOOD, "free room", f"{free / 1e9:,.0f} GB")
+
+
+Check = Callable[[sqlite3.Connection, Path], Iterator[Finding]]
+
+
+def _database(path: Path, folder: Path, format_known: int | None, checks: tuple[Check, ...]) -> Iterator[Finding]:
+    """Check one SQLite file: readable, whole, of a known format, and what is in it."""
+    name = str(path.relative_to(folder))
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            damages = [text for (text,) in connection.execute(f"pragma quick_check({DAMAGES_SHOWN})")]
+            if damages != ["ok"]:
+                yield Finding(Health.FAULT, name, f"is damaged: {damages[0]}; restore it from a backup")
+                return
+            (version,) = connection.execute("pragma user_version").fetchone()
+            if format_known is not None and version > format_known:
+                detail = f"has format {version}; this release reads up to {format_known}: update meterspan"
+                yield Finding(Health.FAULT, name, detail)
+                return
+            yield Finding(Health.GOOD, name, "whole" if format_known is None else f"whole, format {version}")
+            for check in checks:
+                yield from check(connection, path)
+    except (sqlite3.Error, StorageError) as error:
+        yield Finding(Health.FAULT, name, f"cannot be read: {error}")
+
+
+def _batches(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+    """Hold every batch against its checksum."""
+    rows = journal.batch_rows(connection)
+    damaged = 0
+    for row in rows:
+        try:
+            read_batch(journal.octets_of(connection, row.seq))
+        except StorageError as error:
+            damaged += 1
+            detail = f"{error}: {row.readings:,} readings; it is quarantined when the store opens"
+            yield Finding(Health.FAULT, f"batch {row.seq}", detail)
+    yield Finding(Health.GOOD, "batches", f"{len(rows) - damaged:,} of {len(rows):,} whole")
+
+
+def _quarantined(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+    if not _has_table(connection, "quarantined"):  # format 1
+        return
+    for item in journal.quarantined_rows(connection):
+        detail = f"quarantined: {item.reason}; {item.readings:,} readings are missing; kept at {item.kept_at}"
+        yield Finding(Health.FAULT, item.name, detail)
+
+
+def _unsettled(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+    if not _has_table(connection, "unsettled"):
+        return
+    days, damaged = 0, 0
+    for _number, found in journal.unsettled_rows(connection):
+        if isinstance(found, StorageError):
+            damaged += 1
+        else:
+            days += len(found)
+    yield Finding(Health.GOOD, "days to settle", f"{days:,} days of series; home and serve settle them by themselves")
+    if damaged:
+        yield Finding(Health.FAULT, "days to settle", f"{damaged} rows of them are damaged")
+
+
+def _left_out(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+    if _has_table(connection, "quarantined_row"):
+        for name, reason in connection.execute("select name, reason from quarantined_row order by number"):
+            yield Finding(Health.FAULT, str(name), f"left out of the registry: {reason}")
+
+
+def _counters(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+    """Look whether any invocation counter of ours comes to its end."""
+    rows = connection.execute("select name, next from counter order by name").fetchall()
+    for name, following in rows:
+        if following >= COUNTER_NOTE_AT * COUNTERS_END:
+            detail = f"{following / COUNTERS_END:.0%} of the invocation counters are used: change the key soon"
+            yield Finding(Health.NOTE, f"{path.name} {name}", detail)
+    yield Finding(Health.GOOD, f"counters in {path.name}", f"{len(rows):,} kept")
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    found = connection.execute("select 1 from sqlite_master where type = 'table' and name = ?", (name,)).fetchone()
+    return found is not None
+
+
+_FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
+    ("data/readings/journal.sqlite", journal.FORMAT, (_batches, _quarantined, _unsettled)),
+    ("data/registry.sqlite", None, (_left_out,)),
+    ("home.sqlite", None, (_counters,)),
+    ("head_end.sqlite", None, (_counters,)),
+    ("inventory.sqlite", None, ()),
+)
+"""Databases of a folder: path, newest format of the file that is known, and what is looked at in it."""
+
+
+def _segments(readings: Path, folder: Path) -> Iterator[Finding]:
+    """Hold every segment that the journal names against its checksum."""
+    try:
+        with closing(sqlite3.connect(f"{(readings / 'journal.sqlite').resolve().as_uri()}?mode=ro", uri=True)) as db:
+            names = [str(name) for (name,) in db.execute("select name from segment order by name")]
+    except sqlite3.Error:
+        return  # said of the journal already
+    whole = 0
+    for name in names:
+        path = readings / "segments" / name
+        try:
+            check_segment(path)
+            whole += 1
+        except FileNotFoundError:
+            yield Finding(Health.FAULT, str(path.relative_to(folder)), "is missing; restore it from a backup")
+        except (StorageError, OSError) as error:
+            yield Finding(Health.FAULT, str(path.relative_to(folder)), str(error))
+    yield Finding(Health.GOOD, "segments", f"{whole:,} of {len(names):,} whole")
+
+
+_SECRET_FILES: Final = ("home.sqlite", "head_end.sqlite", "inventory.sqlite", "access_point.toml")
+
+
+def _secrets(folder: Path) -> Iterator[Finding]:
+    """Look whether others of this machine can read keys and counters."""
+    open_folder = bool(folder.stat().st_mode & 0o007)
+    for name in _SECRET_FILES:
+        path = folder / name
+        if path.is_file() and path.stat().st_mode & 0o077:
+            health = Health.FAULT if open_folder else Health.NOTE
+            yield Finding(health, name, f"others can read it: chmod 600 {path}")
