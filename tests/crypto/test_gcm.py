@@ -31,7 +31,7 @@ VECTORS = {
 def test_the_vectors_of_nist_are_sealed_and_opened(key, size):
     ciphertext, tag = map(bytes.fromhex, VECTORS[key])
     assert gcm.seal(PLAIN, ASSOCIATED, nonce=NONCE, key=key, tag_size=size) == ciphertext + tag[:size]
-    assert gcm.open_sealed(ciphertext, ASSOCIATED, tag[:size], nonce=NONCE, key=key) == PLAIN
+    assert gcm.open_sealed(ciphertext, ASSOCIATED, tag[:size], NONCE, key) == PLAIN
     assert gcm.decipher_insecurely(ciphertext, nonce=NONCE, key=key) == PLAIN
 
 
@@ -47,4 +47,4 @@ def test_a_bit_flip_anywhere_is_a_wrong_key(plaintext, data):
     damaged = bytearray(sealed)
     damaged[bit >> 3] ^= 1 << (bit & 7)
     with pytest.raises(KeyWrongError):
-        gcm.open_sealed(bytes(damaged[:-12]), ASSOCIATED, bytes(damaged[-12:]), nonce=NONCE, key=KEY)
+        gcm.open_sealed(bytes(damaged[:-12]), ASSOCIATED, bytes(damaged[-12:]), NONCE, KEY)

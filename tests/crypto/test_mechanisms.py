@@ -1,5 +1,7 @@
 """The table of authentication mechanisms: every row says what it needs, and proves what it says."""
 
+from pathlib import Path
+
 import pytest
 
 from meterspan.crypto.hls import Handshake
@@ -56,3 +58,13 @@ def test_a_mechanism_that_is_not_implemented_has_no_row_and_its_name_is_refused(
     assert mechanism_of(AuthenticationMechanism.HLS_ECDSA) is None
     with pytest.raises(ValueError, match="hls9"):
         Security("hls9")
+
+
+@ROWS
+def test_every_mechanism_stands_in_the_documentation_as_the_table_has_it(row):
+    needs = "encryption and authentication key" if row.needs_keys else "nothing"
+    if row.needs_secret:
+        needs = "a secret" if row.is_hls else "a password"
+    ciphered = "yes" if row.ciphered else "no"
+    line = f"| {int(row.code)} | `{row.security}` | `{row.short}` | {needs} | {ciphered} |"
+    assert line in (Path(__file__).parents[2] / "docs" / "cosem.md").read_text("utf-8").splitlines()

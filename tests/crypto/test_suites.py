@@ -1,5 +1,7 @@
 """Security suites: the examples of IEC 62056-5-3 (Green Book, GET-request and initiate), NIST's vectors, and damage."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -185,3 +187,9 @@ def test_our_own_mistakes_are_value_errors():
         opened(bytes(12), 0x30, title=bytes(7))
     with pytest.raises(ValueError, match="outside 32 bits"):
         opened(bytes(12), 0x30, counter=2**32)
+
+
+@pytest.mark.parametrize("suite", SUITES, ids=lambda suite: f"suite {suite.number}")
+def test_every_suite_stands_in_the_documentation_as_the_table_has_it(suite):
+    line = f"| {suite.number} | {suite.name} | {suite.key_size} | {suite.tag_size} |"
+    assert line in (Path(__file__).parents[2] / "docs" / "cosem.md").read_text("utf-8").splitlines()

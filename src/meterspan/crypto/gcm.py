@@ -36,7 +36,7 @@ def seal(plaintext: bytes, associated: bytes, *, nonce: bytes, key: bytes, tag_s
     return _context(key).encrypt(nonce, plaintext, associated)[: len(plaintext) + tag_size]
 
 
-def open_sealed(ciphertext: bytes, associated: bytes, tag: bytes, *, nonce: bytes, key: bytes) -> bytes:
+def open_sealed(ciphertext: bytes, associated: bytes, tag: bytes, nonce: bytes, key: bytes) -> bytes:
     """Return the plaintext of an authentic ciphertext.
 
     Args:
@@ -50,7 +50,7 @@ def open_sealed(ciphertext: bytes, associated: bytes, tag: bytes, *, nonce: byte
         KeyWrongError: the tag differs: another key, nonce or associated data, or altered octets.
 
     """
-    context, size = _context(key), len(ciphertext)
+    context, size = _context(key), len(ciphertext)  # positional throughout: this runs for each APDU of a head end
     plaintext = context.encrypt(nonce, ciphertext, associated)[:-FULL_TAG_SIZE]
     expected = context.encrypt(nonce, plaintext, associated)
     if not bytes_eq(expected[size : size + len(tag)], tag):

@@ -164,20 +164,23 @@ def unprotect(
 
     """
     suite = keys.suite
-    if security_control & SUITE_MASK != suite.number:
+    size = suite.tag_size
+    if security_control & (SUITE_MASK | COMPRESSION) != suite.number:
+        _refuse_compression(security_control)
         number = security_control & SUITE_MASK
         reason = f"security suite {number} is not supported with keys of suite {suite.number}"
         raise UnsupportedError(reason, None, "security-control", CLAUSE)
-    _refuse_compression(security_control)
     nonce, key = _nonce(system_title, invocation_counter), keys.encryption
     if not security_control & AUTHENTICATION:
         return suite.decipher_insecurely(payload, nonce=nonce, key=key) if security_control & ENCRYPTION else payload
     if not keys.authentication:
         raise ValueError("authentication needs an authentication key")
-    body, tag = _split(payload, suite)
+    if len(payload) < size:
+        raise TruncatedError(f"needs {size} octets of tag, has {len(payload)}", None, "tag", CLAUSE)
+    body, tag = payload[:-size], payload[-size:]
     head = bytes((security_control,)) + keys.authentication
     if security_control & ENCRYPTION:
-        return suite.open_sealed(body, head, tag, nonce=nonce, key=key)
+        return suite.open_sealed(body, head, tag, nonce, key)
     if not bytes_eq(suite.gmac(head + body, nonce=nonce, key=key, tag_size=len(tag)), tag):
         raise KeyWrongError("authentication tag differs", None, "tag", CLAUSE)
     return body
@@ -206,7 +209,11 @@ def unprotect_insecurely(
     """
     suite = suite_of(security_control)
     _refuse_compression(security_control)
-    body = _split(payload, suite)[0] if security_control & AUTHENTICATION else payload
+    body = payload
+    if security_control & AUTHENTICATION:
+        if len(payload) < suite.tag_size:
+            raise TruncatedError(f"needs {suite.tag_size} octets of tag, has {len(payload)}", None, "tag", CLAUSE)
+        body = payload[: -suite.tag_size]
     if not security_control & ENCRYPTION:
         return body
     if len(encryption) != suite.key_size:
@@ -219,13 +226,6 @@ def unprotect_insecurely(
 def _refuse_compression(security_control: int) -> None:
     if security_control & COMPRESSION:
         raise UnsupportedError("compression is not supported", None, "security-control", CLAUSE)
-
-
-def _split(payload: bytes, suite: Suite) -> tuple[bytes, bytes]:
-    size = suite.tag_size
-    if len(payload) < size:
-        raise TruncatedError(f"needs {size} octets of tag, has {len(payload)}", None, "tag", CLAUSE)
-    return payload[:-size], payload[-size:]
 
 
 def _nonce(system_title: bytes, invocation_counter: int) -> bytes:

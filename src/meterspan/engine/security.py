@@ -325,7 +325,7 @@ class SecurityContext:
 
     def _seal(self, octets: bytes, control: SecurityControl, counter: int, *, dedicated: bool) -> bytes:
         keys = self._key_set(control, is_dedicated=dedicated)
-        return protect(octets, control, system_title=self.system_title, invocation_counter=counter, keys=keys)
+        return protect(octets, int(control), system_title=self.system_title, invocation_counter=counter, keys=keys)
 
     def _open(self, content: CipheredContent, title: bytes, *, is_dedicated: bool) -> bytes:
         control = content.security_control
@@ -333,7 +333,7 @@ class SecurityContext:
         if control & SecurityControl.AUTHENTICATION and not keys.authentication:
             raise KeyMissingError("no authentication key is at hand", None, "security-control", CLAUSE)
         return unprotect(
-            content.payload, control, system_title=title, invocation_counter=content.invocation_counter, keys=keys
+            content.payload, int(control), system_title=title, invocation_counter=content.invocation_counter, keys=keys
         )
 
     def _key_set(self, control: SecurityControl, *, is_dedicated: bool) -> SuiteKeys:
