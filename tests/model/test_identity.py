@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.identity import MBusClientIdentity, mbus_client_identity, mbus_device, split_mbus_device
+from meterspan.model.identity import MBusClientIdentity, mbus_client_identity, mbus_device, p1_device, split_mbus_device
 
 LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=3)
 
@@ -29,3 +29,15 @@ def test_every_name_has_an_identity_that_fits_its_attributes(device):
     assert 0 <= identity.number < 1 << 32
     assert 0 <= identity.manufacturer < 1 << 16
     assert 0 <= identity.medium <= 0xFF
+
+
+@given(st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", min_size=4, max_size=17))
+def test_a_meter_on_a_p1_port_has_one_name_as_text_and_as_hex_of_its_letters(name):
+    assert p1_device(name.encode().hex().upper()) == name
+
+
+def test_short_numbers_are_no_hex_and_what_cannot_be_printed_is_no_name():
+    assert p1_device("4142") == "4142"
+    assert p1_device("  1234567 ") == "1234567"
+    assert p1_device("0011223344") == "0011223344", "its octets are no letters"
+    assert p1_device("\x1b[2J") == ""

@@ -1,4 +1,4 @@
-"""The meters that a listener hears: the latest telegram of each, and what became of every telegram.
+"""The meters that a listener hears: the latest telegram of each, and the outcome of every telegram.
 
 Each telegram is counted under one ``Fate``, by the type of its error; no telegram, however damaged, ends the listening.
 Meters are bounded.
@@ -24,7 +24,7 @@ METERS_MAX: Final = 2_000
 
 
 class Fate(StrEnum):
-    """What became of a telegram."""
+    """Outcome of a telegram."""
 
     READ = "read"
     NO_KEY = "no key"
@@ -40,9 +40,9 @@ class Hearing:
 
     Attributes:
         at: UTC seconds.
-        source: where it came from.
+        source: port or sender.
         name: the meter's name, "" where the telegram does not tell.
-        fate: what became of it.
+        fate: its outcome.
         telegram: what it says.
         octets: the telegram as it was received.
 
@@ -75,7 +75,7 @@ class Meter:
 
 
 class Listener:
-    """Takes telegrams of any kind.
+    """Decodes and counts telegrams of any kind.
 
     Args:
         keys: by the meter's name (``MSP-12345678-03``) or its number (``12345678``).
@@ -90,7 +90,7 @@ class Listener:
         self._decoder = Decoder()
 
     def hear(self, octets: bytes, source: str, now: float) -> Hearing:
-        """Take a telegram of a radio or wired meter."""
+        """Decode and count a telegram of a radio or wired meter."""
         try:
             is_wireless = recognise(octets) is Format.WMBUS
         except WireError:
@@ -99,7 +99,7 @@ class Listener:
         return self._note(hearing)
 
     def hear_text(self, line: str, source: str, now: float) -> Hearing:
-        """Take a line of a receiver: hexadecimal digits, whatever else stands around them (RSSI, time stamps)."""
+        """Decode and count a line of a receiver: hexadecimal digits among other text (RSSI, time stamps)."""
         try:
             octets = bytes.fromhex(max(_runs(line), key=len, default=""))
         except ValueError:
@@ -110,7 +110,7 @@ class Listener:
         return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged))
 
     def hear_p1(self, telegram: P1Telegram | P1Damage, source: str, now: float) -> Hearing:
-        """Take a P1 telegram."""
+        """Decode and count a P1 telegram."""
         if isinstance(telegram, P1Damage):
             damaged = _failed("p1", telegram.error)
             return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged, telegram.octets))
@@ -179,6 +179,6 @@ _FATES: tuple[tuple[type[WireError], Fate], ...] = (
 
 
 def _runs(line: str) -> list[str]:
-    """Give the runs of hexadecimal digits of a line that are whole octets."""
+    """Return the runs of hexadecimal digits of a line that are whole octets."""
     words = "".join(letter if letter in "0123456789abcdefABCDEF" else " " for letter in line).split()
     return [word for word in words if len(word) % 2 == 0]

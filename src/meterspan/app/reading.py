@@ -5,7 +5,8 @@ behind, the meter says what it expects, or its counter is read by the public cli
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
@@ -18,17 +19,19 @@ from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.model.cosem.device import PUBLIC_CLIENT
+from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.model.failures import FailureKind
-from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame, open_dlms
+from meterspan.runtime.dlms_client import AssociationFailedError, DlmsClient, DlmsError, OnFrame, open_dlms
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
-__all__ = ["Reader", "ReaderSettings", "system_title"]
+__all__ = ["Reader", "ReaderSettings", "client_of", "system_title"]
 
 _TITLE_KEPT: Final = "system title"
 _MAKER: Final = b"MSP"
+_READER_CLIENT: Final = 2
+_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
 
 _NO_COUNTER_TROUBLE: Final = frozenset(
     {
@@ -42,6 +45,11 @@ _NO_COUNTER_TROUBLE: Final = frozenset(
     }
 )
 """Failures that have another cause than a counter that is behind; for that, some meters refuse and some fall silent."""
+
+
+def client_of(auth: Security) -> int:
+    """Return the client address (SAP) that an association of this kind usually has: 16, 2 or 1."""
+    return _CLIENTS.get(auth, MANAGEMENT_CLIENT)
 
 
 def system_title(state: StateFile) -> bytes:
@@ -103,23 +111,47 @@ class Reader:
             DlmsError: it cannot be read.
 
         """
+        async with self.connect(on_step) as client:
+            return await BenchReading.of(client, order, on_step)
+
+    @asynccontextmanager
+    async def connect(self, on_step: Callable[[str], None] = lambda _text: None) -> AsyncIterator[DlmsClient]:
+        """Open an association for the time of the context, with a second try where our counter was behind.
+
+        Raises:
+            DlmsError: there is none.
+
+        """
         security = self._security()
-        try:
-            return await self._once(security, order, on_step)
-        except AssociationFailedError as error:
-            may_be_counter = error.failure.kind not in _NO_COUNTER_TROUBLE
-            if security is None or not self._settings.recover or not may_be_counter:
-                raise
-            counter = await self._meter_counter(error, on_step)
-            if counter is None:
-                raise
+        async with AsyncExitStack() as stack:
             try:
-                security.skip_to(counter)
-            except WireError as refused:
-                words = f"{error}; and the counter cannot be recovered: {refused}"
-                raise DlmsError(replace(error.failure, detail=words)) from error
-            self.recovered = counter - 1
-            return await self._once(self._security(), order, on_step)
+                client = await stack.enter_async_context(self._open(security))
+            except AssociationFailedError as error:
+                caught_up = await self._catch_up(security, error, on_step)
+                client = await stack.enter_async_context(self._open(caught_up))
+            yield client
+
+    async def _catch_up(
+        self, security: SecurityContext | None, error: AssociationFailedError, on_step: Callable[[str], None]
+    ) -> SecurityContext | None:
+        """Return a context whose counter the meter accepts; raise ``error`` where the counter is not its cause."""
+        may_be_counter = error.failure.kind not in _NO_COUNTER_TROUBLE
+        if security is None or not self._settings.recover or not may_be_counter:
+            raise error
+        counter = await self._meter_counter(error, on_step)
+        if counter is None:
+            raise error
+        try:
+            security.skip_to(counter)
+        except WireError as refused:
+            words = f"{error}; and the counter cannot be recovered: {refused}"
+            raise DlmsError(replace(error.failure, detail=words)) from error
+        self.recovered = counter - 1
+        return self._security()
+
+    def _open(self, security: SecurityContext | None) -> AbstractAsyncContextManager[DlmsClient]:
+        place, addresses = self._settings.place, self._settings.addresses
+        return open_dlms(place, self._association(), addresses=addresses, security=security, on_frame=self._on_frame)
 
     def _association(self) -> AssociationSettings:
         mechanism = self._settings.auth.mechanism
@@ -137,15 +169,6 @@ class Reader:
         generation = int.from_bytes(sha256(b"meterspan generation" + keys.key).digest()[:6], "big")
         secret = SecurityKeys(keys.key, keys.auth_key, generation=generation)
         return SecurityContext(self._settings.title, secret, counters=self._state)
-
-    async def _once(
-        self, security: SecurityContext | None, order: Order, on_step: Callable[[str], None]
-    ) -> BenchReading:
-        place, addresses = self._settings.place, self._settings.addresses
-        async with open_dlms(
-            place, self._association(), addresses=addresses, security=security, on_frame=self._on_frame
-        ) as client:
-            return await BenchReading.of(client, order, on_step)
 
     async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
         """Return the counter that the meter expects: as it said, or as the public client reads; None if neither."""

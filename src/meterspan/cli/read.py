@@ -16,7 +16,7 @@ from rich.console import Console
 from meterspan.app.bench_reading import Order, ProfileOrder
 from meterspan.app.mbus_reading import read_mbus
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.reading import Reader, ReaderSettings, system_title
+from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
 from meterspan.cli.decode import show_telegram, telegram_json
 from meterspan.cli.hints import HINTS, MBUS_HINTS
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
@@ -27,7 +27,6 @@ from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy
-from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
@@ -52,8 +51,6 @@ meterspan read mbus+tcp://192.168.1.60:10001?address=5     [dim]a wired M-Bus sl
 meterspan read tcp://127.0.0.1:4059 --auth hls5 --keys bench.toml --trace  [dim]every frame, deciphered, in words[/dim]
 """
 
-_READER_CLIENT: Final = 2
-
 
 _NAMES: Final = ", ".join(row.short for row in MECHANISMS)
 
@@ -64,9 +61,6 @@ def _auth(text: str) -> Security:
         return Security(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is none of {_NAMES}") from error
-
-
-_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
 
 
 def read(  # noqa: PLR0917 - typer calls it by name
@@ -136,7 +130,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     if TRANSPORTS[place.scheme].link is None:
         _read_mbus(place, secret, auth, trace_zone=local if trace else None, as_json=as_json)
         return
-    addresses = LinkAddresses(_CLIENTS.get(auth, MANAGEMENT_CLIENT) if client is None else client, server, physical)
+    addresses = LinkAddresses(client_of(auth) if client is None else client, server, physical)
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None

@@ -24,23 +24,27 @@ class DamageList:
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._items: dict[str, str] = {}
+        self._items: dict[str, dict[str, str]] = {}
 
-    def note(self, item: str, reason: object) -> None:
-        """Set an item aside."""
+    def note(self, item: str, reason: object, *, question: str = "") -> None:
+        """Set an item aside, because ``question`` cannot be answered of it."""
         with self._guard:
-            is_new = self._items.get(item) != str(reason)
-            self._items[item] = str(reason)
+            reasons = self._items.setdefault(item, {})
+            is_new = str(reason) not in reasons.values()
+            reasons[question] = str(reason)
         if is_new:
             log.warning("set aside as damaged", extra={"item": item, "reason": str(reason)})
 
-    def clear(self, item: str) -> None:
-        """Forget an item that can be used again."""
-        if item in self._items:
-            with self._guard:
+    def clear(self, item: str, *, question: str = "") -> None:
+        """Note that ``question`` is answered of an item again; it is listed while another one is not."""
+        if item not in self._items:
+            return
+        with self._guard:
+            self._items.get(item, {}).pop(question, None)
+            if not self._items.get(item):
                 self._items.pop(item, None)
 
     def listed(self) -> list[Damage]:
         """List the items that are set aside now, by name."""
         with self._guard:
-            return [Damage(item, reason) for item, reason in sorted(self._items.items())]
+            return [Damage(item, next(iter(reasons.values()))) for item, reasons in sorted(self._items.items())]

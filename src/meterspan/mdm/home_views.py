@@ -110,17 +110,18 @@ class HomeAnswers:
         band, price, band_until = "", None, None
         power: tuple[int | None, datetime | None] = None, None
         for supply in self._registrations.supplies_of(home_id):
-            if supply.commodity is Commodity.ELECTRICITY:
-                band, price, band_until = _band_now(supply, today, instant)
-                power = _power(
-                    self._curves.momentary(snapshot, supply, instant - LIVE_S, instant + LIVE_AHEAD_S + 1)
-                )  # fmt: skip
+            item = f"usage point {supply.usage_point}"
             try:
+                if supply.commodity is Commodity.ELECTRICITY:
+                    band, price, band_until = _band_now(supply, today, instant)
+                    power = _power(self._curves.momentary(snapshot, supply, *_around(instant)))
                 views.append(self._today(snapshot, supply, today, now))
             except (ValueError, DamagedError) as error:
                 if not snapshot.holds:
-                    raise
-                self._damage.note(f"usage point {supply.usage_point}", error)
+                    raise  # it was changed meanwhile, and is asked again
+                self._damage.note(item, error, question="live")
+            else:
+                self._damage.clear(item, question="live")
         return LiveView(
             home_id, now, *power, band, price, band_until, tuple(views),
             sum((view.cost for view in views), Decimal(0)), home.currency,
@@ -146,6 +147,11 @@ class HomeAnswers:
             supply.commodity, exact_decimal(curve.total), supply.unit, Decimal(0) if bill is None else bill.total,
             same_time, None if curve.last is None else utc(curve.last),
         )  # fmt: skip
+
+
+def _around(now: int) -> tuple[int, int]:
+    """Return the span in which a momentary value is of now."""
+    return now - LIVE_S, now + LIVE_AHEAD_S + 1
 
 
 def _power(series: Sequence[Momentary]) -> tuple[int | None, datetime | None]:

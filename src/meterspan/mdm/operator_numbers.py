@@ -120,7 +120,7 @@ class OperatorNumbers:
                 row
                 for supply in self._registrations.supplies()
                 for row in self._of_supply(
-                    snapshot, supply, lambda supply: self._complete(snapshot, supply, low, high, limit)
+                    snapshot, supply, "completeness", lambda supply: self._complete(snapshot, supply, low, high, limit)
                 )
             ]
 
@@ -150,7 +150,9 @@ class OperatorNumbers:
         return [
             view
             for supply in self._registrations.supplies()
-            for view in self._of_supply(snapshot, supply, lambda supply: self._unexplained_of(snapshot, supply))
+            for view in self._of_supply(
+                snapshot, supply, "unexplained", lambda supply: self._unexplained_of(snapshot, supply)
+            )
         ]
 
     def _unexplained_of(self, snapshot: Snapshot, supply: Supply) -> list[UnexplainedView]:
@@ -161,16 +163,19 @@ class OperatorNumbers:
         ]
 
     def _of_supply(
-        self, snapshot: Snapshot, supply: Supply, ask: Callable[[Supply], Sequence[ResultT]]
+        self, snapshot: Snapshot, supply: Supply, question: str, ask: Callable[[Supply], Sequence[ResultT]]
     ) -> Sequence[ResultT]:
         """Return the answer for one supply; one that is damaged is named and has none."""
+        item = f"usage point {supply.usage_point}"
         try:
-            return ask(supply)
+            answer = ask(supply)
         except (ValueError, DamagedError) as error:
             if not snapshot.holds:
                 raise  # it was changed meanwhile, and is asked again
-            self._damage.note(f"usage point {supply.usage_point}", error)
+            self._damage.note(item, error, question=question)
             return ()
+        self._damage.clear(item, question=question)
+        return answer
 
     def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[Completeness]:
         rows = []

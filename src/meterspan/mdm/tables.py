@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,7 @@ from meterspan.mdm.channels import canonical
 from meterspan.mdm.data_management import MeterDataManagement
 from meterspan.model.lookup_errors import UnknownUsagePointError
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
-from meterspan.quantities import Direction, Obis, Quality, Unit, parse_obis, parse_unit
+from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis, Quality, Unit, parse_obis, parse_unit, utc
 
 __all__ = [
     "ImportReport",
@@ -158,7 +158,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def _text_of(time: int) -> str:
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=time)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _flags(quality: int) -> str:
@@ -214,9 +214,17 @@ _NAMES = {
     "unit": {"unit", "einheit", "uom"},
 }
 _QUANTITIES = {
-    "import": "1-0:1.8.0", "energy": "1-0:1.8.0", "electricity": "1-0:1.8.0", "consumption": "1-0:1.8.0",
-    "export": "1-0:2.8.0", "feedin": "1-0:2.8.0", "gas": "7-0:3.0.0", "water": "8-0:1.0.0", "heat": "6-0:1.0.0",
-}  # fmt: skip
+    name: CATALOGUE[commodity].registers[direction]
+    for commodity, direction, names in (
+        (Commodity.ELECTRICITY, Direction.IMPORT, ("import", "energy", "electricity", "consumption")),
+        (Commodity.ELECTRICITY, Direction.EXPORT, ("export", "feedin")),
+        (Commodity.GAS, Direction.IMPORT, ("gas",)),
+        (Commodity.WATER, Direction.IMPORT, ("water",)),
+        (Commodity.HEAT, Direction.IMPORT, ("heat",)),
+    )
+    for name in names
+}
+"""Words for a register where a file has no OBIS code."""
 _FORMATS = (
     "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M:%S",
     "%d-%m-%Y %H:%M",
@@ -319,7 +327,7 @@ class _Reader:
                 raise _Refusal("no OBIS code or quantity")
             return self.obis
         try:
-            return parse_obis(_QUANTITIES.get(re.sub(r"[^a-z]", "", text.lower()), text))
+            return _QUANTITIES.get(re.sub(r"[^a-z]", "", text.lower())) or parse_obis(text)
         except ValueError as error:
             raise _Refusal(str(error)) from error
 

@@ -21,7 +21,7 @@ __all__ = ["Decoder"]
 MAX_INPUT = 1 << 22
 """Octets of one input; a day's capture of an optical head is 2 MiB."""
 MAX_TELEGRAMS = 256
-"""P1 telegrams of one input; whoever has more has a file to cut."""
+"""P1 telegrams of one input; split larger files."""
 
 
 class Decoder:
@@ -71,7 +71,7 @@ def _failed(protocol: str, error: WireError) -> DecodedTelegram:
 
 
 def octets_of(source: bytes | str) -> bytes:
-    """Give the octets of an input: hexadecimal text (spaces, colons and line ends allowed), else the text itself.
+    """Return the octets of an input: hexadecimal text (spaces, colons and line ends allowed), else the text itself.
 
     A last digit without its other half is left out; the frame will then miss an octet, and say so.
     """
@@ -113,7 +113,7 @@ def _sml(octets: bytes, job: Job) -> DecodedTelegram:
 
 
 def _loaded(name: str) -> Any:
-    """Give a decoding function; its module is imported when the first frame of its kind comes, not before."""
+    """Return a decoding function; its module is imported when the first frame of its kind comes, not before."""
     module, _, function = name.partition(".")
     return getattr(import_module(f"meterspan.readings.{module}"), function)
 

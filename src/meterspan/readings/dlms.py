@@ -1,4 +1,4 @@
-"""DLMS pushes as decoded readings, through whatever carried them: HDLC, the wrapper, M-Bus segments, block transfer.
+"""DLMS pushes as decoded readings, from any carrier: HDLC, the wrapper, M-Bus segments, block transfer.
 
 Strategy: every transport yields APDUs; an APDU is opened (deciphered, put together from blocks) until it is a
 notification, a response with data, bare COSEM data, or a P1 telegram under DLMS protection; its data become readings.
@@ -63,7 +63,7 @@ def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
 
 
 def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, WireError | None]]:
-    """Give information, segmentation bit and error of every frame, damaged ones included."""
+    """Iterate over information, segmentation bit and error of every frame, damaged ones included."""
     for item in items:
         if isinstance(item, HdlcFrame):
             yield item.information, item.segmented, None
@@ -190,7 +190,7 @@ def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
 
 
 def _data_of(apdu: object) -> Iterator[Data]:
-    """Give COSEM data of any record, however it nests (a response with a result with data)."""
+    """Iterate over COSEM data of any record, however it nests (a response with a result with data)."""
     for name in getattr(apdu, "__slots__", ()):
         value = getattr(apdu, name, None)
         if isinstance(value, Data):
@@ -227,7 +227,7 @@ def _notification(octets: bytes, job: Job) -> DecodedTelegram:
         return _telegram(read_push_data(cursor), None)
     time = _clock(read_octets(cursor, "date-time"))
     moment = time.to_utc() if time is not None else None
-    # a clock without deviation is no instant (quirk 2): it is shown as it stands
+    # a clock without deviation is no instant (quirk 2): it is shown unchanged
     local = (
         None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", _CLOCK)
     )

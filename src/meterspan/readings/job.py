@@ -12,13 +12,13 @@ __all__ = ["Job", "Learnt", "OneKey"]
 
 
 class OneKey(Mapping[bytes, bytes]):
-    """The key that came with the current telegram, whoever sent it."""
+    """The key of the current telegram, for any address."""
 
     def __init__(self) -> None:
         self.value: bytes | None = None
 
     def __getitem__(self, address: bytes) -> bytes:
-        """Give the key."""
+        """Return the key."""
         if self.value is None:
             raise KeyError(address)
         return self.value

@@ -76,7 +76,7 @@ def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
 
 
 def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, WireError | None]]:
-    """Give the payload of every long frame with its offset, and what is wrong with the frame."""
+    """Iterate over the payload of every long frame with its offset, and what is wrong with the frame."""
     octets = cursor.octets
     for _ in range(MAX_FRAMES):
         if not cursor.remaining:

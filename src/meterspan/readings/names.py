@@ -16,7 +16,7 @@ CACHED_CODES = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an OBIS code stands for.
+    """What an OBIS code means.
 
     Attributes:
         quantity: in words.
@@ -32,7 +32,7 @@ class Meaning:
 
 @lru_cache(maxsize=CACHED_CODES)
 def meaning_of(obis: Obis) -> Meaning:
-    """Give the meaning of a code; an unknown one is a ``value``."""
+    """Return the meaning of a code; an unknown one is a ``value``."""
     if obis.a == Medium.ELECTRICITY:
         return _electricity(obis)
     if obis.a in _FLUIDS and (obis.c, obis.d) in {(1, 0), (2, 0), (3, 0), (1, 2), (3, 1)}:

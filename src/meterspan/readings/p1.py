@@ -276,7 +276,7 @@ def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """Where the M-Bus meter of one channel stands (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
+    """The OBIS codes of one channel's M-Bus meter (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
 
     device_type: Obis
     names: tuple[Obis, ...]

@@ -10,7 +10,7 @@ _SECONDS = {"s": 1, "min": 60, "h": 3_600}
 
 
 def profile_times(profile: Profile, base: date | None) -> list[str | None]:
-    """Give the time of every value in ISO 8601; None where base or spacing leave it open.
+    """Return the time of every value in ISO 8601; None where base or spacing leave it open.
 
     Args:
         profile: as taken apart.

@@ -13,7 +13,7 @@ def read_proprietary(payload: Payload, key: bytes | None = None) -> Decoded | No
     """Return what the first fitting grammar reads; None where none knows the layout. Damage is an answer too.
 
     Args:
-        payload: as it stands in the telegram.
+        payload: of the telegram, unchanged.
         key: of the meter, for grammars whose payload is sealed.
 
     """

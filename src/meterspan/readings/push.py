@@ -1,4 +1,4 @@
-"""Push bodies as decoded readings: whatever names its values is read by its names, the rest by its layout.
+"""Push bodies as decoded readings: values with names are read by their names, other lists by their layout.
 
 Strategy: walk the tree once. An OBIS code names what follows it; a pair (integer, enum) behind the value scales it; a
 list of push objects at the start names the elements behind it; a list without any name is matched by its shape with
@@ -39,7 +39,7 @@ class _Named:
 
 
 def readings_of_body(body: Data) -> tuple[list[DecodedReading], str]:
-    """Give the readings of a push body, and the name of the meter's list ("" where it names none)."""
+    """Return the readings of a push body, and the name of the meter's list ("" where it names none)."""
     texts = [text for text in map(_text, _leaves(body)) if text]
     named = list(_walk(body))
     layout = next((item for item in SCALED_LISTS if any(text.startswith(item.mark) for text in texts)), None)
@@ -83,12 +83,12 @@ def _walk(data: Data) -> Iterator[_Named]:
 
 
 def _padding(items: Sequence[Data]) -> bool:
-    """Whether null-data stands for values that a one-phase meter does not have, names included (Kamstrup)."""
+    """Whether null-data fills the places of values that a one-phase meter does not have, names included (Kamstrup)."""
     return any(first.value is None and second.value is None for first, second in pairwise(items))
 
 
 def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
-    """Give the value behind a name and how many elements it took."""
+    """Return the value behind a name and how many elements it took."""
     if not behind or _obis(behind[0]):
         return None, 0
     value = behind[0]
@@ -103,7 +103,7 @@ def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
 
 
 def _items(value: Data) -> Sequence[Data]:
-    """Give the elements of a composite value, none of a simple one."""
+    """Return the elements of a composite value, none of a simple one."""
     return value.items if value.is_composite else ()
 
 
@@ -191,7 +191,7 @@ def _text(data: Data) -> str | None:
 
 
 def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
-    """Give every number its power of ten."""
+    """Return every number its power of ten."""
     if layout is not None:
         powers = dict(layout.exponents)
         named = [_with_power(item, powers) for item in named]

@@ -145,4 +145,4 @@ _TESTS = (
     (Format.HDLC, _holds_hdlc),
     (Format.MBUS, lambda octets: _LONG_FRAME.search(octets) is not None),
 )
-"""In this order: what is told by more octets comes first."""
+"""In this order: tests over more octets come first."""

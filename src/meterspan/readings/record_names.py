@@ -111,7 +111,7 @@ _DIRECTIONS: dict[tuple[str, ...], Direction] = {(): Direction.IMPORT, ("backwar
 
 
 def _unit(meaning: Quantity) -> str:
-    """Give the symbol; plain-text units that begin with # count something."""
+    """Return the symbol; plain-text units that begin with # count something."""
     if meaning.unit is None or meaning.unit.symbol.startswith("#"):
         return "1"
     return meaning.unit.symbol

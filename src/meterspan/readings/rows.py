@@ -2,7 +2,7 @@
 
 Strategy: each protocol has one function that turns octets, or a telegram already read, into a ``HeardTelegram``. Every
 consumer (decoder, listener, home, access point, head end, display) takes its values from there, so that a telegram
-gives the same OBIS code, value, unit and time whoever hears it.
+gives every consumer the same OBIS code, value, unit and time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -48,7 +48,7 @@ class DeviceRows:
     Attributes:
         device: its identification, as ``model.identity`` names devices.
         commodity: the supply that it measures.
-        rows: in the order of the telegram; an OBIS code stands at most once for each instant.
+        rows: in the order of the telegram; each OBIS code at most once for each instant.
         channel: the M-Bus channel behind the meter that sent the telegram, 0 for that meter itself.
 
     """

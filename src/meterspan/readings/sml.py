@@ -122,7 +122,7 @@ def _power(entry: SmlEntry, value: int, maker: str, name: str) -> tuple[int, str
 
 
 def _moment(time: SmlTime | None) -> datetime | None:
-    """Give the UTC instant; a second index is no date (quirk: Holley's time stamps aren't either)."""
+    """Return the UTC instant; a second index is no date (quirk: Holley's time stamps aren't either)."""
     if time is None or time.kind == SmlTimeKind.SECOND_INDEX:
         return None
     offset_s = 60 * (time.local_offset_min + time.season_offset_min)

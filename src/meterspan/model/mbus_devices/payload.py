@@ -105,7 +105,7 @@ class Decoded:
     Attributes:
         readings: the values.
         error: what could not be read, or None.
-        replaces_records: the octets are no data records, whatever a walk over them found.
+        replaces_records: the octets are no data records; those that were read from them are dropped.
         meter_id: the identification, where it does not stand where the standard has it.
 
     """

@@ -32,7 +32,7 @@ class RecordRule:
 
 @dataclass(frozen=True, slots=True)
 class SubunitRule:
-    """A sub-unit that stands for another kind of power and energy than the VIF says."""
+    """A sub-unit that means another kind of power and energy than the VIF."""
 
     kind: str
     units: tuple[tuple[str, str], ...]
@@ -132,4 +132,4 @@ _ENGELMANN_FORMATS = (f"426C 4413 01FD17 {_ENGELMANN_MONTHS} 046D 0413",)
 """Water meter: due date and volume, fifteen months, clock, volume."""
 
 SHIPPED_FORMATS: tuple[bytes, ...] = tuple(bytes.fromhex(text) for text in (*_KAMSTRUP_FORMATS, *_ENGELMANN_FORMATS))
-"""Compact formats known before any full frame was heard; each is told by its signature."""
+"""Compact formats known before any full frame was heard; the signature identifies each."""

@@ -1,7 +1,7 @@
 """What differs between P1 ports of the countries: speed, CRC policy and the clock's standard time, as data.
 
 A profile is recognised by marks of the telegram itself: the version object, or the maker's flag of the
-identification line. An unknown port gets ``GENERIC``, which checks a CRC where one stands.
+identification line. An unknown port gets ``GENERIC``, which checks a CRC where the telegram has one.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class CrcPolicy(Enum):
     NONE = "none"
     """The port has no CRC; digits that stand there mean something else or are wrong by design."""
     WHERE_PRESENT = "where present"
-    """Checked where it stands, missed by nobody where it does not."""
+    """Checked where the telegram has one; not required."""
     REQUIRED = "required"
     """A telegram without it is damaged."""
 

@@ -13,7 +13,9 @@ from meterspan.wire.p1.telegram import MAX_TELEGRAM_SIZE, P1Telegram, read_teleg
 
 __all__ = ["P1Damage", "P1Reader"]
 
-_MAX_QUEUE = 64  # a port sends once a second; whoever is a minute behind loses the oldest, and it is counted
+_MAX_QUEUE = (
+    64  # a port sends once a second; a reader that is a minute behind loses the oldest, and ``dropped`` counts them
+)
 
 
 @dataclass(frozen=True, slots=True)

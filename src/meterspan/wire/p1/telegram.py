@@ -34,7 +34,7 @@ MAX_TELEGRAM_SIZE = 16_384
 """The largest seen is about 3 KB (13 months of peaks and a 1,024-character message); four times that is damage."""
 
 P1Value: TypeAlias = Scaled | ClockTime | Obis | str
-"""A number with a unit, a time stamp, an OBIS reference (in logs and DSMR 3 gas values), or text as it stands."""
+"""A number with a unit, a time stamp, an OBIS reference (in logs and DSMR 3 gas values), or text unchanged."""
 
 CLOCK = Obis(0, 0, 1, 0, 0)
 _HEADS_KEPT = 4_096  # line heads repeat for ever; a meter has about 40, hostile input can't grow the cache past this
@@ -48,7 +48,7 @@ class P1Object:
     Attributes:
         obis: what it is.
         values: each parenthesised group as a typed value, in order.
-        text: the groups as they stood, with their parentheses.
+        text: the groups unchanged, with their parentheses.
 
     """
 
@@ -78,7 +78,7 @@ class P1Telegram:
         identification: the first line without ``/``.
         objects: the readable lines in order.
         profile: the companion standard it was recognised as.
-        crc: the CRC that stood after ``!``, None where none did.
+        crc: the CRC after ``!``, None where there is none.
         crc_matches: whether it is right; None where there was none to check or the profile has none.
         faults: the lines that could not be read.
         octets: the telegram as it was received, up to the end of its ``!`` line; not compared.
