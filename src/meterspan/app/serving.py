@@ -23,6 +23,7 @@ __all__ = [
     "maintain",
     "portal",
     "reasons_of",
+    "together",
     "until_signal",
 ]
 
@@ -92,6 +93,19 @@ async def until_signal(*jobs: Coroutine[Any, Any, Any]) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def together(*jobs: Coroutine[Any, Any, None]) -> None:
+    """Run jobs until one of them ends or fails, and end the others with it."""
+    tasks = [asyncio.create_task(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
 
 def reasons_of(group: BaseExceptionGroup[BaseException]) -> list[str]:

@@ -1,12 +1,10 @@
 """What ``meter`` and ``home`` share to push rows to a head end."""
 
-import asyncio
 import json
 import os
 import secrets
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import typer
 from rich.console import Console
@@ -16,11 +14,11 @@ from meterspan.cli.key_files import append_keys, parse_key, read_key_file
 from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys
+from meterspan.lnap.home_collector import UpstreamIdentity
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.lnap_host import UpstreamIdentity
 from meterspan.runtime.state import StateFile
 
-__all__ = ["push_endpoint", "together", "upstream_identity", "upstream_keys"]
+__all__ = ["push_endpoint", "upstream_identity", "upstream_keys"]
 
 NAME_MAX: Final = 16
 """Octets of a COSEM logical device name (IEC 62056-6-2, 4.1.8.2)."""
@@ -77,16 +75,3 @@ def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
         append_keys(path, name, keys)
         console.print(f"[dim]keys of {name} are in[/dim] {path}", soft_wrap=True)
     return SecurityKeys(keys.key, keys.auth_key)
-
-
-async def together(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run jobs until one of them ends or fails, and end the others with it."""
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)

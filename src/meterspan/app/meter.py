@@ -1,0 +1,364 @@
+"""What ``meterspan meter`` is: a seeded household joined to a metering device, on real sockets, with its state kept."""
+
+import asyncio
+import fcntl
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.serving import together
+from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.security import SecurityKeys
+from meterspan.engine.uplink import Uplink
+from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
+from meterspan.meter.metrology import ElectricityFlow, Flow, Indication
+from meterspan.meter.push import MeterPush
+from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.quantities import Commodity
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.dlms_server import HostLimits
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, Supply, kept_time
+from meterspan.runtime.state import StateFile
+from meterspan.runtime.uplink_host import UplinkHost
+from meterspan.sim.households import Equipment, Flows, Heating, Household
+from meterspan.wire.mbus.transport import SecurityMode
+
+__all__ = [
+    "BenchMeter",
+    "ElectricityPlaces",
+    "MeterRunsError",
+    "RadioPlaces",
+    "RunningMeter",
+    "meter_name",
+    "owned",
+    "run_until",
+]
+
+MANUFACTURER: Final = "MSP"
+_DUE_PERIOD_S: Final = 900
+_LIVE_STEP_S, _HISTORY_STEP_S = 10.0, 60.0
+_OPENING: Final = {Commodity.GAS: 120_000, Commodity.WATER: 350_000, Commodity.HEAT: 9_000_000}
+_RADIO: Final = {
+    Commodity.GAS: RadioMedium.GAS,
+    Commodity.WATER: RadioMedium.WATER,
+    Commodity.HEAT: RadioMedium.HEAT,
+}
+FlowT = TypeVar("FlowT")
+
+
+class MeterRunsError(Exception):
+    """Another program runs this meter: two would measure twice and mix their counters."""
+
+
+@contextmanager
+def owned(folder: Path, name: str) -> Iterator[Path]:
+    """Return the state file of a meter, which no other program can own meanwhile.
+
+    Raises:
+        MeterRunsError: another program owns it.
+
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise MeterRunsError(f"{name} is running already") from error
+        yield folder / f"{name}.sqlite"
+
+
+def meter_name(commodity: Commodity, seed: int) -> str:
+    """Return the name of the meter of this seed: a logical device name, or an M-Bus device."""
+    if commodity is Commodity.ELECTRICITY:
+        return f"{MANUFACTURER}1{seed:010d}"
+    return RadioMeterConfig(_RADIO[commodity], MANUFACTURER, _number(seed), b"", SecurityMode.NONE).device
+
+
+def _number(seed: int) -> str:
+    return f"{10_000_000 + seed:08d}"
+
+
+@dataclass(frozen=True, slots=True)
+class ElectricityPlaces:
+    """Where an electricity meter is heard.
+
+    Attributes:
+        ports: where DLMS is served, by name; port 0 takes a free one.
+        host: address of the P1 port.
+        p1_port: TCP port of P1 telegrams; None without.
+        uplink: the head end that gets each captured row, if any.
+        timeout_s: how long a silent client is kept.
+
+    """
+
+    ports: Mapping[str, Endpoint]
+    host: str
+    p1_port: int | None = None
+    uplink: Endpoint | None = None
+    timeout_s: float = 180.0
+
+
+@dataclass(frozen=True, slots=True)
+class RadioPlaces:
+    """How a radio meter is heard.
+
+    Attributes:
+        receiver: where its telegrams go, as datagrams.
+        interval_s: between telegrams.
+        mode: their security.
+        ports: where it is a slave of wired M-Bus, by name; port 0 takes a free one.
+
+    """
+
+    receiver: Endpoint
+    interval_s: float
+    mode: SecurityMode
+    ports: Mapping[str, Endpoint] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunningMeter:
+    """A meter whose ports are open.
+
+    Attributes:
+        household: whose consumption it measures.
+        ports: bound TCP port by name.
+        places: where it is heard, as people write it, by name.
+        run: runs it until it is cancelled.
+        close: closes its ports, and saves its state.
+        indication: what its face shows now.
+        now: its own time, UTC seconds.
+
+    """
+
+    household: Household
+    ports: Mapping[str, int]
+    places: Mapping[str, str]
+    run: Callable[[], Coroutine[Any, Any, None]]
+    close: Callable[[], Awaitable[None]]
+    indication: Callable[[], Indication]
+    now: Callable[[], float]
+
+
+@dataclass(slots=True)
+class BenchMeter:
+    """One meter on the bench.
+
+    Attributes:
+        commodity: what it measures.
+        seed: which household, and which meter number.
+        zone: of its clock.
+        clock: the wall clock.
+        history_s: how much of a load profile a new meter starts with.
+        speed: its seconds per second.
+        start: UTC time at which a new meter begins its life; now by default.
+        on_note: is called with what happens on its ports.
+
+    """
+
+    commodity: Commodity
+    seed: int
+    zone: ZoneInfo
+    clock: SystemClock
+    history_s: float = 0.0
+    speed: float = 1.0
+    start: datetime | None = None
+    on_note: Callable[[str], None] = lambda _text: None
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return meter_name(self.commodity, self.seed)
+
+    async def open_electricity(
+        self, state: StateFile, keys: MeterKeys, places: ElectricityPlaces, *, pv_kw: float | None = None
+    ) -> RunningMeter:
+        """Open the ports of the electricity meter.
+
+        Args:
+            state: keeps registers, profile and counters.
+            keys: what clients must prove.
+            places: where it listens.
+            pv_kw: peak power of its solar modules; the household's own by default.
+
+        Raises:
+            OSError: a port cannot be opened.
+            CorruptStateError: the registers at rest cannot be trusted.
+
+        """
+        config = ElectricityMeterConfig(
+            self.name,
+            MANUFACTURER.encode() + self.seed.to_bytes(5, "big"),
+            self.zone,
+            opening_wh=2_500_000 + self.seed * 7_919 % 5_000_000,
+        )
+        begin, kept = self._begin(), kept_time(state)
+        device = ElectricityMeter(config, begin - self.history_s if kept is None else max(begin, kept), state=state)
+        household = self._household(pv_kw)
+        time = self._time(begin, kept)
+        host = ElectricityHost(
+            device,
+            keys=SecurityKeys(keys.key, keys.auth_key),
+            password=keys.password,
+            state=state,
+            time=time,
+            clock=self.clock,
+            supply=_supply(household, _electricity),
+            limits=HostLimits(inactivity_timeout_s=places.timeout_s, silence_s=min(30.0, places.timeout_s)),
+            on_note=self.on_note,
+        )
+        if kept is not None:
+            host.pass_over(time())
+        host.advance()
+        opened, shown = await _listen(host, places)
+        run = host.run
+        if places.uplink is not None:
+            uplink = self._pushing(device, host, state, places.uplink)
+
+            def run() -> Coroutine[Any, Any, None]:
+                return together(host.run(), uplink.run())
+
+        return RunningMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
+
+    async def open_radio(self, state: StateFile, key: bytes, places: RadioPlaces) -> RunningMeter:
+        """Open the sockets of the radio meter; ``key`` is the AES key of its telegrams.
+
+        Raises:
+            OSError: a socket cannot be opened.
+            CorruptStateError: the registers at rest cannot be trusted.
+
+        """
+        standard = datetime(2026, 1, 1, tzinfo=UTC).astimezone(self.zone).utcoffset()
+        config = RadioMeterConfig(
+            _RADIO[self.commodity],
+            MANUFACTURER,
+            _number(self.seed),
+            key,
+            places.mode,
+            interval_s=places.interval_s,
+            standard_offset_s=0 if standard is None else int(standard.total_seconds()),
+            opening=_OPENING[self.commodity] + self.seed * 101,
+        )
+        begin, kept = self._begin(), kept_time(state)
+        start = begin - _DUE_PERIOD_S if kept is None else max(begin, kept)  # so that there is a due value at once
+        time = self._time(begin, kept)
+        device = RadioMeter(config, start, state, state=state)
+        household = self._household(None)
+        host = RadioHost(
+            device,
+            state=state,
+            time=time,
+            clock=self.clock,
+            supply=_supply(household, _PICKS[self.commodity]),
+            receiver=places.receiver,
+            on_sent=lambda octets: self.on_note(f"sent {len(octets)} octets to {places.receiver}"),
+        )
+        if kept is not None:
+            host.pass_over(time())
+        host.advance()
+        await host.open()
+        opened, shown = {}, {"radio": str(places.receiver)}
+        for kind, wanted in places.ports.items():
+            opened[kind] = await host.listen(TRANSPORTS[wanted.scheme], wanted)
+            shown[kind] = str(replace(wanted, port=opened[kind]))
+        return RunningMeter(household, opened, shown, host.run, host.close, lambda: device.indication, time)
+
+    def _pushing(
+        self, device: ElectricityMeter, host: ElectricityHost, state: StateFile, endpoint: Endpoint
+    ) -> UplinkHost:
+        """Push what is captured from here on; a new meter's history is left to reads."""
+        rows = MeterPush(device, state.outbox("push"), state=state)
+        link = TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES)
+        machine = Uplink(rows, host.security.context(), link)
+        uplink = UplinkHost(machine, endpoint, clock=self.clock, on_note=self.on_note)
+
+        def captured() -> None:
+            rows.collect()
+            uplink.wake()
+
+        host.on_captured = captured
+        rows.collect()
+        return uplink
+
+    def _begin(self) -> float:
+        return self.clock() if self.start is None else self.start.replace(tzinfo=UTC).timestamp()
+
+    def _time(self, begin: float, kept: float | None) -> MeterTime:
+        return MeterTime(self.clock, begin if kept is None else max(begin, kept), speed=self.speed)
+
+    def _household(self, pv_kw: float | None) -> Household:
+        drawn = Household.drawn(self.seed, zone=self.zone.key)
+        heating = {Commodity.GAS: Heating.GAS, Commodity.HEAT: Heating.DISTRICT}.get(self.commodity)
+        own = drawn.equipment
+        if heating is None and pv_kw is None:
+            return drawn
+        equipment = Equipment(
+            own.heating if heating is None else heating,
+            own.pv_kw if pv_kw is None else pv_kw,
+            own.ev,
+            own.dryer,
+            own.dishwasher,
+            own.garden,
+        )
+        return Household(self.seed, drawn.profile, zone=self.zone.key, equipment=equipment)
+
+
+async def _listen(host: ElectricityHost, places: ElectricityPlaces) -> tuple[dict[str, int], dict[str, str]]:
+    """Open the ports; return their numbers, and where they are as people write it."""
+    opened, shown = {}, {}
+    for kind, wanted in places.ports.items():
+        opened[kind] = await host.listen(TRANSPORTS[wanted.scheme], wanted.host, wanted.port)
+        shown[kind] = str(replace(wanted, port=opened[kind]))
+    if places.p1_port is not None:
+        opened["p1"] = await host.listen_p1(places.host, places.p1_port)
+        shown["p1"] = str(Endpoint("tcp", places.host, opened["p1"]))
+    return opened, shown
+
+
+def _electricity(flows: Flows, step: int) -> ElectricityFlow:
+    return flows.electricity(step)
+
+
+_PICKS: Final[Mapping[Commodity, Callable[[Flows, int], Flow]]] = {
+    Commodity.GAS: lambda flows, step: flows.gas(step),
+    Commodity.WATER: lambda flows, step: flows.water(step),
+    Commodity.HEAT: lambda flows, step: flows.heat(step),
+}
+
+
+def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> Supply[FlowT]:
+    def supply(start: float, end: float) -> Iterable[tuple[FlowT, float]]:
+        step_s = _LIVE_STEP_S if end - start <= 3_600 else _HISTORY_STEP_S
+        flows = household.flows(start, end, step_s)
+        for step in range(len(flows)):
+            yield pick(flows, step), float(flows.edges[step + 1])
+
+    return supply
+
+
+async def run_until(stopped: asyncio.Event, meter: RunningMeter, paint: Callable[[], object] | None = None) -> None:
+    """Run a meter until ``stopped`` is set or it fails; ``paint`` is called every second.
+
+    The ports are closed and the state is saved in any case; what the meter raised is raised.
+    """
+    task = asyncio.create_task(meter.run())
+    waiting = asyncio.create_task(stopped.wait())
+    try:
+        while not task.done() and not waiting.done():
+            if paint is not None:
+                paint()
+            seconds = None if paint is None else 1.0
+            await asyncio.wait((task, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+        task.cancel()
+        await asyncio.wait((task, waiting))
+        await meter.close()
+    if not task.cancelled():
+        task.result()
