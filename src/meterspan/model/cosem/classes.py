@@ -364,12 +364,12 @@ class MBusClient1(MBusClient, version=1, name="MBusClient"):
     encryption_key_status = Attribute(14, DataKind.ENUM)
 
 
-_CLASSES: tuple[type[InterfaceClass], ...] = (
-    Data, Register, ExtendedRegister, DemandRegister, RegisterActivation, ProfileGeneric, Clock, ScriptTable,
-    SpecialDaysTable, AssociationLN, AssociationLN1, AssociationLN2, SAPAssignment, ImageTransfer, ActivityCalendar,
-    RegisterMonitor, SingleActionSchedule, IecHdlcSetup, PushSetup, PushSetup1, TcpUdpSetup, IPv4Setup, SecuritySetup,
-    SecuritySetup1, DisconnectControl, Limiter, MBusClient, MBusClient1,
-)  # fmt: skip
+_CLASSES: tuple[type[InterfaceClass], ...] = tuple(
+    declared
+    for declared in globals().values()
+    if isinstance(declared, type) and issubclass(declared, InterfaceClass) and declared is not InterfaceClass
+)
+"""Every class that this module declares, in the order of the declarations."""
 INTERFACE_CLASSES: dict[tuple[int, int], type[InterfaceClass]] = {(c.class_id, c.version): c for c in _CLASSES}
 """Every declared class by (class id, version)."""
 
