@@ -31,6 +31,7 @@ __all__ = [
     "RegisterActivation",
     "RegisterMonitor",
     "SAPAssignment",
+    "Schedule",
     "ScriptTable",
     "SecuritySetup",
     "SecuritySetup1",
@@ -131,6 +132,15 @@ class ScriptTable(InterfaceClass, class_id=9):
 
     scripts = Attribute(2, DataKind.ARRAY, shape="script")
     execute = Method(1, DataKind.LONG_UNSIGNED)
+
+
+class Schedule(InterfaceClass, class_id=10):
+    """Scripts run by date, time and weekday, each entry for itself (4.5.3)."""
+
+    entries = Attribute(2, DataKind.ARRAY, _RW, "schedule_table_entry")
+    enable_disable = Method(1, DataKind.STRUCTURE, "firstIndexA, lastIndexA, firstIndexB, lastIndexB")
+    insert = Method(2, DataKind.STRUCTURE, "schedule_table_entry")
+    delete = Method(3, DataKind.STRUCTURE, "firstIndex, lastIndex")
 
 
 class SpecialDaysTable(InterfaceClass, class_id=11):
