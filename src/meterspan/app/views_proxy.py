@@ -51,7 +51,12 @@ def on_loop(loop: asyncio.AbstractEventLoop, *, answer_s: float = ANSWER_S) -> C
         async def answer() -> ResultT:
             return question()
 
-        return asyncio.run_coroutine_threadsafe(answer(), loop).result(answer_s)
+        asked = asyncio.run_coroutine_threadsafe(answer(), loop)
+        try:
+            return asked.result(answer_s)
+        except TimeoutError:
+            asked.cancel()  # nobody waits for it any more; one that is answered stays so
+            raise
 
     return ask
 
