@@ -2,7 +2,6 @@
 
 import json
 import signal
-import stat
 import time
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,14 +10,8 @@ from typing import get_args, get_type_hints
 
 import pytest
 
-from meterspan.crypto.mechanisms import Security
-from meterspan.engine.links import DeviceProtocol
-from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
-from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.config import ServeConfig, read_config
-from meterspan.runtime.declared import ConfigError, annotated_example
-from meterspan.runtime.inventory_file import InventoryFile
-from meterspan.runtime.master_key import MasterKeyError, load_master_key
+from meterspan.runtime.declared import annotated_example
 from tests.helpers_bench import run, running_meter
 from tests.helpers_serve import running
 
@@ -64,6 +57,7 @@ def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_p
             assert "read" in {entry["kind"] for entry in story["entries"]}
             assert {frame["direction"] for frame in story["frames"]} == {"sent", "received"}
             assert server.get("/healthz")["sessions_ok"] == 1
+            status = server.get("/api/v1/operator/meters")[0]  # on a busy machine a quarter hour has passed
             server.process.terminate()
             assert server.process.wait(timeout=10) == 0
     (tmp_path / "keys.toml").unlink()
@@ -124,28 +118,6 @@ def test_a_meter_without_a_key_is_named_with_the_table_to_add(tmp_path):
     assert '[meters."M1"]' in result.stderr
 
 
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ('zone = "Europe/Berlin"', "zone: 'Europe/Nowhere' is no time zone"),
-        ('home = "home-1"', "there is no home 'home-2'"),
-        ('endpoint = "tcp://192.168.1.50:4059"', "is no endpoint; write tcp://"),
-        ('system_title = "4D53504C00000001"', "is no system title"),
-    ],
-)
-def test_what_types_cannot_say_is_checked_too(change, said):
-    wrong = {
-        'zone = "Europe/Berlin"': 'zone = "Europe/Nowhere"',
-        'home = "home-1"': 'home = "home-2"',
-        'endpoint = "tcp://192.168.1.50:4059"': 'endpoint = "192.168.1.50"',
-        'system_title = "4D53504C00000001"': 'system_title = "4D53"',
-    }[change]
-    example = annotated_example(ServeConfig).replace("# zone =", "zone =")
-    with pytest.raises(ConfigError) as caught:
-        read_config(example.replace(change, wrong))
-    assert said in str(caught.value)
-
-
 def test_the_printed_example_is_a_configuration_and_names_every_field_with_its_text(tmp_path):
     result = run(tmp_path, "serve", "--print-config")
     assert result.returncode == 0
@@ -163,48 +135,6 @@ def declared(kind):
         for inner in (hint, *get_args(hint)):
             if is_dataclass(inner):
                 yield from declared(inner)
-
-
-def test_the_optional_lines_of_the_example_are_valid_too():
-    lines = annotated_example(ServeConfig).splitlines()
-    bare = [line.removeprefix("# ") if line.startswith("# ") and " = " in line else line for line in lines]
-    config = read_config("\n".join(line for line in bare if not line.startswith("#")))
-    assert config.portal.port == 8080
-    assert config.meters[0].installed_at == datetime(2026, 10, 25, tzinfo=UTC)
-
-
-def test_the_inventory_comes_back_as_it_was(tmp_path):
-    custody = KeyCustody(bytes(32))
-    device = Device(
-        "M1", Commodity.GAS, DeviceProtocol.DLMS_HDLC, "10.0.0.1:4059", "cell", "P1", security=Security.HLS_GMAC,
-        system_title=b"MSP\0\0\0\0\1", channels=(ChannelPlan(Obis(7, 0, 3, 0, 0), 3_600, Obis(7, 0, 99, 1, 0)),),
-        installed_at=5, removed_at=9, wrapped_keys=((KeyPurpose.AUTHENTICATION, custody.wrap(bytes(16))),),
-    )  # fmt: skip
-    file = InventoryFile(tmp_path / "inventory.sqlite")
-    file.save([device])
-    file.save([device])
-    file.close()
-    file = InventoryFile(tmp_path / "inventory.sqlite")
-    assert file.devices() == [device]
-    file.close()
-    assert stat.S_IMODE((tmp_path / "inventory.sqlite").stat().st_mode) == 0o600
-
-
-def test_a_master_key_is_made_once_and_only_for_its_owner(tmp_path):
-    path, data = tmp_path / "config" / "master.key", tmp_path / "data"
-    first = load_master_key(path, data)
-    assert load_master_key(path, data) == first
-    assert len(first) == 32
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    path.chmod(0o644)
-    with pytest.raises(MasterKeyError, match="chmod 600"):
-        load_master_key(path, data)
-    with pytest.raises(MasterKeyError, match="data folder"):
-        load_master_key(data / "master.key", data)
-    path.chmod(0o600)
-    path.write_text("abcd")
-    with pytest.raises(MasterKeyError, match="a master key has 32"):
-        load_master_key(path, data)
 
 
 def test_another_master_key_is_refused_at_the_start(tmp_path):

@@ -95,8 +95,10 @@ def exchange(uplink, far, now=NOW):
         forth, back = uplink.octets_to_send(), far.link.octets_to_send()
         if not forth and not back:
             return
-        far.receive(forth, now)
-        uplink.receive(back, now)
+        if forth:
+            far.receive(forth, now)
+        if back:
+            uplink.receive(back, now)
 
 
 def events(uplink):

@@ -20,6 +20,7 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
+from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram
@@ -303,3 +304,18 @@ def test_a_real_meters_number_that_is_no_m_bus_manufacturer_serves_head_ends_too
     client = device.find(MBusClient.class_id, Obis(0, 1, 24, 1, 0))
     assert client is not None
     assert f"{client.read(6, START).integer:08x}" == "62427614"
+
+
+def test_a_row_that_a_full_disk_refused_is_captured_from_the_next_telegram() -> None:
+    outbox = MemoryOutbox()
+    point = p1_point(outbox=outbox)
+    append, outbox.append = outbox.append, _full  # type: ignore[method-assign]  # the disk fills up
+    with pytest.raises(StorageFullError):
+        point.hear_p1(p1("000001.000", START), START)
+    outbox.append = append  # type: ignore[method-assign]
+    assert point.hear_p1(p1("000001.001", START + 10), START + 10)
+    assert [_row(push) for push in pushes_of(point)] == [(1_001, START + 10)]
+
+
+def _full(_octets: bytes) -> int:
+    raise StorageFullError("no room")

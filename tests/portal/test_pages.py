@@ -16,7 +16,7 @@ import pytest
 from meterspan import portal
 from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePointView
 from meterspan.portal import create_app
-from meterspan.portal.words import languages, words_for
+from meterspan.portal.words import languages
 from meterspan.quantities import Commodity
 from tests.portal.sample_views import METERS, NOW, SampleDesk, SampleHomes, SampleNetwork
 
@@ -156,31 +156,6 @@ def test_errors_are_pages_that_say_what_to_do(ask, path, status):
     assert response.headers["content-type"].startswith("text/html")
     assert 'class="card error"' in response.text
     assert "<script>" not in response.text
-
-
-@pytest.mark.parametrize(
-    ("header", "language"),
-    [
-        ("de-AT,de;q=0.9,en;q=0.8", "de"),
-        ("en-GB", "en"),
-        ("fr,de;q=0.4", "de"),
-        ("fr", "en"),
-        ("", "en"),
-        ("de;q=0,en;q=0.1", "en"),
-        ("de;q=x", "en"),
-        ("en;q=0.2, de;q=0.3", "de"),
-        ("," * 9000, "en"),
-    ],
-)
-def test_the_language_is_what_the_reader_likes_best(header, language):
-    assert words_for(header).language == language
-
-
-def test_catalogues_fill_the_same_places_and_german_lacks_only_words_that_are_the_same():
-    english, german = languages()["en"].entries, languages()["de"].entries
-    assert set(german) >= set(english)
-    places = re.compile(r"\{\w+\}")
-    assert all(places.findall(english[key]) == places.findall(german[key]) for key in english)
 
 
 def test_every_word_that_the_scripts_say_is_in_the_catalogue():

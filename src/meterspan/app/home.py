@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from meterspan.app.explaining import explain
+from meterspan.app.home_host import HomeHost
 from meterspan.app.home_views import HomeNetworkViews
 from meterspan.app.serving import maintain, portal, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
@@ -16,7 +17,6 @@ from meterspan.engine.links import TRANSPORTS
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.lnap_host import HomeHost
 from meterspan.runtime.lnap_upstream import LnapUpstream
 
 __all__ = ["HomePlaces", "HomeUp", "run_home"]

@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
+from meterspan.app.home_host import PROTOCOLS, HomeHost
 from meterspan.head_end.views import DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
@@ -20,7 +21,6 @@ from meterspan.model.views import (
     StoryEntry,
 )
 from meterspan.quantities import utc
-from meterspan.runtime.lnap_host import PROTOCOLS, HomeHost
 
 __all__ = ["HomeNetworkViews"]
 

@@ -14,16 +14,17 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.home import HomePlaces, HomeUp, run_home
+from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.serving import PortalFailedError, reasons_of
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
+from meterspan.lnap.home_collector import radio_commodity
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.lnap_host import HomeConfig, HomeHost, radio_commodity
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.state import StateFile

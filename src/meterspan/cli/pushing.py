@@ -14,8 +14,8 @@ from meterspan.cli.key_files import append_keys, parse_key, read_key_file
 from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys
+from meterspan.lnap.home_collector import UpstreamIdentity
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.lnap_host import UpstreamIdentity
 from meterspan.runtime.state import StateFile
 
 __all__ = ["push_endpoint", "upstream_identity", "upstream_keys"]

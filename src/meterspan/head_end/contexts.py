@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import Final
 
 from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.head_end.inventory import Device
+from meterspan.head_end.inventory import Device, KeyPurpose
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.ports import CounterStore
 
@@ -35,7 +35,7 @@ class ContextCache:
         self._contexts: OrderedDict[str, tuple[Device, SecurityContext]] = OrderedDict()
 
     def of(self, device: Device) -> SecurityContext:
-        """Give the context of a device; a device record with other keys gets a new one.
+        """Give the context of a device; a device record with other keys or another system title gets a new one.
 
         Raises:
             KeyWrongError: its keys were wrapped under another master key.
@@ -43,7 +43,7 @@ class ContextCache:
 
         """
         known = self._contexts.get(device.device)
-        if known is not None and known[0].wrapped_keys == device.wrapped_keys:
+        if known is not None and _identity_of(known[0]) == _identity_of(device):
             self._contexts.move_to_end(device.device)
             return known[1]
         keys = self._head_end.custody.keys_of(device)
@@ -69,3 +69,7 @@ class ContextCache:
         """
         device = self._head_end.inventory.of_title(system_title)
         return None if device is None else (device, self.of(device))
+
+
+def _identity_of(device: Device) -> tuple[bytes, tuple[tuple[KeyPurpose, bytes], ...]]:
+    return device.system_title, device.wrapped_keys

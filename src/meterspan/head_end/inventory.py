@@ -169,4 +169,5 @@ class Inventory:
 
     def of_title(self, system_title: bytes) -> Device | None:
         """Give the device with this system title, or None for a stranger."""
-        return self._devices.get(self._by_title.get(system_title, ""))
+        device = self._devices.get(self._by_title.get(system_title, ""))
+        return device if device is not None and device.system_title == system_title else None

@@ -23,6 +23,7 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.p1 import rows_of_p1
@@ -279,7 +280,11 @@ class AccessPoint:
         if not channel.observe(observation):
             return
         values = channel.values_of(observation)
-        self._outbox.append(OutboxRow(channel.meter.device, observation.time, observation.status, values))
+        try:
+            self._outbox.append(OutboxRow(channel.meter.device, observation.time, observation.status, values))
+        except StorageError:
+            channel.release(observation.time)
+            raise
         self.counts["rows"] += 1
         self._state.save(_captured_key(channel), _written_periods(channel))
         if channel.scales != before:

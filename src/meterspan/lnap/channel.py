@@ -111,6 +111,10 @@ class Channel:
         """Note that a row of this time was captured before a restart."""
         self._note_captured(time)
 
+    def release(self, time: int) -> None:
+        """Let a period be captured again: its row could not be queued."""
+        self._captured.discard(time // self.meter.period_s)
+
     def values_of(self, observation: Observation) -> tuple[tuple[Obis, Scaled], ...]:
         """Return the values of an observation by OBIS code, without those that it does not have."""
         pairs = zip(self.meter.registers, observation.values, strict=True)

@@ -1,5 +1,6 @@
 """The portal's words: one catalogue file per language, chosen by ``Accept-Language``; English fills every gap."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ __all__ = ["Words", "languages", "words_for"]
 _FALLBACK = "en"
 _HEADER_MAX = 200
 """Enough for any browser's list of languages."""
+_WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
+"""RFC 9110, 12.4.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +59,9 @@ def words_for(accept_language: str) -> Words:
     """Choose the catalogue a reader likes best (RFC 9110, 12.5.4), English where none fits."""
     choices: list[tuple[float, int, str]] = []
     for rank, item in enumerate(accept_language[:_HEADER_MAX].split(",")):
-        tag, _, weight = item.strip().partition(";q=")
-        try:
-            choices.append((-float(weight or 1), rank, tag.partition("-")[0].lower()))
-        except ValueError:
-            continue
+        tag, _, weight = "".join(item.split()).lower().partition(";q=")
+        if _WEIGHT.fullmatch(weight or "1"):
+            choices.append((-float(weight or 1), rank, tag.partition("-")[0]))
     known = languages()
     return next((known[tag] for weight, _, tag in sorted(choices) if tag in known and weight < 0), known[_FALLBACK])
 

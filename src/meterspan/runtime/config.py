@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
-from meterspan.quantities import Commodity, Obis, parse_obis
+from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
 
@@ -179,12 +179,13 @@ def read_config(text: str) -> ServeConfig:
 
 def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
     """Give the OBIS codes that a meter owes, and the profile that captures them."""
-    names = tuple(parse_obis(text) for text in meter.channels) or _OWED[meter.commodity]
+    supply = CATALOGUE[meter.commodity]
+    names = tuple(parse_obis(text) for text in meter.channels) or tuple(supply.registers.values())
     if meter.profile:
         return names, parse_obis(meter.profile)
     if meter.endpoint.startswith(VIA):
         return names, Obis(0, meter.mbus_channel, 24, 3, 0)
-    return names, _PROFILES[meter.commodity]
+    return names, supply.profile
 
 
 def protocol_of(endpoint: str) -> DeviceProtocol:
@@ -203,18 +204,6 @@ def place_of(endpoint: str) -> str:
     return parse_transport(endpoint, NETWORK_TRANSPORTS).place if endpoint else ""
 
 
-_OWED: Final = {
-    Commodity.ELECTRICITY: (Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)),
-    Commodity.GAS: (Obis(7, 0, 3, 0, 0),),
-    Commodity.WATER: (Obis(8, 0, 1, 0, 0),),
-    Commodity.HEAT: (Obis(6, 0, 1, 0, 0),),
-}
-_PROFILES: Final = {
-    Commodity.ELECTRICITY: Obis(1, 0, 99, 1, 0),
-    Commodity.GAS: Obis(7, 0, 99, 1, 0),
-    Commodity.WATER: Obis(8, 0, 99, 1, 0),
-    Commodity.HEAT: Obis(6, 0, 99, 1, 0),
-}
 _TITLE_DIGITS: Final = 16
 
 

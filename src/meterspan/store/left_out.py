@@ -99,7 +99,7 @@ class LeftOut:
     ) -> list[dict[str, Any]]:  # fmt: skip
         rowid: sa.ColumnElement[int] = sa.literal_column(f'"{table.name}".rowid', sa.Integer)
         found = []
-        for number in connection.execute(query.with_only_columns(rowid)).scalars().all():
+        for number in connection.execute(query.with_only_columns(rowid).select_from(table)).scalars().all():
             try:
                 found += [dict(row) for row in connection.execute(query.where(rowid == number)).mappings()]
             except (ValueError, sa.exc.OperationalError) as error:

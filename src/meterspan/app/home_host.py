@@ -1,0 +1,277 @@
+"""One home as a running program: its P1 port and its radio meters into a data management of its own, no head end.
+
+Strategy: ``lnap.home_collector`` decides; this host moves octets in and events out. Rows are stored every two seconds;
+what cannot be stored or registered now stays with the collector and is tried again. The home's displays are served
+over H1 (P1 text) and H2 (JSON lines).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+from zoneinfo import ZoneInfo
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.head_end.chronicle import Chronicle, Entry, Frame
+from meterspan.lnap.access_point import AccessPoint
+from meterspan.lnap.home_collector import (
+    Delivery,
+    DisplayLine,
+    FrameHeard,
+    HomeCollector,
+    HomeEvent,
+    HomeMeter,
+    HomePorts,
+    MeterHeard,
+    Quarantined,
+    UpstreamIdentity,
+)
+from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.lookup_errors import RegistrationError
+from meterspan.model.readings import EventSeverity
+from meterspan.model.storage.errors import StorageError
+from meterspan.quantities import Commodity, utc
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.p1_source import p1_telegrams
+from meterspan.runtime.radio import radio_telegrams
+from meterspan.runtime.relay import Relay
+from meterspan.runtime.state import StateFile
+from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
+
+__all__ = ["PROTOCOLS", "HomeConfig", "HomeHost"]
+
+FLUSH_EVERY_S: Final = 2.0
+FILE_CHUNK: Final = 2_048
+"""A reader queues 64 telegrams and drops older ones; so few octets never hold more."""
+FLUSH_EVERY_TELEGRAMS: Final = 4_096
+PROTOCOLS: Final = {"H1": "p1", "M": "wmbus"}
+ELECTRICITY_PERIOD_S: Final = 900
+PORT_PERIOD_S: Final = 3_600
+"""Grid of gas, water and heat behind a P1 port, which reads them once an hour."""
+
+_log = logging.getLogger("meterspan.home")
+
+HeardT = TypeVar("HeardT")
+
+
+@dataclass(frozen=True, slots=True)
+class HomeConfig:
+    """One home.
+
+    Attributes:
+        home_id: short name.
+        name: that people read.
+        zone: IANA time zone.
+        currency: of its tariffs.
+        tariffs: by commodity.
+        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        upstream: identity of its access point on G1; None without a head end.
+
+    """
+
+    home_id: str
+    name: str
+    zone: str
+    currency: str
+    tariffs: Mapping[Commodity, Tariff]
+    radio_keys: Mapping[str, bytes]
+    upstream: UpstreamIdentity | None = None
+
+
+class HomeHost:
+    """Runs one home.
+
+    Args:
+        config: of the home.
+        data: stores what is heard.
+        state: counters, outboxes and named states.
+        clock: UTC seconds.
+
+    """
+
+    def __init__(
+        self, config: HomeConfig, *, data: MeterDataManagement, state: StateFile, clock: Callable[[], float]
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.chronicle = Chronicle()
+        self.on_rows: Callable[[], None] = lambda: None
+        """Called when the access point has captured rows."""
+        self._clock = clock
+        self._zone = ZoneInfo(config.zone)
+        self._relays = {"H1": Relay(), "H2": Relay()}
+        self._unregistered: list[MeterFirstHeard | MeterExchanged] = []
+        """Decisions that could not be stored yet."""
+        data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
+        ports = HomePorts(state, state, state.outbox("home"), state.outbox("uplink"))
+        self._collector = HomeCollector(config.home_id, self._zone, config.radio_keys, config.upstream, ports=ports)
+        self._pump()
+
+    @property
+    def meters(self) -> Mapping[str, HomeMeter]:
+        """The meters heard since the start, by device."""
+        return self._collector.meters
+
+    @property
+    def point(self) -> AccessPoint:
+        """The home's access point."""
+        return self._collector.point
+
+    async def hear_port(self, endpoint: Endpoint, on_trouble: Callable[[str], None]) -> None:
+        """Read a P1 port until cancelled; it is connected again whenever it is lost."""
+        async with aclosing(p1_telegrams(endpoint, on_trouble=on_trouble)) as telegrams:
+            async for item in telegrams:
+                self.hear_p1(item, self._clock(), str(endpoint))
+
+    async def hear_file(self, path: Path) -> int:
+        """Read the P1 telegrams of a file, each at its own time; return how many."""
+        reader, count = P1Reader(), 0
+        with path.open("rb") as file:
+            while chunk := file.read(FILE_CHUNK):
+                reader.receive(chunk)
+                while (item := reader.next_telegram()) is not None:
+                    self.hear_p1(item, _own_time(item, self._zone) or self._clock(), path.name)
+                    count += 1
+                    if count % FLUSH_EVERY_TELEGRAMS == 0:
+                        await self.flush()
+        await self.flush()
+        return count
+
+    async def hear_radio(self, endpoint: Endpoint) -> None:
+        """Receive radio telegrams until cancelled."""
+        async with aclosing(radio_telegrams(endpoint, self._clock)) as telegrams:
+            async for octets, peer, now in telegrams:
+                self._hear(self._collector.hear_radio, octets, now, peer)
+
+    def hear_p1(self, item: P1Telegram | P1Damage, now: float, source: str) -> None:
+        """Process one telegram of the P1 port."""
+        self._hear(self._collector.hear_p1, item, now, source)
+
+    async def flush(self) -> None:
+        """Store what was heard; what cannot be stored now is kept and tried again."""
+        self._register_again()
+        delivery = self._collector.delivery(self._clock())
+        if delivery is None:
+            return
+        try:
+            if delivery.blocks:
+                await asyncio.to_thread(self.data.take, delivery.blocks)
+        except (StorageError, OSError) as error:
+            _log.error("readings could not be stored; they are kept", extra={"reason": str(error)})
+            return
+        self._delivered(delivery)
+
+    async def run(self) -> None:
+        """Store what is heard until cancelled, and then the rest."""
+        try:
+            while True:
+                await asyncio.sleep(FLUSH_EVERY_S)
+                await self.flush()
+        finally:
+            self._collector.preserve()
+            delivery = self._collector.delivery(self._clock())
+            if delivery is not None:
+                self.data.take(delivery.blocks)
+                self._delivered(delivery)
+
+    async def relay(self, interface: str, host: str, port: int) -> int:
+        """Serve displays: ``H1`` gets P1 telegrams, ``H2`` a JSON line per telegram; return the port."""
+        return await self._relays[interface].listen(host, port)
+
+    def _delivered(self, delivery: Delivery) -> None:
+        self._collector.delivered(delivery)
+        if delivery.through is not None:
+            self.on_rows()
+
+    def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
+        """Pass a telegram on; one that comes while nothing can be stored is lost, and its registers come again."""
+        try:
+            hear(heard, now, source)
+        except StorageError as error:
+            _log.error("a telegram could not be processed", extra={"reason": str(error), "source": source})
+        self._pump()
+
+    def _pump(self) -> None:
+        while (event := self._collector.next_event()) is not None:
+            self._apply(event)
+
+    def _apply(self, event: HomeEvent) -> None:
+        match event:
+            case DisplayLine():
+                self._relays[event.interface].send(event.octets)
+            case FrameHeard():
+                frame = Frame(event.time, sent=False, protocol=PROTOCOLS[event.interface], octets=event.octets)
+                self.chronicle.frame(event.device, frame)
+            case MeterHeard():
+                self._note(event.device, event.time, "heard", f"Heard on {event.interface}")
+            case SecondMeterHeard():
+                self._note(event.device, event.time, "second", f"Not billed: {event.failure}")
+            case Quarantined():
+                _log.debug("quarantined", extra={"reason": str(event.failure), "source": event.frame.source})
+            case MeterFirstHeard() | MeterExchanged():
+                self._register(event)
+
+    def _register(self, event: MeterFirstHeard | MeterExchanged) -> None:
+        """Register a decision; one that contradicts the registry is noted, and reported again after a restart."""
+        try:
+            self._install(event) if isinstance(event, MeterFirstHeard) else self._exchange(event)
+            self._collector.acknowledge(event)
+        except RegistrationError as error:
+            device = event.device if isinstance(event, MeterFirstHeard) else event.new_device
+            self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
+        except (StorageError, OSError) as error:
+            _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
+            self._unregistered.append(event)
+
+    def _register_again(self) -> None:
+        events, self._unregistered = self._unregistered, []
+        for event in events:
+            self._register(event)
+
+    def _install(self, event: MeterFirstHeard) -> None:
+        moment = utc(event.time)
+        is_quarterly = event.commodity is Commodity.ELECTRICITY or event.interface == "M"
+        self.data.install_meter(
+            self.config.home_id,
+            event.usage_point,
+            device=event.device,
+            commodity=event.commodity,
+            at=moment,
+            period_s=ELECTRICITY_PERIOD_S if is_quarterly else PORT_PERIOD_S,
+            protocol=PROTOCOLS[event.interface],
+            interface=event.interface,
+            network=self.config.home_id,
+        )
+        tariff = self.config.tariffs.get(event.commodity)
+        if tariff is not None:
+            self.data.assign_tariff(event.usage_point, tariff, first_day=moment.astimezone(self._zone).date())
+        self._note(event.device, event.time, "installed", f"Heard for the first time, at {event.usage_point}")
+
+    def _exchange(self, event: MeterExchanged) -> None:
+        self.data.exchange_meter(
+            event.usage_point,
+            old_device=event.old_device,
+            closing=event.closing,
+            new_device=event.new_device,
+            opening=event.opening,
+            at=utc(event.time),
+            protocol=PROTOCOLS[event.interface],
+            interface=event.interface,
+        )
+        self._note(event.new_device, event.time, "exchanged", f"Replaced {event.old_device}")
+
+    def _note(
+        self, device: str, time: float, kind: str, title: str, severity: EventSeverity = EventSeverity.INFO
+    ) -> None:
+        self.chronicle.note(device, Entry(time, kind, title, severity=severity))
+
+
+def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:
+    if isinstance(item, P1Damage) or item.time is None:
+        return None
+    moment = item.time.to_utc() or item.time.to_utc(zone)
+    return None if moment is None else moment.timestamp()

@@ -1,0 +1,406 @@
+"""Which meter measures each supply of a home: first hearing, exchange, and second meters, decided from registers heard.
+
+Strategy: a supply has one meter. Another device of the same commodity is a candidate from its first register on; it
+has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
+dated back to the candidate's first register, so that no consumption lies between closing and opening reading. A meter
+that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
+port needs no silence: a port belongs to one meter.
+
+Decisions are written to the state before they are reported and reported again after a restart until ``acknowledge``,
+with the same arguments; the receiver must accept a repetition.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.ports import StateStore
+from meterspan.model.storage.errors import DamagedError
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, parse_obis
+
+__all__ = [
+    "Candidate",
+    "LastHeard",
+    "MeterExchanged",
+    "MeterFirstHeard",
+    "MeterPlaces",
+    "PlaceEvent",
+    "Registers",
+    "RegistersHeard",
+    "SecondMeterHeard",
+]
+
+SILENT_S: Final = {"H1": 3_600.0, "M": 21_600.0}
+"""By interface: a meter that has not been heard for so long may have been exchanged. A P1 port sends every ten seconds
+and its M-Bus meters every hour at the latest; radio meters send several times in six hours."""
+DEVICES_MAX: Final = 16
+"""Candidates and second meters known for one supply; more devices of it are not noted."""
+LAST_KEPT: Final = "last registers"
+EVENTS_KEPT: Final = "home events"
+
+Registers = Mapping[Obis, Scaled]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistersHeard:
+    """Registers of one device in one telegram.
+
+    Attributes:
+        device: its identification.
+        commodity: what it measures.
+        interface: H1 or M.
+        time: UTC seconds of the values.
+        registers: values by OBIS code.
+        is_main: the device is the electricity meter that has the P1 port.
+
+    """
+
+    device: str
+    commodity: Commodity
+    interface: str
+    time: int
+    registers: Registers
+    is_main: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A device that may have taken a meter's place: its first registers, and when they were read (UTC seconds)."""
+
+    since: int
+    registers: Registers
+
+
+@dataclass(frozen=True, slots=True)
+class LastHeard:
+    """The meter of a supply.
+
+    Attributes:
+        device: its identification.
+        interface: H1 or M; "" in a state file of an earlier version.
+        time: UTC seconds of its newest registers.
+        registers: their values: the closing reading, should it be exchanged.
+        candidates: other devices of the commodity that were not heard beside it yet, by device.
+        seconds: devices of the commodity that cannot replace it.
+
+    """
+
+    device: str
+    interface: str
+    time: int
+    registers: Registers
+    candidates: Mapping[str, Candidate]
+    seconds: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MeterFirstHeard:
+    """A supply's first meter: install it.
+
+    Attributes:
+        usage_point: name of the supply.
+        device: the meter.
+        commodity: what it measures.
+        interface: H1 or M.
+        time: UTC seconds of its first registers.
+
+    """
+
+    usage_point: str
+    device: str
+    commodity: Commodity
+    interface: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class MeterExchanged:
+    """A meter took another one's place.
+
+    Attributes:
+        usage_point: name of the supply.
+        old_device: the meter that is gone.
+        closing: its last registers.
+        new_device: the meter that is there.
+        opening: its first registers.
+        interface: where it is heard: H1 or M.
+        time: UTC seconds of the opening reading.
+
+    """
+
+    usage_point: str
+    old_device: str
+    closing: Registers
+    new_device: str
+    opening: Registers
+    interface: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecondMeterHeard:
+    """A device of a commodity that another meter measures already; its readings are stored and not billed."""
+
+    device: str
+    commodity: Commodity
+    meter: str
+    time: int
+    failure: Failure
+
+
+PlaceEvent = MeterFirstHeard | MeterExchanged | SecondMeterHeard
+_Decision = MeterFirstHeard | MeterExchanged
+
+
+class MeterPlaces:
+    """The meters of one home by supply.
+
+    Args:
+        home_id: prefix of the usage points' names.
+        state: keeps the last registers and the decisions that nobody has acknowledged.
+
+    Raises:
+        DamagedError: the kept state cannot be read.
+
+    """
+
+    def __init__(self, home_id: str, state: StateStore) -> None:
+        self._home_id = home_id
+        self._state = state
+        self._last = _read_last(state.load(LAST_KEPT))
+        self._pending = _read_events(state.load(EVENTS_KEPT))
+        self._events: deque[PlaceEvent] = deque(self._pending)
+        for event in self._pending:
+            self._catch_up(event)
+        self._heard_at: dict[str, float] = {}
+        self._listening_since: float | None = None
+        self._unsaved = False
+
+    @property
+    def last_heard(self) -> Mapping[str, LastHeard]:
+        """The meter of each supply, by usage point."""
+        return self._last
+
+    def next_event(self) -> PlaceEvent | None:
+        """Return the next event, or None."""
+        return self._events.popleft() if self._events else None
+
+    def hear(self, heard: RegistersHeard, now: float) -> None:
+        """Note registers of a device, received at ``now`` (UTC seconds)."""
+        self._listening_since = now if self._listening_since is None else min(self._listening_since, now)
+        self._heard_at[heard.device] = now
+        place = f"{self._home_id}-{CATALOGUE[heard.commodity].letter}"
+        known = self._last.get(place)
+        if known is None:
+            self._last[place] = LastHeard(heard.device, heard.interface, heard.time, dict(heard.registers), {})
+            self._decide(MeterFirstHeard(place, heard.device, heard.commodity, heard.interface, heard.time))
+        elif known.device == heard.device:
+            self._again(place, known, heard)
+        elif heard.time > known.time and heard.is_main and known.interface in ("", heard.interface):
+            self._exchange(place, known, heard, Candidate(heard.time, dict(heard.registers)))
+        else:
+            self._other(place, known, heard, now)
+
+    def save(self) -> None:
+        """Save the newest registers; decisions are saved by themselves."""
+        if self._unsaved:
+            self._state.save(LAST_KEPT, _write_last(self._last))
+            self._unsaved = False
+
+    def acknowledge(self, event: _Decision) -> None:
+        """Note that a decision was carried out; it is not reported again."""
+        if event in self._pending:
+            self.save()  # a decision is forgotten only once the last registers have it
+            self._pending.remove(event)
+            self._state.save(EVENTS_KEPT, _write_events(self._pending))
+
+    def _catch_up(self, event: _Decision) -> None:
+        """Bring the last registers up to a decision, where power failed between the two writes."""
+        known = self._last.get(event.usage_point)
+        self._unsaved = True
+        if isinstance(event, MeterFirstHeard):
+            if known is None:
+                self._last[event.usage_point] = LastHeard(event.device, event.interface, event.time, {}, {})
+        elif known is not None and known.device == event.old_device:
+            seconds = (known.seconds | {event.old_device}) - {event.new_device}
+            self._last[event.usage_point] = LastHeard(
+                event.new_device, event.interface, event.time, event.opening, {}, seconds
+            )
+
+    def _again(self, place: str, known: LastHeard, heard: RegistersHeard) -> None:
+        """Note registers of the meter itself; candidates that began before are second meters."""
+        if heard.time < known.time:
+            return
+        beside = {device for device, candidate in known.candidates.items() if candidate.since < heard.time}
+        kept = {device: candidate for device, candidate in known.candidates.items() if device not in beside}
+        newest = {**known.registers, **heard.registers}
+        seconds = known.seconds | beside
+        self._last[place] = LastHeard(known.device, heard.interface, heard.time, newest, kept, seconds)
+        self._unsaved = True
+        if beside:
+            self.save()
+        for device in sorted(beside):
+            self._events.append(_second(device, heard.commodity, known.device, heard.time))
+
+    def _other(self, place: str, known: LastHeard, heard: RegistersHeard, now: float) -> None:
+        """Note registers of another device; the meter's place is taken once the meter is silent."""
+        if heard.time <= known.time or heard.device in known.seconds:
+            return
+        candidate = known.candidates.get(heard.device)
+        if candidate is None or heard.time < candidate.since:
+            if candidate is None and len(known.candidates) + len(known.seconds) >= DEVICES_MAX:
+                return
+            candidate = Candidate(heard.time, dict(heard.registers))
+            known = replace(known, candidates={**known.candidates, heard.device: candidate})
+            self._last[place] = known
+            self._unsaved = True
+            self.save()
+        if self._is_silent(known, candidate, now):
+            self._exchange(place, known, heard, candidate)
+
+    def _is_silent(self, known: LastHeard, candidate: Candidate, now: float) -> bool:
+        """Whether the meter was not heard for long enough while this program listened and the candidate was there."""
+        heard_at = self._heard_at.get(known.device, float(known.time))
+        listening = now if self._listening_since is None else self._listening_since
+        return now - max(heard_at, listening, candidate.since) >= SILENT_S.get(known.interface, SILENT_S["M"])
+
+    def _exchange(self, place: str, known: LastHeard, heard: RegistersHeard, candidate: Candidate) -> None:
+        seconds = (known.seconds | {known.device}) - {heard.device}
+        others = {name: other for name, other in known.candidates.items() if name != heard.device}
+        newest = {**candidate.registers, **heard.registers}
+        self._last[place] = LastHeard(heard.device, heard.interface, heard.time, newest, others, seconds)
+        self._decide(
+            MeterExchanged(
+                place,
+                known.device,
+                known.registers,
+                heard.device,
+                candidate.registers,
+                heard.interface,
+                candidate.since,
+            )
+        )
+
+    def _decide(self, event: _Decision) -> None:
+        """Keep a decision before it is reported: events first, so that none is forgotten when power fails between."""
+        self._pending.append(event)
+        self._state.save(EVENTS_KEPT, _write_events(self._pending))
+        self._unsaved = True
+        self.save()
+        self._events.append(event)
+
+
+def _second(device: str, commodity: Commodity, meter: str, time: int) -> SecondMeterHeard:
+    reason = f"{meter} measures the {commodity} here"
+    return SecondMeterHeard(device, commodity, meter, time, Failure(FailureKind.UNKNOWN_DEVICE, reason))
+
+
+# State files: JSON; scaled values are [integer, power of ten, unit symbol].
+
+_Kept = dict[str, tuple[int, int, str]]
+
+
+class _KeptCandidate(msgspec.Struct):
+    since: int
+    registers: _Kept
+
+
+class _KeptMeter(msgspec.Struct):
+    """An entry of ``last registers``; version 0.1 had device, at and registers."""
+
+    device: str
+    at: int
+    registers: _Kept
+    interface: str = ""
+    candidates: dict[str, _KeptCandidate] = {}
+    seconds: list[str] = []
+
+
+class _KeptFirst(msgspec.Struct, tag="first"):
+    usage_point: str
+    device: str
+    commodity: Commodity
+    interface: str
+    time: int
+
+
+class _KeptExchange(msgspec.Struct, tag="exchange"):
+    usage_point: str
+    old_device: str
+    closing: _Kept
+    new_device: str
+    opening: _Kept
+    interface: str
+    time: int
+
+
+def _read_last(octets: bytes | None) -> dict[str, LastHeard]:
+    try:
+        kept = msgspec.json.decode(octets or b"{}", type=dict[str, _KeptMeter])
+        return {place: _meter(found) for place, found in kept.items()}
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise DamagedError(f"the last registers of the home's meters cannot be read: {error}") from error
+
+
+def _read_events(octets: bytes | None) -> list[_Decision]:
+    try:
+        kept = msgspec.json.decode(octets or b"[]", type=list[_KeptFirst | _KeptExchange])
+        return [_event(found) for found in kept]
+    except (msgspec.DecodeError, KeyError, ValueError) as error:
+        raise DamagedError(f"the decisions about the home's meters cannot be read: {error}") from error
+
+
+def _meter(kept: _KeptMeter) -> LastHeard:
+    candidates = {name: Candidate(found.since, _registers(found.registers)) for name, found in kept.candidates.items()}
+    return LastHeard(
+        kept.device, kept.interface, kept.at, _registers(kept.registers), candidates, frozenset(kept.seconds)
+    )
+
+
+def _event(kept: _KeptFirst | _KeptExchange) -> _Decision:
+    if isinstance(kept, _KeptFirst):
+        return MeterFirstHeard(kept.usage_point, kept.device, kept.commodity, kept.interface, kept.time)
+    closing, opening = _registers(kept.closing), _registers(kept.opening)
+    return MeterExchanged(
+        kept.usage_point, kept.old_device, closing, kept.new_device, opening, kept.interface, kept.time
+    )
+
+
+def _write_last(last: Mapping[str, LastHeard]) -> bytes:
+    kept = {
+        place: _KeptMeter(
+            found.device,
+            found.time,
+            _kept(found.registers),
+            found.interface,
+            {name: _KeptCandidate(other.since, _kept(other.registers)) for name, other in found.candidates.items()},
+            sorted(found.seconds),
+        )
+        for place, found in last.items()
+    }
+    return msgspec.json.encode(kept)
+
+
+def _write_events(events: list[_Decision]) -> bytes:
+    return msgspec.json.encode([_kept_event(event) for event in events])
+
+
+def _kept_event(event: _Decision) -> _KeptFirst | _KeptExchange:
+    if isinstance(event, MeterFirstHeard):
+        return _KeptFirst(event.usage_point, event.device, event.commodity, event.interface, event.time)
+    closing, opening = _kept(event.closing), _kept(event.opening)
+    return _KeptExchange(
+        event.usage_point, event.old_device, closing, event.new_device, opening, event.interface, event.time
+    )
+
+
+def _registers(kept: _Kept) -> Registers:
+    return {parse_obis(code): Scaled(value, exponent, UNITS[unit]) for code, (value, exponent, unit) in kept.items()}
+
+
+def _kept(registers: Registers) -> _Kept:
+    return {str(obis): (value.value, value.exponent, value.unit.symbol) for obis, value in registers.items()}

@@ -1,0 +1,59 @@
+"""A one-way outlet on TCP: everybody who connects receives what is sent, and nothing that they write is read."""
+
+import asyncio
+from functools import partial
+from typing import Final, cast
+
+__all__ = ["Relay"]
+
+UNSENT_OCTETS_MAX: Final = 1 << 16
+"""A reader that is a minute behind is cut off."""
+READERS_MAX: Final = 16
+
+
+class Relay:
+    """One outlet (interface H1 or H2).
+
+    Args:
+        readers_max: connections at once; more are refused.
+
+    """
+
+    def __init__(self, readers_max: int = READERS_MAX) -> None:
+        self._readers: set[asyncio.Transport] = set()
+        self._readers_max = readers_max
+
+    async def listen(self, host: str, port: int) -> int:
+        """Accept readers; return the port (0 picks a free one)."""
+        make = partial(_Reader, self._readers, self._readers_max)
+        server = await asyncio.get_running_loop().create_server(make, host, port)
+        bound: int = server.sockets[0].getsockname()[1]
+        return bound
+
+    def send(self, octets: bytes) -> None:
+        """Send octets to every reader."""
+        for transport in tuple(self._readers):
+            transport.write(octets)
+            if transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
+                transport.abort()
+
+
+class _Reader(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, readers: set[asyncio.Transport], readers_max: int) -> None:
+        self._readers = readers
+        self._readers_max = readers_max
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        line = cast("asyncio.Transport", transport)
+        if len(self._readers) >= self._readers_max:
+            line.abort()
+            return
+        self._transport = line
+        self._readers.add(line)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        if self._transport is not None:
+            self._readers.discard(self._transport)

@@ -1,0 +1,104 @@
+"""The inventory under any sequence of records, and its keys: wrapped at rest, opened by their master key only."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from meterspan.crypto.mechanisms import MECHANISMS
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import Device, Inventory, KeyCustody, KeyPurpose, purposes_of
+from meterspan.quantities import Commodity
+from meterspan.wire.errors import KeyWrongError
+
+METER = Device("M1", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "10.0.0.1:4059", "cell")
+names = st.sampled_from(["M1", "M2", "M3"])
+titles = st.sampled_from([b"", b"MSP\0\0\0\0\1", b"MSP\0\0\0\0\2"])
+master_keys = st.sampled_from([16, 24, 32]).flatmap(lambda size: st.binary(min_size=size, max_size=size))
+
+
+class Records(RuleBasedStateMachine):
+    """Puts records in any order; a plain dictionary says what must be found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inventory = Inventory()
+        self.expected: dict[str, Device] = {}
+        self.holder: dict[bytes, str] = {}
+
+    @rule(name=names, title=titles)
+    def put(self, name, title):
+        device = replace(METER, device=name, system_title=title)
+        self.inventory.put(device)
+        self.expected[name] = device
+        self.holder[title] = name
+
+    @invariant()
+    def the_newest_record_of_each_device_is_found(self):
+        assert list(self.inventory) == list(self.expected.values())
+        assert len(self.inventory) == len(self.expected)
+        for name in ("M1", "M2", "M3"):
+            assert self.inventory.get(name) == self.expected.get(name)
+
+    @invariant()
+    def a_title_finds_the_device_that_has_it_and_was_put_last(self):
+        for title in (b"MSP\0\0\0\0\1", b"MSP\0\0\0\0\2"):
+            device = self.expected.get(self.holder.get(title, ""))
+            has_it = device is not None and device.system_title == title
+            assert self.inventory.of_title(title) == (device if has_it else None)
+
+    @invariant()
+    def no_title_finds_no_device(self):
+        assert self.inventory.of_title(b"") is None
+
+
+TestRecords = Records.TestCase
+
+
+@given(master_keys, st.binary(max_size=255))
+def test_a_wrapped_key_is_opened_by_its_master_key_and_is_not_seen_in_the_wrapping(master_key, key):
+    custody = KeyCustody(master_key)
+    wrapped = custody.wrap(key)
+    assert custody.unwrap(wrapped) == key
+    assert len(key) < 8 or key not in wrapped
+
+
+@given(master_keys, st.binary(max_size=40), st.data())
+def test_another_master_key_or_a_changed_octet_opens_nothing(master_key, key, data):
+    wrapped = KeyCustody(master_key).wrap(key)
+    place = data.draw(st.integers(0, len(wrapped) - 1))
+    changed = bytes([*wrapped[:place], wrapped[place] ^ data.draw(st.integers(1, 255)), *wrapped[place + 1 :]])
+    other = bytes([master_key[0] ^ 1]) + master_key[1:]
+    with pytest.raises(KeyWrongError):
+        KeyCustody(master_key).unwrap(changed)
+    with pytest.raises(KeyWrongError):
+        KeyCustody(other).unwrap(wrapped)
+
+
+@given(st.integers(0, 64).filter(lambda size: size not in (16, 24, 32)))
+def test_a_master_key_of_another_length_is_refused(size):
+    with pytest.raises(ValueError, match=f"16, 24 or 32 octets, not {size}"):
+        KeyCustody(bytes(size))
+
+
+@given(st.dictionaries(st.sampled_from(KeyPurpose), st.binary(min_size=1, max_size=32)))
+def test_each_key_of_a_device_opens_under_its_purpose_and_is_not_shown(keys):
+    custody = KeyCustody(bytes(32))
+    wrapped = tuple((purpose, custody.wrap(key)) for purpose, key in keys.items())
+    device = replace(METER, wrapped_keys=wrapped)
+    opened = custody.keys_of(device)
+    shown = {purpose: getattr(opened, purpose.replace("-", "_")) for purpose in KeyPurpose}
+    assert shown == {purpose: keys.get(purpose) for purpose in KeyPurpose}
+    assert repr(opened) == "DeviceKeys()"
+    assert "wrapped_keys" not in repr(device)
+
+
+@pytest.mark.parametrize("mechanism", MECHANISMS, ids=lambda mechanism: mechanism.short)
+def test_a_mechanism_asks_for_exactly_the_keys_that_it_uses(mechanism):
+    purposes = set(purposes_of(mechanism))
+    assert (KeyPurpose.PASSWORD in purposes) == mechanism.needs_secret
+    both = {KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION}
+    assert purposes & both == (both if mechanism.needs_keys else set())
+    assert KeyPurpose.RADIO not in purposes

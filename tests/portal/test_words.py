@@ -1,0 +1,63 @@
+"""The portal's words: complete in every language, and chosen as the browser asks."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.portal.words import Words, languages, words_for
+
+weights = st.one_of(st.none(), st.integers(0, 1000))
+wishes = st.lists(st.tuples(st.sampled_from(["de", "en", "fr", "de-AT", "EN-gb"]), weights), max_size=6)
+gaps = st.sampled_from(["", " ", "\t"])
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        ("de-AT,de;q=0.9,en;q=0.8", "de"), ("en-GB", "en"), ("fr,de;q=0.4", "de"), ("fr", "en"), ("", "en"),
+        ("de;q=0,en;q=0.1", "en"), ("de;q=x", "en"), ("en;q=0.2, de;q=0.3", "de"), ("," * 9000, "en"),
+    ],
+)  # fmt: skip
+def test_the_language_is_what_the_reader_likes_best(header, language):
+    assert words_for(header).language == language
+
+
+def test_catalogues_fill_the_same_places_and_german_lacks_only_words_that_are_the_same():
+    english, german = languages()["en"].entries, languages()["de"].entries
+    assert set(german) >= set(english)
+    places = re.compile(r"\{\w+\}")
+    assert all(places.findall(english[key]) == places.findall(german[key]) for key in english)
+
+
+@given(wishes, gaps, gaps)
+def test_the_known_language_with_the_highest_weight_is_chosen_the_first_of_equals(wished, before, after):
+    """RFC 9110, 12.5.4, with the white space that 12.4.2 allows around the semicolon."""
+    items = [tag if weight is None else f"{tag}{before};{after}q={weight / 1000:g}" for tag, weight in wished]
+    acceptable = [
+        (1000 if weight is None else weight, -rank, tag.partition("-")[0].lower())
+        for rank, (tag, weight) in enumerate(wished)
+    ]
+    known = [choice for choice in acceptable if choice[2] in languages() and choice[0]]
+    assert words_for(",".join(items)).language == (max(known)[2] if known else "en")
+
+
+@given(st.text())
+def test_any_header_gives_a_catalogue(header):
+    assert words_for(header) in languages().values()
+
+
+def test_a_weight_that_is_no_number_is_no_wish():
+    assert words_for("de;q=nan, de;q=x").language == "en"
+    assert words_for("fr;q=nan, en;q=0.1, de;q=0.9").language == "de"
+
+
+def test_a_text_is_filled_in_and_a_key_of_no_catalogue_is_a_fault():
+    words = Words("en", {"greet": "Hello {name}", "band.night": "Night rate", "js.a": "A", "js.b": "B", "jsx": "C"})
+    assert words("greet", name="you") == "Hello you"
+    with pytest.raises(KeyError):
+        words("missing")
+    assert words.name("band", "Night") == "Night rate"
+    assert words.name("band", "happy hour") == "happy hour"
+    assert words.part("js") == {"a": "A", "b": "B"}
