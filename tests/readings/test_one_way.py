@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
+from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.listening import Listener
 from meterspan.cli.decode import answer_lines
 from meterspan.display.model import DisplayModel
@@ -34,7 +35,6 @@ from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, pars
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
-from meterspan.runtime.lnap_host import HomeConfig, HomeHost
 from meterspan.runtime.state import StateFile
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, TransportHeader
@@ -147,7 +147,7 @@ def by_home(case: Case, folder: Path) -> Truth:
             (frame,) = host.chronicle.frames(case.device)
             assert frame.octets == case.octets, "the story keeps what was received"
         else:
-            host._take_radio(case.octets, "air", HEARD)
+            host._hear(host._collector.hear_radio, case.octets, HEARD, "air")
         asyncio.run(host.flush())
         (series,) = [item for item in data.series() if item.device == case.device and item.obis == case.truth[0]]
         rows = data.readings([series.series_id], NOW - timedelta(days=1), NOW + timedelta(days=1))

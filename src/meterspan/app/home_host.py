@@ -172,6 +172,8 @@ class HomeHost:
                 await asyncio.sleep(FLUSH_EVERY_S)
                 await self.flush()
         finally:
+            for relay in self._relays.values():
+                relay.close()
             self._collector.preserve()
             delivery = self._collector.delivery(self._clock())
             if delivery is not None:
