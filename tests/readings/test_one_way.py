@@ -107,7 +107,7 @@ def base(case: Case, value: Scaled) -> Fraction:
 
 
 def register(case: Case, answer: dict[str, object], heard: float) -> Truth:
-    """Take the billing register out of an answer of the decode contract."""
+    """Return the billing register of an answer of the decode contract."""
     code = str(CATALOGUE[case.commodity].register)
     readings = answer["readings"]
     assert isinstance(readings, list)
@@ -144,7 +144,7 @@ def by_home(case: Case, folder: Path) -> Truth:
         host = HomeHost(config, data=data, state=state, clock=lambda: HEARD)
         if case.is_p1:
             host.hear_p1(read_telegram(case.octets), HEARD, "port")
-            (frame,) = host.chronicle.frames(case.device)
+            (frame,) = host.device_log.frames(case.device)
             assert frame.octets == case.octets, "the story keeps what was received"
         else:
             host._hear(host._collector.hear_radio, case.octets, HEARD, "air")

@@ -36,7 +36,7 @@ def lived(data, **config):
 
 
 def story(district, device):
-    return [entry.kind for entry in district.head_end.chronicle.entries(device)]
+    return [entry.kind for entry in district.head_end.device_log.entries(device)]
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

@@ -116,14 +116,14 @@ class HomeNetworkViews:
         rows = self.completeness(now.date() - timedelta(days=STORY_DAYS - 1), now.date())
         cells: tuple[CompletenessCell, ...] = next((row.cells for row in rows if row.device == device), ())
         frames = []
-        for frame in self._host.chronicle.frames(device):
+        for frame in self._host.device_log.frames(device):
             summary, spans = self._explain(frame.octets, frame.protocol)
             frames.append(
                 FrameView(utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
             )
         entries = tuple(
             StoryEntry(utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
-            for entry in self._host.chronicle.entries(device)
+            for entry in self._host.device_log.entries(device)
         )
         return MeterStory(status, entries, tuple(frames), cells)
 

@@ -41,7 +41,7 @@ class Supply(Protocol[FlowT_co]):
     """What flows past the meter."""
 
     def __call__(self, start: float, end: float) -> Iterable[tuple[FlowT_co, float]]:
-        """Give the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
+        """Return the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
         ...
 
 
@@ -62,12 +62,12 @@ class MeterTime:
         self._speed = speed
 
     def __call__(self) -> float:
-        """Give the meter's time."""
+        """Return the meter's time."""
         return self._start + (self._clock() - self._anchor) * self._speed
 
 
 def kept_time(state: StateFile) -> float | None:
-    """Give the meter time that was reached before power was lost, or None for a new meter."""
+    """Return the meter time that was reached before power was lost, or None for a new meter."""
     octets = state.load(_TIME_KEPT)
     return None if octets is None else float(_TIME.unpack(octets)[0])
 

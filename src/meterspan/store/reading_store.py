@@ -414,7 +414,7 @@ class ReadingStore:
         return receipt
 
     def _sift(self, connection: sqlite3.Connection, readings: Readings) -> Receipt:
-        """Tell new readings from duplicates and conflicts."""
+        """Sort readings into new ones, duplicates and conflicts."""
         if not len(readings):
             return Receipt(readings)
         self._bounds.reserve(int(readings.series.max()))

@@ -59,7 +59,7 @@ class SeriesBounds:
         return before
 
     def restore(self, before: BoundsBefore) -> None:
-        """Take one ``note`` back; several are taken back newest first."""
+        """Undo one ``note``; several are undone newest first."""
         self.first[before.series] = before.first
         self.last[before.series] = before.last
 
