@@ -97,6 +97,10 @@ class Station:
         self.state.close()
         self._inventory.close()
 
+    def damage(self) -> list[str]:
+        """Name what is damaged at rest and left out, in data and inventory."""
+        return [*(item.item for item in self.data.damage()), *(item.name for item in self._inventory.quarantined())]
+
     # --- the inventory -------------------------------------------------------------------------------------------
 
     def _take_inventory(self, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], now: float) -> None:
