@@ -41,7 +41,7 @@ def test_rows_and_installations_wait_for_a_disk_that_is_full(memory, monkeypatch
     asyncio.run(host.flush())
     (point,) = data.home("home").usage_points
     assert (point.usage_point, point.meter) == ("home-E", "MSP1000000001")
-    assert [entry.kind for entry in host.chronicle.entries("MSP1000000001")] == ["installed", "heard"]
+    assert [entry.kind for entry in host.device_log.entries("MSP1000000001")] == ["installed", "heard"]
     assert host._collector.delivery(START) is None
 
 
@@ -51,7 +51,7 @@ def test_a_meter_that_was_installed_by_other_means_is_noted_and_its_readings_are
     data.install_meter("home", "home-E", device="OTHER", commodity=Commodity.ELECTRICITY, at=utc(START - 900))
     host.hear_p1(p1("000001.000", START), START, "port")
     asyncio.run(host.flush())
-    assert host.chronicle.entries("MSP1000000001")[0].kind == "refused"
+    assert host.device_log.entries("MSP1000000001")[0].kind == "refused"
     assert data.home("home").usage_points[0].meter == "OTHER"
 
 
@@ -73,4 +73,4 @@ def test_an_exchange_is_registered_with_the_last_register_heard(memory):
     host.hear_p1(p1("000000.001", START + 60, meter="B0000001"), START + 60, "port")
     asyncio.run(host.flush())
     assert data.home("home").usage_points[0].meter == "B0000001"
-    assert host.chronicle.entries("B0000001")[0].title == "Replaced A0000001"
+    assert host.device_log.entries("B0000001")[0].title == "Replaced A0000001"

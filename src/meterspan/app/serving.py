@@ -41,9 +41,16 @@ class PortalFailedError(Exception):
 
 @asynccontextmanager
 async def portal(
-    homes: HomeViews, network: NetworkViews, *, clock: Callable[[], datetime], host: str, port: int,
-    names: Sequence[str] = (), orders: OrderDesk | None = None, health: Callable[[], dict[str, Any]],
-) -> AsyncIterator[str]:  # fmt: skip
+    homes: HomeViews,
+    network: NetworkViews,
+    *,
+    clock: Callable[[], datetime],
+    host: str,
+    port: int,
+    names: Sequence[str] = (),
+    orders: OrderDesk | None = None,
+    health: Callable[[], dict[str, Any]],
+) -> AsyncIterator[str]:
     """Run the portal while the context lasts; gives its address.
 
     Args:

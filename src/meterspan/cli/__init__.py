@@ -52,8 +52,12 @@ class LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    name="meterspan", cls=LazyGroup, no_args_is_help=True, rich_markup_mode="rich", add_completion=False,
-)  # fmt: skip
+    name="meterspan",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
 
 
 def _print_version(wanted: bool) -> None:
