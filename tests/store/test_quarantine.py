@@ -6,16 +6,14 @@ from meterspan.store.quarantine import Quarantine, batch_name
 BATCH = BatchRow(7, 96, 10, 20, 1, 1)
 
 
-def test_a_batch_is_hidden_once_and_its_readings_are_taken_off_until_the_journal_names_it(tmp_path):
+def test_a_batch_is_hidden_once_and_described_by_its_row(tmp_path):
     quarantine = Quarantine(tmp_path, tmp_path / "journal.sqlite")
     item = quarantine.of_batch(BATCH, "the checksum is wrong")
     assert quarantine.add(item)
     assert not quarantine.add(item)
     assert quarantine.hides(batch_name(7))
     assert not quarantine.hides(batch_name(8))
-    assert (item.readings, item.first_time, item.last_time, quarantine.unmoved_readings()) == (96, 10, 20, 96)
-    quarantine.moved(item.name)
-    assert (quarantine.unmoved_readings(), quarantine.items()) == (0, [item])
+    assert (item.readings, item.first_time, item.last_time, quarantine.items()) == (96, 10, 20, [item])
 
 
 def test_what_was_moved_before_is_hidden_again_and_counts_once_it_is_put_back(tmp_path):
@@ -23,7 +21,7 @@ def test_what_was_moved_before_is_hidden_again_and_counts_once_it_is_put_back(tm
     item = quarantine.of_days(3, "cut")
     later = Quarantine(tmp_path, tmp_path / "journal.sqlite")
     later.load([item])
-    assert (later.hides(item.name), later.unmoved_readings()) == (True, 0)
+    assert later.hides(item.name)
     later.forget(item.name)
     assert (later.hides(item.name), later.items()) == (False, [])
 
