@@ -18,7 +18,7 @@ ciphers = {}
 
 
 def walk(octets, at, end):
-    """Take the data records apart: (function, storage, tariff, VIFs, number)."""
+    """Split the data records: (function, storage, tariff, VIFs, number)."""
     found = []
     while at < end:
         dif = byte = octets[at]

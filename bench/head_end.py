@@ -88,7 +88,7 @@ async def read_all(head_end, maker, clock, count):
 
 
 def resident():
-    """Give the resident memory of this process in octets."""
+    """Return the resident memory of this process in octets."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 

@@ -66,7 +66,7 @@ def batches(seed=1):
 
 
 def run_store(directory, made):
-    """Give (seconds, octets before, octets after compaction) of the whole path: blocks in, durable."""
+    """Return (seconds, octets before, octets after compaction) of the whole path: blocks in, durable."""
     with MeterDataManagement(directory) as management:
         management.take([registering_block(block) for blocks in made for block in blocks])
         began = time.perf_counter()
@@ -74,7 +74,7 @@ def run_store(directory, made):
             management.take(blocks)
         seconds = time.perf_counter() - began
         before = management.totals().octets
-        management._store.compact(START + 40 * 86_400)  # noqa: SLF001 - the bench closes days at once
+        management._journal.compact(START + 40 * 86_400)  # noqa: SLF001 - the bench closes days at once
         return seconds, before, management.totals().octets
 
 
@@ -88,7 +88,7 @@ def registering_block(block):
 
 
 def run_sqlite(path, made):
-    """Give (seconds, octets) of a typed table WITHOUT ROWID, one row per reading, one transaction per batch."""
+    """Return (seconds, octets) of a typed table WITHOUT ROWID, one row per reading, one transaction per batch."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma synchronous = full")

@@ -33,7 +33,7 @@ class Line:
 
 
 def rate(function, *, seconds=MEASURE_S, each=1):
-    """Give how often per second of CPU a function runs, times ``each``; a first run warms it up."""
+    """Return how often per second of CPU a function runs, times ``each``; a first run warms it up."""
     function()
     runs, began = 0, time.process_time()
     while (spent := time.process_time() - began) < seconds:

@@ -71,5 +71,5 @@ def read_json(folder: Path, *arguments: str) -> Any:
 
 
 def register(document: Any, obis: str) -> int:
-    """Give a register's value out of a reading."""
+    """Return a register's value out of a reading."""
     return next(entry["value"] for entry in document["registers"] if entry["obis"] == obis)

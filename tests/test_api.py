@@ -1,9 +1,11 @@
 """The public API: the names that ``import meterspan`` offers, their examples, and what importing costs."""
 
 import doctest
+import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -41,3 +43,19 @@ def test_importing_the_package_loads_nothing_of_it():
     code = "import sys, meterspan; print([name for name in sys.modules if name.startswith('meterspan.')])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert answer.stdout.strip() == "[]"
+
+
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+
+
+def test_the_reference_lists_every_public_name():
+    listed = re.findall(r"^::: meterspan\.(\w+)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(set(meterspan.__all__) - {"__version__"})
+
+
+def test_the_example_of_the_reference_runs(tmp_path):
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    script = tmp_path / "example.py"
+    script.write_text(example, encoding="utf-8")
+    answer = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, timeout=60)
+    assert re.fullmatch(r"MSP1000000001 \d+ Wh\n[78]000 Wh in [78] intervals, 0 unexplained\n", answer.stdout)

@@ -55,6 +55,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     yield loop
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.05), loop).result(5)  # what was cancelled ends
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
@@ -124,13 +125,15 @@ def test_a_question_on_a_loop_runs_in_the_loops_thread(loop) -> None:
 
 
 def test_a_busy_loop_is_a_timeout_and_not_a_hang(loop) -> None:
-    held = threading.Event()
+    held, asked = threading.Event(), Asked()
     loop.call_soon_threadsafe(held.wait)
     try:
         with pytest.raises(TimeoutError):
-            passed_through(Asked(), on_loop(loop, answer_s=0.05)).summary()
+            passed_through(asked, on_loop(loop, answer_s=0.05)).summary()
     finally:
         held.set()
+    assert asyncio.run_coroutine_threadsafe(_ident(), loop).result(5)
+    assert not asked.thread, "a question that nobody waits for is not asked"
 
 
 async def _ident() -> int:

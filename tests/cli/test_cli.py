@@ -48,3 +48,14 @@ def test_an_unknown_command_is_said(tmp_path):
     done = run(tmp_path, "frobnicate")
     assert done.returncode == 2
     assert "No such command" in done.stderr
+
+
+def test_a_state_file_that_cannot_be_used_is_one_sentence_and_no_traceback(tmp_path):
+    folder = tmp_path / "state" / "meterspan"
+    folder.mkdir(parents=True)
+    (folder / "reader.sqlite").write_bytes(b"not a database" * 999)
+    result = run(tmp_path, "read", "tcp://127.0.0.1:1", "--state", str(folder))
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert "reader.sqlite" in result.stderr
+    assert "Traceback" not in result.stderr

@@ -57,8 +57,9 @@ def test_tariffs_of_a_file_go_to_their_supplies(tmp_path):
     path.write_text(TARIFFS)
     found = tariffs_by_commodity(None, "EUR", path)
     assert {commodity: tariff.name for commodity, tariff in found.items()} == {
-        Commodity.ELECTRICITY: "Day and night", Commodity.GAS: "Gas",
-    }  # fmt: skip
+        Commodity.ELECTRICITY: "Day and night",
+        Commodity.GAS: "Gas",
+    }
     assert tariffs_by_commodity("0.5", "CHF", path)[Commodity.ELECTRICITY].bands[0].price == Decimal("0.5")
 
 

@@ -107,7 +107,7 @@ def test_damaged_telegrams_are_kept_aside_and_cost_no_other(tmp_path):
         assert "CRC" in kept["reason"]
 
 
-def test_a_radio_meter_is_heard_with_its_key_and_strangers_are_not(tmp_path):
+def test_a_radio_meter_is_heard_with_its_key_and_an_unknown_device_is_not(tmp_path):
     port = free_port()
     with (
         running_meter(tmp_path, "--medium", "gas", "--radio", f"127.0.0.1:{port}", "--interval", "1") as meter,

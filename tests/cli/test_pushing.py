@@ -28,7 +28,7 @@ def write_config(folder, port, *tables):
 
 
 def quarter(ago):
-    """Give the start of the quarter hour so long ago."""
+    """Return the start of the quarter hour so long ago."""
     moment = datetime.now(UTC) - ago
     return moment.replace(minute=moment.minute // 15 * 15, second=0, microsecond=0)
 

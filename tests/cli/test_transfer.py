@@ -36,8 +36,9 @@ def inside(tmp_path, monkeypatch):
 def test_refused_lines_are_named_with_number_and_reason_and_the_others_taken(imported):
     assert (imported["lines"], imported["accepted"], imported["blank"]) == (7, 4, 1)
     assert [(item["line"], item["reason"]) for item in imported["refused"]] == [
-        (4, "2026-03-29 02:15 does not exist in Europe/Berlin: the clock skips it"), (5, "'abc' is not a number"),
-    ]  # fmt: skip
+        (4, "2026-03-29 02:15 does not exist in Europe/Berlin: the clock skips it"),
+        (5, "'abc' is not a number"),
+    ]
     assert imported["installed"] == ["E1"]
 
 
@@ -64,14 +65,40 @@ def test_what_is_exported_can_be_imported_again_and_is_the_same(imported, tmp_pa
 
 
 def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
-    result = run(tmp_path, "export", "-", "--data", "d", "--what", "totals", "--home", "h1", "--from", "2026-03-29",
-                 "--to", "2026-03-29")  # fmt: skip
+    result = run(
+        tmp_path,
+        "export",
+        "-",
+        "--data",
+        "d",
+        "--what",
+        "totals",
+        "--home",
+        "h1",
+        "--from",
+        "2026-03-29",
+        "--to",
+        "2026-03-29",
+    )
     (day,) = csv.DictReader(result.stdout.splitlines())
     assert (day["start"], day["total"], day["unit"], day["expected"]) == ("2026-03-29", "4", "kWh", "92")
     assert float(day["opening"]) + float(day["total"]) + float(day["unexplained"]) == float(day["closing"])
     assert day["cost"] == ""
-    cut = run(tmp_path, "export", "-", "--data", "d", "--what", "totals", "--resolution", "month", "--from",
-              "2026-03-30", "--to", "2026-03-30")  # fmt: skip
+    cut = run(
+        tmp_path,
+        "export",
+        "-",
+        "--data",
+        "d",
+        "--what",
+        "totals",
+        "--resolution",
+        "month",
+        "--from",
+        "2026-03-30",
+        "--to",
+        "2026-03-30",
+    )
     assert list(csv.DictReader(cut.stdout.splitlines())) == []
     (month,) = json.loads(
         run(

@@ -367,5 +367,5 @@ def damage(octets: bytes, source: random.Random) -> bytes:
 
 
 def resident() -> int:
-    """Give the resident memory of this process in octets."""
+    """Return the resident memory of this process in octets."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

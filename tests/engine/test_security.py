@@ -238,18 +238,18 @@ def test_an_apdu_that_holds_another_than_its_tag_says_is_refused():
 
 def test_another_system_title_is_refused():
     _, meter = pair()
-    stranger = SecurityContext(b"STRANGER", KEYS, counters=MemoryCounters())
+    other = SecurityContext(b"OTHERONE", KEYS, counters=MemoryCounters())
     with pytest.raises(SecurityError, match="comes from"):
-        meter.unprotect(stranger.protect(GET, general=True))
+        meter.unprotect(other.protect(GET, general=True))
     with pytest.raises(SecurityError, match="calls itself"):
-        meter.learn_peer(b"STRANGER")
+        meter.learn_peer(b"OTHERONE")
     with pytest.raises(WireError, match="8 octets"):
         meter.learn_peer(b"SHORT")
     with pytest.raises(SecurityError, match="as we do"):
         SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters()).learn_peer(METER_TITLE)
     nobody = SecurityContext(METER_TITLE, KEYS, counters=MemoryCounters())
     with pytest.raises(SecurityError, match="has not told"):
-        nobody.unprotect(stranger.protect(GET))
+        nobody.unprotect(other.protect(GET))
 
 
 def test_proofs_fit_their_challenge_alone():

@@ -567,7 +567,7 @@ class Storm:
         self.bench.subject.receive(octets, self.now)
 
     def take(self) -> None:
-        """Take events and octets at both ends; the line may lose or damage what goes to the peer."""
+        """Move events and octets at both ends; the line may lose or damage octets to the peer."""
         self.untaken = 0
         bench, rng = self.bench, self.rng
         for _ in range(rng.choice((1, 1, 4))):

@@ -64,10 +64,10 @@ def test_a_retired_channel_owes_nothing_more(ledger: Ledger) -> None:
 
 
 def test_an_unexpected_channel_is_not_counted(ledger: Ledger) -> None:
-    stranger = Channel("MSP9999999", METER.obis)
-    assert ledger.record(stranger, times(1)) == 0
-    assert ledger.count(stranger, MIDNIGHT + DAY_S) == (0, 0)
-    assert ledger.missing(stranger, MIDNIGHT + DAY_S) == []
+    unknown = Channel("MSP9999999", METER.obis)
+    assert ledger.record(unknown, times(1)) == 0
+    assert ledger.count(unknown, MIDNIGHT + DAY_S) == (0, 0)
+    assert ledger.missing(unknown, MIDNIGHT + DAY_S) == []
 
 
 def test_a_period_that_does_not_divide_the_day_is_refused() -> None:

@@ -132,13 +132,13 @@ def test_an_order_that_fails_is_retried_until_it_times_out(holes: Holes) -> None
     assert planner.overdue_orders(NOW + 21) == []
 
 
-def test_an_order_for_a_stranger_is_refused(holes: Holes) -> None:
+def test_an_order_for_an_unknown_device_is_refused(holes: Holes) -> None:
     with pytest.raises(KeyError):
         Planner(ReadPolicy(), holes).order("nobody", "nobody", [ENERGY], now=NOW, deadline=NOW + 1)
 
 
 def test_a_hole_that_stays_empty_is_not_asked_for_for_ever(holes: Holes) -> None:
-    planner = Planner(ReadPolicy(barren_tries_max=2), holes)
+    planner = Planner(ReadPolicy(empty_reads_max=2), holes)
     hole = holes.owe("A", NOW - HOUR_S, NOW - 600)
     planner.add("A", "cell", NOW - 1_000)
     now = NOW
@@ -147,7 +147,7 @@ def test_a_hole_that_stays_empty_is_not_asked_for_for_ever(holes: Holes) -> None
         assert hole in {task.hole for task in job.tasks}
         planner.finished(job, ok=True, now=now)
         now += 2 * HOUR_S
-    assert planner.is_barren("A", hole)
+    assert planner.is_unanswerable("A", hole)
     assert drain(planner, now) == []
 
 

@@ -17,7 +17,7 @@ from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.push_intake import PushFailed, PushIntake
-from meterspan.head_end.sessions import Harvest, SessionMaker
+from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
@@ -81,7 +81,9 @@ class World:
             client_sap=1, system_title=title, wrapped_keys=keys,
         )  # fmt: skip
 
-    def read(self, server: ServerAssociation, now: float) -> tuple[SessionDone[Harvest] | SessionFailed, Harvest]:
+    def read(
+        self, server: ServerAssociation, now: float
+    ) -> tuple[SessionDone[CollectedRows] | SessionFailed, CollectedRows]:
         job = self.head_end.planner.next_job(now)
         assert job is not None
         session = self.maker.open(job, now)
@@ -139,7 +141,7 @@ def behind(world: World, device: str) -> None:
 
 def test_a_meters_holes_are_read_ciphered_and_closed(world: World) -> None:
     _, server = electricity(world)
-    ending, harvest = world.read(server, START + 3 * 3_600 + 700)
+    ending, collected = world.read(server, START + 3 * 3_600 + 700)
     assert isinstance(ending, SessionDone), ending
     (block,) = world.sink.blocks
     assert block.source in (Source.SCHEDULED_READ, Source.GAP_RECOVERY)
@@ -147,7 +149,7 @@ def test_a_meters_holes_are_read_ciphered_and_closed(world: World) -> None:
     assert block.columns[0].values.tolist() == [250 * n for n in range(1, 13)]
     assert (block.columns[0].obis, block.columns[0].unit.symbol) == (IMPORT, "Wh")
     assert world.head_end.holes_of("MSP1000000001", START + 3 * 3_600) == []
-    assert harvest.blocks
+    assert collected.blocks
 
 
 def test_a_clock_that_is_off_is_shifted_and_told(world: World) -> None:
@@ -156,7 +158,7 @@ def test_a_clock_that_is_off_is_shifted_and_told(world: World) -> None:
     meter.clock.set(now - 60, now)
     world.read(server, now)
     assert abs(meter.clock.time(now) - now) <= 2
-    assert "shifted" in next(e.title for e in world.head_end.chronicle.entries("MSP1000000001") if e.kind == "clock")
+    assert "shifted" in next(e.title for e in world.head_end.device_log.entries("MSP1000000001") if e.kind == "clock")
 
 
 def test_a_wrong_key_fails_in_words_and_takes_nothing(world: World) -> None:
@@ -171,8 +173,8 @@ def test_an_order_is_answered_with_its_registers(world: World) -> None:
     _, server = electricity(world)
     now = START + 3 * 3_600 + 700
     order = world.head_end.order("MSP1000000001", [IMPORT], now=now, deadline=now + 60)
-    _, harvest = world.read(server, now)
-    assert harvest.answers[order.order_id][IMPORT].decimal == 3_000
+    _, collected = world.read(server, now)
+    assert collected.answers[order.order_id][IMPORT].decimal == 3_000
     record = world.head_end.orders.get(order.order_id)
     assert record.state is OrderState.ANSWERED
     assert record.values[IMPORT].decimal == 3_000
@@ -203,7 +205,7 @@ def test_rows_of_another_meter_on_the_channel_are_not_taken(world: World) -> Non
     server = serve(lnap_device(point, LnapAccess()), context(LNAP_TITLE, state))
     world.read(server, START + 3_600 + 700)
     assert world.sink.blocks == []
-    assert world.head_end.chronicle.entries("MSP-99999999-07")[0].kind == "mismatch"
+    assert world.head_end.device_log.entries("MSP-99999999-07")[0].kind == "mismatch"
 
 
 def pushing(world: World) -> tuple[RadioMeter, AccessPoint, Uplink, MemoryOutbox]:
@@ -344,4 +346,4 @@ def test_counters_lost_by_the_head_end_are_recovered_from_the_meter(world: World
         endings.append(world.read(server, later)[0])
     assert isinstance(endings[0], SessionFailed)
     assert isinstance(endings[-1], SessionDone), endings
-    assert "counter" in {entry.kind for entry in world.head_end.chronicle.entries("MSP1000000001")}
+    assert "counter" in {entry.kind for entry in world.head_end.device_log.entries("MSP1000000001")}

@@ -103,10 +103,10 @@ def test_meters_behind_an_access_point_are_read_through_it(head_end: HeadEnd) ->
     assert (job.tasks[0].kind, job.tasks[0].order) == (TaskKind.ON_DEMAND, order)
 
 
-def test_a_stranger_is_refused_and_counted(head_end: HeadEnd, sink: Sink) -> None:
+def test_an_unknown_device_is_refused_and_counted(head_end: HeadEnd, sink: Sink) -> None:
     assert head_end.take([block("NOBODY", 1), block("MSP1", 1)], MIDNIGHT + 900) == 2
     assert [kept.device for kept in sink.blocks] == ["MSP1"]
-    assert head_end.counts.strangers == 1
+    assert head_end.counts.unknown_devices == 1
 
 
 def test_failure_and_recovery_are_told_in_words(head_end: HeadEnd) -> None:
@@ -120,7 +120,7 @@ def test_failure_and_recovery_are_told_in_words(head_end: HeadEnd) -> None:
     assert again is not None
     head_end.finished(again, now + 60)
     assert head_end.last_failure("MSP1") is None
-    assert [entry.kind for entry in head_end.chronicle.entries("MSP1")] == ["recovered", "failed", "installed"]
+    assert [entry.kind for entry in head_end.device_log.entries("MSP1")] == ["recovered", "failed", "installed"]
 
 
 def test_an_order_is_answered_or_times_out(head_end: HeadEnd) -> None:
@@ -143,14 +143,14 @@ def test_a_removed_device_owes_nothing_more(head_end: HeadEnd) -> None:
 def test_a_quarantined_frame_stands_in_its_meters_story(head_end: HeadEnd) -> None:
     head_end.keep_aside(QuarantinedFrame(MIDNIGHT, "push", Fault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
     assert head_end.quarantine.counts[Fault.WRONG_KEY] == 1
-    assert head_end.chronicle.entries("MSP1")[0].kind == "quarantined"
+    assert head_end.device_log.entries("MSP1")[0].kind == "quarantined"
 
 
 def test_routine_does_not_push_events_out_of_the_story(head_end: HeadEnd) -> None:
     head_end.note("MSP1", "exchanged", "Exchanged", MIDNIGHT)
     for number in range(1_000):
         head_end.note("MSP1", "read", "Read on schedule", MIDNIGHT + number)
-    newest, before, *_ = head_end.chronicle.entries("MSP1")
+    newest, before, *_ = head_end.device_log.entries("MSP1")
     assert (newest.kind, newest.count) == ("read", 1_000)
     assert before.kind == "exchanged"
 

@@ -11,7 +11,7 @@ from tests.interop.helpers import AUTH_KEY, KEY, PASSWORD, PATIENCE_S, PEER_PYTH
 
 @pytest.fixture(scope="session")
 def peer_python():
-    """Give the interpreter of the peers' environment."""
+    """Return the interpreter of the peers' environment."""
     if not PEER_PYTHON.exists():
         pytest.skip("the peers are not installed in .venv/peers; run scripts/setup-peers")
     return PEER_PYTHON
@@ -19,7 +19,7 @@ def peer_python():
 
 @pytest.fixture
 def ask(peer_python):
-    """Give a function that runs a peer's driver once and gives the JSON it prints."""
+    """Return a function that runs a peer's driver once and returns the JSON it prints."""
 
     def run(driver, task):
         done = subprocess.run(

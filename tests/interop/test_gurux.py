@@ -23,7 +23,7 @@ WH, VOLT = 30, 35
 
 
 def task(meter, way, *do, **more):
-    """Say to the Gurux client what to do."""
+    """Send the Gurux client its commands."""
     return {
         "link": meter["link"], "port": meter["port"], "client": CLIENTS[way], "authentication": way,
         "password": PASSWORD if way == "lls" else "", "title": CLIENT_TITLE.hex(), "key": KEY.hex(),
@@ -168,7 +168,7 @@ def done(meter, way, script, **options):
 
 
 def rows_of(read):
-    """Give the rows as the meter's driver lists them."""
+    """Return the rows as the meter's driver lists them."""
     columns = [column.values.tolist() for column in read.values.columns[1:]]
     return [list(row) for row in zip(read.times.tolist(), *columns, strict=True)]
 

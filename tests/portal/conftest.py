@@ -59,7 +59,7 @@ class Running:
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[str]:
-    """Give the address of a portal whose clock goes on from the sample's present."""
+    """Yield the address of a portal whose clock goes on from the sample's present."""
     started = datetime.now(UTC)
     app = create_app(
         SampleHomes(),

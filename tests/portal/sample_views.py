@@ -344,9 +344,12 @@ def _meters() -> tuple[tuple[str, Commodity, str, MeterState], ...]:
         commodity = _ALL[(0, 0, 1, 2, 3)[number % 5]]
         network = f"LNAP {'ABC'[number // 10]}-{('Lindenhof', 'Mühlweg', 'Bahnhof')[number // 10]}"
         state = {
-            4: MeterState.FAILING, 11: MeterState.LATE, 17: MeterState.LATE,
-            22: MeterState.UNKNOWN, 28: MeterState.REMOVED,
-        }.get(number, MeterState.OK)  # fmt: skip
+            4: MeterState.FAILING,
+            11: MeterState.LATE,
+            17: MeterState.LATE,
+            22: MeterState.UNKNOWN,
+            28: MeterState.REMOVED,
+        }.get(number, MeterState.OK)
         maker = {"electricity": "LGZ1030655", "gas": "ELS471100", "water": "KAM663020", "heat": "DME220817"}[commodity]
         rows.append((f"{maker}{number:03}", commodity, network, state))
     return tuple(rows)
@@ -391,9 +394,19 @@ class SampleNetwork:
         ago = {MeterState.OK: 4, MeterState.LATE: 190, MeterState.FAILING: 3 * 1440, MeterState.REMOVED: 12 * 1440}
         heard = now - timedelta(minutes=ago[state]) if state in ago else None
         return MeterStatus(
-            device, commodity, protocol, interface, network, f"DE0001-{device[-3:]}", state, _REASONS[state], heard,
-            expected, received, expected - received,
-        )  # fmt: skip
+            device,
+            commodity,
+            protocol,
+            interface,
+            network,
+            f"DE0001-{device[-3:]}",
+            state,
+            _REASONS[state],
+            heard,
+            expected,
+            received,
+            expected - received,
+        )
 
     def _cells(
         self, row: tuple[str, Commodity, str, MeterState], first: date, last: date

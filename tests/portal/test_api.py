@@ -87,8 +87,10 @@ def test_the_operator_sees_summary_meters_story_map_and_quarantine(ask):
     meters = ask("/api/v1/operator/meters").json()
     assert meters[0]["state"] == "failing"
     assert [meter["state"] for meter in ask("/api/v1/operator/meters?state=late&state=unknown").json()] == [
-        "late", "late", "unknown",
-    ]  # fmt: skip
+        "late",
+        "late",
+        "unknown",
+    ]
     story = ask(f"/api/v1/operator/meters/{meters[0]['device']}").json()
     assert story["status"] == meters[0]
     assert story["entries"][3]["severity"] == "alarm"

@@ -164,7 +164,7 @@ def test_a_topic_whose_producer_failed_starts_anew_for_the_next_listener():
 
 
 def events(response: httpx.Response) -> Iterator[dict]:
-    """Give the data of each event; the stream stays open as long as somebody holds this."""
+    """Yield the data of each event; the stream stays open as long as somebody holds this."""
     return (json.loads(line[6:]) for line in response.iter_lines() if line.startswith("data: "))
 
 

@@ -21,9 +21,15 @@ from meterspan.quantities import Commodity
 from tests.portal.sample_views import METERS, NOW, SampleDesk, SampleHomes, SampleNetwork
 
 PAGES = (
-    "/", "/homes/lindenhof-3", "/homes/lindenhof-3/gas/2026-11", "/homes/lindenhof-5/water/2026-10-25", "/operator",
-    "/operator/meters/DME220817004", "/operator/orders", "/api",
-)  # fmt: skip
+    "/",
+    "/homes/lindenhof-3",
+    "/homes/lindenhof-3/gas/2026-11",
+    "/homes/lindenhof-5/water/2026-10-25",
+    "/operator",
+    "/operator/meters/DME220817004",
+    "/operator/orders",
+    "/api",
+)
 VOID = {"meta", "link", "br", "input", "hr", "img"}
 
 
@@ -232,8 +238,11 @@ def test_a_home_without_supplies_and_a_portal_without_homes_say_so():
 
 
 def test_the_operator_page_of_a_large_network_stays_light():
-    meters = [(f"{device}-{n:03}", commodity, f"{network}-{n % 40}", state if n % 7 == 0 else MeterState.OK)
-              for n in range(50) for device, commodity, network, state in METERS]  # fmt: skip
+    meters = [
+        (f"{device}-{n:03}", commodity, f"{network}-{n % 40}", state if n % 7 == 0 else MeterState.OK)
+        for n in range(50)
+        for device, commodity, network, state in METERS
+    ]
     response = render(network=SampleNetwork(meters), path="/operator")
     other_scripts = {f"inter-{script}.woff2" for script in ("latin-ext", "greek", "cyrillic")}
     files = [path for path in Path(portal.__file__).parent.joinpath("static").rglob("*.*") if path.suffix != ".txt"]

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
+from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.listening import Listener
 from meterspan.cli.decode import answer_lines
 from meterspan.display.model import DisplayModel
@@ -34,7 +35,6 @@ from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, pars
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
-from meterspan.runtime.lnap_host import HomeConfig, HomeHost
 from meterspan.runtime.state import StateFile
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, TransportHeader
@@ -107,7 +107,7 @@ def base(case: Case, value: Scaled) -> Fraction:
 
 
 def register(case: Case, answer: dict[str, object], heard: float) -> Truth:
-    """Take the billing register out of an answer of the decode contract."""
+    """Return the billing register of an answer of the decode contract."""
     code = str(CATALOGUE[case.commodity].register)
     readings = answer["readings"]
     assert isinstance(readings, list)
@@ -144,10 +144,10 @@ def by_home(case: Case, folder: Path) -> Truth:
         host = HomeHost(config, data=data, state=state, clock=lambda: HEARD)
         if case.is_p1:
             host.hear_p1(read_telegram(case.octets), HEARD, "port")
-            (frame,) = host.chronicle.frames(case.device)
+            (frame,) = host.device_log.frames(case.device)
             assert frame.octets == case.octets, "the story keeps what was received"
         else:
-            host._take_radio(case.octets, "air", HEARD)
+            host._hear(host._collector.hear_radio, case.octets, HEARD, "air")
         asyncio.run(host.flush())
         (series,) = [item for item in data.series() if item.device == case.device and item.obis == case.truth[0]]
         rows = data.readings([series.series_id], NOW - timedelta(days=1), NOW + timedelta(days=1))

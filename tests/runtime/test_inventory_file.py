@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
+from meterspan.model.storage.errors import DamagedError, StorageLockedError, UnknownFormatError
 from meterspan.quantities import Commodity, Obis
 from meterspan.runtime.inventory_file import InventoryFile
 from tests.strategies import obis_codes
@@ -110,3 +111,25 @@ def test_a_damaged_record_that_is_saved_again_is_whole_again_and_its_old_octets_
     with closing(sqlite3.connect(path)) as database:
         (kept,) = database.execute("SELECT octets FROM quarantined_row").fetchone()
     assert b"steam".hex().upper().encode() in kept
+
+
+def test_a_file_of_a_later_version_and_one_that_is_no_database_are_refused_by_name(path):
+    saved(path)
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("INSERT INTO schema_version VALUES (99)")
+    with pytest.raises(UnknownFormatError, match="format 99"):
+        InventoryFile(path)
+    path.write_bytes(b"something else" * 999)
+    with pytest.raises(DamagedError, match=r"inventory\.sqlite"):
+        InventoryFile(path)
+
+
+def test_a_file_that_another_process_holds_is_locked_and_heals(path, monkeypatch):
+    monkeypatch.setattr("meterspan.store.edge.BUSY_TIMEOUT_S", 0.05)
+    with closing(InventoryFile(path)) as file:
+        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(StorageLockedError):
+                file.save([device("M1")])
+        file.save([device("M1")])
+        assert file.devices() == [device("M1")]

@@ -43,7 +43,7 @@ def test_a_received_counter_must_rise_even_after_a_restart(path: Path) -> None:
     with StateFile(path) as state:
         assert not state.accept("meter", 7)
         assert state.accept("meter", 8)
-        assert (state.accepted("meter"), state.accepted("stranger")) == (8, 0)
+        assert (state.accepted("meter"), state.accepted("unknown")) == (8, 0)
 
 
 def test_a_reservation_of_nothing_is_refused(state: StateFile) -> None:

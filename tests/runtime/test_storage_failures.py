@@ -3,25 +3,28 @@
 import asyncio
 import resource
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.failures import FailureKind
+from meterspan.model.readings import CaptureBlock, Source
 from meterspan.model.storage.errors import StorageFullError
-from meterspan.quantities import Commodity, utc
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled, utc
 from meterspan.runtime.state import StateFile
 from tests.helpers_serve import running
 from tests.runtime.test_head_end_host import ROWS, World, run, until
 from tests.runtime.test_kill_9 import DAYS, district, free_port, prove
 
 DEVICE = "MSP0000000000001"
+T0 = 20_000 * 86_400
 TOO_SMALL = 4_096
 """A file may not grow beyond its first page: no row and no counter can be stored."""
 LOCKER = """
@@ -170,3 +173,19 @@ def test_a_full_disk_under_a_serving_process_stops_confirmations_and_nothing_els
             for thread in threads:
                 thread.join()
     prove(tmp_path, pushers, [confirmed()])
+
+
+def test_a_damaged_journal_batch_is_shown_to_the_operator_and_everything_else_is_served(tmp_path):
+    district(tmp_path, free_port(), T0)
+    with MeterDataManagement(tmp_path / "station" / "data") as data:
+        for number in range(2):
+            values = {Obis(8, 0, 1, 0, 0): Scaled(5 + number, 0, UNITS["m3"])}
+            data.take([CaptureBlock.of_row(DEVICE, Source.PUSH, time=T0 + number, values=values, received_at=T0)])
+    journal = tmp_path / "station" / "data" / "readings" / "journal.sqlite"
+    with closing(sqlite3.connect(journal)) as connection, connection:
+        connection.execute("update batch set octets = x'00' where seq = 1")
+    with running(tmp_path, "serve", str(tmp_path / "serve.toml")) as server:
+        health = server.get("/healthz")
+        assert (health["status"], health["damaged"]) == ("ok", ["batch 1"])
+    with MeterDataManagement(tmp_path / "station" / "data") as data:
+        assert data.totals().readings == 1

@@ -33,7 +33,7 @@ def lived(data, **config):
 
 
 def story(district, device):
-    return [entry.kind for entry in district.head_end.chronicle.entries(device)]
+    return [entry.kind for entry in district.head_end.device_log.entries(device)]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from meterspan.model.storage.readings import Readings
 from meterspan.store.series_bounds import SeriesBounds
 
-rows = st.lists(st.tuples(st.integers(0, 600), st.integers(-50, 50)), max_size=12)
+rows = st.lists(st.tuples(st.integers(0, 600), st.integers(-50, 50)), max_size=90)
 
 
 def readings(rows):

@@ -48,7 +48,9 @@ def test_what_was_settled_twice_is_no_trouble(before):
 def test_every_day_of_every_reading_is_touched_once(rows):
     series, times = (np.array([row[index] for row in rows], np.int64) for index in (0, 1))
     zero = np.zeros(len(rows), np.int32)
-    found = touched_days(Readings(series.astype(np.int32), times, times, zero, zero, zero.astype(np.int8), times))
+    whole = Readings(series.astype(np.int32), times, times, zero, zero, zero.astype(np.int8), times)
+    cut = len(rows) // 2
+    found = touched_days([whole[:cut], whole[cut:]])
     assert int(found.readings.sum()) == len(rows)
     assert set(found.notes.tolist()) <= {1}
     limits = np.iinfo(np.int32)

@@ -64,9 +64,10 @@ def count_days(
     low, high = first_day * DAY_S, (last_day + 1) * DAY_S
     days = last_day - first_day + 1
     due = periods_due(max(low, low if since is None else since), high if until is None else until, period_s)
-    numbers = np.arange(due.start, max(due.stop, due.start), dtype=np.int64)
-    numbers = numbers[numbers * period_s < high]
-    filled = np.intersect1d(periods_filled(time, period_s), numbers, assume_unique=True)
+    first, stop = due.start, max(due.start, min(due.stop, -(-high // period_s)))
+    numbers = np.arange(first, stop, dtype=np.int64)
+    filled = periods_filled(time, period_s)
+    filled = filled[(filled >= first) & (filled < stop)]
     expected = np.bincount(numbers * period_s // DAY_S - first_day, minlength=days)
     received = np.bincount(filled * period_s // DAY_S - first_day, minlength=days)
     return [DayCount(first_day + at, int(expected[at]), int(received[at])) for at in range(days)]

@@ -38,8 +38,12 @@ REGISTERS_MAX: Final = 500
 """Registers read at once; the fullest meters on the bench show some three hundred."""
 EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 _IDENTITIES: Final = (
-    Obis(0, 0, 42, 0, 0), Obis(0, 0, 96, 1, 0), Obis(0, 0, 96, 1, 1), Obis(1, 0, 0, 2, 0), Obis(1, 0, 0, 2, 8),
-)  # fmt: skip
+    Obis(0, 0, 42, 0, 0),
+    Obis(0, 0, 96, 1, 0),
+    Obis(0, 0, 96, 1, 1),
+    Obis(1, 0, 0, 2, 0),
+    Obis(1, 0, 0, 2, 8),
+)
 _IDENTITY_NAMES: Final = {
     Obis(0, 0, 42, 0, 0): "logical device name",
     Obis(0, 0, 96, 1, 0): "serial number",

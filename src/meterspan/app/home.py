@@ -10,7 +10,7 @@ from typing import Any
 from meterspan.app.explaining import explain
 from meterspan.app.home_host import HomeHost
 from meterspan.app.home_views import HomeNetworkViews
-from meterspan.app.serving import maintain, portal, until_signal
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.engine.links import TRANSPORTS
@@ -129,7 +129,8 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
 
 def _health(home: HomeHost) -> dict[str, Any]:
     heard = {meter.device: meter.count for meter in home.meters.values()}
-    return {"meters": heard, "kept_aside": home.point.quarantine.total}
+    damaged = [item.item for item in home.data.damage()]
+    return {"meters": heard, "kept_aside": home.point.quarantine.total, "damaged": damaged[:DAMAGE_SHOWN_MAX]}
 
 
 async def _replay(home: HomeHost, path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.head_end.chronicle import Chronicle, Entry, Frame
+from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.home_collector import (
     Delivery,
@@ -98,7 +98,7 @@ class HomeHost:
     ) -> None:
         self.config = config
         self.data = data
-        self.chronicle = Chronicle()
+        self.device_log = DeviceLog()
         self.on_rows: Callable[[], None] = lambda: None
         """Called when the access point has captured rows."""
         self._clock = clock
@@ -172,6 +172,8 @@ class HomeHost:
                 await asyncio.sleep(FLUSH_EVERY_S)
                 await self.flush()
         finally:
+            for relay in self._relays.values():
+                relay.close()
             self._collector.preserve()
             delivery = self._collector.delivery(self._clock())
             if delivery is not None:
@@ -205,7 +207,7 @@ class HomeHost:
                 self._relays[event.interface].send(event.octets)
             case FrameHeard():
                 frame = Frame(event.time, sent=False, protocol=PROTOCOLS[event.interface], octets=event.octets)
-                self.chronicle.frame(event.device, frame)
+                self.device_log.frame(event.device, frame)
             case MeterHeard():
                 self._note(event.device, event.time, "heard", f"Heard on {event.interface}")
             case SecondMeterHeard():
@@ -267,7 +269,7 @@ class HomeHost:
     def _note(
         self, device: str, time: float, kind: str, title: str, severity: EventSeverity = EventSeverity.INFO
     ) -> None:
-        self.chronicle.note(device, Entry(time, kind, title, severity=severity))
+        self.device_log.note(device, Entry(time, kind, title, severity=severity))
 
 
 def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:

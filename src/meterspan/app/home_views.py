@@ -40,9 +40,7 @@ class HomeNetworkViews:
 
     """
 
-    def __init__(
-        self, host: HomeHost, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]
-    ) -> None:  # fmt: skip
+    def __init__(self, host: HomeHost, numbers: DataNumbers, explain: Explain, clock: Callable[[], datetime]) -> None:
         self._host = host
         self._numbers = numbers
         self._explain = explain
@@ -51,8 +49,10 @@ class HomeNetworkViews:
     def summary(self, now: datetime) -> NetworkSummary:
         """Give the headline numbers."""
         today = now.date()
-        cells = {row.device: {cell.day: cell for cell in row.cells}
-                 for row in self.completeness(today - timedelta(days=1), today)}  # fmt: skip
+        cells = {
+            row.device: {cell.day: cell for cell in row.cells}
+            for row in self.completeness(today - timedelta(days=1), today)
+        }
         day = [found[today] for found in cells.values() if today in found]
         before = [found[today - timedelta(days=1)] for found in cells.values() if today - timedelta(days=1) in found]
         meters = self.meters(now)
@@ -88,11 +88,20 @@ class HomeNetworkViews:
             expected, received = sum(cell.expected for cell in cells), sum(cell.received for cell in cells)
             lines.append(
                 MeterStatus(
-                    device, point.commodity, PROTOCOLS[interface], interface, self._host.config.home_id,
-                    point.usage_point, state, reason, None if heard is None else utc(heard.heard_at),
-                    expected, received, max(0, expected - received),
+                    device,
+                    point.commodity,
+                    PROTOCOLS[interface],
+                    interface,
+                    self._host.config.home_id,
+                    point.usage_point,
+                    state,
+                    reason,
+                    None if heard is None else utc(heard.heard_at),
+                    expected,
+                    received,
+                    max(0, expected - received),
                 )
-            )  # fmt: skip
+            )
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
@@ -107,24 +116,25 @@ class HomeNetworkViews:
         rows = self.completeness(now.date() - timedelta(days=STORY_DAYS - 1), now.date())
         cells: tuple[CompletenessCell, ...] = next((row.cells for row in rows if row.device == device), ())
         frames = []
-        for frame in self._host.chronicle.frames(device):
+        for frame in self._host.device_log.frames(device):
             summary, spans = self._explain(frame.octets, frame.protocol)
             frames.append(
                 FrameView(utc(frame.time), "received", frame.protocol, frame.octets.hex().upper(), summary, spans)
             )
         entries = tuple(
             StoryEntry(utc(entry.time), entry.kind, entry.title, entry.detail, entry.severity)
-            for entry in self._host.chronicle.entries(device)
+            for entry in self._host.device_log.entries(device)
         )
         return MeterStory(status, entries, tuple(frames), cells)
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List frames kept aside, newest first."""
         return [
-            QuarantineView(utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(),
-                           frame.device)
+            QuarantineView(
+                utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device
+            )
             for frame in self._host.point.quarantine.newest(limit)
-        ]  # fmt: skip
+        ]
 
     def _state(self, device: str, now: datetime) -> tuple[MeterState, str]:
         heard = self._host.meters.get(device)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meterspan.app.explaining import explain
-from meterspan.app.serving import maintain, portal, until_signal
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, until_signal
 from meterspan.app.station import Station
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
@@ -71,4 +71,5 @@ def _health(station: Station) -> dict[str, Any]:
         "rows_pushed": counts.rows_pushed,
         "push_port": station.host.push_port,
         "quarantined": station.head_end.quarantine.total,
+        "damaged": station.damage()[:DAMAGE_SHOWN_MAX],
     }

@@ -18,6 +18,7 @@ from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 
 __all__ = [
+    "DAMAGE_SHOWN_MAX",
     "PortalFailedError",
     "maintain",
     "portal",
@@ -30,6 +31,8 @@ _log = logging.getLogger("meterspan.app")
 
 STARTUP_S: Final = 10.0
 MAINTAIN_EVERY_S: Final = 900.0
+DAMAGE_SHOWN_MAX: Final = 100
+"""Damaged items that ``/healthz`` names: the first tell an operator where to look."""
 
 
 class PortalFailedError(Exception):
@@ -38,9 +41,16 @@ class PortalFailedError(Exception):
 
 @asynccontextmanager
 async def portal(
-    homes: HomeViews, network: NetworkViews, *, clock: Callable[[], datetime], host: str, port: int,
-    names: Sequence[str] = (), orders: OrderDesk | None = None, health: Callable[[], dict[str, Any]],
-) -> AsyncIterator[str]:  # fmt: skip
+    homes: HomeViews,
+    network: NetworkViews,
+    *,
+    clock: Callable[[], datetime],
+    host: str,
+    port: int,
+    names: Sequence[str] = (),
+    orders: OrderDesk | None = None,
+    health: Callable[[], dict[str, Any]],
+) -> AsyncIterator[str]:
     """Run the portal while the context lasts; gives its address.
 
     Args:

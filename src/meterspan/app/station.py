@@ -25,7 +25,7 @@ from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import split_mbus_device
-from meterspan.quantities import DAY_S, Commodity
+from meterspan.quantities import CATALOGUE, DAY_S, Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, place_of, protocol_of
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
@@ -37,7 +37,6 @@ __all__ = ["Station"]
 
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
-_LETTERS: Final = {Commodity.ELECTRICITY: "E", Commodity.GAS: "G", Commodity.WATER: "W", Commodity.HEAT: "H"}
 
 
 class Station:
@@ -58,9 +57,14 @@ class Station:
     """
 
     def __init__(
-        self, config: ServeConfig, *, keys: Mapping[str, DeviceKeys], master_key: bytes, tariffs: Sequence[Tariff],
+        self,
+        config: ServeConfig,
+        *,
+        keys: Mapping[str, DeviceKeys],
+        master_key: bytes,
+        tariffs: Sequence[Tariff],
         clock: Callable[[], float],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.config = config
         self.data = MeterDataManagement(config.data / "data")
         self.state = StateFile(config.data / "head_end.sqlite")
@@ -78,9 +82,12 @@ class Station:
         contexts = ContextCache(self.head_end, system_title=title, counters=self.state)
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
         limits = HeadEndHostConfig(
-            sessions_max=config.reading.sessions_max, connect_timeout_s=config.reading.connect_timeout_s,
-            push_host=config.push.host, push_port=config.push.port, push_connections_max=config.push.connections_max,
-        )  # fmt: skip
+            sessions_max=config.reading.sessions_max,
+            connect_timeout_s=config.reading.connect_timeout_s,
+            push_host=config.push.host,
+            push_port=config.push.port,
+            push_connections_max=config.push.connections_max,
+        )
         intake = PushIntake(self.head_end, contexts=contexts, zone=zone)
         self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
 
@@ -89,6 +96,10 @@ class Station:
         self.data.close()
         self.state.close()
         self._inventory.close()
+
+    def damage(self) -> list[str]:
+        """Name what is damaged at rest and left out, in data and inventory."""
+        return [*(item.item for item in self.data.damage()), *(item.name for item in self._inventory.quarantined())]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 
@@ -159,18 +170,25 @@ class Station:
     def _register_homes(self, tariffs: Sequence[Tariff]) -> None:
         by_name = {tariff.name: tariff for tariff in tariffs}
         for home in self.config.homes:
-            self.data.register_home(home.id, home.name or home.id, zone=home.zone or self.config.zone,
-                                    currency=home.currency)  # fmt: skip
+            self.data.register_home(
+                home.id, home.name or home.id, zone=home.zone or self.config.zone, currency=home.currency
+            )
         for index, meter in enumerate(self.config.meters):
             device = self.head_end.inventory.get(meter.device)
             if device is None:
                 continue
             try:
                 self.data.install_meter(
-                    meter.home, device.usage_point, device=device.device, commodity=device.commodity,
-                    at=datetime.fromtimestamp(device.installed_at, UTC), period_s=meter.period_s,
-                    protocol=str(device.protocol), interface=device.interface, network=device.network,
-                )  # fmt: skip
+                    meter.home,
+                    device.usage_point,
+                    device=device.device,
+                    commodity=device.commodity,
+                    at=datetime.fromtimestamp(device.installed_at, UTC),
+                    period_s=meter.period_s,
+                    protocol=str(device.protocol),
+                    interface=device.interface,
+                    network=device.network,
+                )
                 if meter.tariff:
                     first_day = self._first_day(meter, device)
                     self.data.assign_tariff(device.usage_point, by_name[meter.tariff], first_day=first_day)
@@ -211,34 +229,47 @@ class Station:
 def _policy(config: ServeConfig) -> ReadPolicy:
     reading = config.reading
     return ReadPolicy(
-        read_every_s=reading.every_s, spread_s=reading.spread_s, settle_s=reading.settle_s,
-        retry_first_s=reading.retry_first_s, retry_max_s=reading.retry_max_s,
-    )  # fmt: skip
+        read_every_s=reading.every_s,
+        spread_s=reading.spread_s,
+        settle_s=reading.settle_s,
+        retry_first_s=reading.retry_first_s,
+        retry_max_s=reading.retry_max_s,
+    )
 
 
 def _access_point(entry: AccessPointEntry, now: float) -> Device:
     return Device(
-        entry.device, Commodity.ELECTRICITY, protocol_of(entry.endpoint), place_of(entry.endpoint), entry.network,
-        security=Security.HLS_GMAC, client_sap=entry.client, server_sap=entry.server,
-        system_title=bytes.fromhex(entry.system_title), installed_at=_day_of(now),
-    )  # fmt: skip
+        entry.device,
+        Commodity.ELECTRICITY,
+        protocol_of(entry.endpoint),
+        place_of(entry.endpoint),
+        entry.network,
+        security=Security.HLS_GMAC,
+        client_sap=entry.client,
+        server_sap=entry.server,
+        system_title=bytes.fromhex(entry.system_title),
+        installed_at=_day_of(now),
+    )
 
 
 def _meter(entry: MeterEntry, now: float) -> Device:
     names, profile = channels_of(entry)
     is_behind = entry.endpoint.startswith(VIA)
     return Device(
-        entry.device, entry.commodity,
+        entry.device,
+        entry.commodity,
         _protocol_behind(entry.device) if is_behind else protocol_of(entry.endpoint),
         entry.endpoint.removeprefix(VIA) if is_behind else place_of(entry.endpoint),
         entry.network,
-        entry.usage_point or f"{entry.home}-{_LETTERS[entry.commodity]}",
+        entry.usage_point or f"{entry.home}-{CATALOGUE[entry.commodity].letter}",
         interface=_interface(entry.device) if is_behind else "G1",
         security=Security.NONE if is_behind else entry.security,
-        client_sap=entry.client, server_sap=entry.server, system_title=bytes.fromhex(entry.system_title),
+        client_sap=entry.client,
+        server_sap=entry.server,
+        system_title=bytes.fromhex(entry.system_title),
         channels=tuple(ChannelPlan(obis, entry.period_s, profile) for obis in names),
         installed_at=_day_of(now) if entry.installed_at is None else int(entry.installed_at.timestamp()),
-    )  # fmt: skip
+    )
 
 
 def _protocol_behind(device: str) -> DeviceProtocol:

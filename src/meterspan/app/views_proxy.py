@@ -44,14 +44,21 @@ def under_lock(lock: threading.Lock) -> Call:
 def on_loop(loop: asyncio.AbstractEventLoop, *, answer_s: float = ANSWER_S) -> Call:
     """Return a call that runs the question on ``loop``, for callers in other threads.
 
-    It raises ``TimeoutError`` when the loop is busy for longer than ``answer_s``.
+    It raises ``TimeoutError`` when the loop is busy for longer than ``answer_s``; then the question is not asked.
     """
 
     def ask(question: Callable[[], ResultT], /) -> ResultT:
+        given_up = threading.Event()
+
         async def answer() -> ResultT:
+            if given_up.is_set():
+                raise TimeoutError  # nobody waits for it any more
             return question()
 
-        return asyncio.run_coroutine_threadsafe(answer(), loop).result(answer_s)
+        try:
+            return asyncio.run_coroutine_threadsafe(answer(), loop).result(answer_s)
+        finally:
+            given_up.set()
 
     return ask
 

@@ -4,6 +4,7 @@
 ``meterspan decode`` do not load what ``meterspan serve`` needs. A module may have an ``EPILOG`` for its help page.
 """
 
+import sys
 from importlib import import_module
 from typing import Annotated, Any, Final
 
@@ -12,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from meterspan import __version__
+from meterspan.model.storage.errors import StorageError
 
 __all__ = ["COMMANDS", "app", "main"]
 
@@ -50,8 +52,12 @@ class LazyGroup(TyperGroup):
 
 
 app = typer.Typer(
-    name="meterspan", cls=LazyGroup, no_args_is_help=True, rich_markup_mode="rich", add_completion=False,
-)  # fmt: skip
+    name="meterspan",
+    cls=LazyGroup,
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+)
 
 
 def _print_version(wanted: bool) -> None:
@@ -70,8 +76,12 @@ def _meterspan(
 
 
 def main() -> None:
-    """Run the command line."""
-    app(prog_name="meterspan")
+    """Run the command line; data that cannot be stored or read are one sentence and exit status 1, not a traceback."""
+    try:
+        app(prog_name="meterspan")
+    except StorageError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
 
 
 def _load(name: str) -> Any:

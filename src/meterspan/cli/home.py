@@ -82,14 +82,12 @@ def home(  # noqa: PLR0917 - typer calls it by name
     g1_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Serve head ends over DLMS at this TCP port (G1).")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="COSEM name of the access point; made once by default.")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="COSEM name of the access point; made once by default.")] = None,
     system_title: Annotated[
         str | None, typer.Option(help="Its system title; made once by default.", metavar="HEX")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
 
     Only listens: nothing is ever sent to a meter. The history survives restarts, meter exchanges and clock changes.

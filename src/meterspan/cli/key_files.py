@@ -19,9 +19,13 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.suites import KEY_SIZE
 
 __all__ = [
-    "append_keys", "parse_key", "parse_password", "read_key_file", "state_home",
+    "append_keys",
+    "parse_key",
+    "parse_password",
+    "read_key_file",
+    "state_home",
     "warn_of_visible_keys",
-]  # fmt: skip
+]
 
 _HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
 _SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})

@@ -296,8 +296,9 @@ def _face(shown: Indication, now: float, zone: ZoneInfo) -> Table:
     table.add_row("", "clock", f"{datetime.fromtimestamp(now, zone):%Y-%m-%d %H:%M:%S}", f"{_zone_name(now, zone)}")
     for obis, value in (*((register.obis, register.value) for register in shown.registers), *shown.instants):
         tariff = f" T{obis.e}" if obis.d == 8 and obis.e else ""
-        number, unit = (value.decimal.scaleb(-3), f"k{value.unit}") if value.unit in _KILO else (
-            value.decimal, str(value.unit))  # fmt: skip
+        number, unit = (
+            (value.decimal.scaleb(-3), f"k{value.unit}") if value.unit in _KILO else (value.decimal, str(value.unit))
+        )
         table.add_row(str(obis), f"{meaning_of(obis).quantity}{tariff}", f"{number:,f}".replace(",", "\u202f"), unit)
     return table
 

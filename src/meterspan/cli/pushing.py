@@ -65,12 +65,16 @@ def upstream_identity(
 
 def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
     """Give the access point's keys: from the environment, from a key file, or made up and added to the file."""
-    given = MeterKeys(parse_key(os.environ.get("METERSPAN_KEY"), "METERSPAN_KEY"),
-                      parse_key(os.environ.get("METERSPAN_AUTH_KEY"), "METERSPAN_AUTH_KEY"))  # fmt: skip
+    given = MeterKeys(
+        parse_key(os.environ.get("METERSPAN_KEY"), "METERSPAN_KEY"),
+        parse_key(os.environ.get("METERSPAN_AUTH_KEY"), "METERSPAN_AUTH_KEY"),
+    )
     filed = read_key_file(path).get(name) if path.exists() else None
     known = filed or MeterKeys()
-    keys = MeterKeys(given.key or known.key or secrets.token_bytes(KEY_SIZE),
-                     given.auth_key or known.auth_key or secrets.token_bytes(KEY_SIZE))  # fmt: skip
+    keys = MeterKeys(
+        given.key or known.key or secrets.token_bytes(KEY_SIZE),
+        given.auth_key or known.auth_key or secrets.token_bytes(KEY_SIZE),
+    )
     if filed is None and not (given.key and given.auth_key):
         append_keys(path, name, keys)
         console.print(f"[dim]keys of {name} are in[/dim] {path}", soft_wrap=True)

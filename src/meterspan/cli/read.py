@@ -123,7 +123,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
         events,
         tuple(obis_option(text, "--register") for text in register or ()),
         ClockPolicy(UTC if zone is None else local),
-    )  # fmt: skip
+    )
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = given.completed(_filed(keys, meter))
     _require(auth.mechanism, secret)

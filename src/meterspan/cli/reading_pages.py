@@ -134,8 +134,15 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
         table.add_row("objects", f"{len(found.view)} of {classes} classes")
     name = escape(found.name) or "meter"
     read_at = f"[dim]{datetime.now(zone):%Y-%m-%d %H:%M:%S %Z}[/dim]"
-    return Panel(table, title=f"[bold]{name}[/bold]  {escape(place)}", title_align="left", subtitle=read_at,
-                 subtitle_align="right", border_style="blue", expand=False)  # fmt: skip
+    return Panel(
+        table,
+        title=f"[bold]{name}[/bold]  {escape(place)}",
+        title_align="left",
+        subtitle=read_at,
+        subtitle_align="right",
+        border_style="blue",
+        expand=False,
+    )
 
 
 def _offset(found: BenchReading) -> str:
@@ -186,9 +193,13 @@ def _human(value: Scaled) -> tuple[str, str]:
 
 def _view(view: tuple[ObjectListElement, ...]) -> Table:
     table = Table(
-        header_style="bold", title="association view", title_justify="left", title_style="bold",
-        caption="r read, w write, x run; capitals: only where the request is authenticated", caption_justify="left",
-    )  # fmt: skip
+        header_style="bold",
+        title="association view",
+        title_justify="left",
+        title_style="bold",
+        caption="r read, w write, x run; capitals: only where the request is authenticated",
+        caption_justify="left",
+    )
     table.add_column("class")
     table.add_column("OBIS", style="cyan", no_wrap=True)
     table.add_column("what it is")
@@ -197,9 +208,11 @@ def _view(view: tuple[ObjectListElement, ...]) -> Table:
     for element in view:
         name, meaning = object_name(element)
         table.add_row(
-            f"{element.class_id:>3} {name}" if element.class_id != last else "", str(element.logical_name), meaning,
+            f"{element.class_id:>3} {name}" if element.class_id != last else "",
+            str(element.logical_name),
+            meaning,
             _rights(element),
-        )  # fmt: skip
+        )
         last = element.class_id
     return table
 

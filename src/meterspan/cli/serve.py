@@ -64,7 +64,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     check: Annotated[bool, typer.Option("--check", help="Check the configuration and end.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every session.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Run a head end: read meters, take pushes, store, and show it all in a portal.
 
     One process. What was confirmed to a meter or access point is on disk before, and survives even kill -9.

@@ -44,7 +44,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     unit: Annotated[str | None, typer.Option(help="The unit, where the file names none: kWh.")] = None,
     home: Annotated[str | None, typer.Option(help="Install new meters of the file at this home.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Import readings from a table.
 
     Separators, decimal commas, column names and time formats are recognised; what was accepted is on disk at the end.
@@ -64,8 +64,17 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
         raise typer.Exit(2) from error
     if as_json:
         refused = [{"line": item.line, "reason": item.reason, "text": item.text} for item in report.refused]
-        typer.echo(json.dumps({"lines": report.lines, "accepted": report.accepted, "blank": report.blank,
-                               "refused": refused, "installed": installed}))  # fmt: skip
+        typer.echo(
+            json.dumps(
+                {
+                    "lines": report.lines,
+                    "accepted": report.accepted,
+                    "blank": report.blank,
+                    "refused": refused,
+                    "installed": installed,
+                }
+            )
+        )
     else:
         _show(report, installed, console)
     if report.refused and not report.accepted:
@@ -83,7 +92,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     form: Annotated[TableFormat | None, typer.Option("--format", help="csv, parquet or json; by the name.")] = None,
     zone: Annotated[str | None, typer.Option(help="Time zone of --from and --to; this machine's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
-) -> None:  # fmt: skip
+) -> None:
     """Export readings, intervals or totals.
 
     Values are exact decimals with their unit, times are UTC. What is exported as readings can be imported again.

@@ -27,7 +27,7 @@ class CounterBlocks:
         self._blocks: dict[str, tuple[int, int]] = {}
 
     def reserve(self, name: str, count: int) -> int:
-        """Give the next ``count`` values, reserved durably before, as ascending run."""
+        """Return the next ``count`` values, reserved durably before, as ascending run."""
         first, end = self._blocks.get(name, (0, 0))
         if end - first < count:
             size = max(count, BLOCK)
@@ -41,5 +41,5 @@ class CounterBlocks:
         return self._store.accept(name, value)
 
     def accepted(self, name: str) -> int:
-        """Give the highest value accepted."""
+        """Return the highest value accepted."""
         return self._store.accepted(name)

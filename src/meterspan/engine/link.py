@@ -136,7 +136,7 @@ class Link(Machine[LinkEvent], Protocol):
         ...
 
     def disconnect(self, now: float) -> None:
-        """Take the link down in order; ``LinkDown`` follows. Nothing happens where it is down already."""
+        """Close the link in order; ``LinkDown`` follows. Without effect where the link is down already."""
         ...
 
     def send(self, apdu: bytes, now: float) -> None:

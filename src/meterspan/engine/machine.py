@@ -15,7 +15,7 @@ class Machine(Protocol[EventT_co]):
     """Receive octets, advance time, take octets to send and events, until both are empty."""
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the medium, in any cut; b"" is not an end of stream."""
+        """Process octets from the medium, in any cut; b"" is not an end of stream."""
         ...
 
     def advance(self, now: float) -> None:
@@ -27,9 +27,9 @@ class Machine(Protocol[EventT_co]):
         ...
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the medium; b"" if none."""
+        """Return all octets that are ready for the medium, and remove them; b"" if none."""
         ...
 
     def next_event(self) -> EventT_co | None:
-        """Take the next event in order, or None."""
+        """Return the next event in order and remove it, or None."""
         ...

@@ -85,7 +85,7 @@ class LineSettings:
     hex_digits: bool = True
 
     def bits(self, count: int) -> float:
-        """Give the seconds that so many bits take."""
+        """Return the seconds that so many bits take."""
         return count / self.baud_rate
 
 
@@ -250,7 +250,7 @@ class MbusMaster:
         self._next_probe(now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the segment."""
+        """Process octets from the segment, in any cut."""
         if self._current is None:
             return
         self._heard = self._heard or bool(octets)
@@ -283,13 +283,13 @@ class MbusMaster:
         return self._deadline
 
     def octets_to_send(self) -> bytes:
-        """Take what is to be sent."""
+        """Return all octets that are ready for the segment, and remove them."""
         octets = bytes(self._out)
         self._out.clear()
         return octets
 
     def next_event(self) -> MasterEvent | None:
-        """Take the next event."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     def _queue(self, request: Request, now: float) -> None:
@@ -325,7 +325,7 @@ class MbusMaster:
         self._deadline = now + sending + line.bits(ANSWER_BIT_TIMES) + ANSWER_S + line.latency_s
 
     def _answers(self, frame: LinkFrame) -> bool:
-        """Whether the frame answers the current request: echoes and strangers do not."""
+        """Whether the frame answers the current request: echoes and frames of other devices do not."""
         request = self._current
         if request is None:
             return False
@@ -486,7 +486,7 @@ class MbusSlave:
         self._last = b""
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the segment."""
+        """Process octets from the segment, in any cut."""
         if self._heard_at is not None and now - self._heard_at > self.settings.bits(GAP_BIT_TIMES) + ANSWER_S:
             self._reader.reset()
         self._heard_at = now
@@ -507,13 +507,13 @@ class MbusSlave:
         return None if self._pending is None else self._pending[0]
 
     def octets_to_send(self) -> bytes:
-        """Take what is to be sent."""
+        """Return all octets that are ready for the segment, and remove them."""
         octets = bytes(self._out)
         self._out.clear()
         return octets
 
     def next_event(self) -> SlaveEvent | None:
-        """Take the next event."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines

@@ -118,7 +118,7 @@ class MbusReadout:
             self._master.select(self._slave.secondary, now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the segment."""
+        """Process octets from the segment, in any cut."""
         self._master.receive(octets, now)
         self._pump(now)
 
@@ -132,11 +132,11 @@ class MbusReadout:
         return None if self._is_over else self._master.deadline()
 
     def octets_to_send(self) -> bytes:
-        """Take what is to be sent."""
+        """Return all octets that are ready for the segment, and remove them."""
         return self._master.octets_to_send()
 
     def next_event(self) -> ReadoutEvent | None:
-        """Take the next event, or None."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines

@@ -78,7 +78,7 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
 
 
 def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
-    """Give the application data of a telegram in the clear; raises as ``open_frame``."""
+    """Return the application data of a telegram in the clear; raises as ``open_frame``."""
     return open_frame(frame, key).payload
 
 
@@ -180,7 +180,7 @@ def _open_prios(address: bytes, ci: int | None, octets: bytes, key: bytes | None
 
 
 def check_mac(afl: Afl, message: bytes, key: bytes, meter_id: bytes, *, to_meter: bool = False) -> bool:
-    """Say in constant time whether the MAC of an AFL fits message, counter and key."""
+    """Return whether the MAC of an AFL fits message, counter and key; compares in constant time."""
     keys = derive_keys(key, afl.counter or 0, meter_id, to_meter=to_meter)
     return mac_matches(keys.mac, afl.authenticated_prefix + message, afl.mac)
 
@@ -276,7 +276,7 @@ def _open_link(frame: WmbusFrame, sealed: bytes, key: bytes | None, trace: Trace
 
 
 def _message_key(header: TransportHeader, key: bytes, address: DeviceAddress, afl: Afl | None, message: bytes) -> bytes:
-    """Give the key of one message in mode 7, once its MAC is checked."""
+    """Return the key of one message in mode 7, once its MAC is checked."""
     if header.key_derivation == 0:
         return key
     if afl is None or afl.counter is None:

@@ -178,7 +178,7 @@ class SecurityContext:
         return self._counters.accepted(self._received_name("unicast", self._peer_title)) - 1
 
     def learn_peer(self, system_title: bytes) -> None:
-        """Take the peer's system title from AARQ or AARE.
+        """Remember the peer's system title from AARQ or AARE.
 
         Raises:
             WireError: it has another size, or another title was expected.
@@ -448,7 +448,7 @@ def _hls(mechanism: AuthenticationMechanism, security: SecurityContext | None) -
 
 
 def is_ciphered(octets: bytes) -> bool:
-    """Say whether an APDU's tag is one of service-specific or general glo-/ded-ciphering."""
+    """Return whether an APDU's tag is one of service-specific or general glo-/ded-ciphering."""
     return bool(octets) and octets[0] in _CIPHERED_TAGS
 
 

@@ -195,7 +195,7 @@ class Session(Generic[ResultT]):
         self._pump(now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the medium, in any cut."""
+        """Process octets from the medium, in any cut."""
         self._association.receive(octets, now)
         self._pump(now)
 
@@ -217,11 +217,11 @@ class Session(Generic[ResultT]):
         return earliest(*candidates)
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the medium."""
+        """Return all octets that are ready for the medium, and remove them."""
         return self._association.octets_to_send()
 
     def next_event(self) -> SessionEvent[ResultT] | None:
-        """Take the next event in order, or None."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     def _pump(self, now: float) -> None:

@@ -4,7 +4,7 @@ __all__ = ["earliest", "is_due"]
 
 
 def is_due(deadline: float | None, now: float) -> bool:
-    """Say whether a deadline is reached."""
+    """Return whether a deadline is reached."""
     return deadline is not None and now >= deadline
 
 

@@ -104,7 +104,7 @@ class WrapperLink:
         return self._counts
 
     def connect(self, now: float) -> None:
-        """Take the connection that the medium has made: ``LinkUp`` at once, in either role."""
+        """Start on a connection that the medium has made: ``LinkUp`` at once, in either role."""
         if self._is_up:
             return
         self._is_up = True
@@ -116,7 +116,7 @@ class WrapperLink:
         self._events.append(LinkUp(self._peer_port, self._own_port))
 
     def disconnect(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
-        """Take the link down; the owner of the connection closes it when what waits is sent."""
+        """Close the link; the owner of the connection closes it when the waiting octets are sent."""
         self._go_down(Failure(FailureKind.CANCELLED, "disconnected"), by_peer=False)
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for every link
@@ -146,7 +146,7 @@ class WrapperLink:
         self._send(WrapperPdu(self._config.source, self._config.destination, apdu))
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets of the stream in any cut, or one whole datagram."""
+        """Process octets of the stream in any cut, or one whole datagram."""
         self._counts.octets_received += len(octets)
         if not self._is_up:
             if self._role is Role.CLIENT:
@@ -172,7 +172,7 @@ class WrapperLink:
         return earliest(self._partial_deadline, self._inactivity_deadline)
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready (a stream), or the next datagram; b"" if none."""
+        """Return all octets that are ready (a stream), or the next datagram, and remove them; b"" if none."""
         if not self._output:
             return b""
         if self._config.is_datagram:
@@ -185,7 +185,7 @@ class WrapperLink:
         return octets
 
     def next_event(self) -> LinkEvent | None:
-        """Take the next event in order, or None."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     def _send(self, wpdu: WrapperPdu) -> None:

@@ -35,7 +35,7 @@ class ContextCache:
         self._contexts: OrderedDict[str, tuple[Device, SecurityContext]] = OrderedDict()
 
     def of(self, device: Device) -> SecurityContext:
-        """Give the context of a device; a device record with other keys or another system title gets a new one.
+        """Return the context of a device; a device record with other keys or another system title gets a new one.
 
         Raises:
             KeyWrongError: its keys were wrapped under another master key.
@@ -60,7 +60,7 @@ class ContextCache:
         return context
 
     def of_title(self, system_title: bytes) -> tuple[Device, SecurityContext] | None:
-        """Give device and context by system title, or None for a stranger.
+        """Return device and context by system title, or None for an unknown device.
 
         Raises:
             KeyWrongError: the keys were wrapped under another master key.

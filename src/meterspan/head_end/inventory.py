@@ -164,10 +164,10 @@ class Inventory:
             self._by_title[device.system_title] = device.device
 
     def get(self, device: str) -> Device | None:
-        """Give a device's record, or None for a stranger."""
+        """Return a device's record, or None for an unknown device."""
         return self._devices.get(device)
 
     def of_title(self, system_title: bytes) -> Device | None:
-        """Give the device with this system title, or None for a stranger."""
+        """Return the device with this system title, or None for an unknown device."""
         device = self._devices.get(self._by_title.get(system_title, ""))
         return device if device is not None and device.system_title == system_title else None

@@ -88,7 +88,7 @@ class Ledger:
         return filled
 
     def missing(self, channel: Channel, until: int) -> list[tuple[int, int]]:
-        """Give the holes up to ``until`` as spans ``(start, end]`` of UTC seconds, oldest first."""
+        """Return the holes up to ``until`` as spans ``(start, end]`` of UTC seconds, oldest first."""
         known = self._channels.get(channel)
         if known is None:
             return []
@@ -116,7 +116,7 @@ class Ledger:
             yield DayCount(day, due.bit_count(), (due & known.received.get(day, 0)).bit_count())
 
     def count(self, channel: Channel, until: int) -> tuple[int, int]:
-        """Give (expected, received) of the channel's whole life up to ``until``."""
+        """Return (expected, received) of the channel's whole life up to ``until``."""
         expected = received = 0
         for count in self.days(channel, until):
             expected += count.expected

@@ -84,7 +84,7 @@ class ReadPolicy:
         clock_check_every_s: time between clock checks of one target.
         hole_span_max_s: longest span asked for in one task; longer holes become several.
         tasks_per_session_max: tasks in one session; the rest waits for the next.
-        barren_tries_max: a hole that stayed empty after this many successful reads is not asked for again.
+        empty_reads_max: a hole that stayed empty after this many successful reads is not asked for again.
 
     """
 
@@ -98,7 +98,7 @@ class ReadPolicy:
     clock_check_every_s: int = 86_400
     hole_span_max_s: int = 7 * 86_400
     tasks_per_session_max: int = 64
-    barren_tries_max: int = 3
+    empty_reads_max: int = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class _Target:
     is_waiting: bool = False
     clock_due: float = 0.0
     orders: list[Order] = field(default_factory=list)
-    barren: dict[Hole, int] = field(default_factory=dict)
+    empty_reads: dict[Hole, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -170,7 +170,7 @@ class Planner:
         self._order_count = 0
 
     def add(self, target: str, network: str, now: float) -> None:
-        """Take a target into the plan; adding a known one changes its segment only."""
+        """Add a target to the plan; adding a known one changes its segment only."""
         known = self._targets.get(target)
         if known is not None:
             known.network = network
@@ -199,7 +199,7 @@ class Planner:
         return order
 
     def overdue_orders(self, now: float) -> list[Order]:
-        """Take out all orders whose deadline has passed unanswered."""
+        """Remove and return all orders whose deadline has passed unanswered."""
         overdue: list[Order] = []
         while self._order_ends and self._order_ends[0][0] <= now:
             _, order_id, target = heapq.heappop(self._order_ends)
@@ -217,7 +217,7 @@ class Planner:
             plan.orders = [order for order in plan.orders if order not in asked]
 
     def next_job(self, now: float) -> Job | None:
-        """Give the most urgent session that may start now, or None."""
+        """Return the most urgent session that may start now, or None."""
         for network in self._networks.values():
             while network.waiting and network.admits(now):
                 job = self._start(network.waiting.popleft(), now)
@@ -271,13 +271,13 @@ class Planner:
         plan = self._targets.get(target)
         return 0 if plan is None else plan.failures
 
-    def is_barren(self, target: str, hole: Hole) -> bool:
+    def is_unanswerable(self, target: str, hole: Hole) -> bool:
         """Whether a hole was asked for often enough: the target does not have these values."""
         plan = self._targets.get(target)
-        return plan is not None and plan.barren.get(hole, 0) >= self._policy.barren_tries_max
+        return plan is not None and plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max
 
     def due_by(self, now: float) -> float:
-        """Give the instant whose values every healthy target has delivered by ``now``.
+        """Return the instant whose values every healthy target has delivered by ``now``.
 
         A value waits at most for the next scheduled session: settling, the read period and the spread.
         """
@@ -311,7 +311,7 @@ class Planner:
         tasks = [Task(TaskKind.ON_DEMAND, order=order) for order in plan.orders]
         fresh = now - self._policy.read_every_s - self._policy.spread_s
         for hole in self._holes_of(target, int(now - self._policy.settle_s)):
-            if plan.barren.get(hole, 0) >= self._policy.barren_tries_max:
+            if plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max:
                 continue
             for part in _parts(hole, self._policy.hole_span_max_s):
                 kind = TaskKind.SCHEDULED if part.start >= fresh else TaskKind.RECOVERY
@@ -330,8 +330,10 @@ class Planner:
         parts = {task.hole for task in job.tasks if task.hole is not None}
         left = set(self._holes_of(job.target, int(now - self._policy.settle_s)))
         asked = {hole for hole in left if parts.issuperset(_parts(hole, self._policy.hole_span_max_s))}
-        plan.barren = {
-            hole: plan.barren.get(hole, 0) + (hole in asked) for hole in left if hole in asked or hole in plan.barren
+        plan.empty_reads = {
+            hole: plan.empty_reads.get(hole, 0) + (hole in asked)
+            for hole in left
+            if hole in asked or hole in plan.empty_reads
         }
         more = plan.orders or (left - asked and len(job.tasks) >= self._policy.tasks_per_session_max)
         plan.due = now if more else self._next_mark(job.target, now)
@@ -362,5 +364,5 @@ def _parts(hole: Hole, span_max_s: int) -> list[Hole]:
 
 
 def _jitter(target: str, failures: int) -> float:
-    """Give 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
+    """Return 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
     return 0.8 + 0.4 * (zlib.crc32(f"{target}/{failures}".encode()) % 1_000) / 1_000

@@ -335,7 +335,7 @@ class PushConnection:
             self._events.append(taken)
 
     def _fail(self, kind: FailureKind, error: Exception) -> None:
-        """Give the connection up: the sender still has its rows, and sends them again."""
+        """Close the connection: the sender still has its rows, and sends them again."""
         self._has_medium = False
         self._events.append(PushFailed(Failure(kind, str(error))))
 

@@ -1,9 +1,9 @@
-"""From jobs to sessions and back: what is asked of a target in one association, and what becomes of the answers.
+"""From jobs to sessions and back: the requests to a target in one association, and the use of its answers.
 
 Strategy: the script of a job reads the holes profile by profile, answers orders, and checks the clock; each answer
-goes into the job's harvest at once, so that a session which breaks keeps what it had read. ``close`` takes the harvest
-durably and only then tells the planner. Behind an access point, the M-BusClient object must name the meter before a
-value of its channel is taken for that meter's.
+goes into the job's ``CollectedRows`` at once, so that a broken session keeps what it has read. ``close`` stores the
+rows durably and only then reports to the planner. Behind an access point, the M-BusClient object must name the meter
+before a value of its channel is credited to that meter.
 """
 
 from collections.abc import Sequence
@@ -41,21 +41,21 @@ from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
 
-__all__ = ["Harvest", "SessionMaker"]
+__all__ = ["CollectedRows", "SessionMaker"]
 
 SESSION_TIMEOUT_S: Final = 120.0
-"""A session's patience: a week of quarter hours over a slow cell."""
+"""A session's timeout: enough for a week of quarter hours over a slow cell."""
 CLOCK_TOLERANCE_S: Final = 5
 """A clock within this is left alone (UC-I2); a round trip over a slow network is not a deviation."""
 LAYOUTS_KEPT: Final = 100_000
 """Profile layouts remembered, one or two per meter."""
 
-JobSession: TypeAlias = "Session[Harvest]"
+JobSession: TypeAlias = "Session[CollectedRows]"
 
 
 @dataclass(slots=True)
-class Harvest:
-    """What a job's session has brought so far."""
+class CollectedRows:
+    """The rows, answers and notes of a job's session so far."""
 
     blocks: list[CaptureBlock] = field(default_factory=list)
     answers: dict[int, dict[Obis, Scaled]] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class SessionMaker:
     Args:
         head_end: whose jobs these are.
         contexts: security contexts, shared with the push intake.
-        entropy: gives random octets for challenges.
+        entropy: source of random octets for challenges.
         zone: reads clock times without deviation.
 
     """
@@ -82,7 +82,7 @@ class SessionMaker:
         self._policy = ClockPolicy(zone)
         self._layouts: dict[tuple[str, Obis], ProfileLayout] = {}
         self._verified: set[str] = set()
-        self._harvests: dict[int, Harvest] = {}
+        self._collected: dict[int, CollectedRows] = {}
 
     def open(self, job: Job, now: float) -> JobSession:  # noqa: ARG002 (one signature with close and fail)
         """Make the session of a job; start it when the medium is there.
@@ -95,35 +95,38 @@ class SessionMaker:
         device = self._head_end.inventory.get(job.target)
         if device is None:
             raise KeyError(job.target)
-        harvest = self._harvests[job.job_id] = Harvest()
+        collected = self._collected[job.job_id] = CollectedRows()
         association = self._association(device)
-        return Session(association, self._script(device, job.tasks, harvest), timeout_s=SESSION_TIMEOUT_S)
+        return Session(association, self._script(device, job.tasks, collected), timeout_s=SESSION_TIMEOUT_S)
 
-    def close(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
-        """Settle an ended session: take what it brought, then tell the planner; gives what it brought."""
-        self._head_end.take(self.harvested(job, now), now)
+    def close(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
+        """Settle an ended session: store its rows, then report to the planner; returns the rows."""
+        self._head_end.take(self.collected(job, now), now)
         return self.settle(job, ending, now)
 
-    def harvested(self, job: Job, now: float) -> list[CaptureBlock]:
-        """Give what a session has brought; whoever makes it durable without ``close`` credits it, then settles."""
-        harvest = self._harvests.get(job.job_id, Harvest())
-        return [replace(block, received_at=int(now)) for block in harvest.blocks]
+    def collected(self, job: Job, now: float) -> list[CaptureBlock]:
+        """Return the rows that a session has collected.
 
-    def settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed, now: float) -> Harvest:
-        """Tell the planner of an ended session whose harvest is durable and credited."""
-        harvest = self._harvests.pop(job.job_id, Harvest())
-        for device, kind, title in harvest.notes:
+        A caller that stores them before ``close`` calls ``credit``, then ``settle``.
+        """
+        collected = self._collected.get(job.job_id, CollectedRows())
+        return [replace(block, received_at=int(now)) for block in collected.blocks]
+
+    def settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
+        """Report an ended session to the planner, once its rows are durable and credited."""
+        collected = self._collected.pop(job.job_id, CollectedRows())
+        for device, kind, title in collected.notes:
             self._head_end.note(device, kind, title, now)
-        for order_id, values in harvest.answers.items():
+        for order_id, values in collected.answers.items():
             self._head_end.answer(order_id, values, now)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
         if failure is not None and failure.counter is not None:
             self._recover_counter(job.target, failure.counter, now)
         self._head_end.finished(job, now, failure)
-        return harvest
+        return collected
 
     def _recover_counter(self, target: str, expected: int, now: float) -> None:
-        """Go on above the counter that a meter says it has seen (quirk of restored head ends), within bounds."""
+        """Continue above the counter that a meter has reported (a head end restored from backup), within bounds."""
         device = self._head_end.inventory.get(target)
         if device is None:
             return
@@ -135,8 +138,8 @@ class SessionMaker:
             self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
     def fail(self, job: Job, failure: Failure, now: float) -> None:
-        """Settle a job whose session never came about (no connection)."""
-        self._harvests.pop(job.job_id, None)
+        """Settle a job whose session was never opened (no connection)."""
+        self._collected.pop(job.job_id, None)
         self._head_end.finished(job, now, failure)
 
     def _association(self, device: Device) -> ClientAssociation:
@@ -150,22 +153,22 @@ class SessionMaker:
         link = transport.client(LinkAddresses(device.client_sap, device.server_sap))
         return ClientAssociation(link, settings, security=security, entropy=self._entropy)
 
-    def _script(self, device: Device, tasks: Sequence[Task], harvest: Harvest) -> Script[Harvest]:
+    def _script(self, device: Device, tasks: Sequence[Task], collected: CollectedRows) -> Script[CollectedRows]:
         for task in tasks:
             if task.order is not None:
-                yield from self._answer(task.order, harvest)
+                yield from self._answer(task.order, collected)
             elif task.hole is not None:
-                yield from self._fill(device, task.hole, task.kind, harvest)
+                yield from self._fill(device, task.hole, task.kind, collected)
             elif task.kind is TaskKind.CLOCK:
-                yield from self._check_clock(device, harvest)
-        return harvest
+                yield from self._check_clock(device, collected)
+        return collected
 
-    def _fill(self, target: Device, hole: Hole, kind: TaskKind, harvest: Harvest) -> Script[None]:
+    def _fill(self, target: Device, hole: Hole, kind: TaskKind, collected: CollectedRows) -> Script[None]:
         source = Source.GAP_RECOVERY if kind is TaskKind.RECOVERY else Source.SCHEDULED_READ
         if hole.profile is None:
-            yield from self._read_now(hole.device, hole.obis, source, harvest)
+            yield from self._read_now(hole.device, hole.obis, source, collected)
             return
-        if hole.device != target.device and not (yield from self._is_behind(hole, harvest)):
+        if hole.device != target.device and not (yield from self._is_behind(hole, collected)):
             return
         key = (target.device, hole.profile)
         layout = self._layouts.get(key)
@@ -177,14 +180,14 @@ class SessionMaker:
                 self._layouts[key] = layout
         read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
         block = to_capture_block(hole.device, read, received_at=0, source=source)
-        harvest.blocks.append(block if hole.device == target.device else _renamed(block, self._owed(hole)))
+        collected.blocks.append(block if hole.device == target.device else _renamed(block, self._owed(hole)))
 
-    def _read_now(self, device: str, names: Sequence[Obis], source: Source, harvest: Harvest) -> Script[None]:
+    def _read_now(self, device: str, names: Sequence[Obis], source: Source, collected: CollectedRows) -> Script[None]:
         values = yield from read_registers(names)
         moment = yield from read_clock()
         at = self._policy.to_utc(moment)
         if at is None:
-            harvest.notes.append((device, "clock", "Its clock gives no date; registers read now were not taken"))
+            collected.notes.append((device, "clock", "Its clock gives no date; registers read now were not taken"))
             return
         columns = tuple(
             CaptureColumn(name, value.unit, value.exponent, np.array([value.value], np.int64))
@@ -193,9 +196,9 @@ class SessionMaker:
         )
         nothing = np.zeros(1, np.int32)
         times = np.array([int(at.timestamp())], np.int64)
-        harvest.blocks.append(CaptureBlock(device, source, 0, times, columns, nothing, nothing))
+        collected.blocks.append(CaptureBlock(device, source, 0, times, columns, nothing, nothing))
 
-    def _answer(self, order: Order, harvest: Harvest) -> Script[None]:
+    def _answer(self, order: Order, collected: CollectedRows) -> Script[None]:
         device = self._head_end.inventory.get(order.device)
         profile = next((plan.profile for plan in device.channels if plan.obis in order.obis), None) if device else None
         if profile is None or profile.a != 0:
@@ -206,11 +209,11 @@ class SessionMaker:
             class_id = ExtendedRegister.class_id
         values = yield from read_registers(names, class_id=class_id)
         numbers = [values[name] for name in names]
-        harvest.answers[order.order_id] = {
+        collected.answers[order.order_id] = {
             obis: value for obis, value in zip(order.obis, numbers, strict=False) if isinstance(value, Scaled)
         }
 
-    def _check_clock(self, device: Device, harvest: Harvest) -> Script[None]:
+    def _check_clock(self, device: Device, collected: CollectedRows) -> Script[None]:
         """Compare the clock with the middle of the round trip, and correct it where it may be."""
         asked = yield from ask_time()
         moment = yield from read_clock()
@@ -230,9 +233,9 @@ class SessionMaker:
                     done = "it was set"
             except RefusedError as error:
                 done = f"it refuses ({error.result.text})"
-        harvest.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
+        collected.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
 
-    def _is_behind(self, hole: Hole, harvest: Harvest) -> Script[bool]:
+    def _is_behind(self, hole: Hole, collected: CollectedRows) -> Script[bool]:
         """Check once per device that the access point's channel is really that meter's."""
         if hole.device in self._verified or hole.profile is None:
             return True
@@ -247,7 +250,7 @@ class SessionMaker:
                 self._verified.add(hole.device)
                 return True
             seen = f"{number.integer:08X}"
-            harvest.notes.append(
+            collected.notes.append(
                 (hole.device, "mismatch", f"Channel {hole.profile.b} holds meter {seen}: nothing taken")
             )
         return False
@@ -265,7 +268,7 @@ def _transport(device: Device) -> Transport:
 
 
 def _renamed(block: CaptureBlock, owed: Sequence[Obis]) -> CaptureBlock:
-    """Give the columns of an M-Bus channel's profile the meter's own OBIS codes."""
+    """Return the columns of an M-Bus channel's profile under the meter's own OBIS codes."""
     columns = tuple(replace(column, obis=obis) for column, obis in zip(block.columns, owed, strict=False))
     return replace(block, columns=columns)
 

@@ -1,4 +1,4 @@
-"""The head end without its sockets: inventory, ledger, planner, quarantine and chronicle joined.
+"""The head end without its sockets: inventory, ledger, planner, quarantine and device log joined.
 
 The shell (or the simulator) takes jobs, holds the sessions that ``sessions`` describes, and hands back what came. A
 block counts as received only after the sink has made it durable, so a crash can lose no acknowledged reading; what
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.head_end.chronicle import Chronicle, Entry
+from meterspan.head_end.device_log import DeviceLog, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
@@ -38,7 +38,7 @@ class HeadEndCounts:
     sessions_failed: int = 0
     blocks_taken: int = 0
     rows_pushed: int = 0
-    strangers: int = 0
+    unknown_devices: int = 0
     """Blocks of devices that are not in the inventory: refused."""
     orders_answered: int = 0
     orders_timed_out: int = 0
@@ -66,7 +66,7 @@ class HeadEnd:
         self.ledger = Ledger()
         self.planner = Planner(policy or ReadPolicy(), self.holes_of, networks)
         self.quarantine = Quarantine()
-        self.chronicle = Chronicle()
+        self.device_log = DeviceLog()
         self.orders = OrderBook()
         self.counts = HeadEndCounts()
         self.custody = custody
@@ -77,7 +77,7 @@ class HeadEnd:
         self._last_failure: dict[str, Failure] = {}
 
     def add_device(self, device: Device, now: float) -> None:
-        """Take a device into inventory, ledger and plan; again with a changed record, it replaces the old one."""
+        """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
         is_new = self.inventory.get(device.device) is None
         self.inventory.put(device)
         for channel in device.channels:
@@ -123,11 +123,11 @@ class HeadEnd:
         self.note(device, "removed", "Removed: nothing is expected of it any more", now)
 
     def target_of(self, device: Device) -> str:
-        """Give the device that sessions are held with: itself, or the access point it hangs on."""
+        """Return the device that sessions are held with: itself, or the access point it hangs on."""
         return device.endpoint if self.inventory.get(device.endpoint) is not None else device.device
 
     def members_of(self, target: str) -> Sequence[str]:
-        """Give the devices that a session with ``target`` can read."""
+        """Return the devices that a session with ``target`` can read."""
         return self._members.get(target, ())
 
     def holes_of(self, target: str, until: int) -> list[Hole]:
@@ -167,7 +167,7 @@ class HeadEnd:
         self.orders.answered(order_id, values, now)
 
     def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
-        """Take what came from meters: durable first, then counted. Gives the number of slots newly filled.
+        """Store blocks from meters, then count them; return the number of slots newly filled.
 
         Blocks of devices that are not in the inventory are refused and counted.
         """
@@ -179,7 +179,7 @@ class HeadEnd:
     def known(self, blocks: Sequence[CaptureBlock]) -> list[CaptureBlock]:
         """Leave out blocks of devices that are not in the inventory; they are counted."""
         known = [block for block in blocks if self.inventory.get(block.device) is not None]
-        self.counts.strangers += len(blocks) - len(known)
+        self.counts.unknown_devices += len(blocks) - len(known)
         return known
 
     def credit(self, blocks: Sequence[CaptureBlock], now: float) -> int:
@@ -204,7 +204,7 @@ class HeadEnd:
             self.counts.sessions_failed += 1
             self._last_failure[job.target] = failure
             entry = Entry(now, "failed", str(failure), severity=EventSeverity.WARNING, failure=failure)
-            self.chronicle.note(job.target, entry)
+            self.device_log.note(job.target, entry)
             self._fail_orders(job, failure, now)
             return
         self.counts.sessions_ok += 1
@@ -224,7 +224,7 @@ class HeadEnd:
             self.planner.withdraw_orders(job)
 
     def time_out_orders(self, now: float) -> list[Order]:
-        """Take out the orders whose deadline has passed; each is noted."""
+        """Remove and return the orders whose deadline has passed; each is noted in the device log."""
         overdue = self.planner.overdue_orders(now)
         for order in overdue:
             self.counts.orders_timed_out += 1
@@ -245,7 +245,7 @@ class HeadEnd:
         *, severity: EventSeverity = EventSeverity.INFO,
     ) -> None:  # fmt: skip
         """Write a line into a meter's story."""
-        self.chronicle.note(device, Entry(now, kind, title, detail, severity))
+        self.device_log.note(device, Entry(now, kind, title, detail, severity))
 
     def last_heard(self, device: str) -> float | None:
         """When the last reading or session of a device came, UTC seconds."""

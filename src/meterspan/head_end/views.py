@@ -1,4 +1,4 @@
-"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, chronicle and quarantine."""
+"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, device log and quarantine."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Protocol
 
-from meterspan.head_end.chronicle import Entry, Frame
+from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
@@ -81,7 +81,7 @@ class HeadEndViews:
         self._on_order = on_order
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers; completeness counts UTC days, today up to what was due."""
+        """Return the headline numbers; completeness counts UTC days, today up to what was due."""
         until = int(now.timestamp())
         midnight = until - until % DAY_S
         due_by = int(self._head_end.planner.due_by(until))
@@ -118,14 +118,14 @@ class HeadEndViews:
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
+        """Return the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
         return [
             Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story.
+        """Return one meter's story.
 
         Raises:
             UnknownMeterError: no such meter.
@@ -135,11 +135,11 @@ class HeadEndViews:
         if known is None:
             raise UnknownMeterError(device)
         target = self._head_end.target_of(known)
-        entries = list(self._head_end.chronicle.entries(device))
+        entries = list(self._head_end.device_log.entries(device))
         if target != device:
-            entries += self._head_end.chronicle.entries(target)
+            entries += self._head_end.device_log.entries(target)
         entries.sort(key=lambda entry: entry.time, reverse=True)
-        frames = self._head_end.chronicle.frames(device) or self._head_end.chronicle.frames(target)
+        frames = self._head_end.device_log.frames(device) or self._head_end.device_log.frames(target)
         last = now.date()
         return MeterStory(
             status=self._status(known, int(now.timestamp())),
@@ -178,7 +178,7 @@ class HeadEndViews:
         return [_order_view(record) for record in self._head_end.orders.newest(limit)]
 
     def order_view(self, order_id: int) -> OrderView:
-        """Say how an order stands.
+        """Return the state of an order.
 
         Raises:
             UnknownOrderError: no such order, or it was dropped because of its age.

@@ -57,7 +57,7 @@ def canonical(unit: Unit, exponent: int) -> tuple[Unit, int]:
 
 
 def kind_of(obis: Obis, unit: Unit) -> SeriesKind:
-    """Tell registers from interval values and momentary values."""
+    """Return whether a channel holds registers, interval values or momentary values."""
     if unit.dimension not in _CUMULATED:
         return SeriesKind.INSTANT
     if obis.a == 1 and obis.d in {LAST_AVERAGE, TIME_INTEGRAL_2, TIME_INTEGRAL_5}:
@@ -66,7 +66,7 @@ def kind_of(obis: Obis, unit: Unit) -> SeriesKind:
 
 
 def direction_of(obis: Obis) -> Direction:
-    """Tell export (only electricity has it) from import."""
+    """Return the direction: import, or export (only of electricity)."""
     return Direction.EXPORT if obis.a == 1 and obis.c == ACTIVE_EXPORT else Direction.IMPORT
 
 

@@ -8,6 +8,7 @@ its stamp; nothing else has to be remembered when readings come.
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 from meterspan.analytics.completeness import DayCount, count_days
@@ -110,23 +111,31 @@ class CurveBook:
         """
         snapshot.rest_on([installation.device])
         stamp = self._generations.now
-        ids = billing_series(self._series.of_device(installation.device), self._source.bounds, supply.commodity)
-        basis = tuple(ids)
         last = self._generations.last_change([installation.device])
-        counted = {
-            day: self._day_count(supply, installation, basis, day, last) if (day + 1) * DAY_S <= end else None
-            for day in range(low, high + 1)
-        }
+
+        @cache
+        def billed() -> tuple[int, ...]:
+            rows = self._series.of_device(installation.device)
+            return tuple(billing_series(rows, self._source.bounds, supply.commodity))
+
+        def kept_count(day: int) -> DayCount | None:
+            kept = self._derived.get(_count_key(supply, installation, day))
+            if kept is None or (kept.stamp < last and not self._counts_still(kept, installation, billed())):
+                return None
+            count: DayCount = kept.value
+            return count
+
+        counted = {day: kept_count(day) if (day + 1) * DAY_S <= end else None for day in range(low, high + 1)}
         wanted = [day for day, count in counted.items() if count is None]
         if wanted:
             period = supply.period_s
-            times = self._source.read(ids, wanted[0] * DAY_S, (wanted[-1] + 1) * DAY_S + 1).time
+            times = self._source.read(billed(), wanted[0] * DAY_S, (wanted[-1] + 1) * DAY_S + 1).time
             for count in count_days(
                 times, period_s=period, first_day=wanted[0], last_day=wanted[-1], since=installation.start, until=end
             ):
                 counted[count.day] = count
                 if (count.day + 1) * DAY_S <= end:
-                    kept = Kept(stamp, basis, count.day * DAY_S, (count.day + 1) * DAY_S, count)
+                    kept = Kept(stamp, billed(), count.day * DAY_S, (count.day + 1) * DAY_S, count)
                     self._derived.put(_count_key(supply, installation, count.day), kept)
         return [count for count in counted.values() if count is not None]
 
@@ -171,18 +180,10 @@ class CurveBook:
     def _is_touched(self, kept: Kept, supply: Supply) -> bool:
         return self._generations.last_change_within(supply.device_names, kept.low, kept.high) > kept.stamp
 
-    def _day_count(
-        self, supply: Supply, installation: InstallationRow, basis: Hashable, day: int, last_change: int
-    ) -> DayCount | None:
-        """Return the kept count of a day, or None where it does not hold any more."""
-        kept = self._derived.get(_count_key(supply, installation, day))
-        if kept is None or kept.basis != basis:
-            return None
-        devices = [installation.device]
-        if last_change > kept.stamp and self._generations.last_change_within(devices, kept.low, kept.high) > kept.stamp:
-            return None
-        count: DayCount = kept.value
-        return count
+    def _counts_still(self, kept: Kept, installation: InstallationRow, billed: tuple[int, ...]) -> bool:
+        """Whether a kept count of an installation holds though its device has changed since."""
+        changed = self._generations.last_change_within([installation.device], kept.low, kept.high)
+        return changed <= kept.stamp and kept.basis == billed
 
 
 def _count_key(supply: Supply, installation: InstallationRow, day: int) -> Hashable:

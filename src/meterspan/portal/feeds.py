@@ -89,7 +89,7 @@ class Feeds:
         return sum(len(topic.listeners) for topic in self._topics.values())
 
     def listen(self, name: str, produce: Callable[[], Event]) -> "Subscription":
-        """Take a place on topic ``name``; ``produce`` is asked while anybody listens.
+        """Subscribe to topic ``name``; ``produce`` is called while there are subscribers.
 
         Raises:
             FeedsFullError: no place is free, or the portal is shutting down.
@@ -131,7 +131,7 @@ class Feeds:
                 listener.close()
 
     def leave(self, name: str, topic: _Topic, listener: _Listener) -> None:
-        """Give a place back; the last one to leave stops the poller."""
+        """End one subscription; the last one stops the poller."""
         topic.listeners.discard(listener)
         if topic.listeners:
             return
@@ -151,7 +151,7 @@ class Subscription:
     listener: _Listener
 
     def leave(self) -> None:
-        """Give the place back; doing so twice is harmless."""
+        """End the subscription; without effect when it has ended."""
         self.feeds.leave(self.name, self.topic, self.listener)
 
     async def events(self) -> AsyncGenerator[str, None]:

@@ -76,7 +76,7 @@ def is_stale(live: LiveView) -> bool:
 
 
 def states_of(view: PeriodView, now: datetime) -> tuple[str, ...]:
-    """Say in one word per interval how far its value can be trusted.
+    """Return one word per interval: how far its value can be trusted.
 
     What is unknown after the last known interval of the running day has not arrived yet: ``awaited``, not ``missing``.
     """

@@ -98,7 +98,7 @@ def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
 
 
 def _of_medium(reading: DecodedReading, medium: str) -> DecodedReading:
-    """Say what an M-Bus device behind the meter measured: its medium by its device type, its quantity by the unit."""
+    """Return the reading of an M-Bus device behind the meter: medium by its device type, quantity by the unit."""
     kind = _QUANTITY_OF_UNIT.get(reading.unit)
     return reading if kind is None else replace(reading, quantity=f"{medium} {kind}")
 

@@ -25,7 +25,7 @@ class Format(StrEnum):
 
 
 def recognise(octets: bytes) -> Format:
-    """Tell the kind of the first frame.
+    """Return the format of the first frame.
 
     Raises:
         UnsupportedError: nothing fits.

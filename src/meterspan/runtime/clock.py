@@ -17,11 +17,11 @@ class SystemClock:
         self._anchor = time.time() - time.monotonic()
 
     def __call__(self) -> float:
-        """Give the time now."""
+        """Return the time now."""
         return self._anchor + time.monotonic()
 
     def utc(self) -> datetime:
-        """Give the time now as an aware datetime."""
+        """Return the time now as an aware datetime."""
         return datetime.fromtimestamp(self(), UTC)
 
     @property

@@ -178,7 +178,7 @@ def read_config(text: str) -> ServeConfig:
 
 
 def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
-    """Give the OBIS codes that a meter owes, and the profile that captures them."""
+    """Return the OBIS codes that a meter owes, and the profile that captures them."""
     supply = CATALOGUE[meter.commodity]
     names = tuple(parse_obis(text) for text in meter.channels) or tuple(supply.registers.values())
     if meter.profile:

@@ -83,7 +83,7 @@ class DeviceSecurity:
             self._state.save(_CLIENT_KEPT, title)
 
     def invocation_counter(self, _now: float) -> Data:
-        """Give the highest counter accepted from the management client that associated last."""
+        """Return the highest counter accepted from the management client that associated last."""
         title = self._state.load(_CLIENT_KEPT)
         if title is None:
             return double_long_unsigned(0)

@@ -69,7 +69,7 @@ class Endpoint:
         return self.medium == _SERIAL
 
     def number(self, name: str, default: int) -> int:
-        """Give an option that is a number.
+        """Return an option that is a number.
 
         Raises:
             EndpointError: it is none.

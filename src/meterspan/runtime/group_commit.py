@@ -46,7 +46,7 @@ class GroupCommit:
         """Durable writes so far."""
 
     def submit(self, blocks: Sequence[CaptureBlock]) -> asyncio.Future[None]:
-        """Give blocks to the next batch; the future is done when they survive ``kill -9``."""
+        """Add blocks to the next batch; the future is done when they survive ``kill -9``."""
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Waiting(blocks, durable))
         self._woken.set()

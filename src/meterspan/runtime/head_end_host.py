@@ -16,11 +16,11 @@ from typing import Final, cast
 from meterspan.engine.frame_trace import Direction
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
-from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Job
 from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
-from meterspan.head_end.sessions import Harvest, SessionMaker
+from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock
@@ -178,9 +178,9 @@ class HeadEndHost:
                 told = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
                 _log.warning("session failed", extra=told)
 
-    async def _settle(self, job: Job, ending: SessionDone[Harvest] | SessionFailed) -> None:
+    async def _settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
         """Make what a session brought durable; only then count it and tell the planner."""
-        blocks = self._head_end.known(self._sessions.harvested(job, self._clock()))
+        blocks = self._head_end.known(self._sessions.collected(job, self._clock()))
         if blocks:
             await self._stored(blocks)
         now = self._clock()
@@ -206,15 +206,15 @@ class HeadEndHost:
         except ValueError as error:
             raise StorageError(f"the store refuses these values ({error})") from error
 
-    async def _session(self, job: Job) -> SessionDone[Harvest] | SessionFailed:
+    async def _session(self, job: Job) -> SessionDone[CollectedRows] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
         endpoint = _endpoint(job.target, device)
         session = self._sessions.open(job, self._clock())
         frames: deque[Frame] = deque(maxlen=FRAMES_KEPT)
         protocol = "" if device is None else str(device.protocol)
-        ended: asyncio.Future[SessionDone[Harvest] | SessionFailed] = asyncio.get_running_loop().create_future()
+        ended: asyncio.Future[SessionDone[CollectedRows] | SessionFailed] = asyncio.get_running_loop().create_future()
 
-        def on_event(event: SessionEvent[Harvest]) -> None:
+        def on_event(event: SessionEvent[CollectedRows]) -> None:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
@@ -225,7 +225,7 @@ class HeadEndHost:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[Harvest]] = StreamShell(
+        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
             session, self._clock, on_event, on_octets=on_octets, on_storage_error=on_storage_error
         )
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
@@ -236,7 +236,7 @@ class HeadEndHost:
         finally:
             shell.close()
             for frame in frames:
-                self._head_end.chronicle.frame(job.target, frame)
+                self._head_end.device_log.frame(job.target, frame)
 
     # Pushes.
 

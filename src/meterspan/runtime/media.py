@@ -39,7 +39,7 @@ class Listener(Protocol):
         ...
 
     def close(self) -> None:
-        """Take no more connections; those that are open stay."""
+        """Accept no more connections; those that are open stay."""
         ...
 
 

@@ -8,7 +8,7 @@ objects live in its own time, which may run faster.
 import asyncio
 import struct
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeVar, cast
+from typing import Final, Protocol, TypeVar
 
 from meterspan.engine.links import Transport
 from meterspan.engine.mbus_link import LineSettings, MbusSlave, SlaveEvent
@@ -23,6 +23,7 @@ from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import BAUD, slave_of
 from meterspan.runtime.media import CannotConnectError, Listener, listen_stream
+from meterspan.runtime.relay import Relay
 from meterspan.runtime.shell import DatagramShell, StreamShell
 from meterspan.runtime.state import StateFile
 
@@ -30,8 +31,6 @@ __all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
 
 TICK_S: Final = 1.0
 """How often the meter measures, keeps its registers and writes its P1 telegram (DSMR 5: each second)."""
-P1_UNSENT_MAX: Final = 1 << 16
-"""A reader of the P1 port that is a minute behind is cut off."""
 _TIME_KEPT: Final = "meter time"
 _TIME: Final = struct.Struct(">d")
 
@@ -42,7 +41,7 @@ class Supply(Protocol[FlowT_co]):
     """What flows past the meter."""
 
     def __call__(self, start: float, end: float) -> Iterable[tuple[FlowT_co, float]]:
-        """Give the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
+        """Return the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
         ...
 
 
@@ -63,12 +62,12 @@ class MeterTime:
         self._speed = speed
 
     def __call__(self) -> float:
-        """Give the meter's time."""
+        """Return the meter's time."""
         return self._start + (self._clock() - self._anchor) * self._speed
 
 
 def kept_time(state: StateFile) -> float | None:
-    """Give the meter time that was reached before power was lost, or None for a new meter."""
+    """Return the meter time that was reached before power was lost, or None for a new meter."""
     octets = state.load(_TIME_KEPT)
     return None if octets is None else float(_TIME.unpack(octets)[0])
 
@@ -114,8 +113,7 @@ class ElectricityHost:
         device = _paced(logical_device(meter, access), time)
         self._dlms = DlmsServer(lambda: device, self.security, clock=clock, limits=limits, on_note=on_note)
         self._reached = meter.indication.time
-        self._p1_ports: list[asyncio.Server] = []
-        self._p1_readers: set[asyncio.Transport] = set()
+        self._p1 = Relay()
 
     @property
     def connections(self) -> int:
@@ -146,11 +144,8 @@ class ElectricityHost:
         return await self._dlms.listen(transport, host, port)
 
     async def listen_p1(self, host: str, port: int) -> int:
-        """Write P1 telegrams to everybody who connects; what they say is not heard."""
-        server = await asyncio.get_running_loop().create_server(lambda: _P1Reader(self._p1_readers), host, port)
-        self._p1_ports.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
+        """Send P1 telegrams to everybody who connects; return the port. Nothing that they write is read."""
+        return await self._p1.listen(host, port)
 
     async def run(self) -> None:
         """Live until cancelled."""
@@ -163,22 +158,14 @@ class ElectricityHost:
     async def close(self) -> None:
         """Lose power in order: close all ports, keep everything."""
         self._dlms.close()
-        for server in self._p1_ports:
-            server.close()
-        for transport in list(self._p1_readers):
-            transport.close()
+        self._p1.close()
         await asyncio.sleep(0)
         self.advance()
         self._meter.power_down(self._time())
 
     def _write_p1(self) -> None:
-        if not self._p1_readers:
-            return
-        telegram = p1_telegram(self._meter, self._reached)
-        for transport in list(self._p1_readers):
-            transport.write(telegram)
-            if transport.get_write_buffer_size() > P1_UNSENT_MAX:
-                transport.abort()
+        if self._p1.reader_count:
+            self._p1.send(p1_telegram(self._meter, self._reached))
 
 
 class RadioHost:
@@ -296,22 +283,6 @@ class RadioHost:
         if self._radio is not None:
             self._radio.send(telegram)
             self._on_sent(telegram)
-
-
-class _P1Reader(asyncio.Protocol):
-    """Somebody who reads the P1 port; whatever they write is dropped."""
-
-    def __init__(self, readers: set[asyncio.Transport]) -> None:
-        self._readers = readers
-        self._transport: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-        self._readers.add(self._transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        if self._transport is not None:
-            self._readers.discard(self._transport)
 
 
 def _paced(device: LogicalDevice, time: MeterTime) -> LogicalDevice:

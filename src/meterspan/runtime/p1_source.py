@@ -61,7 +61,7 @@ async def hex_lines(
 
 
 async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool) -> AsyncGenerator[bytes, None]:
-    """Give octets as they come, and b"" where the line ended."""
+    """Yield octets as they arrive, and b"" where the connection ended."""
     retry_s = RETRY_S
     while True:
         try:

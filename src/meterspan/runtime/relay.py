@@ -22,11 +22,18 @@ class Relay:
     def __init__(self, readers_max: int = READERS_MAX) -> None:
         self._readers: set[asyncio.Transport] = set()
         self._readers_max = readers_max
+        self._servers: list[asyncio.Server] = []
+
+    @property
+    def reader_count(self) -> int:
+        """Connections that are open."""
+        return len(self._readers)
 
     async def listen(self, host: str, port: int) -> int:
         """Accept readers; return the port (0 picks a free one)."""
         make = partial(_Reader, self._readers, self._readers_max)
         server = await asyncio.get_running_loop().create_server(make, host, port)
+        self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 
@@ -36,6 +43,13 @@ class Relay:
             transport.write(octets)
             if transport.get_write_buffer_size() > UNSENT_OCTETS_MAX:
                 transport.abort()
+
+    def close(self) -> None:
+        """Close all ports and connections."""
+        for server in self._servers:
+            server.close()
+        for transport in tuple(self._readers):
+            transport.close()
 
 
 class _Reader(asyncio.Protocol):

@@ -112,7 +112,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
-        """Tell the machine, and its owner after the last event."""
+        """Report the loss to the machine, and to its owner after the last event."""
         self._transport = None
         self.machine.medium_lost(self._clock())
         self.pump()

@@ -68,7 +68,7 @@ class StateFile:
             self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
 
     def __enter__(self) -> Self:
-        """Give itself."""
+        """Return itself."""
         return self
 
     def __exit__(
@@ -104,13 +104,13 @@ class StateFile:
         return changed is not None
 
     def accepted(self, name: str) -> int:
-        """Give the highest received counter accepted so far, 0 where there is none."""
+        """Return the highest received counter accepted so far, 0 where there is none."""
         with self._lock, storage_errors(self._path):
             row = self._db.execute("SELECT value FROM accepted WHERE name = ?", (name,)).fetchone()
         return 0 if row is None else int(row[0])
 
     def load(self, name: str) -> bytes | None:
-        """Give what was saved last under this name, or None."""
+        """Return what was saved last under this name, or None."""
         with self._lock, storage_errors(self._path):
             row = self._db.execute("SELECT octets FROM keepsake WHERE name = ?", (name,)).fetchone()
         return None if row is None else bytes(row[0])
@@ -121,7 +121,7 @@ class StateFile:
             self._db.execute("INSERT OR REPLACE INTO keepsake VALUES (?, ?)", (name, octets))
 
     def outbox(self, name: str) -> "StateOutbox":
-        """Give the named outbox."""
+        """Return the named outbox."""
         return StateOutbox(self._db, self._lock, name, self._path)
 
     def close(self) -> None:

@@ -24,7 +24,7 @@ class Arrivals:
         """Values that were not here before, by source."""
 
     def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
-        """Take a batch durably."""
+        """Store a batch durably."""
         self._sink.take(blocks, events)
         for block in blocks:
             seen = self._seen.setdefault(block.device, set())

@@ -88,7 +88,7 @@ class AccessPointHost:
         return self._logical
 
     def power_up(self) -> None:
-        """Come up with what was kept."""
+        """Restart from persisted state."""
         self.point = AccessPoint(self.config, counters=self.state, state=self.state, outbox=self.outbox)
         self.context = self._secure()
         self._reported = 0
@@ -109,7 +109,7 @@ class AccessPointHost:
             self._logical = None
 
     def kept_aside(self) -> Sequence[QuarantinedFrame]:
-        """Give the frames that were kept aside since the last call, oldest first."""
+        """Return the frames that were kept aside since the last call, oldest first."""
         if self.point is None:
             return ()
         quarantine = self.point.quarantine
@@ -160,10 +160,10 @@ class Building:
             for radio in home.radios:
                 for octets in radio.measure(flows, index, end):
                     self.transmit(octets, radio.device)
-        for stranger in self.neighbours:
+        for neighbour in self.neighbours:
             flows, index = self.homes[0].tape.step(start, end)
-            for octets in stranger.measure(flows, index, end):
-                self.transmit(octets, stranger.device)
+            for octets in neighbour.measure(flows, index, end):
+                self.transmit(octets, neighbour.device)
 
     def transmit(self, octets: bytes, sender: str) -> None:
         """Put a telegram on the air."""
@@ -206,7 +206,7 @@ class Building:
                 self._wires[home.home_id].medium = replace(WIRE, damage=damage)
 
     def overheard(self, device: str, before: float, count: int) -> list[bytes]:
-        """Give old telegrams of a device, as an eavesdropper has them."""
+        """Return old telegrams of a device, as an eavesdropper has them."""
         frames = [frame.octets for frame in self.radio.trace if frame.sender == device and frame.at < before]
         return frames[-count:]
 
@@ -216,7 +216,7 @@ class Building:
         return wire
 
     def _hear_p1(self, home: Home, reader: P1Reader, octets: bytes, now: float) -> None:
-        """Take octets of a home's P1 port; the access point, where it listens to this port, passes them on (H1)."""
+        """Receive octets of a home's P1 port; an access point that listens to this port passes them on (H1)."""
         point = self.host.point
         is_watched = home.electricity.reach is Reach.P1 and point is not None
         source = f"{self.host.name}, P1 of {home.home_id}"

@@ -78,7 +78,7 @@ class Medium:
     give_up_s: float = 60.0
 
     def outage_end(self, at: float) -> float | None:
-        """Give the end of the outage that ``at`` lies in, or None."""
+        """Return the end of the outage that ``at`` lies in, or None."""
         return next((end for start, end in self.outages if start <= at < end), None)
 
 
@@ -136,12 +136,12 @@ class Station(Generic[EventT]):
         self._draining = False
 
     def receive(self, octets: bytes) -> None:
-        """Give octets to the machine, and see to what follows."""
+        """Pass octets to the machine, then move its octets, events and timer."""
         self.machine.receive(octets, self._clock.now)
         self.poll()
 
     def poll(self) -> None:
-        """Take all octets and events and set the timer; call it after each request made from outside."""
+        """Move all octets and events and set the timer; call it after each request made from outside."""
         if self._draining:  # an event handler made a request: the loop below takes it
             return
         self._draining = True
@@ -297,7 +297,7 @@ class Link(_Carrier):
         right.send = lambda octets: self._carry(octets, right.name or "right", self._ways[1], left.receive)
 
     def poll(self) -> None:
-        """Take what both machines have to say; call it after a request made from outside."""
+        """Move the octets and events of both machines; call it after a request made from outside."""
         self.left.poll()
         self.right.poll()
 

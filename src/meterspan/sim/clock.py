@@ -29,7 +29,7 @@ class Ticket:
     action: Action | None = field(compare=False)
 
     def cancel(self) -> None:
-        """Take the action back; without effect once it ran."""
+        """Cancel the action; without effect once it ran."""
         self.action = None
 
 

@@ -21,8 +21,8 @@ from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link
 from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityContext
-from meterspan.head_end.chronicle import Frame
 from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
@@ -42,6 +42,7 @@ from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.channel import Medium
 from meterspan.sim.clock import VirtualClock
+from meterspan.sim.fault_plans import Places, bad_day, quiet_day, restless_hours
 from meterspan.sim.faults import Fault, FaultKind, FaultPlan
 from meterspan.sim.g1 import G1, server_link
 from meterspan.sim.homes import (
@@ -58,7 +59,6 @@ from meterspan.sim.homes import (
     standard_offset_s,
     title_of,
 )
-from meterspan.sim.mishaps import Places, bad_day, quiet_day, restless_hours
 from meterspan.sim.pushes import Pushes
 from meterspan.sim.records import TARIFFS, access_point_record, direct_record, local_record
 from meterspan.sim.state import VirtualState
@@ -75,8 +75,8 @@ HOMES_PER_BUILDING: Final = 4
 READOUT_S: Final = 900.0
 """How long the removed meter stays within reach after an exchange, to be read out."""
 REPLAY_AGE_S: Final = 5_400.0
-STRANGER_HEARD_MIN: Final = 3
-"""A stranger heard so often is a meter, not a damaged address."""
+UNKNOWN_HEARD_MIN: Final = 3
+"""An unknown device heard so often is a meter, not a damaged address."""
 CELLULAR: Final = Medium(latency_s=0.25, jitter_s=0.1, loss=0.01, give_up_s=30.0)
 SERIAL_BRIDGE: Final = Medium(latency_s=0.25, jitter_s=0.1, damage=0.01)
 """HDLC over a serial bridge: bits flip behind the TCP connection."""
@@ -151,7 +151,7 @@ class District:
         self.happenings: list[Happening] = []
         self.plan = FaultPlan()
         self.is_live = False
-        self.strangers: set[str] = set()
+        self.unknown_devices: set[str] = set()
         self._step_s = STEP_S
         self._measured_until = config.start
         self._powers: dict[str, tuple[int, int]] = {}
@@ -206,7 +206,7 @@ class District:
         return sum(len(self.head_end.holes_of(target, int(until))) for target in targets)
 
     def point_of(self, device: str) -> ElectricityPoint | None:
-        """Give an electricity meter that is installed, or stands removed within reach."""
+        """Return an electricity meter that is installed, or stands removed within reach."""
         for _, point in self._electricity():
             if point.device == device:
                 return point
@@ -281,15 +281,15 @@ class District:
         if point is None:
             return
         for device, count in point.unknown_devices.items():
-            if count >= STRANGER_HEARD_MIN and device not in self.strangers:
-                self.strangers.add(device)
+            if count >= UNKNOWN_HEARD_MIN and device not in self.unknown_devices:
+                self.unknown_devices.add(device)
                 reason = "not on the allow-list: a neighbour's meter, or one that nobody has registered yet"
                 self.head_end.keep_aside(
                     QuarantinedFrame(now, building.host.name, FrameFault.UNKNOWN_DEVICE, reason, b"", device)
                 )
 
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
-        self.head_end.chronicle.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
+        self.head_end.device_log.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
     def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
@@ -340,7 +340,7 @@ class District:
             yield home, home.electricity
         yield from self.retired
 
-    # --- mishaps ------------------------------------------------------------------------------------------------
+    # --- faults ------------------------------------------------------------------------------------------------
 
     def plan_days(self) -> None:
         """Plan the faults of all days of the run: the first is a bad one."""
@@ -371,7 +371,7 @@ class District:
         self._follow(plan)
 
     def _places(self) -> Places:
-        """Give all places where something may go wrong."""
+        """Return all places where something may go wrong."""
         return Places(
             tuple(self._hosts),
             tuple(home.electricity.device for home in self.homes if home.electricity.reach is not Reach.P1),
@@ -408,7 +408,7 @@ class District:
         )
 
     def _building_of(self, target: str) -> Building:
-        """Give the building of an access point or of a meter."""
+        """Return the building of an access point or of a meter."""
         for building in self.buildings:
             devices = {point.device for home in building.homes for point in home.points}
             if target == building.host.name or target in devices:
@@ -524,7 +524,7 @@ class District:
         self.clock.schedule(now + READOUT_S, partial(self._carry_away, old.device, int(now)))
 
     def _carry_away(self, device: str, removed_at: int) -> None:
-        """Take the removed meter away once nothing is owed of it; otherwise the technician waits a little longer."""
+        """Remove the old meter once all its readings are delivered; until then the technician waits."""
         if self.head_end.holes_of(device, removed_at):
             self.clock.schedule(self.clock.now + READOUT_S / 3, partial(self._carry_away, device, removed_at))
         else:
@@ -540,7 +540,7 @@ class District:
 
 
 def midnight_after(start: float, zone: str, days: int) -> float:
-    """Give UTC seconds of the local midnight so many local days after ``start``."""
+    """Return UTC seconds of the local midnight so many local days after ``start``."""
     local = datetime.fromtimestamp(start, ZoneInfo(zone))
     later = local.replace(tzinfo=None) + timedelta(days=days)
     return later.replace(tzinfo=ZoneInfo(zone)).timestamp()

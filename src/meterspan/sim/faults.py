@@ -98,7 +98,7 @@ class FaultPlan:
             raise ValueError(f"not a fault: {error}") from error
 
     def to_json(self) -> list[dict[str, Any]]:
-        """Give rows that JSON can hold."""
+        """Return rows that JSON can hold."""
         return [
             {"kind": str(fault.kind), "target": fault.target, "start": fault.start, "end": fault.end,
              "amount": fault.amount}
@@ -106,7 +106,7 @@ class FaultPlan:
         ]  # fmt: skip
 
     def active(self, kind: FaultKind, target: str, at: float) -> Fault | None:
-        """Give the fault of that kind that the target suffers at ``at``, or None."""
+        """Return the fault of that kind that the target suffers at ``at``, or None."""
         return next(
             (
                 fault
@@ -117,11 +117,11 @@ class FaultPlan:
         )
 
     def of_target(self, target: str) -> tuple[Fault, ...]:
-        """Give all faults of one target."""
+        """Return all faults of one target."""
         return tuple(fault for fault in self.faults if fault.target == target)
 
     def medium(self, target: str, base: Medium, at: float) -> Medium:
-        """Give the target's medium at ``at``: the base with the loss, damage and outages of the plan."""
+        """Return the target's medium at ``at``: the base with the loss, damage and outages of the plan."""
         lost = self.active(FaultKind.LOST_FRAMES, target, at)
         damaged = self.active(FaultKind.DAMAGED_FRAMES, target, at)
         outages = tuple((fault.start, fault.end) for fault in self.of_target(target) if fault.kind is FaultKind.OUTAGE)

@@ -12,7 +12,7 @@ from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link as EngineLink
 from meterspan.engine.links import DeviceProtocol, LinkAddresses, transport_of
 from meterspan.engine.session import SessionDone, SessionFailed
-from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.device_log import Frame
 from meterspan.head_end.planner import Job
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -100,7 +100,7 @@ class G1:
         link.poll()
 
     def _settle(self, job: Job, link: Link, event: object, now: float) -> None:
-        """Take the ending of a session: close the connection, keep what passed, tell the planner."""
+        """End a session: close the connection, keep its frames, report to the planner."""
         if not isinstance(event, SessionDone | SessionFailed):
             return
         link.is_open = False
@@ -115,7 +115,7 @@ class G1:
         device = self._head_end.inventory.get(target)
         protocol = DeviceProtocol.DLMS_WRAPPER if device is None else device.protocol
         for frame in link.trace:
-            self._head_end.chronicle.frame(
+            self._head_end.device_log.frame(
                 target, Frame(frame.at, frame.sender == HEAD_END, str(protocol), frame.octets)
             )
 
@@ -139,7 +139,7 @@ def server_link(protocol: DeviceProtocol) -> EngineLink:
 
 
 def _lose(link: Link, now: float) -> None:
-    """Tell both ends that their connection broke."""
+    """Report to both ends that their connection broke."""
     for station in (link.right, link.left):
         station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers stand on links
         station.poll()

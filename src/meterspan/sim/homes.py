@@ -80,7 +80,7 @@ class FlowTape:
         self._start = self._step_s = 0.0
 
     def step(self, start: float, end: float) -> tuple[Flows, int]:
-        """Give the flows and the place in them of the step from ``start`` to ``end`` (UTC seconds)."""
+        """Return the flows and the place in them of the step from ``start`` to ``end`` (UTC seconds)."""
         step_s = end - start
         if self._flows is not None and step_s == self._step_s:
             index = round((start - self._start) / step_s)
@@ -104,7 +104,7 @@ class Reference:
     rows: dict[int, tuple[int, ...]] = field(default_factory=dict)
 
     def totals(self) -> tuple[int, ...]:
-        """Give import and export, Wh."""
+        """Return import and export, Wh."""
         shown = self.metrology.indicate()
         return tuple(shown[obis].value for obis in PROFILE_COLUMNS)
 
@@ -151,18 +151,18 @@ class ElectricityPoint:
         return self._logical
 
     def shown(self) -> tuple[int, ...]:
-        """Give import and export in Wh as this meter tells them: P1 has no total, its readers add tariffs up."""
+        """Return import and export in Wh as this meter tells them: P1 has no total, its readers add tariffs up."""
         shown = self.meter.indication
         if self.reach is not Reach.P1:
             return tuple(shown[obis].value for obis in PROFILE_COLUMNS)
         return tuple(shown[Obis(1, 0, c, 8, 1)].value + shown[Obis(1, 0, c, 8, 2)].value for c in (1, 2))
 
     def registers(self) -> dict[Obis, Scaled]:
-        """Give the registers as an installer notes them down."""
+        """Return the registers as an installer notes them down."""
         return {obis: Scaled(value, 0, UNITS["Wh"]) for obis, value in zip(PROFILE_COLUMNS, self.shown(), strict=True)}
 
     def truth(self) -> dict[int, tuple[int, ...]]:
-        """Give what may be stored of this meter: by time, import and export in Wh."""
+        """Return what may be stored of this meter: by time, import and export in Wh."""
         return self.rows if self.reach is Reach.P1 else {**self.reference.rows, **self.rows}
 
     def measure(self, flows: Flows, index: int, now: float) -> None:
@@ -210,15 +210,15 @@ class RadioPoint:
         return self.meter.config.medium.columns[0].obis
 
     def shown(self) -> tuple[int, ...]:
-        """Give its register in its own steps."""
+        """Return its register in its own steps."""
         return (self.meter.indication[self.obis].value,)
 
     def registers(self) -> dict[Obis, Scaled]:
-        """Give the register as an installer notes it down."""
+        """Return the register as an installer notes it down."""
         return {self.obis: self.meter.indication[self.obis]}
 
     def truth(self) -> dict[int, tuple[int, ...]]:
-        """Give what may be stored of this meter: by time, its register in its own steps."""
+        """Return what may be stored of this meter: by time, its register in its own steps."""
         return self.rows
 
     def measure(self, flows: Flows, index: int, now: float) -> list[bytes]:
@@ -323,7 +323,7 @@ def draw_neighbours(seed: int, building: int, start: float, offset_s: int) -> Se
 
 
 def standard_offset_s(zone: str, at: float) -> int:
-    """Give local standard time minus UTC, seconds."""
+    """Return local standard time minus UTC, seconds."""
     moment = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone))
     offset, saving = moment.utcoffset() or timedelta(), moment.dst() or timedelta()
     return int((offset - saving).total_seconds())

@@ -104,7 +104,7 @@ class Flows:
         return len(self.power_w)
 
     def electricity(self, step: int, phases: int = 3) -> ElectricityFlow:
-        """Give one step as the sensors of an electricity meter see it: big loads lie on L1, the rest is spread."""
+        """Return one step as the sensors of an electricity meter see it: big loads lie on L1, the rest is spread."""
         total_mw = round(float(self.power_w[step]) * 1000)
         time = float(self.edges[step])
         if phases == 1:
@@ -125,15 +125,15 @@ class Flows:
         return ElectricityFlow(active, voltages, currents, reactive)
 
     def water(self, step: int) -> VolumeFlow:
-        """Give one step as a water meter sees it."""
+        """Return one step as a water meter sees it."""
         return VolumeFlow(self._ml_h(self.water_l, step))
 
     def gas(self, step: int) -> VolumeFlow:
-        """Give one step as a gas meter sees it."""
+        """Return one step as a gas meter sees it."""
         return VolumeFlow(self._ml_h(self.gas_l, step))
 
     def heat(self, step: int) -> HeatFlow:
-        """Give one step as a heat meter sees it: the volume follows from power and temperatures."""
+        """Return one step as a heat meter sees it: the volume follows from power and temperatures."""
         power_w = float(self.heat_w[step])
         supply, back = float(self.supply_c[step]), float(self.return_c[step])
         volume_l_h = power_w / (WATER_WH_PER_L_K * (supply - back))
@@ -265,7 +265,7 @@ class Household:
         return self._people.persons
 
     def flows(self, start: float, end: float, step_s: float = 60.0) -> Flows:
-        """Give the flows from ``start`` to ``end`` (UTC seconds) on a grid of ``step_s``; the last step may be shorter.
+        """Return the flows from ``start`` to ``end`` (UTC seconds) in steps of ``step_s``; the last may be shorter.
 
         Raises:
             ValueError: the span or the step is not positive.
@@ -277,7 +277,7 @@ class Household:
         return self.flows_at(np.append(edges, end))
 
     def flows_at(self, edges: Floats) -> Flows:
-        """Give the flows between these rising UTC seconds."""
+        """Return the flows between these rising UTC seconds."""
         totals = np.zeros((5, len(edges)))
         supply, back = np.zeros(len(edges)), np.zeros(len(edges))
         base = np.zeros(5)
@@ -408,7 +408,7 @@ class Household:
         return week in {self._holiday_week, self._holiday_week + 1}
 
     def habits(self, day: date) -> "Habits":
-        """Give when the household wakes, goes out, comes back and sleeps on that local day."""
+        """Return when the household wakes, goes out, comes back and sleeps on that local day."""
         people = self._people
         draw = np.random.default_rng([self.seed, day.toordinal(), 1])
         chance = float(draw.random())
@@ -631,7 +631,7 @@ class _Diary:
 
 
 def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
-    """Give the UTC seconds of local midnight and the next one."""
+    """Return the UTC seconds of local midnight and the next one."""
     after = day + timedelta(days=1)
     return (
         datetime(day.year, day.month, day.day, tzinfo=zone).timestamp(),
@@ -640,7 +640,7 @@ def _bounds(day: date, zone: ZoneInfo) -> tuple[float, float]:
 
 
 def _transition(start: float, end: float, zone: ZoneInfo) -> float:
-    """Give the UTC second at which the offset of the zone changes between two midnights, to the quarter hour."""
+    """Return the UTC second at which the offset of the zone changes between two midnights, to the quarter hour."""
     before = datetime.fromtimestamp(start, UTC).astimezone(zone).utcoffset()
     for time in np.arange(start, end, 900.0).tolist():
         if datetime.fromtimestamp(time, UTC).astimezone(zone).utcoffset() != before:
@@ -669,7 +669,7 @@ def _add(curve: _Curve, grid: Floats, rate: Floats) -> _Curve:
 
 
 def _cycles(seed: int, times: Floats, period_s: float, duty: float, power_w: float) -> Floats:
-    """Give the power of a compressor that clocks; each cycle has its own length of run."""
+    """Return the power of a compressor that clocks; each cycle has its own length of run."""
     cycle = np.floor(times / period_s)
     share = duty * (0.75 + 0.5 * hash_noise(seed, cycle.astype(np.int64)))
     phase = times / period_s - cycle
@@ -678,7 +678,7 @@ def _cycles(seed: int, times: Floats, period_s: float, duty: float, power_w: flo
 
 
 def _modulate(seed: int, times: Floats, demand_w: Floats, *, least_w: float, period_s: float) -> Floats:
-    """Give the output of a heater that cannot run below ``least_w``: it clocks there, with the same mean."""
+    """Return the output of a heater that cannot run below ``least_w``: it clocks there, with the same mean."""
     share = np.clip(demand_w / least_w, 0, 1)
     phase = (times / period_s + 0.15 * smooth_noise(seed, times, 4 * period_s)) % 1.0
     return np.where(phase < share, np.maximum(demand_w, least_w), 0.0) * (demand_w > 0)

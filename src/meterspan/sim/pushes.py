@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
 from meterspan.engine.uplink import Uplink, WantsConnection
-from meterspan.head_end.chronicle import Frame
+from meterspan.head_end.device_log import Frame
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
 from meterspan.sim.building import AccessPointHost, Interfaces
@@ -63,7 +63,7 @@ class Pushes:
         self._count = 0
 
     def attach(self, host: AccessPointHost) -> None:
-        """Give an access point that came up its uplink."""
+        """Connect the uplink of an access point that has started."""
         if host.point is None:
             return
         uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
@@ -134,4 +134,4 @@ class Pushes:
         self._interfaces.note("G1", link.counts.octets, link.counts.sent)
         for frame in link.trace:
             kept = Frame(frame.at, frame.sender == HEAD_END, str(DeviceProtocol.DLMS_WRAPPER), frame.octets)
-            self._head_end.chronicle.frame(line.host.name, kept)
+            self._head_end.device_log.frame(line.host.name, kept)

@@ -34,7 +34,7 @@ class Completeness:
 
     @property
     def share(self) -> float:
-        """Give 0..1; exactly 1 only where nothing is missing."""
+        """Return 0..1; exactly 1 only where nothing is missing."""
         return self.received / self.expected if self.expected else 1.0
 
 
@@ -137,7 +137,7 @@ def _of_point(
 
 
 def _stored(district: District, device: str, obis: Obis, start: int, end: int) -> dict[int, int]:
-    """Give the stored register by time, in the meter's own steps (Wh, litres, ten litres of gas)."""
+    """Return the stored register by time, in the meter's own steps (Wh, litres, ten litres of gas)."""
     found: dict[int, int] = {}
     for series in district.data.series():
         if (series.device, series.obis) == (device, obis) and series.kind is SeriesKind.REGISTER:
@@ -162,7 +162,7 @@ def _of_days(district: District, until: float) -> Iterator[str]:
 
 
 def _consumed(district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int) -> Decimal:
-    """Give the consumption of a span in kWh or m3, over all meters that stood there."""
+    """Return the consumption of a span in kWh or m3, over all meters that stood there."""
     chain: list[ElectricityPoint | RadioPoint] = [point]
     if isinstance(point, ElectricityPoint):
         chain += [old for other, old in district.retired if other is home]
@@ -182,7 +182,7 @@ def _radio(district: District) -> dict[str, Any]:
     for building in district.buildings:
         air = building.radio.counts
         counts.update({"sent": air.sent, "lost": air.lost, "damaged": air.damaged})
-    return {**counts, "strangers_recognised": len(district.strangers)}
+    return {**counts, "strangers_recognised": len(district.unknown_devices)}
 
 
 def _happened(happening: Happening) -> dict[str, Any]:

@@ -43,11 +43,11 @@ class VirtualState:
         return True
 
     def accepted(self, name: str) -> int:
-        """Give the highest value accepted so far, 0 where there is none."""
+        """Return the highest value accepted so far, 0 where there is none."""
         return self._accepted.get(name, 0)
 
     def load(self, name: str) -> bytes | None:
-        """Give what was saved last under this name, or None."""
+        """Return what was saved last under this name, or None."""
         return self._kept.get(name)
 
     def save(self, name: str, octets: bytes) -> None:
@@ -55,7 +55,7 @@ class VirtualState:
         self._kept[name] = octets
 
     def outbox(self, name: str) -> "VirtualOutbox":
-        """Give the named outbox, the same one every time."""
+        """Return the named outbox, the same one every time."""
         return self._outboxes.setdefault(name, VirtualOutbox())
 
 
@@ -79,7 +79,7 @@ class VirtualOutbox:
         return self._number
 
     def peek(self, count: int) -> Sequence[tuple[int, bytes]]:
-        """Give up to ``count`` oldest items with their numbers."""
+        """Return up to ``count`` oldest items with their numbers."""
         return list(islice(self._items, count))
 
     def discard(self, through: int) -> None:

@@ -25,7 +25,7 @@ _SPANS_KEPT_MAX = 128
 
 
 def hash_noise(seed: int, knots: NDArray[np.int64]) -> Floats:
-    """Give a number in 0..1 for each knot, always the same for (seed, knot) (splitmix64)."""
+    """Return a number in 0..1 for each knot, always the same for (seed, knot) (splitmix64)."""
     start = (seed * 0x9E37_79B9_7F4A_7C15 + 0x5851_F42D_4C95_7F2D) & 0xFFFF_FFFF_FFFF_FFFF
     mixed = knots.astype(np.uint64) * np.uint64(0x9E37_79B9_7F4A_7C15) + np.uint64(start)
     mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58_476D_1CE4_E5B9)
@@ -35,7 +35,7 @@ def hash_noise(seed: int, knots: NDArray[np.int64]) -> Floats:
 
 
 def smooth_noise(seed: int, times: Floats, period_s: float) -> Floats:
-    """Give a smooth curve in -1..1 through random knots that are ``period_s`` apart."""
+    """Return a smooth curve in -1..1 through random knots that are ``period_s`` apart."""
     position = times / period_s
     knots = np.floor(position).astype(np.int64)
     fraction = position - knots
@@ -89,7 +89,7 @@ class WeatherSpan:
     global_w_m2: Floats
 
     def tilted_w_m2(self, tilt_rad: float, facing_rad: float) -> Floats:
-        """Give irradiance on a tilted plane: the sun's beam by geometry, the sky's light evenly from all sides."""
+        """Return irradiance on a tilted plane: the sun's beam by geometry, the sky's light evenly from all sides."""
         diffuse_share = 0.2 + 0.8 * self.cloud
         sin_elevation = np.sin(self.elevation_rad)
         beam_normal = self.global_w_m2 * (1 - diffuse_share) / np.maximum(sin_elevation, 0.08)
@@ -116,7 +116,7 @@ class Weather:
         self._kept: OrderedDict[tuple[float, float, float], WeatherSpan] = OrderedDict()
 
     def span(self, start: float, end: float, step_s: float = 60.0) -> WeatherSpan:
-        """Give the weather in the middle of each step from ``start`` to ``end`` (UTC seconds)."""
+        """Return the weather in the middle of each step from ``start`` to ``end`` (UTC seconds)."""
         key = (start, end, step_s)
         span = self._kept.get(key)
         if span is None:
@@ -126,7 +126,7 @@ class Weather:
         return span
 
     def at(self, times: Floats) -> WeatherSpan:
-        """Give the weather at these instants (UTC seconds)."""
+        """Return the weather at these instants (UTC seconds)."""
         elevation, azimuth = self._sun(times)
         cloud = self._cloud(times)
         sin_elevation = np.sin(elevation)
@@ -138,7 +138,7 @@ class Weather:
         )
 
     def felt_c(self, start: float, end: float) -> Floats:
-        """Give the outdoor temperature that a house feels, damped over a day and a half, °C, for each full hour.
+        """Return the outdoor temperature that a house feels, damped over a day and a half, °C, for each full hour.
 
         Rows are ``start``, one hour later, and so on, up to and including ``end``.
         """

@@ -22,6 +22,7 @@ from meterspan.model.storage.errors import (
     StorageUnavailableError,
     UnknownFormatError,
 )
+from meterspan.store import edge
 from meterspan.store.edge import harden, storage_errors, translated
 
 __all__ = ["Database", "file_url"]
@@ -154,4 +155,4 @@ def _name_of(url: str) -> str:
 
 
 def _harden(connection: sqlite3.Connection, _record: object) -> None:
-    harden(connection)
+    harden(connection, busy_timeout_s=edge.BUSY_TIMEOUT_S)

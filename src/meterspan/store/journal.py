@@ -172,7 +172,7 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
     parts = []
     for row in batch_rows(connection):
         try:
-            parts.append(touched_days(read_batch(octets_of(connection, row.seq))))
+            parts.append(touched_days([read_batch(octets_of(connection, row.seq))]))
         except DamagedBatchError:
             continue  # it is quarantined when the batches are loaded
     return merged_days(parts)

@@ -85,19 +85,19 @@ class _Group:
     def __init__(self, bounds: SeriesBounds) -> None:
         self._bounds = bounds
         self._before: list[BoundsBefore] = []
-        self.days: list[UnsettledDays] = []
+        self.fresh: list[Readings] = []
 
     def note(self, readings: Readings) -> None:
         self._before.append(self._bounds.note(readings))
-        self.days.append(touched_days(readings))
+        self.fresh.append(readings)
 
-    def mark(self) -> tuple[int, int]:
-        return len(self._before), len(self.days)
+    def mark(self) -> int:
+        return len(self._before)
 
-    def back_to(self, mark: tuple[int, int]) -> None:
-        while len(self._before) > mark[0]:
+    def back_to(self, mark: int) -> None:
+        while len(self._before) > mark:
             self._bounds.restore(self._before.pop())
-        del self.days[mark[1] :]
+        del self.fresh[mark:]
 
 
 class ReadingStore:
@@ -370,7 +370,7 @@ class ReadingStore:
             with contextlib.suppress(sqlite3.Error):  # a disk that is gone must not end the thread: callers wait
                 if connection.in_transaction:
                     connection.execute("rollback")
-            self._take_back((0, 0))
+            self._take_back(0)
             results, failures = [], [(job, error) for job in group if not job.done.cancelled()]
         for job, result in results:
             job.done.set_result(result)
@@ -379,11 +379,11 @@ class ReadingStore:
 
     def _note_days(self, connection: sqlite3.Connection) -> None:
         """Note the days of all batches of the group as unsettled: one row per transaction."""
-        if self._group.days:
-            journal.insert_unsettled(connection, merged_days(self._group.days))
+        if self._group.fresh:
+            journal.insert_unsettled(connection, touched_days(self._group.fresh))
             self._unsettled_rows += 1
 
-    def _take_back(self, mark: tuple[int, int]) -> None:
+    def _take_back(self, mark: int) -> None:
         """Forget what is remembered of a transaction that was taken back; batch numbers are given again."""
         self._group.back_to(mark)
         with self._guard:
@@ -414,7 +414,7 @@ class ReadingStore:
         return receipt
 
     def _sift(self, connection: sqlite3.Connection, readings: Readings) -> Receipt:
-        """Tell new readings from duplicates and conflicts."""
+        """Sort readings into new ones, duplicates and conflicts."""
         if not len(readings):
             return Receipt(readings)
         self._bounds.reserve(int(readings.series.max()))

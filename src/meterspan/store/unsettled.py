@@ -13,11 +13,18 @@ __all__ = ["merged_days", "remaining_days", "touched_days"]
 _DAY_LIMITS = np.iinfo(np.int32)
 
 
-def touched_days(readings: Readings) -> UnsettledDays:
-    """Return the days that readings lie in, each noted once, sorted by series and day."""
-    days = np.clip(readings.time // DAY_S, _DAY_LIMITS.min, _DAY_LIMITS.max).astype(np.int32)
-    ones = np.ones(len(days), np.int32)
-    found = merged_days([UnsettledDays(readings.series, days, ones, np.zeros_like(ones))])
+def touched_days(batches: Sequence[Readings]) -> UnsettledDays:
+    """Return the days that the readings of batches lie in, each noted once, sorted by series and day."""
+    if not any(len(batch) for batch in batches):
+        return UnsettledDays.empty()
+    series = np.concatenate([batch.series for batch in batches])
+    days = np.concatenate([batch.time for batch in batches]) // DAY_S
+    heads = np.flatnonzero(np.concatenate(([True], (np.diff(series) != 0) | (np.diff(days) != 0))))
+    counts = np.diff(np.append(heads, len(series))).astype(np.int32)
+    found_days = np.clip(days[heads], _DAY_LIMITS.min, _DAY_LIMITS.max).astype(np.int32)
+    found = UnsettledDays(series[heads], found_days, counts, counts)
+    if not _is_sorted(found.series, found.day):  # else each run is another day already
+        found = merged_days([found])
     return UnsettledDays(found.series, found.day, found.readings, np.ones(len(found), np.int32))
 
 

@@ -95,7 +95,7 @@ class Reader:
 
 
 def seconds(moment):
-    """Give UTC seconds of a GXDateTime."""
+    """Return UTC seconds of a GXDateTime."""
     return moment.value.timestamp()
 
 

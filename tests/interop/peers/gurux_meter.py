@@ -55,7 +55,7 @@ ROWS = 200
 
 
 def add_accessors(*classes):
-    """Give classes the getX/setX that the server calls where only the attribute x is there."""
+    """Add to classes the getX/setX that the server calls where only the attribute x is there."""
 
     def accessor(self, name):
         kind, attribute = name[:3], name[3:4].lower() + name[4:]
@@ -125,7 +125,7 @@ class Profile(GXDLMSProfileGeneric):
     """The load profile with a working selection by range, both ends included."""
 
     def getValue(self, settings, e):
-        """Give the rows that the selector asks for."""
+        """Return the rows that the selector asks for."""
         if e.index != 2:
             return super().getValue(settings, e)
         rows = self.buffer
@@ -217,7 +217,7 @@ class Meter(GXDLMSSecureServer):
         self.replyData.set(bytes.fromhex("6303800100"))
 
     def isTarget(self, serverAddress, clientAddress):
-        """Take every address, and choose the protection by the client."""
+        """Accept every address, and choose the protection by the client."""
         self.settings.cipher.security = Security.AUTHENTICATION_ENCRYPTION if clientAddress == 1 else Security.NONE
         return True
 

@@ -110,9 +110,9 @@ def test_numbers_outside_the_profile_are_refused(selection):
 
 
 def test_a_column_that_is_not_captured_is_refused():
-    stranger = CaptureObjectDefinition(3, Obis(1, 0, 99, 8, 0), 2)
+    unknown = CaptureObjectDefinition(3, Obis(1, 0, 99, 8, 0), 2)
     with pytest.raises(WireError, match="not captured"):
-        select_rows(ROWS, COLUMNS, RangeAccess(CLOCK_COLUMN, clock(at(0)), clock(at(1)), (stranger,)))
+        select_rows(ROWS, COLUMNS, RangeAccess(CLOCK_COLUMN, clock(at(0)), clock(at(1)), (unknown,)))
 
 
 def test_another_selector_is_refused():

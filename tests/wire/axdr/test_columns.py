@@ -1,6 +1,7 @@
 """Profiles column by column: the fast path and the generic one agree with ``read_data`` and ``ClockTime``."""
 
 import random
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -85,6 +86,19 @@ def test_instants_all_at_once_are_those_of_each_clock_time(clocks, zone):
     moments = [clock.to_utc(zone) for clock in clocks]
     expected = [None if moment is None else moment.replace(microsecond=0) for moment in moments]
     assert column.to_list() == expected
+
+
+ZONES = st.sampled_from([None, ZoneInfo("Europe/Oslo")])
+
+
+@given(clock_times(), st.integers(1, 40), st.integers(0, 39), clock_times(), ZONES)
+def test_rows_that_share_their_date_give_the_same_instants_with_any_odd_row_among_them(clock, count, place, odd, zone):
+    clocks = [replace(clock, hour=index % 24, minute=index) for index in range(count)]
+    clocks[place % count] = odd
+    octets = write_data(axdr.array(*(axdr.structure(axdr.clock(clock)) for clock in clocks)))
+    column = read_columns(octets, clocks=[0], zone=zone).columns[0]
+    moments = [clock.to_utc(zone) for clock in clocks]
+    assert column.to_list() == [None if moment is None else moment.replace(microsecond=0) for moment in moments]
 
 
 @given(st.dates(), st.integers(-720, 840))

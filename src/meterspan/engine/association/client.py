@@ -318,7 +318,7 @@ class ClientAssociation(Association[ClientMove]):
         self._send_service(ActionRequestNormal(self._next_invoke(), method, octet_string(proof)), now)
 
     def _take_proof(self, agreed: Agreement, apdu: Apdu, now: float) -> None:
-        """Take pass 4 of HLS."""
+        """Process pass 4 of HLS."""
         if not isinstance(apdu, ActionResponseNormal):
             raise WireError(f"{type(apdu).__name__} in place of the server's proof", None, "apdu", CLAUSE)
         outcome, settings = apdu.outcome, self._settings

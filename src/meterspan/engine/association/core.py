@@ -81,7 +81,7 @@ class Association(ABC, Generic[MoveT]):
         self._pump(now)
 
     def receive(self, octets: bytes, now: float) -> None:
-        """Take octets from the medium, in any cut."""
+        """Process octets from the medium, in any cut."""
         self._link.receive(octets, now)
         self._pump(now)
 
@@ -99,11 +99,11 @@ class Association(ABC, Generic[MoveT]):
         return earliest(self._link.deadline(), self._timer)
 
     def octets_to_send(self) -> bytes:
-        """Take all octets that are ready for the medium."""
+        """Return all octets that are ready for the medium, and remove them."""
         return self._link.octets_to_send()
 
     def next_event(self) -> AssociationEvent | None:
-        """Take the next event in order, or None."""
+        """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
     # What a role decides.
@@ -118,11 +118,11 @@ class Association(ABC, Generic[MoveT]):
 
     @abstractmethod
     def _take_acse(self, apdu: AcseApdu, event: ApduReceived, now: float) -> None:
-        """Take an ACSE APDU; what it may not be now, or holds amiss, is a ``WireError``."""
+        """Process an ACSE APDU; raises ``WireError`` where it is malformed or not allowed in this state."""
 
     @abstractmethod
     def _take_service(self, event: ApduReceived, now: float) -> None:
-        """Take any other APDU; what it may not be now, or holds amiss, is a ``WireError``."""
+        """Process any other APDU; raises ``WireError`` where it is malformed or not allowed in this state."""
 
     @abstractmethod
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:
@@ -135,7 +135,7 @@ class Association(ABC, Generic[MoveT]):
     # What both do.
 
     def _pump(self, now: float) -> None:
-        """Take the link's events until there is none."""
+        """Process the link's events until none is left."""
         while (event := self._link.next_event()) is not None:
             match event:
                 case LinkUp():

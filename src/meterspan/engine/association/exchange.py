@@ -95,7 +95,7 @@ class Exchange(Protocol):
         ...
 
     def answer(self, apdu: Apdu) -> Step:
-        """Take an answer of the right invoke-id.
+        """Process an answer of the right invoke-id.
 
         Raises:
             WireError: the answer does not fit, or cannot be read.
@@ -104,7 +104,7 @@ class Exchange(Protocol):
         ...
 
     def answer_unread(self, octets: bytes) -> Step | None:
-        """Take an answer whose value is wanted as octets; None where the APDU must be read first."""
+        """Process an answer whose value is wanted as octets; None where the APDU must be decoded first."""
         ...
 
 

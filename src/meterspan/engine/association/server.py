@@ -384,7 +384,7 @@ class ServerAssociation(Association[ServerMove]):
         self._send(octets, now)
 
     def _take_proof(self, served: _Served, apdu: Apdu, opened: Opened, now: float) -> None:
-        """Take pass 3 of HLS and answer with pass 4; nothing else is served before."""
+        """Process pass 3 of HLS and answer with pass 4; nothing else is served before."""
         if not isinstance(apdu, ActionRequestNormal) or not _is_reply(apdu, served.claim.definition):
             self._send(write_apdu(_NOT_POSSIBLE), now)
             return

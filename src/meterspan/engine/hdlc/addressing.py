@@ -8,7 +8,7 @@ __all__ = ["is_of_another_link", "is_ours"]
 
 
 def is_ours(frame: HdlcFrame, role: Role, config: HdlcConfig) -> bool:
-    """Say whether a frame is for this side.
+    """Return whether a frame is for this side.
 
     Args:
         frame: as received.
@@ -27,7 +27,7 @@ def is_ours(frame: HdlcFrame, role: Role, config: HdlcConfig) -> bool:
 
 
 def is_of_another_link(frame: HdlcFrame, *, own: HdlcAddress, peer: HdlcAddress) -> bool:
-    """Say whether another client sent a frame, or it is for another logical device than the link in place.
+    """Return whether another client sent a frame, or it is for another logical device than the link in place.
 
     SNRM may move a client between logical devices.
 

@@ -31,6 +31,7 @@ __all__ = [
     "RegisterActivation",
     "RegisterMonitor",
     "SAPAssignment",
+    "Schedule",
     "ScriptTable",
     "SecuritySetup",
     "SecuritySetup1",
@@ -131,6 +132,15 @@ class ScriptTable(InterfaceClass, class_id=9):
 
     scripts = Attribute(2, DataKind.ARRAY, shape="script")
     execute = Method(1, DataKind.LONG_UNSIGNED)
+
+
+class Schedule(InterfaceClass, class_id=10):
+    """Scripts run by date, time and weekday, each entry for itself (4.5.3)."""
+
+    entries = Attribute(2, DataKind.ARRAY, _RW, "schedule_table_entry")
+    enable_disable = Method(1, DataKind.STRUCTURE, "firstIndexA, lastIndexA, firstIndexB, lastIndexB")
+    insert = Method(2, DataKind.STRUCTURE, "schedule_table_entry")
+    delete = Method(3, DataKind.STRUCTURE, "firstIndex, lastIndex")
 
 
 class SpecialDaysTable(InterfaceClass, class_id=11):
@@ -364,12 +374,12 @@ class MBusClient1(MBusClient, version=1, name="MBusClient"):
     encryption_key_status = Attribute(14, DataKind.ENUM)
 
 
-_CLASSES: tuple[type[InterfaceClass], ...] = (
-    Data, Register, ExtendedRegister, DemandRegister, RegisterActivation, ProfileGeneric, Clock, ScriptTable,
-    SpecialDaysTable, AssociationLN, AssociationLN1, AssociationLN2, SAPAssignment, ImageTransfer, ActivityCalendar,
-    RegisterMonitor, SingleActionSchedule, IecHdlcSetup, PushSetup, PushSetup1, TcpUdpSetup, IPv4Setup, SecuritySetup,
-    SecuritySetup1, DisconnectControl, Limiter, MBusClient, MBusClient1,
-)  # fmt: skip
+_CLASSES: tuple[type[InterfaceClass], ...] = tuple(
+    declared
+    for declared in globals().values()
+    if isinstance(declared, type) and issubclass(declared, InterfaceClass) and declared is not InterfaceClass
+)
+"""Every class that this module declares, in the order of the declarations."""
 INTERFACE_CLASSES: dict[tuple[int, int], type[InterfaceClass]] = {(c.class_id, c.version): c for c in _CLASSES}
 """Every declared class by (class id, version)."""
 

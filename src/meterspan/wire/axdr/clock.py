@@ -49,7 +49,7 @@ def read_clock_time(octets: bytes) -> ClockTime:
 
 
 def looks_like_clock(octets: bytes) -> bool:
-    """Tell a date-time from 12 other octets; text never passes, its year would be above 8224."""
+    """Return whether 12 octets are a date-time; text never passes, its year would be above 8224."""
     if len(octets) != DATE_TIME_SIZE:
         return False
     clock = read_clock_time(octets)

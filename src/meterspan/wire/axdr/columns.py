@@ -8,7 +8,7 @@ delta types add to it (IEC 62056-6-2, 4.3.6 and 4.1.5).
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from itertools import repeat
 from typing import TypeAlias
@@ -42,6 +42,8 @@ NO_INSTANT = -(2**63)
 """In a clock column's seconds: the meter named no instant (fields open or out of range, or no zone to read them in)."""
 CACHED_LAYOUTS = 1_024
 """Row layouts kept: one per kind of profile and meter type, of about 2 KiB each."""
+CACHED_DATES = 4_096
+"""Dates whose day number is kept: eleven years."""
 CLOCK_OPEN = b"\xff" * 8 + b"\xff\x80\x00\xff"
 
 
@@ -157,8 +159,12 @@ def read_columns(
         layout = _first_layout(cursor) if count else None
         if layout is not None and cursor.remaining == count * layout.stride:
             matrix = np.frombuffer(octets, np.uint8, offset=cursor.offset).reshape(count, layout.stride)
-            if (matrix[:, layout.fixed] == layout.template).all():
-                columns = [_column_at(matrix, place, index, clocks, zone) for index, place in enumerate(layout.places)]
+            if ((matrix & layout.mask) == layout.template).all():
+                numbers = np.frombuffer(octets, layout.numbers, offset=cursor.offset)
+                columns = [
+                    _column_at(matrix, numbers, place, None if clocks is None else index in clocks, zone)
+                    for index, place in enumerate(layout.places)
+                ]
                 return ProfileColumns(count, tuple(columns))
     return _read_rows(read_data(octets, "buffer"), clocks, zone, capture_period_s)
 
@@ -174,11 +180,21 @@ class _Place:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layout:
-    """A row: its octets, which of them are tags and lengths, and the places of the values."""
+    """A row: its octets, which of them are tags and lengths, and the places of the values.
+
+    Attributes:
+        stride: octets of a row.
+        mask: 0xFF where a tag or length stands, 0 where a value does.
+        template: the first row under the mask, which all other rows must share.
+        numbers: a row as NumPy reads it: each number is a field, named by its offset.
+        places: of the values.
+
+    """
 
     stride: int
-    fixed: NDArray[np.intp]
+    mask: NDArray[np.uint8]
     template: NDArray[np.uint8]
+    numbers: np.dtype[np.void]
     places: tuple[_Place, ...]
 
 
@@ -217,35 +233,59 @@ def _first_layout(cursor: Cursor) -> _Layout | None:
 
 @lru_cache(maxsize=CACHED_LAYOUTS)
 def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
-    fixed = list(range(len(head)))
-    template = bytearray(head)
+    mask, template = bytearray(b"\xff" * len(head)), bytearray(head)
     places: list[_Place] = []
-    offset = len(head)
     for tags, size in signature:
-        fixed += range(offset, offset + len(tags))
+        mask += b"\xff" * len(tags) + bytes(size)
         template += tags
-        offset += len(tags)
-        places.append(_Place(DataType(tags[0]), offset, size))
-        offset += size
-    return _Layout(offset, np.array(fixed), np.frombuffer(bytes(template), np.uint8), tuple(places))
+        places.append(_Place(DataType(tags[0]), len(template), size))
+        template += bytes(size)
+    return _Layout(
+        len(template),
+        np.frombuffer(bytes(mask), np.uint8),
+        np.frombuffer(bytes(template), np.uint8),
+        _numbers(places, len(template)),
+        tuple(places),
+    )
+
+
+def _numbers(places: Sequence[_Place], stride: int) -> "np.dtype[np.void]":
+    formats = {place: f">{_kind(place.type)}{place.size}" for place in places if _kind(place.type)}
+    return np.dtype(
+        {
+            "names": [str(place.offset) for place in formats],
+            "formats": list(formats.values()),
+            "offsets": [place.offset for place in formats],
+            "itemsize": stride,
+        }
+    )
+
+
+def _kind(type_: DataType) -> str:
+    """Return NumPy's letter of a number type, "" for any other."""
+    if type_ in INTEGER_LAYOUT:
+        return "i" if INTEGER_LAYOUT[type_][1] else "u"
+    return "f" if type_ in FLOAT_LAYOUT else ""
 
 
 def _column_at(
-    matrix: NDArray[np.uint8], place: _Place, index: int, clocks: Collection[int] | None, zone: tzinfo | None
+    matrix: NDArray[np.uint8],
+    numbers: NDArray[np.void],
+    place: _Place,
+    is_clock: bool | None,  # noqa: FBT001 - None leaves it to the octets
+    zone: tzinfo | None,
 ) -> Column:
-    block = matrix[:, place.offset : place.offset + place.size]
     if place.type in INTEGER_LAYOUT:
-        kind = "i" if INTEGER_LAYOUT[place.type][1] else "u"
-        numbers = np.ascontiguousarray(block).view(f">{kind}{place.size}").ravel()
-        return _integer_column(place.type, numbers)
+        return _integer_column(place.type, numbers[str(place.offset)])
+    if place.type in FLOAT_LAYOUT:
+        return FloatColumn(place.type, numbers[str(place.offset)].astype(np.float64))
+    block = matrix[:, place.offset : place.offset + place.size]
     if place.type is DataType.BOOLEAN:
         return IntegerColumn(place.type, (block[:, 0] != 0).astype(np.int64))
-    if place.type in FLOAT_LAYOUT:
-        floats = np.ascontiguousarray(block).view(f">f{place.size}").ravel()
-        return FloatColumn(place.type, floats.astype(np.float64))
     if place.type is DataType.NULL:
         return ValueColumn((None,) * len(matrix))
-    is_clock = looks_like_clock(block[0].tobytes()) if clocks is None else index in clocks
+    if is_clock is None:
+        is_clock = looks_like_clock(block[0].tobytes())
     if place.type is DataType.DATE_TIME or (is_clock and place.size == DATE_TIME_SIZE):
         return ClockColumn(_instants(block, zone), block)
     values = [row.tobytes() for row in block]
@@ -268,6 +308,18 @@ _MAX_DEVIATION_MIN = 24 * 60 - 1
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """What a ``datetime`` holds: years 1 to 9999."""
 _DEVIATION_OPEN = -0x8000
+_DATE_TIME = np.dtype(
+    {
+        "names": ["date", "clock", "deviation"],
+        "formats": [">u4", ("u1", 4), ">i2"],
+        "offsets": [0, 5, 9],
+        "itemsize": DATE_TIME_SIZE,
+    }
+)
+"""A date-time as NumPy reads it: year, month and day; hour to hundredths; deviation."""
+_TIME_MAX = np.array([23, 59, 59, 99], np.uint8)
+_CLOCK_WEIGHTS = np.array([3_600, 60, 1], np.int64)
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 def _deviation(octets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -276,7 +328,43 @@ def _deviation(octets: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.int64]:
-    """Turn date-times into UTC seconds, row by row as ``ClockTime.to_utc`` does, all at once."""
+    """Turn date-times into UTC seconds, row by row as ``ClockTime.to_utc`` does, all at once.
+
+    Neighbouring rows share their date, so a date is worked out once where every row is an ordinary instant.
+    """
+    ordinary = _ordinary_instants(block)
+    return _any_instants(block, zone) if ordinary is None else ordinary
+
+
+def _ordinary_instants(block: NDArray[np.uint8]) -> NDArray[np.int64] | None:
+    """Return UTC seconds where every row has a date, a whole time and a deviation, and dates repeat; else None."""
+    rows = np.ascontiguousarray(block).view(_DATE_TIME)[:, 0]
+    dates, clocks = rows["date"], rows["clock"]
+    (heads,) = (dates[1:] != dates[:-1]).nonzero()
+    if 4 * len(heads) > len(dates) or (clocks > _TIME_MAX).any():
+        return None
+    deviation = rows["deviation"].astype(np.int64)
+    starts = [0, *(heads + 1).tolist()]
+    days = [_day_of(int(dates[start])) for start in starts]
+    if None in days or deviation.min() < -_MAX_DEVIATION_MIN or deviation.max() > _MAX_DEVIATION_MIN:
+        return None
+    seconds: NDArray[np.int64] = clocks[:, :3] @ _CLOCK_WEIGHTS + deviation * 60
+    for start, end, day in zip(starts, [*starts[1:], len(dates)], days, strict=True):
+        seconds[start:end] += (day or 0) * 86_400
+    return seconds
+
+
+@lru_cache(maxsize=CACHED_DATES)
+def _day_of(date_octets: int) -> int | None:
+    """Return the days since 1970-01-01 of year (2 octets), month and day; None where there is no such day."""
+    try:
+        moment = date(date_octets >> 16, date_octets >> 8 & 0xFF, date_octets & 0xFF)
+    except ValueError:
+        return None
+    return moment.toordinal() - _EPOCH if 1 < moment.year < _MAX_YEAR else None
+
+
+def _any_instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.int64]:
     octets = block.astype(np.int64)
     year = octets[:, 0] << 8 | octets[:, 1]
     month, day, hour, minute, second, hundredths = (octets[:, index] for index in (2, 3, 5, 6, 7, 8))

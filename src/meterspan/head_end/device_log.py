@@ -1,4 +1,4 @@
-"""The chronicle: what happened with each meter, in words, and its latest frames; bounded per meter."""
+"""The device log: what happened with each meter, in words, and its latest frames; bounded per meter."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from meterspan.model.failures import Failure
 from meterspan.model.readings import EventSeverity
 
-__all__ = ["Chronicle", "Entry", "Frame"]
+__all__ = ["DeviceLog", "Entry", "Frame"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Frame:
     octets: bytes
 
 
-class Chronicle:
+class DeviceLog:
     """Keeps the newest entries and frames of every meter.
 
     Args:
@@ -63,9 +63,9 @@ class Chronicle:
         self._frames.setdefault(device, deque(maxlen=self._frame_count_max)).append(frame)
 
     def entries(self, device: str) -> Sequence[Entry]:
-        """Give a meter's entries, newest first."""
+        """Return a meter's entries, newest first."""
         return tuple(reversed(self._entries.get(device, ())))
 
     def frames(self, device: str) -> Sequence[Frame]:
-        """Give a meter's frames, newest first."""
+        """Return a meter's frames, newest first."""
         return tuple(reversed(self._frames.get(device, ())))

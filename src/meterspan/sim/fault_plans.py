@@ -95,16 +95,16 @@ class _Hours:
         self._midnight = datetime.fromtimestamp(start, UTC).astimezone(ZoneInfo(zone))
 
     def at(self, hour: float) -> float:
-        """Give UTC seconds of a local hour."""
+        """Return UTC seconds of a local hour."""
         if self._scale < 1.0:
             return float(round(self._start + 3_600 * hour * self._scale))
         wall = self._midnight.replace(tzinfo=None) + timedelta(hours=hour)
         return wall.replace(tzinfo=self._midnight.tzinfo).timestamp()
 
     def noon(self) -> float:
-        """Give the mark at or after noon."""
+        """Return the mark at or after noon."""
         return float(-(-self.at(12) // QUARTER_S) * QUARTER_S)
 
     def after_mark(self, hour: float, later_s: float) -> float:
-        """Give an instant so much later than the mark at or after an hour."""
+        """Return an instant so much later than the mark at or after an hour."""
         return float(-(-self.at(hour) // QUARTER_S) * QUARTER_S) + later_s

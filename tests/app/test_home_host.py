@@ -1,0 +1,76 @@
+"""The home's host moves data: what cannot be stored or registered now is kept, said, and done later."""
+
+import asyncio
+
+import pytest
+
+from meterspan.app.home_host import HomeConfig, HomeHost
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.storage.errors import StorageFullError
+from meterspan.quantities import Commodity, utc
+from meterspan.runtime.state import StateFile
+from tests.lnap.test_home_collector import START, p1
+
+CONFIG = HomeConfig("home", "Home", "Europe/Berlin", "EUR", {}, {})
+
+
+@pytest.fixture
+def memory(tmp_path):
+    with MeterDataManagement(tmp_path / "data") as data, StateFile(tmp_path / "home.sqlite") as state:
+        yield data, state
+
+
+def host_of(memory, now=START):
+    data, state = memory
+    return HomeHost(CONFIG, data=data, state=state, clock=lambda: float(now))
+
+
+def broken(*_args, **_options):
+    raise StorageFullError("no room on the device")
+
+
+def test_rows_and_installations_wait_for_a_disk_that_is_full(memory, monkeypatch):
+    data, _ = memory
+    host = host_of(memory)
+    with monkeypatch.context() as full:
+        full.setattr(data, "take", broken)
+        full.setattr(data, "install_meter", broken)
+        host.hear_p1(p1("000001.000", START), START, "port")
+        asyncio.run(host.flush())
+        assert list(data.home("home").usage_points) == []
+    asyncio.run(host.flush())
+    (point,) = data.home("home").usage_points
+    assert (point.usage_point, point.meter) == ("home-E", "MSP1000000001")
+    assert [entry.kind for entry in host.device_log.entries("MSP1000000001")] == ["installed", "heard"]
+    assert host._collector.delivery(START) is None
+
+
+def test_a_meter_that_was_installed_by_other_means_is_noted_and_its_readings_are_kept(memory):
+    data, _ = memory
+    host = host_of(memory)
+    data.install_meter("home", "home-E", device="OTHER", commodity=Commodity.ELECTRICITY, at=utc(START - 900))
+    host.hear_p1(p1("000001.000", START), START, "port")
+    asyncio.run(host.flush())
+    assert host.device_log.entries("MSP1000000001")[0].kind == "refused"
+    assert data.home("home").usage_points[0].meter == "OTHER"
+
+
+def test_a_telegram_that_the_full_state_file_refuses_ends_no_program(memory, monkeypatch):
+    host = host_of(memory)
+    with monkeypatch.context() as full:
+        full.setattr(memory[1], "save", broken)
+        host.hear_p1(p1("000001.000", START), START, "port")
+    host.hear_p1(p1("000001.010", START + 60), START + 60, "port")
+    asyncio.run(host.flush())
+    assert host.meters["MSP1000000001"].count == 2
+
+
+def test_an_exchange_is_registered_with_the_last_register_heard(memory):
+    data, _ = memory
+    host = host_of(memory, START + 3_600)
+    host.hear_p1(p1("000900.000", START, meter="A0000001"), START, "port")
+    host.hear_p1(p1("000900.007", START + 50, meter="A0000001"), START + 50, "port")
+    host.hear_p1(p1("000000.001", START + 60, meter="B0000001"), START + 60, "port")
+    asyncio.run(host.flush())
+    assert data.home("home").usage_points[0].meter == "B0000001"
+    assert host.device_log.entries("B0000001")[0].title == "Replaced A0000001"

@@ -1,0 +1,97 @@
+"""What serve and home share: a portal that says why it cannot listen, jobs that end together, an orderly end."""
+
+import asyncio
+import os
+import signal
+import socket
+
+import httpx
+import pytest
+
+from meterspan.app.serving import PortalFailedError, portal, reasons_of, together, until_signal
+from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+
+
+def _portal(port: int):
+    return portal(
+        SampleHomes(), SampleNetwork(), clock=lambda: NOW, host="127.0.0.1", port=port, health=lambda: {"meters": 30}
+    )
+
+
+def test_the_portal_answers_while_the_context_lasts_and_its_health_is_counted() -> None:
+    async def scenario() -> str:
+        async with _portal(0) as where, httpx.AsyncClient() as client:
+            health = (await client.get(f"{where}/healthz")).json()
+            assert health == {"status": "ok", "meters": 30}
+            assert len((await client.get(f"{where}/api/v1/homes")).json()) == 3
+            return where
+
+    where = asyncio.run(scenario())
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(where)
+
+
+def test_a_taken_port_is_said_with_what_to_do() -> None:
+    async def scenario(port: int) -> None:
+        async with _portal(port):
+            raise AssertionError("it listens at a port that is taken")
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(PortalFailedError, match="choose --port"):
+            asyncio.run(scenario(taken.getsockname()[1]))
+
+
+def test_a_signal_cancels_every_job_and_each_can_close() -> None:
+    closed = []
+
+    async def job(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            closed.append(name)
+
+    async def scenario() -> None:
+        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
+        await until_signal(job("a"), job("b"))
+
+    asyncio.run(scenario())
+    assert sorted(closed) == ["a", "b"]
+
+
+def test_a_job_that_fails_ends_the_others_and_its_reason_is_told() -> None:
+    async def fail() -> None:
+        raise OSError("disk on fire")
+
+    async def scenario() -> None:
+        await until_signal(asyncio.Event().wait(), fail())
+
+    with pytest.raises(ExceptionGroup) as caught:
+        asyncio.run(scenario())
+    assert reasons_of(caught.value) == ["disk on fire"]
+
+
+@pytest.mark.parametrize("error", [None, OSError("gone")])
+def test_jobs_that_belong_together_end_with_the_first(error: OSError | None) -> None:
+    ended = []
+
+    async def first() -> None:
+        if error is not None:
+            raise error
+
+    async def second() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("second")
+
+    async def scenario() -> None:
+        await together(first(), second())
+
+    if error is None:
+        asyncio.run(scenario())
+    else:
+        with pytest.raises(OSError, match="gone"):
+            asyncio.run(scenario())
+    assert ended == ["second"]

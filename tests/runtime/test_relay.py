@@ -1,0 +1,67 @@
+"""A relay sends to everybody who connected, reads nothing, and lets nobody hold it up."""
+
+import asyncio
+
+from meterspan.runtime import relay as relay_module
+from meterspan.runtime.relay import Relay
+
+
+async def until(question):
+    async with asyncio.timeout(10):
+        while not question():  # noqa: ASYNC110 - what is asked about is told by no event
+            await asyncio.sleep(0.01)
+
+
+def test_every_reader_gets_what_is_sent_after_it_came():
+    async def scene():
+        relay = Relay()
+        port = await relay.listen("127.0.0.1", 0)
+        relay.send(b"before\n")
+        readers = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await until(lambda: relay.reader_count == 2)
+        readers[0][1].write(b"not read\n")
+        relay.send(b"one\n")
+        assert [await reader.readline() for reader, _ in readers] == [b"one\n"] * 2
+        readers[0][1].close()
+        await until(lambda: relay.reader_count == 1)
+        relay.send(b"two\n")
+        assert await readers[1][0].readline() == b"two\n"
+        readers[1][1].close()
+        relay.close()
+
+    asyncio.run(scene())
+
+
+def test_a_reader_too_many_is_refused():
+    async def scene():
+        relay = Relay(readers_max=1)
+        port = await relay.listen("127.0.0.1", 0)
+        _, first = await asyncio.open_connection("127.0.0.1", port)
+        await until(lambda: relay.reader_count == 1)
+        refused, writer = await asyncio.open_connection("127.0.0.1", port)
+        try:
+            assert await refused.read() == b""
+        except ConnectionResetError:
+            assert relay.reader_count == 1
+        first.close()
+        writer.close()
+        relay.close()
+
+    asyncio.run(scene())
+
+
+def test_a_reader_that_falls_behind_is_cut_off(monkeypatch):
+    monkeypatch.setattr(relay_module, "UNSENT_OCTETS_MAX", 1_000)
+
+    async def scene():
+        relay = Relay()
+        port = await relay.listen("127.0.0.1", 0)
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        await until(lambda: relay.reader_count == 1)
+        for _ in range(400):
+            relay.send(bytes(65_536))
+        await until(lambda: relay.reader_count == 0)
+        writer.close()
+        relay.close()
+
+    asyncio.run(scene())
