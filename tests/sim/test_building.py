@@ -76,16 +76,18 @@ def test_the_access_point_takes_the_meters_of_its_list_and_only_counts_those_of_
 
 
 def test_what_is_kept_aside_is_handed_on_once_oldest_first(building):
-    device = building.homes[0].radios[0].device
-    live(building, 20)
-    building.host.kept_aside()
-    for octets in building.overheard(device, DST_DAY + 600, 3):
-        building.transmit(octets, "eavesdropper")
-    live(building, 1, first=20)
-    replayed = building.host.kept_aside()
-    assert {frame.fault for frame in replayed} == {Fault.REPLAYED}
-    assert [frame.time for frame in replayed] == sorted(frame.time for frame in replayed)
-    assert building.host.kept_aside() == ()
+    home = building.homes[0]
+    building.host.install(local_meter(home, home.radios[0], bytes(16)))
+    handed_on = []
+    for minutes in (0, 10):
+        live(building, 10, first=minutes)
+        handed_on += building.host.kept_aside()
+        assert building.host.kept_aside() == ()
+    wrong = [frame for frame in handed_on if frame.fault is Fault.WRONG_KEY]
+    assert {frame.device for frame in wrong} == {home.radios[0].device}
+    assert len(wrong) > 5
+    times = [frame.time for frame in handed_on]
+    assert times == sorted(set(times))
 
 
 def test_without_power_nothing_is_heard_nothing_is_shown_and_nothing_breaks(building):

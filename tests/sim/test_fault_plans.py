@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan.sim.fault_plans import Places, bad_day, quiet_day, restless_hours
 from meterspan.sim.faults import FaultKind
-from meterspan.sim.mishaps import Places, bad_day, quiet_day, restless_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 DAYS = [
