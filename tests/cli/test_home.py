@@ -97,7 +97,7 @@ def test_gas_behind_the_p1_port_is_its_own_supply(tmp_path):
         assert (gas["unit"], Decimal(gas["total"])) == ("m3", 2)
 
 
-def test_damaged_telegrams_are_kept_aside_and_cost_no_other(tmp_path):
+def test_damaged_telegrams_are_quarantined_and_cost_no_other(tmp_path):
     start = datetime(2025, 6, 1, 0, 0, tzinfo=UTC)
     octets = bytearray(b"".join(telegram(start + timedelta(minutes=15 * n), 1_000 * n) for n in range(1, 5)))
     octets[octets.index(b"000002.000") + 5] ^= 1

@@ -279,7 +279,7 @@ def test_after_an_outage_the_rows_come_in_order_and_once(world: World) -> None:
     assert outbox.items == []
 
 
-def test_replayed_forged_and_strange_pushes_are_kept_aside(world: World) -> None:
+def test_replayed_forged_and_strange_pushes_are_quarantined(world: World) -> None:
     meter, point, uplink, _ = pushing(world)
     point.hear_radio(meter.telegram(START), START + 1)
     uplink.connect(START)

@@ -141,7 +141,7 @@ def test_a_removed_device_owes_nothing_more(head_end: HeadEnd) -> None:
 
 
 def test_a_quarantined_frame_stands_in_its_meters_story(head_end: HeadEnd) -> None:
-    head_end.keep_aside(QuarantinedFrame(MIDNIGHT, "push", Fault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
+    head_end.quarantine_frame(QuarantinedFrame(MIDNIGHT, "push", Fault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
     assert head_end.quarantine.counts[Fault.WRONG_KEY] == 1
     assert head_end.device_log.entries("MSP1")[0].kind == "quarantined"
 

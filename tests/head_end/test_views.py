@@ -120,7 +120,7 @@ def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: He
 
 
 def test_a_story_tells_entries_frames_and_days(head_end: HeadEnd, views: HeadEndViews) -> None:
-    head_end.keep_aside(QuarantinedFrame(NOON, "push", Fault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD"))
+    head_end.quarantine_frame(QuarantinedFrame(NOON, "push", Fault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD"))
     story = views.story("GOOD", at(NOON))
     assert [entry.kind for entry in story.entries] == ["quarantined", "installed"]
     assert len(story.cells) == 28

@@ -265,7 +265,7 @@ def test_a_network_without_meters_is_a_calm_page():
 
     html = render(network=Bare(()), path="/operator").text
     assert "Every meter reports." in html
-    assert "No frame is kept aside." in html
+    assert "No frame is quarantined." in html
     assert "100.0 %" in html
 
 

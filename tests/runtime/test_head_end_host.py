@@ -171,7 +171,7 @@ def test_stopping_ends_open_sessions_and_tells_the_planner():
     run(story())
 
 
-def test_what_comes_to_the_push_port_unprotected_is_kept_aside_with_its_sender():
+def test_what_comes_to_the_push_port_unprotected_is_quarantined_with_its_sender():
     async def story():
         world = World(push_port=0)
         async with world.running():

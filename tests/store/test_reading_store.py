@@ -416,7 +416,7 @@ def test_a_damaged_batch_is_quarantined_by_name_and_the_rest_opens(tmp_path):
             assert (counts.readings, counts.quarantined, counts.quarantined_readings) == (96, 1, 96)
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as connection:
         assert connection.execute("select octets from quarantined").fetchall() == [(broken,)]
-    with ReadingStore(tmp_path) as store:  # sent again by whoever has it still
+    with ReadingStore(tmp_path) as store:  # sent again by a sender that still has it
         assert len(store.append(readings(day_rows(0))).fresh) == 96
         assert everything(store) == [*day_rows(0), *day_rows(1)]
 

@@ -346,7 +346,7 @@ def _without_dips(
 
 
 def _is_lone_rise(before: int, top: int, after: int) -> bool:
-    """Whether a register came back to where it was; from 0 it may as well be a young meter that was reset."""
+    """Whether a register returned to its earlier value; from 0 it may as well be a young meter that was reset."""
     return 0 < before <= after and (after - before) * RISE_SHARE < top - before
 
 
@@ -433,7 +433,7 @@ def _cut(curve: _Curve, anchors: tuple[NDArray[np.intp], Times], period: int, ga
 
 
 def _span_quality(curve: _Curve, nodes: NDArray[np.intp], bounds: Times, period: int) -> NDArray[np.int32]:
-    """Join the flags of all that lies between two anchors.
+    """Join the flags of everything between two anchors.
 
     A span is MISSING only where none of its steps is known.
     """

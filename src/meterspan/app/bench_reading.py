@@ -132,7 +132,7 @@ class BenchReading:
 
     @classmethod
     async def of(cls, client: DlmsClient, order: Order, on_step: Callable[[str], None]) -> "BenchReading":
-        """Read a meter; ``on_step`` is told what is read next.
+        """Read a meter; ``on_step`` is called with a name for each step.
 
         Raises:
             DlmsError: the meter is gone.
@@ -209,7 +209,7 @@ class BenchReading:
 
 
 def object_name(element: ObjectListElement) -> tuple[str, str]:
-    """Give class and meaning of an object in words."""
+    """Return class and meaning of an object in words."""
     declared = interface_class(element.class_id, element.version)
     meaning = _IDENTITY_NAMES.get(element.logical_name) or meaning_of(element.logical_name).quantity
     return declared.name if declared else f"class {element.class_id}", "" if meaning == "value" else meaning
@@ -225,7 +225,7 @@ def text_of(data: Data) -> str:
 
 
 def row_times(read: ProfileRead) -> list[datetime | None]:
-    """Give the instants of a profile's rows."""
+    """Return the instants of a profile's rows."""
     return [None if second < 0 else datetime.fromtimestamp(second, UTC) for second in read.times.tolist()]
 
 

@@ -17,7 +17,7 @@ SPANS_MAX = 200
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
-    """Give a frame's summary and its octet ranges; octets that are no frame are said to be so, never an error."""
+    """Return a frame's summary and its octet ranges; octets that are no frame are said to be so, never an error."""
     trace = Trace()
     telegram = Decoder().decode(octets, trace=trace)
     spans = tuple(

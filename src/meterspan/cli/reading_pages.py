@@ -320,7 +320,7 @@ def _exact_text(text: str) -> Any:
 
 
 def _exact(value: Decimal) -> Any:
-    """Give a number that JSON writes with all its digits; a float that is none has no value."""
+    """Return a number that JSON writes with all its digits; a float that is none has no value."""
     if not value.is_finite():
         return None
     return int(value) if value == value.to_integral_value() else msgspec.Raw(f"{value:f}".encode())

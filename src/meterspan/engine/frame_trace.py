@@ -1,7 +1,7 @@
 """The traffic of a link, frame by frame and in words: for ``read --trace`` and for the story of a meter.
 
 Strategy: the octets of both directions are cut into frames again beside the link, without touching it. System titles
-are learnt from AARQ and AARE as they pass, so that with the keys at hand each APDU is also told in the clear. Nothing
+are read from AARQ and AARE as they pass, so that with the keys each APDU is also shown in the clear. Nothing
 here is checked for replay or acted upon, and no key, password or challenge appears in the words.
 """
 
@@ -190,13 +190,13 @@ class FrameTracer:
         match acse:
             case Aarq():
                 mechanism = "no authentication" if acse.mechanism is None else acse.mechanism.text
-                told = f"AARQ, {acse.application_context.text}, {mechanism}"
+                words = f"AARQ, {acse.application_context.text}, {mechanism}"
             case Aare():
-                told = f"AARE, {acse.result.text}, {acse.diagnostic}"
+                words = f"AARE, {acse.result.text}, {acse.diagnostic}"
             case _:
-                told = type(acse).__name__.upper()
+                words = type(acse).__name__.upper()
         inner = acse.user_information
-        return f"{told}, {self._service_text(direction, inner)}" if inner else told
+        return f"{words}, {self._service_text(direction, inner)}" if inner else words
 
     def _service_text(self, direction: Direction, octets: bytes) -> str:
         apdu = read_apdu(octets)

@@ -75,7 +75,7 @@ Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
 
 
 class PushIntake:
-    """Takes pushes for a head end.
+    """Receives pushes for a head end.
 
     Args:
         head_end: where readings go.
@@ -177,7 +177,7 @@ class PushIntake:
         device = self._head_end.inventory.of_title(title) if title else None
         fault = Fault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
         sender = "" if device is None else device.device
-        self._head_end.keep_aside(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
+        self._head_end.quarantine_frame(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
 
     def _fitting_blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:
         try:

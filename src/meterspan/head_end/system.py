@@ -239,7 +239,7 @@ class HeadEnd:
                       severity=EventSeverity.WARNING)  # fmt: skip
         return overdue
 
-    def keep_aside(self, frame: QuarantinedFrame) -> None:
+    def quarantine_frame(self, frame: QuarantinedFrame) -> None:
         """Put a frame that could not be used into quarantine and into its meter's story."""
         self.quarantine.keep(frame)
         if frame.device:

@@ -173,7 +173,7 @@ class AccessPoint:
         device = next((item for item in telegram.devices if not item.channel), None)
         if device is None:
             reason = "a P1 telegram without a register of an electricity meter"
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, telegram.octets))
+            self._quarantine_frame(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, telegram.octets))
             return ""
         channel = self._channels.get(device.device)
         if channel is None:
@@ -184,7 +184,7 @@ class AccessPoint:
             for observation in observations_of(channel.meter, telegram):
                 self._observe(channel, observation, now)
         except (WireError, ValueError) as error:
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), telegram.octets))
+            self._quarantine_frame(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), telegram.octets))
             return ""
         return device.device
 
@@ -198,7 +198,7 @@ class AccessPoint:
             source: the port that received them.
 
         """
-        self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
+        self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
 
     def next_push(self) -> Push | None:
         """Return the oldest rows that no head end has confirmed, or None."""
@@ -274,10 +274,10 @@ class AccessPoint:
             for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
-            self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+            self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
             return None
         except ValueError as error:
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+            self._quarantine_frame(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
             return None
         return telegram
 
@@ -346,7 +346,7 @@ class AccessPoint:
         is_counted = device in self.unknown_devices or len(self.unknown_devices) < UNKNOWN_DEVICES_MAX
         self.unknown_devices[device if is_counted else "others"] += 1
 
-    def _keep_aside(self, frame: QuarantinedFrame) -> None:
+    def _quarantine_frame(self, frame: QuarantinedFrame) -> None:
         self.counts[frame.fault] += 1
         self.quarantine.keep(frame)
 

@@ -315,7 +315,7 @@ class HomeCollector:
         return LocalMeter(device, Commodity.ELECTRICITY, self._home_id, P1_REGISTERS)
 
     def _give_channel(self, meter: LocalMeter) -> None:
-        """Give a meter the channel that it had, or one that no meter had: a head end knows it by its channel."""
+        """Assign a meter its earlier channel, or an unused one: a head end identifies it by its channel."""
         number = self._channels.get(meter.device)
         if number is None:
             taken = set(self._channels.values())

@@ -183,7 +183,7 @@ class MeterDataManagement:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: ``old_device`` is not the one installed there.
-            ExchangeTimeError: ``at`` lies before its installation.
+            ExchangeTimeError: ``at`` is before its installation.
 
         """
         exchange = Exchange(
@@ -240,7 +240,7 @@ class MeterDataManagement:
         return self._homes.day(home_id, commodity, day)
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Return the days of the month that ``month`` lies in."""
+        """Return the days of the month that contains ``month``."""
         return self._homes.month(home_id, commodity, month)
 
     # --- the operator's numbers ---------------------------------------------------------------------------------

@@ -86,7 +86,7 @@ class HomeAnswers:
         return self._ask(ask)
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Return the days of the month that ``month`` lies in."""
+        """Return the days of the month that contains ``month``."""
 
         def ask(snapshot: Snapshot) -> PeriodView:
             supply = self._registrations.supply(home_id, commodity)

@@ -135,7 +135,7 @@ def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
 
 
 def unit_price(tariff: Tariff, band: str) -> Decimal:
-    """Give the net price of a band per shown unit: per m3 where gas is billed in kWh."""
+    """Return the net price of a band per shown unit: per m3 where gas is billed in kWh."""
     return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
 
 
@@ -169,12 +169,12 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
 
 
 def _is_known(curve: Curve) -> bool:
-    """Whether anything is known of a span; what lies between two meters is not."""
+    """Whether anything is known of a span; a gap between two meters is not."""
     return bool(((curve.quality & int(Quality.MISSING)) == 0).any())
 
 
 def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
-    """Give what was used per band in the shown unit: m3 also where gas is billed in kWh."""
+    """Return what was used per band in the shown unit: m3 also where gas is billed in kWh."""
     tariff = supply.tariff(day)
     per_metered = Fraction(1) if tariff is None else tariff.units_per_metered
     return tuple((line.band, exact_decimal(Fraction(line.quantity) / per_metered)) for line in bill.bands)

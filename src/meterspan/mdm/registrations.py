@@ -209,7 +209,7 @@ class Registrations:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the old device is not the one installed there.
-            ExchangeTimeError: the exchange lies before the old device's installation.
+            ExchangeTimeError: the exchange is before the old device's installation.
 
         """
         with self._lock:

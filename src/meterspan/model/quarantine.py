@@ -1,4 +1,4 @@
-"""The quarantine: frames that could not be used, kept aside with the reason, bounded, and counted for ever.
+"""The quarantine: frames that could not be used, kept with the reason, bounded, and counted without end.
 
 Nothing that arrives is lost without a trace, and no flood of damaged frames can use up memory: the newest frames are
 kept whole up to a bound, every frame is counted by kind.
@@ -23,7 +23,7 @@ __all__ = ["Fault", "Quarantine", "QuarantinedFrame", "fault_of"]
 
 
 class Fault(StrEnum):
-    """Why a frame was kept aside."""
+    """Why a frame was quarantined."""
 
     DAMAGED = "damaged"
     REPLAYED = "replayed"
@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedFrame:
-    """One frame kept aside.
+    """One quarantined frame.
 
     Attributes:
         time: UTC seconds when it was heard.
@@ -89,7 +89,7 @@ class Quarantine:
 
     @property
     def total(self) -> int:
-        """How many frames were ever kept aside."""
+        """How many frames were ever quarantined."""
         return self.counts.total()
 
 

@@ -175,8 +175,8 @@ class HeadEndHost:
             self._woken.set()
             if not is_settled:
                 self._sessions.fail(job, failure, self._clock())
-                told = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
-                _log.warning("session failed", extra=told)
+                fields = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
+                _log.warning("session failed", extra=fields)
 
     async def _settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
         """Make the rows of a session durable; only then count them and report to the planner."""
@@ -188,11 +188,11 @@ class HeadEndHost:
         self._sessions.settle(job, ending, now)
         rows = sum(len(block.times) for block in blocks)
         if isinstance(ending, SessionFailed):
-            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
-            _log.warning("session failed", extra=told | {"reason": str(ending.failure)})
+            fields = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
+            _log.warning("session failed", extra=fields | {"reason": str(ending.failure)})
         else:
-            told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
-            _log.debug("session done", extra=told)
+            fields = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
+            _log.debug("session done", extra=fields)
 
     async def _stored(self, blocks: Sequence[CaptureBlock]) -> None:
         """Wait until blocks are durable.

@@ -108,7 +108,7 @@ class AccessPointHost:
             self.point.install(meter)
             self._logical = None
 
-    def kept_aside(self) -> Sequence[QuarantinedFrame]:
+    def quarantined(self) -> Sequence[QuarantinedFrame]:
         """Return the frames quarantined since the last call, oldest first."""
         if self.point is None:
             return ()

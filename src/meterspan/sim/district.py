@@ -266,17 +266,17 @@ class District:
             building.send_p1(now, only=None if is_shown else Reach.P1)
             if is_shown:
                 building.send_h2()
-            self._report_kept_aside(building, now)
+            self._report_quarantined(building, now)
         self._measured_until = now
         self.pushes.attend()
         if self.is_live or not now % DISPLAY_EVERY_S:
             self.clock.schedule(now + TELEGRAM_S, self._store_powers)
         self._next_beat = self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
 
-    def _report_kept_aside(self, building: Building, now: float) -> None:
+    def _report_quarantined(self, building: Building, now: float) -> None:
         """Pass on the access point's quarantined frames, and the unknown devices it received."""
-        for frame in building.host.kept_aside():
-            self.head_end.keep_aside(frame)
+        for frame in building.host.quarantined():
+            self.head_end.quarantine_frame(frame)
         point = building.host.point
         if point is None:
             return
@@ -284,7 +284,7 @@ class District:
             if count >= UNKNOWN_HEARD_MIN and device not in self.unknown_devices:
                 self.unknown_devices.add(device)
                 reason = "not on the allow-list: a neighbour's meter, or one that is not registered yet"
-                self.head_end.keep_aside(
+                self.head_end.quarantine_frame(
                     QuarantinedFrame(now, building.host.name, FrameFault.UNKNOWN_DEVICE, reason, b"", device)
                 )
 

@@ -263,7 +263,7 @@ class ReadingStore:
         return merged_days([days for days in rows if isinstance(days, UnsettledDays)])
 
     def quarantined(self) -> list[Quarantined]:
-        """List what is damaged and set aside, in the order it was found."""
+        """List the quarantined batches and segments, in the order they were found."""
         return self._quarantine.items()
 
     def bounds(self, series: int) -> tuple[int, int] | None:
@@ -565,7 +565,7 @@ class ReadingStore:
     # --- what is damaged ----------------------------------------------------------------------------------------
 
     def _loaded(self, connection: sqlite3.Connection, row: BatchRow) -> Readings | None:
-        """Read a batch; None where it is set aside, or is damaged and is set aside now."""
+        """Read a batch; None where it is quarantined, before or now."""
         if self._quarantine.hides(batch_name(row.seq)):
             return None
         try:
@@ -575,7 +575,7 @@ class ReadingStore:
             return None
 
     def _whole(self, name: str) -> Readings | None:
-        """Read a segment; None where it is damaged or lost, and is set aside now."""
+        """Read a segment; None where it is damaged or lost, and is quarantined now."""
         path = self._segments / name
         try:
             return read_segment(path)
@@ -586,7 +586,7 @@ class ReadingStore:
         return None
 
     def _of_segments(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
-        """Read from segments; those that are damaged are set aside and left out."""
+        """Read from segments; damaged ones are quarantined and left out."""
         left = list(paths)
         while left:
             try:
@@ -747,7 +747,7 @@ class ReadingStore:
     def _snapshot(
         self, connection: sqlite3.Connection, series: Sequence[int], start: int, end: int
     ) -> tuple[list[Path], list[Readings]]:
-        """Give the segments to ask and the matching readings of the journal, as of one moment."""
+        """Return the segments to ask and the matching readings of the journal, as of one moment."""
         names = connection.execute(
             "select name from segment where day between ? and ?", (day_of(start), day_of(end - 1))
         )

@@ -2,7 +2,7 @@
 
 Values are split by octet instead: at 96 values per series the jump to the next register spoils a delta block
 (measured: 1.5 instead of 3.0 octets per reading).
-A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it. Its name
+A segment is written beside its place, synced, renamed and its directory synced before it is announced. Its name
 ends with its checksum, so that damage is found before its first reading counts.
 """
 
@@ -42,7 +42,7 @@ _NAME = re.compile(r"-?\d{4,}-\d\d-\d\d-(?P<number>\d{8,})(?:-(?P<crc>[0-9a-f]{8
 
 
 def segment_number(path: Path) -> int | None:
-    """Give the number in a segment's name, or None where it is no segment's name."""
+    """Return the number in a segment's name, or None where it is no segment's name."""
     match = _NAME.fullmatch(path.name)
     return None if match is None else int(match["number"])
 

@@ -1,4 +1,4 @@
-"""New readings, duplicates and conflicts told apart, as columns."""
+"""New readings, duplicates and conflicts, separated as columns."""
 
 import numpy as np
 from numpy.typing import NDArray

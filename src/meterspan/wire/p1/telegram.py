@@ -38,7 +38,7 @@ P1Value: TypeAlias = Scaled | ClockTime | Obis | str
 
 CLOCK = Obis(0, 0, 1, 0, 0)
 _HEADS_KEPT = 4_096  # line heads repeat for ever; a meter has about 40, hostile input can't grow the cache past this
-_MBUS_VALUES = 24  # value group C of what an M-Bus device told the meter
+_MBUS_VALUES = 24  # value group C of an M-Bus device's values
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def read_short(octets: bytes) -> ShortFrame | None:
 
 
 def without_crcs(octets: bytes) -> bytes:
-    """Return the frame without CRCs; the most common case, that there are none, is told at once.
+    """Return the frame without CRCs; the most common case, a frame without CRCs, is checked first.
 
     Raises:
         WireError: as ``strip_blocks``.

@@ -148,7 +148,7 @@ class CaptureObjectDefinition:
 
 @dataclass(frozen=True, slots=True)
 class RangeAccess:
-    """Selector 1 of a ProfileGeneric's buffer: rows whose ``restricting`` column lies in from..to, both included.
+    """Selector 1 of a ProfileGeneric's buffer: rows whose ``restricting`` column is in from..to, both included.
 
     Attributes:
         restricting: the column that decides, as a rule the clock.
@@ -176,7 +176,7 @@ class EntryAccess:
 
 @dataclass(frozen=True, slots=True)
 class OtherAccess:
-    """A selector of another kind, its parameters as they came."""
+    """A selector of another kind, its parameters as received."""
 
     selector: int
     parameters: Data
