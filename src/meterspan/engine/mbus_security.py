@@ -62,8 +62,8 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
 
     Raises:
         KeyMissingError: the payload is encrypted and there is no key.
-        KeyWrongError: what comes out does not begin as it must, or the MAC differs.
-        UnsupportedError: a security mode that is not handled; ``frame`` still tells header and mode.
+        KeyWrongError: the plaintext does not begin as it must, or the MAC differs.
+        UnsupportedError: a security mode that is not handled; ``frame`` still shows header and mode.
 
     """
     if frame.sealed is not None:
@@ -86,7 +86,7 @@ def open_transport(
     header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
     afl: Afl | None = None, message: bytes = b"", offset: int = 0,
 ) -> bytes:  # fmt: skip
-    """Decrypt the payload behind a transport header, wired or wireless; what is not encrypted is given as it is.
+    """Decrypt the payload behind a transport header, wired or wireless; a plain payload is returned as it is.
 
     Args:
         header: the transport header.
@@ -94,7 +94,7 @@ def open_transport(
         key: the meter's AES-128 key, or None.
         link_address: of the wireless link layer, for short headers.
         afl: the authentication layer, for mode 7.
-        message: what a MAC covers behind the AFL.
+        message: the octets that a MAC covers behind the AFL.
         offset: of the payload in the frame, for errors.
 
     Raises:
@@ -260,7 +260,7 @@ def build_telegram(
 
 
 def _open_link(frame: WmbusFrame, sealed: bytes, key: bytes | None, trace: Trace | None) -> WmbusFrame:
-    """Decrypt the extended link layer; its payload CRC tells whether the key fits."""
+    """Decrypt the extended link layer; its payload CRC shows whether the key fits."""
     ell = frame.ell
     if ell is None:
         raise AssertionError("only an extended link layer seals")

@@ -1,6 +1,6 @@
 """The virtual clock: one heap of actions by time, then by order of scheduling, so that every run repeats exactly.
 
-A simulation runs it to the end at once; a shell that wants to show a living district calls ``run_until(now)`` with
+A simulation runs it to the end at once; a shell that shows a running district calls ``run_until(now)`` with
 the real time again and again. Nothing here sleeps.
 """
 
@@ -34,7 +34,7 @@ class Ticket:
 
 
 class VirtualClock:
-    """Virtual UTC seconds and what is to happen.
+    """Virtual UTC seconds and the planned actions.
 
     Args:
         start: the first instant, UTC seconds since 1970.
