@@ -78,7 +78,7 @@ def test_a_damaged_row_is_named_and_hides_no_other():
     damage = DamageList()
     table = SeriesTable(Damaged({}), damage)
     assert [row.series_id for row in table.rows()] == [2]
-    assert [item for item in damage.items() if "series 1 of M1" in str(item)]
+    assert [item for item in damage.listed() if "series 1 of M1" in str(item)]
 
 
 def test_a_unit_that_the_table_of_units_lacks_measures_itself():
