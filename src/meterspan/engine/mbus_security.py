@@ -180,7 +180,16 @@ def _open_prios(address: bytes, ci: int | None, octets: bytes, key: bytes | None
 
 
 def check_mac(afl: Afl, message: bytes, key: bytes, meter_id: bytes, *, to_meter: bool = False) -> bool:
-    """Return whether the MAC of an AFL fits message, counter and key; compares in constant time."""
+    """Return whether the MAC of an AFL fits message, counter and key; compares in constant time.
+
+    Args:
+        afl: the authentication and fragmentation layer, with MAC and counter.
+        message: the octets that the MAC covers behind the AFL.
+        key: the meter's AES-128 key.
+        meter_id: identification number, four octets as transmitted.
+        to_meter: whether the telegram is sent to the meter.
+
+    """
     keys = derive_keys(key, afl.counter or 0, meter_id, to_meter=to_meter)
     return mac_matches(keys.mac, afl.authenticated_prefix + message, afl.mac)
 
@@ -207,6 +216,12 @@ def seal_payload(
     """Protect application data: give the header with its configuration field, the payload, and mode 7's AFL.
 
     The AFL has no MAC yet, because the MAC covers the written header: ``build_telegram`` adds it.
+
+    Args:
+        header: the transport header; its configuration field is replaced.
+        payload: application data in the clear.
+        protection: mode, key and counter.
+        address: the meter's address, for the initialisation vector.
 
     Raises:
         ValueError: more than fifteen blocks, or a mode that is not written.
@@ -240,6 +255,14 @@ def build_telegram(
     """Build a complete wireless telegram of a meter, protected and with CRCs.
 
     An ``ell`` whose session number announces encryption is encrypted with the same key.
+
+    Args:
+        link: the link layer header.
+        header: the transport header, without configuration field.
+        payload: application data in the clear.
+        protection: mode, key and counter.
+        ell: the extended link layer, None for a frame without one.
+        form: frame format A or B.
 
     Raises:
         ValueError: the telegram is longer than a frame, or the mode is not written.

@@ -270,7 +270,15 @@ def read_profile(
 def read_last_rows(
     logical_name: Obis, count: int, *, layout: ProfileLayout | None = None, policy: ClockPolicy = _NO_POLICY
 ) -> Script[ProfileRead]:
-    """Read the newest rows by entry (a profile is sorted oldest first; entries_in_use is read for it)."""
+    """Read the newest rows by entry (a profile is sorted oldest first; entries_in_use is read for it).
+
+    Args:
+        logical_name: the profile.
+        count: how many rows at most.
+        layout: as read before; read now where it is None.
+        policy: how clock columns become UTC.
+
+    """
     if layout is None:
         layout = yield from read_profile_layout(logical_name)
     in_use = yield from fetch(Get(ProfileGeneric.entries_in_use.at(logical_name)))
@@ -351,6 +359,14 @@ def to_capture_block(
     """Turn a profile into readings: integer columns with units by OBIS, status and quality by row.
 
     Rows without an instant and columns that are no integers are left out.
+
+    Args:
+        device: the name that the readings are stored under.
+        read: the rows of the profile.
+        received_at: UTC seconds.
+        source: how the readings were obtained.
+        status_quality: quality flags by bit of the profile's status.
+
     """
     kept = read.times != NO_INSTANT
     rows = int(kept.sum())

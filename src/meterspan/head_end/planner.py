@@ -185,6 +185,13 @@ class Planner:
     def order(self, target: str, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
         """Ask for registers of ``device`` now, through ``target``.
 
+        Args:
+            target: the device that the session is held with.
+            device: the device whose registers are read.
+            obis: the registers.
+            now: UTC seconds.
+            deadline: UTC seconds at which the order times out.
+
         Raises:
             KeyError: the target is not planned.
 

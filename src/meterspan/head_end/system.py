@@ -151,6 +151,12 @@ class HeadEnd:
     def order(self, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
         """Ask for registers of a device now; answered or timed out by ``deadline``, never silent.
 
+        Args:
+            device: the device whose registers are read.
+            obis: the registers.
+            now: UTC seconds.
+            deadline: UTC seconds at which the order times out.
+
         Raises:
             UnknownMeterError: no such device.
 
@@ -244,7 +250,17 @@ class HeadEnd:
         self, device: str, kind: str, title: str, now: float, detail: str = "",
         *, severity: EventSeverity = EventSeverity.INFO,
     ) -> None:  # fmt: skip
-        """Write a line into a meter's story."""
+        """Write a line into a meter's story.
+
+        Args:
+            device: the meter.
+            kind: one lower-case word such as ``read`` or ``failed``.
+            title: one sentence.
+            now: UTC seconds.
+            detail: more about it.
+            severity: of the event.
+
+        """
         self.device_log.note(device, Entry(now, kind, title, detail, severity))
 
     def last_heard(self, device: str) -> float | None:

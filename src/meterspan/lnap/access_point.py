@@ -189,7 +189,15 @@ class AccessPoint:
         return device.device
 
     def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
-        """Quarantine octets that a stream reader could not read as a frame."""
+        """Quarantine octets that a stream reader could not read as a frame.
+
+        Args:
+            octets: as received.
+            error: why they are not a frame.
+            now: UTC seconds.
+            source: the port that received them.
+
+        """
         self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
 
     def next_push(self) -> Push | None:

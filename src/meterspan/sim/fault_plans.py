@@ -38,7 +38,15 @@ class Places:
 
 
 def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan:
-    """Plan the faults of the run from ``start`` to ``end`` (UTC seconds); for repeated days see `quiet_day`."""
+    """Plan the faults of the run from ``start`` to ``end`` (UTC seconds); for repeated days see `quiet_day`.
+
+    Args:
+        places: the targets of faults.
+        start: UTC seconds.
+        end: UTC seconds.
+        zone: IANA time zone of the hours.
+
+    """
     hour = _Hours(start, end, zone)
     last = places.access_points[-1]
     middle = places.access_points[len(places.access_points) // 2]
@@ -63,7 +71,16 @@ def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan
 
 
 def quiet_day(places: Places, start: float, end: float, *, zone: str, number: int) -> FaultPlan:
-    """Plan the few faults of a usual day; ``number`` turns them from one place to the next."""
+    """Plan the few faults of a usual day; ``number`` turns them from one place to the next.
+
+    Args:
+        places: the targets of faults.
+        start: UTC seconds.
+        end: UTC seconds.
+        zone: IANA time zone of the hours.
+        number: of the day; it selects the targets.
+
+    """
     hour = _Hours(start, end, zone)
     point = places.access_points[number % len(places.access_points)]
     meter = places.direct[number % len(places.direct)]

@@ -289,7 +289,16 @@ def electricity_keys(seed: int, name: str) -> SecurityKeys:
 
 
 def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_building: int) -> Iterator[Home]:
-    """Draw the homes of a district from its seed."""
+    """Draw the homes of a district from its seed.
+
+    Args:
+        seed: of all random draws.
+        count: how many homes.
+        zone: IANA time zone of the homes.
+        start: UTC seconds at which the meters are installed.
+        homes_per_building: homes behind one access point.
+
+    """
     weather = Weather(seed)
     offset_s = standard_offset_s(zone, start)
     for index in range(count):
@@ -313,7 +322,15 @@ def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_buil
 
 
 def draw_neighbours(seed: int, building: int, start: float, offset_s: int) -> Sequence[RadioPoint]:
-    """Draw meters of next door that the access point receives and must not store."""
+    """Draw meters of next door that the access point receives and must not store.
+
+    Args:
+        seed: of all random draws.
+        building: number of the building.
+        start: UTC seconds at which the meters are installed.
+        offset_s: local standard time minus UTC, seconds.
+
+    """
     return [
         RadioPoint(
             Commodity.WATER, _radio_config(seed, 9_000 + 10 * building + number, Commodity.WATER, offset_s), start

@@ -81,7 +81,15 @@ class Quarantine:
         return Quarantined(f"days to settle {number}", reason, kept_at)
 
     def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> Quarantined:
-        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds."""
+        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds.
+
+        Args:
+            row: the segment's entry in the journal.
+            reason: why it cannot be read.
+            path: the file.
+            span: start and end of its UTC day, seconds.
+
+        """
         kept_at = self.move_file(path)
         return Quarantined(row.name, reason, kept_at, row.readings, *span)
 
