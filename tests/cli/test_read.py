@@ -130,7 +130,7 @@ def test_a_meter_is_read_over_udp_by_its_endpoint_alone(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["tcp://127.0.0.1:1"], "nobody listens at tcp://127.0.0.1:1"),
+        (["tcp://127.0.0.1:1"], "no program listens at tcp://127.0.0.1:1"),
         (["serial:///dev/nosuchline"], "serial:///dev/nosuchline"),
         (["tcp://no-such-host.invalid:4059"], "is not known"),
     ],

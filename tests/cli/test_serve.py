@@ -73,7 +73,7 @@ def test_a_meter_that_is_not_there_is_told_in_words_and_stops_nothing(tmp_path):
         failed = until(
             lambda: [m for m in server.get("/api/v1/operator/meters/GONE1")["entries"] if m["kind"] == "failed"]
         )
-        assert "nobody listens at tcp://127.0.0.1:9" in failed[0]["title"]
+        assert "no program listens at tcp://127.0.0.1:9" in failed[0]["title"]
     log = (tmp_path / "server.log").read_text()
     events = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
     assert [event["meter"] for event in events if event["event"] == "session failed"][:1] == ["GONE1"]

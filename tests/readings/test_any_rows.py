@@ -16,7 +16,7 @@ from meterspan.wire.mbus.link import LinkFrame, write_link_frame
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.sml import Integer, write_frame
 from meterspan.wire.wmbus.frame import LinkHeader
-from tests.readings.test_decoder import AUTH_KEY, KEY, LLC, SELF_DESCRIBING, hdlc, notification, sealed, sml_capture
+from tests.readings.frames import AUTH_KEY, KEY, LLC, SELF_DESCRIBING, hdlc, notification, sealed, sml_capture
 
 NOW = datetime(2026, 3, 2, 11, 0, 20, tzinfo=UTC).timestamp()
 IMPORT = Obis(1, 0, 1, 8, 0)

@@ -150,7 +150,7 @@ def _sleepy():
 
 def test_nobody_there_and_nobody_answering_are_told_apart():
     async def main():
-        with pytest.raises(DlmsError, match="nobody listens"):
+        with pytest.raises(DlmsError, match="no program listens"):
             async with open_dlms(Endpoint("tcp", "127.0.0.1", 1), LLS):
                 pass
         taken = []

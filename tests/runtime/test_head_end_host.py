@@ -134,7 +134,7 @@ def test_a_meter_that_is_not_there_fails_and_the_next_one_is_read():
                 world.head_end.add_device(world.device(name, where), world.clock())
             world.host.wake()
             await until(lambda: world.head_end.counts.sessions_ok + world.head_end.counts.sessions_failed == 3)
-            assert "nobody listens" in world.head_end.last_failure("MSP1").detail
+            assert "no program listens" in world.head_end.last_failure("MSP1").detail
             assert "no endpoint" in world.head_end.last_failure("MSP2").detail
             assert world.head_end.last_failure("MSP3") is None
 

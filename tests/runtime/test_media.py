@@ -146,7 +146,7 @@ async def closed_port(medium):
 
 def test_nobody_at_a_tcp_port_is_said_at_once():
     async def story():
-        with pytest.raises(CannotConnectError, match="nobody listens"):
+        with pytest.raises(CannotConnectError, match="no program listens"):
             await connect_stream(await closed_port("tcp"), Ear)
 
     run(story())

@@ -61,7 +61,7 @@ def test_nobody_there_is_told_and_tried_again():
             assert [item async for item in items] == []
         return troubles
 
-    assert "nobody listens" in asyncio.run(main())[0]
+    assert "no program listens" in asyncio.run(main())[0]
 
 
 def test_lines_are_bounded():

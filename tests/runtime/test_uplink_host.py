@@ -76,7 +76,7 @@ def test_rows_wait_for_a_head_end_that_is_away_and_go_out_once_in_order(monkeypa
         host = hosted(rows, port, notes)
         task = asyncio.create_task(host.run())
         await until(lambda: notes)
-        assert "nobody listens" in notes[0]
+        assert "no program listens" in notes[0]
         head_end = HeadEnd(drop_after=2)
         server = await asyncio.start_server(head_end.serve, "127.0.0.1", port)
         await until(lambda: not rows.waiting)

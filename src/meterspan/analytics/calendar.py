@@ -69,6 +69,12 @@ def cut_at(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.intp]]:
     """Cut intervals at instants, by elapsed time, so that the pieces of each add up to it exactly.
 
+    Args:
+        start: UTC seconds at which each interval starts.
+        end: UTC seconds at which each interval ends.
+        value: integer steps of each interval.
+        bounds: sorted instants of the cuts, UTC seconds.
+
     Returns:
         start, end and value of the pieces in order, and for each piece the index of its interval.
 
@@ -96,7 +102,15 @@ def sums_between(
     value: NDArray[np.int64],
     bounds: Sequence[int] | NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Sum intervals into the spans between sorted bounds; what lies outside is not counted."""
+    """Sum intervals into the spans between sorted bounds; what lies outside is not counted.
+
+    Args:
+        start: UTC seconds at which each interval starts.
+        end: UTC seconds at which each interval ends.
+        value: integer steps of each interval.
+        bounds: sorted UTC seconds; span ``i`` is from ``bounds[i]`` to ``bounds[i + 1]``.
+
+    """
     edges = np.asarray(bounds, np.int64)
     piece_start, piece_end, piece_value, _owner = cut_at(start, end, value, edges)
     span = np.searchsorted(edges, piece_start, side="right") - 1

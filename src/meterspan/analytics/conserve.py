@@ -489,6 +489,13 @@ def share(value: Values, start: Times, end: Times, length: Times) -> Values:
     """Return the part of ``value`` between ``start`` and ``end`` of ``length``; parts that meet add up exactly.
 
     Part = floor(value x end / length) - floor(value x start / length), without overflow for lengths below 2^31.
+
+    Args:
+        value: integer steps of whole intervals.
+        start: start of the part, seconds after the start of its interval.
+        end: end of the part, seconds after the start of its interval.
+        length: length of each interval, seconds.
+
     """
     whole, rest = np.divmod(value, length)
     part: Values = whole * (end - start) + (rest * end) // length - (rest * start) // length

@@ -227,7 +227,15 @@ def bands_at(time: NDArray[np.int64], tariff: Tariff, *, zone: str) -> list[str]
 
 
 def bands_of_days(tariff: Tariff, start: int, end: int, zone: str) -> Sequence[BandSpan]:
-    """Return the band spans of all local days that ``start <= t < end`` touches."""
+    """Return the band spans of all local days that ``start <= t < end`` touches.
+
+    Args:
+        tariff: the tariff with its bands.
+        start: UTC seconds.
+        end: UTC seconds, not included.
+        zone: IANA time zone of the local days.
+
+    """
     spans: list[BandSpan] = []
     day, last = local_day(start, zone), local_day(end - 1, zone)
     while day <= last:

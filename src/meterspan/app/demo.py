@@ -106,7 +106,17 @@ def midnight_before(now: float, days: int) -> float:
 def living_district(
     data: MeterDataManagement, start: float, clock: SystemClock, *, homes: int, seed: int, on_progress: Progress
 ) -> LivingDistrict:
-    """Return a district that begins at the local midnight ``start`` and will catch up with the present."""
+    """Return a district that begins at the local midnight ``start`` and will catch up with the present.
+
+    Args:
+        data: stores the readings.
+        start: UTC seconds of a local midnight.
+        clock: returns the present, UTC seconds.
+        homes: how many homes.
+        seed: another seed is another district.
+        on_progress: called with the seconds simulated so far and the local time that is reached.
+
+    """
     first, today = (datetime.fromtimestamp(moment, ZoneInfo(ZONE)).date() for moment in (start, clock()))
     days = (today - first).days + 1
     district = District(DistrictConfig(start, seed=seed, homes=homes, days=days, zone=ZONE), data)

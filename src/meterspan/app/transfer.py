@@ -148,7 +148,15 @@ class Extract:
 
 
 def export(data: MeterDataManagement, target: Path, extract: Extract, form: TableFormat) -> int:
-    """Write a table and return the number of its rows; a reader never sees half a file."""
+    """Write a table and return the number of its rows; a reader never sees half a file.
+
+    Args:
+        data: the readings and derived values.
+        target: the file to write.
+        extract: rows, homes and span.
+        form: CSV, Parquet or JSON.
+
+    """
     start, end, home_id = extract.start, extract.end, extract.home_id
     if extract.what is What.READINGS:
         return export_readings(data, target, start, end, form=form, home_id=home_id)

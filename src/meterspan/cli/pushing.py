@@ -43,6 +43,12 @@ def upstream_identity(
 ) -> UpstreamIdentity:
     """Give the access point the name and title that were given, that it had before, or that are made up now.
 
+    Args:
+        state: keeps the identity between runs.
+        name: COSEM device name, None for the kept or a new one.
+        system_title: 16 hexadecimal digits, None for the kept or a new one.
+        pushes: whether the access point pushes to a head end.
+
     Raises:
         typer.BadParameter: the name or the title is none.
 

@@ -42,7 +42,16 @@ _ACCESS: Final = {
 
 
 def show_reading(console: Console, found: BenchReading, *, place: str, zone: tzinfo, with_view: bool) -> None:
-    """Print a reading for people."""
+    """Print a reading for people.
+
+    Args:
+        console: where to print.
+        found: the reading.
+        place: the endpoint, as the user wrote it.
+        zone: time zone of the printed times.
+        with_view: whether to print the association view.
+
+    """
     console.print(_head(found, place, zone))
     if found.registers:
         console.print(_registers(found))

@@ -64,7 +64,15 @@ def decipher_insecurely(ciphertext: bytes, *, nonce: bytes, key: bytes) -> bytes
 
 
 def gmac(authenticated: bytes, *, nonce: bytes, key: bytes, tag_size: int) -> bytes:
-    """Compute the tag over octets that stay in the clear (GMAC)."""
+    """Compute the tag over octets that stay in the clear (GMAC).
+
+    Args:
+        authenticated: the octets to authenticate.
+        nonce: 12 octets, never used twice under one key.
+        key: 16 or 32 octets.
+        tag_size: octets of the tag; a shorter tag is cut from the end.
+
+    """
     return _context(key).encrypt(nonce, b"", authenticated)[:tag_size]
 
 

@@ -1,6 +1,6 @@
 """Service-specific block transfer (IEC 62056-5-3, 6.6 to 6.8): one value cut into blocks, and blocks made one value.
 
-Both directions are shared by both roles: a server cuts what GET gives, a client cuts what SET and ACTION take. Blocks
+Both directions are shared by both roles: a server cuts answers of GET, a client parameters of SET and ACTION. Blocks
 count from 1, in order and without gaps; the sum of their octets is bounded.
 """
 

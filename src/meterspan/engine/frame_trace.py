@@ -1,4 +1,4 @@
-"""What passes over a link, frame by frame and in words: for ``read --trace`` and for the story of a meter.
+"""The traffic of a link, frame by frame and in words: for ``read --trace`` and for the story of a meter.
 
 Strategy: the octets of both directions are cut into frames again beside the link, without touching it. System titles
 are learnt from AARQ and AARE as they pass, so that with the keys at hand each APDU is also told in the clear. Nothing
@@ -49,7 +49,7 @@ class TracedFrame:
         at: UTC seconds.
         direction: which way.
         octets: the frame.
-        link: what it is to the link.
+        link: its role on the link.
         says: the APDU that it completes, in words; "" where it completes none.
         error: why that APDU cannot be read, None where it can.
 
@@ -69,7 +69,7 @@ class CutFrame:
 
     Attributes:
         octets: the frame.
-        link: what it is to the link.
+        link: its role on the link.
         apdu: the APDU that it completes, None where it completes none.
 
     """
@@ -144,8 +144,8 @@ class FrameTracer:
     """Describes the frames of one link.
 
     Args:
-        cutter: makes what cuts one direction into frames.
-        keys: describe also what is ciphered under the global keys.
+        cutter: makes the object that cuts one direction into frames.
+        keys: describe ciphered APDUs too, with these global keys.
         own_title: system title of the side that sends.
 
     """

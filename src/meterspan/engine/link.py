@@ -1,9 +1,9 @@
-"""What an application association sees of the link below it, be it HDLC or the TCP/UDP wrapper.
+"""The link as an application association sees it: HDLC or the TCP/UDP wrapper.
 
 A ``Link`` is a ``Machine`` (octets and time in; octets, events, deadline out) that carries whole APDUs between two
 addresses. Either link removes and adds its own framing, segmentation and headers, so that the association above does
 not know which one it stands on (IEC 62056-1-0). Misuse by the caller raises ``LinkNotUpError`` or
-``ValueError``; whatever the peer does becomes an event, never an exception.
+``ValueError``; anything that the peer does becomes an event, never an exception.
 """
 
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class ApduReceived:
 
 @dataclass(frozen=True, slots=True)
 class FrameDamaged:
-    """Octets that came in and are no frame of this link: counted, shown, and otherwise passed over."""
+    """Received octets that are not a frame of this link: counted, reported and skipped."""
 
     octets: bytes
     error: WireError
@@ -97,7 +97,7 @@ class LinkNotUpError(RuntimeError):
 
 @dataclass(slots=True)
 class LinkCounts:
-    """What a link has seen since it was made, for operators and tests."""
+    """Counts of a link since it was made, for operators and tests."""
 
     octets_received: int = 0
     octets_sent: int = 0
@@ -110,7 +110,7 @@ class LinkCounts:
     frames_repeated: int = 0
     """Frames that this side had to send again."""
     octets_dropped: int = 0
-    """Octets not sent because the peer does not take what it asks for (output bound)."""
+    """Octets not sent because the peer does not read its answers (output bound)."""
 
 
 class Link(Machine[LinkEvent], Protocol):
@@ -128,7 +128,7 @@ class Link(Machine[LinkEvent], Protocol):
 
     @property
     def counts(self) -> LinkCounts:
-        """What has passed so far."""
+        """Counts since the link was made."""
         ...
 
     def connect(self, now: float) -> None:

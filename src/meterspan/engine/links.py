@@ -1,7 +1,7 @@
 """The transports that devices are read over, as one table.
 
 A transport is a row of ``TRANSPORTS``: the scheme that users write, the protocol that the inventory keeps, the link of
-either role, what cuts its octets into frames for a trace, the port. The last part of the scheme names the medium;
+either role, the cutter of its octets into frames for a trace, the port. The last part of the scheme names the medium;
 ``runtime.media`` opens it. A new transport is a row here, its link machine where that is new, and a test.
 """
 
@@ -59,7 +59,7 @@ class DeviceProtocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LinkAddresses:
-    """Who talks to whom.
+    """The addresses of both sides.
 
     Attributes:
         client: client SAP.
@@ -82,7 +82,7 @@ class LinkTiming:
     """How long a link waits.
 
     Attributes:
-        octet_timeout_s: how long a frame may stand unfinished, where the link has a time for it.
+        octet_timeout_s: how long a frame may stay incomplete, where the link has a time for it.
         inactivity_timeout_s: how long a server keeps a link on which nothing arrives.
 
     """
@@ -100,13 +100,13 @@ class Transport:
 
     Attributes:
         scheme: as in ``hdlc+tcp://host:port``; its last part is the medium.
-        protocol: what the inventory keeps.
-        text: what it is, for people.
+        protocol: the name in the inventory.
+        text: a description for people.
         example: an endpoint as a user writes it.
         link: makes the link of either role under an association; None where there are no associations (M-Bus).
-        cutter: makes what cuts one direction into frames.
+        cutter: makes the object that cuts one direction into frames.
         port: where none is written; 0 for a medium without ports.
-        octet_timeout_s: how long a frame may stand unfinished on this medium.
+        octet_timeout_s: how long a frame may stay incomplete on this medium.
         apdu_max: octets of the longest APDU that either side should announce.
 
     """
@@ -123,7 +123,7 @@ class Transport:
 
     @property
     def medium(self) -> str:
-        """What carries the octets: ``tcp``, ``serial``, …."""
+        """The medium of the octets: ``tcp``, ``serial``, …."""
         return self.scheme.rpartition("+")[2]
 
     def client(self, addresses: LinkAddresses) -> Link:
@@ -177,7 +177,7 @@ def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Li
 
 
 class _DatagramCutter:
-    """Cuts wrapper PDUs out of datagrams: what one of them lacks, the next does not bring."""
+    """Cuts wrapper PDUs out of datagrams: an incomplete PDU is not continued in the next datagram."""
 
     def feed(self, octets: bytes) -> list[CutFrame]:
         """Return the PDUs of one datagram."""

@@ -1,6 +1,6 @@
 """The one shape of every engine: octets and time in; octets, events and a deadline out.
 
-``now`` is UTC seconds since 1970 as a float, given by whoever owns the clock: the asyncio shell in production, the
+``now`` is UTC seconds since 1970 as a float, given by the owner of the clock: the asyncio shell in production, the
 virtual clock in a simulation. A machine never reads a clock, opens a socket or draws randomness by itself.
 """
 

@@ -74,7 +74,7 @@ class LineSettings:
     Attributes:
         baud_rate: bits per second, 300 to 38400.
         retries: how often a request is repeated after silence or a damaged answer (EN 13757-2 asks for two).
-        latency_s: what a gateway between adds to an answer.
+        latency_s: delay that a gateway adds to an answer, seconds.
         hex_digits: a search also probes the digits A to E, which some devices have in their numbers.
 
     """
@@ -90,7 +90,7 @@ class LineSettings:
 
 
 class RequestKind(Enum):
-    """What a master asks; the value is the C field without frame count bits."""
+    """The requests of a master; the value is the C field without frame count bits."""
 
     INITIALISE = "SND_NKE"
     READ = "REQ_UD2"
@@ -109,7 +109,7 @@ _FUNCTIONS = {
 _TAKES_ACKNOWLEDGE = frozenset({RequestKind.INITIALISE, RequestKind.SEND, RequestKind.SELECT, RequestKind.ALARM})
 _TAKES_DATA = frozenset({RequestKind.READ, RequestKind.ALARM})
 _COUNTED = frozenset({RequestKind.READ, RequestKind.ALARM, RequestKind.SEND})
-"""Requests that toggle the frame count bit; a selection goes with 0 and starts the count anew."""
+"""Requests that toggle the frame count bit; a selection carries 0 and restarts the count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +147,11 @@ class DataRead:
     """The slave answered with data.
 
     Attributes:
-        request: what was asked.
+        request: the request that was answered.
         address: the primary address in the answer.
         messages: one per telegram of the readout.
         frames: the octets of each of them.
-        is_complete: False where the slave kept repeating a telegram or never came to an end.
+        is_complete: False where the slave kept repeating a telegram or never ended the readout.
         access_demand: the slave has alarm data (class 1) to be asked for.
 
     """
@@ -232,7 +232,7 @@ class MbusMaster:
         self._queue(Request(RequestKind.SEND, address, payload), now)
 
     def select(self, selection: Selection, now: float) -> None:
-        """Select a slave by its secondary address; talk to it at 253 then."""
+        """Select a slave by its secondary address; its address is 253 afterwards."""
         self._queue(Request(RequestKind.SELECT, Address.NETWORK_LAYER, write_selection(selection)), now)
 
     def search(self, now: float, digits: str = "") -> None:
@@ -267,7 +267,7 @@ class MbusMaster:
         """Repeat or give up a request whose answer is overdue."""
         if self._deadline is None or now < self._deadline or self._current is None:
             return
-        if self._current.address == Address.BROADCAST:  # nobody answers: what was sent is done
+        if self._current.address == Address.BROADCAST:  # a broadcast is not answered: done when sent
             request, self._current, self._deadline = self._current, None, None
             self._finish(Acknowledged(request), now)
             return
@@ -398,7 +398,7 @@ class MbusMaster:
         self._start(now)
 
     def _judge_probe(self, search: "_Search", event: Acknowledged | DataRead | Failed, now: float) -> None:
-        """Decide what one answer of a probe means: nobody, one device, or several (12.4)."""
+        """Read one answer to a probe: no device, one device, or several (12.4)."""
         if isinstance(event, Acknowledged):
             self._waiting.appendleft(Request(RequestKind.READ, Address.NETWORK_LAYER))
             self._start(now)
@@ -418,7 +418,7 @@ class MbusMaster:
 
 @dataclass(slots=True)
 class _Search:
-    """A search under way: number beginnings still to probe, and what was found."""
+    """A search under way: prefixes still to probe, and the devices found."""
 
     stack: list[str]
     found: list[DeviceAddress]
@@ -448,7 +448,7 @@ class BaudRateSet:
 
 SlaveEvent = DataReceived | AddressSet | BaudRateSet
 Provider = Callable[[], Sequence[DataRecord]]
-"""Gives a slave's records as they are now."""
+"""Returns a slave's records as they are now."""
 
 
 class MbusSlave:
@@ -457,7 +457,7 @@ class MbusSlave:
     Args:
         address: the primary address.
         identity: the secondary address.
-        records: gives the records at the start of each readout.
+        records: returns the records at the start of each readout.
         settings: timing of the segment.
         fabrication_number: for enhanced selection, 4 octets.
 
@@ -497,7 +497,7 @@ class MbusSlave:
                     self._pending = (now + self.settings.bits(SLAVE_DELAY_BIT_TIMES), answer)
 
     def advance(self, now: float) -> None:
-        """Send an answer whose time has come."""
+        """Send an answer that is due."""
         if self._pending is not None and now >= self._pending[0]:
             self._out += self._pending[1]
             self._pending = None
@@ -517,7 +517,7 @@ class MbusSlave:
         return self._events.popleft() if self._events else None
 
     def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines
-        """Drop what was begun: the connection is gone."""
+        """Drop the frame and the request under way: the connection is closed."""
         self._reader.reset()
         self._pending = None
 
@@ -558,7 +558,7 @@ class MbusSlave:
         return write_link_frame(ACKNOWLEDGE)
 
     def _is_repeated(self, frame: LinkFrame, *, is_secondary: bool) -> bool:
-        """Whether the frame count bit says that the master did not hear the last answer (5.7.4)."""
+        """Whether the frame count bit shows that the master did not receive the last answer (5.7.4)."""
         if frame.control is None or not frame.control & ControlField.FRAME_COUNT_VALID:
             return False
         if frame.address == Address.BROADCAST:  # is not answered, so never repeated

@@ -52,7 +52,7 @@ def parse_slave(address: str | None, secondary: str | None) -> SlaveAddress:
             version and medium as transmitted. F stands for any digit.
 
     Raises:
-        ValueError: it is no address; the words say what is.
+        ValueError: it is no address; the message names the accepted forms.
 
     """
     if secondary:
@@ -77,7 +77,7 @@ class ReadoutDone:
 
     Attributes:
         frames: its long frames, in order.
-        is_complete: False where the slave repeated a telegram and never came to an end.
+        is_complete: False where the slave repeated a telegram and never ended the readout.
 
     """
 

@@ -77,8 +77,8 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
 
     Raises:
         KeyMissingError: the payload is encrypted and there is no key.
-        KeyWrongError: what comes out does not begin as it must, or the MAC differs.
-        UnsupportedError: a security mode that is not handled; ``frame`` still tells header and mode.
+        KeyWrongError: the plaintext does not begin as it must, or the MAC differs.
+        UnsupportedError: a security mode that is not handled; ``frame`` still shows header and mode.
 
     """
     if frame.sealed is not None:
@@ -123,7 +123,7 @@ def open_transport(
     header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
     afl: Afl | None = None, message: bytes = b"", offset: int = 0,
 ) -> bytes:  # fmt: skip
-    """Decrypt the payload behind a transport header, wired or wireless; what is not encrypted is given as it is.
+    """Decrypt the payload behind a transport header, wired or wireless; a plain payload is returned as it is.
 
     Args:
         header: the transport header.
@@ -131,7 +131,7 @@ def open_transport(
         key: the meter's AES-128 key, or None.
         link_address: of the wireless link layer, for short headers.
         afl: the authentication layer, for mode 7.
-        message: what a MAC covers behind the AFL.
+        message: the octets that a MAC covers behind the AFL.
         offset: of the payload in the frame, for errors.
 
     Raises:
@@ -269,7 +269,16 @@ def _open_prios(address: bytes, ci: int | None, octets: bytes, key: bytes | None
 
 
 def check_mac(afl: Afl, message: bytes, key: bytes, meter_id: bytes, *, to_meter: bool = False) -> bool:
-    """Return whether the MAC of an AFL fits message, counter and key; compares in constant time."""
+    """Return whether the MAC of an AFL fits message, counter and key; compares in constant time.
+
+    Args:
+        afl: the authentication and fragmentation layer, with MAC and counter.
+        message: the octets that the MAC covers behind the AFL.
+        key: the meter's AES-128 key.
+        meter_id: identification number, four octets as transmitted.
+        to_meter: whether the telegram is sent to the meter.
+
+    """
     keys = derive_keys(key, afl.counter or 0, meter_id, to_meter=to_meter)
     return mac_matches(keys.mac, afl.authenticated_prefix + message, afl.mac)
 
@@ -298,6 +307,12 @@ def seal_payload(
     """Protect application data: give the header with its configuration field, the payload, and mode 7's AFL.
 
     The AFL has no MAC yet, because the MAC covers the written header: ``build_telegram`` adds it.
+
+    Args:
+        header: the transport header; its configuration field is replaced.
+        payload: application data in the clear.
+        protection: mode, key and counter.
+        address: the meter's address, for the initialisation vector.
 
     Raises:
         ValueError: more than fifteen blocks, a key of another size, or a mode that is not written.
@@ -352,6 +367,14 @@ def build_telegram(
 
     An ``ell`` whose session number announces encryption is encrypted with the same key.
 
+    Args:
+        link: the link layer header.
+        header: the transport header, without configuration field.
+        payload: application data in the clear.
+        protection: mode, key and counter.
+        ell: the extended link layer, None for a frame without one.
+        form: frame format A or B.
+
     Raises:
         ValueError: the telegram is longer than a frame, or the mode is not written.
 
@@ -371,7 +394,7 @@ def build_telegram(
 
 
 def _open_link(frame: WmbusFrame, sealed: bytes, key: bytes | None, trace: Trace | None) -> WmbusFrame:
-    """Decrypt the extended link layer; its payload CRC tells whether the key fits."""
+    """Decrypt the extended link layer; its payload CRC shows whether the key fits."""
     ell = frame.ell
     if ell is None:
         raise AssertionError("only an extended link layer seals")

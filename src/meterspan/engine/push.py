@@ -71,7 +71,7 @@ class PushSource:
         Args:
             objects: the push object list; what cannot be read is pushed as null-data.
             now: UTC seconds.
-            time: by the meter's clock, where it is to be told.
+            time: by the meter's clock; None leaves it out.
 
         """
         self._last_invoke_id = (self._last_invoke_id + 1) % INVOKE_IDS
@@ -96,7 +96,7 @@ class PushSource:
 
 @dataclass(frozen=True, slots=True)
 class PushValue:
-    """One pushed value, and the attribute that it is of; ``definition`` is None where it is not known."""
+    """One pushed value, and its attribute; ``definition`` is None where the attribute is unknown."""
 
     definition: CaptureObjectDefinition | None
     value: Data
@@ -112,7 +112,7 @@ class PushReceived:
         source: the peer's address on the link.
         invoke: its number and whether it must be confirmed; None for an event notification.
         time: by the meter's clock, None where the notification has none.
-        values: what was pushed, in order.
+        values: the pushed values, in order.
 
     """
 
@@ -131,7 +131,7 @@ class PushRefused:
 
     Attributes:
         octets: as they were received.
-        error: what is wrong: damaged, replayed, key missing or wrong.
+        error: the reason: damaged, replayed, key missing or wrong.
         sender: the system title in the clear, not authenticated; b"" where there is none.
 
     """
@@ -320,7 +320,7 @@ def _read_described_value(item: Data) -> PushValue:
 
 
 def _object_list(data: Data) -> Sequence[CaptureObjectDefinition]:
-    """Read a push object list that is part of the body; empty where this is none."""
+    """Read a push object list that is part of the body; empty where the body has none."""
     if data.type is not DataType.ARRAY:
         return ()
     try:

@@ -1,4 +1,4 @@
-"""What a push of readings holds: rows of profiles, values of registers, and the scaler_unit of each; both directions.
+"""The body of a push of readings: rows of profiles, values of registers, and the scaler_unit of each; both directions.
 
 Strategy: the writer puts each profile's rows and the scale of every captured register side by side, described one by
 one (``push.write_described``). The reader sorts any push's values by attribute, whatever form the body had, so that a

@@ -1,6 +1,6 @@
 """Reading plans as scripts for a ``Session``: clock, registers, profiles, association view, events, frame counter.
 
-What does not change between readings (capture objects, scalers, units) comes back as a ``ProfileLayout`` or as scalers,
+The constant part (capture objects, scalers, units) is returned as a ``ProfileLayout`` or as scalers,
 and may be handed in again to save its requests. Clock oddities of a meter are data: a ``ClockPolicy``.
 """
 
@@ -129,7 +129,7 @@ _NO_POLICY = ClockPolicy()
 
 @dataclass(frozen=True, slots=True)
 class ProfileColumnLayout:
-    """One column: what is captured, and its scaler and unit (None where the object has none)."""
+    """One column: the captured attribute, and its scaler and unit (None where the object has none)."""
 
     capture: CaptureObjectDefinition
     scaler: ScalerUnit | None
@@ -137,7 +137,7 @@ class ProfileColumnLayout:
 
 @dataclass(frozen=True, slots=True)
 class ProfileLayout:
-    """What a profile captures; it changes only when the meter is configured."""
+    """The columns of a profile; they change only when the meter is configured."""
 
     logical_name: Obis
     columns: tuple[ProfileColumnLayout, ...]
@@ -154,7 +154,7 @@ class ProfileRead:
     """The rows of a profile as they were read.
 
     Attributes:
-        layout: what the columns are.
+        layout: the columns.
         values: the columns, raw.
         times: UTC seconds of each row, by the clock policy; ``NO_INSTANT`` where there is none.
 
@@ -214,7 +214,7 @@ def read_registers(
 
 
 def read_profile_layout(logical_name: Obis) -> Script[ProfileLayout]:
-    """Read what a profile captures, with scalers and units; keep it for the next readings."""
+    """Read the columns of a profile, with scalers and units; keep them for the next readings."""
     captured = yield from fetch(Get(ProfileGeneric.capture_objects.at(logical_name)))
     period = yield from fetch(Get(ProfileGeneric.capture_period.at(logical_name)))
     columns = read_capture_objects(captured)
@@ -249,7 +249,7 @@ def read_profile(
 
     Raises:
         RefusedError: the meter refuses.
-        WireError: what it sends cannot be read.
+        WireError: its answer cannot be decoded.
 
     """
     if layout is None:
@@ -270,7 +270,15 @@ def read_profile(
 def read_last_rows(
     logical_name: Obis, count: int, *, layout: ProfileLayout | None = None, policy: ClockPolicy = _NO_POLICY
 ) -> Script[ProfileRead]:
-    """Read the newest rows by entry (a profile is sorted oldest first; entries_in_use is read for it)."""
+    """Read the newest rows by entry (a profile is sorted oldest first; entries_in_use is read for it).
+
+    Args:
+        logical_name: the profile.
+        count: how many rows at most.
+        layout: as read before; read now where it is None.
+        policy: how clock columns become UTC.
+
+    """
     if layout is None:
         layout = yield from read_profile_layout(logical_name)
     in_use = yield from fetch(Get(ProfileGeneric.entries_in_use.at(logical_name)))
@@ -298,11 +306,11 @@ def read_events(
         device: the meter's identification, for the events.
         layout: as read before; read now where it is None.
         policy: how the meter's clock is to be understood.
-        texts: words and severity by code; a code that is not listed says its number.
+        texts: words and severity by code; a code that is not listed is shown by its number.
 
     Raises:
         RefusedError: the meter refuses.
-        WireError: what it sends cannot be read.
+        WireError: its answer cannot be decoded.
 
     """
     read = yield from read_profile(logical_name, start, end, layout=layout, policy=policy)
@@ -334,7 +342,7 @@ def read_object_list(logical_name: Obis = CURRENT_ASSOCIATION) -> Script[tuple[O
 def read_invocation_counter(logical_name: Obis = UNICAST_COUNTER) -> Script[int]:
     """Read the counter that the meter received last, as the public client; then ``SecurityContext.skip_to`` one above.
 
-    This is how a head end that lost its counters gets back in (a meter refuses what it has seen).
+    A head end that lost its counters recovers with it (a meter refuses counters it has seen).
     """
     data = yield from fetch(Get(DataClass.value.at(logical_name)))
     return data.integer
@@ -351,6 +359,14 @@ def to_capture_block(
     """Turn a profile into readings: integer columns with units by OBIS, status and quality by row.
 
     Rows without an instant and columns that are no integers are left out.
+
+    Args:
+        device: the name that the readings are stored under.
+        read: the rows of the profile.
+        received_at: UTC seconds.
+        source: how the readings were obtained.
+        status_quality: quality flags by bit of the profile's status.
+
     """
     kept = read.times != NO_INSTANT
     rows = int(kept.sum())

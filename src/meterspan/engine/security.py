@@ -69,7 +69,7 @@ class SecurityKeys:
         unicast: global unicast encryption key.
         authentication: global authentication key; empty where only encryption is applied.
         broadcast: global broadcast encryption key; empty where there is none.
-        generation: counts key changes; counters are kept apart per generation, so that new keys begin anew.
+        generation: counts key changes; each generation has its own counters, so that new keys start again.
         suite: which the keys are for.
 
     """
@@ -97,9 +97,9 @@ class Opened:
 
     Attributes:
         octets: the plain APDU.
-        control: what was applied.
-        is_dedicated: whether it came under the dedicated key.
-        is_general: whether it came by general ciphering.
+        control: the protection applied.
+        is_dedicated: whether it was ciphered under the dedicated key.
+        is_general: whether it was general ciphering.
         system_title: of the sender.
 
     """
@@ -112,15 +112,15 @@ class Opened:
 
 
 class SecurityContext:
-    """Protects what this side sends to one peer, and opens what the peer sends.
+    """Protects the APDUs sent to one peer, and opens those received from it.
 
     Args:
         system_title: our own, 8 octets.
         keys: the global keys shared with the peer.
         counters: keeps both directions' counters.
-        peer_title: the peer's system title, where it is known before the peer tells it.
+        peer_title: the peer's system title, where it is known before the peer sends it.
         control: what to apply when sending.
-        required: what a received APDU must have applied at least.
+        required: the least protection of a received APDU.
         scope: part of the sent counter's name. By default one counter serves all peers, so that no nonce repeats
             whatever keys they share; name the peer here to give it a counter of its own under keys of its own.
 
@@ -157,7 +157,7 @@ class SecurityContext:
         self._dedicated_accepted = -1
 
     def __repr__(self) -> str:
-        """Write who talks to whom, and no key."""
+        """Write both system titles, and no key."""
         return (
             f"SecurityContext({self.system_title.hex()} to {self._peer_title.hex() or 'anyone'}, {self.control.text})"
         )
@@ -195,7 +195,7 @@ class SecurityContext:
         self._peer_title = system_title
 
     def use_dedicated_key(self, key: bytes) -> None:
-        """Cipher with this key under ded- tags; its counters begin anew.
+        """Cipher with this key under ded- tags; its counters restart.
 
         Raises:
             WireError: it has another size.
@@ -241,14 +241,14 @@ class SecurityContext:
         Raises:
             ReplayError: its counter is not above all that were accepted.
             KeyMissingError: it needs a key that is not at hand.
-            KeyWrongError: the tag differs, or what was deciphered is no APDU.
+            KeyWrongError: the tag differs, or the plaintext is not an APDU.
             SecurityError: less is applied than required, or another system title than the peer's.
             WireError: it is no ciphered APDU.
 
         """
         apdu = read_apdu(octets)
         if not isinstance(apdu, _SERVICE_CIPHERED):
-            raise SecurityError(f"{_name_of(octets)} came without protection", 0, "apdu", CLAUSE)
+            raise SecurityError(f"{_name_of(octets)} is not protected", 0, "apdu", CLAUSE)
         title = self._title_of(apdu)
         control = apdu.content.security_control
         if control & self.required != self.required:
@@ -271,7 +271,7 @@ class SecurityContext:
         )
 
     def peer_handshake(self, challenge: bytes) -> Handshake:
-        """Return what the peer's proof over our challenge is checked with."""
+        """Return the inputs that check the peer's proof over our challenge."""
         return Handshake(challenge, system_title=self._peer_title, keys=self.keys.global_unicast)
 
     def note_proof_counter(self, counter: int) -> None:
@@ -291,7 +291,7 @@ class SecurityContext:
         """
         first = self._counters.reserve(self._sent_name, self._counter_block)
         if counter - first > COUNTER_JUMP_MAX:
-            raise SecurityError(f"the peer asks for counter {counter}, ours stands at {first}", None, "counter", CLAUSE)
+            raise SecurityError(f"the peer asks for counter {counter}, ours is at {first}", None, "counter", CLAUSE)
         if counter <= first:
             self._next, self._reserved_end = first, first + self._counter_block
             return
@@ -350,7 +350,7 @@ class SecurityContext:
     def _title_of(self, apdu: CipheredApdu | GeneralCipheredApdu) -> bytes:
         if isinstance(apdu, CipheredApdu):
             if not self._peer_title:
-                raise SecurityError("the peer has not told its system title", None, "system-title", CLAUSE)
+                raise SecurityError("the peer has not sent its system title", None, "system-title", CLAUSE)
             return self._peer_title
         if len(apdu.system_title) != SYSTEM_TITLE_SIZE:
             reason = f"a system title has {SYSTEM_TITLE_SIZE} octets, not {len(apdu.system_title)}"
@@ -420,7 +420,7 @@ def check_proof(
     Args:
         mechanism: of the association.
         proof: f(CtoS) at the client, f(StoC) at the server.
-        challenge: what we sent: CtoS at the client, StoC at the server.
+        challenge: the challenge we sent: CtoS at the client, StoC at the server.
         secret: of mechanisms that share one.
         security: keys and counters of mechanisms that need them.
 
@@ -458,13 +458,13 @@ def _replay(counter: int, last: int) -> ReplayError:
 
 
 def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:
-    """Check that the plaintext is the APDU it claims; without a tag this alone tells a wrong key."""
+    """Check that the plaintext is the APDU it claims; without a tag this alone detects a wrong key."""
     expected = plain_tag(apdu.tag) if isinstance(apdu, CipheredApdu) else None
     fits = bool(plain) and (plain[0] == expected if expected is not None else plain[0] in _PLAIN_TAGS)
     if fits:
         return
     if control & SecurityControl.AUTHENTICATION:
-        raise WireError("holds another APDU than its tag says", 0, "apdu", CLAUSE)
+        raise WireError("plaintext tag does not match the ciphered tag", 0, "apdu", CLAUSE)
     raise KeyWrongError("deciphers to no APDU", 0, "apdu", CLAUSE)
 
 

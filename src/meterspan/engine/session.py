@@ -64,7 +64,7 @@ __all__ = [
 SESSION_TIMEOUT_S = 300.0
 """Time for a whole session by default: a month of profile over a slow power line network."""
 EVENTS_MAX = 4_096
-"""Events kept for an owner that does not take them; what the peer sends unasked is then dropped."""
+"""Events kept for an owner that does not read them; unsolicited APDUs of the peer are then dropped."""
 ResultT = TypeVar("ResultT")
 
 
@@ -77,17 +77,17 @@ class Sleep:
 
 @dataclass(frozen=True, slots=True)
 class AskTime:
-    """Ask this side's clock: sent back at once, as UTC seconds."""
+    """Read this side's clock: answered at once, in UTC seconds."""
 
 
 ScriptRequest: TypeAlias = Request | Sleep | AskTime
 ScriptResponse: TypeAlias = GetDone | SetDone | ActionDone | float | None
 Script: TypeAlias = Generator[ScriptRequest, ScriptResponse, ResultT]
-"""What yields requests, is sent each one's result (None after ``Sleep``), and returns what it was run for."""
+"""A generator that yields requests, receives each one's result (None after ``Sleep``), and returns its result."""
 
 
 class ScriptError(Exception):
-    """A script cannot go on; ``failure`` says why."""
+    """A script cannot continue; ``failure`` is the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -252,7 +252,7 @@ class Session(Generic[ResultT]):
                     self._events.append(event)
 
     def _feed(self, response: ScriptResponse | ScriptError, now: float) -> None:
-        """Let the script take a response, and carry out what it asks next."""
+        """Pass a response to the script, and carry out its next request."""
         if self._ending is not None:
             return
         try:
@@ -377,7 +377,7 @@ def put(request: Set) -> Script[None]:
 
 
 def perform(request: Action) -> Script[Data | None]:
-    """Run a method and give what it returns.
+    """Run a method and return its result.
 
     Raises:
         RefusedError: the meter refuses.
@@ -412,5 +412,5 @@ def _named(request: Get) -> str:
 
 
 def _misanswered() -> ScriptError:
-    """Return the error of a request that got the answer of another: a defect of what runs the script."""
+    """Return the error of a request that got the answer of another: a defect of the code that runs the script."""
     return ScriptError(Failure(FailureKind.INTERNAL, "the answer is of another request"))

@@ -9,5 +9,5 @@ def is_due(deadline: float | None, now: float) -> bool:
 
 
 def earliest(*deadlines: float | None) -> float | None:
-    """Return the deadline that is reached first, or None where there is none."""
+    """Return the deadline that is reached first, or None if no deadline is set."""
     return min((deadline for deadline in deadlines if deadline is not None), default=None)

@@ -99,7 +99,7 @@ class WmbusReceiver:
         return self.keys.get(address.octets) or self.keys.get(address.id_octets)
 
     def _read_short(self, octets: bytes) -> Telegram | None:
-        """Read the common telegram, or give None for the layered path to read or to say what is wrong."""
+        """Read the common telegram; None leaves the telegram, or its error, to the layered path."""
         frame = read_short(octets)
         if frame is None:
             return None
@@ -122,7 +122,7 @@ class WmbusReceiver:
         return Telegram(DeviceAddress(address), header, payload, layout.read(payload, PAYLOAD_OFFSET))
 
     def _read_as_stripped(self, octets: bytes, trace: Trace | None, explained: int) -> Telegram | None:
-        """Read a frame without CRCs whose last octets are those of format B by chance; None where it is none."""
+        """Read a frame without CRCs whose last octets are those of format B by chance; None otherwise."""
         try:
             if strip_blocks(octets)[0] != FrameFormat.B:
                 return None

@@ -1,6 +1,6 @@
 """The link over TCP or UDP: IEC 62056-47's wrapper, both roles.
 
-TCP has done the connecting, so ``connect`` is up at once, and a server is up with the first octets it hears. What is
+TCP has done the connecting, so ``connect`` is up at once, and a server is up with the first octets it receives. What is
 left is the framing, the ports, and peers that fall silent within a PDU or for good. In a stream a wrong header
 ends the link, as no later PDU can be found; a wrong datagram is one wrong datagram.
 """
@@ -29,11 +29,11 @@ from meterspan.wire.wrapper import WrapperPdu, WrapperReader, read_datagram, wri
 __all__ = ["INACTIVITY_TIMEOUT_S", "PARTIAL_TIMEOUT_S", "SEND_QUEUE_OCTETS_MAX", "WrapperConfig", "WrapperLink"]
 
 PARTIAL_TIMEOUT_S: Final = 30.0
-"""A PDU that has begun and stands still for so long will not end: TCP repeats sooner, even over cellular nets."""
+"""An incomplete PDU without a new octet for this long will not end: TCP repeats sooner, even over cellular nets."""
 INACTIVITY_TIMEOUT_S: Final = 180.0
 """Default of COSEM's TCP-UDP setup, inactivity_time_out (IEC 62056-6-2, class 41)."""
 SEND_QUEUE_OCTETS_MAX: Final = 1 << 20
-"""What may wait to be sent: sixteen of the longest APDUs; a caller that exceeds it does not watch its peer."""
+"""Octets that may wait to be sent: sixteen of the longest APDUs; beyond it the caller ignores back-pressure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,10 @@ class WrapperConfig:
 
     Attributes:
         source: this side's wPort: client SAP (16 is the public client) or logical device (1 is the management one).
-        destination: the peer's wPort; a server answers whoever asked, and pushes to this one.
+        destination: the peer's wPort; a server answers the wPort that asked, and pushes to this one.
         ports: wPorts of this side at which APDUs are taken; empty: ``source`` alone for a client, any for a server.
         apdu_size_max: octets of the longest APDU taken or sent.
-        partial_timeout_s: how long a PDU may stand unfinished without a new octet.
+        partial_timeout_s: how long a PDU may stay incomplete without a new octet.
         inactivity_timeout_s: how long a server keeps a link on which no whole PDU arrives; None keeps it for ever.
         is_datagram: over UDP: one ``receive`` and one ``octets_to_send`` is one datagram.
 
@@ -100,7 +100,7 @@ class WrapperLink:
 
     @property
     def counts(self) -> LinkCounts:
-        """What has passed so far."""
+        """Counts since the link was made."""
         return self._counts
 
     def connect(self, now: float) -> None:

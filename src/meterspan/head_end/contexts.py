@@ -15,7 +15,7 @@ from meterspan.model.ports import CounterStore
 __all__ = ["ContextCache"]
 
 CONTEXTS_KEPT: Final = 20_000
-"""Contexts with open keys at once; the one used longest ago goes, and its keys are wrapped again."""
+"""Contexts with open keys at once; the least recently used one is dropped, and its keys are wrapped again."""
 
 
 class ContextCache:

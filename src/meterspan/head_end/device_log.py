@@ -27,7 +27,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as it stood on the medium; payloads stay ciphered, keys never stand here."""
+    """One frame as sent on the medium; payloads stay ciphered, keys are never stored here."""
 
     time: float
     sent: bool

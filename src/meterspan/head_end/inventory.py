@@ -1,6 +1,6 @@
-"""The inventory: every device the head end knows, how it is reached, what it owes and how its keys are kept.
+"""The inventory: every device of the head end, its endpoint, the channels due from it and its wrapped keys.
 
-Keys never stand here in the clear: a device record holds them wrapped (RFC 3394) under the master key, and only
+Keys are never stored here in the clear: a device record holds them wrapped (RFC 3394) under the master key, and only
 ``KeyCustody`` opens them, for one session at a time.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["ChannelPlan", "Device", "DeviceKeys", "Inventory", "KeyCustody", "Ke
 
 
 class KeyPurpose(StrEnum):
-    """What a key is for; every purpose has a key of its own."""
+    """The purpose of a key; every purpose has a key of its own."""
 
     GLOBAL_UNICAST = "global-unicast"
     AUTHENTICATION = "authentication"
@@ -33,10 +33,10 @@ def purposes_of(mechanism: Mechanism) -> tuple[KeyPurpose, ...]:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPlan:
-    """One channel that a device owes.
+    """One channel that is due from a device.
 
     Attributes:
-        obis: what is measured.
+        obis: the measured quantity.
         period_s: capture period in seconds.
         profile: the load profile that captures it, or None for a register read by itself.
 
@@ -53,7 +53,7 @@ class Device:
 
     Attributes:
         device: its identification (logical device name, or M-Bus manufacturer-id).
-        commodity: what it measures.
+        commodity: the measured commodity.
         protocol: how it is spoken to.
         endpoint: ``host:port``, or the identification of the access point that it hangs on.
         network: the segment whose capacity it shares.
@@ -63,9 +63,9 @@ class Device:
         client_sap: the client's address.
         server_sap: the logical device's address.
         system_title: eight octets, b"" where the protocol has none.
-        channels: what it owes.
-        installed_at: UTC seconds from which on it owes values.
-        removed_at: UTC seconds after which it owes none.
+        channels: the channels due from it.
+        installed_at: UTC seconds from which on values are due.
+        removed_at: UTC seconds after which none are due.
         wrapped_keys: keys wrapped under the master key, by purpose.
 
     """

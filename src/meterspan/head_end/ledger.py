@@ -27,7 +27,7 @@ class Channel:
 
 @dataclass(slots=True)
 class _Expectation:
-    """What one channel owes: a value per ``period_s`` in the span ``start < t <= end``."""
+    """The values due from one channel: one per ``period_s`` in the span ``start < t <= end``."""
 
     period_s: int
     start: int
@@ -36,7 +36,7 @@ class _Expectation:
 
 
 class Ledger:
-    """Counts what came against what was due."""
+    """Counts received values against due ones."""
 
     def __init__(self) -> None:
         self._channels: dict[Channel, _Expectation] = {}
@@ -69,9 +69,9 @@ class Ledger:
             known.end = end
 
     def record(self, channel: Channel, times: NDArray[np.int64]) -> int:
-        """Note received values (UTC seconds); gives how many slots were filled for the first time.
+        """Note received values (UTC seconds); returns how many slots were filled for the first time.
 
-        Values of channels that nobody expects are not counted.
+        Values of unexpected channels are not counted.
         """
         known = self._channels.get(channel)
         if known is None:
@@ -108,7 +108,7 @@ class Ledger:
         return holes
 
     def days(self, channel: Channel, until: int) -> Iterator[DayCount]:
-        """Count each UTC day that owed a value up to ``until``."""
+        """Count each UTC day with a due value up to ``until``."""
         known = self._channels.get(channel)
         if known is None:
             return
@@ -125,7 +125,7 @@ class Ledger:
 
     @property
     def channels(self) -> tuple[Channel, ...]:
-        """Every channel that owes or owed values."""
+        """Every channel from which values are or were due."""
         return tuple(self._channels)
 
     def of_device(self, device: str) -> tuple[Channel, ...]:

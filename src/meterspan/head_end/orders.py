@@ -23,10 +23,10 @@ class OrderRecord:
     """One on-demand read.
 
     Attributes:
-        order: what was asked.
+        order: the order.
         asked_at: UTC seconds.
-        values: what was read; empty while it waits, and where the meter refused every register.
-        state: how it stands; once it is not waiting, it stays so.
+        values: the values read; empty while it waits, and where the meter refused every register.
+        state: waiting, or its final state.
         failure: why the last session for it failed, if one did.
         ended_at: when it stopped waiting, UTC seconds.
 
@@ -46,7 +46,7 @@ class OrderRecord:
 
 
 class OrderBook:
-    """Remembers orders by number; an order ends once, and what is reported later changes nothing."""
+    """Remembers orders by number; an order ends once, and later reports change nothing."""
 
     def __init__(self) -> None:
         self._records: OrderedDict[int, OrderRecord] = OrderedDict()

@@ -1,8 +1,8 @@
 """The planner: which device is read next, for what, and when again after a failure.
 
 Strategy: a *target* is a device that holds sessions (a meter, or an access point with the meters behind it). Every
-target has one wake time; when it comes, the holes of the ledger become the session's tasks, so scheduled reading and
-gap recovery are the same act. Orders (on-demand reads) ride along or start a session at once. Each network segment
+target has one wake time; then the holes of the ledger become the session's tasks, so scheduled reading and
+gap recovery are the same. Orders (on-demand reads) join a session or start one at once. Each network segment
 bounds its open sessions and their starts per second; a target has a courtesy gap and backs off after failures.
 """
 
@@ -29,7 +29,7 @@ class TaskKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """Values that one device owes: profile (or register) ``profile`` for ``start < t <= end`` (UTC seconds)."""
+    """Values missing from one device: profile (or register) ``profile`` for ``start < t <= end`` (UTC seconds)."""
 
     device: str
     profile: Obis | None
@@ -84,7 +84,7 @@ class ReadPolicy:
         clock_check_every_s: time between clock checks of one target.
         hole_span_max_s: longest span asked for in one task; longer holes become several.
         tasks_per_session_max: tasks in one session; the rest waits for the next.
-        empty_reads_max: a hole that stayed empty after this many successful reads is not asked for again.
+        empty_reads_max: a hole that stays empty after this many successful reads is not requested again.
 
     """
 
@@ -103,7 +103,7 @@ class ReadPolicy:
 
 @dataclass(frozen=True, slots=True)
 class NetworkPolicy:
-    """What one network segment can carry.
+    """The limits of one network segment.
 
     Attributes:
         sessions_max: sessions open at the same time.
@@ -134,7 +134,7 @@ class _Network:
     open_count: int = 0
     starts: deque[float] = field(default_factory=deque)
     waiting: deque[str] = field(default_factory=deque)
-    """Targets whose time has come while the segment was full; orders stand in front."""
+    """Targets that are due while the segment is full; orders are first."""
 
     def admits(self, now: float) -> bool:
         """Whether one more session may start."""
@@ -144,11 +144,11 @@ class _Network:
 
 
 class Planner:
-    """Hands out jobs in order of urgency, within what networks and devices allow.
+    """Returns jobs in order of urgency, within the limits of networks and devices.
 
     Args:
         policy: when targets are read.
-        holes_of: gives the holes of a target up to an instant; asked when its session starts.
+        holes_of: returns the holes of a target up to an instant; called when its session starts.
         networks: limits by segment; segments not named here have the default limits.
 
     """
@@ -184,6 +184,13 @@ class Planner:
 
     def order(self, target: str, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
         """Ask for registers of ``device`` now, through ``target``.
+
+        Args:
+            target: the device that the session is held with.
+            device: the device whose registers are read.
+            obis: the registers.
+            now: UTC seconds.
+            deadline: UTC seconds at which the order times out.
 
         Raises:
             KeyError: the target is not planned.
@@ -270,11 +277,6 @@ class Planner:
         """Sessions failed in a row."""
         plan = self._targets.get(target)
         return 0 if plan is None else plan.failures
-
-    def is_unanswerable(self, target: str, hole: Hole) -> bool:
-        """Whether a hole was asked for often enough: the target does not have these values."""
-        plan = self._targets.get(target)
-        return plan is not None and plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max
 
     def due_by(self, now: float) -> float:
         """Return the instant whose values every healthy target has delivered by ``now``.
@@ -364,5 +366,5 @@ def _parts(hole: Hole, span_max_s: int) -> list[Hole]:
 
 
 def _jitter(target: str, failures: int) -> float:
-    """Return 0.8..1.2, the same for the same failure, so that a fallen network is not met by all meters at once."""
+    """Return 0.8..1.2, the same for the same failure, so that meters are not all tried at once after an outage."""
     return 0.8 + 0.4 * (zlib.crc32(f"{target}/{failures}".encode()) % 1_000) / 1_000

@@ -71,7 +71,7 @@ class PushRead:
 
 
 Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
-"""Makes blocks durable, and then, with the time, calls what is to happen only after that."""
+"""Makes blocks durable, and calls the given function, with the time, only after that."""
 
 
 class PushIntake:
@@ -133,7 +133,7 @@ class PushIntake:
         return PushRead(device.device, self._head_end.known(blocks), event.invoke, context)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
-        """Credit a push whose blocks are durable; return what was taken, and the confirmation to send.
+        """Credit a push whose blocks are durable; return the stored blocks, and the confirmation to send.
 
         The confirmation is b"" where none is asked for.
         """
@@ -200,7 +200,7 @@ class PushIntake:
         return blocks + self._values(sender, content, scalers, now)
 
     def _remember(self, sender: str, received: PushReceived, content: PushedContent) -> None:
-        """Keep what an authentic push says about later ones: its object list and its scales."""
+        """Keep the object list and scales of an authentic push, for later ones."""
         definitions = tuple(value.definition for value in received.values if value.definition is not None)
         if any((of.class_id, of.attribute) == _OBJECT_LIST for of in definitions):
             self.learn_objects(sender, definitions)

@@ -1,4 +1,4 @@
-"""What a failure means for an operator and what to do: one text for each kind, and nothing else decides by words."""
+"""The meaning of a failure for an operator and the remedy: one text for each kind; no other code decides by words."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -14,18 +14,18 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
     FailureKind.NO_LINK: "the line is open and the meter does not answer; check its HDLC address and its power",
     FailureKind.LINK_REFUSED: "the meter refuses the link; another client may hold it",
     FailureKind.LINK_LOST: "the connection broke off during the session; check the network if this stays",
-    FailureKind.WRONG_FRAMING: "another protocol speaks at this address; check the endpoint's scheme and port",
+    FailureKind.WRONG_FRAMING: "another protocol answers at this address; check the endpoint's scheme and port",
     FailureKind.AUTHENTICATION_FAILED: "wrong key or password: the meter did not accept the proof; check the inventory",
-    FailureKind.AUTHENTICATION_REQUIRED: "the meter wants an authentication; set its security in the inventory",
+    FailureKind.AUTHENTICATION_REQUIRED: "the meter requires authentication; set its security in the inventory",
     FailureKind.MECHANISM_NOT_RECOGNISED: "the meter authenticates otherwise; check its security in the inventory",
     FailureKind.CONTEXT_NOT_SUPPORTED: "ciphering does not fit the meter; check its security in the inventory",
-    FailureKind.PROOF_NOT_ACCEPTED: f"wrong key: what the meter sent could not be opened; {_KEYS}",
+    FailureKind.PROOF_NOT_ACCEPTED: f"wrong key: the meter's message could not be opened; {_KEYS}",
     FailureKind.PROOF_REFUSED: "wrong key or password: the meter did not accept the proof; check the inventory",
     FailureKind.ASSOCIATION_REFUSED: "the meter refuses the association; check client and server addresses",
     FailureKind.KEY_MISSING: "there is no key for this meter; add it to the inventory",
-    FailureKind.KEY_WRONG: f"wrong key: what the meter sent could not be opened; {_KEYS}",
+    FailureKind.KEY_WRONG: f"wrong key: the meter's message could not be opened; {_KEYS}",
     FailureKind.NOT_PROTECTED: "the meter answered without the agreed protection; check its security policy",
-    FailureKind.DECIPHERING_ERROR: f"wrong key: the meter could not open what was sent; {_KEYS}",
+    FailureKind.DECIPHERING_ERROR: f"wrong key: the meter could not open our message; {_KEYS}",
     FailureKind.REPLAY: (
         "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
     ),
@@ -48,6 +48,6 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
 
 
 def told(failure: Failure) -> str:
-    """Return what a failure means and what to do, followed by what was detected."""
+    """Return the meaning and the remedy of a failure, followed by the detected fault."""
     meaning = REMEDIES[failure.kind]
     return f"{meaning} ({failure.detail})" if failure.detail else meaning

@@ -187,7 +187,7 @@ class SessionMaker:
         moment = yield from read_clock()
         at = self._policy.to_utc(moment)
         if at is None:
-            collected.notes.append((device, "clock", "Its clock gives no date; registers read now were not taken"))
+            collected.notes.append((device, "clock", "Its clock gives no date; registers read now were not stored"))
             return
         columns = tuple(
             CaptureColumn(name, value.unit, value.exponent, np.array([value.value], np.int64))

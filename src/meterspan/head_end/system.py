@@ -1,6 +1,6 @@
 """The head end without its sockets: inventory, ledger, planner, quarantine and device log joined.
 
-The shell (or the simulator) takes jobs, holds the sessions that ``sessions`` describes, and hands back what came. A
+The shell (or the simulator) takes jobs, holds the sessions that ``sessions`` describes, and hands back the results. A
 block counts as received only after the sink has made it durable, so a crash can lose no acknowledged reading; what
 the meter was not credited for is simply asked again.
 """
@@ -32,7 +32,7 @@ MERGE_SLOTS = 4
 
 @dataclass(slots=True)
 class HeadEndCounts:
-    """What the head end has done since it started."""
+    """Counts of the head end since it started."""
 
     sessions_ok: int = 0
     sessions_failed: int = 0
@@ -131,7 +131,7 @@ class HeadEnd:
         return self._members.get(target, ())
 
     def holes_of(self, target: str, until: int) -> list[Hole]:
-        """List what the members of a target owe up to ``until`` (UTC seconds), oldest first."""
+        """List the missing values of a target's members up to ``until`` (UTC seconds), oldest first."""
         holes: list[Hole] = []
         for name in self.members_of(target):
             device = self.inventory.get(name)
@@ -151,6 +151,12 @@ class HeadEnd:
     def order(self, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
         """Ask for registers of a device now; answered or timed out by ``deadline``, never silent.
 
+        Args:
+            device: the device whose registers are read.
+            obis: the registers.
+            now: UTC seconds.
+            deadline: UTC seconds at which the order times out.
+
         Raises:
             UnknownMeterError: no such device.
 
@@ -163,7 +169,7 @@ class HeadEnd:
         return order
 
     def answer(self, order_id: int, values: Mapping[Obis, Scaled], now: float) -> None:
-        """Note what an on-demand read brought."""
+        """Note the result of an on-demand read."""
         self.orders.answered(order_id, values, now)
 
     def take(self, blocks: Sequence[CaptureBlock], now: float, events: Sequence[MeterEvent] = ()) -> int:
@@ -183,7 +189,7 @@ class HeadEnd:
         return known
 
     def credit(self, blocks: Sequence[CaptureBlock], now: float) -> int:
-        """Count blocks that are durable already; gives the number of slots newly filled."""
+        """Count blocks that are durable already; returns the number of slots newly filled."""
         filled = 0
         for block in blocks:
             self.counts.blocks_taken += 1
@@ -193,12 +199,12 @@ class HeadEnd:
         return filled
 
     def recall(self, channel: Channel, times: NDArray[np.int64], heard_at: float) -> None:
-        """Count what the data management has from before this start (UTC seconds), and when it last came."""
+        """Count the values that the data management stored before this start (UTC seconds), and the last arrival."""
         self.ledger.record(channel, times)
         self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
     def finished(self, job: Job, now: float, failure: Failure | None = None) -> None:
-        """Note the end of a session; ``failure`` says why it failed, None that it did not."""
+        """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""
         self.planner.finished(job, ok=failure is None, now=now)
         if failure is not None:
             self.counts.sessions_failed += 1
@@ -237,18 +243,28 @@ class HeadEnd:
         """Put a frame that could not be used into quarantine and into its meter's story."""
         self.quarantine.keep(frame)
         if frame.device:
-            self.note(frame.device, "quarantined", f"A frame was kept aside: {frame.fault}", frame.time, frame.reason,
+            self.note(frame.device, "quarantined", f"A frame was quarantined: {frame.fault}", frame.time, frame.reason,
                       severity=EventSeverity.WARNING)  # fmt: skip
 
     def note(
         self, device: str, kind: str, title: str, now: float, detail: str = "",
         *, severity: EventSeverity = EventSeverity.INFO,
     ) -> None:  # fmt: skip
-        """Write a line into a meter's story."""
+        """Write a line into a meter's story.
+
+        Args:
+            device: the meter.
+            kind: one lower-case word such as ``read`` or ``failed``.
+            title: one sentence.
+            now: UTC seconds.
+            detail: more about it.
+            severity: of the event.
+
+        """
         self.device_log.note(device, Entry(now, kind, title, detail, severity))
 
     def last_heard(self, device: str) -> float | None:
-        """When the last reading or session of a device came, UTC seconds."""
+        """Return the time of a device's last reading or session, UTC seconds."""
         return self._last_heard.get(device)
 
     def last_failure(self, device: str) -> Failure | None:

@@ -1,4 +1,4 @@
-"""What an operator may ask of the head end: ``NetworkViews`` over inventory, ledger, device log and quarantine."""
+"""The operator's queries to the head end: ``NetworkViews`` over inventory, ledger, device log and quarantine."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
 
 
 class DataNumbers(Protocol):
-    """What the head end asks of the data management for its headline."""
+    """The head end's queries to the data management for its headline."""
 
     def readings_stored(self) -> int:
         """How many readings are stored."""
@@ -60,8 +60,8 @@ class HeadEndViews:
         head_end: the head end.
         numbers: the data management's part of the headline.
         explain: explains a frame for a meter's story.
-        clock: gives the time now; values of the running day are due only up to it.
-        on_order: called after an order is placed, so that a sleeping head end begins it at once.
+        clock: returns the time now; values of the running day are due only up to it.
+        on_order: called after an order is placed, so that a waiting head end starts it at once.
 
     """
 
@@ -81,7 +81,7 @@ class HeadEndViews:
         self._on_order = on_order
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Return the headline numbers; completeness counts UTC days, today up to what was due."""
+        """Return the headline numbers; completeness counts UTC days, today up to the values due by now."""
         until = int(now.timestamp())
         midnight = until - until % DAY_S
         due_by = int(self._head_end.planner.due_by(until))
@@ -118,7 +118,7 @@ class HeadEndViews:
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Return the completeness map of these UTC days, a row per meter; the last day counts what is due by now."""
+        """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
         return [
             Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
@@ -149,7 +149,7 @@ class HeadEndViews:
         )
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
-        """List frames kept aside, newest first."""
+        """List quarantined frames, newest first."""
         return [
             QuarantineView(
                 utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device
@@ -158,7 +158,7 @@ class HeadEndViews:
         ]
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for all registers that a meter owes, to be answered within ``deadline_s``.
+        """Order a read of all registers of a meter, to be answered within ``deadline_s``.
 
         Raises:
             UnknownMeterError: no such meter.

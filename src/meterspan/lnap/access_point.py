@@ -137,11 +137,6 @@ class AccessPoint:
         self._rekey()
         return known
 
-    def deinstall(self, device: str) -> None:
-        """Listen to a meter no more; its key is forgotten."""
-        self._channels.pop(device, None)
-        self._rekey()
-
     def hear_radio(self, octets: bytes, now: float, source: str = "radio") -> Telegram | None:
         """Process one wireless M-Bus telegram; return it where an installed meter sent it and it could be used."""
         self.counts["radio frames"] += 1
@@ -189,7 +184,15 @@ class AccessPoint:
         return device.device
 
     def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
-        """Quarantine octets that a stream reader could not read as a frame."""
+        """Quarantine octets that a stream reader could not read as a frame.
+
+        Args:
+            octets: as received.
+            error: why they are not a frame.
+            now: UTC seconds.
+            source: the port that received them.
+
+        """
         self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
 
     def next_push(self) -> Push | None:

@@ -114,7 +114,15 @@ def chain_of(
 def billing_series(
     rows: Sequence[SeriesRow], extents: Extents, commodity: Commodity, direction: Direction = Direction.IMPORT
 ) -> list[int]:
-    """Return the numbers of the series that bill what a device measures in one direction, at all their scales."""
+    """Return the numbers of the series that bill what a device measures in one direction, at all their scales.
+
+    Args:
+        rows: all series of the device.
+        extents: first and last time of each series.
+        commodity: the commodity that the device measures.
+        direction: import or export.
+
+    """
     anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
     parts = _billing(extents, anywhere, rows, commodity, direction)
     return [row.series_id for _part, billing in parts for channels in billing for row in channels]

@@ -140,7 +140,15 @@ class CurveBook:
         return [count for count in counted.values() if count is not None]
 
     def momentary(self, snapshot: Snapshot, supply: Supply, low: int, high: int) -> tuple[Momentary, ...]:
-        """Read the momentary powers (W) of the supply's present meter, ``low <= time < high``."""
+        """Read the momentary powers (W) of the supply's present meter, ``low <= time < high``.
+
+        Args:
+            snapshot: records the devices that the answer depends on.
+            supply: the supply.
+            low: UTC seconds.
+            high: UTC seconds, not included.
+
+        """
         snapshot.rest_on([supply.meter])
         rows = [row for row in self._series.of_device(supply.meter) if row.unit == "W"]
         if not rows:

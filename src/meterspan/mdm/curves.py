@@ -84,7 +84,15 @@ class Window:
 
 
 def window_of(chain: Chain, readings: Readings, low: int, high: int) -> Window:
-    """Make the window of the chain's readings of ``low <= time < high``."""
+    """Make the window of the chain's readings of ``low <= time < high``.
+
+    Args:
+        chain: the installations of the supply.
+        readings: registers of the chain's series.
+        low: UTC seconds.
+        high: UTC seconds, not included.
+
+    """
     first, last = chain.extent
     depends = (EVER if low <= first else low, NEVER if high > last else high)
     installations: dict[int, list[Installation]] = {}
@@ -94,7 +102,15 @@ def window_of(chain: Chain, readings: Readings, low: int, high: int) -> Window:
 
 
 def is_bracketed(chain: Chain, window: Window, start: int, end: int) -> bool:
-    """Whether the window holds enough registers on both sides of ``start <= time < end``."""
+    """Whether the window holds enough registers on both sides of ``start <= time < end``.
+
+    Args:
+        chain: the installations of the supply.
+        window: the registers read so far.
+        start: UTC seconds.
+        end: UTC seconds, not included.
+
+    """
     low, high = window.depends
     if low == EVER and high == NEVER:
         return True

@@ -97,7 +97,15 @@ class MeterDataManagement:
     # --- registration -------------------------------------------------------------------------------------------
 
     def register_home(self, home_id: str, name: str, *, zone: str, currency: str = "EUR") -> None:
-        """Register a home, or change its name, zone or currency; raises ``UnknownZoneError``."""
+        """Register a home, or change its name, zone or currency; raises ``UnknownZoneError``.
+
+        Args:
+            home_id: the key of the home.
+            name: shown to people.
+            zone: IANA time zone of its local days.
+            currency: ISO 4217 code of its tariffs.
+
+        """
         with self._generations.changing(()) as change:
             self._registrations.register_home(HomeRow(home_id, name, zone, currency))
             change.registration()
@@ -275,7 +283,15 @@ class MeterDataManagement:
         return self._journal.read(series, utc_seconds(start), utc_seconds(end))
 
     def curve(self, usage_point: str, direction: Direction, start: datetime, end: datetime) -> Curve:
-        """Derive the intervals of a usage point; raises ``UnknownUsagePointError``."""
+        """Derive the intervals of a usage point; raises ``UnknownUsagePointError``.
+
+        Args:
+            usage_point: the usage point.
+            direction: import or export.
+            start: an aware datetime.
+            end: an aware datetime, not included.
+
+        """
         low, high = utc_seconds(start), utc_seconds(end)
         return consistent(
             self._generations,

@@ -31,7 +31,15 @@ _UNEXPLAINED = {
 
 
 def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:
-    """Show a local day by the grid of the supply; ``versions`` are (start, end, version) of settled intervals."""
+    """Show a local day by the grid of the supply; ``versions`` are (start, end, version) of settled intervals.
+
+    Args:
+        supply: the usage point in one direction.
+        curve: its intervals.
+        day: the local day.
+        versions: (start, end, version) of settled intervals, UTC seconds.
+
+    """
     start, end = day_bounds(day, supply.zone)
     tariff = supply.tariff(day)
     bounds = grid(start, end, supply.period_s)
@@ -69,7 +77,15 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
 
 
 def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) -> PeriodView:
-    """Show a local month by its days; days after ``seen_until`` (UTC seconds) expect nothing yet."""
+    """Show a local month by its days; days after ``seen_until`` (UTC seconds) expect nothing yet.
+
+    Args:
+        supply: the usage point in one direction.
+        curve: its intervals.
+        month: any day of the local month.
+        seen_until: UTC seconds up to which values are expected.
+
+    """
     start, end = month_bounds(month, supply.zone)
     points = []
     total_cost = Decimal(0)

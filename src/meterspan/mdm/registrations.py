@@ -182,7 +182,15 @@ class Registrations:
             return known.installations[-1].end is not None or not is_same
 
     def install(self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow) -> None:
-        """Install a device at a usage point, made where new; raises what ``plan_installation`` raises."""
+        """Install a device at a usage point, made where new; raises what ``plan_installation`` raises.
+
+        Args:
+            home_id: the home of the usage point.
+            point: the usage point.
+            device: the device.
+            installation: from when to when, with opening registers.
+
+        """
         with self._lock:
             changes = self.plan_installation(home_id, point, device.device)
             known = self._supplies.get(point.usage_point)

@@ -65,6 +65,16 @@ def export_readings(
     """Write raw readings of ``start <= t < end``, all or of one device or home, and give how many.
 
     Values are exact decimal text in ``unit``; quality is the names of its flags.
+
+    Args:
+        management: the data management.
+        path: the file to write.
+        start: an aware datetime.
+        end: an aware datetime, not included.
+        form: CSV, Parquet or JSON.
+        device: only this device.
+        home_id: only devices of this home.
+
     """
     chosen = None if home_id is None else _devices_of(management, home_id)
     records = {
@@ -94,7 +104,18 @@ def export_intervals(
     management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
     form: TableFormat = TableFormat.CSV, usage_point: str | None = None, home_id: str | None = None,
 ) -> int:  # fmt: skip
-    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many."""
+    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many.
+
+    Args:
+        management: the data management.
+        path: the file to write.
+        start: an aware datetime.
+        end: an aware datetime, not included.
+        form: CSV, Parquet or JSON.
+        usage_point: only this usage point.
+        home_id: only usage points of this home.
+
+    """
 
     def rows() -> Iterator[dict[str, Any]]:
         for home in management.homes():
@@ -131,7 +152,15 @@ INTERVAL_COLUMNS = ("usage_point", "direction", "start", "end", "value", "unit",
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: TableFormat) -> int:
-    """Write the table beside its place and rename: a reader never sees half a file."""
+    """Write the table beside its place and rename: a reader never sees half a file.
+
+    Args:
+        path: the file to write.
+        columns: the names of the columns, in order.
+        rows: one mapping of column to value for each row.
+        form: CSV, Parquet or JSON.
+
+    """
     scratch = path.with_name(path.name + ".tmp")
     count = 0
     if form is TableFormat.PARQUET:

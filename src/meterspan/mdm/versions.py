@@ -39,7 +39,15 @@ class IntervalVersion:
 
     @classmethod
     def of(cls, row: VersionRow, low: int, high: int, shown: str) -> list[Self]:
-        """Unpack the intervals of a version inside ``low <= t < high``; ``shown`` is the unit of its step."""
+        """Unpack the intervals of a version inside ``low <= t < high``; ``shown`` is the unit of its step.
+
+        Args:
+            row: the stored version.
+            low: UTC seconds.
+            high: UTC seconds, not included.
+            shown: the unit of the version's step.
+
+        """
         found = []
         step = Fraction(row.step)
         for start, end, value, quality in _columns(row):

@@ -16,7 +16,15 @@ WIDENING = 8
 
 
 def read_window(source: ReadingSource, chain: Chain, start: int, end: int) -> Window:
-    """Read the chain's registers around ``start <= time < end``, wide enough that they bracket the span."""
+    """Read the chain's registers around ``start <= time < end``, wide enough that they bracket the span.
+
+    Args:
+        source: the readings.
+        chain: the installations of the supply.
+        start: UTC seconds.
+        end: UTC seconds, not included.
+
+    """
     if not chain.registers or start >= end:
         return Window({}, (EVER, NEVER))
     ids = chain.series
@@ -34,6 +42,13 @@ def neighbours(source: ReadingSource, series: Sequence[int], start: int, end: in
     """Return the times between which a change in ``start <= t < end`` may be felt: some registers before and after.
 
     Zeros are passed over: the register after a run of them decides whether it is a dip or a reset.
+
+    Args:
+        source: the readings.
+        series: numbers of the changed series.
+        start: UTC seconds.
+        end: UTC seconds, not included.
+
     """
     known = [bounds for number in series if (bounds := source.bounds(number)) is not None]
     if not known:

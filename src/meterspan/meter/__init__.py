@@ -1,1 +1,1 @@
-"""The metering end device of TR 50572: metrology that nothing can write, and what stands around it."""
+"""The metering end device of TR 50572: metrology that nothing can write, and the functions around it."""

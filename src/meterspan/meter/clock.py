@@ -1,4 +1,4 @@
-"""The meter's calendar clock: it may drift, be set and be invalid; it never touches what was measured.
+"""The meter's calendar clock: it may drift, be set and be invalid; it never changes measured values.
 
 Three times are kept apart: true time (UTC seconds, given as ``now``), the clock's own time (true time plus its error),
 and the local calendar that clients see (the clock's time in the meter's zone).
@@ -37,7 +37,7 @@ class MeterClock:
         return now + self.error_s + (now - self._drift_from) * self.drift_ppm * 1e-6
 
     def true_time(self, own: float, now: float) -> float:
-        """Return the true time at which the clock shows ``own``, as far as its present error tells."""
+        """Return the true time at which the clock shows ``own``, by its present error."""
         return own - (self.time(now) - now)
 
     def indicate(self, now: float) -> ClockTime:
@@ -53,7 +53,7 @@ class MeterClock:
         return ClockTime.of(moment, status)
 
     def set(self, own: float, now: float) -> float:
-        """Set the clock to ``own`` (UTC seconds); gives the step in seconds."""
+        """Set the clock to ``own`` (UTC seconds); returns the step in seconds."""
         step = own - self.time(now)
         self.error_s = own - now
         self._drift_from = now

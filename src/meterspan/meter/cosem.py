@@ -1,4 +1,4 @@
-"""What an electricity meter shows to its clients: the COSEM objects, and who may do what with them.
+"""The COSEM objects of an electricity meter, and the access rights of its clients.
 
 Reading goes through ``ElectricityMeter.indication``; what a client may write is the clock, the limiter's thresholds
 and the switch. No object has a setter that leads to a register.
@@ -86,7 +86,7 @@ class MeterAccess:
 
     Attributes:
         reader_password: LLS secret of the reader client.
-        invocation_counter: gives the highest invocation counter accepted from the management client.
+        invocation_counter: returns the highest invocation counter accepted from the management client.
 
     """
 
@@ -98,7 +98,7 @@ def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1
     """Build the meter's management logical device with its three associations.
 
     The public client (16) sees names, clock and the invocation counter; the reader (2, LLS) reads everything; the
-    management client (1, HLS-GMAC, ciphered) may also set what can be set.
+    management client (1, HLS-GMAC, ciphered) may also set the settable attributes.
     """
     device = LogicalDevice(sap, meter.config.name, objects=_objects(meter, access), associations=_associations(access))
     device.add(sap_assignment([device]))
@@ -250,7 +250,7 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
         DisconnectControl.remote_reconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
     })  # fmt: skip
     monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(Register.value.number))
-    threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (stands twice below)
+    threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (used twice below)
     limiter = CosemObject(Limiter, Obis(0, 0, 17, 0, 0), {
         Limiter.monitored_value: monitored,
         Limiter.threshold_active: threshold,

@@ -144,7 +144,7 @@ class ElectricityMeter:
 
     @property
     def indication(self) -> Indication:
-        """What the registers show."""
+        """The indicated registers."""
         return self._metrology.indicate()
 
     @property
@@ -158,7 +158,7 @@ class ElectricityMeter:
         return status
 
     def advance(self, flow: ElectricityFlow | None, now: float) -> int:
-        """Measure ``flow``, constant until ``now``, capturing at every mark; gives how many rows were captured.
+        """Measure ``flow``, constant until ``now``, capturing at every mark; returns how many rows were captured.
 
         An open switch supplies nothing: what would flow does not.
         """
@@ -193,7 +193,7 @@ class ElectricityMeter:
         return moved
 
     def power_down(self, now: float) -> None:
-        """Lose power: registers and rows are preserved; construct the meter anew from its state to power up."""
+        """Lose power: registers and rows are preserved; construct the meter from its state to power up again."""
         self._log(EventCode.POWER_DOWN, self.clock.time(now))
         self._status |= StatusWord.POWER_DOWN
         self._metrology.preserve()

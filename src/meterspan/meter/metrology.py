@@ -1,8 +1,8 @@
 """The protected metrological block (TR 50572, 5.2; MID Annex I, 7.6, 8.1 and 8.5): measures, and cannot be written.
 
 Strategy: a flow that is constant over a span is integrated into exact integers of (milli-unit per hour) x ms; 3.6e9 of
-them are one Wh, varh or litre, so remainders below the register's step are never lost. What was measured leaves as
-frozen ``Indication`` records; nothing public sets or lowers a register. State outlives a power loss in a sealed
+them are one Wh, varh or litre, so remainders below the register's step are never lost. Measured values are
+read as frozen ``Indication`` records; nothing public sets or lowers a register. State survives a power loss in a sealed
 record whose seal is checked at construction, the only moment registers take values from outside. Measuring time is the
 block's own and has nothing to do with the meter's calendar clock, so setting that clock changes no register.
 """
@@ -55,7 +55,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ElectricityFlow:
-    """What the sensors of an electricity meter see; all tuples have one entry per phase, L1 first.
+    """The sensor values of an electricity meter; all tuples have one entry per phase, L1 first.
 
     Attributes:
         active_mw: active power in mW, positive from the network; phases are summed before import and export part.
@@ -96,10 +96,10 @@ class ElectricityFlow:
 
 @dataclass(frozen=True, slots=True)
 class VolumeFlow:
-    """What a gas or water meter sees.
+    """The sensor values of a gas or water meter.
 
     Attributes:
-        volume_ml_h: flow in mL/h; never negative, a non-return valve stands before the meter.
+        volume_ml_h: flow in mL/h; never negative, a non-return valve is fitted before the meter.
 
     """
 
@@ -120,7 +120,7 @@ class VolumeFlow:
 
 @dataclass(frozen=True, slots=True)
 class HeatFlow:
-    """What a heat meter sees.
+    """The sensor values of a heat meter.
 
     Attributes:
         power_mw: heat taken by the premises in mW; never negative.
@@ -161,11 +161,11 @@ class RegisterSpec:
     """One cumulative register as built.
 
     Attributes:
-        obis: what it holds.
+        obis: the quantity that it holds.
         unit: Wh, varh or L.
         exponent: power of ten of one step, -3 or more.
         digits: decimal digits; the register rolls over at 10^digits steps.
-        part: what it integrates.
+        part: the part of the flow that it integrates.
         tariff: 0 counts always, n only while tariff n is selected.
 
     """
@@ -199,7 +199,7 @@ class BlockType:
 
 @dataclass(frozen=True, slots=True)
 class RegisterValue:
-    """A register as indicated, with what is needed to take differences of it."""
+    """A register as indicated, with the data needed for differences of it."""
 
     obis: Obis
     value: Scaled

@@ -1,6 +1,6 @@
-"""The meter's P1 port: a DSMR 5 telegram of what it shows now (interface H1, one way).
+"""The meter's P1 port: a DSMR 5 telegram of its present registers (interface H1, one way).
 
-The telegram's registers are those of metrology at its time stamp, and nothing comes back through this port.
+The telegram's registers are those of metrology at its time stamp, and the port reads nothing.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""What an electricity meter pushes by itself: each captured row of its load profile, with the scalers beside it.
+"""The pushes of an electricity meter: each captured row of its load profile, with the scalers beside it.
 
 Rows go from the kept profile into a durable outbox and leave it when the head end has confirmed them; ``engine.uplink``
 carries them. How far the outbox reaches is kept after it, so that power lost in between repeats a row and drops none.
@@ -30,7 +30,7 @@ class MeterPush:
     Args:
         meter: whose profile is pushed.
         outbox: durable.
-        state: remembers the row taken last; what is captured before the very first start is left to reads.
+        state: remembers the last row pushed; rows captured before the very first start are left to reads.
 
     """
 

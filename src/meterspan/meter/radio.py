@@ -57,7 +57,7 @@ class _Column:
 
 
 class RadioMedium(Enum):
-    """What a radio meter measures; the value is its device type octet (EN 13757-7, table 13)."""
+    """The medium of a radio meter; the value is its device type octet (EN 13757-7, table 13)."""
 
     GAS = 0x03
     HEAT = 0x04
@@ -94,7 +94,7 @@ class RadioMeterConfig:
     """How a radio meter is built and programmed.
 
     Attributes:
-        medium: what it measures.
+        medium: its medium.
         manufacturer: three letters.
         number: eight digits.
         key: AES-128 key of its telegrams.
@@ -103,7 +103,7 @@ class RadioMeterConfig:
         standard_offset_s: local standard time minus UTC.
         interval_s: seconds between telegrams, nominal; each is up to a tenth early.
         due_period_s: seconds between due marks.
-        form: the frame format; what a receiver with its own CRC check hands on is STRIPPED.
+        form: the frame format; STRIPPED for a receiver with its own CRC check.
         opening: register steps when it left the factory.
 
     """
@@ -165,11 +165,11 @@ class RadioMeter:
 
     @property
     def indication(self) -> Indication:
-        """What the registers show."""
+        """The indicated registers."""
         return self._metrology.indicate()
 
     def advance(self, flow: Flow | None, now: float) -> list[bytes]:
-        """Measure ``flow``, constant until ``now``; gives the telegrams that went out, in order."""
+        """Measure ``flow``, constant until ``now``; returns the sent telegrams, in order."""
         sent: list[bytes] = []
         while True:
             mark_at = self.clock.true_time(self._next_mark, now)

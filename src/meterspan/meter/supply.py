@@ -19,7 +19,7 @@ class ControlState(IntEnum):
 
 
 class SwitchTrigger(IntEnum):
-    """What may move the switch."""
+    """The triggers of the switch."""
 
     REMOTE_DISCONNECT = 0
     REMOTE_RECONNECT = 1
@@ -40,7 +40,7 @@ TRANSITIONS: dict[int, dict[tuple[ControlState, SwitchTrigger], ControlState]] =
     3: _FALLS | _MANUAL | {(_OFF, _REMOTE_ON): _READY},
     4: _FALLS | _MANUAL | {(_OFF, _REMOTE_ON): _ON, (_READY, _REMOTE_ON): _ON},
 }
-"""control_mode: (state, trigger) to state; what is not here does not happen (4.5.8, table of modes)."""
+"""control_mode: (state, trigger) to state; other transitions are illegal (4.5.8, table of modes)."""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The meter's own tariff programme: which tariff register counts at which local hour (IEC 62056-6-2, 4.5.5).
 
-The activity calendar that clients read and the selection that metrology is given come from the same table of day
-windows. Seasons and special days are one season and none here; the object shows exactly what is done.
+The activity calendar that clients read and the selection of metrology use the same table of day
+windows. It has one season and no special days; the object shows exactly what is done.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The only clock of the runtime: UTC seconds that never jump while the process lives.
 
 Engines measure time-outs with the same ``now`` that stamps readings, so the clock is anchored once to the system's
-wall clock and then follows the monotonic one; ``step_s`` says how far the wall clock has moved away since.
+wall clock and then follows the monotonic one; ``step_s`` is the difference of the wall clock since then.
 """
 
 import time

@@ -1,10 +1,10 @@
 """The configuration of ``meterspan serve``: one frozen dataclass per part, a line of text per field.
 
-This table feeds the reader, ``serve --print-config``, the documentation and the tests. What the types cannot say is
+This table feeds the reader, ``serve --print-config``, the documentation and the tests. What the types cannot express is
 checked by ``read_config``: names that refer to each other, keys, endpoints, time zones.
 """
 
-# ruff: noqa: RUF009 - option() gives dataclass fields, as field() does
+# ruff: noqa: RUF009 - option() returns dataclass fields, as field() does
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ class PushOptions:
 
     host: str = option("Address to listen at.", default=LOOPBACK)
     port: int = option("TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060)
-    connections_max: int = option("Incoming connections open at once; more are turned away.", default=5_000)
+    connections_max: int = option("Incoming connections open at once; more are refused.", default=5_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class ReadingOptions:
     settle_s: int = option("Values younger than this are not asked for yet.", default=60)
     retry_first_s: float = option("Wait after the first failure; it doubles with each further one.", default=30.0)
     retry_max_s: float = option("The longest wait between two tries.", default=3_600.0)
-    connect_timeout_s: float = option("How long a connection may take to come up.", default=10.0)
+    connect_timeout_s: float = option("Time allowed to open a connection, in seconds.", default=10.0)
     sessions_max: int = option("Sessions open at once, over all networks.", default=2_000)
 
 
@@ -125,13 +125,13 @@ class MeterEntry:
     server: int = option("Logical device to read.", default=1)
     system_title: str = option("System title where the meter pushes itself: 16 hexadecimal digits.", default="",
                                example="4D5350000000002A")  # fmt: skip
-    channels: tuple[str, ...] = option("OBIS codes that it owes; the supply's own registers by default.", default=(),
+    channels: tuple[str, ...] = option("OBIS codes due from it; the supply's own registers by default.", default=(),
                                        example=("1-0:1.8.0", "1-0:2.8.0"))  # fmt: skip
     profile: str = option("Load profile that captures them; by default the meter's, or its channel's.", default="",
                           example="1-0:99.1.0")  # fmt: skip
     mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1)
     period_s: int = option("Capture period, seconds.", default=900)
-    installed_at: datetime | None = option("From when on it owes values; the first start's day by default.",
+    installed_at: datetime | None = option("Start of the values due; the first start's day by default.",
                                            default=None, example=datetime(2026, 10, 25, tzinfo=UTC))  # fmt: skip
     tariff: str = option("Name of its tariff in the tariff file.", default="", example="Day and night")
 
@@ -143,7 +143,7 @@ class ServeConfig:
     data: Path = option(
         "Folder of readings and state; made where it does not exist.", example=Path("/var/lib/meterspan")
     )
-    zone: str = option("IANA time zone of homes and of meters whose clocks tell no deviation.", default="Europe/Berlin")
+    zone: str = option("IANA time zone of homes and of meters whose clocks send no deviation.", default="Europe/Berlin")
     keys: Path | None = option(
         "Key file (TOML, mode 0600) with the keys of meters; needed until they are in the inventory.",
         default=None, example=Path("keys.toml"),
@@ -178,7 +178,7 @@ def read_config(text: str) -> ServeConfig:
 
 
 def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
-    """Return the OBIS codes that a meter owes, and the profile that captures them."""
+    """Return the OBIS codes due from a meter, and the profile that captures them."""
     supply = CATALOGUE[meter.commodity]
     names = tuple(parse_obis(text) for text in meter.channels) or tuple(supply.registers.values())
     if meter.profile:

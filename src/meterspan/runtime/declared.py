@@ -1,4 +1,4 @@
-"""Configuration as frozen dataclasses: one declaration gives the TOML reader, the annotated example and the docs.
+"""Configuration as frozen dataclasses: one declaration makes the TOML reader, the annotated example and the docs.
 
 Strategy: every field is made by ``option`` with a line of text, and an example where it has no default.
 ``read_declared`` walks the types beside the parsed TOML and gathers every fault with its line, so that a file is
@@ -48,7 +48,7 @@ class ConfigError(ValueError):
 
 
 def option(text: str, *, default: Any = MISSING, example: Any = None) -> Any:
-    """Declare a field: what it means in one line, its default, and an example where that says more."""
+    """Declare a field: what it means in one line, its default, and an example where it helps."""
     return field(default=default, metadata={"text": text, "example": example})
 
 
@@ -56,7 +56,7 @@ def read_declared(kind: type[DeclaredT], text: str) -> DeclaredT:
     """Read a configuration from TOML.
 
     Raises:
-        ConfigError: what is wrong, all of it.
+        ConfigError: names every error of the text.
 
     """
     try:
@@ -78,7 +78,7 @@ def annotated_example(kind: type[Any]) -> str:
 
 
 class _Reader:
-    """Turns tables into dataclasses, and gathers what is wrong."""
+    """Turns tables into dataclasses, and collects all errors."""
 
     def __init__(self, lines: Mapping[str, int]) -> None:
         self.faults: list[ConfigFault] = []

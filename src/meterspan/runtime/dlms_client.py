@@ -1,7 +1,7 @@
 """A DLMS client in asyncio: ``async with open_dlms(endpoint, …) as client: await client.run(read_clock())``.
 
 Strategy: a ``ClientAssociation`` runs in a ``StreamShell``; a future waits for each request. Scripts of
-``engine.scripts`` run as they are. Whatever goes wrong is one ``DlmsError`` with words for an operator; cancelling is
+``engine.scripts`` run as they are. Every failure is one ``DlmsError`` with words for an operator; cancelling is
 safe, and leaving the context releases the association and closes the connection.
 """
 
@@ -65,7 +65,7 @@ __all__ = [
 ]
 
 NOTIFICATIONS_MAX: Final = 64
-"""Pushed or refused APDUs kept for whoever asks; the oldest go first."""
+"""Pushed or refused APDUs kept for the caller; the oldest are dropped first."""
 CLOSE_TIMEOUT_S: Final = 6.0
 """How long an orderly end may take before the connection is just closed."""
 
@@ -74,7 +74,7 @@ OnFrame = Callable[[TracedFrame], None]
 
 
 class DlmsError(Exception):
-    """Reading the meter failed; ``failure`` says why."""
+    """Reading the meter failed; ``failure`` is the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -105,7 +105,7 @@ async def open_dlms(
         security: keys and counters, where the association needs them.
         clock: UTC seconds; the system's by default.
         entropy: random octets.
-        on_frame: is told every frame that passes.
+        on_frame: called with every frame, sent or received.
 
     Raises:
         DlmsError: no connection, no association, or what ``DlmsClient.run`` raises.
@@ -144,9 +144,9 @@ class DlmsClient:
     """One association, for the time of its context; made by ``open_dlms``.
 
     Attributes:
-        addresses: who talks to whom.
-        notifications: what the meter pushed unasked, newest last.
-        refused: what it sent and could not be used, newest last.
+        addresses: client and server address.
+        notifications: the meter's unsolicited pushes, newest last.
+        refused: its unusable APDUs, newest last.
 
     """
 
@@ -184,7 +184,7 @@ class DlmsClient:
         """Associate; ``open_dlms`` has done it already.
 
         Raises:
-            AssociationFailedError: the meter does not want to, or says nothing.
+            AssociationFailedError: the meter refuses, or does not answer.
 
         """
         self._associating = asyncio.get_running_loop().create_future()
@@ -292,7 +292,7 @@ class DlmsClient:
     def _settle(self, request_id: int, outcome: ScriptResponse | RequestFailedError) -> None:
         future = self._waiting.get(request_id)
         if future is None or future.done():
-            return  # whoever asked was cancelled
+            return  # the caller was cancelled
         if isinstance(outcome, RequestFailedError):
             future.set_exception(outcome)
         else:

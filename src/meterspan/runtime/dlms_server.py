@@ -1,7 +1,7 @@
 """The DLMS ports of a device on this machine: one association per connection, bounded, silent peers closed.
 
-Strategy: contexts of one system title draw from one run of counters (``engine.counter_blocks``), so that what a session
-and a push send stays in ascending order. The device is asked for anew at each connection, as its objects may change.
+Strategy: contexts of one system title draw from one run of counters (``engine.counter_blocks``), so that the counters
+of sessions and pushes ascend. The device is requested again at each connection, as its objects may change.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class HostLimits:
 
 
 class DeviceSecurity:
-    """The security of one device towards whoever has its keys.
+    """The security of one device towards clients that hold its keys.
 
     Args:
         system_title: its own, eight octets.
@@ -95,11 +95,11 @@ class DlmsServer:
     """Serves one logical device.
 
     Args:
-        device: gives it as it is now.
+        device: returns it as it is now.
         security: its own.
         clock: true time, for the links.
         limits: of its ports.
-        on_note: is told in words what happens at its ports.
+        on_note: called with a sentence for each event at its ports.
 
     """
 
@@ -130,7 +130,7 @@ class DlmsServer:
         """Serve DLMS over a transport and return the port (0 takes a free one).
 
         Raises:
-            CannotConnectError: nobody can be listened to over its medium.
+            CannotConnectError: its medium cannot be listened at.
             OSError: the port is taken.
 
         """
@@ -148,7 +148,7 @@ class DlmsServer:
             self.close()
 
     def close_silent(self) -> None:
-        """Close connections on which no link has come up for too long."""
+        """Close connections whose link is not up after too long."""
         now = self._clock()
         for connection, up_at in list(self._connections.items()):
             if connection.is_up:

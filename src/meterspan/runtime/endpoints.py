@@ -1,6 +1,6 @@
 """Endpoints as a user writes them: ``tcp://host:port``, ``hdlc+tcp://…``, ``serial:///dev/…?baud=9600``, ``udp://…``.
 
-A text either gives an ``Endpoint`` or an ``EndpointError`` that says what to write instead; nothing is looked up here.
+A text either gives an ``Endpoint`` or an ``EndpointError`` with the text to write instead; nothing is looked up here.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -13,7 +13,7 @@ from meterspan.engine.links import TRANSPORTS, Transport
 __all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint", "parse_transport"]
 
 LOOPBACK: Final = "127.0.0.1"
-"""Where nothing else is said, nobody outside of this machine is talked to."""
+"""The default host: no connection leaves this machine."""
 _SERIAL: Final = "serial"
 _EXAMPLES: Final = {
     "tcp": "tcp://192.168.1.50:2001",
@@ -37,7 +37,7 @@ class Endpoint:
         host: name or address; "" for a serial line.
         port: TCP or UDP port; 0 for a serial line.
         path: device file of a serial line.
-        options: what stands behind the question mark.
+        options: the text after the question mark.
 
     """
 
@@ -60,7 +60,7 @@ class Endpoint:
 
     @property
     def medium(self) -> str:
-        """What carries the octets: ``tcp``, ``udp`` or ``serial``."""
+        """The medium of the octets: ``tcp``, ``udp`` or ``serial``."""
         return self.scheme.rpartition("+")[2]
 
     @property
@@ -72,7 +72,7 @@ class Endpoint:
         """Return an option that is a number.
 
         Raises:
-            EndpointError: it is none.
+            EndpointError: it is not an endpoint.
 
         """
         text = self.options.get(name)

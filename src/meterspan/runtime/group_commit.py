@@ -1,7 +1,7 @@
 """Group commit: many sessions and pushes share one durable write, off the event loop.
 
 Strategy: one worker thread owns all writes of readings. While it is busy with one batch the next one gathers, so that
-the more is waiting, the fewer syncs each reading costs. Whoever waits goes on only when its own blocks are durable.
+the more is waiting, the fewer syncs each reading costs. A caller continues only when its own blocks are durable.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class _Waiting:
 class GroupCommit:
     """Makes blocks durable in batches.
 
-    Whoever submits bounds what it has waiting: a session ends with one submission, a push connection pauses.
+    Each caller bounds its waiting blocks: a session ends with one submission, a push connection pauses.
 
     Args:
         sink: where blocks go; only called by the worker thread.

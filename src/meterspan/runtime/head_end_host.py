@@ -2,7 +2,7 @@
 
 Strategy: one loop takes jobs from the planner while a session slot is free, and sleeps until the planner's deadline or
 until a session ends. A session is one task and one ``StreamShell``; tasks belong to one group, so that cancelling
-``run`` ends all of them. What sessions and pushes bring is made durable in groups, and only then counted and confirmed.
+``run`` ends all of them. Rows of sessions and pushes are made durable in groups, and only then counted and confirmed.
 """
 
 import asyncio
@@ -35,11 +35,11 @@ from meterspan.wire.errors import WireError
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
 
 SLEEP_MAX_S: Final = 60.0
-"""The planner is looked at so often even if it says nothing: a device may have been added without a wake."""
+"""The planner is polled at least this often: a device may have been added without a wake."""
 FRAMES_KEPT: Final = 12
 """Newest frames of each session that go into the meter's story."""
 FRAME_OCTETS_MAX: Final = 1_024
-"""A longer frame is kept up to here: 1,000 sessions' frames must not be what fills the memory."""
+"""A longer frame is cut to this length: it bounds memory use of traces."""
 PUSHES_WAITING_MAX: Final = 16
 """Pushes of one connection that may wait for the disk before nothing more is read from it."""
 
@@ -48,11 +48,11 @@ _log = logging.getLogger("meterspan.head_end")
 
 @dataclass(frozen=True, slots=True)
 class HeadEndHostConfig:
-    """What a head end takes upon itself.
+    """The limits of a head end.
 
     Attributes:
         sessions_max: sessions open at once, over all networks.
-        connect_timeout_s: how long a connection may take to come up.
+        connect_timeout_s: time allowed to open a connection.
         push_host: where pushes are taken.
         push_port: the TCP port for them; 0 is any that is free, None takes no pushes.
         push_connections_max: incoming connections open at once; more are closed at once.
@@ -131,7 +131,7 @@ class HeadEndHost:
             self._close_listener()
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
-        """Start what may start, then sleep until there is something to do."""
+        """Start the due sessions, then sleep until there is something to do."""
         self._woken.clear()
         now = self._clock()
         self._head_end.time_out_orders(now)
@@ -150,7 +150,7 @@ class HeadEndHost:
             return
 
     async def _hold(self, job: Job) -> None:
-        """Hold one session from connecting to settling; whatever becomes of it, the planner is told."""
+        """Hold one session from connecting to settling; the planner gets every outcome."""
         failure = Failure(FailureKind.CANCELLED, "the head end was stopped")
         is_settled = False
         try:
@@ -179,7 +179,7 @@ class HeadEndHost:
                 _log.warning("session failed", extra=told)
 
     async def _settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
-        """Make what a session brought durable; only then count it and tell the planner."""
+        """Make the rows of a session durable; only then count them and report to the planner."""
         blocks = self._head_end.known(self._sessions.collected(job, self._clock()))
         if blocks:
             await self._stored(blocks)
@@ -261,7 +261,7 @@ class HeadEndHost:
 
 
 class _PushShell(StreamShell[PushConnectionEvent]):
-    """One incoming connection; it stands in ``shells`` while it is open."""
+    """One incoming connection; it is in ``shells`` while it is open."""
 
     def __init__(
         self, intake: PushIntake, clock: Callable[[], float], shells: "set[_PushShell]", config: HeadEndHostConfig,
@@ -303,7 +303,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             self.close()
 
     def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
-        """Make pushed blocks durable, and confirm them then; meanwhile a hasty peer has to wait."""
+        """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""
         self._commits.submit(blocks).add_done_callback(partial(self._kept, then))
         if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
             self._line.pause_reading()
@@ -314,7 +314,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         error = durable.exception()
         if error is not None:
             _log.error("a push could not be stored", extra={"peer": self._peer, "reason": str(error)})
-            self.close()  # unconfirmed: the sender has its rows still, and comes again
+            self.close()  # unconfirmed: the sender still has its rows, and sends them again
             return
         then(self._time())
         self.pump()

@@ -1,6 +1,6 @@
 """The inventory at rest: device records and their wrapped keys, in SQLite through SQLAlchemy Core.
 
-Keys stand here only as ``KeyCustody`` wrapped them (RFC 3394). A device is never deleted: it is marked as removed.
+Keys are stored only as ``KeyCustody`` wrapped them (RFC 3394). A device is never deleted: it is marked as removed.
 """
 
 from collections.abc import Iterable

@@ -16,14 +16,14 @@ __all__ = ["LnapUpstream"]
 
 
 class LnapUpstream:
-    """What goes upstream from one access point.
+    """The upstream connection of one access point.
 
     Args:
         point: whose rows and objects these are.
         keys: shared with the head end.
         state: keeps the counters.
         clock: UTC seconds.
-        on_note: is told in words what happens on G1.
+        on_note: called with a sentence for each event on G1.
 
     """
 

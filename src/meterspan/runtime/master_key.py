@@ -23,14 +23,14 @@ def load_master_key(path: Path, data: Path) -> bytes:
 
     Args:
         path: the key file.
-        data: the data folder, in which it must not lie.
+        data: the data folder, which must not contain it.
 
     Raises:
-        MasterKeyError: it lies in the data folder, others can read it, or it holds no key.
+        MasterKeyError: it is in the data folder, others can read it, or it holds no key.
 
     """
     if path.resolve().is_relative_to(data.resolve()):
-        raise MasterKeyError(f"{path} lies in the data folder: a copy of the data would carry its own key; move it out")
+        raise MasterKeyError(f"{path} is in the data folder: a copy of the data would carry its own key; move it out")
     try:
         if not path.exists():
             return _make(path)

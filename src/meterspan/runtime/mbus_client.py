@@ -26,12 +26,12 @@ from meterspan.runtime.shell import OnOctets, StreamShell
 __all__ = ["BAUD", "MbusError", "mbus_telegrams", "read_slave", "slave_of"]
 
 BAUD: Final = 2_400
-"""What slaves leave the factory with (EN 13757-2:2018, 5.2)."""
+"""The factory setting of slaves (EN 13757-2:2018, 5.2)."""
 _SERIAL_OPTIONS: Final = {"baud": str(BAUD), "format": "8E1"}
 
 
 class MbusError(Exception):
-    """A slave could not be read; ``failure`` says why."""
+    """A slave could not be read; ``failure`` is the reason."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -104,7 +104,7 @@ async def mbus_telegrams(
     Args:
         endpoint: as ``read_slave`` takes it.
         clock: UTC seconds.
-        every_s: seconds between readouts, counted from multiples of it, so that marks of the clock are met.
+        every_s: seconds between readouts, counted from multiples of it, so that readouts are on marks of the clock.
         on_failure: called with every readout that fails; the next one follows in its time.
 
     Raises:

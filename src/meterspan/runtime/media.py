@@ -1,4 +1,4 @@
-"""Connections for the shells: TCP, UDP or a serial line, opened or listened at; what goes wrong is said in words.
+"""Connections for the shells: TCP, UDP or a serial line, opened or listened at; errors are in words.
 
 The last part of an endpoint's scheme names its medium: ``tcp`` of ``hdlc+tcp``. A medium is an entry of ``_CONNECT``,
 and of ``_LISTEN`` where a device on this machine can be reached over it.
@@ -51,7 +51,7 @@ async def connect_stream(
     A serial line takes the options ``baud`` (9600) and ``format`` (8N1, 7E1 or 8E1).
 
     Raises:
-        CannotConnectError: nobody listens, the name is unknown, the line is in use, …
+        CannotConnectError: the port is closed, the name is unknown, the line is in use, …
 
     """
     protocol = make()
@@ -62,7 +62,7 @@ async def connect_stream(
     except TimeoutError as error:
         raise CannotConnectError(f"{endpoint} does not answer within {timeout_s:g} s: is it switched on?") from error
     except ConnectionRefusedError as error:
-        raise CannotConnectError(f"nobody listens at {endpoint}: check the port, or start the meter") from error
+        raise CannotConnectError(f"no program listens at {endpoint}: check the port, or start the meter") from error
     except socket.gaierror as error:
         raise CannotConnectError(f"the name {endpoint.host!r} is not known") from error
     except OSError as error:
@@ -79,7 +79,7 @@ async def listen_stream(medium: str, host: str, port: int, make: Callable[[], as
         make: makes the protocol of a new connection.
 
     Raises:
-        CannotConnectError: nobody can be listened to over this medium.
+        CannotConnectError: this medium cannot be listened at.
         OSError: the port is taken, or is no port of this machine.
 
     """
@@ -126,10 +126,10 @@ async def _listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]
 
 
 class _DatagramTransport(asyncio.Transport):
-    """What a protocol for streams writes to where each write is one datagram to its peer.
+    """A transport for stream protocols where each write is one datagram to its peer.
 
     Args:
-        protocol: talks to the peer.
+        protocol: serves the peer.
         peer: host and port.
         send: sends one datagram.
         on_closed: called when nothing more is to be sent.
@@ -166,7 +166,7 @@ class _DatagramTransport(asyncio.Transport):
         return self._is_closing
 
     def pause_reading(self) -> None:
-        """Do nothing: what comes while nobody reads is lost, as the medium allows."""
+        """Do nothing: octets that arrive while reading is paused are lost, as the medium allows."""
 
     def resume_reading(self) -> None:
         """Do nothing, as nothing was held back."""
@@ -200,13 +200,13 @@ class _UdpClient(asyncio.DatagramProtocol):
         if self._line is not None:
             self._line.receive(data)
 
-    def error_received(self, exc: Exception) -> None:  # noqa: ARG002 - nobody listens there: the line ends
+    def error_received(self, exc: Exception) -> None:  # noqa: ARG002 - the peer's port is closed: the line ends
         if self._line is not None:
             self._line.abort()
 
 
 class _UdpListener(asyncio.DatagramProtocol):
-    """A port whose peers are told apart by their addresses; where there are too many, the longest silent one goes."""
+    """A port whose peers are told apart by their addresses; of too many, the one silent for longest is dropped."""
 
     def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make

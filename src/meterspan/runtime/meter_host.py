@@ -1,6 +1,6 @@
 """A metering end device as a running program: its time, its supply, its ports, its memory.
 
-Strategy: once a second the meter measures what its supply gave, and keeps its registers before anybody is shown them,
+Strategy: once a second the meter measures its supply, and saves its registers before a client can read them,
 so that no register ever runs backwards, not even over ``kill -9``. Links time out in true time, while the meter's
 objects live in its own time, which may run faster.
 """
@@ -38,7 +38,7 @@ FlowT_co = TypeVar("FlowT_co", covariant=True)
 
 
 class Supply(Protocol[FlowT_co]):
-    """What flows past the meter."""
+    """The flow through the meter."""
 
     def __call__(self, start: float, end: float) -> Iterable[tuple[FlowT_co, float]]:
         """Return the flows from ``start`` to ``end`` (UTC seconds), each constant until its time."""
@@ -49,7 +49,7 @@ class MeterTime:
     """The time in which a meter lives, UTC seconds: true time, or faster.
 
     Args:
-        clock: gives true time.
+        clock: returns true time.
         start: the meter's time now.
         speed: meter seconds per second.
 
@@ -82,9 +82,9 @@ class ElectricityHost:
         state: its memory, the meter's persistent state included.
         time: its time.
         clock: true time, for the links.
-        supply: what flows past it.
+        supply: the flow through it.
         limits: of its ports.
-        on_note: is told in words what happens at its ports.
+        on_note: called with a sentence for each event at its ports.
 
     """
 
@@ -127,7 +127,7 @@ class ElectricityHost:
             self._reached = until
 
     def advance(self) -> None:
-        """Measure up to now, and keep what was measured."""
+        """Measure up to now, and save the registers."""
         now = self._time()
         captured = 0
         if now > self._reached:
@@ -176,9 +176,9 @@ class RadioHost:
         state: its memory.
         time: its time.
         clock: true time.
-        supply: what flows past it.
+        supply: the flow through it.
         receiver: where the datagrams go.
-        on_sent: is told of each telegram.
+        on_sent: called with each telegram.
 
     """
 
@@ -229,8 +229,8 @@ class RadioHost:
         """Answer as a slave of wired M-Bus too, at ``address=`` of the endpoint; return the port (0 takes a free one).
 
         Raises:
-            CannotConnectError: nobody can be listened to over its medium.
-            EndpointError: the address is none.
+            CannotConnectError: its medium cannot be listened at.
+            EndpointError: the address is not an endpoint.
             OSError: the port is taken.
 
         """
@@ -247,7 +247,7 @@ class RadioHost:
         return listener.port
 
     def advance(self) -> None:
-        """Measure up to now, keep it, and send what is due."""
+        """Measure up to now, save the registers, and send due telegrams."""
         now = self._time()
         telegrams: list[bytes] = []
         if now > self._reached:
@@ -286,6 +286,6 @@ class RadioHost:
 
 
 def _paced(device: LogicalDevice, time: MeterTime) -> LogicalDevice:
-    """Return the device with objects that live in the meter's time, whatever ``now`` its link gives."""
+    """Return the device with objects that live in the meter's time, not in the ``now`` of its link."""
     objects = [item.in_time_of(time) for item in device.objects]
     return LogicalDevice(device.sap, device.name, objects=objects, associations=device.associations)

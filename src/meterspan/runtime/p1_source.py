@@ -1,4 +1,4 @@
-"""What is heard on a line: P1 telegrams, or lines of hexadecimal digits, over TCP or a serial line, for ever.
+"""The input of a line: P1 telegrams, or lines of hexadecimal digits, over TCP or a serial line, without end.
 
 A line that ends is connected again with growing patience, and whatever was half heard is forgotten; nothing is ever
 written to it.
@@ -17,7 +17,7 @@ __all__ = ["OnTrouble", "hex_lines", "p1_telegrams"]
 
 CHUNK_OCTETS: Final = 4_096
 LINE_OCTETS_MAX: Final = 2_048
-"""A wireless telegram has at most 291 octets in 582 digits; what is longer is no line of a receiver."""
+"""A wireless telegram has at most 291 octets in 582 digits; a longer line is not from a receiver."""
 RETRY_S, RETRY_S_MAX = 1.0, 30.0
 """How long to wait before connecting again: a router restarts in a minute."""
 
@@ -31,7 +31,7 @@ async def p1_telegrams(
 
     Args:
         endpoint: ``tcp`` or ``serial``.
-        on_trouble: is told when the line is down.
+        on_trouble: called with a sentence when the line is down.
         is_endless: connect again when the line ends.
 
     """

@@ -22,7 +22,7 @@ async def radio_telegrams(
     Args:
         endpoint: ``udp``; where to listen.
         clock: UTC seconds.
-        on_ready: is told the port once it is open.
+        on_ready: called with the port once it is open.
 
     Raises:
         CannotConnectError: the port is taken, or the address is not of this machine.

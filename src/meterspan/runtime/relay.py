@@ -1,4 +1,4 @@
-"""A one-way outlet on TCP: everybody who connects receives what is sent, and nothing that they write is read."""
+"""A one-way outlet on TCP: every connection receives the sent octets, and its own are not read."""
 
 import asyncio
 from functools import partial

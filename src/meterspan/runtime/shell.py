@@ -1,7 +1,7 @@
 """Asyncio shells around machines: feed octets, arm one timer, write what is ready, hand events on; they decide nothing.
 
-``StreamShell`` runs a ``Machine`` that talks to one peer, over any medium of ``runtime.media``; ``DatagramShell`` hears
-everybody. What an event means is the business of the callable they are given.
+``StreamShell`` runs a ``Machine`` that talks to one peer, over any medium of ``runtime.media``; ``DatagramShell``
+receives from every peer. The given callable handles the events.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ OCTETS_UNSENT_MAX = 1 << 20
 
 
 class StreamMachine(Machine[EventT_co], Protocol[EventT_co]):
-    """A machine that can be told that its connection is gone."""
+    """A machine that accepts the report that its connection is closed."""
 
     def medium_lost(self, now: float) -> None:
         """Note that the medium below is gone."""
@@ -35,7 +35,7 @@ class StreamMachine(Machine[EventT_co], Protocol[EventT_co]):
 
 
 class Ticker:
-    """One timer that calls ``advance`` when a machine's deadline comes."""
+    """One timer that calls ``advance`` at a machine's deadline."""
 
     def __init__(self, clock: Callable[[], float], wake: Callable[[], None]) -> None:
         self._clock = clock
@@ -68,10 +68,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     Args:
         machine: the state machine.
-        clock: gives UTC seconds.
+        clock: returns UTC seconds.
         on_event: takes every event of the machine, in order.
         on_closed: called once when the connection is gone, after the last event.
-        on_octets: called with everything that passes, for traces; None where nobody looks.
+        on_octets: called with all octets sent and received, for traces; None without a trace.
         on_storage_error: called when a counter or row that the machine needs cannot be stored; the connection ends.
 
     """
@@ -111,7 +111,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
             self._stop(error)
         self.pump()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine says why)
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine gives the reason)
         """Report the loss to the machine, and to its owner after the last event."""
         self._transport = None
         self.machine.medium_lost(self._clock())
@@ -161,10 +161,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
 
 class DatagramShell(asyncio.DatagramProtocol):
-    """Hears datagrams and hands them on with their time and peer; sends to a fixed peer, where one is given.
+    """Receives datagrams and passes them on with time and peer; sends to a fixed peer, where one is given.
 
     Args:
-        clock: gives UTC seconds.
+        clock: returns UTC seconds.
         on_datagram: takes octets, the sender's ``host:port`` and the time.
 
     """
@@ -183,7 +183,7 @@ class DatagramShell(asyncio.DatagramProtocol):
         self._on_datagram(data, f"{addr[0]}:{addr[1]}", self._clock())
 
     def send(self, octets: bytes) -> None:
-        """Send one datagram to the connected peer; nothing is sent while there is none."""
+        """Send one datagram to the connected peer; without effect while not connected."""
         if self._transport is not None:
             self._transport.sendto(octets)
 

@@ -1,6 +1,6 @@
 """An uplink on TCP: makes the connections that the machine asks for, carries its octets, and reports in words.
 
-When to connect, what to send and what to send again is the machine's business (``engine.uplink``).
+The machine decides when to connect, send and repeat (``engine.uplink``).
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class UplinkHost:
         self._woken.set()
 
     async def run(self) -> None:
-        """Carry rows until cancelled; what is not confirmed by then stays in the outbox."""
+        """Carry rows until cancelled; unconfirmed rows stay in the outbox."""
         try:
             while True:
                 self._woken.clear()

@@ -1,4 +1,4 @@
-"""Between head end and data management: what came how, so that a report can tell first deliveries from repairs."""
+"""Between head end and data management: counts readings by their way, so that a report separates repairs."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ __all__ = ["Arrivals"]
 
 
 class Arrivals:
-    """A ``ReadingSink`` that passes everything on, and counts values by the way on which they came first.
+    """A ``ReadingSink`` that passes everything on, and counts values by the way on which they first arrived.
 
     Args:
         sink: takes them durably.

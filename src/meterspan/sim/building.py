@@ -2,7 +2,7 @@
 
 Strategy: the access point is a cabinet (``AccessPointHost``) whose power may fail: then the point is thrown away and
 later built anew from what it had kept. Radio telegrams and P1 telegrams travel as octets over seeded media; what the
-access point keeps aside goes on to whoever asked for it.
+access point quarantines is passed to the caller.
 """
 
 import json
@@ -81,7 +81,7 @@ class AccessPointHost:
 
     @property
     def logical(self) -> LogicalDevice | None:
-        """What it shows over COSEM; None without power."""
+        """Its COSEM device; None without power."""
         if self.point is not None and self._logical is None:
             access = LnapAccess(lambda _now: double_long_unsigned(max(0, self.context.last_received)))
             self._logical = logical_device(self.point, access)
@@ -109,7 +109,7 @@ class AccessPointHost:
             self._logical = None
 
     def kept_aside(self) -> Sequence[QuarantinedFrame]:
-        """Return the frames that were kept aside since the last call, oldest first."""
+        """Return the frames quarantined since the last call, oldest first."""
         if self.point is None:
             return ()
         quarantine = self.point.quarantine
@@ -147,13 +147,13 @@ class Building:
         self.on_radio: Callable[[str, bytes, float], object] = lambda _device, _octets, _now: None
         """Called with (device, octets, time) for each telegram that the access point took."""
         self.on_display: Callable[[Home, HeardTelegram, float], object] | None = None
-        """Called for each P1 telegram that a home's display understood; None while nobody looks at the displays."""
+        """Called for each P1 telegram that a home's display decoded; None while no display is watched."""
         self._clock = clock
         self._interfaces = interfaces
         self._wires = {home.home_id: self._wire(home, seed + home.number) for home in self.homes}
 
     def measure(self, start: float, end: float) -> None:
-        """Let the flows from ``start`` to ``end`` (UTC seconds) pass all meters; radio meters send what is due."""
+        """Let the flows from ``start`` to ``end`` (UTC seconds) pass all meters; radio meters send due telegrams."""
         for home in self.homes:
             flows, index = home.tape.step(start, end)
             home.electricity.measure(flows, index, end)
@@ -183,7 +183,7 @@ class Building:
             self._wires[home.home_id].transmit(octets, point.device)
 
     def send_h2(self) -> None:
-        """Let the access point tell each home what its meters say, one JSON line per home."""
+        """Write the access point's readings to each home, one JSON line per home."""
         if self.host.point is None:
             return
         for home in self.homes:

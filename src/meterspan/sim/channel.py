@@ -2,7 +2,7 @@
 
 Strategy: a ``Station`` puts one machine on the virtual clock (drains its octets and events, keeps its deadline); a
 ``Link`` carries what two stations send through a ``Medium`` that is plain data: latency, jitter, rate, loss, damage,
-duplicates, reordering, outages. All chance comes from one seed, so a run repeats exactly.
+duplicates, reordering, outages. All randomness derives from one seed, so a run repeats exactly.
 """
 
 from collections import deque
@@ -22,11 +22,11 @@ __all__ = ["Counts", "Fate", "Kind", "Link", "Medium", "Radio", "Station", "Trac
 EventT = TypeVar("EventT")
 
 EVENTS_PER_DRAIN_MAX = 100_000
-"""A machine that has more events than this for one input never ends; the simulation says so."""
+"""A machine with more events than this for one input is in an endless loop; the simulation raises."""
 
 
 class Kind(StrEnum):
-    """How a link treats what is written to it."""
+    """How a link transports written octets."""
 
     STREAM = "stream"
     """Ordered, like TCP: a loss or an outage delays, a long outage breaks."""
@@ -48,7 +48,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """What a medium does to a frame; chances are 0..1 per frame.
+    """The effects of a medium on a frame; chances are 0..1 per frame.
 
     Attributes:
         latency_s: least time on the way, seconds.
@@ -60,7 +60,7 @@ class Medium:
         reorder: chance that a datagram is held up by ``reorder_s`` and overtaken.
         reorder_s: by how much.
         outages: spans (start, end) of UTC seconds without any passage.
-        retry_s: what a loss costs on a stream.
+        retry_s: delay that a loss adds on a stream, seconds.
         give_up_s: a stream that an outage would hold longer than this breaks.
 
     """
@@ -84,7 +84,7 @@ class Medium:
 
 @dataclass(slots=True)
 class Counts:
-    """What a medium did so far, in frames (writes)."""
+    """Counts of a medium, in frames (writes)."""
 
     sent: int = 0
     delivered: int = 0
@@ -209,7 +209,7 @@ class _Way:
 
 
 class _Carrier:
-    """What links and radio share: chance, counts, trace and the way of one frame."""
+    """The common part of links and radio: chance, counts, trace and the way of one frame."""
 
     __slots__ = ("_chance", "_trace", "clock", "counts", "medium")
 
@@ -267,11 +267,11 @@ class Link(_Carrier):
     Args:
         left: one station; its ``send`` is taken over by the link.
         right: the other.
-        medium: what happens on the way.
+        medium: loss, damage and delay on the way.
         kind: stream, serial or datagram.
         seed: of all chance on this link.
         trace_frames: how many of the latest frames to keep for ``trace``.
-        on_break: called once with the time when a stream breaks; machines are told by whoever owns them.
+        on_break: called once with the time when a stream breaks; the owner reports it to the machines.
 
     """
 
@@ -366,7 +366,7 @@ class Radio(_Carrier):
 
     Args:
         clock: the virtual clock.
-        medium: for listeners that bring none of their own; it may be replaced while the clock runs.
+        medium: for listeners without one of their own; it may be replaced while the clock runs.
         seed: of all chance.
         trace_frames: how many of the latest frames to keep.
 

@@ -1,6 +1,6 @@
 """The virtual clock: one heap of actions by time, then by order of scheduling, so that every run repeats exactly.
 
-A simulation runs it to the end at once; a shell that wants to show a living district calls ``run_until(now)`` with
+A simulation runs it to the end at once; a shell that shows a running district calls ``run_until(now)`` with
 the real time again and again. Nothing here sleeps.
 """
 
@@ -34,7 +34,7 @@ class Ticket:
 
 
 class VirtualClock:
-    """Virtual UTC seconds and what is to happen.
+    """Virtual UTC seconds and the planned actions.
 
     Args:
         start: the first instant, UTC seconds since 1970.
@@ -79,12 +79,6 @@ class VirtualClock:
 
         self.schedule(start, lambda: beat(0))
         return handle
-
-    def next_at(self) -> float | None:
-        """When the next action is due, or None."""
-        while self._heap and self._heap[0].action is None:
-            heapq.heappop(self._heap)
-        return self._heap[0].at if self._heap else None
 
     def run_until(self, until: float) -> int:
         """Run all actions due up to and including ``until``, leave the clock there, and give how many ran.

@@ -1,8 +1,8 @@
 """A district on virtual time: homes with their meters, access points, head end and data management, joined by octets.
 
 Strategy: every minute all meters measure one step; radio telegrams, P1 telegrams, sessions and pushes travel over
-seeded media as octets, and the very machines of production take them. Faults come from a plan. Beside each meter
-stands a reference, so that every stored register can be compared with what was measured (``sim.report``).
+seeded media as octets, and the machines of production receive them. Faults follow a plan. Each meter has a
+reference beside it, so that every stored register can be compared with the measured one (``sim.report``).
 """
 
 from collections import Counter
@@ -68,7 +68,7 @@ __all__ = ["District", "DistrictConfig", "Happening", "midnight_after"]
 STEP_S: Final = 60.0
 LIVE_STEP_S: Final = 5.0
 DISPLAY_EVERY_S: Final = 300
-"""In history a display that nobody looks at is told the power every five minutes."""
+"""In history a display that is not watched receives the power every five minutes."""
 TELEGRAM_S: Final = 0.5
 """Within this time a P1 telegram has reached its display."""
 HOMES_PER_BUILDING: Final = 4
@@ -87,7 +87,7 @@ _NOTHING: Final = np.zeros(1, np.int32)
 
 @dataclass(frozen=True, slots=True)
 class DistrictConfig:
-    """What a district is.
+    """The settings of a district.
 
     Attributes:
         start: UTC seconds of the first instant; a local midnight.
@@ -118,7 +118,7 @@ class DistrictConfig:
 
 @dataclass(slots=True)
 class Happening:
-    """A fault that happened, and what is known of its handling."""
+    """A fault of the run, and the counts of its handling."""
 
     fault: Fault
     counts: Counter[str] = field(default_factory=Counter)
@@ -128,7 +128,7 @@ class District:
     """The simulated district.
 
     Args:
-        config: what it is.
+        config: its settings.
         data: the data management, which takes readings durably.
 
     """
@@ -186,7 +186,7 @@ class District:
         self.clock.run_until(until)
 
     def watch_displays(self) -> None:
-        """Store what the displays in the homes are told from now on: a portal shows it."""
+        """Store the momentary values of the homes' displays from now on: a portal shows them."""
         for building in self.buildings:
             building.on_display = self._note_power
 
@@ -206,7 +206,7 @@ class District:
         return sum(len(self.head_end.holes_of(target, int(until))) for target in targets)
 
     def point_of(self, device: str) -> ElectricityPoint | None:
-        """Return an electricity meter that is installed, or stands removed within reach."""
+        """Return an electricity meter that is installed, or removed and still within reach."""
         for _, point in self._electricity():
             if point.device == device:
                 return point
@@ -257,7 +257,7 @@ class District:
     # --- living -------------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Let all meters measure up to now, send what is due, and come back after one step."""
+        """Let all meters measure up to now, send due telegrams, and schedule the next step."""
         now = self.clock.now
         for building in self.buildings:
             if now > self._measured_until:
@@ -274,7 +274,7 @@ class District:
         self._next_beat = self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
 
     def _report_kept_aside(self, building: Building, now: float) -> None:
-        """Pass on what the access point kept aside, and whom it heard that is not on its list."""
+        """Pass on the access point's quarantined frames, and the unknown devices it received."""
         for frame in building.host.kept_aside():
             self.head_end.keep_aside(frame)
         point = building.host.point
@@ -283,7 +283,7 @@ class District:
         for device, count in point.unknown_devices.items():
             if count >= UNKNOWN_HEARD_MIN and device not in self.unknown_devices:
                 self.unknown_devices.add(device)
-                reason = "not on the allow-list: a neighbour's meter, or one that nobody has registered yet"
+                reason = "not on the allow-list: a neighbour's meter, or one that is not registered yet"
                 self.head_end.keep_aside(
                     QuarantinedFrame(now, building.host.name, FrameFault.UNKNOWN_DEVICE, reason, b"", device)
                 )
@@ -296,7 +296,7 @@ class District:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
     def _store_powers(self) -> None:
-        """Store the momentary power that the displays were told: local values, no head end."""
+        """Store the momentary power that the displays received: local values, no head end."""
         now = int(self.clock.now)
         blocks = [
             CaptureBlock(
@@ -312,7 +312,7 @@ class District:
     # --- the other side of G1 -----------------------------------------------------------------------------------
 
     def _server_of(self, target: str) -> ServerAssociation | None:
-        """Make the server that a new connection to a target meets; None where nobody has power."""
+        """Make the server for a new connection to a target; None where the target has no power."""
         host = self._hosts.get(target)
         if host is not None:
             return (
@@ -354,7 +354,7 @@ class District:
             start = end
 
     def _plan_on(self, number: int) -> None:
-        """Plan one more day at its midnight, and come back at the next."""
+        """Plan one more day at its midnight, and schedule the next."""
         start = self.clock.now
         end = midnight_after(start, self.config.zone, 1)
         self.plan_day(start, end, number)
@@ -429,7 +429,7 @@ class District:
             happening.counts["reopened"] = host.point.reopen(radio.device)
         self.head_end.note(
             radio.device, "re-keyed", "The key was corrected at the access point", self.clock.now,
-            f"{happening.counts['reopened']} telegrams that had been kept aside could be opened",
+            f"{happening.counts['reopened']} quarantined telegrams could be opened",
         )  # fmt: skip
 
     def _replay(self, happening: Happening) -> None:
@@ -447,7 +447,7 @@ class District:
         self.clock.schedule(self.clock.now + 2 * STEP_S, count)
 
     def _count_waiting(self, happening: Happening) -> None:
-        """Note at the end of an outage what has come together: rows in the outbox, failed sessions."""
+        """Note at the end of an outage its effects: rows in the outbox, failed sessions."""
         host = self._hosts.get(happening.fault.target)
         if host is not None:
             happening.counts["rows waiting in the outbox"] = len(host.outbox)
@@ -517,7 +517,7 @@ class District:
             home.usage_point(Commodity.ELECTRICITY), old_device=old.device, closing=old.registers(),
             new_device=new.device, opening=new.registers(), at=datetime.fromtimestamp(now, UTC),
         )  # fmt: skip
-        for device, words in ((old.device, f"Exchanged for {new.device}"), (new.device, f"Came for {old.device}")):
+        for device, words in ((old.device, f"Exchanged for {new.device}"), (new.device, f"Replaces {old.device}")):
             self.head_end.note(device, "exchanged", words, now, f"closing {old.shown()[0]} Wh, opening 0 Wh")
         happening.counts["closing Wh"] = old.shown()[0]
         self.g1.attend()

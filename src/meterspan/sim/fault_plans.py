@@ -1,4 +1,4 @@
-"""The bad day of a district, as a fault plan: what goes wrong at which hour, and to whom.
+"""The bad day of a district, as a fault plan: which fault at which hour, and its target.
 
 Strategy: hours are local wall time of the first day where the run lasts a day, and the same shares of the run where it
 is shorter, so that a test of three hours meets the same faults. Everything here can be healed without a visit, except
@@ -21,7 +21,7 @@ REPLAYED_FRAMES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Whom faults may happen to; lists have at least one entry.
+    """The targets of faults; lists have at least one entry.
 
     Attributes:
         access_points: names of the access points.
@@ -38,7 +38,15 @@ class Places:
 
 
 def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan:
-    """Plan the faults of the run from ``start`` to ``end`` (UTC seconds); repeated days are `quiet_day`'s business."""
+    """Plan the faults of the run from ``start`` to ``end`` (UTC seconds); for repeated days see `quiet_day`.
+
+    Args:
+        places: the targets of faults.
+        start: UTC seconds.
+        end: UTC seconds.
+        zone: IANA time zone of the hours.
+
+    """
     hour = _Hours(start, end, zone)
     last = places.access_points[-1]
     middle = places.access_points[len(places.access_points) // 2]
@@ -63,7 +71,16 @@ def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan
 
 
 def quiet_day(places: Places, start: float, end: float, *, zone: str, number: int) -> FaultPlan:
-    """Plan the few faults of a usual day; ``number`` turns them from one place to the next."""
+    """Plan the few faults of a usual day; ``number`` turns them from one place to the next.
+
+    Args:
+        places: the targets of faults.
+        start: UTC seconds.
+        end: UTC seconds.
+        zone: IANA time zone of the hours.
+        number: of the day; it selects the targets.
+
+    """
     hour = _Hours(start, end, zone)
     point = places.access_points[number % len(places.access_points)]
     meter = places.direct[number % len(places.direct)]
@@ -77,7 +94,7 @@ def quiet_day(places: Places, start: float, end: float, *, zone: str, number: in
 
 
 def restless_hours(places: Places, start: float, end: float) -> FaultPlan:
-    """Plan what makes a living demo live: each hour another meter is not reached around the time of its read."""
+    """Plan an outage each hour for the running demo: another meter is not reached around the time of its read."""
     first = -(-start // 3_600)
     hours = range(int(first), int(end // 3_600) + 1)
     return FaultPlan.of([

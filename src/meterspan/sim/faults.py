@@ -1,7 +1,7 @@
-"""Faults as data: what goes wrong in a district, when and to whom; written down by hand or by a scenario.
+"""Faults as data: kind, time and target in a district; written by hand or by a scenario.
 
 A plan does nothing by itself: the world asks ``active`` while it runs, or lets ``schedule`` call it when a fault begins
-and ends. The same plan gives the same run, and a failing run can be handed on as a few lines of JSON.
+and ends. The same plan gives the same run, and a failing run can be reported as a few lines of JSON.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ __all__ = ["Fault", "FaultKind", "FaultPlan"]
 
 
 class FaultKind(StrEnum):
-    """What goes wrong; the meaning of ``amount`` is said for each."""
+    """The kinds of fault, each with the meaning of ``amount``."""
 
     LOST_FRAMES = "lost frames"
     """The target's channel loses this share of frames (0..1)."""
@@ -48,7 +48,7 @@ class Fault:
     """One fault.
 
     Attributes:
-        kind: what goes wrong.
+        kind: the kind of fault.
         target: device, access point or network it happens to.
         start: UTC seconds.
         end: UTC seconds; the fault is active while start <= t < end, or happens at start where both are equal.

@@ -26,14 +26,14 @@ __all__ = ["G1", "HEAD_END", "server_link"]
 
 HEAD_END: Final = "head end"
 CONNECT_TIMEOUT_S: Final = 10.0
-"""How long the head end tries to connect where nobody answers."""
+"""How long the head end tries to connect where there is no answer."""
 FRAMES_KEPT: Final = 12
 """Frames of each session that go into the story."""
 SERVER_SAP: Final = 1
 MediumOf: TypeAlias = Callable[[str, float], Medium]
-"""Gives the connection of a target at an instant, outages included."""
+"""Returns the connection of a target at an instant, outages included."""
 ServerOf: TypeAlias = Callable[[str], ServerAssociation | None]
-"""Makes the server side of a new connection; None where nobody is there."""
+"""Makes the server side of a new connection; None where the target has no power."""
 
 
 class G1:
@@ -44,7 +44,7 @@ class G1:
         head_end: whose planner is followed.
         maker: makes and settles sessions.
         server_of: the other side.
-        medium_of: what lies between.
+        medium_of: returns the medium of a target at an instant.
         interfaces: where messages are counted.
         seed: of all chance.
 
@@ -64,7 +64,7 @@ class G1:
         self._wake: Ticket | None = None
 
     def attend(self) -> None:
-        """Start every session that may start now, and come back when the next one may."""
+        """Start every session that may start now, and schedule the next start."""
         now = self._clock.now
         self._head_end.time_out_orders(now)
         while (job := self._head_end.planner.next_job(now)) is not None:
@@ -141,5 +141,5 @@ def server_link(protocol: DeviceProtocol) -> EngineLink:
 def _lose(link: Link, now: float) -> None:
     """Report to both ends that their connection broke."""
     for station in (link.right, link.left):
-        station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers stand on links
+        station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers have links below
         station.poll()

@@ -2,7 +2,7 @@
 
 Strategy: ``draw_homes`` makes everything from the seed: who lives there, how the electricity meter is reached (over the
 wrapper, over HDLC, or only through its P1 port), which radio meters hang in the cellar, and every key. A ``FlowTape``
-gives what flows in each step, so that meters measure whole steps of constant flow.
+returns the flow of each step, so that meters measure whole steps of constant flow.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -65,7 +65,7 @@ _MODES = (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC)
 
 
 class FlowTape:
-    """What flows in a household, step after step.
+    """The flows of a household, step after step.
 
     Args:
         household: whose flows.
@@ -93,7 +93,7 @@ class FlowTape:
 
 @dataclass(slots=True)
 class Reference:
-    """A test bench's meter in series with a household's: what the registers must have shown at each mark.
+    """A test bench's meter in series with a household's: the registers that it must have shown at each mark.
 
     Attributes:
         rows: by mark of the meter's own clock (UTC seconds), its registers.
@@ -128,7 +128,7 @@ class ElectricityPoint:
         opening = {PROFILE_COLUMNS[0]: config.opening_wh}
         self.reference = Reference(Metrology(electricity_block(1), now, opening=opening))
         self.rows: dict[int, tuple[int, ...]] = {}
-        """What must be stored of this meter, by time; ``opening`` and ``closing`` registers are in it."""
+        """The values that must be stored of this meter, by time; ``opening`` and ``closing`` registers are in it."""
         self._logical: LogicalDevice | None = None
         self.context = SecurityContext(config.system_title, keys, counters=self.state, peer_title=HEAD_END_TITLE)
         self.installed_at = int(now)
@@ -142,7 +142,7 @@ class ElectricityPoint:
 
     @property
     def logical(self) -> LogicalDevice:
-        """What it shows over COSEM; made when it is first asked for."""
+        """Its COSEM device; made on first use."""
         if self._logical is None:
             access = MeterAccess(
                 invocation_counter=lambda _now: double_long_unsigned(max(0, self.context.last_received))
@@ -151,7 +151,7 @@ class ElectricityPoint:
         return self._logical
 
     def shown(self) -> tuple[int, ...]:
-        """Return import and export in Wh as this meter tells them: P1 has no total, its readers add tariffs up."""
+        """Return import and export in Wh as this meter sends them: P1 has no total, its readers add the tariffs."""
         shown = self.meter.indication
         if self.reach is not Reach.P1:
             return tuple(shown[obis].value for obis in PROFILE_COLUMNS)
@@ -162,7 +162,7 @@ class ElectricityPoint:
         return {obis: Scaled(value, 0, UNITS["Wh"]) for obis, value in zip(PROFILE_COLUMNS, self.shown(), strict=True)}
 
     def truth(self) -> dict[int, tuple[int, ...]]:
-        """Return what may be stored of this meter: by time, import and export in Wh."""
+        """Return the values that may be stored of this meter: by time, import and export in Wh."""
         return self.rows if self.reach is Reach.P1 else {**self.reference.rows, **self.rows}
 
     def measure(self, flows: Flows, index: int, now: float) -> None:
@@ -185,7 +185,7 @@ class RadioPoint:
     """A radio meter where it is installed.
 
     Args:
-        commodity: what it measures.
+        commodity: its commodity.
         config: how it is built.
         now: UTC seconds from which on it counts; it has been on the air for half an hour then.
 
@@ -218,11 +218,11 @@ class RadioPoint:
         return {self.obis: self.meter.indication[self.obis]}
 
     def truth(self) -> dict[int, tuple[int, ...]]:
-        """Return what may be stored of this meter: by time, its register in its own steps."""
+        """Return the values that may be stored of this meter: by time, its register in its own steps."""
         return self.rows
 
     def measure(self, flows: Flows, index: int, now: float) -> list[bytes]:
-        """Let one step flow; gives the telegrams that went out."""
+        """Measure one step; returns the sent telegrams."""
         sent = self.meter.advance(_FLOWS[self.commodity](flows, index), now)
         if not now % self.meter.config.due_period_s:
             self.rows[int(now)] = self.shown()
@@ -244,7 +244,7 @@ class Home:
         home_id: in the data management.
         name: as its people call it.
         number: from 1, over the whole district.
-        tape: what flows.
+        tape: the flows.
         electricity: the meter installed now.
         radios: gas or heat, and water.
 
@@ -289,7 +289,16 @@ def electricity_keys(seed: int, name: str) -> SecurityKeys:
 
 
 def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_building: int) -> Iterator[Home]:
-    """Draw the homes of a district from its seed."""
+    """Draw the homes of a district from its seed.
+
+    Args:
+        seed: of all random draws.
+        count: how many homes.
+        zone: IANA time zone of the homes.
+        start: UTC seconds at which the meters are installed.
+        homes_per_building: homes behind one access point.
+
+    """
     weather = Weather(seed)
     offset_s = standard_offset_s(zone, start)
     for index in range(count):
@@ -313,7 +322,15 @@ def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_buil
 
 
 def draw_neighbours(seed: int, building: int, start: float, offset_s: int) -> Sequence[RadioPoint]:
-    """Draw meters of next door that the access point hears, and that are none of its business."""
+    """Draw meters of next door that the access point receives and must not store.
+
+    Args:
+        seed: of all random draws.
+        building: number of the building.
+        start: UTC seconds at which the meters are installed.
+        offset_s: local standard time minus UTC, seconds.
+
+    """
     return [
         RadioPoint(
             Commodity.WATER, _radio_config(seed, 9_000 + 10 * building + number, Commodity.WATER, offset_s), start

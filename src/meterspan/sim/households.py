@@ -3,7 +3,7 @@
 Strategy: one local day at a time. A day's events (kettle, shower, tumble dryer) are drawn from (seed, day) and become
 a cumulative, piecewise linear curve beside curves on the minute (lights, heating, sun); flows are differences of
 these curves at any grid. So an answer depends on (seed, time) only, energy is the same at every resolution, history
-costs milliseconds per day, and a day has 23, 24 or 25 hours as its zone says.
+costs milliseconds per day, and a day has 23, 24 or 25 hours, by its zone.
 """
 
 import math
@@ -43,7 +43,7 @@ class Profile(StrEnum):
 
 
 class Heating(StrEnum):
-    """What heats the house and its tap water."""
+    """The heating of the house and its tap water."""
 
     GAS = "gas"
     DISTRICT = "district heating"
@@ -54,11 +54,11 @@ class Heating(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """What the household owns beyond the usual.
+    """The special equipment of a household.
 
     Attributes:
         heating: the source of heat.
-        pv_kw: peak power of the modules; 0 is none.
+        pv_kw: peak power of the modules, kW; 0 without modules.
         ev: whether an electric car is charged at home.
         dryer: whether there is a tumble dryer.
         dishwasher: whether there is a dishwasher.
@@ -104,7 +104,7 @@ class Flows:
         return len(self.power_w)
 
     def electricity(self, step: int, phases: int = 3) -> ElectricityFlow:
-        """Return one step as the sensors of an electricity meter see it: big loads lie on L1, the rest is spread."""
+        """Return one step as the sensors of an electricity meter see it: big loads are on L1, the rest is spread."""
         total_mw = round(float(self.power_w[step]) * 1000)
         time = float(self.edges[step])
         if phases == 1:
@@ -433,12 +433,12 @@ class Household:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """One day's rhythm in local minutes since midnight; ``sleep`` may lie behind midnight.
+    """One day's rhythm in local minutes since midnight; ``sleep`` may be after midnight.
 
     Attributes:
         wake: somebody gets up.
         leave: the last one goes out.
-        back: the first one comes back; equal to ``leave`` where nobody goes out.
+        back: the first one comes back; equal to ``leave`` where all stay at home.
         sleep: the last one goes to bed.
         away: the household is on holiday.
         at_home: somebody is at home all day.
@@ -466,7 +466,7 @@ class _Diary:
         self._hot: list[tuple[float, float, float]] = []
 
     def write(self) -> _Events:
-        """Draw the whole day and bring it to UTC."""
+        """Draw the whole day and convert it to UTC."""
         if not self._habits.away:
             self._live()
         start, end = _bounds(self._day, self._house.zone)
@@ -653,7 +653,7 @@ def _running(rate: Floats, step_s: float) -> Floats:
 
 
 def _cumulate(events: Floats, start: float, end: float) -> _Curve:
-    """Add events (start, end, rate) up to one curve over the day; what lies outside is another day's."""
+    """Add events (start, end, rate) up to one curve over the day; events outside belong to another day."""
     begins, ends = np.clip(events[:, 0], start, end), np.clip(events[:, 1], start, end)
     times = np.concatenate(([start], begins, ends, [end]))
     steps = np.concatenate(([0.0], events[:, 2], -events[:, 2], [0.0]))

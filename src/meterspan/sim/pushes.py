@@ -1,6 +1,6 @@
 """Pushes of a district: each access point's uplink, the connections it asks for, and the head end's intake behind them.
 
-Strategy: an ``Uplink`` lives as long as its access point has power; each time it wants a connection, a link to a fresh
+Strategy: an ``Uplink`` exists as long as its access point has power; each time it wants a connection, a link to a fresh
 machine of the intake is made, or refused while the fault plan has an outage. Connections that fell silent are closed.
 """
 
@@ -43,7 +43,7 @@ class Pushes:
         clock: the virtual clock.
         head_end: for the stories.
         intake: takes the pushes.
-        medium_of: what lies between.
+        medium_of: returns the medium of a target at an instant.
         interfaces: where messages are counted.
         seed: of all chance.
 

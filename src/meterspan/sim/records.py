@@ -1,4 +1,4 @@
-"""What the head end's inventory says of a district's devices, and what its people pay."""
+"""The head end's inventory records of a district's devices, and the tariffs of its homes."""
 
 from datetime import time
 from decimal import Decimal
@@ -42,7 +42,15 @@ TARIFFS: Final = {
 
 
 def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody, installed_at: int) -> Device:
-    """Record an access point: it owes nothing itself."""
+    """Return the record of an access point: no readings are due from itself.
+
+    Args:
+        host: the access point.
+        number: of its building.
+        custody: wraps its keys.
+        installed_at: UTC seconds.
+
+    """
     return Device(
         host.name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"10.64.{number}.1:4059", host.name,
         security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
@@ -66,7 +74,16 @@ def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> D
 def local_record(
     home: Home, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
 ) -> Device:
-    """Record a meter that an access point hears: by radio, or through its P1 port."""
+    """Return the record of a meter behind an access point: by radio, or through its P1 port.
+
+    Args:
+        home: the home of the meter.
+        point: the meter.
+        channel: its channel at the access point.
+        access_point: name of the access point.
+        custody: wraps its keys.
+
+    """
     is_radio = isinstance(point, RadioPoint)
     commodity = point.commodity if isinstance(point, RadioPoint) else Commodity.ELECTRICITY
     keys = ((KeyPurpose.RADIO, custody.wrap(point.meter.config.key)),) if isinstance(point, RadioPoint) else ()

@@ -1,8 +1,8 @@
-"""What a district's run has proved: every stored register against the truth, and what became of each fault.
+"""The proof of a district's run: every stored register against the truth, and the outcome of each fault.
 
-``verify`` compares three things exactly: each stored register with what the meter (or the reference beside it) showed
-at that time, each mark that was due with what is stored, and each local day's consumption with the difference of the
-true registers. Nothing here knows how the readings came.
+``verify`` compares three things exactly: each stored register with that of the meter (or the reference beside it)
+at that time, each due mark with the stored values, and each local day's consumption with the difference of the
+true registers. It does not depend on the way of the readings.
 """
 
 from collections import Counter
@@ -39,14 +39,14 @@ class Completeness:
 
 
 def completeness(district: District, until: float) -> Completeness:
-    """Count what all channels owed up to ``until`` (UTC seconds), by the head end's ledger."""
+    """Count the values due from all channels up to ``until`` (UTC seconds), by the head end's ledger."""
     ledger = district.head_end.ledger
     counts = [ledger.count(channel, int(until)) for channel in ledger.channels]
     return Completeness(sum(count[0] for count in counts), sum(count[1] for count in counts))
 
 
 def verify(district: District, until: float) -> list[str]:
-    """List every difference between what is stored and what was measured up to ``until``; empty is the proof."""
+    """List every difference between stored and measured values up to ``until``; an empty list is the proof."""
     differences: list[str] = []
     for difference in _differences(district, until):
         differences.append(difference)
@@ -162,7 +162,7 @@ def _of_days(district: District, until: float) -> Iterator[str]:
 
 
 def _consumed(district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int) -> Decimal:
-    """Return the consumption of a span in kWh or m3, over all meters that stood there."""
+    """Return the consumption of a span in kWh or m3, over all meters that were installed there."""
     chain: list[ElectricityPoint | RadioPoint] = [point]
     if isinstance(point, ElectricityPoint):
         chain += [old for other, old in district.retired if other is home]
@@ -196,12 +196,12 @@ def _happened(happening: Happening) -> dict[str, Any]:
 
 _HANDLED: Final = {
     FaultKind.LOST_FRAMES: "each telegram repeats the register of the last quarter hour: the next one heard heals it",
-    FaultKind.DAMAGED_FRAMES: "the checksum tells; kept aside, the next telegram carries the register",
+    FaultKind.DAMAGED_FRAMES: "the checksum differs; quarantined, the next telegram carries the register",
     FaultKind.OUTAGE: "rows wait in the outbox and in profiles; holes of the ledger are read when the way is back",
-    FaultKind.WRONG_KEY: "telegrams are kept aside; once the key is right they are opened and taken",
-    FaultKind.REPLAY: "message counter or time stamp is older than one heard before: refused and kept aside",
+    FaultKind.WRONG_KEY: "telegrams are quarantined; once the key is right they are opened and stored",
+    FaultKind.REPLAY: "message counter or time stamp is older than one received before: refused and quarantined",
     FaultKind.EXCHANGE: "closing and opening register join two chains; the old meter is read out before it leaves",
     FaultKind.CLOCK_DRIFT: "the clock check shifts it; rows around are flagged",
     FaultKind.REGISTER_RESET: "the difference is reported as unexplained",
-    FaultKind.POWER_OUTAGE: "profiles, counters and outbox outlive it; the first telegram after it has the due mark",
+    FaultKind.POWER_OUTAGE: "profiles, counters and outbox survive it; the first telegram after it has the due mark",
 }

@@ -1,6 +1,6 @@
 """State that survives simulated power loss: the ports of ``model.ports`` over plain memory.
 
-An entity is thrown away and built anew when its power fails and returns; its ``VirtualState`` stays with the world,
+An entity is deleted and built again when its power fails and returns; its ``VirtualState`` stays with the world,
 as the flash chip stays in the cabinet.
 """
 

@@ -37,7 +37,6 @@ class Quarantine:
         self._folder = directory / "quarantine"
         self._journal = journal
         self._items: dict[str, Quarantined] = {}
-        self._unmoved: set[str] = set()
         self._guard = threading.Lock()
 
     def load(self, items: Iterable[Quarantined]) -> None:
@@ -51,16 +50,10 @@ class Quarantine:
             if item.name in self._items:
                 return False
             self._items[item.name] = item
-            self._unmoved.add(item.name)
         log.error(
             "quarantined", extra={"item": item.name, "reason": item.reason, "path": item.kept_at, "rows": item.readings}
         )
         return True
-
-    def moved(self, name: str) -> None:
-        """Note that the journal names it too, so that its readings are counted no more."""
-        with self._guard:
-            self._unmoved.discard(name)
 
     def forget(self, name: str) -> None:
         """Count it again: it was put back whole."""
@@ -77,11 +70,6 @@ class Quarantine:
         with self._guard:
             return list(self._items.values())
 
-    def unmoved_readings(self) -> int:
-        """Count readings that are set aside and that the journal still counts."""
-        with self._guard:
-            return sum(self._items[name].readings for name in self._unmoved)
-
     def of_batch(self, row: BatchRow, reason: str) -> Quarantined:
         """Describe a damaged batch by its row."""
         kept_at = f"{self._journal} (table quarantined)"
@@ -93,7 +81,15 @@ class Quarantine:
         return Quarantined(f"days to settle {number}", reason, kept_at)
 
     def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> Quarantined:
-        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds."""
+        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds.
+
+        Args:
+            row: the segment's entry in the journal.
+            reason: why it cannot be read.
+            path: the file.
+            span: start and end of its UTC day, seconds.
+
+        """
         kept_at = self.move_file(path)
         return Quarantined(row.name, reason, kept_at, row.readings, *span)
 

@@ -292,14 +292,16 @@ class ReadingStore:
         """Count what is held; exact."""
         with self._reader() as connection:
             meta = dict(connection.execute("select name, value from meta").fetchall())
+            taken_off = {name for (name,) in connection.execute("select name from quarantined")}
             (batches, journal_octets) = connection.execute(
                 "select count(*), coalesce(sum(length(octets)), 0) from batch"
             ).fetchone()
             (segments, octets) = connection.execute("select count(*), coalesce(sum(octets), 0) from segment").fetchone()
             (events,) = connection.execute("select count(*) from event").fetchone()
         quarantined = self._quarantine.items()
+        still_counted = sum(item.readings for item in quarantined if item.name not in taken_off)
         return StoreCounts(
-            readings=meta.get("readings", 0) - self._quarantine.unmoved_readings(),
+            readings=meta.get("readings", 0) - still_counted,
             duplicates=meta.get("duplicates", 0), conflicts=meta.get("conflicts", 0), late=meta.get("late", 0),
             events=events, batches=batches, segments=segments, octets=octets + journal_octets,
             quarantined=len(quarantined), quarantined_readings=sum(item.readings for item in quarantined),
@@ -602,7 +604,7 @@ class ReadingStore:
     def _set_batch_aside(self, row: BatchRow, reason: str) -> None:
         item = self._quarantine.of_batch(row, reason)
         if self._quarantine.add(item):
-            self._submit_unseen(item, partial(_move_batch, item=item, seq=row.seq))
+            self._submit_unseen(partial(_move_batch, item=item, seq=row.seq))
 
     def _set_segment_aside(self, path: Path, reason: str) -> None:
         with self._reader() as connection:
@@ -613,14 +615,12 @@ class ReadingStore:
         row = SegmentRow(*found)
         item = self._quarantine.of_segment(row, reason, path, (row.day * DAY_S, (row.day + 1) * DAY_S - 1))
         if self._quarantine.add(item):
-            self._submit_unseen(item, partial(_move_segment, item=item))
+            self._submit_unseen(partial(_move_segment, item=item))
 
-    def _submit_unseen(self, item: Quarantined, run: Callable[[sqlite3.Connection], None]) -> None:
+    def _submit_unseen(self, run: Callable[[sqlite3.Connection], None]) -> None:
         """Hand a job to the writer without waiting, from any thread; what it cannot do is done at the next opening."""
-        done: Future[None] = Future()
-        done.add_done_callback(lambda done: self._quarantine.moved(item.name) if done.exception() is None else None)
         with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(_Job(run, done))
+            self._jobs.put_nowait(_Job(run, Future()))
 
     # --- opening and snapshots ----------------------------------------------------------------------------------
 
@@ -673,8 +673,8 @@ class ReadingStore:
     def _set_aside_now(self, row: SegmentRow, reason: str) -> None:
         span = (row.day * DAY_S, (row.day + 1) * DAY_S - 1)
         item = self._quarantine.of_segment(row, reason, self._segments / row.name, span)
-        if self._quarantine.add(item) and self._commit_now(partial(_move_segment, item=item)):
-            self._quarantine.moved(item.name)
+        if self._quarantine.add(item):
+            self._commit_now(partial(_move_segment, item=item))
 
     def _take_restored(self, item: Quarantined, path: Path) -> None:
         """List a segment again that was put back whole; one that is damaged as before stays aside."""
@@ -709,8 +709,8 @@ class ReadingStore:
                 batch = read_batch(journal.octets_of(connection, row.seq))
             except DamagedBatchError as error:
                 item = self._quarantine.of_batch(row, error.detail)
-                if self._quarantine.add(item) and self._commit_now(partial(_move_batch, item=item, seq=row.seq)):
-                    self._quarantine.moved(item.name)
+                if self._quarantine.add(item):
+                    self._commit_now(partial(_move_batch, item=item, seq=row.seq))
                 continue
             self._bounds.note(batch)
             if journal.extent_of(batch) != row[1:]:

@@ -156,6 +156,12 @@ class SegmentQuery:
     def read(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
         """Read ``start <= time < end`` of the series, in no particular order.
 
+        Args:
+            paths: the segments to read.
+            series: numbers of the series.
+            start: UTC seconds.
+            end: UTC seconds, not included.
+
         Raises:
             FileNotFoundError: a segment was merged away meanwhile; ``filename`` is its path.
             DamagedSegmentError: one was cut or changed; ``path`` names it.

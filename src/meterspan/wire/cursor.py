@@ -29,7 +29,15 @@ class Trace:
     spans: list[Span] = field(default_factory=list)
 
     def add(self, offset: int, octets: bytes, name: str, meaning: str = "") -> None:
-        """Append one range."""
+        """Append one range.
+
+        Args:
+            offset: of the first octet in the frame.
+            octets: the range.
+            name: the field.
+            meaning: its value in words.
+
+        """
         self.spans.append(Span(offset, octets, name, meaning))
 
 

@@ -1,4 +1,4 @@
-"""What a client and a server have agreed on for one association (IEC 62056-5-3, 6.2): one record for both roles."""
+"""The agreed terms of one association (IEC 62056-5-3, 6.2): one record for both roles."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from meterspan.wire.xdlms import Conformance
 __all__ = ["APDU_MAX", "Agreement"]
 
 APDU_MAX = 0xFFFF
-"""Octets of the longest APDU; a peer's limit of 0 stands for no other."""
+"""Octets of the longest APDU; it applies where the peer's limit is 0."""
 
 
 @dataclass(frozen=True, slots=True)

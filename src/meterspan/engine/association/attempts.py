@@ -7,8 +7,8 @@ __all__ = ["ATTEMPTS_MAX", "CLIENTS_MAX", "LOCKOUT_S", "AttemptLedger"]
 ATTEMPTS_MAX = 3
 """Wrong secrets in a row before a client is locked out."""
 LOCKOUT_S = 60.0
-"""How long it is locked out. At three guesses a minute, half of 10^8 passwords take 30 years; to an operator who
-mistypes, a minute is acceptable."""
+"""How long it is locked out. At three guesses a minute, half of 10^8 passwords take 30 years; one
+minute is acceptable to an operator."""
 CLIENTS_MAX = 256
 """Clients remembered; more than any device has associations."""
 

@@ -1,8 +1,8 @@
 """The client of an application association, over any link (IEC 62056-5-3, 6 and 7).
 
 Strategy: ``Association`` holds link, state and events; here are the client's moves, one exchange at a time
-(``exchange``) and one answer timer. Requests queue and are carried out in order; each ends in exactly one event. What
-the peer sends amiss becomes ``ApduRefused`` or fails the request it answers, never an exception.
+(``exchange``) and one answer timer. Requests queue and are carried out in order; each ends in exactly one event. A
+malformed APDU becomes ``ApduRefused`` or fails the request it answers; it never raises.
 """
 
 from collections import deque
@@ -79,7 +79,7 @@ _NO_REQUESTS = frozenset({AssociationState.IDLE, AssociationState.RELEASING})
 
 @dataclass(frozen=True, slots=True)
 class _Offer:
-    """What one AARQ offered: the plain initiate request, repeated in RLRQ, and CtoS (b"" without HLS)."""
+    """The offer of one AARQ: the plain initiate request, repeated in RLRQ, and CtoS (b"" without HLS)."""
 
     initiate: bytes = b""
     challenge: bytes = b""
@@ -90,7 +90,7 @@ class ClientAssociation(Association[ClientMove]):
     """One client association; a ``Machine`` of ``AssociationEvent``.
 
     Args:
-        link: what carries the APDUs; owned from here on.
+        link: carries the APDUs; the association owns it from here on.
         settings: how to associate.
         security: keys and counters; needed where the context is ciphered or the mechanism is GMAC.
         entropy: returns so many random octets, for challenge and dedicated key.
@@ -166,7 +166,7 @@ class ClientAssociation(Association[ClientMove]):
         return request_id
 
     def release(self, now: float) -> None:
-        """End the association and the link in order; ``Released`` follows. What waits fails as cancelled."""
+        """End the association and the link in order; ``Released`` follows. Waiting requests fail as cancelled."""
         if not self._may(ClientMove.RELEASE):
             return
         was_associated = self._state is AssociationState.ASSOCIATED
@@ -203,7 +203,7 @@ class ClientAssociation(Association[ClientMove]):
             self._take_link_down(LinkDown(Failure(FailureKind.NO_LINK, "the link was not up"), by_peer=False))
 
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:
-        """End what an unusable APDU was meant for."""
+        """Fail the request or the association that an unusable APDU was meant for."""
         failure = failures.of_apdu_error(error)
         is_late = event.octets[:1] in _UNASKED or isinstance(error, _LateAnswerError)
         if self._state in _ASSOCIATING:
@@ -414,7 +414,7 @@ class ClientAssociation(Association[ClientMove]):
         self._step(running, running.answer(apdu), now)
 
     def _step(self, running: Exchange, step: Step, now: float) -> None:
-        """Send what the exchange wants sent, or finish it."""
+        """Send the exchange's next APDU, or finish it."""
         if isinstance(step, Done):
             self._running = None
             self._timer = None
@@ -468,7 +468,7 @@ class ClientAssociation(Association[ClientMove]):
 
 
 class _LateAnswerError(WireError):
-    """An answer to a request that is no longer under way: shown, and nothing fails by it."""
+    """An answer to a request that is no longer under way: reported; no request fails."""
 
 
 _CONFIRMED_SERVICE_ERROR = bytes((ApduTag.CONFIRMED_SERVICE_ERROR,))

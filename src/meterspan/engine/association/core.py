@@ -1,8 +1,8 @@
-"""What a client and a server association have in common: a link below, a state, one timer, events above.
+"""The common part of client and server association: a link below, a state, one timer, events above.
 
 Strategy: ``Association`` is the machine. It takes the link's events in order, hands each APDU to its role, moves by the
-role's table, and sends without ever raising. A role (``ClientAssociation``, ``ServerAssociation``) brings its table and
-says what an ACSE APDU, a service APDU, an unusable APDU, the end of the link and the end of its timer mean.
+role's table, and sends without ever raising. A role (``ClientAssociation``, ``ServerAssociation``) has its own
+table and handles ACSE APDUs, service APDUs, unusable APDUs, the end of the link and the end of its timer.
 """
 
 from abc import ABC, abstractmethod
@@ -25,9 +25,9 @@ __all__ = ["CHALLENGE_OCTETS", "CLAUSE", "EVENTS_MAX", "Association"]
 
 CLAUSE = "IEC 62056-5-3, 6.2"
 EVENTS_MAX = 4_096
-"""Events kept for an owner that does not take them. Beyond it, what the peer sends unasked is dropped first."""
+"""Events kept for an owner that does not read them. Beyond it, unsolicited APDUs of the peer are dropped first."""
 CHALLENGE_OCTETS = 16
-"""Length of our challenges: 8 to 64 are legal; 16 are beyond guessing and every meter takes them."""
+"""Length of our challenges: 8 to 64 are legal; 16 cannot be guessed and every meter accepts them."""
 
 MoveT = TypeVar("MoveT", bound=Enum)
 
@@ -36,7 +36,7 @@ class Association(ABC, Generic[MoveT]):
     """One association over one link, in either role; a ``Machine`` of ``AssociationEvent``.
 
     Args:
-        link: what carries the APDUs; owned from here on.
+        link: carries the APDUs; the association owns it from here on.
         entropy: returns so many random octets.
         table: every legal move of the role.
         link_down: the role's move to idle.
@@ -106,7 +106,7 @@ class Association(ABC, Generic[MoveT]):
         """Return the next event in order and remove it, or None."""
         return self._events.popleft() if self._events else None
 
-    # What a role decides.
+    # Decisions of a role.
 
     @abstractmethod
     def _link_came_up(self, event: LinkUp, now: float) -> None:
@@ -126,13 +126,13 @@ class Association(ABC, Generic[MoveT]):
 
     @abstractmethod
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:
-        """Answer, or end, what an unusable APDU was meant for; its ``ApduRefused`` is out already."""
+        """Answer or fail the request that an unusable APDU was meant for; ``ApduRefused`` is already emitted."""
 
     @abstractmethod
     def _time_out(self, now: float) -> None:
-        """Do what is due when the timer ends."""
+        """Handle the end of the timer."""
 
-    # What both do.
+    # Common to both roles.
 
     def _pump(self, now: float) -> None:
         """Process the link's events until none is left."""
@@ -166,7 +166,7 @@ class Association(ABC, Generic[MoveT]):
             self._refuse_apdu(event, error, now)
 
     def _send(self, octets: bytes, now: float) -> None:
-        """Send an APDU. Where the link is down already, its ``LinkDown`` is waiting and ends what is under way."""
+        """Send an APDU. Where the link is down already, its ``LinkDown`` is waiting and ends the request under way."""
         if not self._link.is_up:
             return
         try:

@@ -1,8 +1,8 @@
 """The server's side of GET, SET and ACTION (IEC 62056-5-3, 6.6 to 6.8): requests in, responses out, over one device.
 
-Strategy: one ``Dispatcher`` per association. Rights are asked of the association's access table before anything is
-touched; values that do not fit the client's PDU go out in blocks, long requests come in in blocks; one transfer of each
-kind at a time, all bounded. It knows no ciphering and no link.
+Strategy: one ``Dispatcher`` per association. The association's access table is checked before an object is accessed.
+Values longer than the client's PDU are sent in blocks, long requests are received in blocks; one transfer of each kind
+at a time, all bounded. It does not depend on ciphering or on the link.
 """
 
 from collections.abc import Mapping
@@ -89,7 +89,7 @@ _NEEDED: Mapping[type, Conformance] = {
         Conformance.ACTION | Conformance.BLOCK_TRANSFER_WITH_ACTION | Conformance.MULTIPLE_REFERENCES
     ),
 }
-"""What must have been negotiated for each request."""
+"""The conformance that each request needs."""
 
 
 class Dispatcher:
@@ -122,7 +122,7 @@ class Dispatcher:
         self._is_authenticated = False
 
     def handle(self, apdu: Apdu, now: float, *, authenticated: bool) -> Apdu | None:
-        """Serve one request and give its response; None where it wants none.
+        """Serve one request and return its response; None where the service is unconfirmed.
 
         Args:
             apdu: the plain request.
@@ -398,7 +398,7 @@ class Dispatcher:
 
 @dataclass(frozen=True, slots=True)
 class _Incoming(Generic[TargetT]):
-    """A request that comes in blocks."""
+    """A request received in blocks."""
 
     invoke_id: int
     targets: tuple[TargetT, ...]

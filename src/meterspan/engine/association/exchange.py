@@ -1,8 +1,8 @@
-"""A client's exchange: one request, the APDUs that ask it, and what the answers mean (IEC 62056-5-3, 6.6 to 6.8).
+"""A client's exchange: one request, the APDUs that carry it, and its answers (IEC 62056-5-3, 6.6 to 6.8).
 
-Strategy: an exchange is a pure step machine. ``start`` gives the first APDU; ``answer`` takes a response and gives the
-next APDU, or the finished event. What does not fit the server's PDU goes in blocks or, for lists, in several requests;
-what the negotiated conformance lacks fails before anything is sent.
+Strategy: an exchange is a pure step machine. ``start`` returns the first APDU; ``answer`` processes a response and
+returns the next APDU, or the finished event. A request longer than the server's PDU is sent in blocks or, for lists, in
+several requests; one that the negotiated conformance does not cover fails before anything is sent.
 """
 
 from collections.abc import Sequence
@@ -74,7 +74,7 @@ LIST_ITEMS_MAX = 64
 
 Done: TypeAlias = GetDone | SetDone | ActionDone | RequestFailed
 Step: TypeAlias = Apdu | Done
-"""What comes next: an APDU to send, or the event that ends the exchange."""
+"""The next step: an APDU to send, or the event that ends the exchange."""
 
 
 class Exchange(Protocol):
@@ -114,7 +114,7 @@ def exchange_for(
     """Return the exchange that carries a request out.
 
     Args:
-        request: what is asked.
+        request: the services and attributes asked for.
         request_id: the id that the caller knows it by.
         invoke: the invoke-id of its APDUs.
         agreement: the terms of the association.
@@ -385,7 +385,7 @@ def _read_result_list(octets: bytes) -> tuple[GetResult, ...]:
 
 
 def _misfit(apdu: Apdu) -> WireError:
-    return WireError(f"{type(apdu).__name__} does not answer what was asked", None, "apdu", CLAUSE)
+    return WireError(f"{type(apdu).__name__} does not answer the request", None, "apdu", CLAUSE)
 
 
 def _unsupported(request_id: int, service: str) -> RequestFailed:
@@ -394,5 +394,5 @@ def _unsupported(request_id: int, service: str) -> RequestFailed:
 
 
 def _too_long(request_id: int, service: str) -> RequestFailed:
-    reason = f"the {service} request is longer than the server takes, and block transfer was not negotiated"
+    reason = f"the {service} request is longer than the server's PDU, and block transfer was not negotiated"
     return RequestFailed(request_id, Failure(FailureKind.UNSUPPORTED, reason))

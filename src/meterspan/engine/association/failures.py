@@ -1,4 +1,4 @@
-"""What a peer's refusal means: one table from the standard's codes to a ``FailureKind`` for each APDU that refuses.
+"""The meaning of a peer's refusal: one table of the standard's codes to ``FailureKind`` for each APDU that refuses.
 
 IEC 62056-5-3: the diagnostics of the AARE (7.2), exception-response and confirmed-service-error (6.17, annex A), and
 the results of GET, SET and ACTION (6.6 to 6.8). The words of the standard travel as ``Failure.code``.
@@ -89,6 +89,6 @@ def of_proof_result(result: ActionResult) -> Failure:
 
 
 def of_apdu_error(error: WireError) -> Failure:
-    """Return why an APDU cannot be taken: by the type of a security error, and else as a fault of the protocol."""
+    """Return the failure of an unusable APDU: by the type of a security error, else a protocol failure."""
     kind = kind_of_error(error) if isinstance(error, SecurityError) else FailureKind.PROTOCOL
     return Failure(kind, str(error), error=error)

@@ -1,4 +1,4 @@
-"""What goes into and comes out of an association: settings, requests and events."""
+"""The inputs and outputs of an association: settings, requests and events."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -76,7 +76,7 @@ CLIENT_CONFORMANCE = (
     | Conformance.DATA_NOTIFICATION
     | Conformance.EVENT_NOTIFICATION
 )
-"""What the client machine can do."""
+"""The mechanisms that the client machine supports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class AssociationSettings:
         priority_high: the priority bit of each request.
         release: how the association ends.
         association_object: where HLS pass 3 goes; some meters have it elsewhere than 0-0:40.0.0.
-        response_timeout_s: how long an answer may take, counted anew for each block.
+        response_timeout_s: how long an answer may take, counted again for each block.
         max_response_octets: a longer answer over all its blocks is refused.
 
     """
@@ -167,7 +167,7 @@ class Associated:
 
 @dataclass(frozen=True, slots=True)
 class AssociationRefused:
-    """No association came about; ``failure`` says why."""
+    """The association was not established; ``failure`` is the reason."""
 
     failure: Failure
 
@@ -197,7 +197,7 @@ class SetDone:
 
 @dataclass(frozen=True, slots=True)
 class ActionDone:
-    """What became of the method, and what it returned."""
+    """The result of the method, and its return value."""
 
     request_id: int
     result: ActionResult

@@ -77,13 +77,13 @@ SecurityOf = Callable[[AssociationDefinition], SecurityContext | None]
 """Makes the security context of one new association."""
 
 _OPEN = frozenset({AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING, AssociationState.ASSOCIATED})
-"""States in which an AARQ may come."""
+"""States in which an AARQ is accepted."""
 _NOT_POSSIBLE = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
 
 
 @dataclass(frozen=True, slots=True)
 class ServerLimits:
-    """What a server takes.
+    """Limits of a server.
 
     Attributes:
         max_pdu: octets of the longest APDU taken, announced to the client; none longer is sent either.
@@ -105,7 +105,7 @@ class _Claim:
 
     @property
     def cipher(self) -> SecurityContext | None:
-        """What services are protected with; None in an association without ciphering."""
+        """The protection of services; None in an association without ciphering."""
         return self.security if self.definition.ciphered else None
 
 
@@ -124,12 +124,12 @@ class ServerAssociation(Association[ServerMove]):
     """The associations over one link, one at a time; a ``Machine`` of ``AssociationEvent``.
 
     Args:
-        link: what carries the APDUs; owned from here on.
+        link: carries the APDUs; the association owns it from here on.
         device: the logical device served.
         security: makes the security context of an association; None where no association needs one.
         entropy: returns so many random octets, for challenges.
         attempts: failed authentications, shared by all links of the device.
-        limits: what is taken.
+        limits: bounds on requests and time.
 
     """
 
@@ -189,7 +189,7 @@ class ServerAssociation(Association[ServerMove]):
         self._link.disconnect(now)
 
     def _take_apdu(self, event: ApduReceived, now: float) -> None:
-        if event.numbered and event.octets:  # nobody pushes to a server
+        if event.numbered and event.octets:  # no client pushes to a server
             self._timer = now + self._limits.idle_timeout_s
             super()._take_apdu(event, now)
 
@@ -229,7 +229,7 @@ class ServerAssociation(Association[ServerMove]):
             self._refuse(aarq, client, UserDiagnostic.AUTHENTICATION_FAILURE, now)
 
     def _check_claim(self, aarq: Aarq, client: int, now: float) -> _Claim | UserDiagnostic:
-        """Check who asks for what, before any octet is deciphered."""
+        """Check client, mechanism and context before any octet is deciphered."""
         definition = self._device.association(client)
         if definition is None:
             return UserDiagnostic.NO_REASON_GIVEN
@@ -255,7 +255,7 @@ class ServerAssociation(Association[ServerMove]):
         security = None if self._security_of is None else self._security_of(definition)
         if security is None or aarq.calling_ap_title is None:
             return UserDiagnostic.CALLING_AP_TITLE_NOT_RECOGNIZED
-        security.forget_dedicated_key()  # an owner may hand out one context again and again
+        security.forget_dedicated_key()  # an owner may reuse one context
         try:
             security.learn_peer(aarq.calling_ap_title)
         except WireError:
@@ -324,7 +324,7 @@ class ServerAssociation(Association[ServerMove]):
         """Refuse an AARQ.
 
         Args:
-            aarq: what is refused.
+            aarq: the refused request.
             client: who sent it.
             code: the diagnostic.
             now: UTC seconds.
@@ -411,7 +411,7 @@ def _context_of(definition: AssociationDefinition) -> ApplicationContext:
 
 
 def _exception_for(error: WireError) -> ExceptionResponse:
-    """Return what a client is answered whose APDU cannot be taken (IEC 62056-5-3, 6.17)."""
+    """Return the answer to an unusable APDU (IEC 62056-5-3, 6.17)."""
     match error:
         case ReplayError():
             fault = ServiceFault.INVOCATION_COUNTER_ERROR

@@ -1,7 +1,7 @@
 """The states of an association and the moves between them, one table per role (IEC 62056-5-3, 6.2).
 
 A client and a server are in the same states, on moves of their own: the moves of a role are an enumeration, so that a
-server cannot make a client's move. What is not in a table does not happen. The tables are those of ``docs/cosem.md``.
+server cannot make a client's move. A move that is not in the table is illegal. ``docs/cosem.md`` shows the tables.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ class AssociationState(Enum):
 
 
 class ClientMove(Enum):
-    """What moves a client."""
+    """The moves of a client."""
 
     CONNECT = "connect"
     LINK_UP = "link up"
@@ -40,7 +40,7 @@ class ClientMove(Enum):
 
 
 class ServerMove(Enum):
-    """What moves a server."""
+    """The moves of a server."""
 
     LINK_UP = "link up"
     CHALLENGED = "AARE with our challenge sent"

@@ -21,7 +21,7 @@ def is_ours(frame: HdlcFrame, role: Role, config: HdlcConfig) -> bool:
     if role is Role.CLIENT:
         is_for_us = frame.destination.upper == config.source.upper
         return is_for_us and _is_same_server(frame.source, config.destination, role, config.matching)
-    if frame.destination.is_all_stations:  # nobody answers a broadcast (6.4.2.3)
+    if frame.destination.is_all_stations:  # a broadcast is not answered (6.4.2.3)
         return frame.kind is FrameKind.UNNUMBERED_INFORMATION
     return any(_is_same_server(frame.destination, own, role, config.matching) for own in _own_addresses(config))
 

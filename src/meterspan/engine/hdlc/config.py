@@ -35,12 +35,12 @@ class HdlcConfig:
         matching: how closely addresses are compared.
         apdu_size_max: octets of the longest APDU received or sent.
         response_timeout_s: how long a client waits for a frame with F set before it repeats.
-        retries_max: how often it repeats before it gives the link up.
+        retries_max: how often it repeats before it closes the link.
         hold_s: how long a server keeps the turn for its application's answer; less than the client's time-out.
         poll_interval_s: how long a client waits before it asks again for an answer that was not ready.
         polls_max: how often it asks again.
         inactivity_timeout_s: how long a server keeps a link without frames; None keeps it for ever.
-        octet_timeout_s: how long a frame may stand unfinished; on serial lines 0.025 is usual, TCP needs more.
+        octet_timeout_s: how long a frame may stay incomplete; on serial lines 0.025 is usual, TCP needs more.
 
     """
 

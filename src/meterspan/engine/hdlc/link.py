@@ -77,7 +77,7 @@ class HdlcLink:
         self._negotiated = _STANDARD
         self._turn: Turn | None = None
 
-    # --- what the owner sees
+    # --- the owner's view
 
     @property
     def role(self) -> Role:
@@ -101,7 +101,7 @@ class HdlcLink:
 
     @property
     def counts(self) -> LinkCounts:
-        """What has passed so far."""
+        """Counts since the link was made."""
         return self._counts
 
     @property
@@ -222,7 +222,7 @@ class HdlcLink:
     def _step(
         self, stimulus: Stimulus, now: float, *, frame: HdlcFrame | None = None, down: LinkDown | None = None
     ) -> bool:
-        """Do what the table says; False where it says nothing.
+        """Carry out the table's action; False where it has none.
 
         Args:
             stimulus: what happened.
@@ -242,7 +242,7 @@ class HdlcLink:
         return True
 
     def _act(self, action: Action, now: float, down: LinkDown) -> None:
-        """Do what the owner or a timer asks for."""
+        """Carry out a request of the owner or a timer."""
         match action:
             case Action.SEND_SNRM:
                 self._tries = 0
@@ -323,7 +323,7 @@ class HdlcLink:
         self._step(Stimulus.TIMEOUT, now)
 
     def _begin(self, frame: HdlcFrame) -> None:
-        """Start numbers, queues and timers of normal response mode afresh (6.4.4.3)."""
+        """Reset numbers, queues and timers of normal response mode (6.4.4.3)."""
         self._answer_deadline = None
         self._negotiated = self._negotiate(frame)
         self._turn = Turn(self._role, self._config, self._negotiated, self._counts)
@@ -410,7 +410,7 @@ class HdlcLink:
         self._follow(turn, now)
 
     def _follow(self, turn: Turn, now: float) -> None:
-        """Send what the turn has made; take the link down if the turn has given up."""
+        """Send the frames of the turn; close the link if the turn has given up."""
         if turn is not self._turn:
             return
         if turn.has_turn:

@@ -1,6 +1,7 @@
 """The legality table of the HDLC link (IEC 62056-46, 6.4.4): state and stimulus to action and next state, by role.
 
-It covers setting up, releasing, and what a frame means in each state; within normal response mode the ``Turn`` decides.
+It covers setting up, releasing, and the handling of each frame in each state; the ``Turn`` decides within normal
+response mode.
 """
 
 from enum import Enum
@@ -26,7 +27,7 @@ class State(Enum):
 
 
 class Stimulus(Enum):
-    """What can happen to a link: frames, requests of the owner, and timers."""
+    """The stimuli of a link: frames, requests of the owner, and timers."""
 
     SNRM = "SNRM"
     DISC = "DISC"
@@ -50,7 +51,7 @@ class Stimulus(Enum):
 
 
 class Action(Enum):
-    """What the link does."""
+    """The actions of the link."""
 
     SEND_SNRM = "send SNRM"
     REPEAT_SNRM = "repeat SNRM"
@@ -123,7 +124,7 @@ TRANSITIONS: Final[dict[tuple[Role, State, Stimulus], tuple[Action, State]]] = {
     (_S, _NRM, Stimulus.DISCONNECT): (Action.GO_DOWN, _NDM),
     (_S, _NRM, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
 }
-"""(role, state, stimulus) to (action, next state). What is not here changes nothing; such frames count as ignored."""
+"""(role, state, stimulus) to (action, next state). Anything else changes nothing; such frames count as ignored."""
 
 STIMULUS_OF_KIND: Final = {kind: Stimulus.__members__.get(kind.short, Stimulus.UNKNOWN) for kind in FrameKind}
 

@@ -1,6 +1,6 @@
 """The exchange of data within normal response mode (IEC 62056-46, 6.4.4.4): numbers, window, segments, the turn.
 
-Strategy: one rule moves data. The side that holds the turn (P/F) sends what is unacknowledged, then what is new up to
+Strategy: one rule moves data. The side that holds the turn (P/F) sends unacknowledged frames, then new ones up to
 the window, and passes the turn with the last frame. Every exchange of P and F shows how far the peer has got, so that
 loss is repaired by sending again from there; frames seen before are dropped by number.
 """
@@ -42,7 +42,7 @@ class TurnFrame:
 
 
 class Verdict(Enum):
-    """What became of a received frame."""
+    """The verdict on a received frame."""
 
     DONE = "done"
     IGNORED = "ignored"
@@ -52,7 +52,7 @@ class Verdict(Enum):
 
 
 class Turn:
-    """One side of the exchange, from the link's coming up to its going down.
+    """One side of the exchange, while the link is up.
 
     Args:
         role: a client holds the turn first.
@@ -138,7 +138,7 @@ class Turn:
         self.go_on(now)
 
     def go_on(self, now: float) -> None:
-        """Send what can be sent, if this side holds the turn; the last frame passes it."""
+        """Send all frames that the window allows, if this side holds the turn; the last frame passes it."""
         if not self._has_turn or self.given_up is not None:
             return
         self._poll_deadline = None

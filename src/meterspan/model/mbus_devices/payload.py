@@ -225,7 +225,18 @@ def reading(
     quantity: str, value: Decimal | int | str, unit: str = "", *, storage: int = 0, time: date | str | None = None,
     function: str = "instantaneous", obis: Obis | None = None,
 ) -> DecodedReading:  # fmt: skip
-    """Build a reading; arguments as the fields of ``DecodedReading``."""
+    """Build a reading; arguments as the fields of ``DecodedReading``.
+
+    Args:
+        quantity: the measured quantity, one word.
+        value: the exact number in ``unit``, or a text.
+        unit: the unit; "" for a text.
+        storage: storage number; 0 is the present value.
+        time: the time of the value, as sent by the meter.
+        function: instantaneous, minimum, maximum or error.
+        obis: the OBIS code, where the telegram names one.
+
+    """
     return DecodedReading(quantity, value, unit, obis, None if time is None else str(time), storage, function=function)
 
 

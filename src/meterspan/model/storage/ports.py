@@ -144,7 +144,15 @@ class RegistryStore(Protocol):
         ...
 
     def add_series(self, device: str, obis: str, unit: str, exponent: int) -> SeriesRow:
-        """Add a new series durably and return it with its number; numbers are never used again."""
+        """Add a new series durably and return it with its number; numbers are never used again.
+
+        Args:
+            device: the name of the device.
+            obis: the OBIS code as text.
+            unit: the unit of the steps.
+            exponent: power of ten of one step.
+
+        """
         ...
 
     def quarantined(self) -> list[Quarantined]:

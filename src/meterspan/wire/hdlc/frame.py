@@ -141,6 +141,12 @@ class HdlcFrame:
 def control_octet(kind: FrameKind, *, poll_final: bool = False, send_number: int = 0, receive_number: int = 0) -> int:
     """Build the control octet (6.4.3); numbers that the kind does not have must be left at 0.
 
+    Args:
+        kind: I, RR, SNRM and the others.
+        poll_final: the P/F bit.
+        send_number: N(S), 0 to 7, of I frames.
+        receive_number: N(R), 0 to 7, of I, RR, RNR and REJ frames.
+
     Raises:
         ValueError: a number is not 0 to 7, or the kind has none.
 

@@ -30,6 +30,12 @@ class DeviceAddress:
     def of(cls, manufacturer: str, number: str, version: int, medium: int) -> Self:
         """Build from three letters, eight (hexadecimal) digits, version and medium.
 
+        Args:
+            manufacturer: three letters.
+            number: identification number, eight hexadecimal digits.
+            version: of the device, one octet.
+            medium: device type code, one octet (EN 13757-7, table 13).
+
         Raises:
             ValueError: a part does not fit.
 

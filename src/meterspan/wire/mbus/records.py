@@ -281,6 +281,14 @@ def build_header(
 ) -> bytes:  # fmt: skip
     """Build the header octets of a record: DIF, as few DIFEs as the numbers need, and the VIF chain as given.
 
+    Args:
+        data_field: the data field code of the DIF, 0 to 15.
+        vif: the VIF with its extensions, as transmitted.
+        function: instantaneous, minimum, maximum or error.
+        storage: storage number.
+        tariff: tariff number.
+        subunit: subunit number.
+
     Raises:
         ValueError: a number needs more than ten DIFEs.
 
@@ -344,7 +352,15 @@ def _read_record(cursor: Cursor, index: int, *, reverse: bool) -> DataRecord:
 
 
 def read_header(octets: bytes, start: int, end: int, base: int) -> tuple[RecordHeader, int]:
-    """Walk the header at ``start`` and give its meaning and the offset of the data."""
+    """Walk the header at ``start`` and give its meaning and the offset of the data.
+
+    Args:
+        octets: the records.
+        start: index of the DIF.
+        end: index after the last octet of the records.
+        base: offset of ``octets`` in the frame, for errors.
+
+    """
     dif = octets[start]
     if dif & SPECIAL == SPECIAL:
         if dif == DIF_GLOBAL_READOUT:

@@ -176,6 +176,12 @@ def fixed(value: Scaled, unit: str, *, digits: int, decimals: int) -> str:
 
     The value is cut (never rounded up) to the decimals of the port, as a register display does.
 
+    Args:
+        value: the exact number.
+        unit: the unit to write.
+        digits: digits in all.
+        decimals: digits after the point.
+
     Raises:
         ValueError: the unit has another dimension, or the number does not fit.
 

@@ -350,6 +350,12 @@ def write_list(items: tuple[ItemT, ...], write_item: Callable[[ItemT], bytes]) -
 def read_choice(cursor: Cursor, name: str, choices: tuple[str, ...], first: int = 0) -> int:
     """Read the octet of a CHOICE whose alternatives are numbered from ``first``.
 
+    Args:
+        cursor: at the octet.
+        name: the field, for errors.
+        choices: names of the alternatives, in the standard's order.
+        first: number of the first alternative.
+
     Raises:
         WireError: no such alternative.
 

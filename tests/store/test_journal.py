@@ -1,0 +1,64 @@
+"""The journal's tables: made once, brought to this format whole or not at all."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from meterspan.store import journal
+from tests.store.contract import T0, readings
+
+
+@pytest.fixture
+def connection(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "journal.sqlite", isolation_level=None)) as connection:
+        yield connection
+
+
+def as_format_1(connection):
+    connection.executescript("drop table unsettled; drop table quarantined; pragma user_version = 1;")
+
+
+def tables(connection):
+    return {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
+
+
+def test_a_journal_of_format_1_gets_its_tables_and_the_days_of_its_batches(connection, tmp_path):
+    journal.prepare(connection, tmp_path)
+    journal.insert_batch(connection, readings([(1, T0, 5), (1, T0 + 900, 6), (2, T0 + 86_400, 7)]))
+    as_format_1(connection)
+    for _ in range(2):
+        journal.prepare(connection, tmp_path)
+        ((_number, days),) = journal.unsettled_rows(connection)
+        assert (days.series.tolist(), days.readings.tolist()) == ([1, 2], [2, 1])
+        assert connection.execute("pragma user_version").fetchone() == (journal.FORMAT,)
+
+
+def test_an_upgrade_that_fails_leaves_format_1_as_it_was(connection, tmp_path, monkeypatch):
+    journal.prepare(connection, tmp_path)
+    journal.insert_batch(connection, readings([(1, T0, 5)]))
+    as_format_1(connection)
+    before = tables(connection)
+
+    def fails(_connection):
+        raise OSError("the disk went away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal, "pending_days", fails)
+        with pytest.raises(OSError, match="went away"):
+            journal.prepare(connection, tmp_path)
+    assert tables(connection) == before
+    assert connection.execute("pragma user_version").fetchone() == (1,)
+    journal.prepare(connection, tmp_path)
+    assert len(list(journal.unsettled_rows(connection))) == 1
+
+
+def test_an_extent_is_what_the_octets_say(connection, tmp_path):
+    journal.prepare(connection, tmp_path)
+    batch = readings([(3, T0 + 5, 1), (2, T0, 9)])
+    journal.insert_batch(connection, batch)
+    (row,) = journal.batch_rows(connection)
+    assert tuple(row)[1:] == journal.extent_of(batch) == (2, T0, T0 + 5, 2, 3)
+    connection.execute("update batch set readings = 9")
+    journal.repair_extent(connection, row, batch)
+    assert journal.batch_rows(connection) == [row]
