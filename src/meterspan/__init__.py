@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from meterspan.api.meter import Meter, open_meter
     from meterspan.api.simulated import RunningMeter, SimulatedMeter
     from meterspan.model.failures import Failure, FailureKind
+    from meterspan.model.readings import MeterEvent
     from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
     from meterspan.quantities import Obis, Scaled, parse_obis
     from meterspan.readings import Decoder
@@ -37,6 +38,7 @@ __all__ = [
     "Intervals",
     "Meter",
     "MeterError",
+    "MeterEvent",
     "Obis",
     "RunningMeter",
     "Scaled",
@@ -62,6 +64,7 @@ _PLACES = {
     "Intervals": "meterspan.api.intervals",
     "Meter": "meterspan.api.meter",
     "MeterError": "meterspan.runtime.dlms_client",
+    "MeterEvent": "meterspan.model.readings",
     "Obis": "meterspan.quantities",
     "RunningMeter": "meterspan.api.simulated",
     "Scaled": "meterspan.quantities",

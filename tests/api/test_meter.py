@@ -54,6 +54,20 @@ def test_a_load_profile_is_a_table_that_becomes_intervals():
     assert set(found.table["value"].to_pylist()) == {Decimal(1_000)}
 
 
+def test_the_event_log_is_read_in_words():
+    async def story():
+        simulated = meterspan.SimulatedMeter(history=timedelta(hours=1))
+        async with (
+            simulated.serve() as running,
+            meterspan.open_meter(running.endpoint, auth="lls", password=simulated.password) as meter,
+        ):
+            now = datetime.now(UTC)
+            running._meter.set_clock(now.timestamp() + 100, now.timestamp())
+            return await meter.events(now - timedelta(days=1), now + timedelta(minutes=5))
+
+    assert [(event.device, event.code) for event in run(story())] == [("MSP1000000001", "4"), ("MSP1000000001", "5")]
+
+
 def test_a_register_that_is_not_there_is_a_key_error():
     async def story():
         simulated = meterspan.SimulatedMeter()

@@ -147,7 +147,6 @@ def test_a_hole_that_stays_empty_is_not_asked_for_for_ever(holes: Holes) -> None
         assert hole in {task.hole for task in job.tasks}
         planner.finished(job, ok=True, now=now)
         now += 2 * HOUR_S
-    assert planner.is_unanswerable("A", hole)
     assert drain(planner, now) == []
 
 

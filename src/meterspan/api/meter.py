@@ -19,13 +19,14 @@ from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import (
     ClockPolicy,
     read_clock,
+    read_events,
     read_object_list,
     read_profile,
     read_registers,
     to_capture_block,
 )
 from meterspan.model.cosem.classes import Data as DataObject
-from meterspan.model.readings import Source
+from meterspan.model.readings import MeterEvent, Source
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_obis
 from meterspan.runtime.dlms_client import DlmsClient
 from meterspan.runtime.endpoints import parse_transport
@@ -34,6 +35,7 @@ from meterspan.runtime.state import StateFile
 __all__ = ["Meter", "open_meter"]
 
 LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
+EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 _NAME: Final = Obis(0, 0, 42, 0, 0)
 
 
@@ -88,16 +90,30 @@ class Meter:
             ValueError: a time is naive.
 
         """
-        if start.tzinfo is None or end.tzinfo is None:
-            raise ValueError("give both times a time zone")
-        bounds = int(start.timestamp()), int(end.timestamp())
-        rows = await self._client.run(read_profile(_code(obis), *bounds, policy=self._policy))
+        first, last = _seconds(start, end)
+        rows = await self._client.run(read_profile(_code(obis), first, last, policy=self._policy))
         block = to_capture_block("", rows, received_at=0, source=Source.ON_DEMAND_READ)
         fixed = [("time", TIME), ("status", pa.int32()), ("quality", pa.list_(pa.string()))]
         fields = [exact_field(str(column.obis), column.exponent, column.unit.symbol) for column in block.columns]
         values = [exact_column(column.values, column.exponent) for column in block.columns]
         own = [time_column(block.times), pa.array(block.status), quality_column(block.quality.tolist())]
         return pa.table([*own, *values], pa.schema([*fixed, *fields]))
+
+    async def events(self, start: datetime, end: datetime, obis: Obis | str = EVENT_LOG) -> list[MeterEvent]:
+        """Return the entries of an event log from ``start`` to ``end``, both included, oldest first.
+
+        Args:
+            start: aware time of the first entry.
+            end: aware time of the last entry.
+            obis: logical name of the log; the standard event log by default.
+
+        Raises:
+            ValueError: a time is naive.
+
+        """
+        first, last = _seconds(start, end)
+        log = read_events(_code(obis), first, last, device=await self.name(), policy=self._policy)
+        return list(await self._client.run(log))
 
 
 @asynccontextmanager
@@ -156,6 +172,12 @@ def _state(folder: Path | None) -> Iterator[StateFile]:
         return
     with tempfile.TemporaryDirectory() as made, StateFile(Path(made) / "reader.sqlite") as kept:
         yield kept
+
+
+def _seconds(start: datetime, end: datetime) -> tuple[int, int]:
+    if start.tzinfo is None or end.tzinfo is None:
+        raise ValueError("give both times a time zone")
+    return int(start.timestamp()), int(end.timestamp())
 
 
 def _code(obis: Obis | str) -> Obis:

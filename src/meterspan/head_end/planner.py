@@ -278,11 +278,6 @@ class Planner:
         plan = self._targets.get(target)
         return 0 if plan is None else plan.failures
 
-    def is_unanswerable(self, target: str, hole: Hole) -> bool:
-        """Whether a hole stayed empty after enough reads: the target does not have these values."""
-        plan = self._targets.get(target)
-        return plan is not None and plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max
-
     def due_by(self, now: float) -> float:
         """Return the instant whose values every healthy target has delivered by ``now``.
 

@@ -137,11 +137,6 @@ class AccessPoint:
         self._rekey()
         return known
 
-    def deinstall(self, device: str) -> None:
-        """Listen to a meter no more; its key is forgotten."""
-        self._channels.pop(device, None)
-        self._rekey()
-
     def hear_radio(self, octets: bytes, now: float, source: str = "radio") -> Telegram | None:
         """Process one wireless M-Bus telegram; return it where an installed meter sent it and it could be used."""
         self.counts["radio frames"] += 1

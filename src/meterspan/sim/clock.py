@@ -80,12 +80,6 @@ class VirtualClock:
         self.schedule(start, lambda: beat(0))
         return handle
 
-    def next_at(self) -> float | None:
-        """When the next action is due, or None."""
-        while self._heap and self._heap[0].action is None:
-            heapq.heappop(self._heap)
-        return self._heap[0].at if self._heap else None
-
     def run_until(self, until: float) -> int:
         """Run all actions due up to and including ``until``, leave the clock there, and give how many ran.
 
