@@ -10,8 +10,12 @@ from meterspan.crypto.mbus_modes import (
     derive_keys,
     ell_crypt,
     ell_iv,
+    insecure_des_cbc_decrypt,
+    insecure_des_cbc_encrypt,
     mac_matches,
     message_mac,
+    mode2_iv,
+    mode3_iv,
     mode5_iv,
     mode7_iv,
 )
@@ -74,3 +78,42 @@ def test_a_mac_is_that_of_rfc_4493_and_fits_only_its_message():
     assert not mac_matches(key, message + b"\0", mac)
     assert not mac_matches(KEY, message, mac)
     assert not mac_matches(key, message, b"")
+
+
+DES_VECTORS = [
+    # NBS special publication 500-20: a variable plaintext and a variable key
+    ("0101010101010101", "00" * 8, "8000000000000000", "95f8a5e5dd31d900"),
+    ("8001010101010101", "00" * 8, "0000000000000000", "95a8d72813daa94d"),
+    # FIPS 81, table C1 (ECB is one block of CBC with IV zero) and table C2
+    ("0123456789abcdef", "00" * 8, "4e6f772069732074", "3fa40e8a984d4815"),
+    ("0123456789abcdef", "1234567890abcdef", "4e6f77206973207468652074696d6520666f7220616c6c20",
+     "e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "iv", "plain", "sealed"), DES_VECTORS)
+def test_des_is_that_of_fips_46_3_and_its_chaining_that_of_fips_81(key, iv, plain, sealed):
+    key, iv, plain, sealed = (bytes.fromhex(text) for text in (key, iv, plain, sealed))
+    assert insecure_des_cbc_encrypt(key, iv, plain) == sealed
+    assert insecure_des_cbc_decrypt(key, iv, sealed) == plain
+
+
+@given(st.binary(min_size=8, max_size=8), st.binary(min_size=8, max_size=8), st.integers(0, 31), st.data())
+def test_des_decrypts_what_it_encrypts(key, iv, blocks, data):
+    plain = data.draw(st.binary(min_size=8 * blocks, max_size=8 * blocks))
+    assert insecure_des_cbc_decrypt(key, iv, insecure_des_cbc_encrypt(key, iv, plain)) == plain
+
+
+@pytest.mark.parametrize("cipher", [insecure_des_cbc_decrypt, insecure_des_cbc_encrypt])
+@pytest.mark.parametrize(("key", "octets", "why"), [
+    (KEY, bytes(8), "8 octets, this one 16"), (b"", bytes(8), "this one 0"), (bytes(8), bytes(7), "whole blocks"),
+])  # fmt: skip
+def test_des_refuses_other_keys_and_parts_of_a_block(cipher, key, octets, why):
+    with pytest.raises(ValueError, match=why):
+        cipher(key, mode2_iv(), octets)
+
+
+def test_the_iv_of_mode_3_is_number_manufacturer_and_date():
+    number, maker, date = (bytes.fromhex(text) for text in ("78563412", "7036", "bf2c"))
+    assert mode3_iv(number, maker, date).hex() == "785634127036bf2c"
+    assert mode2_iv() == bytes(8)

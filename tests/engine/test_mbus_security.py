@@ -1,10 +1,21 @@
 """Opening and sealing: modes 5 and 7, the encrypted link layer, and what is said when a key is missing or wrong."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meterspan.engine.mbus_security import Protection, build_telegram, open_frame, open_payload, open_transport
+from meterspan.engine.mbus_security import (
+    Protection,
+    build_telegram,
+    open_frame,
+    open_frame_insecurely,
+    open_payload,
+    open_transport,
+    open_transport_insecurely,
+)
 from meterspan.wire import KeyMissingError, KeyWrongError, Trace, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
@@ -117,3 +128,111 @@ def test_more_than_fifteen_blocks_and_other_modes_are_not_sealed():
         build_telegram(LINK, SHORT, bytes(240), Protection(SecurityMode.AES_CBC_IV, KEY))
     with pytest.raises(ValueError, match="not written"):
         build_telegram(LINK, SHORT, DATA, Protection(SecurityMode.AES_GCM, KEY))
+
+
+DES_KEY = bytes.fromhex("133457799BBCDFF1")
+DAY = date(2021, 12, 31)
+DES_MODES = [SecurityMode.DES_IV_ZERO, SecurityMode.DES_IV]
+SEALED_BY_DES = {  # by another implementation of DES
+    SecurityMode.DES_IV_ZERO: "7A2A00 1002 94FC8CBC2CCDCB2F15F9F6E7E95895B1",
+    SecurityMode.DES_IV: "7A2A00 1003 2D3076B8E4CCBDAE8327D5718BB117CC 026CBF2C",
+}
+
+
+def des_telegram(mode, *, header=SHORT, link=LINK, form=FrameFormat.STRIPPED, data=DATA):
+    return build_telegram(link, header, data, Protection(mode, DES_KEY, day=DAY), form=form)
+
+
+@pytest.mark.parametrize("mode", DES_MODES)
+def test_a_telegram_in_a_des_mode_is_written_and_read_as_the_vector_says(mode):
+    octets = des_telegram(mode)
+    assert octets[10:] == bytes.fromhex(SEALED_BY_DES[mode])
+    opened = open_frame_insecurely(read_frame(octets), DES_KEY)
+    assert opened.payload[2:11] == DATA[:9]
+    assert [record.value for record in read_records(opened.payload).records][:2] == [1000, 200]
+
+
+@pytest.mark.parametrize("mode", DES_MODES)
+@pytest.mark.parametrize("form", list(FrameFormat))
+@given(size=st.integers(0, 60), number=st.integers(0, 99_999_999))
+def test_a_des_mode_opens_what_it_seals(mode, form, size, number):
+    link = LinkHeader(0x44, DeviceAddress.of("MSP", f"{number:08}", 1, 7))
+    data = bytes.fromhex("01FD1707") * (size // 4)
+    opened = open_frame_insecurely(read_frame(des_telegram(mode, link=link, form=form, data=data)), DES_KEY)
+    assert opened.payload.startswith(b"\x2f\x2f" + data)
+
+
+@pytest.mark.parametrize("mode", DES_MODES)
+@pytest.mark.parametrize("key", [None, DES_KEY, KEY])
+def test_a_des_mode_is_refused_wherever_values_are_stored(mode, key):
+    frame = read_frame(des_telegram(mode))
+    with pytest.raises(UnsupportedError, match="single DES protects nothing"):
+        open_frame(frame, key)
+    with pytest.raises(UnsupportedError, match="single DES protects nothing"):
+        open_payload(frame, key)
+
+
+@pytest.mark.parametrize("mode", DES_MODES)
+def test_a_missing_key_and_a_key_that_is_no_des_key_are_different_errors(mode):
+    frame = read_frame(des_telegram(mode))
+    with pytest.raises(KeyMissingError):
+        open_frame_insecurely(frame, None)
+    with pytest.raises(KeyWrongError, match="8 octets, this one 16"):
+        open_frame_insecurely(frame, KEY)
+    with pytest.raises(KeyWrongError, match="2F2F"):
+        open_frame_insecurely(frame, bytes(8))
+
+
+def test_a_des_mode_counts_octets_in_whole_blocks_that_are_there():
+    frame = read_frame(des_telegram(SecurityMode.DES_IV_ZERO))
+    with pytest.raises(WireError, match="whole blocks"):
+        open_transport_insecurely(replace(frame.transport, configuration=0x020F), frame.payload, DES_KEY)
+    with pytest.raises(TruncatedError):
+        open_transport_insecurely(replace(frame.transport, configuration=0x0218), frame.payload, DES_KEY)
+    assert open_transport_insecurely(replace(frame.transport, configuration=0x0200), DATA, DES_KEY) == DATA
+    assert open_transport_insecurely(frame.transport, b"\x2f\x2f" + DATA, DES_KEY) == b"\x2f\x2f" + DATA
+
+
+def test_mode_3_needs_its_date_in_the_clear_and_the_address_of_the_meter():
+    frame = read_frame(des_telegram(SecurityMode.DES_IV))
+    with pytest.raises(WireError, match="date of type G"):
+        open_transport_insecurely(frame.transport, frame.payload[:16], DES_KEY, METER)
+    with pytest.raises(WireError, match="address"):
+        open_transport_insecurely(frame.transport, frame.payload, DES_KEY)
+    with pytest.raises(ValueError, match="date"):
+        build_telegram(LINK, SHORT, DATA, Protection(SecurityMode.DES_IV, DES_KEY))
+    long = read_frame(des_telegram(SecurityMode.DES_IV, header=LONG, link=LinkHeader(0x44, ADAPTER)))
+    assert open_transport_insecurely(long.transport, long.payload, DES_KEY)[2:11] == DATA[:9]
+
+
+def test_more_octets_than_a_des_mode_can_count_and_an_aes_key_are_not_sealed():
+    with pytest.raises(ValueError, match="do not fit"):
+        des_telegram(SecurityMode.DES_IV_ZERO, data=bytes(248))
+    with pytest.raises(ValueError, match="DES key"):
+        build_telegram(LINK, SHORT, DATA, Protection(SecurityMode.DES_IV_ZERO, KEY))
+
+
+@pytest.mark.parametrize("mode", [*DES_MODES, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
+@pytest.mark.parametrize("ell", [None, SEALED_LINK])
+def test_what_is_opened_securely_is_opened_the_same_insecurely(mode, ell):
+    if mode in DES_MODES:
+        frame = read_frame(des_telegram(mode))
+        assert open_frame_insecurely(frame, DES_KEY).transport == frame.transport
+    else:
+        frame = read_frame(telegram(mode, ell=ell))
+        assert open_frame_insecurely(frame, KEY) == open_frame(frame, KEY)
+
+
+@pytest.mark.parametrize("mode", DES_MODES)
+@given(
+    damage=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 255)), min_size=1, max_size=6), cut=st.integers(0, 9)
+)
+def test_a_damaged_telegram_in_a_des_mode_is_a_frame_or_a_wire_error(mode, damage, cut):
+    octets = bytearray(des_telegram(mode))
+    for at, octet in damage:
+        octets[at % len(octets)] = octet
+    try:
+        opened = open_frame_insecurely(read_frame(bytes(octets[: len(octets) - cut])), DES_KEY)
+    except WireError:
+        return
+    assert opened.sealed is None

@@ -1,11 +1,12 @@
 """The access point hears whom it knows, refuses what is replayed, and loses no row over an outage."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.engine.push import match_push
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
@@ -22,8 +23,10 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import Fault
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
-from meterspan.wire.mbus.transport import SecurityMode
+from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader
 from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram
+from meterspan.wire.wmbus.frame import LinkHeader
 from tests.memory import MemoryOutbox, MemoryState
 
 START = 20_000 * 86_400
@@ -195,6 +198,29 @@ def test_octets_that_are_not_a_telegram_are_quarantined_and_stop_nothing() -> No
         assert point.hear_radio(octets, START) is None
     assert point.quarantine.total + point.counts["unknown devices"] == 4
     assert point.hear_radio(meter.telegram(START), START) is not None
+
+
+@pytest.mark.parametrize("mode", [SecurityMode.DES_IV_ZERO, SecurityMode.DES_IV])
+def test_a_telegram_in_a_des_mode_is_quarantined_though_its_key_is_known(mode: SecurityMode) -> None:
+    des_key = bytes(range(8))
+    meter = water_meter()
+    point = access_point(local(meter.device, key=des_key))
+    link = LinkHeader(0x44, DeviceAddress.of("MSP", "12345678", 1, 7))
+    header = TransportHeader(0x7A, HeaderKind.SHORT, None, 1)
+    register = bytes.fromhex("0413E8030000")
+    octets = build_telegram(link, header, register, Protection(mode, des_key, day=date(2024, 10, 4)))
+    assert point.hear_radio(octets, START) is None
+    (frame,) = point.quarantine.newest()
+    assert frame.fault is Fault.UNREADABLE
+    assert "single DES protects nothing" in frame.reason
+    assert rows_of(point) == []
+
+
+def test_a_telegram_under_the_factory_key_of_zeros_is_quarantined_where_no_key_is_known() -> None:
+    meter = water_meter(key=bytes(16))
+    point = access_point(local(meter.device, key=b""))
+    assert point.hear_radio(meter.telegram(START), START) is None
+    assert point.quarantine.counts == {Fault.MISSING_KEY: 1}
 
 
 @pytest.mark.parametrize("mode", [SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])

@@ -2,12 +2,24 @@
 
 from decimal import Decimal
 
+import pytest
+
+from meterspan.model.sml_devices import UNSIGNED_POWER, UnsignedPower
+from meterspan.model.telegram import DecodedReading
+from meterspan.quantities import Obis
 from meterspan.readings import Decoder
 from meterspan.wire.sml import (
     Integer,
+    SmlEntry,
+    SmlGetListResponse,
+    SmlMessage,
+    SmlTag,
+    write_file,
 )
 from meterspan.wire.sml import write_frame as write_sml_frame
 from tests.readings.frames import sml_capture, values
+
+MAKER = bytes.fromhex("0100603201FF")
 
 
 def test_sml_is_read_with_and_without_its_transport_frame_and_between_damage() -> None:
@@ -31,3 +43,17 @@ def test_the_unsigned_power_work_round_is_off_told_by_model_and_flagged() -> Non
     assert "unsigned" in fixed.quantity
     other = write_sml_frame(sml_capture(Integer(-700, 2, signed=True), b"EMH"))
     assert Decoder(fix_unsigned_power=True).decode(other).readings[2].value == -7
+
+
+@pytest.mark.parametrize("rule", UNSIGNED_POWER)
+def test_every_listed_meter_is_worked_round_at_its_own_object_and_scaler_only(rule: UnsignedPower) -> None:
+    def decoded(obis: Obis, scaler: int) -> DecodedReading:
+        value = Integer(-700, 2, signed=True)
+        name = bytes((obis.a, obis.b, obis.c, obis.d, obis.e, 255))
+        entries = (SmlEntry(MAKER, rule.manufacturer.encode()), SmlEntry(name, value, 27, scaler))
+        message = SmlMessage(b"1", SmlTag.GET_LIST_RESPONSE, SmlGetListResponse(b"\x01", entries))
+        return Decoder(fix_unsigned_power=True).decode(write_sml_frame(write_file((message,)))).readings[1]
+
+    assert decoded(rule.obis, rule.scaler).value == Decimal(65_536 - 700).scaleb(rule.scaler)
+    assert decoded(rule.obis, rule.scaler + 1).value == Decimal(-700).scaleb(rule.scaler + 1)
+    assert decoded(Obis(1, 0, 36, 7, 0), rule.scaler).value == Decimal(-700).scaleb(rule.scaler)

@@ -43,7 +43,9 @@ meter: the readings are those of the last one, with what the earlier ones taught
 
 def decode(  # noqa: PLR0917 - typer calls it by name
     source: Annotated[str, typer.Argument(help="Hexadecimal digits, a file, or - for standard input.")],
-    key: Annotated[str | None, typer.Option(help="Encryption key, 32 hexadecimal digits.", metavar="HEX")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Encryption key, 32 hexadecimal digits (16 for DES).", metavar="HEX")
+    ] = None,
     auth_key: Annotated[str | None, typer.Option(help="Authentication key of DLMS.", metavar="HEX")] = None,
     meter_id: Annotated[str | None, typer.Option(help="The meter that is expected.", metavar="ID")] = None,
     as_: Annotated[
@@ -69,7 +71,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
             sys.stdout.write(answer + "\n")
         return
     secret, second = _key(key, "--key"), _key(auth_key, "--auth-key")
-    decoder, failed = Decoder(fix_unsigned_power=fix_unsigned_power), False
+    decoder, failed = Decoder(fix_unsigned_power=fix_unsigned_power, insecure=True), False
     for item in _inputs(source):
         trace = Trace() if explain else None
         telegram = decoder.decode(item, key=secret, auth_key=second, meter_id=meter_id, as_=as_, trace=trace)
@@ -84,7 +86,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
 
 def answer_lines(lines: Iterable[str], *, fix_unsigned_power: bool = False) -> Iterator[str]:
     """Answer questions of the decode contract, one JSON line for each line."""
-    decoder = Decoder(fix_unsigned_power=fix_unsigned_power)
+    decoder = Decoder(fix_unsigned_power=fix_unsigned_power, insecure=True)
     return (_answer(decoder, line) for line in lines)
 
 

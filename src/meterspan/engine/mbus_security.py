@@ -1,10 +1,12 @@
-"""Opens and seals M-Bus payloads: joins the wire's headers with the crypto of modes 5 and 7 and of the ELL.
+"""Opens and seals M-Bus payloads: joins the wire's headers with the crypto of the modes and of the ELL.
 
 EN 13757-7:2018, 7.7 and EN 13757-4:2019, 13.2.9. A payload that announces encryption but already begins with 2F2F is
-read as it stands; a missing key, a wrong key and an unknown mode are three different errors.
+read as it stands; a missing key, a wrong key and an unknown mode are three different errors. Modes 2 and 3 (DES)
+protect nothing: they are refused, and only functions with ``insecurely`` in the name open them, for a person to see.
 """
 
 from dataclasses import dataclass, replace
+from datetime import date
 
 from meterspan.crypto.mbus_modes import (
     cbc_decrypt,
@@ -12,8 +14,12 @@ from meterspan.crypto.mbus_modes import (
     derive_keys,
     ell_crypt,
     ell_iv,
+    insecure_des_cbc_decrypt,
+    insecure_des_cbc_encrypt,
     mac_matches,
     message_mac,
+    mode2_iv,
+    mode3_iv,
     mode5_iv,
     mode7_iv,
 )
@@ -22,7 +28,8 @@ from meterspan.model.mbus_devices.payload import Seal, cut
 from meterspan.wire.cursor import Trace
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
+from meterspan.wire.mbus.records import build_record, read_records
+from meterspan.wire.mbus.transport import DES_MODES, HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
 from meterspan.wire.wmbus.layers import Afl, ExtendedLink, payload_crc, write_afl
 from meterspan.wire.wmbus.telegram import WmbusFrame, with_clear_link, write_frame
@@ -32,9 +39,11 @@ __all__ = [
     "build_telegram",
     "check_mac",
     "open_frame",
+    "open_frame_insecurely",
     "open_payload",
     "open_sealed",
     "open_transport",
+    "open_transport_insecurely",
     "seal_payload",
 ]
 
@@ -43,6 +52,12 @@ VERIFICATION = b"\x2f\x2f"
 IDLE = b"\x2f"
 BLOCK = 16
 KEY_SIZE = 16
+DES_BLOCK = 8
+DES_KEY_SIZE = 8
+DES_SIZE_MAX = 0xF8
+"""The low octet of the configuration field counts encrypted octets, in whole blocks."""
+DATE_HEAD = b"\x02\x6c"
+"""DIF and VIF of a date of type G."""
 MAX_BLOCKS = 15
 """The configuration field counts encrypted blocks in four bits."""
 MAC_SIZE_8 = 5
@@ -73,6 +88,28 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
     payload = open_transport(
         frame.transport, frame.payload, key, frame.link.address, afl=frame.afl, message=frame.message,
         offset=frame.offset,
+    )  # fmt: skip
+    return replace(frame, payload=payload)
+
+
+def open_frame_insecurely(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None) -> WmbusFrame:
+    """Remove all protection of a telegram, also that of modes 2 and 3: never for values that are stored or billed.
+
+    Args:
+        frame: as read.
+        key: the meter's key: 8 octets for modes 2 and 3, else 16; or None.
+        trace: collects the meaning of octets that decryption uncovers.
+
+    Raises:
+        KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
+
+    """
+    if frame.sealed is not None:
+        frame = _open_link(frame, frame.sealed, key, trace)
+    if frame.transport is None or frame.transport.mode not in DES_MODES:
+        return open_frame(frame, key, trace=trace)
+    payload = open_transport_insecurely(
+        frame.transport, frame.payload, key, frame.link.address, offset=frame.offset
     )  # fmt: skip
     return replace(frame, payload=payload)
 
@@ -108,7 +145,8 @@ def open_transport(
         return payload
     if mode not in (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
         name = _MODE_NAMES.get(mode, "reserved")
-        raise UnsupportedError(f"security mode {mode} ({name}) is not handled", offset, "configuration field")
+        why = "is not accepted: single DES protects nothing" if mode in DES_MODES else "is not handled"
+        raise UnsupportedError(f"security mode {mode} ({name}) {why}", offset, "configuration field")
     size = header.encrypted_size
     if not size:
         return payload
@@ -134,6 +172,57 @@ def open_transport(
     if payload[:2] == VERIFICATION:
         return payload
     raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+
+
+def open_transport_insecurely(
+    header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
+    offset: int = 0,
+) -> bytes:  # fmt: skip
+    """Decrypt the payload behind a transport header as ``open_transport``, also in modes 2 and 3, without an AFL.
+
+    Args:
+        header: the transport header.
+        payload: the application data behind it.
+        key: the meter's key: 8 octets for modes 2 and 3, else 16; or None.
+        link_address: of the wireless link layer, for short headers.
+        offset: of the payload in the frame, for errors.
+
+    Raises:
+        KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
+        WireError: mode 3 without its date, or a size that is no whole blocks.
+
+    """
+    if header.mode not in DES_MODES or header.kind == HeaderKind.NONE:
+        return open_transport(header, payload, key, link_address, offset=offset)
+    size = header.encrypted_size
+    if not size or payload[:2] == VERIFICATION:
+        return payload
+    if size % DES_BLOCK:
+        raise WireError(f"{size} octets are no whole blocks of {DES_BLOCK}", offset, "configuration field")
+    if key is None:
+        raise KeyMissingError(f"the payload is encrypted in mode {header.mode} and there is no key", offset, "payload")
+    if len(key) != DES_KEY_SIZE:
+        raise KeyWrongError(f"a DES key has {DES_KEY_SIZE} octets, this one {len(key)}", offset, "payload")
+    if size > len(payload):
+        raise TruncatedError(f"{size} octets are encrypted, {len(payload)} are here", offset, "payload")
+    plain = insecure_des_cbc_decrypt(key, _des_iv(header, payload[size:], link_address, offset), payload[:size])
+    if plain[:2] != VERIFICATION:
+        raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+    return plain + payload[size:]
+
+
+def _des_iv(header: TransportHeader, clear: bytes, link_address: DeviceAddress | None, offset: int) -> bytes:
+    """Return the IV of mode 2, or of mode 3 by the date among the clear records behind the encrypted octets."""
+    if header.mode == SecurityMode.DES_IV_ZERO:
+        return mode2_iv()
+    address = header.address or link_address
+    if address is None:
+        raise WireError("a short header needs the address of a wireless link", offset, "transport header")
+    records = read_records(clear).records
+    day = next((record.data for record in records if record.octets == DATE_HEAD), None)
+    if day is None:
+        raise WireError("mode 3 needs a date of type G in the clear behind the encrypted octets", offset, "payload")
+    return mode3_iv(address.id_octets, address.octets[:2], day)
 
 
 def open_sealed(seal: Seal, address: bytes, ci: int | None, octets: bytes, key: bytes | None) -> bytes | None:
@@ -199,15 +288,17 @@ class Protection:
     """How a telegram is to be protected.
 
     Attributes:
-        mode: 0, 5 or 7.
-        key: the meter's AES-128 key.
+        mode: 0, 5 or 7; 2 and 3 (DES) protect nothing, and are there for tests of readers.
+        key: the meter's key: 8 octets for modes 2 and 3, else 16.
         counter: the message counter of mode 7, higher each time (law 8: persist it before use).
+        day: the date of the telegram in mode 3; it is written in the clear behind the encrypted octets.
 
     """
 
     mode: SecurityMode = SecurityMode.NONE
     key: bytes = b""
     counter: int = 0
+    day: date | None = None
 
 
 def seal_payload(
@@ -224,12 +315,14 @@ def seal_payload(
         address: the meter's address, for the initialisation vector.
 
     Raises:
-        ValueError: more than fifteen blocks, or a mode that is not written.
+        ValueError: more than fifteen blocks, a key of another size, or a mode that is not written.
 
     """
     mode = protection.mode
     if mode == SecurityMode.NONE:
         return replace(header, configuration=0, extension=b""), payload, None
+    if mode in DES_MODES:
+        return *_seal_insecurely(header, payload, protection, address), None
     clear = VERIFICATION + payload
     clear += IDLE * (-len(clear) % BLOCK)
     blocks = len(clear) // BLOCK
@@ -246,6 +339,24 @@ def seal_payload(
         afl = Afl(0, 0x20 | MAC_SIZE_8, b"", protection.counter)
         return replace(header, configuration=configuration, extension=b"\x10"), sealed, afl
     raise ValueError(f"security mode {mode} is not written")
+
+
+def _seal_insecurely(
+    header: TransportHeader, payload: bytes, protection: Protection, address: DeviceAddress
+) -> tuple[TransportHeader, bytes]:
+    """Encrypt in mode 2 or 3: single DES, which protects nothing."""
+    clear = VERIFICATION + payload
+    clear += IDLE * (-len(clear) % DES_BLOCK)
+    if len(clear) > DES_SIZE_MAX:
+        raise ValueError(f"{len(clear)} octets do not fit a configuration field")
+    header = replace(header, configuration=protection.mode << 8 | len(clear), extension=b"")
+    if protection.mode == SecurityMode.DES_IV_ZERO:
+        return header, insecure_des_cbc_encrypt(protection.key, mode2_iv(), clear)
+    if protection.day is None:
+        raise ValueError("mode 3 needs a date")
+    day = build_record(DATE_HEAD, protection.day)
+    iv = mode3_iv(address.id_octets, address.octets[:2], day.data)
+    return header, insecure_des_cbc_encrypt(protection.key, iv, clear) + day.octets + day.data
 
 
 def build_telegram(

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
-from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame
+from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame, open_frame_insecurely
 from meterspan.wire.cursor import Cursor, Trace
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -56,11 +56,15 @@ class WmbusReceiver:
         keys: AES-128 keys by identification number as transmitted (4 octets), or by the whole address (8 octets:
             manufacturer, id, version, medium) where two manufacturers' numbers meet.
         formats: compact-frame formats known so far; learnt ones are added.
+        insecure: also opens modes 2 and 3 (DES), which protect nothing: for a person to look at, never to store.
 
     """
 
-    def __init__(self, keys: Mapping[bytes, bytes], formats: FormatStore | None = None) -> None:
+    def __init__(
+        self, keys: Mapping[bytes, bytes], formats: FormatStore | None = None, *, insecure: bool = False
+    ) -> None:
         self.keys = keys
+        self._open = open_frame_insecurely if insecure else open_frame
         self.formats = FormatStore() if formats is None else formats
         self._layouts = LayoutCache()
         self._fragments = FragmentStore()
@@ -137,10 +141,10 @@ class WmbusReceiver:
     ) -> Telegram:
         frame = read_frame(octets, trace=trace, form=form)
         key = self._key(frame.address) or self._key(frame.link.address)
-        whole = self._fragments.add(open_frame(frame, key, trace=trace) if frame.sealed is not None else frame)
+        whole = self._fragments.add(self._open(frame, key, trace=trace) if frame.sealed is not None else frame)
         if whole is None:
             return Telegram(frame.address, None, b"", Records(), frame)
-        frame = open_frame(whole, self._key(whole.address) or key, trace=trace)
+        frame = self._open(whole, self._key(whole.address) or key, trace=trace)
         if frame.ci in FORMAT:
             self.formats.learn(read_format_frame(frame.payload, offset=frame.offset))
         payload, offset = frame.payload, frame.offset

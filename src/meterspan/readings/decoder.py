@@ -29,12 +29,15 @@ class Decoder:
 
     Args:
         fix_unsigned_power: works round SML meters that send unsigned power under a signed type.
+        insecure: also opens M-Bus telegrams whose protection protects nothing (modes 2 and 3, the factory key of
+            zeros) and says so in ``errors``: for a person to look at, never for values that are stored.
 
     """
 
-    def __init__(self, *, fix_unsigned_power: bool = False) -> None:
-        self._learnt = Learnt()
+    def __init__(self, *, fix_unsigned_power: bool = False, insecure: bool = False) -> None:
+        self._learnt = Learnt(insecure=insecure)
         self._fix_unsigned_power = fix_unsigned_power
+        self._insecure = insecure
 
     def decode(
         self, source: bytes | str, *, key: bytes | None = None, auth_key: bytes | None = None,
@@ -55,7 +58,7 @@ class Decoder:
             return _failed("unknown", UnsupportedError(f"no format is called {as_!r}; known: {', '.join(_DECODERS)}"))
         if len(source) > MAX_INPUT:
             return _failed("unknown", WireError(f"input is longer than {MAX_INPUT} octets"))
-        job = Job(key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace)
+        job = Job(key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace, insecure=self._insecure)
         protocol = "unknown"
         try:
             octets = octets_of(source)

@@ -39,11 +39,14 @@ class Learnt:
         key: the key of the current telegram.
         receiver: opens and reads wireless telegrams.
 
+    Args:
+        insecure: the receiver also opens modes 2 and 3 (DES), which protect nothing.
+
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, insecure: bool = False) -> None:
         self.key = OneKey()
-        self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS))
+        self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), insecure=insecure)
 
 
 @dataclass(slots=True)
@@ -58,6 +61,7 @@ class Job:
         learnt: what earlier frames taught.
         trace: collects what each octet means.
         base: where the octets in hand begin in the frame, for the trace.
+        insecure: open also what protects nothing, see ``Decoder``.
 
     """
 
@@ -68,3 +72,4 @@ class Job:
     learnt: Learnt = field(default_factory=Learnt)
     trace: Trace | None = None
     base: int = 0
+    insecure: bool = False

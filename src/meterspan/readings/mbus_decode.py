@@ -1,7 +1,8 @@
 """Wired and wireless M-Bus frames as decoded readings, for a person to look at.
 
 Strategy: one receiver opens wireless telegrams (its layout cache is the fast path) and keeps learnt compact formats;
-what an open telegram holds is the rule of ``readings.mbus``. Damaged frames are read as far as they go.
+what an open telegram holds is the rule of ``readings.mbus``. Damaged frames are read as far as they go. Where the
+caller wants to see also what nothing protects (``Job.insecure``), it is opened, and an error beside the values says so.
 """
 
 import re
@@ -9,19 +10,31 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 
-from meterspan.engine.mbus_security import open_transport
+from meterspan.engine.mbus_security import open_transport, open_transport_insecurely
 from meterspan.engine.wmbus_receiver import Telegram
+from meterspan.model.mbus_devices.factory_keys import ZERO_KEY, factory_keys_of
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings.dlms import decode_apdus
 from meterspan.readings.job import Job
 from meterspan.readings.mbus import contents_of
 from meterspan.readings.merge import merge
-from meterspan.wire import ChecksumError, Cursor, Trace, TruncatedError, WireError
+from meterspan.wire import (
+    ChecksumError,
+    Cursor,
+    KeyMissingError,
+    KeyWrongError,
+    SecurityError,
+    Trace,
+    TruncatedError,
+    WireError,
+)
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.application import ApplicationMessage, read_application
+from meterspan.wire.mbus.application import RECORD_CODES, ApplicationMessage, read_application
 from meterspan.wire.mbus.link import read_link_frame
-from meterspan.wire.mbus.transport import Ci
+from meterspan.wire.mbus.records import Records, read_header
+from meterspan.wire.mbus.transport import DES_MODES, Ci, SecurityMode, TransportHeader
+from meterspan.wire.wmbus import FrameFormat, read_frame
 from meterspan.wire.wmbus.compact import FULL_FRAME_CRC
 
 __all__ = ["decode_mbus", "decode_wmbus", "read_wired"]
@@ -29,6 +42,7 @@ __all__ = ["decode_mbus", "decode_wmbus", "read_wired"]
 MAX_FRAMES = 64
 """Frames of one input; a long profile of a wired meter has fewer pages."""
 MIN_FRAME = 11
+LENGTH_MAX = 0xFF
 CACHED_DEVICES = 16_384
 """Identities kept in words: the meters that one collector hears."""
 _RECORDS_CI = frozenset({Ci.RESPONSE_LONG, Ci.RESPONSE_SHORT, Ci.RESPONSE_LONG_REVERSED})
@@ -46,14 +60,102 @@ def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
     while octets and len(telegrams) < MAX_FRAMES:
         job.learnt.key.value = job.key
         try:
-            telegram = job.learnt.receiver.read(octets, trace=job.trace)
+            telegram, faults = _read_wireless(octets, job)
         except WireError as error:
             telegrams.append(_salvage(octets, error, job))
             break
-        telegrams.append(_answer("wmbus", telegram, job))
+        telegrams.append(_answer("wmbus", telegram, job, faults))
         trailing = telegram.frame.trailing if telegram.frame is not None else b""
         octets = trailing if len(trailing) > MIN_FRAME else b""
     return merge(telegrams)
+
+
+def _read_wireless(octets: bytes, job: Job) -> tuple[Telegram, tuple[WireError, ...]]:
+    """Read a telegram: as the standard says, by the factory key, or beyond a length field that is too small."""
+    explained = 0 if job.trace is None else len(job.trace.spans)
+    try:
+        telegram = job.learnt.receiver.read(octets, trace=job.trace)
+    except KeyMissingError:
+        key = _factory_key(octets, job)
+        if key is None:
+            raise
+        job.learnt.key.value = key
+        return _read_again(octets, job, explained), (_factory_key_error(key),)
+    length = _length_of_records(octets, telegram, job)
+    if length is None:
+        return telegram, _weakness(telegram.header)
+    fault = WireError(
+        f"the length field says {octets[0]}, the records take {length}", 0, "L field", "EN 13757-4:2019, 12.3"
+    )
+    return _read_again(bytes((length,)) + octets[1:], job, explained), (*_weakness(telegram.header), fault)
+
+
+def _read_again(octets: bytes, job: Job, explained: int) -> Telegram:
+    """Read octets in place of those whose meaning was explained last."""
+    if job.trace is not None:
+        del job.trace.spans[explained:]
+    return job.learnt.receiver.read(octets, trace=job.trace)
+
+
+def _factory_key(octets: bytes, job: Job) -> bytes | None:
+    """Return the factory key that opens a telegram in mode 5 for which no key was given; None where none does."""
+    if not job.insecure or job.key is not None:
+        return None
+    frame = read_frame(octets)
+    if frame.transport is None or frame.transport.mode != SecurityMode.AES_CBC_IV:
+        return None
+    for key in factory_keys_of(frame.address.manufacturer):
+        job.learnt.key.value = key
+        try:
+            if _is_believed(job.learnt.receiver.read(octets)):
+                return key
+        except KeyWrongError:
+            continue
+    return None
+
+
+def _is_believed(telegram: Telegram) -> bool:
+    """Whether what was encrypted is data records from its 2F2F to its end; what follows in the clear proves nothing."""
+    if telegram.records.error is None or telegram.header is None or telegram.header.ci not in RECORD_CODES:
+        return _are_whole(telegram.records)
+    return _are_whole(read_records(telegram.payload[: telegram.header.encrypted_size]))
+
+
+def _are_whole(records: Records) -> bool:
+    return records.error is None and bool(records.records)
+
+
+def _factory_key_error(key: bytes) -> WireError:
+    which = "the factory key of zeros" if key == ZERO_KEY else "the factory key of its maker"
+    return SecurityError(f"opened with {which}, which protects nothing; give the meter a key of its own", None, "key")
+
+
+def _weakness(header: TransportHeader | None) -> tuple[WireError, ...]:
+    """Return what must be said of a telegram that was opened in mode 2 or 3."""
+    if header is None or header.mode not in DES_MODES or not header.encrypted_size:
+        return ()
+    reason = f"security mode {header.mode} is single DES, which protects nothing: anybody can have sent this"
+    return (SecurityError(reason, None, "configuration field"),)
+
+
+def _length_of_records(octets: bytes, telegram: Telegram, job: Job) -> int | None:
+    """Return the L field with which the last record is whole; None where that is not what is wrong.
+
+    Some meters count too few octets, and their receivers remove CRCs by what was received. So where the data of the
+    last record are cut at the end of the frame, and the octets behind the frame complete them, these belong to it.
+    """
+    frame, records = telegram.frame, telegram.records
+    if frame is None or frame.format is not FrameFormat.STRIPPED or not isinstance(records.error, TruncatedError):
+        return None
+    try:
+        header, at = read_header(records.rest, 0, len(records.rest), 0)
+        length = octets[0] + at + header.size - len(records.rest)
+        if header.size < 0 or not octets[0] < length <= min(len(octets) - 1, LENGTH_MAX):
+            return None
+        longer = job.learnt.receiver.read(bytes((length,)) + octets[1:])
+    except WireError:
+        return None
+    return length if _are_whole(longer.records) else None
 
 
 def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
@@ -105,7 +207,10 @@ def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
     if message.error is not None:
         reported = WireError(f"the device reports: {message.error}")
         return DecodedTelegram("mbus", _identity(message.transport.address), errors=(reported,))
-    return _answer("mbus", _opened(message, job.key, job.trace), job)
+    if not job.insecure:
+        return _answer("mbus", _opened(message, job.key, job.trace), job)
+    telegram, faults = _opened_insecurely(message, job)
+    return _answer("mbus", telegram, job, faults)
 
 
 def read_wired(octets: bytes, key: bytes | None = None) -> Telegram:
@@ -130,13 +235,43 @@ def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None)
     return Telegram(address, message.transport, payload, records)
 
 
-def _answer(protocol: str, telegram: Telegram, job: Job) -> DecodedTelegram:
+def _opened_insecurely(message: ApplicationMessage, job: Job) -> tuple[Telegram, tuple[WireError, ...]]:
+    """Open a wired message also where its protection protects nothing, and say so."""
+    header = message.transport
+    if header.mode in DES_MODES and message.ci in _RECORDS_CI:
+        payload = open_transport_insecurely(header, message.payload, job.key, offset=message.offset)
+        records = read_records(Cursor(payload, base=message.offset, trace=job.trace))
+        return Telegram(header.address or DeviceAddress(bytes(8)), header, payload, records), _weakness(header)
+    try:
+        return _opened(message, job.key, job.trace), ()
+    except KeyMissingError:
+        key = _factory_key_of_wired(message)
+        if key is None:
+            raise
+    return _opened(message, key, job.trace), (_factory_key_error(key),)
+
+
+def _factory_key_of_wired(message: ApplicationMessage) -> bytes | None:
+    address = message.transport.address
+    if message.transport.mode != SecurityMode.AES_CBC_IV or address is None:
+        return None
+    for key in factory_keys_of(address.manufacturer):
+        try:
+            if _is_believed(_opened(message, key, None)):
+                return key
+        except KeyWrongError:
+            continue
+    return None
+
+
+def _answer(protocol: str, telegram: Telegram, job: Job, faults: tuple[WireError, ...] = ()) -> DecodedTelegram:
     contents, device = contents_of(telegram, job.key), _identity(telegram.address)
     device = replace(device, id=contents.meter_id) if contents.meter_id else device
     error = contents.error
     if job.meter_id and _EIGHT_DIGITS.fullmatch(job.meter_id) and job.meter_id.upper() != device.id:
         error = WireError(f"meter {device.id} where {job.meter_id} was expected")
-    return DecodedTelegram(protocol, device, None, contents.readings, () if error is None else (error,))
+    errors = faults if error is None else (*faults, error)
+    return DecodedTelegram(protocol, device, None, contents.readings, errors)
 
 
 def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:

@@ -11,8 +11,8 @@ from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import UnsupportedError
 from meterspan.wire.mbus.address import ADDRESS_SIZE, DeviceAddress
 
-__all__ = ["CI_NAMES", "Ci", "HeaderKind", "SecurityMode", "TransportHeader", "header_kind", "read_transport",
-           "write_transport"]  # fmt: skip
+__all__ = ["CI_NAMES", "DES_MODES", "Ci", "HeaderKind", "SecurityMode", "TransportHeader", "header_kind",
+           "read_transport", "write_transport"]  # fmt: skip
 
 BLOCK = 16
 MODE_FIELD = slice(8, 13)
@@ -44,6 +44,8 @@ class SecurityMode(IntEnum):
 
 
 _MODES = frozenset(int(mode) for mode in SecurityMode)
+DES_MODES = frozenset({int(SecurityMode.DES_IV_ZERO), int(SecurityMode.DES_IV)})
+"""Single DES: deprecated, and without protection today."""
 
 
 class Ci(IntEnum):
@@ -139,7 +141,9 @@ class TransportHeader:
 
     @property
     def encrypted_size(self) -> int:
-        """How many octets of application data are encrypted in modes 5 and 7."""
+        """How many octets of application data are encrypted, in modes 2, 3, 5 and 7 (EN 13757-7:2018, 7.7)."""
+        if self.mode in DES_MODES:  # the low octet counts octets
+            return self.configuration & 0xFF
         return BLOCK * (self.configuration >> 4 & 0x0F)
 
     @property

@@ -1,0 +1,129 @@
+"""The operator's page of a home: a meter is late when it was silent for too long, and its story is what was noted."""
+
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
+from meterspan.head_end.device_log import DeviceLog, Entry, Frame
+from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame
+from meterspan.model.views import Completeness, CompletenessCell, Home, MeterState, UsagePointView
+from meterspan.quantities import Commodity
+
+NOW = datetime(2026, 7, 2, 12, tzinfo=UTC)
+TODAY = NOW.date()
+SECOND = timedelta(seconds=1)
+
+
+@dataclass
+class Heard:
+    interface: str
+    heard_at: float
+
+
+class Data:
+    """What a home asks of its data management."""
+
+    def __init__(self, devices, cells):
+        self.devices, self.cells = devices, cells
+
+    def home(self, home_id):
+        points = [UsagePointView(f"P-{name}", commodity, name, "kWh") for name, commodity in self.devices.items()]
+        return Home(home_id, "Home", "Europe/Berlin", tuple(points))
+
+    def completeness(self, first, last, *, until):
+        assert until == NOW
+        return [
+            Completeness(name, commodity, "home", tuple(cell for cell in self.cells if first <= cell.day <= last))
+            for name, commodity in self.devices.items()
+        ]
+
+
+class Numbers:
+    def unexplained_wh(self):
+        return 7
+
+    def readings_stored(self):
+        return 42
+
+
+def explain(octets, protocol):
+    return f"{protocol} {len(octets)}", ()
+
+
+def home(devices, heard=(), cells=()):
+    host = SimpleNamespace(
+        data=Data(devices, cells), config=SimpleNamespace(home_id="home"), meters=dict(heard),
+        device_log=DeviceLog(), point=SimpleNamespace(quarantine=Quarantine()),
+    )  # fmt: skip
+    return host, HomeNetworkViews(
+        host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW
+    )
+
+
+ONE = {"M1": Commodity.ELECTRICITY}
+
+
+@given(st.sampled_from(sorted(LATE_AFTER_S)), st.integers(0, 10_000))
+def test_a_meter_is_late_once_it_was_silent_for_longer_than_its_interface_ever_is(interface, silent_s):
+    _, views = home(ONE, {"M1": Heard(interface, (NOW - silent_s * SECOND).timestamp())})
+    (line,) = views.meters(NOW)
+    assert line.state is (MeterState.LATE if silent_s > LATE_AFTER_S[interface] else MeterState.OK)
+    assert bool(line.reason) == (line.state is MeterState.LATE)
+    assert line.last_heard == NOW - silent_s * SECOND
+    assert line.interface == interface
+
+
+def test_a_meter_that_was_not_heard_yet_is_late_and_stands_first():
+    devices = {"A": Commodity.ELECTRICITY, "B": Commodity.WATER}
+    _, views = home(devices, {"A": Heard("H1", NOW.timestamp())})
+    assert [(line.device, line.state, line.last_heard) for line in views.meters(NOW)] == [
+        ("B", MeterState.LATE, None), ("A", MeterState.OK, NOW)
+    ]  # fmt: skip
+
+
+@given(st.lists(st.tuples(st.integers(0, 96), st.integers(0, 100)), min_size=2, max_size=2))
+def test_the_headline_adds_up_today_and_yesterday_over_all_meters(days):
+    cells = [CompletenessCell(TODAY - timedelta(days=ago), *counts) for ago, counts in enumerate(days)]
+    devices = {"A": Commodity.ELECTRICITY, "B": Commodity.WATER}
+    _, views = home(devices, {"A": Heard("H1", NOW.timestamp())}, cells)
+    found = views.summary(NOW)
+    (expected, received), (expected_before, received_before) = days
+    assert (found.expected_today, found.received_today) == (2 * expected, 2 * received)
+    share = min(received_before, expected_before) / Decimal(expected_before) if expected_before else Decimal(1)
+    assert abs(found.completeness_yesterday - share) <= Decimal("0.00005")
+    assert dict(found.by_state) == {MeterState.OK: 1, MeterState.LATE: 1}
+    assert dict(found.by_commodity) == Counter(devices.values())
+    assert (found.meters, found.unexplained_wh, found.readings_stored) == (2, 7, 42)
+
+
+def test_a_story_has_what_was_noted_of_the_meter_newest_first_and_its_frames_explained():
+    cells = [CompletenessCell(date(2026, 7, 1), 96, 90)]
+    host, views = home(ONE, {"M1": Heard("H1", NOW.timestamp())}, cells)
+    host.device_log.note("M1", Entry(1.0, "heard", "First telegram"))
+    host.device_log.note("M1", Entry(2.0, "late", "Silent"))
+    host.device_log.frame("M1", Frame(3.0, False, "P1", b"\xab\xcd"))
+    story = views.story("M1", NOW)
+    assert [entry.title for entry in story.entries] == ["Silent", "First telegram"]
+    assert [(frame.octets, frame.summary, frame.direction) for frame in story.frames] == [("ABCD", "P1 2", "received")]
+    assert (story.status.expected, story.status.received, story.status.missing) == (96, 90, 6)
+    assert story.cells == tuple(cells)
+
+
+def test_a_meter_of_another_home_has_no_story():
+    with pytest.raises(UnknownMeterError):
+        home(ONE)[1].story("M2", NOW)
+
+
+def test_frames_kept_aside_are_listed_newest_first_within_the_limit():
+    host, views = home(ONE)
+    for number in range(5):
+        host.point.quarantine.keep(QuarantinedFrame(float(number), "radio", Fault.DAMAGED, "CRC", bytes([number])))
+    assert [(view.octets, view.kind) for view in views.quarantine(2)] == [("04", "damaged"), ("03", "damaged")]

@@ -1,0 +1,151 @@
+"""Days and months of a supply: cells, bands and costs of a day add up to its curve, whatever the curve is."""
+
+from datetime import date, time
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from meterspan.analytics.calendar import day_bounds
+from meterspan.analytics.conserve import Unexplained
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.mdm.curves import Curve
+from meterspan.mdm.periods import day_cost, day_view, month_view, tariff_view, unit_price
+from meterspan.mdm.supplies import Supply
+from meterspan.model.storage.registry import InstallationRow
+from meterspan.quantities import Commodity, Quality
+
+ZONE = "Europe/Berlin"
+DAYS = [date(2026, 10, 25), date(2026, 3, 29), date(2026, 7, 1)]
+DAY_AND_NIGHT = Tariff(
+    "Day and night", "EUR", "kWh", (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
+    (Window("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.5"),
+)  # fmt: skip
+GAS = Tariff(
+    "Gas", "EUR", "kWh", (Band("all day", Decimal("0.10")),), standing_charge_per_day=Decimal("0.5"),
+    conversion=GasConversion(Decimal(10), Decimal(1)),
+)  # fmt: skip
+STEP = Fraction(1, 1_000)
+MISSING = int(Quality.MISSING)
+
+
+def supply(tariff=DAY_AND_NIGHT, commodity=Commodity.ELECTRICITY, devices=("M1",), starts=(0,)):
+    tariffs = () if tariff is None else ((date(2020, 1, 1), tariff),)
+    chain = tuple(
+        InstallationRow("MP1", name, start, None, 1, {}, {}, {}) for name, start in zip(devices, starts, strict=True)
+    )
+    return Supply("MP1", "h1", commodity, ZONE, "EUR", 900, tariffs, chain, ())
+
+
+@st.composite
+def days(draw):
+    """A local day and a curve over it: pieces of a quarter of an hour or more, some known to be without data."""
+    day = draw(st.sampled_from(DAYS))
+    low, high = day_bounds(day, ZONE)
+    now, rows = low, []
+    while now < high:
+        end = min(high, now + 900 * draw(st.sampled_from((1, 1, 4, 30))))
+        quality = draw(st.sampled_from((0, 0, int(Quality.ESTIMATED), MISSING)))
+        if draw(st.integers(0, 5)):
+            rows.append((now, end, 0 if quality == MISSING else draw(st.integers(0, 5_000)), quality))
+        now = end
+    columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+    start, end, value = (np.array(column, np.int64) for column in columns[:3])
+    return day, Curve(start, end, value, np.array(columns[3], np.int32), STEP)
+
+
+@settings(max_examples=40)
+@given(days())
+def test_the_intervals_of_a_day_are_its_grid_and_add_up_to_its_total(both):
+    day, curve = both
+    view = day_view(supply(), curve, day, ())
+    low, high = day_bounds(day, ZONE)
+    assert len(view.intervals) == (high - low) // 900
+    assert sum(point.value or 0 for point in view.intervals) == view.total == curve.total
+    ends = [point.end for point in view.intervals]
+    assert [point.start for point in view.intervals] == [view.start, *ends[:-1]]
+    for point in view.intervals:
+        assert (point.value is None) == bool(point.quality & Quality.MISSING)
+        assert (point.cost is None) == (point.value is None)
+
+
+@settings(max_examples=40)
+@given(days())
+def test_the_cost_of_a_day_is_that_of_its_intervals_and_the_standing_charge_where_anything_is_known(both):
+    day, curve = both
+    view = day_view(supply(), curve, day, ())
+    is_known = any(point.value is not None for point in view.intervals)
+    priced = sum((point.cost for point in view.intervals if point.cost is not None), Decimal(0))
+    assert view.cost == priced + (Decimal("0.5") if is_known else 0)
+    for point in view.intervals:
+        if point.value is not None:
+            assert point.cost == point.value * unit_price(DAY_AND_NIGHT, point.band)
+
+
+@settings(max_examples=15)
+@given(days())
+def test_a_day_of_a_month_is_the_day_alone(both):
+    day, curve = both
+    alone = day_view(supply(), curve, day, ())
+    month = month_view(supply(), curve, day, seen_until=1 << 40)
+    point = next(point for point in month.points if point.start == day)
+    is_known = any(item.value is not None for item in alone.intervals)
+    assert (point.value, point.cost) == ((alone.total, alone.cost) if is_known else (None, None))
+    assert sum(amount for _, amount in point.by_band) == curve.total
+    assert point.complete == (point.received == point.expected == len(alone.intervals))
+    assert (month.total, month.cost) == (alone.total, alone.cost)
+
+
+def test_without_a_tariff_nothing_costs_and_nothing_is_priced():
+    day = DAYS[2]
+    low, _ = day_bounds(day, ZONE)
+    curve = Curve(np.array([low]), np.array([low + 900]), np.array([70]), np.zeros(1, np.int32), STEP)
+    view = day_view(supply(None), curve, day, ())
+    assert (view.cost, view.tariff, view.intervals[0].cost) == (Decimal(0), None, None)
+    assert view.intervals[0].value == Decimal("0.07")
+    assert day_cost(supply(None), curve, day) is None
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_the_windows_of_a_tariff_cover_the_local_day_without_a_hole(day):
+    view = tariff_view(supply(), DAY_AND_NIGHT, day)
+    low, high = day_bounds(day, ZONE)
+    assert (view.windows[0].start.timestamp(), view.windows[-1].end.timestamp()) == (low, high)
+    assert [window.end for window in view.windows[:-1]] == [window.start for window in view.windows[1:]]
+    assert [(window.band, window.price) for window in view.windows] == [
+        ("night", Decimal("0.20")), ("day", Decimal("0.30")), ("night", Decimal("0.20"))
+    ]  # fmt: skip
+
+
+def test_gas_is_priced_per_m3_by_its_conversion():
+    assert unit_price(GAS, "all day") == Decimal("1.0")
+
+
+def test_changed_intervals_show_the_newest_version_that_touches_them():
+    day = DAYS[2]
+    low, _ = day_bounds(day, ZONE)
+    empty = np.zeros(0, np.int64)
+    versions = [(low, low + 900, 2), (low, low + 1_800, 3)]
+    view = day_view(supply(), Curve(empty, empty, empty, empty.astype(np.int32), STEP), day, versions)
+    assert [point.version for point in view.intervals[:3]] == [3, 3, 1]
+
+
+def test_what_happened_to_the_data_is_told_in_words():
+    day = DAYS[2]
+    low, high = day_bounds(day, ZONE)
+    quality = np.array([int(Quality.ESTIMATED), int(Quality.LATE), int(Quality.ESTIMATED)], np.int32)
+    starts = np.array([low, low + 900, low + 1_800])
+    lost = Unexplained(low, low + 900, 1_500, Quality.METER_RESET)
+    curve = Curve(starts, starts + 900, np.array([1, 2, 3]), quality, STEP, unexplained=(lost,))
+    chain = supply(devices=("M1", "M2"), starts=(0, low + 7_200))
+    view = day_view(chain, curve, day, ())
+    assert view.unexplained == Decimal("1.5")
+    notes = "\n".join(view.notes)
+    assert "Meter M1 was exchanged for M2 on 2026-07-01 02:00." in notes
+    assert "1.5 kWh unexplained between 2026-07-01 00:00 and 2026-07-01 00:15: register fell" in notes
+    assert "2 intervals estimated" in notes
+    assert "1 intervals changed by readings that came after" in notes
+    assert high - low == 86_400
