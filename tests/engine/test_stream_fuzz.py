@@ -28,6 +28,7 @@ from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, Wra
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
+from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
 from meterspan.engine.push import PushSink, PushSource
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import Session, Sleep, fetch, fetch_each, fetch_encoded, perform
@@ -456,6 +457,12 @@ def mbus_bench(role: Role) -> Bench:
     return Bench(slave, master, read, (), moves, forged_mbus)
 
 
+def readout_bench() -> Bench:
+    bench = mbus_bench(_SERVER)
+    readout = MbusReadout(SlaveAddress(1))
+    return Bench(readout, bench.subject, readout.start, (), (), forged_mbus)
+
+
 def _associations(role: Role) -> list[Engine]:
     name, machine = ("client", ClientAssociation) if role is Role.CLIENT else ("server", ServerAssociation)
     return [
@@ -482,6 +489,7 @@ ENGINES = [
     Engine("push sink, wrapper", PushSink, lambda: push_sink_bench("wrapper")),
     Engine("M-Bus master", MbusMaster, lambda: mbus_bench(_CLIENT)),
     Engine("M-Bus slave", MbusSlave, lambda: mbus_bench(_SERVER)),
+    Engine("M-Bus readout", MbusReadout, readout_bench),
 ]
 engines = pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.name.replace(", ", "-").replace(" ", "-"))
 

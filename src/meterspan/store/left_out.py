@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from meterspan.model.storage.readings import Quarantined
 from meterspan.store.databases import Database
@@ -66,7 +67,7 @@ class LeftOut:
         with self._database.reading() as connection:
             try:
                 rows = [dict(row) for row in connection.execute(query).mappings()]
-            except (ValueError, sa.exc.OperationalError) as error:
+            except (ValueError, exc.OperationalError) as error:
                 if not self._is_of_a_row(error):
                     raise
                 rows = self._one_by_one(connection, table, query)
@@ -102,7 +103,7 @@ class LeftOut:
         for number in connection.execute(query.with_only_columns(rowid).select_from(table)).scalars().all():
             try:
                 found += [dict(row) for row in connection.execute(query.where(rowid == number)).mappings()]
-            except (ValueError, sa.exc.OperationalError) as error:
+            except (ValueError, exc.OperationalError) as error:
                 if not self._is_of_a_row(error):
                     raise
                 self.note(table, self._key_of(connection, table, rowid == number), str(error))
