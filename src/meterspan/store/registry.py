@@ -147,9 +147,15 @@ class Registry:
         """List installations by usage point and time."""
         columns = INSTALLATIONS.c
         query = sa.select(
-            columns.usage_point, columns.device, columns.start, columns.end, columns.multiplier, columns.opening,
-            columns.closing, columns.width,
-        ).order_by(columns.usage_point, columns.start)  # fmt: skip
+            columns.usage_point,
+            columns.device,
+            columns.start,
+            columns.end,
+            columns.multiplier,
+            columns.opening,
+            columns.closing,
+            columns.width,
+        ).order_by(columns.usage_point, columns.start)
         return self._read(InstallationRow, INSTALLATIONS, query)
 
     def series(self) -> list[SeriesRow]:
