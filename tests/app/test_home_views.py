@@ -60,9 +60,12 @@ def explain(octets, protocol):
 
 def home(devices, heard=(), cells=()):
     host = SimpleNamespace(
-        data=Data(devices, cells), config=SimpleNamespace(home_id="home"), meters=dict(heard),
-        device_log=DeviceLog(), point=SimpleNamespace(quarantine=Quarantine()),
-    )  # fmt: skip
+        data=Data(devices, cells),
+        config=SimpleNamespace(home_id="home"),
+        meters=dict(heard),
+        device_log=DeviceLog(),
+        point=SimpleNamespace(quarantine=Quarantine()),
+    )
     return host, HomeNetworkViews(
         host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW
     )
@@ -85,8 +88,9 @@ def test_a_meter_that_was_not_heard_yet_is_late_and_stands_first():
     devices = {"A": Commodity.ELECTRICITY, "B": Commodity.WATER}
     _, views = home(devices, {"A": Heard("H1", NOW.timestamp())})
     assert [(line.device, line.state, line.last_heard) for line in views.meters(NOW)] == [
-        ("B", MeterState.LATE, None), ("A", MeterState.OK, NOW)
-    ]  # fmt: skip
+        ("B", MeterState.LATE, None),
+        ("A", MeterState.OK, NOW),
+    ]
 
 
 @given(st.lists(st.tuples(st.integers(0, 96), st.integers(0, 100)), min_size=2, max_size=2))

@@ -78,11 +78,14 @@ def test_segments_of_hdlc_are_told_with_the_last():
     apdu = b"\xe6\xe6\x00" + GET
     halves = [
         HdlcFrame(
-            HdlcAddress.server(1), HdlcAddress(16),
-            control_octet(FrameKind.INFORMATION, poll_final=number == 1, send_number=number), part, number == 0,
+            HdlcAddress.server(1),
+            HdlcAddress(16),
+            control_octet(FrameKind.INFORMATION, poll_final=number == 1, send_number=number),
+            part,
+            number == 0,
         )
         for number, part in enumerate((apdu[:7], apdu[7:]))
-    ]  # fmt: skip
+    ]
     first, second = FrameTracer(HdlcCutter).feed(SENT, b"".join(map(write_frame, halves)), 0.0)
     assert (first.says, "segmented" in first.link) == ("", True)
     assert second.says.startswith("get-request-normal")

@@ -89,9 +89,15 @@ def test_meters_behind_an_access_point_are_read_through_it(head_end: HeadEnd) ->
         Device("LNAP1", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4060", "cell"), MIDNIGHT
     )
     gas = Device(
-        "MSP-G1", Commodity.GAS, DeviceProtocol.WMBUS, "LNAP1", "cell", interface="M", installed_at=MIDNIGHT,
+        "MSP-G1",
+        Commodity.GAS,
+        DeviceProtocol.WMBUS,
+        "LNAP1",
+        "cell",
+        interface="M",
+        installed_at=MIDNIGHT,
         channels=(ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0)),),
-    )  # fmt: skip
+    )
     head_end.add_device(gas, MIDNIGHT)
     assert head_end.target_of(gas) == "LNAP1"
     assert [(hole.device, hole.obis) for hole in head_end.holes_of("LNAP1", MIDNIGHT + 900)] == [("MSP-G1", (VOLUME,))]

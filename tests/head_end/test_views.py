@@ -62,11 +62,16 @@ def head_end() -> HeadEnd:
     for name in ("GOOD", "SILENT"):
         head_end.add_device(
             Device(
-                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"{name}:4059", "cell",
-                channels=(ChannelPlan(IMPORT),), installed_at=MIDNIGHT,
+                name,
+                Commodity.ELECTRICITY,
+                DeviceProtocol.DLMS_WRAPPER,
+                f"{name}:4059",
+                "cell",
+                channels=(ChannelPlan(IMPORT),),
+                installed_at=MIDNIGHT,
             ),
             MIDNIGHT,
-        )  # fmt: skip
+        )
     return head_end
 
 

@@ -244,8 +244,13 @@ DSMR5 = next(profile for profile in PROFILES if profile.name == "dsmr5")
 
 def p1(wh: str, at: int, device: str = "MSP1000000001") -> P1Telegram:
     stamp = p1_time(ClockTime.of(datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin"))))
-    groups = [("1-3:0.2.8", "50"), ("0-0:1.0.0", stamp), ("0-0:96.1.1", device.encode().hex().upper()),
-              ("1-0:1.8.0", f"{wh}*kWh"), ("1-0:2.8.0", "000000.000*kWh")]  # fmt: skip
+    groups = [
+        ("1-3:0.2.8", "50"),
+        ("0-0:1.0.0", stamp),
+        ("0-0:96.1.1", device.encode().hex().upper()),
+        ("1-0:1.8.0", f"{wh}*kWh"),
+        ("1-0:2.8.0", "000000.000*kWh"),
+    ]
     lines = [p1_object(parse_obis(name), text) for name, text in groups]
     return read_telegram(write_telegram("MSP5TEST", lines, profile=DSMR5))
 

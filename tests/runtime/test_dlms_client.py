@@ -42,9 +42,15 @@ async def bench(folder, *, limits=None, speed=1.0):
         now = clock()
         meter = ElectricityMeter(config, now - 4 * 3600, state=state)
         host = ElectricityHost(
-            meter, keys=KEYS, password=PASSWORD, state=state, time=MeterTime(clock, now, speed=speed), clock=clock,
-            supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)], limits=limits,
-        )  # fmt: skip
+            meter,
+            keys=KEYS,
+            password=PASSWORD,
+            state=state,
+            time=MeterTime(clock, now, speed=speed),
+            clock=clock,
+            supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)],
+            limits=limits,
+        )
         host.advance()
         ports = [
             await host.listen(TRANSPORTS["tcp"], "127.0.0.1", 0),

@@ -154,9 +154,7 @@ class Conserved:
         return sum(item.value for item in self.unexplained)
 
 
-def conserve(
-    installations: Sequence[Installation], *, period_s: int, gap: GapPolicy = GapPolicy.SPREAD
-) -> Conserved:  # fmt: skip
+def conserve(installations: Sequence[Installation], *, period_s: int, gap: GapPolicy = GapPolicy.SPREAD) -> Conserved:
     """Derive intervals of ``period_s`` on the UTC grid from the registers of a usage point.
 
     Args:
@@ -215,9 +213,7 @@ def _settle(installation: Installation) -> _Curve:
             reason = Quality.SPIKE
         else:
             reason = Quality.METER_RESET if after * RESET_SHARE < before else Quality.NEGATIVE
-        unexplained.append(
-            Unexplained(int(times[at]), int(times[at + 1]), fall * installation.multiplier, reason)
-        )  # fmt: skip
+        unexplained.append(Unexplained(int(times[at]), int(times[at + 1]), fall * installation.multiplier, reason))
         step[at] = 0
         step_quality[at] = reason | Quality.MISSING
     first, last = (int(values[0]), int(values[-1])) if len(values) else (0, 0)

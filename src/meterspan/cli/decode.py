@@ -97,10 +97,12 @@ def telegram_json(telegram: DecodedTelegram, question: Any = None) -> str:
     fields = {"id": device.id, "manufacturer": device.manufacturer, "medium": device.medium, "version": device.version}
     time = None if telegram.time is None else telegram.time.isoformat().replace("+00:00", "Z")
     parts += [
-        f'"protocol": {_string(telegram.protocol)}', f'"device": {json.dumps(fields)}',
-        f'"time": {json.dumps(time)}', f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
+        f'"protocol": {_string(telegram.protocol)}',
+        f'"device": {json.dumps(fields)}',
+        f'"time": {json.dumps(time)}',
+        f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
         f'"error": {_string(telegram.error)}',
-    ]  # fmt: skip
+    ]
     return "{" + ", ".join(parts) + "}"
 
 

@@ -300,8 +300,9 @@ class DisplayModel:
         if tariff is None:
             return None if self._tariff_number is None else BandNow(f"tariff {self._tariff_number}")
         spans = (
-            *bands_of_day(tariff, today, self.zone), *bands_of_day(tariff, today + timedelta(days=1), self.zone),
-        )  # fmt: skip
+            *bands_of_day(tariff, today, self.zone),
+            *bands_of_day(tariff, today + timedelta(days=1), self.zone),
+        )
         current = _span_at(spans, now)
         following = next((span for span in spans if span.start >= current.end and span.band != current.band), None)
         price = _gross(tariff, current.band)
@@ -384,12 +385,19 @@ class _Counter:
     def to_json(self, key: tuple[Commodity, Direction, int]) -> dict[str, Any]:
         """Return the state as JSON values; fractions are text."""
         return {
-            "commodity": key[0], "direction": key[1], "channel": key[2], "meter": self.meter, "value": str(self.value),
-            "at": self.at, "day": None if self.day is None else self.day.isoformat(), "since": self.since,
-            "note": self.note, "consumed": str(self.consumed),
+            "commodity": key[0],
+            "direction": key[1],
+            "channel": key[2],
+            "meter": self.meter,
+            "value": str(self.value),
+            "at": self.at,
+            "day": None if self.day is None else self.day.isoformat(),
+            "since": self.since,
+            "note": self.note,
+            "consumed": str(self.consumed),
             "by_hour": [[hour, str(used)] for hour, used in self.by_hour.items()],
             "by_band": [[band, str(used)] for band, used in self.by_band.items()],
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(
@@ -398,12 +406,18 @@ class _Counter:
         """Build key and counter from what ``to_json`` gave."""
         key = (Commodity(row["commodity"]), Direction(row["direction"]), int(row["channel"]))
         counter = cls(
-            zone, tariffs.get(key[0]), str(row["meter"]), Fraction(row["value"]), int(row["at"]),
+            zone,
+            tariffs.get(key[0]),
+            str(row["meter"]),
+            Fraction(row["value"]),
+            int(row["at"]),
             None if row["day"] is None else date.fromisoformat(row["day"]),
-            None if row["since"] is None else int(row["since"]), str(row["note"]), Fraction(row["consumed"]),
+            None if row["since"] is None else int(row["since"]),
+            str(row["note"]),
+            Fraction(row["consumed"]),
             {int(hour): Fraction(used) for hour, used in row["by_hour"]},
             {str(band): Fraction(used) for band, used in row["by_band"]},
-        )  # fmt: skip
+        )
         return key, counter
 
     def cost(self) -> Decimal | None:

@@ -209,9 +209,12 @@ class FrameTracer:
             return f"{outside}, {content.security_control.text}"
         try:
             plain = unprotect(
-                content.payload, int(content.security_control), system_title=title,
-                invocation_counter=content.invocation_counter, keys=self._keys,
-            )  # fmt: skip
+                content.payload,
+                int(content.security_control),
+                system_title=title,
+                invocation_counter=content.invocation_counter,
+                keys=self._keys,
+            )
         except (WireError, ValueError) as error:
             return f"{outside}, not opened: {error}"
         return f"{outside} [{apdu_text(read_apdu(plain))}]"

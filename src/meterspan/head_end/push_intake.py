@@ -379,16 +379,22 @@ def _blocks_of_rows(
             known = tuple(number.value is not None for number in numbers)
             groups.setdefault(known, []).append((int(moment.timestamp()), status.integer, numbers))
     return [
-        _block(device, [shape if is_known else None for shape, is_known in zip(shapes, known, strict=True)], found,
-               received_at)
+        _block(
+            device,
+            [shape if is_known else None for shape, is_known in zip(shapes, known, strict=True)],
+            found,
+            received_at,
+        )
         for known, found in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 def _block(
-    device: str, shapes: Sequence[tuple[Obis, ScalerUnit] | None], rows: Sequence[tuple[int, int, Sequence[Data]]],
+    device: str,
+    shapes: Sequence[tuple[Obis, ScalerUnit] | None],
+    rows: Sequence[tuple[int, int, Sequence[Data]]],
     received_at: int,
-) -> CaptureBlock:  # fmt: skip
+) -> CaptureBlock:
     columns = tuple(
         CaptureColumn(
             shape[0],

@@ -69,11 +69,20 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
     )
     bill = day_cost(supply, curve, day)
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total),
-        bill.total if bill is not None else Decimal(0), _unexplained(curve), _register(curve.opening),
-        _register(curve.closing), intervals=points,
-        tariff=None if tariff is None else tariff_view(supply, tariff, day), notes=_notes(supply, curve, start, end),
-    )  # fmt: skip
+        supply.commodity,
+        supply.unit,
+        supply.currency,
+        utc(start),
+        utc(end),
+        exact_decimal(curve.total),
+        bill.total if bill is not None else Decimal(0),
+        _unexplained(curve),
+        _register(curve.opening),
+        _register(curve.closing),
+        intervals=points,
+        tariff=None if tariff is None else tariff_view(supply, tariff, day),
+        notes=_notes(supply, curve, start, end),
+    )
 
 
 def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) -> PeriodView:
@@ -102,18 +111,31 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
             total_cost += bill.total
         points.append(
             PeriodPoint(
-                day, exact_decimal(part.total) if known else None, bill.total if bill is not None and known else None,
+                day,
+                exact_decimal(part.total) if known else None,
+                bill.total if bill is not None and known else None,
                 () if bill is None else _by_band(supply, bill, day),
-                expected > 0 and received >= expected and high <= seen_until, expected, received,
+                expected > 0 and received >= expected and high <= seen_until,
+                expected,
+                received,
             )
-        )  # fmt: skip
+        )
     tariff = supply.tariff(month.replace(day=1))
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total), total_cost,
-        _unexplained(curve), _register(curve.opening), _register(curve.closing), points=tuple(points),
+        supply.commodity,
+        supply.unit,
+        supply.currency,
+        utc(start),
+        utc(end),
+        exact_decimal(curve.total),
+        total_cost,
+        _unexplained(curve),
+        _register(curve.opening),
+        _register(curve.closing),
+        points=tuple(points),
         tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
         notes=_notes(supply, curve, start, end),
-    )  # fmt: skip
+    )
 
 
 def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:

@@ -59,9 +59,15 @@ class TableFormat(StrEnum):
 
 
 def export_readings(
-    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, device: str | None = None, home_id: str | None = None,
-) -> int:  # fmt: skip
+    management: MeterDataManagement,
+    path: Path,
+    start: datetime,
+    end: datetime,
+    *,
+    form: TableFormat = TableFormat.CSV,
+    device: str | None = None,
+    home_id: str | None = None,
+) -> int:
     """Write raw readings of ``start <= t < end``, all or of one device or home, and give how many.
 
     Values are exact decimal text in ``unit``; quality is the names of its flags.
@@ -86,24 +92,42 @@ def export_readings(
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, time, value, status, quality, source, received_at in zip(
-            readings.series.tolist(), readings.time.tolist(), readings.value.tolist(), readings.status.tolist(),
-            readings.quality.tolist(), readings.source.tolist(), readings.received_at.tolist(), strict=True,
-        ):  # fmt: skip
+            readings.series.tolist(),
+            readings.time.tolist(),
+            readings.value.tolist(),
+            readings.status.tolist(),
+            readings.quality.tolist(),
+            readings.source.tolist(),
+            readings.received_at.tolist(),
+            strict=True,
+        ):
             series = records[number]
             yield {
-                "usage_point": series.usage_point, "device": series.device, "obis": str(series.obis),
-                "time": _text_of(time), "value": f"{Decimal(value).scaleb(series.exponent):f}",
-                "unit": series.unit.symbol, "status": status, "quality": _flags(quality),
-                "source": Source(source).name.lower(), "received_at": _text_of(received_at),
-            }  # fmt: skip
+                "usage_point": series.usage_point,
+                "device": series.device,
+                "obis": str(series.obis),
+                "time": _text_of(time),
+                "value": f"{Decimal(value).scaleb(series.exponent):f}",
+                "unit": series.unit.symbol,
+                "status": status,
+                "quality": _flags(quality),
+                "source": Source(source).name.lower(),
+                "received_at": _text_of(received_at),
+            }
 
     return write_table(path, READING_COLUMNS, rows(), form)
 
 
 def export_intervals(
-    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, usage_point: str | None = None, home_id: str | None = None,
-) -> int:  # fmt: skip
+    management: MeterDataManagement,
+    path: Path,
+    start: datetime,
+    end: datetime,
+    *,
+    form: TableFormat = TableFormat.CSV,
+    usage_point: str | None = None,
+    home_id: str | None = None,
+) -> int:
     """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many.
 
     Args:
@@ -127,15 +151,22 @@ def export_intervals(
                 for direction in Direction:
                     curve = management.curve(point.usage_point, direction, start, end)
                     for low, high, value, quality in zip(
-                        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(),
+                        curve.start.tolist(),
+                        curve.end.tolist(),
+                        curve.value.tolist(),
+                        curve.quality.tolist(),
                         strict=True,
-                    ):  # fmt: skip
+                    ):
                         known = not quality & Quality.MISSING
                         yield {
-                            "usage_point": point.usage_point, "direction": str(direction), "start": _text_of(low),
-                            "end": _text_of(high), "value": f"{exact_decimal(value * curve.step):f}" if known else "",
-                            "unit": point.unit, "quality": _flags(quality),
-                        }  # fmt: skip
+                            "usage_point": point.usage_point,
+                            "direction": str(direction),
+                            "start": _text_of(low),
+                            "end": _text_of(high),
+                            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
+                            "unit": point.unit,
+                            "quality": _flags(quality),
+                        }
 
     return write_table(path, INTERVAL_COLUMNS, rows(), form)
 
@@ -262,9 +293,15 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{3})+")
 
 
 def import_csv(
-    management: MeterDataManagement, text: Iterable[str], *, zone: str, received_at: datetime,
-    device: str | None = None, obis: Obis | None = None, unit: str | None = None,
-) -> ImportReport:  # fmt: skip
+    management: MeterDataManagement,
+    text: Iterable[str],
+    *,
+    zone: str,
+    received_at: datetime,
+    device: str | None = None,
+    obis: Obis | None = None,
+    unit: str | None = None,
+) -> ImportReport:
     """Import readings from CSV lines with a header; what is accepted is durable when the call returns.
 
     Columns, by any of their usual names: device or usage point, OBIS code or quantity, time, value, unit. What the
@@ -485,12 +522,15 @@ def _take(management: MeterDataManagement, batch: Sequence[_Line], received_at: 
         nothing = np.zeros(len(lines), np.int32)
         blocks.append(
             CaptureBlock(
-                device, Source.IMPORT_FILE, int(received_at.timestamp()),
+                device,
+                Source.IMPORT_FILE,
+                int(received_at.timestamp()),
                 np.array([line.time for line in lines], np.int64),
                 (CaptureColumn(obis, lines[0].unit, exponent - decimals, np.array(values, np.int64)),),
-                nothing, nothing,
+                nothing,
+                nothing,
             )
-        )  # fmt: skip
+        )
     if blocks:
         management.take(blocks)
     return len(batch)

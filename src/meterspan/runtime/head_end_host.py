@@ -264,9 +264,13 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     """One incoming connection; it is in ``shells`` while it is open."""
 
     def __init__(
-        self, intake: PushIntake, clock: Callable[[], float], shells: "set[_PushShell]", config: HeadEndHostConfig,
+        self,
+        intake: PushIntake,
+        clock: Callable[[], float],
+        shells: "set[_PushShell]",
+        config: HeadEndHostConfig,
         commits: GroupCommit,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._connection = intake.connection("")
         super().__init__(self._connection, clock, lambda _: None, lambda: shells.discard(self))
         self._intake = intake

@@ -98,9 +98,12 @@ class _Line(StreamShell[UplinkEvent]):
     """One connection; it is closed where the machine has given it up."""
 
     def __init__(
-        self, uplink: Uplink, clock: Callable[[], float], on_event: Callable[[UplinkEvent], None],
+        self,
+        uplink: Uplink,
+        clock: Callable[[], float],
+        on_event: Callable[[UplinkEvent], None],
         on_closed: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(uplink, clock, on_event, on_closed)
         self._uplink = uplink
         self._now = clock

@@ -136,9 +136,15 @@ class Building:
     """
 
     def __init__(
-        self, clock: VirtualClock, host: AccessPointHost, homes: Sequence[Home], neighbours: Sequence[RadioPoint],
-        *, seed: int, interfaces: Interfaces,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        host: AccessPointHost,
+        homes: Sequence[Home],
+        neighbours: Sequence[RadioPoint],
+        *,
+        seed: int,
+        interfaces: Interfaces,
+    ) -> None:
         self.host = host
         self.homes = tuple(homes)
         self.neighbours = tuple(neighbours)

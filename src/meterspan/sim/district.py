@@ -144,9 +144,10 @@ class District:
         self.head_end = HeadEnd(self.arrivals, self.custody, POLICY)
         self.counters = VirtualState()
         self.homes = tuple(
-            draw_homes(config.seed, config.homes, zone=config.zone, start=config.start,
-                       homes_per_building=HOMES_PER_BUILDING)
-        )  # fmt: skip
+            draw_homes(
+                config.seed, config.homes, zone=config.zone, start=config.start, homes_per_building=HOMES_PER_BUILDING
+            )
+        )
         self.retired: list[tuple[Home, ElectricityPoint]] = []
         self.happenings: list[Happening] = []
         self.plan = FaultPlan()
@@ -161,13 +162,22 @@ class District:
         contexts = ContextCache(self.head_end, system_title=HEAD_END_TITLE, counters=self.counters)
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=drawn_entropy(config.seed), zone=self.zone)
         self.g1 = G1(
-            self.clock, self.head_end, maker, server_of=self._server_of, medium_of=self._medium_of,
-            interfaces=self.interfaces, seed=config.seed,
-        )  # fmt: skip
+            self.clock,
+            self.head_end,
+            maker,
+            server_of=self._server_of,
+            medium_of=self._medium_of,
+            interfaces=self.interfaces,
+            seed=config.seed,
+        )
         self.pushes = Pushes(
-            self.clock, self.head_end, PushIntake(self.head_end, contexts=contexts), medium_of=self._medium_of,
-            interfaces=self.interfaces, seed=config.seed + 1,
-        )  # fmt: skip
+            self.clock,
+            self.head_end,
+            PushIntake(self.head_end, contexts=contexts),
+            medium_of=self._medium_of,
+            interfaces=self.interfaces,
+            seed=config.seed + 1,
+        )
         for host in self._hosts.values():
             self.pushes.attach(host)
         self._register()
@@ -223,9 +233,13 @@ class District:
         host = AccessPointHost(config, electricity_keys(seed, name))
         self._hosts[name] = host
         building = Building(
-            self.clock, host, homes, draw_neighbours(seed, number, start, offset_s), seed=seed * 10_000 + 100 * number,
+            self.clock,
+            host,
+            homes,
+            draw_neighbours(seed, number, start, offset_s),
+            seed=seed * 10_000 + 100 * number,
             interfaces=self.interfaces,
-        )  # fmt: skip
+        )
         building.on_radio = self._keep_radio_frame
         return building
 
@@ -240,10 +254,16 @@ class District:
                     device = self._record(home, point, building.host)
                     self.head_end.add_device(device, now)
                     self.data.install_meter(
-                        home.home_id, device.usage_point, device=device.device, commodity=device.commodity,
-                        at=datetime.fromtimestamp(now, UTC), opening=point.registers(), protocol=str(device.protocol),
-                        interface=device.interface, network=device.network,
-                    )  # fmt: skip
+                        home.home_id,
+                        device.usage_point,
+                        device=device.device,
+                        commodity=device.commodity,
+                        at=datetime.fromtimestamp(now, UTC),
+                        opening=point.registers(),
+                        protocol=str(device.protocol),
+                        interface=device.interface,
+                        network=device.network,
+                    )
                     self.data.assign_tariff(device.usage_point, TARIFFS[device.commodity], first_day=first_day)
 
     def _record(self, home: Home, point: ElectricityPoint | RadioPoint, host: AccessPointHost) -> Device:
@@ -300,11 +320,16 @@ class District:
         now = int(self.clock.now)
         blocks = [
             CaptureBlock(
-                device, Source.LOCAL, now, np.array([at], np.int64),
-                (CaptureColumn(NET_POWER, UNITS["W"], 0, np.array([power], np.int64)),), _NOTHING, _NOTHING,
+                device,
+                Source.LOCAL,
+                now,
+                np.array([at], np.int64),
+                (CaptureColumn(NET_POWER, UNITS["W"], 0, np.array([power], np.int64)),),
+                _NOTHING,
+                _NOTHING,
             )
             for device, (at, power) in self._powers.items()
-        ]  # fmt: skip
+        ]
         self._powers.clear()
         if blocks:
             self.data.take(blocks)
@@ -428,9 +453,12 @@ class District:
             happening.counts["kept aside"] = sum(frame.device == radio.device for frame in kept)
             happening.counts["reopened"] = host.point.reopen(radio.device)
         self.head_end.note(
-            radio.device, "re-keyed", "The key was corrected at the access point", self.clock.now,
+            radio.device,
+            "re-keyed",
+            "The key was corrected at the access point",
+            self.clock.now,
             f"{happening.counts['reopened']} quarantined telegrams could be opened",
-        )  # fmt: skip
+        )
 
     def _replay(self, happening: Happening) -> None:
         fault = happening.fault
@@ -473,8 +501,13 @@ class District:
         host = self._hosts[happening.fault.target]
         host.power_down()
         self.pushes.detach(host.name)
-        self.head_end.note(host.name, "power", "Power failed; profiles and outbox were kept", self.clock.now,
-                           severity=EventSeverity.WARNING)  # fmt: skip
+        self.head_end.note(
+            host.name,
+            "power",
+            "Power failed; profiles and outbox were kept",
+            self.clock.now,
+            severity=EventSeverity.WARNING,
+        )
 
     def _power_on(self, happening: Happening) -> None:
         host = self._hosts[happening.fault.target]
@@ -514,9 +547,13 @@ class District:
         self.head_end.add_device(direct_record(home, new, self.custody), now)
         self.head_end.order(old.device, PROFILE_COLUMNS, now=now + READOUT_S / 3, deadline=now + READOUT_S)
         self.data.exchange_meter(
-            home.usage_point(Commodity.ELECTRICITY), old_device=old.device, closing=old.registers(),
-            new_device=new.device, opening=new.registers(), at=datetime.fromtimestamp(now, UTC),
-        )  # fmt: skip
+            home.usage_point(Commodity.ELECTRICITY),
+            old_device=old.device,
+            closing=old.registers(),
+            new_device=new.device,
+            opening=new.registers(),
+            at=datetime.fromtimestamp(now, UTC),
+        )
         for device, words in ((old.device, f"Exchanged for {new.device}"), (new.device, f"Replaces {old.device}")):
             self.head_end.note(device, "exchanged", words, now, f"closing {old.shown()[0]} Wh, opening 0 Wh")
         happening.counts["closing Wh"] = old.shown()[0]

@@ -51,9 +51,16 @@ class G1:
     """
 
     def __init__(
-        self, clock: VirtualClock, head_end: HeadEnd, maker: SessionMaker, *,
-        server_of: ServerOf, medium_of: MediumOf, interfaces: Interfaces, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        head_end: HeadEnd,
+        maker: SessionMaker,
+        *,
+        server_of: ServerOf,
+        medium_of: MediumOf,
+        interfaces: Interfaces,
+        seed: int,
+    ) -> None:
         self._clock = clock
         self._head_end = head_end
         self._maker = maker
@@ -90,9 +97,13 @@ class G1:
         near: Station[Any] = Station(self._clock, session, name=HEAD_END)
         far: Station[Any] = Station(self._clock, server, name=job.target)
         link = Link(
-            near, far, clock=self._clock, medium=medium, seed=self._seed * 1_000_003 + job.job_id,
+            near,
+            far,
+            clock=self._clock,
+            medium=medium,
+            seed=self._seed * 1_000_003 + job.job_id,
             trace_frames=FRAMES_KEPT,
-        )  # fmt: skip
+        )
         near.on_event = partial(self._settle, job, link)
         link.on_break = partial(_lose, link)
         server.connect(now)

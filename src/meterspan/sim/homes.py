@@ -360,9 +360,15 @@ def _radio_config(seed: int, number: int, commodity: Commodity, offset_s: int) -
     place = 10 * number + list(Commodity).index(commodity)
     name = f"{10_000_000 + 137 * place:08d}"
     return RadioMeterConfig(
-        medium, MANUFACTURER, name, draw_key(seed, name, "radio"), _MODES[place % 2],
-        standard_offset_s=offset_s, interval_s=150.0, opening=_drawn(seed, name, 10_000, 900_000),
-    )  # fmt: skip
+        medium,
+        MANUFACTURER,
+        name,
+        draw_key(seed, name, "radio"),
+        _MODES[place % 2],
+        standard_offset_s=offset_s,
+        interval_s=150.0,
+        opening=_drawn(seed, name, 10_000, 900_000),
+    )
 
 
 def _drawn(seed: int, name: str, low: int, high: int) -> int:

@@ -50,9 +50,15 @@ class Pushes:
     """
 
     def __init__(
-        self, clock: VirtualClock, head_end: HeadEnd, intake: PushIntake, *,
-        medium_of: MediumOf, interfaces: Interfaces, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        head_end: HeadEnd,
+        intake: PushIntake,
+        *,
+        medium_of: MediumOf,
+        interfaces: Interfaces,
+        seed: int,
+    ) -> None:
         self._clock = clock
         self._head_end = head_end
         self._intake = intake
@@ -110,9 +116,14 @@ class Pushes:
         connection = self._intake.connection(f"{line.host.name} {PUSH_PEER}")
         far: Station[Any] = Station(self._clock, connection, name=HEAD_END)
         line.link = Link(
-            line.station, far, clock=self._clock, medium=medium, seed=self._seed * 1_000_003 + self._count,
-            trace_frames=FRAMES_KEPT, on_break=partial(self._broken, line),
-        )  # fmt: skip
+            line.station,
+            far,
+            clock=self._clock,
+            medium=medium,
+            seed=self._seed * 1_000_003 + self._count,
+            trace_frames=FRAMES_KEPT,
+            on_break=partial(self._broken, line),
+        )
         line.connection = connection
         connection.connect(now)
         line.uplink.connect(now)

@@ -95,9 +95,7 @@ class LeftOut:
             return False
         return isinstance(error, ValueError) or not hasattr(getattr(error, "orig", None), "sqlite_errorcode")
 
-    def _one_by_one(
-        self, connection: sa.Connection, table: sa.Table, query: sa.Select[Any]
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    def _one_by_one(self, connection: sa.Connection, table: sa.Table, query: sa.Select[Any]) -> list[dict[str, Any]]:
         rowid: sa.ColumnElement[int] = sa.literal_column(f'"{table.name}".rowid', sa.Integer)
         found = []
         for number in connection.execute(query.with_only_columns(rowid).select_from(table)).scalars().all():
@@ -109,9 +107,7 @@ class LeftOut:
                 self.note(table, self._key_of(connection, table, rowid == number), str(error))
         return found
 
-    def _key_of(
-        self, connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]
-    ) -> tuple[str, ...]:  # fmt: skip
+    def _key_of(self, connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> tuple[str, ...]:
         columns = [sa.cast(column, sa.LargeBinary) for column in table.primary_key.columns]
         row = connection.execute(sa.select(*columns).select_from(table).where(where)).one()
         return tuple(bytes(octets).decode(errors="replace") for octets in row)

@@ -302,10 +302,16 @@ class ReadingStore:
         still_counted = sum(item.readings for item in quarantined if item.name not in taken_off)
         return StoreCounts(
             readings=meta.get("readings", 0) - still_counted,
-            duplicates=meta.get("duplicates", 0), conflicts=meta.get("conflicts", 0), late=meta.get("late", 0),
-            events=events, batches=batches, segments=segments, octets=octets + journal_octets,
-            quarantined=len(quarantined), quarantined_readings=sum(item.readings for item in quarantined),
-        )  # fmt: skip
+            duplicates=meta.get("duplicates", 0),
+            conflicts=meta.get("conflicts", 0),
+            late=meta.get("late", 0),
+            events=events,
+            batches=batches,
+            segments=segments,
+            octets=octets + journal_octets,
+            quarantined=len(quarantined),
+            quarantined_readings=sum(item.readings for item in quarantined),
+        )
 
     @property
     def closed_through(self) -> int | None:
@@ -408,9 +414,11 @@ class ReadingStore:
             journal.insert_batch(connection, receipt.fresh)
             self._group.note(receipt.fresh)
         for name, count in (
-            ("readings", len(receipt.fresh)), ("duplicates", receipt.duplicates), ("conflicts", receipt.conflicts),
+            ("readings", len(receipt.fresh)),
+            ("duplicates", receipt.duplicates),
+            ("conflicts", receipt.conflicts),
             ("late", receipt.late),
-        ):  # fmt: skip
+        ):
             if count:
                 journal.add_meta(connection, name, count)
         return receipt
@@ -520,9 +528,13 @@ class ReadingStore:
         return SegmentRow(path.name, day, len(readings), path.stat().st_size)
 
     def _swap(
-        self, connection: sqlite3.Connection, written: list[SegmentRow], batches: list[int], rest: Readings,
+        self,
+        connection: sqlite3.Connection,
+        written: list[SegmentRow],
+        batches: list[int],
+        rest: Readings,
         moved: Readings,
-    ) -> None:  # fmt: skip
+    ) -> None:
         connection.executemany("insert into segment values (?, ?, ?, ?)", written)
         connection.executemany("delete from batch where seq = ?", [(seq,) for seq in batches])
         if len(rest):
@@ -535,8 +547,9 @@ class ReadingStore:
         )
         connection.execute(
             "delete from accepted where batch_id not in"
-            " (select batch_id from accepted order by accepted_at desc limit ?)", (ACCEPTED_KEPT,),
-        )  # fmt: skip
+            " (select batch_id from accepted order by accepted_at desc limit ?)",
+            (ACCEPTED_KEPT,),
+        )
         self._step("swap")
 
     def _merge_days(self) -> None:

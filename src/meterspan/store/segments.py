@@ -104,9 +104,16 @@ def write_segment(path: Path, readings: Readings) -> Path:
 def _write_parquet(path: Path, table: pa.Table) -> None:
     with path.open("wb") as file:
         pq.write_table(
-            table, file, compression="zstd", compression_level=9, row_group_size=ROW_GROUP, use_dictionary=False,
-            column_encoding={name: _encoding(name) for name in COLUMNS}, data_page_version="2.0", version="2.6",
-        )  # fmt: skip
+            table,
+            file,
+            compression="zstd",
+            compression_level=9,
+            row_group_size=ROW_GROUP,
+            use_dictionary=False,
+            column_encoding={name: _encoding(name) for name in COLUMNS},
+            data_page_version="2.0",
+            version="2.6",
+        )
         file.flush()
         os.fsync(file.fileno())
 
@@ -181,10 +188,14 @@ class SegmentQuery:
                     " where series between $low and $high and series in (select unnest($series))"
                     " and time >= $start and time < $end",
                     params={
-                        "paths": [str(path) for path in paths], "series": list(series), "low": min(series),
-                        "high": max(series), "start": start, "end": end,
+                        "paths": [str(path) for path in paths],
+                        "series": list(series),
+                        "low": min(series),
+                        "high": max(series),
+                        "start": start,
+                        "end": end,
                     },
-                )  # fmt: skip
+                )
                 return read_arrow(relation.to_arrow_table())
             except duckdb.Error as error:
                 raise _blamed(paths, error) from error
