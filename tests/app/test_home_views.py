@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame
 from meterspan.model.views import Completeness, CompletenessCell, Home, MeterState, UsagePointView
 from meterspan.quantities import Commodity
 
@@ -129,5 +129,5 @@ def test_a_meter_of_another_home_has_no_story():
 def test_frames_kept_aside_are_listed_newest_first_within_the_limit():
     host, views = home(ONE)
     for number in range(5):
-        host.point.quarantine.keep(QuarantinedFrame(float(number), "radio", Fault.DAMAGED, "CRC", bytes([number])))
+        host.point.quarantine.keep(QuarantinedFrame(float(number), "radio", FrameFault.DAMAGED, "CRC", bytes([number])))
     assert [(view.octets, view.kind) for view in views.quarantine(2)] == [("04", "damaged"), ("03", "damaged")]

@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
 from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
@@ -10,7 +10,7 @@ from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 CLIENT, METER = b"HES\0\0\0\0\1", b"MSP\0\0\0\0\1"
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
 GET = bytes.fromhex("C001C1000301000108 00FF0200".replace(" ", ""))
-SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
+SENT, RECEIVED = FrameDirection.SENT, FrameDirection.RECEIVED
 
 
 class Counters:

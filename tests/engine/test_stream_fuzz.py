@@ -24,7 +24,7 @@ from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import GetList
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.association.states import AssociationState
-from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
@@ -734,7 +734,7 @@ def _p1_reader() -> Callable[[bytes], Any]:
 
 def _tracer(*, is_hdlc: bool) -> Callable[[bytes], Any]:
     tracer = FrameTracer(HdlcCutter if is_hdlc else WrapperCutter)
-    return lambda octets: tracer.feed(Direction.RECEIVED, octets, START)
+    return lambda octets: tracer.feed(FrameDirection.RECEIVED, octets, START)
 
 
 def _wmbus() -> Callable[[bytes], Any]:

@@ -21,7 +21,7 @@ from meterspan.model.cosem.classes import Clock, ExtendedRegister, ProfileGeneri
 from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, utc
@@ -128,7 +128,7 @@ class World:
         ]
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[FrameFault]:
         return [frame.fault for frame in self.head_end.quarantine.newest()]
 
 
@@ -235,7 +235,7 @@ def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: 
     other = value(3, EXPORT, 3, structure(integer(0), enum(30)))
     assert not world.push(write_described([value(7, PROFILE, ProfileGeneric.buffer.number, array(row)), scale, other]))
     assert not world.push(write_described([value(3, ENERGY, 2, number), scale]))
-    assert world.faults == [Fault.UNREADABLE] * 2
+    assert world.faults == [FrameFault.UNREADABLE] * 2
     assert world.values == []
 
 
@@ -301,7 +301,7 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     )
     world.head_end.inventory.put(bare)
     assert not world.push(write_profiles([]))
-    assert world.faults == [Fault.MISSING_KEY]
+    assert world.faults == [FrameFault.MISSING_KEY]
 
 
 bodies = st.recursive(

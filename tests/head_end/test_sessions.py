@@ -30,7 +30,7 @@ from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.failures import FailureKind
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
@@ -307,9 +307,9 @@ def test_replayed_forged_and_strange_pushes_are_quarantined(world: World) -> Non
     assert world.intake.take(strange, "peer", START) is None
     assert world.intake.take(b"\x0f\x00\x00\x00\x01\x00\x00", "peer", START) is None
     assert [frame.fault for frame in world.head_end.quarantine.newest()][::-1][:3] == [
-        Fault.REPLAYED,
-        Fault.WRONG_KEY,
-        Fault.UNKNOWN_DEVICE,
+        FrameFault.REPLAYED,
+        FrameFault.WRONG_KEY,
+        FrameFault.UNKNOWN_DEVICE,
     ]
     assert world.head_end.quarantine.total == 4
 

@@ -11,7 +11,7 @@ from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import Fault, QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.wire import KeyWrongError
@@ -147,8 +147,8 @@ def test_a_removed_device_owes_nothing_more(head_end: HeadEnd) -> None:
 
 
 def test_a_quarantined_frame_stands_in_its_meters_story(head_end: HeadEnd) -> None:
-    head_end.quarantine_frame(QuarantinedFrame(MIDNIGHT, "push", Fault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
-    assert head_end.quarantine.counts[Fault.WRONG_KEY] == 1
+    head_end.quarantine_frame(QuarantinedFrame(MIDNIGHT, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
+    assert head_end.quarantine.counts[FrameFault.WRONG_KEY] == 1
     assert head_end.device_log.entries("MSP1")[0].kind == "quarantined"
 
 

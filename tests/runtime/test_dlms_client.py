@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.engine.association.records import AssociationSettings
-from meterspan.engine.frame_trace import Direction
+from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_clock, read_profile, read_registers
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -129,7 +129,7 @@ def test_every_frame_is_told(tmp_path):
     assert "get-request-normal" in said
     assert PASSWORD.decode() not in said
     assert PASSWORD.hex() not in said
-    assert [frame.direction for frame in frames[:2]] == [Direction.SENT, Direction.RECEIVED]
+    assert [frame.direction for frame in frames[:2]] == [FrameDirection.SENT, FrameDirection.RECEIVED]
 
 
 def test_a_refusal_is_one_error_in_words(tmp_path):

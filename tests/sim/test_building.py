@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meterspan.lnap.access_point import AccessPointConfig
 from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.clock import VirtualClock
@@ -83,7 +83,7 @@ def test_what_is_quarantined_is_handed_on_once_oldest_first(building):
         live(building, 10, first=minutes)
         handed_on += building.host.quarantined()
         assert building.host.quarantined() == ()
-    wrong = [frame for frame in handed_on if frame.fault is Fault.WRONG_KEY]
+    wrong = [frame for frame in handed_on if frame.fault is FrameFault.WRONG_KEY]
     assert {frame.device for frame in wrong} == {home.radios[0].device}
     assert len(wrong) > 5
     times = [frame.time for frame in handed_on]

@@ -32,7 +32,7 @@ from meterspan.runtime.dlms_client import DlmsClient, DlmsError
 from meterspan.wire.axdr import Data, IntegerColumn
 from meterspan.wire.xdlms import DataAccessResult
 
-__all__ = ["BenchReading", "Identity", "Order", "ProfileOrder", "RegisterLine", "object_name", "text_of"]
+__all__ = ["BenchReading", "Identity", "ProfileRequest", "ReadRequest", "RegisterLine", "object_name", "text_of"]
 
 REGISTERS_MAX: Final = 500
 """Registers read at once; the fullest meters on the bench show some three hundred."""
@@ -57,7 +57,7 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileOrder:
+class ProfileRequest:
     """Which rows of a profile to read, both bounds included, in UTC seconds."""
 
     logical_name: Obis
@@ -66,7 +66,7 @@ class ProfileOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ReadRequest:
     """What to read beyond identification, clock and registers.
 
     Attributes:
@@ -77,7 +77,7 @@ class Order:
 
     """
 
-    profile: ProfileOrder | None = None
+    profile: ProfileRequest | None = None
     events: int = 0
     registers: tuple[Obis, ...] = ()
     policy: ClockPolicy = field(default_factory=ClockPolicy)
@@ -131,7 +131,7 @@ class BenchReading:
     troubles: list[str] = field(default_factory=list)
 
     @classmethod
-    async def of(cls, client: DlmsClient, order: Order, on_step: Callable[[str], None]) -> "BenchReading":
+    async def of(cls, client: DlmsClient, order: ReadRequest, on_step: Callable[[str], None]) -> "BenchReading":
         """Read a meter; ``on_step`` is called with a name for each step.
 
         Raises:
@@ -191,7 +191,7 @@ class BenchReading:
         if moment is not None:
             self.clock_offset_s = moment.timestamp() - middle
 
-    async def _read_registers(self, client: DlmsClient, order: Order, on_step: Callable[[str], None]) -> None:
+    async def _read_registers(self, client: DlmsClient, order: ReadRequest, on_step: Callable[[str], None]) -> None:
         for declared in _CLASSES:
             names = [element.logical_name for element in self.view if element.class_id == declared.class_id]
             if order.registers:

@@ -26,7 +26,7 @@ from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
@@ -175,7 +175,7 @@ class PushIntake:
 
     def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
         device = self._head_end.inventory.of_title(title) if title else None
-        fault = Fault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
+        fault = FrameFault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
         sender = "" if device is None else device.device
         self._head_end.quarantine_frame(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
 

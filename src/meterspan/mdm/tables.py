@@ -253,7 +253,7 @@ class _Refusal(ValueError):  # noqa: N818 - not an error of ours: the reason a l
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _TableRow:
     number: int
     text: str
     device: str
@@ -339,7 +339,7 @@ def import_csv(
         if name not in columns and given is None and not has_point:
             raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
     reader = _Reader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
-    batch: list[_Line] = []
+    batch: list[_TableRow] = []
     for number, line in lines:
         report.lines += 1
         if not line.strip(f"{separator} \t\r\n"):
@@ -370,7 +370,7 @@ class _Reader:
     repeated: dict[tuple[str, Obis], datetime] = field(default_factory=dict)
     folded: set[tuple[str, Obis, datetime]] = field(default_factory=set)
 
-    def read(self, number: int, text: str) -> _Line:
+    def read(self, number: int, text: str) -> _TableRow:
         if len(text) > MAX_LINE:
             raise _Refusal(f"longer than {MAX_LINE} characters")
         cells = _cells(text, self.separator)
@@ -385,7 +385,7 @@ class _Reader:
         if not device:
             device = self._installed(found.get("usage_point", ""), moment)
         time = self._instant(moment, (device, obis))
-        return _Line(number, text, device, obis, time, value, unit, exponent)
+        return _TableRow(number, text, device, obis, time, value, unit, exponent)
 
     def _obis(self, text: str) -> Obis:
         if not text:
@@ -510,9 +510,9 @@ def _number(text: str, separator: str) -> Decimal:
     return value
 
 
-def _take(management: MeterDataManagement, batch: Sequence[_Line], received_at: datetime) -> int:
+def _take(management: MeterDataManagement, batch: Sequence[_TableRow], received_at: datetime) -> int:
     """Store the lines, per register at its finest scale in the batch."""
-    groups: dict[tuple[str, Obis, str, int], list[_Line]] = {}
+    groups: dict[tuple[str, Obis, str, int], list[_TableRow]] = {}
     for line in batch:
         groups.setdefault((line.device, line.obis, line.unit.symbol, line.exponent), []).append(line)
     blocks = []

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.frame_trace import Direction
+from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
@@ -218,8 +218,8 @@ class HeadEndHost:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        def on_octets(direction: Direction, octets: bytes, now: float) -> None:
-            frames.append(Frame(now, direction is Direction.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
+        def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
+            frames.append(Frame(now, direction is FrameDirection.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
 
         def on_storage_error(error: StorageError) -> None:
             if not ended.done():

@@ -37,7 +37,7 @@ class UplinkHost:
         self._on_note = on_note
         self._woken = asyncio.Event()
         self._is_wanted = False
-        self._line = _Line(uplink, clock, self._take, self._lost)
+        self._line = _UplinkShell(uplink, clock, self._take, self._lost)
 
     def wake(self) -> None:
         """Note that there may be new rows."""
@@ -61,7 +61,7 @@ class UplinkHost:
 
     async def _connect(self) -> None:
         self._is_wanted = False
-        self._line = _Line(self._uplink, self._clock, self._take, self._lost)
+        self._line = _UplinkShell(self._uplink, self._clock, self._take, self._lost)
         try:
             await connect_stream(self._endpoint, lambda: self._line, timeout_s=CONNECT_TIMEOUT_S)
         except CannotConnectError as error:
@@ -94,7 +94,7 @@ class UplinkHost:
         self._woken.set()
 
 
-class _Line(StreamShell[UplinkEvent]):
+class _UplinkShell(StreamShell[UplinkEvent]):
     """One connection; it is closed where the machine has given it up."""
 
     def __init__(

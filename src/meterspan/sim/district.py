@@ -33,8 +33,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
-from meterspan.model.quarantine import Fault as FrameFault
-from meterspan.model.quarantine import QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
 from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.readings.rows import HeardTelegram
@@ -48,9 +47,9 @@ from meterspan.sim.g1 import G1, server_link
 from meterspan.sim.homes import (
     HEAD_END_TITLE,
     ElectricityPoint,
-    Home,
     RadioPoint,
     Reach,
+    SimulatedHome,
     draw_homes,
     draw_key,
     draw_neighbours,
@@ -148,7 +147,7 @@ class District:
                 config.seed, config.homes, zone=config.zone, start=config.start, homes_per_building=HOMES_PER_BUILDING
             )
         )
-        self.retired: list[tuple[Home, ElectricityPoint]] = []
+        self.retired: list[tuple[SimulatedHome, ElectricityPoint]] = []
         self.happenings: list[Happening] = []
         self.plan = FaultPlan()
         self.is_live = False
@@ -266,7 +265,7 @@ class District:
                     )
                     self.data.assign_tariff(device.usage_point, TARIFFS[device.commodity], first_day=first_day)
 
-    def _record(self, home: Home, point: ElectricityPoint | RadioPoint, host: AccessPointHost) -> Device:
+    def _record(self, home: SimulatedHome, point: ElectricityPoint | RadioPoint, host: AccessPointHost) -> Device:
         channel = None if host.point is None else host.point.channel(point.device)
         if channel is not None:
             return local_record(home, point, channel, host.name, self.custody)
@@ -311,7 +310,7 @@ class District:
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
         self.head_end.device_log.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
-    def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
+    def _note_power(self, home: SimulatedHome, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
@@ -360,7 +359,7 @@ class District:
         base = SERIAL_BRIDGE if point is not None and point.reach is Reach.HDLC else CELLULAR
         return self.plan.medium(target, base, at)
 
-    def _electricity(self) -> Iterator[tuple[Home, ElectricityPoint]]:
+    def _electricity(self) -> Iterator[tuple[SimulatedHome, ElectricityPoint]]:
         for home in self.homes:
             yield home, home.electricity
         yield from self.retired
@@ -567,7 +566,7 @@ class District:
         else:
             self.head_end.remove_device(device, removed_at, self.clock.now)
 
-    def _radio(self, device: str) -> tuple[Home, RadioPoint, AccessPointHost]:
+    def _radio(self, device: str) -> tuple[SimulatedHome, RadioPoint, AccessPointHost]:
         for building in self.buildings:
             for home in building.homes:
                 for radio in home.radios:

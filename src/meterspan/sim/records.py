@@ -16,7 +16,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
-from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
+from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
 
 __all__ = ["TARIFFS", "access_point_record", "direct_record", "local_record"]
 
@@ -66,7 +66,7 @@ def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody,
     )
 
 
-def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> Device:
+def direct_record(home: SimulatedHome, point: ElectricityPoint, custody: KeyCustody) -> Device:
     """Record an electricity meter that is read over G1 by itself."""
     return Device(
         point.device,
@@ -86,7 +86,7 @@ def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> D
 
 
 def local_record(
-    home: Home, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
+    home: SimulatedHome, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
 ) -> Device:
     """Return the record of a meter behind an access point: by radio, or through its P1 port.
 

@@ -16,7 +16,7 @@ from meterspan.model.readings import SeriesKind, Source
 from meterspan.quantities import Commodity, Obis, utc
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
-from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
+from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
 
 __all__ = ["Completeness", "completeness", "report", "verify"]
 
@@ -129,7 +129,7 @@ def _differences(district: District, until: float) -> Iterator[str]:
 
 
 def _of_point(
-    district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int
+    district: District, home: SimulatedHome, point: ElectricityPoint | RadioPoint, start: int, end: int
 ) -> Iterator[str]:
     truth = point.truth()
     for place, obis in enumerate(point.registers()):
@@ -169,7 +169,9 @@ def _of_days(district: District, until: float) -> Iterator[str]:
         start = end
 
 
-def _consumed(district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int) -> Decimal:
+def _consumed(
+    district: District, home: SimulatedHome, point: ElectricityPoint | RadioPoint, start: int, end: int
+) -> Decimal:
     """Return the consumption of a span in kWh or m3, over all meters that were installed there."""
     chain: list[ElectricityPoint | RadioPoint] = [point]
     if isinstance(point, ElectricityPoint):
