@@ -1,1 +1,1 @@
-"""What a program is: its parts joined, its threads and services; commands call it, and it prints nothing."""
+"""Programs: their composition, threads and services; commands call them, and they print nothing."""

@@ -1,6 +1,6 @@
 """What ``meterspan read`` finds out about a meter: who it is, its clock, registers, view, rows and events.
 
-Strategy: the association view says what there is; each part is read by a script and stands for itself, so that a meter
+Strategy: the association view lists the objects; each part is read by a script and is independent, so that a meter
 that refuses one of them still shows the others (``BenchReading.troubles``).
 """
 
@@ -85,7 +85,7 @@ class ReadRequest:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """One thing that the meter says about itself."""
+    """One identification of the meter."""
 
     obis: Obis
     name: str
@@ -108,7 +108,7 @@ class BenchReading:
 
     Attributes:
         terms: the association's.
-        addresses: who talks to whom.
+        addresses: client and server address.
         view: the association view.
         identities: who the meter is.
         clock: its time, and ``clock_offset_s``, how far it is ahead of ours; None where it has no instant.
@@ -161,7 +161,7 @@ class BenchReading:
 
     @property
     def name(self) -> str:
-        """What the meter calls itself."""
+        """The identification of the meter."""
         return self.identities[0].text if self.identities else ""
 
     async def _try(self, client: DlmsClient, script: Script[ResultT], what: str) -> ResultT | None:

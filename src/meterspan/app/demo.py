@@ -44,7 +44,7 @@ MARKER: Final = "meterspan-demo"
 """A file in a demo's directory: only a directory that has it is emptied for the next demo."""
 
 Progress = Callable[[float, str], object]
-"""Called with the virtual seconds done and what is being done."""
+"""Called with the virtual seconds done and a name of the step."""
 
 
 class CheckedDay:
@@ -67,7 +67,7 @@ class CheckedDay:
         return self._config.end - self._config.start
 
     def run(self, on_progress: Progress) -> dict[str, Any]:
-        """Run the days and return the report; ``passed`` says whether every number is right."""
+        """Run the days and return the report; ``passed`` is whether every number is right."""
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="meterspan-demo-") as folder, MeterDataManagement(Path(folder)) as data:
             found = self._report(District(self._config, data), on_progress)
@@ -87,7 +87,7 @@ class CheckedDay:
         while district.owed(end) and district.now < end + RECOVERY_MAX_S:
             district.run_until(district.now + CHECK_SLICE_S / 2)
             on_progress(self.span_s, "recovering the last gaps")
-        on_progress(self.span_s, "comparing with what was measured")
+        on_progress(self.span_s, "comparing with the measured registers")
         district.data.maintain(datetime.fromtimestamp(end, UTC))
         return report(district, end, differences=verify(district, end))
 
@@ -200,7 +200,7 @@ async def _pause(stopped: asyncio.Event, seconds: float) -> None:
 
 
 def fresh_data(folder: Path) -> MeterDataManagement:
-    """Open an empty data management in a demo's directory; what an earlier demo left there is removed.
+    """Open an empty data management in a demo's directory; data of an earlier demo are removed.
 
     Raises:
         FileExistsError: the directory holds files that are not a demo's.
@@ -215,7 +215,7 @@ def fresh_data(folder: Path) -> MeterDataManagement:
         MeterDataManagement(readings).close()  # fails where another demo runs on it
         shutil.rmtree(readings)
     folder.mkdir(parents=True, exist_ok=True)
-    marker.write_text("The data of `meterspan demo`: made anew by each run.\n", encoding="utf-8")
+    marker.write_text("The data of `meterspan demo`: replaced by each run.\n", encoding="utf-8")
     return MeterDataManagement(readings)
 
 

@@ -25,7 +25,7 @@ def run_display(model: DisplayModel, source: Endpoint, state: StateFile, *, titl
     """Show a home until its reader leaves.
 
     Args:
-        model: what is shown, without history.
+        model: the shown values, without history.
         source: the P1 port.
         state: where today's counting is saved, by source.
         title: name of the home.
@@ -35,7 +35,7 @@ def run_display(model: DisplayModel, source: Endpoint, state: StateFile, *, titl
     clock = SystemClock()
     saved = state.load(str(source))
     if saved is not None:
-        with suppress(ValueError):  # another version wrote it: today is counted anew
+        with suppress(ValueError):  # another version wrote it: today is counted again
             model.restore(saved)
 
     def save() -> None:

@@ -1,6 +1,6 @@
 """What ``meterspan doctor`` looks at: a data folder of ``home`` or ``serve``, read and never written.
 
-Strategy: each check yields findings about files that are there; a check that cannot read its file says so, and the
+Strategy: each check yields findings about files that are there; a check that cannot read its file reports it, and the
 others go on. SQLite files are opened read-only, batches and segments are held against their checksums.
 """
 
@@ -30,7 +30,7 @@ DAMAGES_SHOWN: Final = 20
 
 
 class Health(StrEnum):
-    """How it stands with one thing."""
+    """The health of one item."""
 
     GOOD = "good"
     NOTE = "note"
@@ -44,9 +44,9 @@ class Finding:
     """One thing that was looked at.
 
     Attributes:
-        health: how it stands.
+        health: good, or how bad.
         what: file or property, relative to the folder.
-        detail: what was found, and what to do where something is wrong.
+        detail: the finding, and the remedy where something is wrong.
 
     """
 
@@ -61,7 +61,7 @@ def is_healthy(findings: list[Finding]) -> bool:
 
 
 def examine(folder: Path) -> list[Finding]:
-    """Look at a data folder and return what was found, in a fixed order; nothing is changed."""
+    """Check a data folder and return the findings, in a fixed order; nothing is changed."""
     readings = folder / "data" / "readings"
     if not (readings / "journal.sqlite").is_file():
         detail = "holds no readings of meterspan; name the folder of home or serve"
@@ -161,7 +161,7 @@ def _left_out(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
 
 
 def _counters(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
-    """Look whether any invocation counter of ours comes to its end."""
+    """Check whether any of our invocation counters is near its end."""
     rows = connection.execute("select name, next from counter order by name").fetchall()
     for name, following in rows:
         if following >= COUNTER_NOTE_AT * COUNTERS_END:
@@ -191,7 +191,7 @@ def _segments(readings: Path, folder: Path) -> Iterator[Finding]:
         with closing(sqlite3.connect(f"{(readings / 'journal.sqlite').resolve().as_uri()}?mode=ro", uri=True)) as db:
             names = [str(name) for (name,) in db.execute("select name from segment order by name")]
     except sqlite3.Error:
-        return  # said of the journal already
+        return  # reported for the journal already
     whole = 0
     for name in names:
         path = readings / "segments" / name

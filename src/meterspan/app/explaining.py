@@ -1,6 +1,6 @@
-"""Frames in words for a meter's story: one line that says what it is, and every octet range with its meaning.
+"""Frames in words for a meter's story: one line of summary, and every octet range with its meaning.
 
-No key is used here: a story may be read by anybody who operates the network, so what is ciphered stays ciphered.
+No key is used here: every operator of the network may read a story, so ciphered octets stay ciphered.
 """
 
 from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
@@ -17,7 +17,7 @@ SPANS_MAX = 200
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
-    """Return a frame's summary and its octet ranges; octets that are no frame are said to be so, never an error."""
+    """Return a frame's summary and its octet ranges; octets that are not a frame are described as such."""
     trace = Trace()
     telegram = Decoder().decode(octets, trace=trace)
     spans = tuple(
@@ -36,7 +36,7 @@ def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
 
 
 def _says(frame: TracedFrame) -> str:
-    """Return what a frame says; frames are explained one by one, and a segment alone is no APDU."""
+    """Return the meaning of a frame; frames are explained one by one, and a segment alone is no APDU."""
     return frame.says if frame.error is None else "part of an APDU"
 
 

@@ -1,4 +1,4 @@
-"""What ``meterspan home`` is: a home that hears its meters, its portal, its outlets and its upkeep on one loop."""
+"""The program ``meterspan home``: a home's receivers, portal, outlets and upkeep on one loop."""
 
 import asyncio
 import logging
@@ -26,7 +26,7 @@ _log = logging.getLogger("meterspan.home")
 
 @dataclass(frozen=True, slots=True)
 class HomePlaces:
-    """Where a home hears its meters, and where it is heard.
+    """The inputs and outlets of a home.
 
     Attributes:
         host: address to listen at.
@@ -99,7 +99,7 @@ async def run_home(
 
 
 def _jobs(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> list[Coroutine[Any, Any, Any]]:
-    """Return what runs as long as the home does."""
+    """Return the services that run as long as the home does."""
     jobs: list[Coroutine[Any, Any, Any]] = [home.run()]
     if isinstance(places.source, Endpoint):
         jobs.append(home.hear_port(places.source, lambda text: _log.warning("P1 line is down", extra={"reason": text})))

@@ -87,7 +87,7 @@ class HomeHost:
 
     Args:
         config: of the home.
-        data: stores what is heard.
+        data: stores the received rows.
         state: counters, outboxes and named states.
         clock: UTC seconds.
 
@@ -152,7 +152,7 @@ class HomeHost:
         self._hear(self._collector.hear_p1, item, now, source)
 
     async def flush(self) -> None:
-        """Store what was heard; what cannot be stored now is kept and tried again."""
+        """Store the received rows; rows that cannot be stored now are kept and tried again."""
         self._register_again()
         delivery = self._collector.delivery(self._clock())
         if delivery is None:
@@ -166,7 +166,7 @@ class HomeHost:
         self._delivered(delivery)
 
     async def run(self) -> None:
-        """Store what is heard until cancelled, and then the rest."""
+        """Store received rows until cancelled, and then the rest."""
         try:
             while True:
                 await asyncio.sleep(FLUSH_EVERY_S)
@@ -190,7 +190,7 @@ class HomeHost:
             self.on_rows()
 
     def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
-        """Pass a telegram on; one that comes while nothing can be stored is lost, and its registers come again."""
+        """Pass a telegram on; without room to store it is lost, and the next one repeats its registers."""
         try:
             hear(heard, now, source)
         except StorageError as error:

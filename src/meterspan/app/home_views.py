@@ -1,4 +1,4 @@
-"""What the operator's page shows of one home: ``NetworkViews`` over a ``HomeHost``, which has no head end."""
+"""The operator's page of one home: ``NetworkViews`` over a ``HomeHost``, which has no head end."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ from meterspan.quantities import utc
 __all__ = ["HomeNetworkViews"]
 
 LATE_AFTER_S: Final = {"H1": 120.0, "M": 3_600.0}
-"""A P1 port speaks at least every ten seconds, a radio meter every quarter of an hour or so."""
+"""A P1 port sends at least every ten seconds, a radio meter every quarter of an hour or so."""
 STORY_DAYS: Final = 28
 
 
@@ -36,7 +36,7 @@ class HomeNetworkViews:
         host: the home.
         numbers: the data management's part of the headline.
         explain: explains a frame for a meter's story.
-        clock: gives the time now.
+        clock: returns the time now.
 
     """
 

@@ -1,4 +1,4 @@
-"""The meters that a listener hears: the latest telegram of each, and the outcome of every telegram.
+"""The meters that a listener receives: the latest telegram of each, and the outcome of every telegram.
 
 Each telegram is counted under one ``Outcome``, by the type of its error; no telegram, however damaged, ends the
 listening. Meters are bounded.
@@ -41,9 +41,9 @@ class Hearing:
     Attributes:
         at: UTC seconds.
         source: port or sender.
-        name: the meter's name, "" where the telegram does not tell.
+        name: the meter's name, "" where the telegram has none.
         outcome: its outcome.
-        telegram: what it says.
+        telegram: the decoded telegram.
         octets: the telegram as it was received.
 
     """

@@ -16,7 +16,7 @@ __all__ = ["read_mbus"]
 async def read_mbus(
     endpoint: Endpoint, *, key: bytes | None = None, on_frame: Callable[[TracedFrame], None] | None = None
 ) -> DecodedTelegram:
-    """Read a slave and decode what it says; several telegrams give one answer.
+    """Read a slave and decode its telegrams; several telegrams make one answer.
 
     Args:
         endpoint: of a scheme of wired M-Bus.

@@ -132,7 +132,7 @@ class RunningMeter:
         places: where it is heard, as people write it, by name.
         run: runs it until it is cancelled.
         close: closes its ports, and saves its state.
-        indication: what its face shows now.
+        indication: its registers now.
         now: its own time, UTC seconds.
 
     """
@@ -151,14 +151,14 @@ class BenchMeter:
     """One meter on the bench.
 
     Attributes:
-        commodity: what it measures.
+        commodity: its commodity.
         seed: which household, and which meter number.
         zone: of its clock.
         clock: the wall clock.
         history_s: how much of a load profile a new meter starts with.
         speed: its seconds per second.
         start: UTC time at which a new meter begins its life; now by default.
-        on_note: is called with what happens on its ports.
+        on_note: called with a sentence for each event on its ports.
 
     """
 
@@ -183,7 +183,7 @@ class BenchMeter:
 
         Args:
             state: keeps registers, profile and counters.
-            keys: what clients must prove.
+            keys: the keys that clients must hold.
             places: where it listens.
             pv_kw: peak power of its solar modules; the household's own by default.
 
@@ -345,7 +345,7 @@ def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSo
 async def run_until(stopped: asyncio.Event, meter: RunningMeter, paint: Callable[[], object] | None = None) -> None:
     """Run a meter until ``stopped`` is set or it fails; ``paint`` is called every second.
 
-    The ports are closed and the state is saved in any case; what the meter raised is raised.
+    The ports are closed and the state is saved in any case; an exception of the meter is raised again.
     """
     task = asyncio.create_task(meter.run())
     waiting = asyncio.create_task(stopped.wait())

@@ -7,7 +7,7 @@ __all__ = ["MeterKeys"]
 
 @dataclass(frozen=True, slots=True)
 class MeterKeys:
-    """The secrets of one meter; what it does not use is empty.
+    """The secrets of one meter; unused ones are empty.
 
     Attributes:
         key: global unicast encryption key, or the AES key of a radio meter.

@@ -1,7 +1,7 @@
 """What ``meterspan read`` is: one reading of a meter, with a second try where our invocation counter was behind.
 
 Counters are kept for each key, as every key needs counters that never repeat, whichever meter it opens. Where ours fell
-behind, the meter says what it expects, or its counter is read by the public client.
+behind, the meter sends the expected one, or the public client reads it.
 """
 
 import secrets
@@ -67,7 +67,7 @@ class ReaderSettings:
 
     Attributes:
         place: where it is.
-        addresses: who talks to whom.
+        addresses: client and server address.
         auth: how we associate.
         keys: ours for this meter.
         title: our system title.
@@ -105,7 +105,7 @@ class Reader:
         self._on_frame = on_frame
 
     async def read(self, order: ReadRequest, on_step: Callable[[str], None]) -> BenchReading:
-        """Read the meter; ``on_step`` is called with what is read next.
+        """Read the meter; ``on_step`` is called with a name for each step.
 
         Raises:
             DlmsError: it cannot be read.
@@ -119,7 +119,7 @@ class Reader:
         """Open an association for the time of the context, with a second try where our counter was behind.
 
         Raises:
-            DlmsError: there is none.
+            DlmsError: the meter cannot be associated with.
 
         """
         security = self._security()

@@ -51,7 +51,7 @@ async def portal(
     orders: OrderDesk | None = None,
     health: Callable[[], dict[str, Any]],
 ) -> AsyncIterator[str]:
-    """Run the portal while the context lasts; gives its address.
+    """Run the portal while the context lasts; yields its address.
 
     Args:
         homes: the consumer's views.
@@ -61,7 +61,7 @@ async def portal(
         port: 0 takes a free one.
         names: host names to answer to, beside this machine's own; the address listened at is one of them.
         orders: takes on-demand reads, where there is a head end.
-        health: what ``/healthz`` says; raising means that it is not well.
+        health: returns the answer of ``/healthz``; an exception means that the program is not well.
 
     Raises:
         PortalFailedError: the port is taken, or the address is not of this machine.
@@ -116,7 +116,7 @@ async def together(*jobs: Coroutine[Any, Any, None]) -> None:
 
 
 def reasons_of(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    """Return what went wrong, in words, out of all groups."""
+    """Return the errors of all groups, in words."""
     found: list[str] = []
     for error in group.exceptions:
         found += reasons_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
@@ -141,7 +141,7 @@ class _Server(PortalServer):
         self.up = asyncio.Event()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, and tell the owner."""
+        """Start, and report to the owner."""
         await super().startup(sockets)
         self.up.set()
 

@@ -1,6 +1,6 @@
 """A head end station: head end, data management and state of one configuration, joined; what ``serve`` runs.
 
-Strategy: the configuration is compared with the inventory at rest; what is new is added, what is gone is marked as
+Strategy: the configuration is compared with the inventory at rest; new devices are added, missing ones are marked as
 removed, and keys are kept wrapped from their first start on. The ledger is rebuilt from what the data management holds.
 """
 
@@ -43,14 +43,14 @@ class Station:
     """The parts of a running head end.
 
     Args:
-        config: what it serves.
+        config: its configuration.
         keys: keys of meters by device; those of known devices may be left out.
         master_key: opens and wraps the keys at rest.
         tariffs: that meters name.
         clock: UTC seconds.
 
     Raises:
-        ConfigError: the configuration contradicts what is stored, or lacks a key.
+        ConfigError: the configuration contradicts the stored inventory, or lacks a key.
         KeyWrongError: the keys at rest were wrapped under another master key.
         ConcurrentWriterError: another process has the data folder open.
 
@@ -92,13 +92,13 @@ class Station:
         self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
 
     def close(self) -> None:
-        """Close all files; what was taken stays."""
+        """Close all files; stored data stay."""
         self.data.close()
         self.state.close()
         self._inventory.close()
 
     def damage(self) -> list[str]:
-        """Name what is damaged at rest and left out, in data and inventory."""
+        """Name the damaged items that are left out, in data and inventory."""
         return [*(item.item for item in self.data.damage()), *(item.name for item in self._inventory.quarantined())]
 
     # --- the inventory -------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ class Station:
         start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
         for first in range(0, len(ids), SERIES_AT_ONCE):
             readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
-            if not len(readings):  # numbered before a crash that came before their first reading
+            if not len(readings):  # numbered before a crash, without a first reading
                 continue
             numbers, heads = np.unique(readings.series, return_index=True)
             ends = [*heads.tolist()[1:], len(readings.series)]

@@ -6,7 +6,7 @@ __all__ = ["StoredNumbers"]
 
 
 class StoredNumbers:
-    """Readings stored and energy unexplained, summed up anew only after a change."""
+    """Readings stored and energy unexplained, summed again only after a change."""
 
     def __init__(self, data: MeterDataManagement) -> None:
         self._data = data

@@ -42,7 +42,7 @@ TOTAL_COLUMNS: Final = (
 
 
 class What(StrEnum):
-    """What is exported."""
+    """The content of an export."""
 
     READINGS = "readings"
     INTERVALS = "intervals"

@@ -1,4 +1,4 @@
-"""Views asked from one thread and answered in another: one stand-in for every view protocol.
+"""Views called from one thread and answered in another: one proxy for every view protocol.
 
 Strategy: a stand-in has the type of what it stands for and forwards every method through a ``Call``, which decides
 where the method runs: under a lock, or on an event loop. Results and exceptions pass through unchanged.
@@ -52,7 +52,7 @@ def on_loop(loop: asyncio.AbstractEventLoop, *, answer_s: float = ANSWER_S) -> C
 
         async def answer() -> ResultT:
             if given_up.is_set():
-                raise TimeoutError  # nobody waits for it any more
+                raise TimeoutError  # its caller has given up
             return question()
 
         try:
@@ -64,7 +64,7 @@ def on_loop(loop: asyncio.AbstractEventLoop, *, answer_s: float = ANSWER_S) -> C
 
 
 class _PassedThrough:
-    """Forwards what is asked of it; attributes are looked up on each use, so nothing is cached."""
+    """Forwards every call; attributes are looked up on each use, so nothing is cached."""
 
     def __init__(self, views: object, call: Call) -> None:
         self._views = views

@@ -41,7 +41,7 @@ UNKNOWN_DEVICES_MAX: Final = 1_024
 REPEATS_KEPT: Final = 256
 """Telegrams remembered to recognise repeaters and double reception."""
 CLOCK_SLACK_S: Final = 120.0
-"""A telegram's minute stamp may lie this much behind the newest one before it counts as a replay."""
+"""A telegram's minute stamp may be this much older than the newest one before it counts as a replay."""
 PUSH_ROWS_MAX: Final = 64
 """Rows in one push: some 4 KB, a few TCP segments."""
 
@@ -66,7 +66,7 @@ class AccessPointConfig:
 
 @dataclass(frozen=True, slots=True)
 class LocalState:
-    """What the home sees of one meter (interfaces H1, H2)."""
+    """The values of one meter for the home (interfaces H1, H2)."""
 
     device: str
     commodity: Commodity
@@ -320,7 +320,7 @@ class AccessPoint:
         return through, [_profile(channel, scales, rows) for channel, scales, rows in groups.values() if rows]
 
     def _sender(self, octets: bytes) -> str:
-        """Return the sender of a frame without CRCs or of format A; "" where only the full reader can tell."""
+        """Return the sender of a frame without CRCs or of format A; "" where only the full reader can find it."""
         return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
     def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:

@@ -38,7 +38,7 @@ class LocalMeter:
 
     Attributes:
         device: its name in inventories.
-        commodity: what it measures.
+        commodity: its commodity.
         home: the home that it belongs to.
         registers: the OBIS codes that are captured.
         key: AES-128 key of its telegrams; b"" for telegrams in the clear.
@@ -56,7 +56,7 @@ class LocalMeter:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """Register values of one instant (UTC seconds) by OBIS code; ``None`` where the telegram does not tell one."""
+    """Register values of one instant (UTC seconds) by OBIS code; ``None`` where the telegram has none."""
 
     time: int
     values: tuple[Scaled | None, ...]

@@ -1,4 +1,4 @@
-"""What the access point shows upstream (G1): per M-Bus channel a client object, registers and a profile.
+"""The access point's objects upstream (G1): per M-Bus channel a client object, registers and a profile.
 
 Built along IEC 62056-6-2, 4.8.3: M-BusClient 0-n:24.1.0, extended registers 0-n:24.2.e and profile 0-n:24.3.0. A head
 end can therefore tell by the client object whose value it reads, and never takes it for the access point's own.
@@ -59,10 +59,10 @@ __all__ = ["LnapAccess", "logical_device"]
 
 @dataclass(frozen=True, slots=True)
 class LnapAccess:
-    """What the associations need.
+    """The keys and counters of the associations.
 
     Attributes:
-        invocation_counter: gives the highest invocation counter accepted from the management client.
+        invocation_counter: returns the highest invocation counter accepted from the management client.
 
     """
 

@@ -1,4 +1,4 @@
-"""What the access point captures of the rows of a telegram: the registers of one meter, instant by instant."""
+"""The capture of a telegram's rows by the access point: the registers of one meter, instant by instant."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from meterspan.wire.errors import WireError
 __all__ = ["P1_REGISTERS", "instants_of", "observations_of"]
 
 P1_REGISTERS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
-"""What is captured of an electricity meter heard on P1."""
+"""The captured registers of an electricity meter on P1."""
 _INSTANTANEOUS = 7  # value group D
 
 

@@ -1,4 +1,4 @@
-"""What a home makes of the telegrams of its meters: rows to store, meters installed and exchanged, lines for displays.
+"""A home's use of the telegrams of its meters: rows to store, meters installed and exchanged, lines for displays.
 
 Strategy: of each P1 telegram the power is kept every few seconds and the registers once a minute and at every mark; the
 access point captures radio meters, and the port's main meter too where a head end wants it. Rows of P1 wait in memory
@@ -79,7 +79,7 @@ _NOT_UPSTREAM: Final = UpstreamIdentity("MSPHOME", b"MSPLHOME", pushes=False)
 
 @dataclass(frozen=True, slots=True)
 class HomePorts:
-    """What the collector needs from the world.
+    """The collector's ports to the world.
 
     Attributes:
         counters: received message counters.
@@ -101,7 +101,7 @@ class HomeMeter:
 
     Attributes:
         device: its identification.
-        commodity: what it measures.
+        commodity: its commodity.
         interface: H1 or M.
         heard_at: UTC seconds.
         count: telegrams.
@@ -224,7 +224,7 @@ class HomeCollector:
         """Process one telegram of the P1 port.
 
         Args:
-            item: the telegram, or octets that are none.
+            item: the telegram, or octets that are not one.
             now: UTC seconds of reception.
             source: where it was received, for the quarantine.
 

@@ -2,7 +2,7 @@
 
 Strategy: a supply has one meter. Another device of the same commodity is a candidate from its first register on; it
 has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
-dated back to the candidate's first register, so that no consumption lies between closing and opening reading. A meter
+dated back to the candidate's first register, so that no consumption is lost between their readings. A meter
 that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
 port needs no silence: a port belongs to one meter.
 
@@ -51,7 +51,7 @@ class RegistersHeard:
 
     Attributes:
         device: its identification.
-        commodity: what it measures.
+        commodity: its commodity.
         interface: H1 or M.
         time: UTC seconds of the values.
         registers: values by OBIS code.
@@ -104,7 +104,7 @@ class MeterFirstHeard:
     Attributes:
         usage_point: name of the supply.
         device: the meter.
-        commodity: what it measures.
+        commodity: its commodity.
         interface: H1 or M.
         time: UTC seconds of its first registers.
 
@@ -161,7 +161,7 @@ class MeterPlaces:
 
     Args:
         home_id: prefix of the usage points' names.
-        state: keeps the last registers and the decisions that nobody has acknowledged.
+        state: keeps the last registers and the unacknowledged decisions.
 
     Raises:
         DamagedError: the kept state cannot be read.

@@ -68,7 +68,7 @@ class OldChannel:
 
 @dataclass(frozen=True, slots=True)
 class ConvertedRows:
-    """What a conversion did: rows written in the new format, and items of channels that are no longer known."""
+    """The result of a conversion: rows written in the new format, and items of channels that are no longer known."""
 
     rows: int = 0
     unknown: int = 0

@@ -1,6 +1,6 @@
 """Which registers bill a supply over its chain of installations, and the step that all of them are counted in.
 
-Nothing is read here: ``Extents`` says from when to when a series has readings.
+Nothing is read here: ``Extents`` returns the time of a series' first and last reading.
 """
 
 import math
@@ -70,7 +70,7 @@ class Chain:
 
     @property
     def basis(self) -> Hashable:
-        """What bills when: two chains of equal basis derive the same intervals from the same readings."""
+        """The billing registers by time: two chains of equal basis derive the same intervals from the same readings."""
         return tuple(
             (
                 register.tariff,

@@ -1,4 +1,4 @@
-"""What a channel is for: which OBIS codes are registers, which bill a supply, in which unit people read them.
+"""The purpose of a channel: which OBIS codes are registers, which bill a supply, in which unit people read them.
 
 OBIS value groups after IEC 62056-6-1; M-Bus values behind an electricity meter are 0-n:24.2.x.
 """
@@ -31,7 +31,7 @@ _CUMULATED = {
 
 
 class Channel(Protocol):
-    """What is asked of a row of the registry."""
+    """The fields of a registry row that name a channel."""
 
     @property
     def obis(self) -> str:
@@ -90,7 +90,7 @@ def billing_registers(channels: Sequence[ChannelT], commodity: Commodity, direct
     """Choose the registers that bill a supply: the total, or all tariff registers where a meter has no total.
 
     Returns:
-        One list per register, with its channels (one register may have come at several scales).
+        One list per register, with its channels (one register may have several scales).
 
     """
     by_obis: dict[Obis, list[ChannelT]] = {}

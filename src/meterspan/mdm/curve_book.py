@@ -2,7 +2,7 @@
 
 Each value rests on the chain of a supply's installations (its revision is part of the key), on the registers that bill
 (its basis) and on readings of a span (``low`` to ``high``). It is used as long as none of the three has changed since
-its stamp; nothing else has to be remembered when readings come.
+its stamp; nothing else has to be remembered when readings arrive.
 """
 
 from collections.abc import Callable, Hashable
@@ -43,7 +43,7 @@ class Momentary:
 
 
 class CurveBook:
-    """Derives and keeps what readings of a supply say; safe for use from many threads.
+    """Derives and keeps intervals and registers of a supply; safe for use from many threads.
 
     Args:
         source: the stored readings.
@@ -74,7 +74,7 @@ class CurveBook:
     ) -> tuple[tuple[Unexplained, Fraction], ...]:
         """List all register differences that no consumption explains, each with the size of its step.
 
-        After new readings only the stretch between their neighbours is derived anew.
+        After new readings only the stretch between their neighbours is derived again.
         """
         key = (supply.usage_point, supply.revision, "unexplained", direction)
         before = self._derived.get(key)
@@ -101,7 +101,7 @@ class CurveBook:
         """Count due and stored registers of one installation on the UTC days ``low..high``.
 
         Args:
-            snapshot: what the answer rests on.
+            snapshot: records the devices that the answer depends on.
             supply: the supply.
             installation: one of its chain.
             low: first day since 1970.

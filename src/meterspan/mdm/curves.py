@@ -1,7 +1,7 @@
 """The consumption curve of a usage point, computed from a window of readings handed in; nothing is read here.
 
 A span is derived from a window around it that is wide enough: registers on both sides bracket it, so that the result
-is that of the whole history. ``Window.depends`` says which readings it rests on.
+is that of the whole history. ``Window.depends`` is the span of readings it depends on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from meterspan.quantities import DAY_S
 __all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "Window", "derive", "is_bracketed", "window_of"]
 
 BRACKET = 3
-"""Registers wanted on each side of a span: the bracketing one and those that tell a dip or a rise from a reset."""
+"""Registers wanted on each side of a span: the bracketing one and those that separate a dip or a rise from a reset."""
 MAX_STEPS = 1 << 55
 """A register above is damage (36 TWh in mWh), and its differences must not leave 63 bits."""
 MAX_AHEAD_S = DAY_S
@@ -75,7 +75,7 @@ class Window:
 
     Attributes:
         installations: the installations of each tariff, in order of time.
-        depends: first and last instant of readings that may change what is derived from the window.
+        depends: first and last instant of readings that may change the derived intervals.
 
     """
 
@@ -249,7 +249,7 @@ def _counted(chain: Sequence[Installation], outcome: Conserved) -> tuple[NDArray
     suspects = np.flatnonzero(np.isin(time, [at for at, _value in dropped]))
     gone = [at for at in suspects if (int(time[at]), int(value[at])) in dropped]
     time, value = np.delete(time, gone), np.delete(value, gone)
-    order = np.argsort(time, kind="stable")  # at an exchange the new meter's register comes last
+    order = np.argsort(time, kind="stable")  # at an exchange the new meter's register is last
     return time[order], value[order]
 
 

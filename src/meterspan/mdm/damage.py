@@ -14,9 +14,9 @@ class Damage:
     """One item that is damaged or impossible."""
 
     item: str
-    """What it is: ``usage point MP1``, ``tariff of MP1 from 2026-01-01``, ``batch 17``."""
+    """The item: ``usage point MP1``, ``tariff of MP1 from 2026-01-01``, ``batch 17``."""
     reason: str
-    """What is wrong, for a person."""
+    """The damage, for a person."""
 
 
 class DamageList:

@@ -91,7 +91,7 @@ class MeterDataManagement:
         self.close()
 
     def close(self) -> None:
-        """Close files; what was stored remains."""
+        """Close files; stored readings remain."""
         self._journal.close()
         self._registry.close()
 
@@ -153,10 +153,10 @@ class MeterDataManagement:
             at: aware instant of the installation.
             opening: registers at that instant.
             period_s: grid of the usage point's intervals, in seconds.
-            register_width: steps (of the series) after which a register begins anew, by OBIS.
+            register_width: steps (of the series) after which a register restarts at 0, by OBIS.
             multiplier: transformer ratio.
-            protocol: how it speaks, for the operator.
-            interface: where it speaks: G1, M, H1.
+            protocol: its protocol, for the operator.
+            interface: its interface: G1, M, H1.
             network: the access point or segment that it hangs on.
 
         Raises:
@@ -210,8 +210,8 @@ class MeterDataManagement:
             at: aware instant of the exchange.
             register_width: steps after which a register of the new meter begins anew, by OBIS; left out, here and
                 below: as of the old meter.
-            protocol: how the new meter speaks, for the operator.
-            interface: where it speaks: G1, M, H1.
+            protocol: of the new meter, for the operator.
+            interface: its interface: G1, M, H1.
             network: the access point or segment that it hangs on.
 
         Raises:
@@ -281,7 +281,7 @@ class MeterDataManagement:
     # --- the operator's numbers ---------------------------------------------------------------------------------
 
     def totals(self) -> Totals:
-        """Return what is held; derives what has changed since the last call."""
+        """Return counts of the stored data; derives changed days first."""
         return self._numbers.totals()
 
     def unexplained(self) -> Sequence[UnexplainedView]:
@@ -304,7 +304,7 @@ class MeterDataManagement:
         return self._numbers.series()
 
     def damage(self) -> Sequence[Damage]:
-        """List what is damaged or impossible and left out of all answers."""
+        """List damaged or impossible items that are left out of all answers."""
         return self._numbers.damage()
 
     # --- readings, curves, versions -----------------------------------------------------------------------------

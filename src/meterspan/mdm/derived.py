@@ -1,7 +1,7 @@
 """The one cache of derived values: curves, counted days, unexplained differences, momentary values.
 
 A value is kept under its usage point, the revision of its chain of installations, and what it is. It is never removed
-because data changed: its ``stamp`` says of which generation it is, and the reader compares. Where there is no room,
+because data changed: its ``stamp`` is its generation, and the reader compares. Where there is no room,
 the value that was asked for longest ago goes.
 """
 
@@ -28,7 +28,7 @@ class Kept:
         basis: which registers billed when it was derived.
         low: UTC seconds of the first instant whose readings may change it.
         high: the last such instant.
-        value: what was derived; never changed after.
+        value: the derived value; never changed after.
         octets: its size, about.
 
     """
@@ -55,7 +55,7 @@ class Derived:
         return len(self._kept)
 
     def get(self, key: Hashable) -> Kept | None:
-        """Return what is kept under a key, or None; the caller compares its stamp."""
+        """Return the value kept under a key, or None; the caller compares its stamp."""
         with self._guard:
             found = self._kept.get(key)
             if found is not None:

@@ -1,7 +1,7 @@
 """Generations: one counter over all changes of the data, and the generation of the last change of each device.
 
 A derived value is stamped with the generation before it was derived. It holds as long as no later change touched the
-readings that it rests on: nobody removes values when data change. Changes are kept per hour of the readings' time,
+readings that it depends on: values are not removed when data change. Changes are kept per hour of the readings' time,
 because a reading of now leaves the curves of last month as they are.
 
 A writer announces the devices whose readings it changes (``changing``) before it stores and notes what it changed
@@ -23,7 +23,7 @@ EVER, NEVER = -(1 << 62), 1 << 62
 
 
 class Change:
-    """What one writer changes; filled while ``Generations.changing`` is entered."""
+    """The changes of one writer; filled while ``Generations.changing`` is entered."""
 
     def __init__(self) -> None:
         self._hours: dict[str, set[int]] = {}
@@ -115,7 +115,7 @@ class Generations:
     def changing(self, devices: Collection[str]) -> Iterator[Change]:
         """Announce a change of what these devices have; waits while an answer holds writers back.
 
-        A block that ends in an exception has changed everything of its devices: nobody knows how far it got.
+        A block that ends in an exception has changed everything of its devices: its progress is unknown.
         """
         change = Change()
         with self._condition:

@@ -1,4 +1,4 @@
-"""Home views: what a consumer sees of a home. Power now, today, a day, a month; each of one state of the data."""
+"""Home views: a home for its consumer. Power now, today, a day, a month; each of one state of the data."""
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
@@ -37,7 +37,7 @@ class HomeAnswers:
 
     Args:
         registrations: who is metered by what.
-        curves: what was used when.
+        curves: the consumption by time.
         settlement: which versions intervals have.
         generations: which readings changed when.
         damage: where a supply that cannot be shown is named.

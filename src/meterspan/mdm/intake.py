@@ -27,7 +27,7 @@ class Intake:
 
     Args:
         journal: where readings are stored.
-        series: gives each channel its number.
+        series: returns the number of each channel.
         registrations: who is installed where.
         generations: where changes are announced and noted.
 

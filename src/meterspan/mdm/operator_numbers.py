@@ -1,4 +1,4 @@
-"""Operator numbers: what the data management holds, what is unexplained, what is missing, what is damaged.
+"""Operator numbers: stored readings, unexplained energy, missing values, damaged items.
 
 A usage point that is damaged or impossible is named, and the sums are those of the others.
 """
@@ -36,7 +36,7 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What the data management holds."""
+    """Counts of the data management."""
 
     readings: int
     """Distinct (series, time, value) stored."""
@@ -75,7 +75,7 @@ class OperatorNumbers:
         registry: the stored registrations.
         registrations: who is metered by what.
         series: all series.
-        curves: what is derived from readings.
+        curves: the intervals derived from readings.
         generations: which readings changed when.
         damage: where a supply that cannot be counted is named.
         newest: returns the UTC seconds of the newest reading.
@@ -104,7 +104,7 @@ class OperatorNumbers:
         self._newest = newest
 
     def totals(self) -> Totals:
-        """Return what is held; derives what has changed since the last call."""
+        """Return counts of the stored data; derives changed days first."""
         return consistent(self._generations, self._totals)
 
     def unexplained(self) -> Sequence[UnexplainedView]:
@@ -139,7 +139,7 @@ class OperatorNumbers:
         return [self._series_record(row) for row in self._series.rows()]
 
     def damage(self) -> Sequence[Damage]:
-        """List what is damaged or impossible and left out of all answers: stored items first, by name."""
+        """List damaged or impossible items that are left out of all answers: stored items first, by name."""
         stored = [*self._journal.quarantined(), *self._registry.quarantined()]
         return [*(Damage(item.name, item.reason) for item in stored), *self._damage.listed()]
 

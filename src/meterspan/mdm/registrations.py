@@ -48,10 +48,10 @@ class Exchange:
         usage_point: where.
         at: aware instant.
         old_device: the device that leaves, with its ``closing`` registers.
-        new_device: the device that comes, with its ``opening`` registers.
-        width: steps after which a register of the new device begins anew, by OBIS; None: as of the old device.
-        protocol: how the new device speaks; None here and below: as the old one.
-        interface: where it speaks.
+        new_device: the new device, with its ``opening`` registers.
+        width: steps after which a register of the new device restarts at 0, by OBIS; None: as of the old device.
+        protocol: of the new device; None here and below: as the old one.
+        interface: of the new device.
         network: the access point or segment that it hangs on.
 
     """
@@ -73,7 +73,7 @@ class Exchange:
         return utc_seconds(self.at)
 
     def device_after(self, old: DeviceRow) -> DeviceRow:
-        """Return the row of the new device, with what it has from the old one."""
+        """Return the row of the new device, with the fields taken from the old one."""
         return DeviceRow(
             self.new_device,
             old.commodity,
@@ -104,7 +104,7 @@ class Registrations:
         self._load(damage)
 
     def _load(self, damage: DamageList) -> None:
-        """Index the stored rows; one that cannot be used is named and left out, with what hangs on it."""
+        """Index the stored rows; one that cannot be used is named and left out, with the rows that refer to it."""
         for home in _usable(self._store.homes(), damage, lambda row: f"home {row.home_id}", _check_home):
             self._homes[home.home_id] = home
         chains: dict[str, list[InstallationRow]] = {}
@@ -278,7 +278,7 @@ class Registrations:
             self._put(replace(supply, tariffs=tuple(sorted((dict(supply.tariffs) | {first_day: tariff}).items()))))
 
     def add_device(self, device: str, commodity: Commodity) -> None:
-        """Register a device that is read and nobody has installed; a known one stays as it is."""
+        """Register a device that is read but not installed; a known one stays unchanged."""
         with self._lock:
             if device not in self._devices:
                 row = DeviceRow(device, str(commodity))
@@ -340,7 +340,7 @@ class Registrations:
         return device in self._points_of_device
 
     def commodity_of(self, device: str) -> Commodity | None:
-        """Return what a device measures, or None where its row names no commodity that is known."""
+        """Return the commodity of a device, or None where its row names an unknown one."""
         row = self._devices.get(device)
         return next((commodity for commodity in Commodity if row is not None and row.commodity == commodity), None)
 

@@ -1,4 +1,4 @@
-"""Settlement: what the intervals of a closed UTC day were when it was settled, and what changed since.
+"""Settlement: the intervals of a closed UTC day when it was settled, and the changes since.
 
 Days to settle are noted by the store in the transaction that stores their readings, and removed after their versions
 are stored. A settlement that is killed between settles the same days again and finds nothing changed.
@@ -118,7 +118,7 @@ class Settlement:
     def _work(self, due: UnsettledDays) -> tuple[dict[str, Counter[int]], set[str]]:
         """Return the days to settle by usage point with the readings that arrived, and devices that have to wait.
 
-        Days of a device that nobody installed wait for its installation; momentary values need no settlement.
+        Days of a device that is not installed wait for its installation; momentary values need no settlement.
         """
         work: dict[str, Counter[int]] = {}
         waiting: set[str] = set()

@@ -1,4 +1,4 @@
-"""Answers of one state of the data: asked again while writers come between, and with the writers held at last."""
+"""Answers of one state of the data: repeated while writers interfere, finally with the writers held."""
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
@@ -14,7 +14,7 @@ ATTEMPTS = 3
 
 
 class Snapshot:
-    """The state that one answer rests on: a generation, and the devices whose readings it has used."""
+    """The state that one answer depends on: a generation, and the devices whose readings it has used."""
 
     def __init__(self, generations: Generations) -> None:
         self._generations = generations

@@ -17,7 +17,7 @@ class Supply:
     Attributes:
         usage_point: where the supply is measured.
         home_id: the home that it belongs to.
-        commodity: what is measured.
+        commodity: the measured commodity.
         zone: IANA name of the home's time zone.
         currency: of the home.
         period_s: grid of the intervals in seconds.

@@ -1,7 +1,7 @@
 """Readings and intervals as CSV, Parquet or JSON; readings from CSV, with every refused line named.
 
 Import is tolerant of separators, decimal commas, column names and time formats, and strict about meaning: a line
-whose instant, unit or value is not certain is refused with its number and reason, and never guessed.
+whose instant, unit or value is not certain is refused with its number and reason, never guessed.
 """
 
 import csv
@@ -302,7 +302,7 @@ def import_csv(
     obis: Obis | None = None,
     unit: str | None = None,
 ) -> ImportReport:
-    """Import readings from CSV lines with a header; what is accepted is durable when the call returns.
+    """Import readings from CSV lines with a header; accepted readings are durable when the call returns.
 
     Columns, by any of their usual names: device or usage point, OBIS code or quantity, time, value, unit. What the
     file does not have is given here. Times with an offset or ``Z`` are taken as they are; times without are local to
@@ -448,7 +448,7 @@ def _cells(line: str, separator: str) -> list[str]:
 
 
 def _columns(header: Sequence[str]) -> dict[str, int]:
-    """Find the columns; raises ``ValueError`` where two could be meant. A date may stand beside its time of day."""
+    """Find the columns; raises ``ValueError`` where two could be meant. The time of day may be in another column."""
     found: dict[str, int] = {}
     for index, cell in enumerate(header):
         plain = re.sub(r"[^a-z]", "", cell.lower().replace("ä", "ae"))

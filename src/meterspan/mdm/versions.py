@@ -1,4 +1,4 @@
-"""Versions of intervals: what was settled stays readable; a change adds a version that holds the changed spans only."""
+"""Versions of intervals: settled intervals stay readable; a change adds a version that holds the changed spans only."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -76,13 +76,15 @@ def _columns(row: VersionRow) -> Iterator[tuple[int, int, int, int]]:
 
 
 def compose(rows: Sequence[VersionRow]) -> Settled:
-    """Lay the versions of a day over each other, oldest first: what stands now."""
+    """Merge the versions of a day, oldest first, into the present one."""
     standing: Settled = {}
     for row in rows:
         step = Fraction(row.step)
         changes = [(start, end, value * step, quality) for start, end, value, quality in _columns(row)]
         for start, end, _value, _quality in changes:
-            if start not in standing or standing[start][0] != end:  # another cut of time: what it covers goes
+            if (
+                start not in standing or standing[start][0] != end
+            ):  # another cut of time: the covered intervals are removed
                 for old in [old for old, (old_end, *_rest) in standing.items() if old < end and old_end > start]:
                     del standing[old]
         for start, end, value, quality in changes:

@@ -60,11 +60,11 @@ class Database:
 
     Args:
         url: as SQLAlchemy writes it; SQLite or PostgreSQL.
-        tables: what is made where it is not there; one of them is ``schema_version``.
+        tables: created where they are missing; one of them is ``schema_version``.
         version: of these tables; raised in an older database, whose missing tables are made.
 
     Raises:
-        ValueError: the URL is none, or of a database that is not known here.
+        ValueError: the text is not a URL, or names an unknown kind of database.
         UnknownFormatError: a newer release wrote it.
         StorageError: it cannot be opened now.
 

@@ -77,7 +77,7 @@ def storage_errors(path: Path | str) -> Iterator[None]:
 
 
 def harden(connection: sqlite3.Connection, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
-    """Make what is committed survive power loss, references hold, and a lock be waited for."""
+    """Set the connection so that commits survive power loss, references are checked, and locks are waited for."""
     for pragma in (
         f"busy_timeout = {round(busy_timeout_s * 1_000)}",
         "journal_mode = wal",

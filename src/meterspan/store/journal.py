@@ -1,6 +1,6 @@
 """The journal's tables and the statements on them; ``docs/formats/journal.md`` is their page.
 
-Format 2 added ``unsettled`` and ``quarantined``; a journal of format 1 is brought to it at opening, in one transaction.
+Format 2 added ``unsettled`` and ``quarantined``; a journal of format 1 is converted at opening, in one transaction.
 Every function runs inside a transaction of its caller, except ``prepare``.
 """
 
@@ -68,7 +68,7 @@ _STAMP: Final = f"pragma application_id = {APPLICATION_ID}; pragma user_version 
 
 
 class BatchRow(NamedTuple):
-    """A batch without its octets, as the table says."""
+    """A batch without its octets: its row in the table."""
 
     seq: int
     readings: int
@@ -88,7 +88,7 @@ class SegmentRow(NamedTuple):
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables of a new journal, or bring an older one to this format.
+    """Create the tables of a new journal, or convert an older one to this format.
 
     Raises:
         UnknownFormatError: a newer release wrote it.
@@ -145,7 +145,7 @@ def insert_batch(connection: sqlite3.Connection, readings: Readings) -> None:
 
 
 def repair_extent(connection: sqlite3.Connection, row: BatchRow, readings: Readings) -> None:
-    """Write the extent of a batch anew from its octets, whose checksum is right."""
+    """Write the extent of a batch again from its octets, whose checksum is right."""
     connection.execute(
         "update batch set readings = ?, first_time = ?, last_time = ?, first_series = ?, last_series = ? where seq = ?",
         (*extent_of(readings), row.seq),
@@ -179,7 +179,7 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
 
 
 def quarantined_rows(connection: sqlite3.Connection) -> list[Quarantined]:
-    """List what is quarantined, in the order it was found."""
+    """List quarantined items, in the order they were found."""
     query = "select name, reason, kept_at, readings, first_time, last_time from quarantined order by rowid"
     return [Quarantined(*row) for row in connection.execute(query)]
 

@@ -1,4 +1,4 @@
-"""What is damaged at rest: named at once so that nobody reads it again, then moved aside by the journal's writer.
+"""Damaged batches and segments: named at once so that they are not read again, then moved by the journal's writer.
 
 Nothing is deleted. A segment is moved to ``readings/quarantine``, the octets of a batch into the journal's table
 ``quarantined``. Where that is not possible now (disk full, read-only) it stays in its place, hidden by its name, and is
@@ -40,7 +40,7 @@ class Quarantine:
         self._guard = threading.Lock()
 
     def load(self, items: Iterable[Quarantined]) -> None:
-        """Remember what was moved aside before."""
+        """Remember the items quarantined before."""
         with self._guard:
             self._items.update((item.name, item) for item in items)
 

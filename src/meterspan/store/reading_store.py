@@ -1,4 +1,4 @@
-"""The reading store: a journal of batches in SQLite for what is recent, Parquet segments for closed days.
+"""The reading store: a journal of batches in SQLite for recent readings, Parquet segments for closed days.
 
 One thread owns all writes and commits waiting batches together (WAL, ``synchronous=FULL``): a call that returned
 survives ``kill -9`` and power loss. Every batch is compared with what is stored: the same (series, time, value) is a
@@ -80,7 +80,7 @@ class _Job:
 
 
 class _Group:
-    """What the jobs of one transaction did in memory, so that it can be taken back with them."""
+    """The changes in memory of one transaction, so that they can be undone with it."""
 
     def __init__(self, bounds: SeriesBounds) -> None:
         self._bounds = bounds
@@ -249,7 +249,7 @@ class ReadingStore:
                 raise translated(error, self._segments) from error
 
     def pending(self) -> Iterator[Readings]:
-        """Read what is not compacted yet, batch by batch."""
+        """Read the batches that are not compacted yet, one by one."""
         with self._reader() as connection:
             for row in journal.batch_rows(connection):
                 batch = self._loaded(connection, row)
@@ -289,7 +289,7 @@ class ReadingStore:
         return [MeterEvent(device, time, code, text, EventSeverity(severity)) for time, code, text, severity in rows]
 
     def counts(self) -> StoreCounts:
-        """Count what is held; exact."""
+        """Count the stored readings, exactly."""
         with self._reader() as connection:
             meta = dict(connection.execute("select name, value from meta").fetchall())
             taken_off = {name for (name,) in connection.execute("select name from quarantined")}
@@ -360,7 +360,7 @@ class ReadingStore:
         try:
             connection.execute("begin immediate")
             for job in group:
-                if not job.done.set_running_or_notify_cancel():  # nobody waits for it any more
+                if not job.done.set_running_or_notify_cancel():  # its caller was cancelled
                     continue
                 mark = self._group.mark()
                 connection.execute("savepoint job")
@@ -575,7 +575,7 @@ class ReadingStore:
             (self._segments / name).unlink(missing_ok=True)
         sync_directory(self._segments)
 
-    # --- what is damaged ----------------------------------------------------------------------------------------
+    # --- damage -------------------------------------------------------------------------------------------------
 
     def _loaded(self, connection: sqlite3.Connection, row: BatchRow) -> Readings | None:
         """Read a batch; None where it is quarantined, before or now."""
@@ -799,7 +799,7 @@ class ReadingStore:
 
 
 def _lock(path: Path) -> Any:
-    """Lock the directory; the kernel frees it when the process dies."""
+    """Lock the directory; the kernel frees it when the process ends."""
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,6 @@
 """The registry: homes, usage points, devices, installations, series, tariffs and interval versions (SQLAlchemy Core).
 
-SQLite by default; any database that SQLAlchemy knows by URL. The full schema of each version stands in ``schemas/``,
+SQLite by default; any database that SQLAlchemy knows by URL. The full schema of each version is in ``schemas/``,
 so that old files stay readable and a change of the tables cannot go unnoticed.
 """
 

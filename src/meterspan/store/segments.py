@@ -58,7 +58,7 @@ def check_segment(path: Path) -> None:
     """
     match = _NAME.fullmatch(path.name)
     if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
-        raise DamagedSegmentError(str(path), "is not what was written: its checksum is wrong")
+        raise DamagedSegmentError(str(path), "was changed after it was written: its checksum is wrong")
     with _parquet_errors(path):
         metadata = pq.read_schema(path).metadata
     found = _number((metadata or {}).get(FORMAT_KEY, b"0"))
@@ -86,7 +86,7 @@ def day_of(time: int) -> int:
 def write_segment(path: Path, readings: Readings) -> Path:
     """Write sorted readings durably (atomic: the file is there whole or not at all).
 
-    Gives the path of the segment: ``path`` with the checksum added to its name.
+    Returns the path of the segment: ``path`` with the checksum added to its name.
     """
     table = write_arrow(readings).replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
     scratch = path.with_suffix(".tmp")
@@ -95,7 +95,7 @@ def write_segment(path: Path, readings: Readings) -> Path:
         named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
         scratch.rename(named)
     except OSError:
-        scratch.unlink(missing_ok=True)  # what is left of it must not fill the disk further
+        scratch.unlink(missing_ok=True)  # a partial file must not fill the disk further
         raise
     sync_directory(path.parent)
     return named

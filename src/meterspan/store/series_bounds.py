@@ -1,4 +1,4 @@
-"""First and last stored time of every series, in memory: what is after its series' last time needs no comparison."""
+"""First and last stored time of every series, in memory: readings after their series' last time need no comparison."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ _WORTH_RUNS = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BoundsBefore:
-    """What the bounds were before readings were noted."""
+    """The bounds before readings were noted."""
 
     series: NDArray[np.int32]
     first: NDArray[np.int64]
@@ -71,7 +71,7 @@ class SeriesBounds:
         self.last[before.series] = before.last
 
     def is_news(self, readings: Readings) -> bool:
-        """Whether all readings lie after what their series have, each series once and in rising time: the usual case.
+        """Whether all readings are after those of their series, each series once and in rising time: the usual case.
 
         The readings are not empty, and their series have room (``reserve``).
         """

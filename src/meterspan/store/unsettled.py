@@ -14,7 +14,7 @@ _DAY_LIMITS = np.iinfo(np.int32)
 
 
 def touched_days(batches: Sequence[Readings]) -> UnsettledDays:
-    """Return the days that the readings of batches lie in, each noted once, sorted by series and day."""
+    """Return the days of the readings of batches, each noted once, sorted by series and day."""
     if not any(len(batch) for batch in batches):
         return UnsettledDays.empty()
     series = np.concatenate([batch.series for batch in batches])
@@ -48,7 +48,7 @@ def merged_days(parts: Sequence[UnsettledDays]) -> UnsettledDays:
 
 
 def remaining_days(known: UnsettledDays, settled: UnsettledDays) -> UnsettledDays:
-    """Return what is left of ``known`` after ``settled``; an entry noted again meanwhile stays with what was new."""
+    """Return ``known`` without ``settled``; an entry noted again meanwhile keeps its new days."""
     less = UnsettledDays(settled.series, settled.day, -settled.readings, -settled.notes)
     left = merged_days([known, less])
     left = left[left.notes > 0]
