@@ -12,9 +12,16 @@ def store_lines():
         f"{result.store_octets:.2f} B/reading, compacted {result.segment_octets:.2f} (table {result.sqlite_octets:.1f})"
     )
     return [
-        Line("durable ingest from batches", result.store_per_s, "readings/s", "typed SQLite table", result.sqlite_per_s,
-             store.RATIO_GOAL, octets),
-    ]  # fmt: skip
+        Line(
+            "durable ingest from batches",
+            result.store_per_s,
+            "readings/s",
+            "typed SQLite table",
+            result.sqlite_per_s,
+            store.RATIO_GOAL,
+            octets,
+        ),
+    ]
 
 
 BENCHES = {

@@ -61,13 +61,21 @@ def add_meters(head_end, custody, port, count, now):
         keys = keys_of(number)
         channels = tuple(ChannelPlan(obis, profile=LOAD_PROFILE) for obis in (IMPORT, EXPORT))
         device = Device(
-            f"MSP1{number:010d}", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER,
-            f"{host_of(number)}:{port}", "cell",
-            security=Security.HLS_GMAC, client_sap=1, system_title=title_of(number), channels=channels,
+            f"MSP1{number:010d}",
+            Commodity.ELECTRICITY,
+            DeviceProtocol.DLMS_WRAPPER,
+            f"{host_of(number)}:{port}",
+            "cell",
+            security=Security.HLS_GMAC,
+            client_sap=1,
+            system_title=title_of(number),
+            channels=channels,
             installed_at=int(now) // DAY_S * DAY_S - DAY_S,
-            wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
-                          (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication))),
-        )  # fmt: skip
+            wrapped_keys=(
+                (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
+                (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication)),
+            ),
+        )
         head_end.add_device(device, now)
 
 
@@ -116,14 +124,18 @@ def measure(count=METERS):
             reasons = set(map(str, failures))
     failed = count - counts.sessions_ok
     return [
-        Line(f"head end: {count:,} meters, HLS-GMAC, 250 ms an answer", wall, "s wall",
-             note=f"{failed} failed {' / '.join(sorted(reasons))[:100]}"),
+        Line(
+            f"head end: {count:,} meters, HLS-GMAC, 250 ms an answer",
+            wall,
+            "s wall",
+            note=f"{failed} failed {' / '.join(sorted(reasons))[:100]}",
+        ),
         Line("  sessions", counts.sessions_ok / wall, "sessions/s", note=f"{most_open:,} open at once"),
         Line("  requests", said["answers"] / wall, "requests/s", note=f"{said['answers'] / count:.1f} per meter"),
         Line("  readings made durable", readings / wall, "readings/s", note=f"{readings:,} of {count * 96 * 2:,}"),
         Line("  CPU of the head end", cpu, "s", note=f"{cpu / count * 1_000:.2f} ms per session"),
         Line("  memory per session", (most_memory - before) / max(1, most_open) / 1_024, "KiB", note="RSS, with store"),
-    ]  # fmt: skip
+    ]
 
 
 def main():

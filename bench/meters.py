@@ -121,9 +121,12 @@ class Connection(asyncio.Protocol):
         meters.totals["connections"] += 1
         number, device, attempts, counters = meters.devices[transport.get_extra_info("sockname")[0]]
         association = ServerAssociation(
-            WrapperLink(Role.SERVER, WrapperConfig(1, 1)), device, entropy=secrets.token_bytes, attempts=attempts,
+            WrapperLink(Role.SERVER, WrapperConfig(1, 1)),
+            device,
+            entropy=secrets.token_bytes,
+            attempts=attempts,
             security=lambda _: SecurityContext(title_of(number), keys_of(number), counters=counters),
-        )  # fmt: skip
+        )
         self._shell = StreamShell(association, meters.clock, lambda _: None)
         association.connect(meters.clock())
         self._shell.connection_made(Slow(transport, meters.latency_s, meters.totals))

@@ -82,9 +82,14 @@ def registering_block(block):
     """One row per meter an hour earlier, so that numbering new series is not timed (it happens once per meter)."""
     columns = tuple(CaptureColumn(c.obis, c.unit, c.exponent, c.values[:1]) for c in block.columns)
     return CaptureBlock(
-        block.device, block.source, block.received_at, block.times[:1] - 40 * 86_400, columns, block.status[:1],
+        block.device,
+        block.source,
+        block.received_at,
+        block.times[:1] - 40 * 86_400,
+        columns,
+        block.status[:1],
         block.quality[:1],
-    )  # fmt: skip
+    )
 
 
 def run_sqlite(path, made):
@@ -132,9 +137,13 @@ def measure():
             shutil.rmtree(scratch)
     _seconds, journal, segments = stores[0]
     return Result(
-        readings, readings / min(run[0] for run in stores), readings / min(run[0] for run in tables),
-        journal / readings, segments / readings, tables[0][1] / readings,
-    )  # fmt: skip
+        readings,
+        readings / min(run[0] for run in stores),
+        readings / min(run[0] for run in tables),
+        journal / readings,
+        segments / readings,
+        tables[0][1] / readings,
+    )
 
 
 def main():

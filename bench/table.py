@@ -48,8 +48,11 @@ def peer(program, *arguments):
         return None
     done = subprocess.run(
         [PEER_PYTHON, ROOT / "bench" / "peers" / program, *map(str, arguments)],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
     if done.returncode:
         print(f"{program}: {done.stderr.strip().splitlines()[-1:]}", file=sys.stderr)
         return None
@@ -59,16 +62,29 @@ def peer(program, *arguments):
 def show(lines, title):
     """Print the table; the wide column is the last, so that a pipe loses nothing."""
     table = Table(title=title, title_justify="left")
-    for name, justify in (("what", "left"), ("ours", "right"), ("", "left"), ("peer", "right"), ("", "left"),
-                          ("ratio", "right"), ("goal", "right"), ("", "left")):  # fmt: skip
+    for name, justify in (
+        ("what", "left"),
+        ("ours", "right"),
+        ("", "left"),
+        ("peer", "right"),
+        ("", "left"),
+        ("ratio", "right"),
+        ("goal", "right"),
+        ("", "left"),
+    ):
         table.add_column(name, justify=justify, no_wrap=True)
     for line in lines:
         is_met = line.goal is None or line.ratio is None or line.ratio >= line.goal
         table.add_row(
-            line.what, _number(line.ours), line.unit, _number(line.peer), line.peer_name,
+            line.what,
+            _number(line.ours),
+            line.unit,
+            _number(line.peer),
+            line.peer_name,
             "" if line.ratio is None else f"{line.ratio:,.2f} x",
-            "" if line.goal is None else f">= {line.goal:g} x", line.note if is_met else f"NOT MET {line.note}",
-        )  # fmt: skip
+            "" if line.goal is None else f">= {line.goal:g} x",
+            line.note if is_met else f"NOT MET {line.note}",
+        )
     Console(width=200).print(table)
 
 

@@ -22,8 +22,8 @@ def measure():
 
         def decode(receiver=receiver, telegrams=telegrams):
             for text in telegrams:
-                told = to_json(receiver, text)
-            return told
+                shown = to_json(receiver, text)
+            return shown
 
         assert json.loads(decode())["volume"] == (1_000 + TELEGRAMS - 1) / 1_000
         floor = run_floor(task)
@@ -37,10 +37,10 @@ def measure():
 def to_json(receiver, text):
     """Decode one telegram of hexadecimal digits to JSON with quantities in their units."""
     telegram = receiver.read(bytes.fromhex(text))
-    told = {"id": telegram.address.id_octets[::-1].hex()}
+    shown = {"id": telegram.address.id_octets[::-1].hex()}
     for record in telegram.records.records:
-        told[record.quantity] = float(record.decimal)
-    return json.dumps(told)
+        shown[record.quantity] = float(record.decimal)
+    return json.dumps(shown)
 
 
 def run_floor(task):

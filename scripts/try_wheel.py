@@ -68,11 +68,11 @@ def _visit(program: Path, place: Path) -> dict[str, int]:
 
 
 def _addresses(demo: "subprocess.Popen[str]") -> Iterator[str]:
-    told = []
+    printed = []
     for line in demo.stderr or ():
-        told.append(line)
+        printed.append(line)
         yield from re.findall(r"http://127\.0\.0\.1:\d+/", line)
-    sys.exit(f"the demo told no address: {''.join(told)[-2000:]}")
+    sys.exit(f"the demo printed no address: {''.join(printed)[-2000:]}")
 
 
 def _load(page: str) -> Iterator[tuple[str, int]]:

@@ -15,8 +15,12 @@ MAIN = [sys.executable, "-c", "from meterspan.cli import main; main()"]
 
 def environment(folder: Path) -> dict[str, str]:
     return os.environ | {
-        "XDG_STATE_HOME": str(folder / "state"), "COLUMNS": "120", "TERM": "dumb", "NO_COLOR": "1", "TZ": "UTC",
-    }  # fmt: skip
+        "XDG_STATE_HOME": str(folder / "state"),
+        "COLUMNS": "120",
+        "TERM": "dumb",
+        "NO_COLOR": "1",
+        "TZ": "UTC",
+    }
 
 
 @dataclass
@@ -35,8 +39,11 @@ def running_meter(folder: Path, *options: str) -> Iterator[RunningMeter]:
     """Start ``meterspan meter``, wait until its ports are open, and end it."""
     process = subprocess.Popen(
         [*MAIN, "meter", "--json", "--keys", str(folder / "keys.toml"), *options],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(folder),
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(folder),
+    )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()

@@ -58,9 +58,12 @@ def running(folder: Path, *arguments: str) -> Iterator[RunningServer]:
     """Start a command that serves a portal, wait until it is up, and end it."""
     with (folder / "server.log").open("a") as log:
         process = subprocess.Popen(
-            [*MAIN, *arguments, "--json"], stdout=subprocess.PIPE, stderr=log, text=True,
+            [*MAIN, *arguments, "--json"],
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
             env=environment(folder) | {"METERSPAN_MASTER_KEY_FILE": str(folder / "keys" / "master.key")},
-        )  # fmt: skip
+        )
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -150,7 +153,8 @@ class Pusher:
             profile, register = Obis(0, channel, 24, 3, 0), Obis(0, channel, 24, 2, 1)
             items += [
                 structure(long_unsigned(7), octet_string(profile), integer(2), array(*table)),
-                structure(long_unsigned(4), octet_string(register), integer(3),
-                          scaler_unit(Scaled(0, -3, UNITS["m3"]))),
-            ]  # fmt: skip
+                structure(
+                    long_unsigned(4), octet_string(register), integer(3), scaler_unit(Scaled(0, -3, UNITS["m3"]))
+                ),
+            ]
         return array(*items)

@@ -276,16 +276,44 @@ def acse_apdus():
     others = unknown.map(tuple)
     return st.one_of(
         st.builds(
-            acse.Aarq, context, short, short, mechanism, value, short, short, short, number, number, short, number,
-            number, short, short, others,
+            acse.Aarq,
+            context,
+            short,
+            short,
+            mechanism,
+            value,
+            short,
+            short,
+            short,
+            number,
+            number,
+            short,
+            number,
+            number,
+            short,
+            short,
+            others,
         ),
         st.builds(
-            acse.Aare, context, octets.map(acse.AssociationResult), diagnostic, short, short, mechanism, value, short,
-            short, number, number, short, short, others,
+            acse.Aare,
+            context,
+            octets.map(acse.AssociationResult),
+            diagnostic,
+            short,
+            short,
+            mechanism,
+            value,
+            short,
+            short,
+            number,
+            number,
+            short,
+            short,
+            others,
         ),
         st.builds(acse.Rlrq, st.none() | octets.map(acse.ReleaseRequestReason), short, others),
         st.builds(acse.Rlre, st.none() | octets.map(acse.ReleaseResponseReason), short, others),
-    )  # fmt: skip
+    )
 
 
 # --- M-Bus: data records ----------------------------------------------------------------------------------------------

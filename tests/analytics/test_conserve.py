@@ -271,9 +271,7 @@ def test_the_transformer_ratio_applies_to_consumption_and_to_what_is_unexplained
 
 
 def test_readings_outside_of_the_installation_are_left_out():
-    outcome = conserve(
-        [installation_of(hourly([1, 2, 3, 4]), start=T0 + HOUR, end=T0 + 2 * HOUR)], period_s=HOUR
-    )  # fmt: skip
+    outcome = conserve([installation_of(hourly([1, 2, 3, 4]), start=T0 + HOUR, end=T0 + 2 * HOUR)], period_s=HOUR)
     assert outcome.value.tolist() == [1]
     assert [item.time for item in outcome.left_out] == [T0, T0 + 3 * HOUR]
 

@@ -59,9 +59,12 @@ def test_a_window_inside_the_repeated_hour_holds_in_both_passes():
 
 def test_a_window_over_midnight_belongs_to_the_weekday_of_its_begin():
     weekend = Tariff(
-        "x", "EUR", "kWh", (Band("base", Decimal(1)), Band("party", Decimal(0))),
+        "x",
+        "EUR",
+        "kWh",
+        (Band("base", Decimal(1)), Band("party", Decimal(0))),
         (Window("party", time(22), time(4), weekdays=frozenset({6})),),
-    )  # fmt: skip
+    )
     saturday = date(2026, 6, 6)
     assert [hours(weekend, saturday + timedelta(days=offset), "party") for offset in (-1, 0, 1, 2)] == [0, 2, 4, 0]
 
@@ -71,22 +74,31 @@ def test_seasons_may_pass_the_years_end_and_holidays_take_part_or_not():
     free = Window("free", holidays=True)
     work = Window("work", time(8), time(18), weekdays=frozenset(range(1, 6)), holidays=False)
     tariff = Tariff(
-        "x", "EUR", "kWh", tuple(Band(name, Decimal(1)) for name in ("base", "winter", "free", "work")),
-        (free, work, winter), holidays=frozenset({date(2026, 12, 25)}),
-    )  # fmt: skip
+        "x",
+        "EUR",
+        "kWh",
+        tuple(Band(name, Decimal(1)) for name in ("base", "winter", "free", "work")),
+        (free, work, winter),
+        holidays=frozenset({date(2026, 12, 25)}),
+    )
     assert hours(tariff, date(2026, 12, 25), "free") == 24
     assert hours(tariff, date(2026, 12, 24), "work") == 10
     assert hours(tariff, date(2026, 12, 24), "winter") == 14
     assert [hours(tariff, date(2026, month, 28), "winter") > 0 for month in (1, 2, 3, 10, 11)] == [
-        True, True, False, False, True,
-    ]  # fmt: skip
+        True,
+        True,
+        False,
+        False,
+        True,
+    ]
 
 
 def test_a_day_costs_what_its_bands_say():
     found = cost(*quarters(date(2026, 6, 1)), TWO, zone=ZONE, unit_per_step=WH, days=1)
     assert [(line.band, line.quantity, line.amount) for line in found.bands] == [
-        ("day", Decimal(16), Decimal("4.8192")), ("night", Decimal(8), Decimal("1.6")),
-    ]  # fmt: skip
+        ("day", Decimal(16), Decimal("4.8192")),
+        ("night", Decimal(8), Decimal("1.6")),
+    ]
     assert (found.usage, found.total, rounded(found.total)) == (Decimal("6.4192"),) * 2 + (Decimal("6.42"),)
 
 
@@ -121,8 +133,9 @@ def test_an_hour_over_a_change_of_bands_is_cut_and_adds_up():
     st.dates(date(2024, 1, 1), date(2027, 12, 31)),
     st.sampled_from(("Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns", "Asia/Beirut")),
     st.lists(st.integers(0, 10**6), min_size=100, max_size=100),
-    st.decimals(0, 1, places=5), st.decimals(0, 1, places=5),
-)  # fmt: skip
+    st.decimals(0, 1, places=5),
+    st.decimals(0, 1, places=5),
+)
 def test_bands_add_up_to_the_cost_and_days_to_the_span(day, zone, values, high, low):
     tariff = Tariff("x", "EUR", "kWh", (Band("day", high), Band("night", low)), (NIGHT,))
     spans = bands_of_day(tariff, day, zone)
@@ -151,8 +164,11 @@ def test_a_terminating_fraction_stays_exact(number):
 
 def test_money_is_rounded_half_up():
     assert [rounded(Decimal(text)) for text in ("0.005", "-0.005", "1.0049", "2.675")] == [
-        Decimal("0.01"), Decimal("-0.01"), Decimal("1.00"), Decimal("2.68"),
-    ]  # fmt: skip
+        Decimal("0.01"),
+        Decimal("-0.01"),
+        Decimal("1.00"),
+        Decimal("2.68"),
+    ]
 
 
 def test_a_tariff_that_names_no_band_of_its_own_is_refused():

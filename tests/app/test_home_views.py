@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame
 from meterspan.model.views import Completeness, CompletenessCell, Home, MeterState, UsagePointView
 from meterspan.quantities import Commodity
 
@@ -60,9 +60,12 @@ def explain(octets, protocol):
 
 def home(devices, heard=(), cells=()):
     host = SimpleNamespace(
-        data=Data(devices, cells), config=SimpleNamespace(home_id="home"), meters=dict(heard),
-        device_log=DeviceLog(), point=SimpleNamespace(quarantine=Quarantine()),
-    )  # fmt: skip
+        data=Data(devices, cells),
+        config=SimpleNamespace(home_id="home"),
+        meters=dict(heard),
+        device_log=DeviceLog(),
+        point=SimpleNamespace(quarantine=Quarantine()),
+    )
     return host, HomeNetworkViews(
         host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW
     )
@@ -85,8 +88,9 @@ def test_a_meter_that_was_not_heard_yet_is_late_and_stands_first():
     devices = {"A": Commodity.ELECTRICITY, "B": Commodity.WATER}
     _, views = home(devices, {"A": Heard("H1", NOW.timestamp())})
     assert [(line.device, line.state, line.last_heard) for line in views.meters(NOW)] == [
-        ("B", MeterState.LATE, None), ("A", MeterState.OK, NOW)
-    ]  # fmt: skip
+        ("B", MeterState.LATE, None),
+        ("A", MeterState.OK, NOW),
+    ]
 
 
 @given(st.lists(st.tuples(st.integers(0, 96), st.integers(0, 100)), min_size=2, max_size=2))
@@ -125,5 +129,5 @@ def test_a_meter_of_another_home_has_no_story():
 def test_frames_kept_aside_are_listed_newest_first_within_the_limit():
     host, views = home(ONE)
     for number in range(5):
-        host.point.quarantine.keep(QuarantinedFrame(float(number), "radio", Fault.DAMAGED, "CRC", bytes([number])))
+        host.point.quarantine.keep(QuarantinedFrame(float(number), "radio", FrameFault.DAMAGED, "CRC", bytes([number])))
     assert [(view.octets, view.kind) for view in views.quarantine(2)] == [("04", "damaged"), ("03", "damaged")]

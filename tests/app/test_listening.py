@@ -1,8 +1,8 @@
-"""The listener: every telegram has one fate, and none ends the listening."""
+"""The listener: every telegram has one outcome, and none ends the listening."""
 
 import pytest
 
-from meterspan.app.listening import METERS_MAX, Fate, Listener
+from meterspan.app.listening import METERS_MAX, Listener, Outcome
 from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.wire.mbus.transport import SecurityMode
@@ -36,14 +36,17 @@ def telegram(number="10000001", *, medium=RadioMedium.WATER, key=KEY, mode=Secur
 
 def test_each_telegram_has_one_fate():
     listener = Listener({"MSP-10000001-07": KEY, "10000003": bytes(16)})
-    assert listener.hear(telegram(), "air", START).fate is Fate.READ
-    assert listener.hear(telegram("10000002"), "air", START).fate is Fate.NO_KEY
-    assert listener.hear(telegram("10000003"), "air", START).fate is Fate.WRONG_KEY
-    assert listener.hear(telegram("10000003", mode=SecurityMode.AES_CBC_DYNAMIC), "air", START).fate is Fate.WRONG_KEY
-    assert listener.hear(telegram("10000004", mode=SecurityMode.NONE), "air", START).fate is Fate.READ
-    assert listener.hear(telegram()[:20], "air", START).fate is Fate.DAMAGED
-    assert listener.hear(b"", "air", START).fate is Fate.DAMAGED
-    assert listener.fates == {Fate.READ: 2, Fate.NO_KEY: 1, Fate.WRONG_KEY: 2, Fate.DAMAGED: 2}
+    assert listener.hear(telegram(), "air", START).outcome is Outcome.READ
+    assert listener.hear(telegram("10000002"), "air", START).outcome is Outcome.NO_KEY
+    assert listener.hear(telegram("10000003"), "air", START).outcome is Outcome.WRONG_KEY
+    assert (
+        listener.hear(telegram("10000003", mode=SecurityMode.AES_CBC_DYNAMIC), "air", START).outcome
+        is Outcome.WRONG_KEY
+    )
+    assert listener.hear(telegram("10000004", mode=SecurityMode.NONE), "air", START).outcome is Outcome.READ
+    assert listener.hear(telegram()[:20], "air", START).outcome is Outcome.DAMAGED
+    assert listener.hear(b"", "air", START).outcome is Outcome.DAMAGED
+    assert listener.outcomes == {Outcome.READ: 2, Outcome.NO_KEY: 1, Outcome.WRONG_KEY: 2, Outcome.DAMAGED: 2}
     assert set(listener.meters) == {f"MSP-1000000{number}-07" for number in (1, 2, 3, 4)}
     volume = listener.meters["MSP-10000001-07"].read.telegram.readings[0]
     assert (str(volume.value), volume.unit) == ("123.456", "m3")
@@ -58,8 +61,8 @@ def test_every_damage_of_a_telegram_is_heard_and_none_raises():
         listener.hear(bytes(damaged), "air", START)
     for size in range(len(whole)):
         listener.hear(whole[:size], "air", START)
-    assert listener.fates[Fate.DAMAGED] > len(whole)
-    assert sum(listener.fates.values()) == len(range(0, len(whole) * 8, 3)) + len(whole)
+    assert listener.outcomes[Outcome.DAMAGED] > len(whole)
+    assert sum(listener.outcomes.values()) == len(range(0, len(whole) * 8, 3)) + len(whole)
 
 
 def test_meters_are_bounded_and_the_longest_silent_goes_first():
@@ -74,13 +77,15 @@ def test_meters_are_bounded_and_the_longest_silent_goes_first():
 @pytest.mark.parametrize("line", ["{}", "2026-10-25 12:00:01 -67dBm {} ok", "T1;1;1;{};", "b{}"])
 def test_lines_of_receivers_are_read_whatever_stands_around_the_digits(line):
     hearing = Listener({"10000001": KEY}).hear_text(line.format(telegram().hex()), "stick", START)
-    assert (hearing.fate is Fate.READ) == (not line.startswith("b")), "an odd digit before them makes it ambiguous"
+    assert (hearing.outcome is Outcome.READ) == (not line.startswith("b")), (
+        "an odd digit before them makes it ambiguous"
+    )
 
 
 def test_lines_without_a_telegram_are_damage():
     listener = Listener()
     for line in ("hello", "zz", "\x00\xff", "a" * 5):
-        assert listener.hear_text(line, "stick", START).fate is Fate.DAMAGED
+        assert listener.hear_text(line, "stick", START).outcome is Outcome.DAMAGED
 
 
 def test_a_damaged_p1_telegram_is_counted():
@@ -88,13 +93,13 @@ def test_a_damaged_p1_telegram_is_counted():
     reader.receive(b"/MSP5x\r\n\r\n1-0:1.8.1(000001.000*kWh)\r\n!0000\r\n")
     damage = reader.next_telegram()
     assert isinstance(damage, P1Damage)
-    assert Listener().hear_p1(damage, "p1", START).fate is Fate.DAMAGED
+    assert Listener().hear_p1(damage, "p1", START).outcome is Outcome.DAMAGED
 
 
 def test_a_whole_telegram_in_a_mode_that_is_not_handled_is_not_read():
     octets = bytearray(strip_blocks(telegram(mode=SecurityMode.NONE))[1])
     octets[13:15] = b"\x10\x02"  # the configuration field: one block in security mode 2
-    assert Listener().hear(bytes(octets), "air", START).fate is Fate.NOT_READ
+    assert Listener().hear(bytes(octets), "air", START).outcome is Outcome.NOT_READ
 
 
 def test_a_p1_telegram_is_kept_as_it_was_received():
@@ -102,4 +107,4 @@ def test_a_p1_telegram_is_kept_as_it_was_received():
     reader = P1Reader()
     reader.receive(octets)
     hearing = Listener().hear_p1(reader.next_telegram(), "p1", START)
-    assert (hearing.fate, hearing.name, hearing.octets) == (Fate.READ, "E0001", octets)
+    assert (hearing.outcome, hearing.name, hearing.octets) == (Outcome.READ, "E0001", octets)

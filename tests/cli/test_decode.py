@@ -40,9 +40,16 @@ def test_an_answer_has_the_fields_of_the_contract_and_exact_numbers() -> None:
     readings = answer["readings"]
     assert isinstance(readings, list)
     assert readings[0] == {
-        "quantity": "volume", "obis": "8-0:1.0.0", "value": 57.8, "unit": "m3", "time": None, "storage": 0, "tariff": 0,
-        "subunit": 0, "function": "instantaneous",
-    }  # fmt: skip
+        "quantity": "volume",
+        "obis": "8-0:1.0.0",
+        "value": 57.8,
+        "unit": "m3",
+        "time": None,
+        "storage": 0,
+        "tariff": 0,
+        "subunit": 0,
+        "function": "instantaneous",
+    }
     assert readings[2]["value"] == "2018-12-31"
     assert readings[2]["unit"] == ""
 
@@ -55,10 +62,15 @@ def test_a_list_of_telegrams_gives_the_readings_of_the_last() -> None:
 
 def test_bad_keys_and_odd_questions_are_errors_not_tracebacks() -> None:
     answers = ask(
-        {"id": 1, "hex": WIRELESS, "key": "xyz"}, {"id": 2, "hex": 5}, {"id": 3, "hex": ["zz"]},
+        {"id": 1, "hex": WIRELESS, "key": "xyz"},
+        {"id": 2, "hex": 5},
+        {"id": 3, "hex": ["zz"]},
         {"id": 4, "hex": WIRELESS, "as": "x"},
-        [], "1", "null", {"id": {"deep": [1]}, "text": "?"},
-    )  # fmt: skip
+        [],
+        "1",
+        "null",
+        {"id": {"deep": [1]}, "text": "?"},
+    )
     assert all(answer["error"] for answer in answers)
     assert "key" in str(answers[0]["error"])
     assert len(answers) == 8

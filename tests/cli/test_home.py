@@ -23,14 +23,19 @@ def telegram(moment, wh, *, meter="MSP1000000001", power_w=500, gas_l=None):
     """Write a DSMR 5 telegram of a meter; gas stands behind it on channel 1."""
     stamp = p1_time(ClockTime.of(moment.astimezone(BERLIN)))
     groups = [
-        ("1-3:0.2.8", "50"), ("0-0:1.0.0", stamp), ("0-0:96.1.1", meter.encode().hex().upper()),
+        ("1-3:0.2.8", "50"),
+        ("0-0:1.0.0", stamp),
+        ("0-0:96.1.1", meter.encode().hex().upper()),
         ("1-0:1.8.0", f"{wh // 1000:06d}.{wh % 1000:03d}*kWh"),
         ("1-0:1.7.0", f"{power_w // 1000:02d}.{power_w % 1000:03d}*kW"),
-    ]  # fmt: skip
+    ]
     lines = [p1_object(parse_obis(name), text) for name, text in groups]
     if gas_l is not None:
-        lines += [p1_object(parse_obis("0-1:24.1.0"), "003"), p1_object(parse_obis("0-1:96.1.0"), b"GAS7".hex()),
-                  p1_object(parse_obis("0-1:24.2.1"), stamp, f"{gas_l // 1000:05d}.{gas_l % 1000:03d}*m3")]  # fmt: skip
+        lines += [
+            p1_object(parse_obis("0-1:24.1.0"), "003"),
+            p1_object(parse_obis("0-1:96.1.0"), b"GAS7".hex()),
+            p1_object(parse_obis("0-1:24.2.1"), stamp, f"{gas_l // 1000:05d}.{gas_l % 1000:03d}*m3"),
+        ]
     return write_telegram("MSP5TEST", lines, profile=DSMR5)
 
 
@@ -38,8 +43,19 @@ def replay(folder, octets, *options):
     """Replay a capture into the home's history, and give the server to ask while it runs."""
     path = folder / "capture.txt"
     path.write_bytes(octets)
-    return running(folder, "home", "--p1", str(path), "--data", str(folder / "home"), "--port", "0",
-                   "--zone", "Europe/Berlin", *options)  # fmt: skip
+    return running(
+        folder,
+        "home",
+        "--p1",
+        str(path),
+        "--data",
+        str(folder / "home"),
+        "--port",
+        "0",
+        "--zone",
+        "Europe/Berlin",
+        *options,
+    )
 
 
 def test_live_power_and_cost_come_from_a_meters_p1_port_and_the_history_survives(tmp_path):
@@ -65,8 +81,9 @@ def test_a_replayed_autumn_night_has_a_hundred_quarters_and_every_watt_hour(tmp_
     start = datetime(2025, 10, 25, 22, 0, tzinfo=UTC)
     octets = b"".join(telegram(start + timedelta(minutes=15 * n), 1_000 + 100 * n) for n in range(101))
     with replay(tmp_path, octets, "--price", "0.5") as server:
-        day = until(lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-10-26"))["closing"]
-                    == "11" and told)  # fmt: skip
+        day = until(
+            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-10-26"))["closing"] == "11" and told
+        )
         assert len(day["intervals"]) == 100
         assert (Decimal(day["total"]), Decimal(day["unexplained"])) == (10, 0)
         assert Decimal(day["cost"]) == 5
@@ -77,8 +94,9 @@ def test_an_exchanged_meter_loses_nothing_and_a_restart_does_not_exchange_again(
     old = [telegram(start + timedelta(minutes=15 * n), 900_000 + 100 * n) for n in range(9)]
     new = [telegram(start + timedelta(minutes=15 * n), 100 * (n - 8), meter="MSP1000000002") for n in range(9, 17)]
     with replay(tmp_path, b"".join(old + new)) as server:
-        day = until(lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["closing"]
-                    == "0.8" and told)  # fmt: skip
+        day = until(
+            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["closing"] == "0.8" and told
+        )
         assert Decimal(day["unexplained"]) == 0
         assert "exchanged" in " ".join(day["notes"])
         total = day["total"]
@@ -97,7 +115,7 @@ def test_gas_behind_the_p1_port_is_its_own_supply(tmp_path):
         assert (gas["unit"], Decimal(gas["total"])) == ("m3", 2)
 
 
-def test_damaged_telegrams_are_kept_aside_and_cost_no_other(tmp_path):
+def test_damaged_telegrams_are_quarantined_and_cost_no_other(tmp_path):
     start = datetime(2025, 6, 1, 0, 0, tzinfo=UTC)
     octets = bytearray(b"".join(telegram(start + timedelta(minutes=15 * n), 1_000 * n) for n in range(1, 5)))
     octets[octets.index(b"000002.000") + 5] ^= 1
@@ -111,10 +129,20 @@ def test_a_radio_meter_is_heard_with_its_key_and_an_unknown_device_is_not(tmp_pa
     port = free_port()
     with (
         running_meter(tmp_path, "--medium", "gas", "--radio", f"127.0.0.1:{port}", "--interval", "1") as meter,
-        running(tmp_path, "home", "--radio", str(port), "--keys", str(tmp_path / "keys.toml"), "--port", "0",
-                "--zone", "Europe/Berlin") as server,
+        running(
+            tmp_path,
+            "home",
+            "--radio",
+            str(port),
+            "--keys",
+            str(tmp_path / "keys.toml"),
+            "--port",
+            "0",
+            "--zone",
+            "Europe/Berlin",
+        ) as server,
         running_meter(tmp_path / "elsewhere", "--medium", "water", "--radio", f"127.0.0.1:{port}", "--interval", "1"),
-    ):  # fmt: skip
+    ):
         (status,) = until(lambda: server.get("/api/v1/operator/meters"))
         assert (status["device"], status["commodity"], status["interface"]) == (meter.name, "gas", "M")
         time.sleep(1.5)
@@ -124,9 +152,21 @@ def test_a_radio_meter_is_heard_with_its_key_and_an_unknown_device_is_not(tmp_pa
 def test_displays_hear_the_home_over_h1_and_h2(tmp_path):
     with (
         running_meter(tmp_path, "--p1", "0", "--history", "0") as meter,
-        running(tmp_path, "home", "--p1", meter.place("p1"), "--port", "0", "--h1-port", "0", "--h2-port", "0",
-                "--zone", "Europe/Berlin") as server,
-    ):  # fmt: skip
+        running(
+            tmp_path,
+            "home",
+            "--p1",
+            meter.place("p1"),
+            "--port",
+            "0",
+            "--h1-port",
+            "0",
+            "--h2-port",
+            "0",
+            "--zone",
+            "Europe/Berlin",
+        ) as server,
+    ):
         with socket.create_connection(("127.0.0.1", server.told["ports"]["H2"]), timeout=10) as line:
             told = json.loads(line.makefile().readline())
         assert told["power_w"] is not None

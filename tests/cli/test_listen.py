@@ -43,8 +43,11 @@ def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):
     with running_meter(tmp_path, *options) as meter:
         ear = subprocess.Popen(
             [*MAIN, "listen", f"udp://:{port}", "--keys", str(tmp_path / "keys.toml"), "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path),
+        )
         assert "listening at UDP port" in ear.stderr.readline()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
             noise.sendto(b"\xff" * 40, ("127.0.0.1", port))
@@ -84,8 +87,11 @@ def test_p1_is_heard_on_a_serial_line_and_over_tcp(tmp_path):
         assert {entry["meter"] for entry in heard} == {meter.name}
         ear = subprocess.Popen(
             [*MAIN, "listen", f"serial://{os.ttyname(line)}?baud=115200", "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(tmp_path),
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path),
+        )
         told = json.loads(_first_line(ear, controller))
         ear.terminate()
         ear.communicate(timeout=5)

@@ -20,9 +20,19 @@ IMPORT = Obis(1, 0, 1, 8, 0)
 def write_config(folder, port, *tables):
     path = folder / "serve.toml"
     lines = [
-        f'data = "{folder / "station"}"', f'keys = "{folder / "keys.toml"}"', "[portal]", "port = 0", "[push]",
-        f"port = {port}", "[reading]", "spread_s = 1", "settle_s = 1", "[[homes]]", 'id = "home-1"', *tables,
-    ]  # fmt: skip
+        f'data = "{folder / "station"}"',
+        f'keys = "{folder / "keys.toml"}"',
+        "[portal]",
+        "port = 0",
+        "[push]",
+        f"port = {port}",
+        "[reading]",
+        "spread_s = 1",
+        "settle_s = 1",
+        "[[homes]]",
+        'id = "home-1"',
+        *tables,
+    ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -35,13 +45,30 @@ def quarter(ago):
 
 def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_killed(tmp_path):
     port, begin = free_port(), quarter(timedelta(hours=3))
-    options = ("--wrapper", "0", "--history", "1d", "--start", f"{begin:%Y-%m-%dT%H:%M:%S}", "--speed", "1200",
-               "--push", f"127.0.0.1:{port}")  # fmt: skip
+    options = (
+        "--wrapper",
+        "0",
+        "--history",
+        "1d",
+        "--start",
+        f"{begin:%Y-%m-%dT%H:%M:%S}",
+        "--speed",
+        "1200",
+        "--push",
+        f"127.0.0.1:{port}",
+    )
     with running_meter(tmp_path, *options) as meter:
         title = b"MSP" + (42).to_bytes(5, "big")
-        config = write_config(tmp_path, port, "[[meters]]", f'device = "{meter.name}"', 'home = "home-1"',
-                              'endpoint = ""', f'system_title = "{title.hex()}"',
-                              f"installed_at = {begin.isoformat()}")  # fmt: skip
+        config = write_config(
+            tmp_path,
+            port,
+            "[[meters]]",
+            f'device = "{meter.name}"',
+            'home = "home-1"',
+            'endpoint = ""',
+            f'system_title = "{title.hex()}"',
+            f"installed_at = {begin.isoformat()}",
+        )
 
         def status(server):
             return server.get("/api/v1/operator/meters")[0]
@@ -70,30 +97,74 @@ def test_meters_behind_a_home_reach_the_head_end_under_their_own_names_and_its_a
     with (
         running_meter(tmp_path, "--wrapper", "0", "--p1", "0", "--history", "0") as power,
         running_meter(tmp_path, "--medium", "gas", "--radio", f"127.0.0.1:{radio}", "--interval", "1") as gas,
-        running(tmp_path, "home", "--p1", power.place("p1"), "--radio", str(radio), "--keys", str(keys), "--port", "0",
-                "--push", f"127.0.0.1:{port}", "--g1-port", "0", "--zone", "Europe/Berlin") as home,
-    ):  # fmt: skip
+        running(
+            tmp_path,
+            "home",
+            "--p1",
+            power.place("p1"),
+            "--radio",
+            str(radio),
+            "--keys",
+            str(keys),
+            "--port",
+            "0",
+            "--push",
+            f"127.0.0.1:{port}",
+            "--g1-port",
+            "0",
+            "--zone",
+            "Europe/Berlin",
+        ) as home,
+    ):
         until(lambda: len(home.get("/api/v1/operator/meters")) == 2)
         point = home.told["access_point"]
         assert point["channels"] == {gas.name: 1}
         place = f"tcp://127.0.0.1:{home.told['ports']['G1']}"
         since = f"installed_at = {begin.isoformat()}"
         config = write_config(
-            tmp_path, port, "[[access_points]]", f'device = "{point["device"]}"',
-            f'system_title = "{point["system_title"]}"', f'endpoint = "{place}"',
-            *("[[meters]]", f'device = "{gas.name}"', 'home = "home-1"', 'commodity = "gas"', since,
-              f'endpoint = "via:{point["device"]}"', "mbus_channel = 1"),
-            *("[[meters]]", f'device = "{power.name}"', 'home = "home-1"', since,
-              f'endpoint = "via:{point["device"]}"', "mbus_channel = 2"),
-        )  # fmt: skip
+            tmp_path,
+            port,
+            "[[access_points]]",
+            f'device = "{point["device"]}"',
+            f'system_title = "{point["system_title"]}"',
+            f'endpoint = "{place}"',
+            *(
+                "[[meters]]",
+                f'device = "{gas.name}"',
+                'home = "home-1"',
+                'commodity = "gas"',
+                since,
+                f'endpoint = "via:{point["device"]}"',
+                "mbus_channel = 1",
+            ),
+            *(
+                "[[meters]]",
+                f'device = "{power.name}"',
+                'home = "home-1"',
+                since,
+                f'endpoint = "via:{point["device"]}"',
+                "mbus_channel = 2",
+            ),
+        )
         with running(tmp_path, "serve", str(config)) as server:
             until(lambda: all(one["last_heard"] for one in server.get("/api/v1/operator/meters")))
             meters = {one["device"]: one["interface"] for one in server.get("/api/v1/operator/meters")}
             assert meters == {gas.name: "M", power.name: "H1"}
             health = until(lambda: (told := server.get("/healthz"))["sessions_ok"] and told["rows_pushed"] and told)
             assert (health["rows_pushed"], health["quarantined"]) == (2, 0), "reads and pushes share one counter"
-        done = run(tmp_path, "read", place, "--auth", "hls5", "--keys", str(keys), "--meter", point["device"], "--view",
-                   "--json")  # fmt: skip
+        done = run(
+            tmp_path,
+            "read",
+            place,
+            "--auth",
+            "hls5",
+            "--keys",
+            str(keys),
+            "--meter",
+            point["device"],
+            "--view",
+            "--json",
+        )
         assert done.returncode == 0, done.stderr
         names = {item["obis"] for item in json.loads(done.stdout)["view"]}
         assert {"0-1:24.1.0", "0-1:24.2.1", "0-1:24.3.0", "0-2:24.1.0", "0-2:24.3.0"} <= names

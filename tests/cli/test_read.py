@@ -73,16 +73,33 @@ def test_a_register_and_a_range_can_be_asked_for_alone(folder, meter, keys):
 def test_people_get_tables_with_view_and_events(folder, meter, keys):
     done = run(folder, "read", meter.place("wrapper"), "--auth", "hls5", *keys, "--view", "--events", "2")
     assert done.returncode == 0, done.stderr
-    for words in (meter.name, "right to the second", "HLS-GMAC, ciphered", "active energy import tariff 1", "kWh",
-                  "association view", "DisconnectControl", "1x 2x", "events"):  # fmt: skip
+    for words in (
+        meter.name,
+        "right to the second",
+        "HLS-GMAC, ciphered",
+        "active energy import tariff 1",
+        "kWh",
+        "association view",
+        "DisconnectControl",
+        "1x 2x",
+        "events",
+    ):
         assert words in done.stdout
 
 
 def test_a_trace_shows_every_frame_deciphered_and_no_secret(folder, meter, keys):
     secret = read_key_file(folder / "keys.toml")[meter.name]
     done = run(folder, "read", meter.place("hdlc"), "--auth", "hls5", *keys, "--trace", "--register", TOTAL)
-    for words in ("SNRM", "UA", "AARQ, ln-ciphered, hls-gmac", "AARE, accepted, authentication-required",
-                  "[get-request-normal", "[get-response-normal", "RLRQ", "DISC"):  # fmt: skip
+    for words in (
+        "SNRM",
+        "UA",
+        "AARQ, ln-ciphered, hls-gmac",
+        "AARE, accepted, authentication-required",
+        "[get-request-normal",
+        "[get-response-normal",
+        "RLRQ",
+        "DISC",
+    ):
         assert words in done.stderr, words
     for octets in (secret.key, secret.auth_key, secret.password):
         assert octets.hex() not in done.stderr.replace(" ", "").lower()
@@ -118,8 +135,18 @@ def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, m
 def test_a_meter_is_read_over_udp_by_its_endpoint_alone(tmp_path):
     with running_meter(tmp_path, "--listen", "udp://127.0.0.1:0", "--history", "2d") as meter:
         for _ in range(2):
-            done = run(tmp_path, "read", meter.place("udp"), "--auth", "hls5", "--keys", str(tmp_path / "keys.toml"),
-                       "--profile", "1-0:99.1.0", "--json")  # fmt: skip
+            done = run(
+                tmp_path,
+                "read",
+                meter.place("udp"),
+                "--auth",
+                "hls5",
+                "--keys",
+                str(tmp_path / "keys.toml"),
+                "--profile",
+                "1-0:99.1.0",
+                "--json",
+            )
             assert done.returncode == 0, done.stderr
             assert len(json.loads(done.stdout)["profile"]["rows"]) > 90
     gone = run(tmp_path, "read", meter.place("udp"), "--timeout", "5")

@@ -22,12 +22,27 @@ def write_config(folder, *meters, more=""):
     path = folder / "serve.toml"
     since = (datetime.now(UTC) - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     lines = [
-        f'data = "{folder / "station"}"', f'keys = "{folder / "keys.toml"}"', more, "[portal]", "port = 0", "[push]",
-        "port = 0", "[reading]", "spread_s = 1", "settle_s = 1", "[[homes]]", 'id = "home-1"',
-    ]  # fmt: skip
+        f'data = "{folder / "station"}"',
+        f'keys = "{folder / "keys.toml"}"',
+        more,
+        "[portal]",
+        "port = 0",
+        "[push]",
+        "port = 0",
+        "[reading]",
+        "spread_s = 1",
+        "settle_s = 1",
+        "[[homes]]",
+        'id = "home-1"',
+    ]
     for device, endpoint in meters:
-        lines += ["[[meters]]", f'device = "{device}"', 'home = "home-1"', f'endpoint = "{endpoint}"',
-                  f"installed_at = {since.isoformat()}"]  # fmt: skip
+        lines += [
+            "[[meters]]",
+            f'device = "{device}"',
+            'home = "home-1"',
+            f'endpoint = "{endpoint}"',
+            f"installed_at = {since.isoformat()}",
+        ]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
 
@@ -111,8 +126,13 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_remedy(tmp_path):
 
 def test_a_meter_without_a_key_is_named_with_the_table_to_add(tmp_path):
     (tmp_path / "keys.toml").write_text("")
-    result = run(tmp_path, "serve", str(write_config(tmp_path, ("M1", "tcp://127.0.0.1:9"))), "--master-key-file",
-                 str(tmp_path / "mk"))  # fmt: skip
+    result = run(
+        tmp_path,
+        "serve",
+        str(write_config(tmp_path, ("M1", "tcp://127.0.0.1:9"))),
+        "--master-key-file",
+        str(tmp_path / "mk"),
+    )
     assert result.returncode == 2
     assert "has no global-unicast and no authentication key" in result.stderr
     assert '[meters."M1"]' in result.stderr

@@ -105,9 +105,14 @@ def test_des_decrypts_what_it_encrypts(key, iv, blocks, data):
 
 
 @pytest.mark.parametrize("cipher", [insecure_des_cbc_decrypt, insecure_des_cbc_encrypt])
-@pytest.mark.parametrize(("key", "octets", "why"), [
-    (KEY, bytes(8), "8 octets, this one 16"), (b"", bytes(8), "this one 0"), (bytes(8), bytes(7), "whole blocks"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("key", "octets", "why"),
+    [
+        (KEY, bytes(8), "8 octets, this one 16"),
+        (b"", bytes(8), "this one 0"),
+        (bytes(8), bytes(7), "whole blocks"),
+    ],
+)
 def test_des_refuses_other_keys_and_parts_of_a_block(cipher, key, octets, why):
     with pytest.raises(ValueError, match=why):
         cipher(key, mode2_iv(), octets)

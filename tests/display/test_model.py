@@ -170,11 +170,9 @@ def test_two_water_meters_are_added_not_mixed_up():
     display = model()
     for at, cold, hot in ((utc(2025, 1, 14, 0, 0), 10, 5), (utc(2025, 1, 14, 3, 0), 11, 7)):
         devices = tuple(
-            DeviceRows(
-                f"W{channel}", Commodity.WATER, (row(Commodity.WATER, Direction.IMPORT, value, at),), channel
-            )
+            DeviceRows(f"W{channel}", Commodity.WATER, (row(Commodity.WATER, Direction.IMPORT, value, at),), channel)
             for channel, value in ((1, cold), (2, hot))
-        )  # fmt: skip
+        )
         display.heard(HeardTelegram("p1", b"", at, devices), at)
     (water,) = display.view(utc(2025, 1, 14, 3, 0)).today
     assert (water.consumed, water.note, water.cost) == (3, "", None)

@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
 from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
@@ -10,7 +10,7 @@ from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 CLIENT, METER = b"HES\0\0\0\0\1", b"MSP\0\0\0\0\1"
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
 GET = bytes.fromhex("C001C1000301000108 00FF0200".replace(" ", ""))
-SENT, RECEIVED = Direction.SENT, Direction.RECEIVED
+SENT, RECEIVED = FrameDirection.SENT, FrameDirection.RECEIVED
 
 
 class Counters:
@@ -78,11 +78,14 @@ def test_segments_of_hdlc_are_told_with_the_last():
     apdu = b"\xe6\xe6\x00" + GET
     halves = [
         HdlcFrame(
-            HdlcAddress.server(1), HdlcAddress(16),
-            control_octet(FrameKind.INFORMATION, poll_final=number == 1, send_number=number), part, number == 0,
+            HdlcAddress.server(1),
+            HdlcAddress(16),
+            control_octet(FrameKind.INFORMATION, poll_final=number == 1, send_number=number),
+            part,
+            number == 0,
         )
         for number, part in enumerate((apdu[:7], apdu[7:]))
-    ]  # fmt: skip
+    ]
     first, second = FrameTracer(HdlcCutter).feed(SENT, b"".join(map(write_frame, halves)), 0.0)
     assert (first.says, "segmented" in first.link) == ("", True)
     assert second.says.startswith("get-request-normal")

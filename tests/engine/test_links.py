@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from meterspan.engine.association.records import GetDone
-from meterspan.engine.frame_trace import Direction, FrameTracer
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import (
     NETWORK_TRANSPORTS,
@@ -47,7 +47,7 @@ def test_the_cutter_of_every_transport_finds_the_apdus_that_passed(transport):
     says = [
         frame.says
         for mark, octets in pair.log
-        for frame in tracer.feed(Direction.SENT if mark == ">" else Direction.RECEIVED, octets, 0.0)
+        for frame in tracer.feed(FrameDirection.SENT if mark == ">" else FrameDirection.RECEIVED, octets, 0.0)
     ]
     told = [words.partition(",")[0].partition(" ")[0] for words in says if words]
     assert told[:4] == ["AARQ", "AARE", "get-request-normal", "get-response-normal"]

@@ -233,8 +233,11 @@ def test_a_slave_is_given_an_address_a_baud_rate_and_data():
     segment.master.send(9, bytes.fromhex("50"), 0.0)
     assert all(isinstance(event, Acknowledged) for event in segment.run())
     assert [one.next_event() for _ in range(4)] == [
-        AddressSet(9), BaudRateSet(9600), DataReceived(bytes.fromhex("5104130000")), None,
-    ]  # fmt: skip
+        AddressSet(9),
+        BaudRateSet(9600),
+        DataReceived(bytes.fromhex("5104130000")),
+        None,
+    ]
 
 
 def test_a_repeated_command_is_acknowledged_and_done_once():

@@ -56,9 +56,12 @@ def test_a_standard_push_by_object_list_gives_the_same_content():
     moment = ClockTime.of(utc(TIME))
     buffer = write_profiles([PushedProfile(PROFILE, (), (utc_row(TIME, 0, [7]),))]).items[0].items[3]
     body = structure(
-        write_capture_objects(objects), clock(moment), double_long_unsigned(42),
-        structure(integer(-1), enum(30)), buffer,
-    )  # fmt: skip
+        write_capture_objects(objects),
+        clock(moment),
+        double_long_unsigned(42),
+        structure(integer(-1), enum(30)),
+        buffer,
+    )
     content = read_content(match_push(body))
     assert content.time == moment
     assert content.values[ENERGY].integer == 42

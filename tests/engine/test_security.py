@@ -221,9 +221,12 @@ def test_missing_keys_are_named():
         meter.unprotect(client.protect(GET, dedicated=True))
     unauthenticated = SecurityKeys(KEYS.unicast)
     bare = SecurityContext(
-        METER_TITLE, unauthenticated, counters=MemoryCounters(), peer_title=CLIENT_TITLE,
+        METER_TITLE,
+        unauthenticated,
+        counters=MemoryCounters(),
+        peer_title=CLIENT_TITLE,
         control=SecurityControl.ENCRYPTION,
-    )  # fmt: skip
+    )
     with pytest.raises(KeyMissingError, match="authentication"):
         bare.unprotect(client.protect(GET))
 

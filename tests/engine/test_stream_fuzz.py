@@ -24,10 +24,11 @@ from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import GetList
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.association.states import AssociationState
-from meterspan.engine.frame_trace import Direction, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
+from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
 from meterspan.engine.push import PushSink, PushSource
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import Session, Sleep, fetch, fetch_each, fetch_encoded, perform
@@ -456,6 +457,12 @@ def mbus_bench(role: Role) -> Bench:
     return Bench(slave, master, read, (), moves, forged_mbus)
 
 
+def readout_bench() -> Bench:
+    bench = mbus_bench(_SERVER)
+    readout = MbusReadout(SlaveAddress(1))
+    return Bench(readout, bench.subject, readout.start, (), (), forged_mbus)
+
+
 def _associations(role: Role) -> list[Engine]:
     name, machine = ("client", ClientAssociation) if role is Role.CLIENT else ("server", ServerAssociation)
     return [
@@ -482,6 +489,7 @@ ENGINES = [
     Engine("push sink, wrapper", PushSink, lambda: push_sink_bench("wrapper")),
     Engine("M-Bus master", MbusMaster, lambda: mbus_bench(_CLIENT)),
     Engine("M-Bus slave", MbusSlave, lambda: mbus_bench(_SERVER)),
+    Engine("M-Bus readout", MbusReadout, readout_bench),
 ]
 engines = pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.name.replace(", ", "-").replace(" ", "-"))
 
@@ -726,7 +734,7 @@ def _p1_reader() -> Callable[[bytes], Any]:
 
 def _tracer(*, is_hdlc: bool) -> Callable[[bytes], Any]:
     tracer = FrameTracer(HdlcCutter if is_hdlc else WrapperCutter)
-    return lambda octets: tracer.feed(Direction.RECEIVED, octets, START)
+    return lambda octets: tracer.feed(FrameDirection.RECEIVED, octets, START)
 
 
 def _wmbus() -> Callable[[bytes], Any]:

@@ -27,9 +27,14 @@ def wrapped(key):
 
 def device(number, key=bytes(16), title=TITLE):
     return Device(
-        f"M{number}", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "", "cell", system_title=title,
+        f"M{number}",
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        "",
+        "cell",
+        system_title=title,
         wrapped_keys=wrapped(key),
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

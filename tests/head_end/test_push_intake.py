@@ -21,7 +21,7 @@ from meterspan.model.cosem.classes import Clock, ExtendedRegister, ProfileGeneri
 from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, utc
@@ -81,12 +81,24 @@ class World:
         plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (ENERGY, EXPORT))
         for name, title, channels in (("METER", METER, plans), ("POINT", POINT, ())):
             device = Device(
-                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell", system_title=title,
-                channels=channels, wrapped_keys=wrapped,
-            )  # fmt: skip
+                name,
+                Commodity.ELECTRICITY,
+                DeviceProtocol.DLMS_WRAPPER,
+                "127.0.0.1:4059",
+                "cell",
+                system_title=title,
+                channels=channels,
+                wrapped_keys=wrapped,
+            )
             self.head_end.add_device(device, NOW)
-        water = Device("MSP-12345678-07", Commodity.WATER, DeviceProtocol.WMBUS, "POINT", "cell",
-                       channels=(ChannelPlan(VOLUME, 900, CHANNEL),))  # fmt: skip
+        water = Device(
+            "MSP-12345678-07",
+            Commodity.WATER,
+            DeviceProtocol.WMBUS,
+            "POINT",
+            "cell",
+            channels=(ChannelPlan(VOLUME, 900, CHANNEL),),
+        )
         self.head_end.add_device(water, NOW)
         contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
         self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind])
@@ -116,7 +128,7 @@ class World:
         ]
 
     @property
-    def faults(self) -> list[Fault]:
+    def faults(self) -> list[FrameFault]:
         return [frame.fault for frame in self.head_end.quarantine.newest()]
 
 
@@ -127,9 +139,11 @@ def value(class_id: int, name: Obis, attribute: int, data: Data) -> PushValue:
 def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_time() -> None:
     world, meter = World(), TestMeter(rows=2)
     objects = [
-        CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, ENERGY, 3),
-        CaptureObjectDefinition(3, EXPORT, 2), CaptureObjectDefinition(3, EXPORT, 3),
-    ]  # fmt: skip
+        CaptureObjectDefinition(3, ENERGY, 2),
+        CaptureObjectDefinition(3, ENERGY, 3),
+        CaptureObjectDefinition(3, EXPORT, 2),
+        CaptureObjectDefinition(3, EXPORT, 3),
+    ]
     listed = CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2)
     body = structure(
         write_capture_objects([listed, *objects]),
@@ -139,8 +153,9 @@ def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_tim
     assert world.push(body, time=stamp)
     exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr]
     assert world.values == [
-        ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0), ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),
-    ]  # fmt: skip
+        ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0),
+        ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),
+    ]
     assert world.sink.blocks[0].source is Source.PUSH
 
 
@@ -162,8 +177,11 @@ def test_the_push_source_of_a_device_and_the_intake_understand_each_other_once_t
 
 def test_an_object_list_that_was_sent_once_serves_later_pushes() -> None:
     world = World()
-    objects = (CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2), CaptureObjectDefinition(3, ENERGY, 2),
-               CaptureObjectDefinition(3, ENERGY, 3))  # fmt: skip
+    objects = (
+        CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2),
+        CaptureObjectDefinition(3, ENERGY, 2),
+        CaptureObjectDefinition(3, ENERGY, 3),
+    )
     scale = structure(integer(1), enum(30))
     assert world.push(structure(write_capture_objects(objects), double_long_unsigned(5), scale))
     assert world.push(structure(null(), double_long_unsigned(6), null())), "scale and list are known now"
@@ -185,12 +203,14 @@ def test_rows_of_a_channel_belong_to_its_meter_at_the_scale_beside_them() -> Non
 def test_a_lone_register_of_a_channel_belongs_to_its_meter_too() -> None:
     world = World()
     name = Obis(0, 3, 24, 2, 1)
-    body = write_described([
-        value(Clock.class_id, Obis(0, 0, 1, 0, 0), 2, octet_string(write_clock_time(ClockTime.of(utc(NOW - 5))))),
-        value(4, name, 2, double_long_unsigned(166)),
-        value(4, name, 3, structure(integer(-3), enum(13))),
-        value(4, Obis(0, 9, 24, 2, 1), 2, double_long_unsigned(1)),
-    ])  # fmt: skip
+    body = write_described(
+        [
+            value(Clock.class_id, Obis(0, 0, 1, 0, 0), 2, octet_string(write_clock_time(ClockTime.of(utc(NOW - 5))))),
+            value(4, name, 2, double_long_unsigned(166)),
+            value(4, name, 3, structure(integer(-3), enum(13))),
+            value(4, Obis(0, 9, 24, 2, 1), 2, double_long_unsigned(1)),
+        ]
+    )
     assert world.push(body, title=POINT)
     assert world.values == [("MSP-12345678-07", int(NOW) - 5, "8-0:1.0.0", 166, -3)]
 
@@ -201,8 +221,10 @@ def test_a_value_that_the_meter_does_not_have_is_missing_and_not_zero() -> None:
     rows = (utc_row(900, 0, [5, None]), utc_row(1_800, 0, [6, 1]))
     assert world.push(write_profiles([PushedProfile(PROFILE, registers, rows)]))
     assert world.values == [
-        ("METER", 900, "1-0:1.8.0", 5, 0), ("METER", 1_800, "1-0:1.8.0", 6, 0), ("METER", 1_800, "1-0:2.8.0", 1, 0),
-    ]  # fmt: skip
+        ("METER", 900, "1-0:1.8.0", 5, 0),
+        ("METER", 1_800, "1-0:1.8.0", 6, 0),
+        ("METER", 1_800, "1-0:2.8.0", 1, 0),
+    ]
 
 
 @pytest.mark.parametrize("number", [long64_unsigned(2**64 - 1), array(), octet_string(b"x")])
@@ -213,7 +235,7 @@ def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: 
     other = value(3, EXPORT, 3, structure(integer(0), enum(30)))
     assert not world.push(write_described([value(7, PROFILE, ProfileGeneric.buffer.number, array(row)), scale, other]))
     assert not world.push(write_described([value(3, ENERGY, 2, number), scale]))
-    assert world.faults == [Fault.UNREADABLE] * 2
+    assert world.faults == [FrameFault.UNREADABLE] * 2
     assert world.values == []
 
 
@@ -279,7 +301,7 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     )
     world.head_end.inventory.put(bare)
     assert not world.push(write_profiles([]))
-    assert world.faults == [Fault.MISSING_KEY]
+    assert world.faults == [FrameFault.MISSING_KEY]
 
 
 bodies = st.recursive(

@@ -30,7 +30,7 @@ from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.failures import FailureKind
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
@@ -77,9 +77,16 @@ class World:
             (KeyPurpose.AUTHENTICATION, self.custody.wrap(AUTH_KEY)),
         )
         return Device(
-            name, Commodity.ELECTRICITY, protocol, "127.0.0.1:4059", "cell", security=Security.HLS_GMAC,
-            client_sap=1, system_title=title, wrapped_keys=keys,
-        )  # fmt: skip
+            name,
+            Commodity.ELECTRICITY,
+            protocol,
+            "127.0.0.1:4059",
+            "cell",
+            security=Security.HLS_GMAC,
+            client_sap=1,
+            system_title=title,
+            wrapped_keys=keys,
+        )
 
     def read(
         self, server: ServerAssociation, now: float
@@ -133,9 +140,15 @@ def behind(world: World, device: str) -> None:
     world.head_end.add_device(world.device("MSPLNAP000001", LNAP_TITLE), START)
     plan = ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0))
     meter = Device(
-        device, Commodity.WATER, DeviceProtocol.WMBUS, "MSPLNAP000001", "cell", interface="M", channels=(plan,),
+        device,
+        Commodity.WATER,
+        DeviceProtocol.WMBUS,
+        "MSPLNAP000001",
+        "cell",
+        interface="M",
+        channels=(plan,),
         installed_at=START,
-    )  # fmt: skip
+    )
     world.head_end.add_device(meter, START)
 
 
@@ -279,7 +292,7 @@ def test_after_an_outage_the_rows_come_in_order_and_once(world: World) -> None:
     assert outbox.items == []
 
 
-def test_replayed_forged_and_strange_pushes_are_kept_aside(world: World) -> None:
+def test_replayed_forged_and_strange_pushes_are_quarantined(world: World) -> None:
     meter, point, uplink, _ = pushing(world)
     point.hear_radio(meter.telegram(START), START + 1)
     uplink.connect(START)
@@ -294,8 +307,10 @@ def test_replayed_forged_and_strange_pushes_are_kept_aside(world: World) -> None
     assert world.intake.take(strange, "peer", START) is None
     assert world.intake.take(b"\x0f\x00\x00\x00\x01\x00\x00", "peer", START) is None
     assert [frame.fault for frame in world.head_end.quarantine.newest()][::-1][:3] == [
-        Fault.REPLAYED, Fault.WRONG_KEY, Fault.UNKNOWN_DEVICE,
-    ]  # fmt: skip
+        FrameFault.REPLAYED,
+        FrameFault.WRONG_KEY,
+        FrameFault.UNKNOWN_DEVICE,
+    ]
     assert world.head_end.quarantine.total == 4
 
 

@@ -11,7 +11,7 @@ from meterspan.head_end.planner import TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import Fault, QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.wire import KeyWrongError
@@ -89,9 +89,15 @@ def test_meters_behind_an_access_point_are_read_through_it(head_end: HeadEnd) ->
         Device("LNAP1", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4060", "cell"), MIDNIGHT
     )
     gas = Device(
-        "MSP-G1", Commodity.GAS, DeviceProtocol.WMBUS, "LNAP1", "cell", interface="M", installed_at=MIDNIGHT,
+        "MSP-G1",
+        Commodity.GAS,
+        DeviceProtocol.WMBUS,
+        "LNAP1",
+        "cell",
+        interface="M",
+        installed_at=MIDNIGHT,
         channels=(ChannelPlan(VOLUME, 900, Obis(0, 1, 24, 3, 0)),),
-    )  # fmt: skip
+    )
     head_end.add_device(gas, MIDNIGHT)
     assert head_end.target_of(gas) == "LNAP1"
     assert [(hole.device, hole.obis) for hole in head_end.holes_of("LNAP1", MIDNIGHT + 900)] == [("MSP-G1", (VOLUME,))]
@@ -141,8 +147,8 @@ def test_a_removed_device_owes_nothing_more(head_end: HeadEnd) -> None:
 
 
 def test_a_quarantined_frame_stands_in_its_meters_story(head_end: HeadEnd) -> None:
-    head_end.keep_aside(QuarantinedFrame(MIDNIGHT, "push", Fault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
-    assert head_end.quarantine.counts[Fault.WRONG_KEY] == 1
+    head_end.quarantine_frame(QuarantinedFrame(MIDNIGHT, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb", "MSP1"))
+    assert head_end.quarantine.counts[FrameFault.WRONG_KEY] == 1
     assert head_end.device_log.entries("MSP1")[0].kind == "quarantined"
 
 

@@ -14,7 +14,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
-from meterspan.model.quarantine import Fault, QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.model.views import MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
@@ -62,11 +62,16 @@ def head_end() -> HeadEnd:
     for name in ("GOOD", "SILENT"):
         head_end.add_device(
             Device(
-                name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"{name}:4059", "cell",
-                channels=(ChannelPlan(IMPORT),), installed_at=MIDNIGHT,
+                name,
+                Commodity.ELECTRICITY,
+                DeviceProtocol.DLMS_WRAPPER,
+                f"{name}:4059",
+                "cell",
+                channels=(ChannelPlan(IMPORT),),
+                installed_at=MIDNIGHT,
             ),
             MIDNIGHT,
-        )  # fmt: skip
+        )
     return head_end
 
 
@@ -120,7 +125,7 @@ def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: He
 
 
 def test_a_story_tells_entries_frames_and_days(head_end: HeadEnd, views: HeadEndViews) -> None:
-    head_end.keep_aside(QuarantinedFrame(NOON, "push", Fault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD"))
+    head_end.quarantine_frame(QuarantinedFrame(NOON, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD"))
     story = views.story("GOOD", at(NOON))
     assert [entry.kind for entry in story.entries] == ["quarantined", "installed"]
     assert len(story.cells) == 28

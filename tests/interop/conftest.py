@@ -24,8 +24,11 @@ def ask(peer_python):
     def run(driver, task):
         done = subprocess.run(
             [peer_python, PEERS / driver, json.dumps(task)],
-            capture_output=True, text=True, timeout=PATIENCE_S, check=False,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 
@@ -43,8 +46,12 @@ def our_meter(request, peer_python):
 def gurux_meter(request, peer_python):
     """Run a Gurux meter in a process of its own, over either link."""
     task = {
-        "link": request.param, "title": SERVER_TITLE.hex(), "key": KEY.hex(), "auth_key": AUTH_KEY.hex(),
-        "password": PASSWORD, "now": 1_772_492_434,
-    }  # fmt: skip
+        "link": request.param,
+        "title": SERVER_TITLE.hex(),
+        "key": KEY.hex(),
+        "auth_key": AUTH_KEY.hex(),
+        "password": PASSWORD,
+        "now": 1_772_492_434,
+    }
     with started(peer_python, PEERS / "gurux_meter.py", json.dumps(task)) as meter:
         yield {"link": request.param, **task, **meter}

@@ -45,9 +45,13 @@ def started(*command):
     """Run a program until the block ends, by closing its stdin or else by a signal; gives the JSON it says first."""
     with subprocess.Popen(
         [str(part) for part in command],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True,
-    ) as process:  # fmt: skip
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        text=True,
+    ) as process:
         try:
             first = process.stdout.readline()
             assert first, process.communicate(timeout=PATIENCE_S)[1]

@@ -38,8 +38,10 @@ def run_meter():
     meter = ElectricityMeter(config, now - 2 * 86_400)
     for quarter in range(1, 2 * 96 + 1):
         milliwatts = (200_000 + 10_000 * (quarter % 60),) * 3
-        meter.advance(ElectricityFlow(milliwatts, (230_100, 229_900, 231_000), (1_000, 2_000, 3_000)),
-                      now - 2 * 86_400 + 900 * quarter)  # fmt: skip
+        meter.advance(
+            ElectricityFlow(milliwatts, (230_100, 229_900, 231_000), (1_000, 2_000, 3_000)),
+            now - 2 * 86_400 + 900 * quarter,
+        )
     meter.set_clock(now + 2, now)
     meter.set_clock(now + 2, now + 2)
     return meter
@@ -64,9 +66,12 @@ async def serve(kind):
 
     def accept():
         association = ServerAssociation(
-            link(), device, entropy=secrets.token_bytes, attempts=attempts,
+            link(),
+            device,
+            entropy=secrets.token_bytes,
+            attempts=attempts,
             security=lambda _: SecurityContext(TITLE, KEYS, counters=state),
-        )  # fmt: skip
+        )
         return StreamShell(association, clock, lambda _: None)
 
     loop = asyncio.get_running_loop()

@@ -25,10 +25,18 @@ WH, VOLT = 30, 35
 def task(meter, way, *do, **more):
     """Send the Gurux client its commands."""
     return {
-        "link": meter["link"], "port": meter["port"], "client": CLIENTS[way], "authentication": way,
-        "password": PASSWORD if way == "lls" else "", "title": CLIENT_TITLE.hex(), "key": KEY.hex(),
-        "auth_key": AUTH_KEY.hex(), "counter": next(COUNTER), "do": do, **more,
-    }  # fmt: skip
+        "link": meter["link"],
+        "port": meter["port"],
+        "client": CLIENTS[way],
+        "authentication": way,
+        "password": PASSWORD if way == "lls" else "",
+        "title": CLIENT_TITLE.hex(),
+        "key": KEY.hex(),
+        "auth_key": AUTH_KEY.hex(),
+        "counter": next(COUNTER),
+        "do": do,
+        **more,
+    }
 
 
 @pytest.mark.parametrize("way", READERS)
@@ -63,8 +71,11 @@ def test_gurux_reads_our_load_profile_by_range_and_by_entry(our_meter, ask, way)
     bounds = [rows[10][0], rows[105][0]]
     told = ask("gurux_client.py", task(our_meter, way, "profile", "entries", range=bounds, entries=[3, 4]))
     assert told["profile_columns"] == [
-        [8, "0.0.1.0.0.255"], [1, "0.0.96.10.1.255"], [3, "1.0.1.8.0.255"], [3, "1.0.2.8.0.255"],
-    ]  # fmt: skip
+        [8, "0.0.1.0.0.255"],
+        [1, "0.0.96.10.1.255"],
+        [3, "1.0.1.8.0.255"],
+        [3, "1.0.2.8.0.255"],
+    ]
     assert told["profile"] == rows[10:106]
     assert told["entries"] == rows[2:6]
 
@@ -109,9 +120,13 @@ def test_our_meter_refuses_gurux_a_second_use_of_an_invocation_counter(our_meter
 def test_we_find_every_object_of_a_gurux_meter_in_the_association_view(gurux_meter, way):
     view = done(gurux_meter, way, read_object_list())
     assert [(element.class_id, str(element.logical_name)) for element in view] == [
-        (15, "0-0:40.0.0"), (8, "0-0:1.0.0"), (1, "0-0:96.10.1"), (3, "1-0:1.8.0"), (3, "1-0:2.8.0"),
+        (15, "0-0:40.0.0"),
+        (8, "0-0:1.0.0"),
+        (1, "0-0:96.10.1"),
+        (3, "1-0:1.8.0"),
+        (3, "1-0:2.8.0"),
         (7, "1-0:99.1.0"),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -128,8 +143,11 @@ def test_we_read_the_load_profile_of_a_gurux_meter_by_range(gurux_meter, way):
     read = done(gurux_meter, way, read_profile(LOAD_PROFILE, int(rows[20][0]), int(rows[115][0])))
     assert rows_of(read) == rows[20:116]
     assert [str(column.capture.instance) for column in read.layout.columns] == [
-        "0-0:1.0.0", "0-0:96.10.1", "1-0:1.8.0", "1-0:2.8.0",
-    ]  # fmt: skip
+        "0-0:1.0.0",
+        "0-0:96.10.1",
+        "1-0:1.8.0",
+        "1-0:2.8.0",
+    ]
     assert read.layout.capture_period_s == 900
 
 

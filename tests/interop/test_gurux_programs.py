@@ -26,12 +26,22 @@ def _secrets(monkeypatch):
 def test_gurux_reads_a_day_from_the_command_meter(ask, tmp_path, link):
     end = int(time.time()) // PERIOD_S * PERIOD_S
     with started(METERSPAN, "meter", f"--{link}", "0", "--state", tmp_path, "--json") as meter:
-        told = ask("gurux_client.py", {
-            "link": link, "port": meter["ports"][link], "client": 1, "authentication": "gmac", "counter": 1,
-            "title": CLIENT_TITLE.hex(), "key": KEY.hex(), "auth_key": AUTH_KEY.hex(),
-            "do": ["view", "clock", "registers", "profile"], "registers": ["1.0.1.8.0.255"],
-            "range": [end - DAY_S + PERIOD_S, end],
-        })  # fmt: skip
+        told = ask(
+            "gurux_client.py",
+            {
+                "link": link,
+                "port": meter["ports"][link],
+                "client": 1,
+                "authentication": "gmac",
+                "counter": 1,
+                "title": CLIENT_TITLE.hex(),
+                "key": KEY.hex(),
+                "auth_key": AUTH_KEY.hex(),
+                "do": ["view", "clock", "registers", "profile"],
+                "registers": ["1.0.1.8.0.255"],
+                "range": [end - DAY_S + PERIOD_S, end],
+            },
+        )
     assert abs(told["clock"] - time.time()) < 30
     assert [7, "1.0.99.1.0.255"] in told["view"]
     rows = told["profile"]
@@ -43,18 +53,45 @@ def test_gurux_reads_a_day_from_the_command_meter(ask, tmp_path, link):
 def test_the_command_read_reads_a_gurux_meter(gurux_meter, tmp_path):
     scheme = "hdlc+tcp" if gurux_meter["link"] == "hdlc" else "tcp"
     done = subprocess.run(
-        [METERSPAN, "read", f"{scheme}://127.0.0.1:{gurux_meter['port']}", "--auth", "hls5", "--physical", "17",
-         "--state", tmp_path, "--json", "--view", "--profile", "1-0:99.1.0", "--zone", "UTC",
-         "--from", "2026-03-01T01:00", "--to", "2026-03-01T03:00"],
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+        [
+            METERSPAN,
+            "read",
+            f"{scheme}://127.0.0.1:{gurux_meter['port']}",
+            "--auth",
+            "hls5",
+            "--physical",
+            "17",
+            "--state",
+            tmp_path,
+            "--json",
+            "--view",
+            "--profile",
+            "1-0:99.1.0",
+            "--zone",
+            "UTC",
+            "--from",
+            "2026-03-01T01:00",
+            "--to",
+            "2026-03-01T03:00",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
     assert [(item["obis"], item["value"], item["unit"]) for item in told["registers"]] == [
-        ("1-0:1.8.0", 123_456, "Wh"), ("1-0:2.8.0", 789, "Wh"),
-    ]  # fmt: skip
+        ("1-0:1.8.0", 123_456, "Wh"),
+        ("1-0:2.8.0", 789, "Wh"),
+    ]
     assert [item["class"] for item in told["view"]] == [
-        "AssociationLN", "Clock", "Data", "Register", "Register", "ProfileGeneric",
-    ]  # fmt: skip
+        "AssociationLN",
+        "Clock",
+        "Data",
+        "Register",
+        "Register",
+        "ProfileGeneric",
+    ]
     rows = told["profile"]["rows"]
     assert [[row["1-0:1.8.0"], row["1-0:2.8.0"]] for row in rows] == [row[2:] for row in gurux_meter["rows"][3:12]]

@@ -20,7 +20,7 @@ from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.wire.mbus.address import DeviceAddress
@@ -106,7 +106,10 @@ def test_a_wrong_key_a_missing_key_and_damage_are_told_apart() -> None:
     damaged = bytearray(meter.telegram(START))
     damaged[20] ^= 0x10
     point.hear_radio(bytes(damaged), START)
-    assert [frame.fault for frame in reversed(point.quarantine.newest())][:2] == [Fault.WRONG_KEY, Fault.MISSING_KEY]
+    assert [frame.fault for frame in reversed(point.quarantine.newest())][:2] == [
+        FrameFault.WRONG_KEY,
+        FrameFault.MISSING_KEY,
+    ]
     assert point.quarantine.total == 3
     assert point.hear_radio(meter.telegram(START), START) is not None
 
@@ -122,7 +125,7 @@ def test_a_replayed_telegram_is_refused_and_makes_no_row(mode: SecurityMode) -> 
     before = len(rows_of(point))
     point._repeats.clear()
     point.hear_radio(frames[3], START)
-    assert point.quarantine.counts == {Fault.REPLAYED: 1}
+    assert point.quarantine.counts == {FrameFault.REPLAYED: 1}
     assert len(rows_of(point)) == 0
     assert before == 1 + 7
 
@@ -211,7 +214,7 @@ def test_a_telegram_in_a_des_mode_is_quarantined_though_its_key_is_known(mode: S
     octets = build_telegram(link, header, register, Protection(mode, des_key, day=date(2024, 10, 4)))
     assert point.hear_radio(octets, START) is None
     (frame,) = point.quarantine.newest()
-    assert frame.fault is Fault.UNREADABLE
+    assert frame.fault is FrameFault.UNREADABLE
     assert "single DES protects nothing" in frame.reason
     assert rows_of(point) == []
 
@@ -220,7 +223,7 @@ def test_a_telegram_under_the_factory_key_of_zeros_is_quarantined_where_no_key_i
     meter = water_meter(key=bytes(16))
     point = access_point(local(meter.device, key=b""))
     assert point.hear_radio(meter.telegram(START), START) is None
-    assert point.quarantine.counts == {Fault.MISSING_KEY: 1}
+    assert point.quarantine.counts == {FrameFault.MISSING_KEY: 1}
 
 
 @pytest.mark.parametrize("mode", [SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
@@ -230,7 +233,7 @@ def test_quarantined_telegrams_of_a_mistyped_key_give_their_rows_once_the_key_is
     frames = meter.advance(FLOW, START + 4 * 3_600)
     for frame in frames:
         assert point.hear_radio(frame, START + 1) is None
-    assert point.quarantine.counts == {Fault.WRONG_KEY: len(frames)}
+    assert point.quarantine.counts == {FrameFault.WRONG_KEY: len(frames)}
     assert rows_of(point) == []
     point.install(local(meter.device))
     assert point.reopen(meter.device) == len(frames)
@@ -244,8 +247,13 @@ DSMR5 = next(profile for profile in PROFILES if profile.name == "dsmr5")
 
 def p1(wh: str, at: int, device: str = "MSP1000000001") -> P1Telegram:
     stamp = p1_time(ClockTime.of(datetime.fromtimestamp(at, ZoneInfo("Europe/Berlin"))))
-    groups = [("1-3:0.2.8", "50"), ("0-0:1.0.0", stamp), ("0-0:96.1.1", device.encode().hex().upper()),
-              ("1-0:1.8.0", f"{wh}*kWh"), ("1-0:2.8.0", "000000.000*kWh")]  # fmt: skip
+    groups = [
+        ("1-3:0.2.8", "50"),
+        ("0-0:1.0.0", stamp),
+        ("0-0:96.1.1", device.encode().hex().upper()),
+        ("1-0:1.8.0", f"{wh}*kWh"),
+        ("1-0:2.8.0", "000000.000*kWh"),
+    ]
     lines = [p1_object(parse_obis(name), text) for name, text in groups]
     return read_telegram(write_telegram("MSP5TEST", lines, profile=DSMR5))
 

@@ -90,8 +90,11 @@ def test_a_telegram_from_too_long_ago_makes_no_row():
 def test_the_first_value_of_a_period_is_captured_at_its_own_time():
     meter = channel()
     assert [meter.observe(Observation(START + second, (Scaled(second, 0, WH),))) for second in (10, 20, 899, 905)] == [
-        True, False, False, True,
-    ]  # fmt: skip
+        True,
+        False,
+        False,
+        True,
+    ]
     assert [time - START for time, _ in profile(meter.rows)] == [10, 905]
     assert meter.latest.time == START + 905
 

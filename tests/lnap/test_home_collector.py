@@ -42,8 +42,13 @@ UPSTREAM = UpstreamIdentity("MSPLNAP000001", b"MSPL\0\0\0\1", pushes=True)
 
 def p1(kwh, at, *, meter="MSP1000000001", gas=None):
     stamp = p1_time(ClockTime.of(datetime.fromtimestamp(at, BERLIN)))
-    groups = [("1-3:0.2.8", ["50"]), ("0-0:1.0.0", [stamp]), ("0-0:96.1.1", [meter.encode().hex().upper()]),
-              ("1-0:1.8.0", [f"{kwh}*kWh"]), ("1-0:1.7.0", ["00.500*kW"])]  # fmt: skip
+    groups = [
+        ("1-3:0.2.8", ["50"]),
+        ("0-0:1.0.0", [stamp]),
+        ("0-0:96.1.1", [meter.encode().hex().upper()]),
+        ("1-0:1.8.0", [f"{kwh}*kWh"]),
+        ("1-0:1.7.0", ["00.500*kW"]),
+    ]
     if gas is not None:
         groups += [("0-1:24.1.0", ["003"]), ("0-1:96.1.0", [b"GAS70001".hex()]), ("0-1:24.2.1", [stamp, f"{gas}*m3"])]
     return read_telegram(
@@ -85,12 +90,15 @@ def test_a_telegram_gives_rows_lines_and_the_installation_of_its_meters():
     found = events(collector)
     assert [event.interface for event in found if isinstance(event, DisplayLine)] == ["H1", "H2"]
     assert [(event.usage_point, event.device) for event in found if isinstance(event, MeterFirstHeard)] == [
-        ("home-E", "MSP1000000001"), ("home-G", "GAS70001"),
-    ]  # fmt: skip
+        ("home-E", "MSP1000000001"),
+        ("home-G", "GAS70001"),
+    ]
     assert [type(event) for event in found[2:4]] == [MeterHeard, FrameHeard]
     assert stored(collector.delivery(START)) == [
-        ("MSP1000000001", IMPORT, 0, 223_456), ("MSP1000000001", NET_POWER, 0, 500), ("GAS70001", VOLUME, 0, 5_250),
-    ]  # fmt: skip
+        ("MSP1000000001", IMPORT, 0, 223_456),
+        ("MSP1000000001", NET_POWER, 0, 500),
+        ("GAS70001", VOLUME, 0, 5_250),
+    ]
 
 
 def test_the_display_gets_the_octets_as_they_were_received_and_exact_values():
@@ -101,9 +109,13 @@ def test_the_display_gets_the_octets_as_they_were_received_and_exact_values():
     line = json.loads(h2.octets)
     assert (line["home"], line["power_w"]) == ("home", 500)
     assert line["registers"][0] == {
-        "commodity": "electricity", "direction": "import", "meter": "MSP1000000001", "value": "223.456", "unit": "kWh",
+        "commodity": "electricity",
+        "direction": "import",
+        "meter": "MSP1000000001",
+        "value": "223.456",
+        "unit": "kWh",
         "time": "2024-10-04T00:00:00Z",
-    }  # fmt: skip
+    }
 
 
 def test_registers_are_kept_once_a_minute_and_power_every_five_seconds_however_often_they_come():
@@ -154,8 +166,9 @@ def test_the_main_meter_goes_upstream_too_under_a_channel_that_it_keeps():
     collector.hear_p1(p1("000009.000", START + 2_700, meter="MSP1000000002"), START + 2_700, "port")
     again = memory.collector(upstream=UPSTREAM)
     assert {channel.meter.device: channel.number for channel in again.point.channels} == {
-        "MSP1000000001": 1, "MSP1000000002": 2,
-    }  # fmt: skip
+        "MSP1000000001": 1,
+        "MSP1000000002": 2,
+    }
     assert [device for device, obis, *_ in stored(collector.delivery(START)) if obis == IMPORT].count(
         "MSP1000000001"
     ) == 3
@@ -171,10 +184,15 @@ def test_an_exchange_on_the_port_has_the_last_register_heard_as_its_closing_read
     assert (exchange.opening[IMPORT].value, exchange.time) == (1, START + 55)
 
 
-@pytest.mark.parametrize(("device", "commodity"), [
-    ("MSP-12345678-03", Commodity.GAS), ("MSP-12345678-07", Commodity.WATER), ("MSP-12345678-1A", None),
-    ("E0031", None),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("device", "commodity"),
+    [
+        ("MSP-12345678-03", Commodity.GAS),
+        ("MSP-12345678-07", Commodity.WATER),
+        ("MSP-12345678-1A", None),
+        ("E0031", None),
+    ],
+)
 def test_a_radio_meters_commodity_is_in_its_name(device, commodity):
     assert radio_commodity(device) is commodity
 

@@ -77,9 +77,10 @@ def test_each_supply_has_its_own_meter():
 def test_another_main_meter_on_the_port_is_an_exchange_at_once_with_all_its_registers():
     found = hear(places_of(), power("A", 0, 900), power("A", 10, 901), power("B", 20, 3))
     assert found[1:] == [
-        MeterExchanged("home-E", "A", {IMPORT: wh(901), EXPORT: wh(0)}, "B", {IMPORT: wh(3), EXPORT: wh(0)},
-                       "H1", START + 20)
-    ]  # fmt: skip
+        MeterExchanged(
+            "home-E", "A", {IMPORT: wh(901), EXPORT: wh(0)}, "B", {IMPORT: wh(3), EXPORT: wh(0)}, "H1", START + 20
+        )
+    ]
 
 
 def test_a_radio_meter_of_electricity_does_not_take_the_place_of_the_port():

@@ -75,9 +75,13 @@ class Pair:
         for commodity in PAIR:
             old = f"{self.home}-{commodity}-{self.number - 1}"
             self.data.exchange_meter(
-                self.point(commodity), old_device=old, closing=self.row(commodity), new_device=self.device(commodity),
-                opening=self.row(commodity), at=self.now,
-            )  # fmt: skip
+                self.point(commodity),
+                old_device=old,
+                closing=self.row(commodity),
+                new_device=self.device(commodity),
+                opening=self.row(commodity),
+                at=self.now,
+            )
 
 
 def the_law_holds(view):
@@ -140,9 +144,11 @@ def asked_of_versions(data, home, day):
         numbers = [item.version for item in versions]
         assert numbers == sorted(set(numbers))
     curve = data.curve(point, Direction.IMPORT, start, start + timedelta(days=1))
-    assert curve.opening is None or curve.closing is None or curve.total + sum(
-        item.value * curve.step for item in curve.unexplained
-    ) == curve.closing - curve.opening  # fmt: skip
+    assert (
+        curve.opening is None
+        or curve.closing is None
+        or curve.total + sum(item.value * curve.step for item in curve.unexplained) == curve.closing - curve.opening
+    )
 
 
 def asked_of_the_registry(data, home, day):
@@ -206,9 +212,17 @@ def test_every_answer_is_of_one_state_while_everything_is_written(data):
 
     def strays():
         count = next(numbers)
-        data.take([CaptureBlock.of_row(f"stray-{count % 5}", Source.PUSH, time=T0 + count, values={
-            ENERGY: Scaled(count, 0, UNITS["Wh"])
-        }, received_at=T0 + count)])  # fmt: skip
+        data.take(
+            [
+                CaptureBlock.of_row(
+                    f"stray-{count % 5}",
+                    Source.PUSH,
+                    time=T0 + count,
+                    values={ENERGY: Scaled(count, 0, UNITS["Wh"])},
+                    received_at=T0 + count,
+                )
+            ]
+        )
 
     def prices():
         tariff = Tariff("x", "EUR", "kWh", (Band("all", Decimal(next(numbers) % 7 + 1)),))

@@ -120,7 +120,7 @@ def mdm(tmp_path):
         management.register_home("h1", "x", zone="UTC")
         management.install_meter(
             "h1", "MP1", device="M1", commodity=Commodity.ELECTRICITY, at=START - timedelta(days=9)
-        )  # fmt: skip
+        )
         yield management
 
 
@@ -139,7 +139,7 @@ def test_a_total_that_comes_late_leaves_what_the_tariff_registers_counted(mdm):
         registers(
             "M1", 0, (DAY_RATE, [1_000 + 10 * at for at in range(count)]), (NIGHT_RATE, [5 * at for at in range(count)])
         )
-    )  # fmt: skip
+    )
     before = by_days(mdm, 11)
     mdm.take(registers("M1", 900 * count, (TOTAL, [1_000 + 15 * count])))
     assert by_days(mdm, 11) == before == whole(mdm, 11)
@@ -151,7 +151,7 @@ def test_a_meter_that_changes_from_tariff_registers_to_a_total_keeps_its_history
         registers(
             "M1", 0, (DAY_RATE, [1_000 + 10 * at for at in range(count)]), (NIGHT_RATE, [5 * at for at in range(count)])
         )
-    )  # fmt: skip
+    )
     mdm.take(registers("M1", 900 * (count - 1), (TOTAL, [1_000 + 15 * (count - 1 + at) for at in range(960)])))
     assert by_days(mdm, 21) == whole(mdm, 21) == Fraction(15 * (960 + 959), 1_000)
     view = mdm.day("h1", Commodity.ELECTRICITY, (START + timedelta(days=10)).date())
@@ -167,9 +167,13 @@ def test_a_tariff_register_that_is_rarely_read_is_spread_over_the_days_between(m
 def test_a_removed_meter_that_goes_on_sending_hides_nothing_of_the_new_one(mdm):
     mdm.take(registers("M1", 0, (TOTAL, [1_000 + 25 * at for at in range(96 * 4 + 1)])))
     mdm.exchange_meter(
-        "MP1", old_device="M1", closing={TOTAL: Scaled(10_600, 0, UNITS["Wh"])}, new_device="M2",
-        opening={TOTAL: Scaled(0, 0, UNITS["Wh"])}, at=START + timedelta(days=4),
-    )  # fmt: skip
+        "MP1",
+        old_device="M1",
+        closing={TOTAL: Scaled(10_600, 0, UNITS["Wh"])},
+        new_device="M2",
+        opening={TOTAL: Scaled(0, 0, UNITS["Wh"])},
+        at=START + timedelta(days=4),
+    )
     mdm.take(registers("M1", 4 * 86_400, (TOTAL, [10_600] * 960)))
     mdm.take(registers("M2", 11 * 86_400, (TOTAL, [70_000 + 25 * at for at in range(10)])))
     assert by_days(mdm, 14) == whole(mdm, 14) == Fraction(9_600 + 70_000 + 225, 1_000)

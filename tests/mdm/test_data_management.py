@@ -49,10 +49,14 @@ def block(device, times, *columns, source=Source.SCHEDULED_READ, received_at=Non
     stamps = np.array([int(moment.timestamp()) for moment in times], np.int64)
     nothing = np.zeros(len(stamps), np.int32)
     return CaptureBlock(
-        device, source, int(stamps.max()) + 60 if received_at is None else received_at, stamps,
+        device,
+        source,
+        int(stamps.max()) + 60 if received_at is None else received_at,
+        stamps,
         tuple(CaptureColumn(obis, unit, scale, np.array(values, np.int64)) for obis, unit, scale, values in columns),
-        nothing, nothing,
-    )  # fmt: skip
+        nothing,
+        nothing,
+    )
 
 
 def profile(device, start, count, *, first=1_000, step=25, obis=ENERGY, period=QUARTER):
@@ -111,20 +115,23 @@ def test_cost_follows_the_local_clock(mdm):
     assert [point.band for point in view.intervals] == ["night"] * 24 + ["day"] * 64 + ["night"] * 8
     assert sum(point.cost for point in view.intervals) == view.cost - Decimal("0.25")
     assert [(window.band, window.price) for window in view.tariff.windows] == [
-        ("night", Decimal("0.20")), ("day", Decimal("0.30")), ("night", Decimal("0.20")),
-    ]  # fmt: skip
+        ("night", Decimal("0.20")),
+        ("day", Decimal("0.30")),
+        ("night", Decimal("0.20")),
+    ]
 
 
 def test_gas_is_counted_in_m3_and_billed_in_kwh(mdm):
-    mdm.install_meter(
-        "h1", "MP2", device="GAS1", commodity=Commodity.GAS, at=utc(2026, 1, 1), period_s=3_600
-    )  # fmt: skip
+    mdm.install_meter("h1", "MP2", device="GAS1", commodity=Commodity.GAS, at=utc(2026, 1, 1), period_s=3_600)
     times = [utc(2026, 1, 9, 23) + timedelta(hours=hour) for hour in range(25)]
     mdm.take([block("GAS1", times, (GAS, UNITS["L"], 0, [100 * hour for hour in range(25)]))])
     gas = Tariff(
-        "Gas", "EUR", "kWh", (Band("all", Decimal("0.10")),),
+        "Gas",
+        "EUR",
+        "kWh",
+        (Band("all", Decimal("0.10")),),
         conversion=GasConversion(Decimal("11.2"), Decimal("0.95")),
-    )  # fmt: skip
+    )
     mdm.assign_tariff("MP2", gas, first_day=date(2026, 1, 1))
     view = mdm.day("h1", Commodity.GAS, date(2026, 1, 10))
     assert (view.unit, view.total, len(view.intervals)) == ("m3", Decimal("2.4"), 24)
@@ -163,9 +170,13 @@ def test_an_exchange_joins_the_registers_and_tells_it(mdm):
     mdm.take([profile("LGZ1", utc(2026, 1, 9, 23), 49)])  # to 12:00 local, 2 200 Wh
     mdm.take([block("NEW2", [utc(2026, 1, 10, 11, 15)], (ENERGY, WH, 0, [60]))])
     mdm.exchange_meter(
-        "MP1", old_device="LGZ1", closing={ENERGY: Scaled(221, 1, WH)}, new_device="NEW2",
-        opening={ENERGY: Scaled(3, 0, WH)}, at=utc(2026, 1, 10, 11, 5),
-    )  # fmt: skip
+        "MP1",
+        old_device="LGZ1",
+        closing={ENERGY: Scaled(221, 1, WH)},
+        new_device="NEW2",
+        opening={ENERGY: Scaled(3, 0, WH)},
+        at=utc(2026, 1, 10, 11, 5),
+    )
     view = mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10))
     assert view.total == Decimal("1.2") + Decimal("0.010") + Decimal("0.057")
     assert view.unexplained == 0
@@ -176,9 +187,13 @@ def test_an_exchange_joins_the_registers_and_tells_it(mdm):
     assert mdm.home("h1").usage_points[0].meter == "NEW2"
     before = mdm.totals()
     mdm.exchange_meter(
-        "MP1", old_device="LGZ1", closing={ENERGY: Scaled(221, 1, WH)}, new_device="NEW2",
-        opening={ENERGY: Scaled(3, 0, WH)}, at=utc(2026, 1, 10, 11, 5),
-    )  # fmt: skip
+        "MP1",
+        old_device="LGZ1",
+        closing={ENERGY: Scaled(221, 1, WH)},
+        new_device="NEW2",
+        opening={ENERGY: Scaled(3, 0, WH)},
+        at=utc(2026, 1, 10, 11, 5),
+    )
     assert mdm.totals().readings == before.readings
     assert before.unexplained_wh == 0
 
@@ -213,8 +228,9 @@ def test_late_readings_make_a_new_version_of_the_changed_intervals_only(mdm):
     at = utc(2026, 1, 10, 9, 45)
     found = mdm.versions("MP1", Interval(at, at + timedelta(minutes=75)))
     assert [(item.version, item.start.hour, item.start.minute) for item in found if item.start == at] == [
-        (1, 9, 45), (2, 9, 45),
-    ]  # fmt: skip
+        (1, 9, 45),
+        (2, 9, 45),
+    ]
     first, second = (item for item in found if item.start == at)
     assert first.quality == Quality.SPREAD | Quality.ESTIMATED
     assert first.value == Scaled(25, 0, WH)
@@ -229,10 +245,14 @@ def test_late_readings_make_a_new_version_of_the_changed_intervals_only(mdm):
 def rows(whole, keep):
     column = whole.columns[0]
     return CaptureBlock(
-        whole.device, whole.source, whole.received_at, whole.times[keep],
-        (CaptureColumn(column.obis, column.unit, column.exponent, column.values[keep]),), whole.status[keep],
+        whole.device,
+        whole.source,
+        whole.received_at,
+        whole.times[keep],
+        (CaptureColumn(column.obis, column.unit, column.exponent, column.values[keep]),),
+        whole.status[keep],
         whole.quality[keep],
-    )  # fmt: skip
+    )
 
 
 def test_late_data_across_days_change_both_days(mdm):
@@ -263,9 +283,14 @@ def test_everything_is_there_after_reopening(tmp_path):
     with MeterDataManagement(tmp_path) as mdm:
         mdm.register_home("h1", "Elm Street 1", zone=ZONE, currency="CHF")
         mdm.install_meter(
-            "h1", "MP1", device="LGZ1", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1),
-            register_width={ENERGY: 10_000}, opening={ENERGY: Scaled(990, 0, WH)},
-        )  # fmt: skip
+            "h1",
+            "MP1",
+            device="LGZ1",
+            commodity=Commodity.ELECTRICITY,
+            at=utc(2026, 1, 1),
+            register_width={ENERGY: 10_000},
+            opening={ENERGY: Scaled(990, 0, WH)},
+        )
         mdm.assign_tariff("MP1", TWO_BANDS, first_day=date(2026, 1, 1))
         mdm.take([profile("LGZ1", utc(2026, 1, 10), 97)], [MeterEvent("LGZ1", 5, "1", "power up")])
         mdm.take([block("LGZ1", [utc(2026, 1, 11, 0, 0)], (POWER, W, 0, [431]))])
@@ -273,8 +298,11 @@ def test_everything_is_there_after_reopening(tmp_path):
         live = mdm.live("h1", utc(2026, 1, 11, 0, 5))
     with MeterDataManagement(tmp_path) as mdm:
         assert views == (
-            mdm.homes(), mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)), mdm.series(), mdm.totals()
-        )  # fmt: skip
+            mdm.homes(),
+            mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)),
+            mdm.series(),
+            mdm.totals(),
+        )
         assert mdm.live("h1", utc(2026, 1, 11, 0, 5)) == live
         assert live.power_w == 431
         assert mdm.events("LGZ1") == [MeterEvent("LGZ1", 5, "1", "power up", EventSeverity.INFO)]
@@ -460,15 +488,16 @@ def test_a_day_on_which_nothing_is_known_costs_nothing(mdm):
 
 
 def test_the_bands_of_a_month_of_gas_are_in_m3(mdm):
-    mdm.install_meter(
-        "h1", "MP2", device="GAS1", commodity=Commodity.GAS, at=utc(2026, 1, 1), period_s=3_600
-    )  # fmt: skip
+    mdm.install_meter("h1", "MP2", device="GAS1", commodity=Commodity.GAS, at=utc(2026, 1, 1), period_s=3_600)
     times = [utc(2026, 1, 9, 23) + timedelta(hours=hour) for hour in range(25)]
     mdm.take([block("GAS1", times, (GAS, UNITS["L"], 0, [100 * hour for hour in range(25)]))])
     gas = Tariff(
-        "Gas", "EUR", "kWh", (Band("all", Decimal("0.10")),),
+        "Gas",
+        "EUR",
+        "kWh",
+        (Band("all", Decimal("0.10")),),
         conversion=GasConversion(Decimal("11.2"), Decimal("0.95")),
-    )  # fmt: skip
+    )
     mdm.assign_tariff("MP2", gas, first_day=date(2026, 1, 1))
     point = mdm.month("h1", Commodity.GAS, date(2026, 1, 1)).points[9]
     assert point.by_band == (("all", point.value),) == (("all", Decimal("2.4")),)
@@ -496,9 +525,7 @@ def test_a_day_that_its_zone_skipped_has_no_intervals(mdm):
 @pytest.mark.parametrize("zone", ["Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe"])
 def test_a_meter_read_once_a_day_has_the_same_days_in_its_month_and_alone(mdm, zone):
     mdm.register_home("h2", "x", zone=zone)
-    mdm.install_meter(
-        "h2", "MP2", device="M2", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1), period_s=86_400
-    )  # fmt: skip
+    mdm.install_meter("h2", "MP2", device="M2", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1), period_s=86_400)
     mdm.assign_tariff("MP2", TWO_BANDS, first_day=date(2026, 1, 1))
     times = [utc(2026, 3, 25) + timedelta(days=number) for number in range(12)]
     day_rate, night_rate = [7 + 101 * at for at in range(12)], [17 * at * at for at in range(12)]

@@ -44,9 +44,7 @@ class House:
 
     def open(self):
         self.journal = FullJournal(self.place)
-        self.data = MeterDataManagement(
-            Path(), stores=lambda _directory: (self.journal, MemoryRegistry(self.place))
-        )  # fmt: skip
+        self.data = MeterDataManagement(Path(), stores=lambda _directory: (self.journal, MemoryRegistry(self.place)))
 
     @property
     def newest(self):

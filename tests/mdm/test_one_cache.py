@@ -135,10 +135,13 @@ class Changes(RuleBasedStateMachine):
 
     @rule(
         device=st.sampled_from(["E0", "E0", "E0", "E1", "E1", "E2", "G0", "G1", "stray"]),
-        obis=st.sampled_from((TOTAL, TOTAL, TOTAL, DAY_RATE, EXPORT, POWER)), hour=HOURS, count=st.integers(1, 30),
-        step_s=st.sampled_from((900, 3_600, 7_260)), rises=st.sampled_from((0, 7, 25)),
+        obis=st.sampled_from((TOTAL, TOTAL, TOTAL, DAY_RATE, EXPORT, POWER)),
+        hour=HOURS,
+        count=st.integers(1, 30),
+        step_s=st.sampled_from((900, 3_600, 7_260)),
+        rises=st.sampled_from((0, 7, 25)),
         happens=st.sampled_from(("", "", "", "reset", "zero", "rise", "ahead")),
-    )  # fmt: skip
+    )
     def take(self, device, obis, **what):
         self.read(device, obis, **what)
 

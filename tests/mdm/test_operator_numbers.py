@@ -55,9 +55,7 @@ def data(journal):
 
 def damage_gas(data, journal, how):
     if how == "damaged":
-        journal.damaged = frozenset(
-            item.series_id for item in data.series() if item.commodity is Commodity.GAS
-        )  # fmt: skip
+        journal.damaged = frozenset(item.series_id for item in data.series() if item.commodity is Commodity.GAS)
         reason = "checksum"
     else:
         data.take([block("G1", VOLUME, "L", [99_999], [14_000_000_000])])
@@ -112,10 +110,10 @@ def test_series_say_where_their_device_is(data):
 
 
 def test_completeness_has_a_row_per_installation(data):
-    data.exchange_meter(
-        "MP1", old_device="M1", closing={}, new_device="M2", opening={}, at=START + timedelta(hours=12)
-    )  # fmt: skip
+    data.exchange_meter("MP1", old_device="M1", closing={}, new_device="M2", opening={}, at=START + timedelta(hours=12))
     rows = data.completeness(START.date(), date(2026, 1, 11), until=START + timedelta(days=1))
     assert [(row.device, [(cell.expected, cell.received) for cell in row.cells]) for row in rows] == [
-        ("M1", [(48, 48), (0, 0)]), ("M2", [(48, 0), (0, 0)]), ("G1", [(96, 96), (0, 0)]),
-    ]  # fmt: skip
+        ("M1", [(48, 48), (0, 0)]),
+        ("M2", [(48, 0), (0, 0)]),
+        ("G1", [(96, 96), (0, 0)]),
+    ]

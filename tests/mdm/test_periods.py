@@ -116,8 +116,10 @@ def test_the_windows_of_a_tariff_cover_the_local_day_without_a_hole(day):
     assert (view.windows[0].start.timestamp(), view.windows[-1].end.timestamp()) == (low, high)
     assert [window.end for window in view.windows[:-1]] == [window.start for window in view.windows[1:]]
     assert [(window.band, window.price) for window in view.windows] == [
-        ("night", Decimal("0.20")), ("day", Decimal("0.30")), ("night", Decimal("0.20"))
-    ]  # fmt: skip
+        ("night", Decimal("0.20")),
+        ("day", Decimal("0.30")),
+        ("night", Decimal("0.20")),
+    ]
 
 
 def test_gas_is_priced_per_m3_by_its_conversion():

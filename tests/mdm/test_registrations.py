@@ -39,9 +39,11 @@ def installed(
     registrations, name="h1", *, usage_point="MP1", device="M1", commodity=Commodity.ELECTRICITY, period_s=900
 ):
     registrations.install(
-        name, UsagePointRow(usage_point, name, str(commodity), period_s), DeviceRow(device, str(commodity)),
+        name,
+        UsagePointRow(usage_point, name, str(commodity), period_s),
+        DeviceRow(device, str(commodity)),
         InstallationRow(usage_point, device, int(AT.timestamp()), None, 1, {}, {}, {}),
-    )  # fmt: skip
+    )
 
 
 def exchange(new="M2", days=1, **fields):
@@ -94,9 +96,7 @@ def test_only_changes_of_the_chain_or_the_grid_make_a_new_revision(registrations
     ):
         change()
         revisions.append(registrations.supply_at("MP1").revision)
-    assert [after > before for before, after in pairwise(revisions)] == [
-        False, False, False, True, True, False
-    ]  # fmt: skip
+    assert [after > before for before, after in pairwise(revisions)] == [False, False, False, True, True, False]
 
 
 @pytest.mark.parametrize(

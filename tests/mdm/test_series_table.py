@@ -67,7 +67,7 @@ def test_a_series_is_found_by_number_and_by_device_and_known_as_momentary_or_not
         obis = next(code for code in CODES if str(code) == row.obis)
         assert table.is_instant(row.series_id) == (kind_of(obis, unit_of(row.unit)) is SeriesKind.INSTANT)
     assert sum(len(table.of_device(device)) for device in ("M1", "M2")) == len(table)
-    assert (table.row(10**6), list(table.of_device("stranger"))) == (None, [])
+    assert (table.row(10**6), list(table.of_device("unknown"))) == (None, [])
 
 
 def test_a_damaged_row_is_named_and_hides_no_other():

@@ -154,9 +154,13 @@ def test_an_exchange_settles_again_what_the_new_meter_had_read(house):
     house.data.settle(NOW)
     before = house.versions()
     house.data.exchange_meter(
-        "MP1", old_device="M1", closing={ENERGY: Scaled(1_500, 0, UNITS["Wh"])}, new_device="M2",
-        opening={ENERGY: Scaled(0, 0, UNITS["Wh"])}, at=START + timedelta(hours=5),
-    )  # fmt: skip
+        "MP1",
+        old_device="M1",
+        closing={ENERGY: Scaled(1_500, 0, UNITS["Wh"])},
+        new_device="M2",
+        opening={ENERGY: Scaled(0, 0, UNITS["Wh"])},
+        at=START + timedelta(hours=5),
+    )
     assert house.data.settle(NOW) == 1
     assert {version for _start, version, _value in house.versions()} == {1, 2}
     assert set(before) < set(house.versions())

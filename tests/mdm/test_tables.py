@@ -39,10 +39,8 @@ def stored(mdm):
     found = mdm.readings(list(records), utc(1980, 1, 1), utc(2200, 1, 1))
     return [
         (records[number].device, str(records[number].obis), time, Decimal(value).scaleb(records[number].exponent))
-        for number, time, value in zip(
-            found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True
-        )
-    ]  # fmt: skip
+        for number, time, value in zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True)
+    ]
 
 
 def test_a_plain_file_comes_in_exactly(mdm):

@@ -38,10 +38,13 @@ def test_toml_is_read_exactly(tmp_path):
 @given(st.decimals(0, 10, places=6), st.booleans(), st.sampled_from((None, True, False)))
 def test_a_declaration_reads_back_through_json(price, with_gas, holidays):
     tariff = Tariff(
-        "x", "CHF", "kWh", (Band("a", price), Band("b", Decimal(1))),
+        "x",
+        "CHF",
+        "kWh",
+        (Band("a", price), Band("b", Decimal(1))),
         (Window("b", time(1), time(2), holidays=holidays),),
         conversion=GasConversion(Decimal("11.207")) if with_gas else None,
-    )  # fmt: skip
+    )
     assert tariff_of(json.loads(json.dumps(declaration_of(tariff)))) == tariff
 
 

@@ -41,9 +41,13 @@ class Source:
 def chain(source, period_s=900):
     installations = [InstallationRow("MP1", "M1", T0 - 86_400, None, 1, {}, {}, {})]
     return chain_of(
-        installations, lambda _device: list(ROWS.values()), source.bounds, commodity=Commodity.ELECTRICITY,
-        direction=Direction.IMPORT, period_s=period_s,
-    )  # fmt: skip
+        installations,
+        lambda _device: list(ROWS.values()),
+        source.bounds,
+        commodity=Commodity.ELECTRICITY,
+        direction=Direction.IMPORT,
+        period_s=period_s,
+    )
 
 
 @st.composite
@@ -68,8 +72,11 @@ def test_a_window_gives_what_the_whole_history_gives(rows, first_hour, hours):
     for name in ("start", "end", "value", "quality"):
         assert getattr(one, name).tolist() == getattr(other, name).tolist()
     assert (one.unexplained, one.opening, one.closing, one.last) == (
-        other.unexplained, other.opening, other.closing, other.last
-    )  # fmt: skip
+        other.unexplained,
+        other.opening,
+        other.closing,
+        other.last,
+    )
 
 
 def test_a_chain_without_registers_reads_nothing_and_is_empty():

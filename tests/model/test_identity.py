@@ -1,4 +1,4 @@
-"""A device has one name, and one identity behind an access point, for whoever writes it and whoever checks it."""
+"""A device has one name, and one identity behind an access point, for its writer and for its checker."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -2,19 +2,19 @@
 
 import pytest
 
-from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.wire import ChecksumError, KeyMissingError, KeyWrongError, ReplayError, UnsupportedError, WireError
 
 
 def frame(number: int, octets: bytes = b"\x00") -> QuarantinedFrame:
-    return QuarantinedFrame(float(number), "radio", Fault.DAMAGED, "CRC differs", octets)
+    return QuarantinedFrame(float(number), "radio", FrameFault.DAMAGED, "CRC differs", octets)
 
 
 def test_a_flood_is_counted_in_full_and_kept_in_part() -> None:
     quarantine = Quarantine(frame_count_max=10)
     for number in range(1_000):
         quarantine.keep(frame(number))
-    assert quarantine.total == quarantine.counts[Fault.DAMAGED] == 1_000
+    assert quarantine.total == quarantine.counts[FrameFault.DAMAGED] == 1_000
     assert [kept.time for kept in quarantine.newest(100)] == [float(number) for number in range(999, 989, -1)]
 
 
@@ -29,13 +29,13 @@ def test_an_oversized_frame_is_cut_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("error", "fault"),
     [
-        (KeyMissingError("k"), Fault.MISSING_KEY),
-        (KeyWrongError("k"), Fault.WRONG_KEY),
-        (ReplayError("r"), Fault.REPLAYED),
-        (ChecksumError("c"), Fault.DAMAGED),
-        (UnsupportedError("u"), Fault.UNREADABLE),
-        (WireError("w"), Fault.UNREADABLE),
+        (KeyMissingError("k"), FrameFault.MISSING_KEY),
+        (KeyWrongError("k"), FrameFault.WRONG_KEY),
+        (ReplayError("r"), FrameFault.REPLAYED),
+        (ChecksumError("c"), FrameFault.DAMAGED),
+        (UnsupportedError("u"), FrameFault.UNREADABLE),
+        (WireError("w"), FrameFault.UNREADABLE),
     ],
 )
-def test_an_error_tells_its_fault(error: WireError, fault: Fault) -> None:
+def test_an_error_tells_its_fault(error: WireError, fault: FrameFault) -> None:
     assert fault_of(error) is fault

@@ -12,9 +12,14 @@ IMPORT, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)
 def test_a_row_becomes_a_block_that_keeps_each_exact_value_with_its_unit_and_exponent() -> None:
     values = {IMPORT: Scaled(223_456_8, -1, UNITS["Wh"]), EXPORT: Scaled(7, 3, UNITS["Wh"])}
     block = CaptureBlock.of_row(
-        "D1", Source.LOCAL, time=1_700_000_000, values=values, received_at=1_700_000_005, status=2,
+        "D1",
+        Source.LOCAL,
+        time=1_700_000_000,
+        values=values,
+        received_at=1_700_000_005,
+        status=2,
         quality=Quality.CLOCK_INVALID,
-    )  # fmt: skip
+    )
     assert (block.device, block.source, block.received_at) == ("D1", Source.LOCAL, 1_700_000_005)
     assert block.times.tolist() == [1_700_000_000]
     assert {c.obis: Scaled(int(c.values[0]), c.exponent, c.unit) for c in block.columns} == values

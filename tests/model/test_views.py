@@ -24,10 +24,12 @@ def test_what_is_missing_of_a_day_is_never_less_than_nothing(expected, received)
 @pytest.mark.parametrize(
     ("protocol", "answerer"),
     [
-        (HomeViews, MeterDataManagement), (NetworkViews, HeadEndViews), (NetworkViews, HomeNetworkViews),
+        (HomeViews, MeterDataManagement),
+        (NetworkViews, HeadEndViews),
+        (NetworkViews, HomeNetworkViews),
         (OrderDesk, HeadEndViews),
     ],
-)  # fmt: skip
+)
 def test_every_question_of_a_view_is_answered_by_who_is_asked(protocol, answerer):
     assert issubclass(protocol, Protocol)
     questions = {name for name in vars(protocol) if not name.startswith("_")}

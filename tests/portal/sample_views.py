@@ -513,7 +513,7 @@ class SampleDesk:
         return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
 
     def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        wrong_key = "wrong key: the meter could not open what was sent; check its keys in the inventory"
+        wrong_key = "wrong key: the meter could not open our message; check its keys in the inventory"
         away = "its address does not answer; check the address, the network and its power (connection refused <b>)"
         registers = (
             OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),

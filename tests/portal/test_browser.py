@@ -61,9 +61,13 @@ def open_page(browser: Browser, portal: str) -> Iterator[Open]:
 
     def open_path(path: str, *, size=DESK, scheme="light", locale="en-GB", quiet=True, **options) -> Page:
         context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, locale=locale,
-            timezone_id="America/New_York", reduced_motion="reduce", **options,
-        )  # fmt: skip
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme=scheme,
+            locale=locale,
+            timezone_id="America/New_York",
+            reduced_motion="reduce",
+            **options,
+        )
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(20_000)

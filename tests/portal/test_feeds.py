@@ -43,8 +43,11 @@ def test_what_did_not_change_is_not_sent_but_a_heartbeat_is():
         feeds = Feeds(period_s=0.001, heartbeat_s=0.02)
         stream = feeds.listen("a", lambda: Event("same", "1", "1")).events()
         assert await take(stream, 4) == [
-            "retry: 3000\n\n", "event: same\ndata: 1\n\n", ": still here\n\n", ": still here\n\n",
-        ]  # fmt: skip
+            "retry: 3000\n\n",
+            "event: same\ndata: 1\n\n",
+            ": still here\n\n",
+            ": still here\n\n",
+        ]
         await stream.aclose()
 
     asyncio.run(run())

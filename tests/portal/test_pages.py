@@ -265,7 +265,7 @@ def test_a_network_without_meters_is_a_calm_page():
 
     html = render(network=Bare(()), path="/operator").text
     assert "Every meter reports." in html
-    assert "No frame is kept aside." in html
+    assert "No frame is quarantined." in html
     assert "100.0 %" in html
 
 
@@ -289,9 +289,9 @@ def test_the_order_book_lists_every_read_with_its_result_or_its_reason(ask):
     assert "waiting The meter is being asked." in texts[0]
     assert "waiting its address does not answer" in texts[1]
     assert "answered Import 6504.555 kWh · Export 120 kWh" in texts[2]
-    assert "failed wrong key: the meter could not open what was sent" in texts[3]
+    assert "failed wrong key: the meter could not open our message" in texts[3]
     assert "timed out its address does not answer" in texts[5]
-    assert "timed out No session with the meter came about before the deadline." in texts[6]
+    assert "timed out No session with the meter was opened before the deadline." in texts[6]
     assert "answered The meter refused every register." in texts[7]
     assert "refused &lt;b&gt;" in html
     assert f'href="/operator/meters/{METERS[3][0]}"' in rows[3]

@@ -96,9 +96,17 @@ def test_windows_lie_in_the_elapsed_day():
 
 @pytest.mark.parametrize(
     ("expected", "received", "level"),
-    [(0, 0, "idle"), (96, 96, "full"), (96, 97, "full"), (96, 95, "most"), (96, 90, "some"), (96, 50, "half"),
-     (96, 1, "few"), (96, 0, "none")],
-)  # fmt: skip
+    [
+        (0, 0, "idle"),
+        (96, 96, "full"),
+        (96, 97, "full"),
+        (96, 95, "most"),
+        (96, 90, "some"),
+        (96, 50, "half"),
+        (96, 1, "few"),
+        (96, 0, "none"),
+    ],
+)
 def test_a_map_cell_has_the_step_of_its_share(expected, received, level):
     assert shapes.cell_level(CompletenessCell(date(2026, 11, 1), expected, received)) == level
 
@@ -112,8 +120,10 @@ def test_the_map_is_grouped_and_every_group_adds_up():
     drawn = shapes.group_map(rows)
     assert drawn.folded == 0
     assert [(group.network, group.commodity.value, group.meters) for group in drawn.groups] == [
-        ("M", "gas", 1), ("N", "electricity", 1), ("N", "gas", 2),
-    ]  # fmt: skip
+        ("M", "gas", 1),
+        ("N", "electricity", 1),
+        ("N", "gas", 2),
+    ]
     assert drawn.groups[2].total == (CompletenessCell(date(2026, 11, 1), 48, 44),)
     assert [member.device for member in drawn.groups[2].rows] == ["a", "b"]
 
@@ -142,8 +152,11 @@ def test_an_octet_belongs_to_its_narrowest_span():
         NOW, "received", "x", "AABBCCDD", "", (SpanView(0, "AABBCC", "all", ""), SpanView(1, "BB", "inner", ""))
     )
     assert shapes.octet_runs(frame) == (
-        shapes.OctetRun("AA", 0), shapes.OctetRun("BB", 1), shapes.OctetRun("CC", 0), shapes.OctetRun("DD", None),
-    )  # fmt: skip
+        shapes.OctetRun("AA", 0),
+        shapes.OctetRun("BB", 1),
+        shapes.OctetRun("CC", 0),
+        shapes.OctetRun("DD", None),
+    )
 
 
 spans = st.builds(

@@ -16,10 +16,17 @@ gaps = st.sampled_from(["", " ", "\t"])
 @pytest.mark.parametrize(
     ("header", "language"),
     [
-        ("de-AT,de;q=0.9,en;q=0.8", "de"), ("en-GB", "en"), ("fr,de;q=0.4", "de"), ("fr", "en"), ("", "en"),
-        ("de;q=0,en;q=0.1", "en"), ("de;q=x", "en"), ("en;q=0.2, de;q=0.3", "de"), ("," * 9000, "en"),
+        ("de-AT,de;q=0.9,en;q=0.8", "de"),
+        ("en-GB", "en"),
+        ("fr,de;q=0.4", "de"),
+        ("fr", "en"),
+        ("", "en"),
+        ("de;q=0,en;q=0.1", "en"),
+        ("de;q=x", "en"),
+        ("en;q=0.2, de;q=0.3", "de"),
+        ("," * 9000, "en"),
     ],
-)  # fmt: skip
+)
 def test_the_language_is_what_the_reader_likes_best(header, language):
     assert words_for(header).language == language
 

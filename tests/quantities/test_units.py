@@ -18,8 +18,16 @@ def test_no_symbol_and_no_dlms_code_stands_twice() -> None:
 
 def test_the_codes_of_the_field_mean_what_the_blue_book_says() -> None:
     assert [str(unit_of_code(code)) for code in (13, 27, 30, 32, 33, 35, 44, 52, 255)] == [
-        "m3", "W", "Wh", "varh", "A", "V", "Hz", "K", "1",
-    ]  # fmt: skip
+        "m3",
+        "W",
+        "Wh",
+        "varh",
+        "A",
+        "V",
+        "Hz",
+        "K",
+        "1",
+    ]
 
 
 def test_an_unlisted_code_survives_as_a_unit_of_its_own() -> None:

@@ -30,10 +30,13 @@ def test_swapped_tags_and_untagged_descriptors_of_the_field_are_read() -> None:
     assert values(Decoder().decode(bare)) == [("1-0:1.8.0", Decimal(42), "Wh"), ("0-0:96.14.0", "T2", "")]
 
 
-@given(st.recursive(
-    st.one_of(st.integers(0, 0xFFFF_FFFF).map(double_long_unsigned), st.binary(max_size=8).map(octet_string)),
-    lambda inner: st.lists(inner, min_size=1, max_size=4).map(lambda items: structure(*items)), max_leaves=12,
-))  # fmt: skip
+@given(
+    st.recursive(
+        st.one_of(st.integers(0, 0xFFFF_FFFF).map(double_long_unsigned), st.binary(max_size=8).map(octet_string)),
+        lambda inner: st.lists(inner, min_size=1, max_size=4).map(lambda items: structure(*items)),
+        max_leaves=12,
+    )
+)
 def test_what_the_standard_allows_is_read_by_the_standard(data: Data) -> None:
     cursor = Cursor(write_data(data))
     assert read_push_data(cursor) == data

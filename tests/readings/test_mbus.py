@@ -63,8 +63,9 @@ def test_what_flows_backward_through_an_electricity_meter_is_export() -> None:
     told = rows("0403 E8030000 04833C 0A000000", medium=0x02)
     directions = CATALOGUE[Commodity.ELECTRICITY].registers
     assert [(row.obis, row.value.value) for row in told] == [
-        (directions[Direction.IMPORT], 1000), (directions[Direction.EXPORT], 10),
-    ]  # fmt: skip
+        (directions[Direction.IMPORT], 1000),
+        (directions[Direction.EXPORT], 10),
+    ]
 
 
 def test_a_heat_meter_keeps_its_joules() -> None:
@@ -74,9 +75,12 @@ def test_a_heat_meter_keeps_its_joules() -> None:
 
 @pytest.mark.parametrize(
     ("octets", "medium", "kind"),
-    [("0259 E803", 0x07, FailureKind.UNREADABLE), ("0259 E803", 0x1B, FailureKind.UNSUPPORTED),
-     ("0413 393000", 0x07, FailureKind.DAMAGED)],
-)  # fmt: skip
+    [
+        ("0259 E803", 0x07, FailureKind.UNREADABLE),
+        ("0259 E803", 0x1B, FailureKind.UNSUPPORTED),
+        ("0413 393000", 0x07, FailureKind.DAMAGED),
+    ],
+)
 def test_a_telegram_without_a_register_says_why(octets: str, medium: int, kind: FailureKind) -> None:
     told = heard(octets, medium=medium)
     assert told.devices == ()
@@ -92,8 +96,9 @@ def test_the_meters_own_time_is_told_beside_the_rows() -> None:
 def test_decoded_readings_name_the_same_code_and_date() -> None:
     found = contents_of(telegram("0413 39300000 4413 38300000 446D 00002132")).readings
     assert [(item.obis, item.time, item.storage) for item in found[:2]] == [
-        (WATER, None, 0), (WATER, "2025-02-01T00:00", 1),
-    ]  # fmt: skip
+        (WATER, None, 0),
+        (WATER, "2025-02-01T00:00", 1),
+    ]
 
 
 @given(

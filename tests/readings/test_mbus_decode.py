@@ -42,8 +42,10 @@ def test_wireless_telegrams_are_read_with_and_without_crcs_in_every_mode(form: F
         telegram = decoder.decode(octets, key=KEY)
         found = [(item.quantity, item.value, item.unit, item.storage) for item in telegram.readings]
         assert found == [
-            ("volume", Decimal("57.8"), "m3", 0), ("volume", Decimal(100), "m3", 1), ("date", "2018-12-31", "", 1),
-        ]  # fmt: skip
+            ("volume", Decimal("57.8"), "m3", 0),
+            ("volume", Decimal(100), "m3", 1),
+            ("date", "2018-12-31", "", 1),
+        ]
         assert (telegram.device.id, telegram.device.manufacturer, telegram.device.medium) == (
             "12345678",
             "TST",
@@ -84,9 +86,12 @@ def test_a_wired_frame_is_read_and_a_wrong_checksum_or_a_cut_is_named() -> None:
 
 def test_compact_frames_are_read_once_a_full_frame_has_taught_their_layout() -> None:
     compact = build_telegram(
-        LinkHeader(0x44, ADDRESS), TransportHeader(0x79), write_compact(read_records(RECORDS)), Protection(),
+        LinkHeader(0x44, ADDRESS),
+        TransportHeader(0x79),
+        write_compact(read_records(RECORDS)),
+        Protection(),
         form=FrameFormat.STRIPPED,
-    )  # fmt: skip
+    )
     decoder = Decoder()
     assert "no full frame has taught" in (decoder.decode(compact).error or "")
     decoder.decode(wireless(Protection()))
@@ -133,9 +138,13 @@ def test_manufacturer_data_that_nobody_knows_are_shown_as_they_stand() -> None:
 
 
 def radio(
-    protection: Protection, *, data: bytes = REGISTER, form: FrameFormat = FrameFormat.STRIPPED, tail: bytes = b"",
+    protection: Protection,
+    *,
+    data: bytes = REGISTER,
+    form: FrameFormat = FrameFormat.STRIPPED,
+    tail: bytes = b"",
     meter: DeviceAddress = METER,
-) -> bytes:  # fmt: skip
+) -> bytes:
     octets = build_telegram(LinkHeader(0x44, meter), SHORT, data, protection, form=form) + tail
     return bytes((octets[0] + len(tail),)) + octets[1:]
 

@@ -192,8 +192,15 @@ def by_head_end(case: Case, _folder: Path) -> Truth:
         (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast)),
         (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication)),
     )
-    point = Device("POINT", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell",
-                   system_title=POINT, wrapped_keys=wrapped)  # fmt: skip
+    point = Device(
+        "POINT",
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        "127.0.0.1:4059",
+        "cell",
+        system_title=POINT,
+        wrapped_keys=wrapped,
+    )
     plan = ChannelPlan(CATALOGUE[case.commodity].register, 900, Obis(0, 1, 24, 3, 0))
     meter = Device(case.device, case.commodity, DeviceProtocol.WMBUS, "POINT", "cell", channels=(plan,))
     for device in (point, meter):

@@ -131,11 +131,13 @@ def test_a_meter_that_tells_its_balance_is_believed() -> None:
 
 
 def test_captures_of_a_wrong_clock_are_moved_with_it() -> None:
-    telegram = heard([
-        ((0, 0, 1, 0, 0), "100101001000W"),
-        ((0, 1, 24, 2, 1), "100101000000W", "00001.000*m3"),
-        ((0, 2, 24, 2, 1), "100101003000W", "00001.000*m3"),
-    ])  # fmt: skip
+    telegram = heard(
+        [
+            ((0, 0, 1, 0, 0), "100101001000W"),
+            ((0, 1, 24, 2, 1), "100101000000W", "00001.000*m3"),
+            ((0, 2, 24, 2, 1), "100101003000W", "00001.000*m3"),
+        ]
+    )
     times = [item.rows[0].time for item in telegram.devices]
     assert (telegram.time, *times) == (NOON, NOON - 600, NOON)
 
@@ -185,13 +187,15 @@ def test_an_electricity_meter_behind_the_meter_is_not_counted_twice() -> None:
 
 def test_an_empty_or_strange_telegram_has_no_rows() -> None:
     assert heard([]).devices == ()
-    telegram = heard([
-        ((0, 0, 96, 13, 0), ""),
-        ((0, 0, 96, 14, 0), "zz"),
-        ((0, 1, 24, 1, 0), "255"),
-        ((0, 1, 24, 2, 1), "250114110000W", "1.0*m3"),
-        ((0, 2, 24, 2, 1), "250114110000W", "nothing"),
-    ])  # fmt: skip
+    telegram = heard(
+        [
+            ((0, 0, 96, 13, 0), ""),
+            ((0, 0, 96, 14, 0), "zz"),
+            ((0, 1, 24, 1, 0), "255"),
+            ((0, 1, 24, 2, 1), "250114110000W", "1.0*m3"),
+            ((0, 2, 24, 2, 1), "250114110000W", "nothing"),
+        ]
+    )
     assert (telegram.devices, telegram.power_w, telegram.tariff, telegram.message) == ((), None, None, "")
 
 

@@ -36,9 +36,11 @@ def test_p1_logs_histories_and_split_gas_values_become_readings_with_their_times
         ("power failure count", 9, "s", "2020-07-02T01:04:05Z"),
         ("maximum demand history", 4329, "W", "2023-01-17T21:45:00Z"),
         ("active power import demand", 3100, "W", "2023-02-17T21:45:00Z"),
-        ("gas volume", Decimal("1.001"), "m3", "2020-01-07T19:00:00"), ("power failure count", 15, "1", None),
-        ("voltage sag count L1", 2, "1", None), ("message", "Hallo", "", None),
-    ]  # fmt: skip
+        ("gas volume", Decimal("1.001"), "m3", "2020-01-07T19:00:00"),
+        ("power failure count", 15, "1", None),
+        ("voltage sag count L1", 2, "1", None),
+        ("message", "Hallo", "", None),
+    ]
 
 
 def test_several_p1_telegrams_in_a_row_give_the_readings_of_all() -> None:

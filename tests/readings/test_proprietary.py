@@ -25,9 +25,13 @@ def test_there_are_sealed_grammars_and_none_of_them_deciphers_by_itself() -> Non
 
 @pytest.mark.parametrize(
     ("octets", "key", "kind"),
-    [(bytes(18), None, KeyMissingError), (bytes(18), bytes(16), KeyWrongError), (bytes(18), b"short", KeyWrongError),
-     (bytes(5), bytes(16), TruncatedError)],
-)  # fmt: skip
+    [
+        (bytes(18), None, KeyMissingError),
+        (bytes(18), bytes(16), KeyWrongError),
+        (bytes(18), b"short", KeyWrongError),
+        (bytes(5), bytes(16), TruncatedError),
+    ],
+)
 def test_the_fault_of_a_seal_keeps_its_type_and_names_the_family(
     octets: bytes, key: bytes | None, kind: type[WireError]
 ) -> None:

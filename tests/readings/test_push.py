@@ -20,9 +20,11 @@ from tests.readings.frames import KAMSTRUP, name, notification, values
 
 def test_a_list_without_scalers_takes_them_from_its_makers_layout() -> None:
     assert values(Decoder().decode(notification(KAMSTRUP)))[1:] == [
-        ("1-1:1.7.0", Decimal(450), "W"), ("1-1:31.7.0", Decimal("1.95"), "A"), ("1-1:32.7.0", Decimal(230), "V"),
+        ("1-1:1.7.0", Decimal(450), "W"),
+        ("1-1:31.7.0", Decimal("1.95"), "A"),
+        ("1-1:32.7.0", Decimal(230), "V"),
         ("1-1:1.8.0", Decimal(12_340), "Wh"),
-    ]  # fmt: skip
+    ]
 
 
 def test_a_list_without_names_is_told_by_its_shape() -> None:
@@ -31,10 +33,13 @@ def test_a_list_without_names_is_told_by_its_shape() -> None:
     telegram = Decoder().decode(notification(structure(*head, *numbers), tagged=True))
     assert values(telegram)[3:5] == [("1-0:1.7.0", Decimal(1_500), "W"), ("1-0:2.7.0", Decimal(0), "W")]
     assert values(telegram)[7:] == [
-        ("1-0:31.7.0", Decimal("1.1"), "A"), ("1-0:51.7.0", Decimal("2.2"), "A"),
+        ("1-0:31.7.0", Decimal("1.1"), "A"),
+        ("1-0:51.7.0", Decimal("2.2"), "A"),
         ("1-0:71.7.0", Decimal("3.3"), "A"),
-        ("1-0:32.7.0", Decimal(231), "V"), ("1-0:52.7.0", Decimal(0), "V"), ("1-0:72.7.0", Decimal(232), "V"),
-    ]  # fmt: skip
+        ("1-0:32.7.0", Decimal(231), "V"),
+        ("1-0:52.7.0", Decimal(0), "V"),
+        ("1-0:72.7.0", Decimal(232), "V"),
+    ]
     unknown = Decoder().decode(notification(structure(*numbers[:7])))
     assert unknown.readings == ()
     assert "layout that is not known" in (unknown.error or "")
@@ -42,13 +47,18 @@ def test_a_list_without_names_is_told_by_its_shape() -> None:
 
 def test_without_any_layout_voltages_and_currents_are_scaled_by_physics() -> None:
     body = structure(
-        name("1.0.1.7.0.255"), double_long_unsigned(2_300),
-        name("1.0.31.7.0.255"), long_unsigned(1_010),
-        name("1.0.32.7.0.255"), long_unsigned(2_305),
-    )  # fmt: skip
+        name("1.0.1.7.0.255"),
+        double_long_unsigned(2_300),
+        name("1.0.31.7.0.255"),
+        long_unsigned(1_010),
+        name("1.0.32.7.0.255"),
+        long_unsigned(2_305),
+    )
     assert values(Decoder().decode(notification(body))) == [
-        ("1-0:1.7.0", Decimal(2_300), "W"), ("1-0:31.7.0", Decimal("10.1"), "A"), ("1-0:32.7.0", Decimal("230.5"), "V"),
-    ]  # fmt: skip
+        ("1-0:1.7.0", Decimal(2_300), "W"),
+        ("1-0:31.7.0", Decimal("10.1"), "A"),
+        ("1-0:32.7.0", Decimal("230.5"), "V"),
+    ]
 
 
 def test_a_list_of_push_objects_names_the_values_behind_it_also_where_it_names_itself() -> None:
@@ -65,11 +75,16 @@ def test_a_list_of_push_objects_names_the_values_behind_it_also_where_it_names_i
 @pytest.mark.parametrize(
     ("powers", "raw", "amperes"),
     [
-        ({"1.7": 1_000}, 451, "4.51"), ({"1.7": 1_000}, 4_512, "4.512"), ({"1.7": 1_000}, 4, "4"),
-        ({"1.7": 60}, 100, "1"), ({"1.7": 0, "2.7": 2_300}, 1_000, "10"), ({"1.7": 20}, 9, "0.09"),
-        ({"1.7": 90}, 1_000, "10"), ({"1.7": 90, "21.7": 2_200}, 1_000, "10"),
+        ({"1.7": 1_000}, 451, "4.51"),
+        ({"1.7": 1_000}, 4_512, "4.512"),
+        ({"1.7": 1_000}, 4, "4"),
+        ({"1.7": 60}, 100, "1"),
+        ({"1.7": 0, "2.7": 2_300}, 1_000, "10"),
+        ({"1.7": 20}, 9, "0.09"),
+        ({"1.7": 90}, 1_000, "10"),
+        ({"1.7": 90, "21.7": 2_200}, 1_000, "10"),
     ],
-)  # fmt: skip
+)
 def test_the_resolution_of_currents_follows_from_the_power(powers: dict[str, int], raw: int, amperes: str) -> None:
     rows = [item for code, watts in powers.items() for item in (name(f"1.0.{code}.0.255"), double_long_unsigned(watts))]
     body = structure(*rows, name("1.0.31.7.0.255"), long_unsigned(raw), name("1.0.32.7.0.255"), long_unsigned(2_300))

@@ -16,14 +16,21 @@ from tests.readings.frames import LLC, SELF_DESCRIBING, hdlc, notification, p1_t
 @pytest.mark.parametrize(
     ("start", "kind"),
     [
-        ("7EA01E0100011012", Format.HDLC), ("0001000100100003", None), ("E6E7000F40000000", Format.DLMS),
+        ("7EA01E0100011012", Format.HDLC),
+        ("0001000100100003", None),
+        ("E6E7000F40000000", Format.DLMS),
         ("DB08", Format.DLMS),
-        ("0F40000000", Format.DLMS), ("0209060100", Format.COSEM),
-        ("68030368080172", Format.MBUS), ("760501", Format.SML_FILE),
-        ("1B1B1B1B01010101", Format.SML), ("1044789A30373938", Format.WMBUS), ("E5", Format.MBUS),
-        ("", None), ("FFFFFFFF", None),
+        ("0F40000000", Format.DLMS),
+        ("0209060100", Format.COSEM),
+        ("68030368080172", Format.MBUS),
+        ("760501", Format.SML_FILE),
+        ("1B1B1B1B01010101", Format.SML),
+        ("1044789A30373938", Format.WMBUS),
+        ("E5", Format.MBUS),
+        ("", None),
+        ("FFFFFFFF", None),
     ],
-)  # fmt: skip
+)
 def test_frames_are_recognised_by_their_first_octets_or_refused(start: str, kind: Format | None) -> None:
     octets = bytes.fromhex(start)
     octets += bytes(12) if kind in {Format.HDLC, Format.WMBUS} else b""

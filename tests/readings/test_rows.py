@@ -39,8 +39,10 @@ def test_the_billed_registers_are_those_of_the_catalogue() -> None:
     rows = (power, Row(EXPORT, wh(7), 200), Row(IMPORT, wh(5), 200), Row(IMPORT, wh(4), 100))
     device = DeviceRows("E1", Commodity.ELECTRICITY, rows)
     assert [(direction, row.value.value) for direction, row in device.registers()] == [
-        (Direction.EXPORT, 7), (Direction.IMPORT, 5), (Direction.IMPORT, 4),
-    ]  # fmt: skip
+        (Direction.EXPORT, 7),
+        (Direction.IMPORT, 5),
+        (Direction.IMPORT, 4),
+    ]
     newest = device.row(IMPORT)
     assert newest is not None
     assert newest.time == 200

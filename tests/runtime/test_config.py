@@ -68,8 +68,10 @@ def test_a_meter_is_sound_or_its_one_fault_is_named_with_its_field(entry, told):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        (HOME + METER.replace('"h"', '"g"') + 'endpoint = "tcp://1.2.3.4:1"',
-         "meters[0] (M1).home: there is no home 'g'; declare it under [[homes]]"),
+        (
+            HOME + METER.replace('"h"', '"g"') + 'endpoint = "tcp://1.2.3.4:1"',
+            "meters[0] (M1).home: there is no home 'g'; declare it under [[homes]]",
+        ),
         ('data = "d"\nzone = "Mars/Base"', "zone: 'Mars/Base' is no time zone"),
         ('data = "d"\nzone = "/etc/passwd"', "zone: '/etc/passwd' is no time zone"),
         (HOME + 'zone = "Mars/Base"', "homes[0].zone: 'Mars/Base' is no time zone"),
@@ -78,7 +80,7 @@ def test_a_meter_is_sound_or_its_one_fault_is_named_with_its_field(entry, told):
         (HOME + POINT + 'endpoint = "via:AP"', "access_points[0].endpoint: "),
         (HOME + POINT + METER.replace("M1", "AP") + 'endpoint = "tcp://1.2.3.4:1"', "device AP: is declared twice"),
     ],
-)  # fmt: skip
+)
 def test_names_that_do_not_fit_together_are_told(text, told):
     (found,) = faults(text)
     assert found.startswith(told)

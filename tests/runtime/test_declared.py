@@ -59,10 +59,15 @@ def written(whole):
     """A person's TOML for it."""
     quoted = ", ".join(f'"{word}"' for word in whole.words)
     lines = [
-        f'folder = "{whole.folder}"', f'label = "{whole.label}"', f"is_open = {str(whole.is_open).lower()}",
-        f"words = [{quoted}]", *([f"since = {whole.since.isoformat()}"] if whole.since else []),
-        "[limits]", f"low = {whole.limits.low}", f"high = {whole.limits.high}",
-    ]  # fmt: skip
+        f'folder = "{whole.folder}"',
+        f'label = "{whole.label}"',
+        f"is_open = {str(whole.is_open).lower()}",
+        f"words = [{quoted}]",
+        *([f"since = {whole.since.isoformat()}"] if whole.since else []),
+        "[limits]",
+        f"low = {whole.limits.low}",
+        f"high = {whole.limits.high}",
+    ]
     for item in whole.items:
         lines += ["[[items]]", f'name = "{item.name}"', f'colour = "{item.colour}"']
     return "\n".join(lines)

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.engine.association.records import AssociationSettings
-from meterspan.engine.frame_trace import Direction
+from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import read_clock, read_profile, read_registers
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -42,9 +42,15 @@ async def bench(folder, *, limits=None, speed=1.0):
         now = clock()
         meter = ElectricityMeter(config, now - 4 * 3600, state=state)
         host = ElectricityHost(
-            meter, keys=KEYS, password=PASSWORD, state=state, time=MeterTime(clock, now, speed=speed), clock=clock,
-            supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)], limits=limits,
-        )  # fmt: skip
+            meter,
+            keys=KEYS,
+            password=PASSWORD,
+            state=state,
+            time=MeterTime(clock, now, speed=speed),
+            clock=clock,
+            supply=lambda start, end: [(ElectricityFlow((3_600_000,), (230_000,), (15_652,)), end)],
+            limits=limits,
+        )
         host.advance()
         ports = [
             await host.listen(TRANSPORTS["tcp"], "127.0.0.1", 0),
@@ -123,7 +129,7 @@ def test_every_frame_is_told(tmp_path):
     assert "get-request-normal" in said
     assert PASSWORD.decode() not in said
     assert PASSWORD.hex() not in said
-    assert [frame.direction for frame in frames[:2]] == [Direction.SENT, Direction.RECEIVED]
+    assert [frame.direction for frame in frames[:2]] == [FrameDirection.SENT, FrameDirection.RECEIVED]
 
 
 def test_a_refusal_is_one_error_in_words(tmp_path):

@@ -51,21 +51,33 @@ class World:
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes)
         intake = PushIntake(self.head_end, contexts=contexts)
         self.host = HeadEndHost(
-            self.head_end, maker, pushes=intake, clock=self.clock,
+            self.head_end,
+            maker,
+            pushes=intake,
+            clock=self.clock,
             config=HeadEndHostConfig(connect_timeout_s=2, **config),
-        )  # fmt: skip
+        )
 
     def clock(self):
         return NOW + asyncio.get_running_loop().time() - self.began
 
     def device(self, name, endpoint, keys=KEYS, protocol=DeviceProtocol.DLMS_WRAPPER):
         return Device(
-            name, Commodity.ELECTRICITY, protocol, endpoint, "cell", security=Security.HLS_GMAC,
-            client_sap=1, system_title=METER_TITLE, installed_at=int(START.timestamp()),
+            name,
+            Commodity.ELECTRICITY,
+            protocol,
+            endpoint,
+            "cell",
+            security=Security.HLS_GMAC,
+            client_sap=1,
+            system_title=METER_TITLE,
+            installed_at=int(START.timestamp()),
             channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
-            wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
-                          (KeyPurpose.AUTHENTICATION, self.custody.wrap(keys.authentication))),
-        )  # fmt: skip
+            wrapped_keys=(
+                (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
+                (KeyPurpose.AUTHENTICATION, self.custody.wrap(keys.authentication)),
+            ),
+        )
 
     @asynccontextmanager
     async def running(self):
@@ -87,9 +99,12 @@ class World:
         def accept():
             limits = ServerLimits(max_pdu=transport.apdu_max)
             server = ServerAssociation(
-                transport.server(LinkAddresses(1)), meter.device, security=meter.security, entropy=secrets.token_bytes,
+                transport.server(LinkAddresses(1)),
+                meter.device,
+                security=meter.security,
+                entropy=secrets.token_bytes,
                 limits=limits,
-            )  # fmt: skip
+            )
             return StreamShell(server, self.clock, lambda _: None)
 
         listener = await listen_stream(transport.medium, "127.0.0.1", 0, accept)
@@ -171,7 +186,7 @@ def test_stopping_ends_open_sessions_and_tells_the_planner():
     run(story())
 
 
-def test_what_comes_to_the_push_port_unprotected_is_kept_aside_with_its_sender():
+def test_what_comes_to_the_push_port_unprotected_is_quarantined_with_its_sender():
     async def story():
         world = World(push_port=0)
         async with world.running():

@@ -25,13 +25,22 @@ keys = st.dictionaries(st.sampled_from(KeyPurpose), st.binary(min_size=16, max_s
 def devices(draw):
     """Any record that an inventory may hold."""
     return Device(
-        draw(texts.filter(bool)), draw(st.sampled_from(Commodity)), draw(st.sampled_from(DeviceProtocol)), draw(texts),
-        draw(texts), draw(texts), draw(st.sampled_from(["G1", "M", "H1"])), draw(st.sampled_from(Security)),
-        draw(st.integers(0, 0x7F)), draw(st.integers(0, 0x3FFF)), draw(st.sampled_from([b"", b"MSP\0\0\0\0\1"])),
+        draw(texts.filter(bool)),
+        draw(st.sampled_from(Commodity)),
+        draw(st.sampled_from(DeviceProtocol)),
+        draw(texts),
+        draw(texts),
+        draw(texts),
+        draw(st.sampled_from(["G1", "M", "H1"])),
+        draw(st.sampled_from(Security)),
+        draw(st.integers(0, 0x7F)),
+        draw(st.integers(0, 0x3FFF)),
+        draw(st.sampled_from([b"", b"MSP\0\0\0\0\1"])),
         tuple(draw(st.lists(st.builds(ChannelPlan, obis_codes, seconds, st.none() | obis_codes), max_size=3))),
-        draw(seconds), draw(st.none() | seconds),
+        draw(seconds),
+        draw(st.none() | seconds),
         tuple(sorted(draw(keys).items())),
-    )  # fmt: skip
+    )
 
 
 def device(name, **more):
@@ -79,12 +88,16 @@ def test_a_batch_is_stored_whole_or_not_at_all(path):
 @pytest.mark.parametrize(
     ("column", "octets"),
     [
-        ("commodity", "'steam'"), ("protocol", "'telex'"), ("security", "'hls-rot13'"),
-        ("channels", "'{'"), ("channels", "'7'"), ("channels", "'[[\"1-0:1.8.0\"]]'"),
+        ("commodity", "'steam'"),
+        ("protocol", "'telex'"),
+        ("security", "'hls-rot13'"),
+        ("channels", "'{'"),
+        ("channels", "'7'"),
+        ("channels", "'[[\"1-0:1.8.0\"]]'"),
         ("channels", "'[[\"x\", 900, null]]'"),
         ("endpoint", "CAST(x'ff' AS TEXT)"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_record_is_named_and_all_others_are_read(path, column, octets):
     saved(path, [device("M1"), device("M2"), device("M3")])
     with closing(sqlite3.connect(path)) as database, database:

@@ -19,8 +19,16 @@ DAYS = 90
 
 def district(folder, port, start):
     """Write configuration and keys of access points with meters behind them; give what pushes for them."""
-    lines = [f'data = "{folder / "station"}"', f'keys = "{folder / "keys.toml"}"', "[portal]", "port = 0", "[push]",
-             f"port = {port}", "[[homes]]", 'id = "house"']  # fmt: skip
+    lines = [
+        f'data = "{folder / "station"}"',
+        f'keys = "{folder / "keys.toml"}"',
+        "[portal]",
+        "port = 0",
+        "[push]",
+        f"port = {port}",
+        "[[homes]]",
+        'id = "house"',
+    ]
     keys, pushers = [], []
     for number in range(1, POINTS + 1):
         title = b"MSPL\0\0\0" + bytes([number])
@@ -30,9 +38,17 @@ def district(folder, port, start):
         lines += ["[[access_points]]", f'device = "{name}"', f'system_title = "{title.hex()}"']
         channels = {channel: f"MSP-{number:04d}{channel:04d}-07" for channel in range(1, CHANNELS + 1)}
         for channel, device in channels.items():
-            lines += ["[[homes]]", f'id = "{device}"', "[[meters]]", f'device = "{device}"', f'home = "{device}"',
-                      f'endpoint = "via:{name}"', 'commodity = "water"', f"mbus_channel = {channel}",
-                      f"installed_at = {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(start))}"]  # fmt: skip
+            lines += [
+                "[[homes]]",
+                f'id = "{device}"',
+                "[[meters]]",
+                f'device = "{device}"',
+                f'home = "{device}"',
+                f'endpoint = "via:{name}"',
+                'commodity = "water"',
+                f"mbus_channel = {channel}",
+                f"installed_at = {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(start))}",
+            ]
         pushers.append(Pusher(title, secret, channels, port, start, DAYS * 96))
     (folder / "keys.toml").write_text("\n".join(keys))
     (folder / "keys.toml").chmod(0o600)

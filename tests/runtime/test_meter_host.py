@@ -37,10 +37,16 @@ class Clock:
 def host_of(state, clock, *, start=START, limits=None, notes=None):
     meter = ElectricityMeter(CONFIG, start, state=state)
     return meter, ElectricityHost(
-        meter, keys=KEYS, password=b"secret", state=state, time=MeterTime(clock, start), clock=clock, limits=limits,
+        meter,
+        keys=KEYS,
+        password=b"secret",
+        state=state,
+        time=MeterTime(clock, start),
+        clock=clock,
+        limits=limits,
         supply=lambda start, end: [(ElectricityFlow((3_600_000,)), end)],
         on_note=(lambda _text: None) if notes is None else notes.append,
-    )  # fmt: skip
+    )
 
 
 def test_what_was_measured_is_kept_before_it_is_shown(tmp_path):
@@ -136,9 +142,14 @@ def test_a_radio_meter_sends_on_time_and_keeps_its_register(tmp_path):
         config = RadioMeterConfig(RadioMedium.WATER, "MSP", "10000001", bytes(16), interval_s=60)
         meter = RadioMeter(config, START, state, state=state)
         host = RadioHost(
-            meter, state=state, time=MeterTime(clock, START), clock=clock, on_sent=sent.append,
-            supply=lambda start, end: [(VolumeFlow(3_600_000), end)], receiver=Endpoint("udp", "127.0.0.1", 9),
-        )  # fmt: skip
+            meter,
+            state=state,
+            time=MeterTime(clock, START),
+            clock=clock,
+            on_sent=sent.append,
+            supply=lambda start, end: [(VolumeFlow(3_600_000), end)],
+            receiver=Endpoint("udp", "127.0.0.1", 9),
+        )
         await host.open()
         for _ in range(60):
             clock.now += 10
@@ -160,9 +171,13 @@ def test_a_radio_without_a_receiver_says_so(tmp_path):
         clock = Clock()
         meter = RadioMeter(RadioMeterConfig(RadioMedium.GAS, "MSP", "10000001", bytes(16)), START, state)
         host = RadioHost(
-            meter, state=state, time=MeterTime(clock, START), clock=clock, supply=lambda start, end: [],
+            meter,
+            state=state,
+            time=MeterTime(clock, START),
+            clock=clock,
+            supply=lambda start, end: [],
             receiver=Endpoint("udp", "no-such-host.invalid", 9),
-        )  # fmt: skip
+        )
         with pytest.raises(CannotConnectError, match="no-such-host"):
             await host.open()
 

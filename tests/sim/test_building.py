@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meterspan.lnap.access_point import AccessPointConfig
 from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.clock import VirtualClock
@@ -71,19 +71,19 @@ def test_the_access_point_takes_the_meters_of_its_list_and_only_counts_those_of_
     own = {radio.device for home in building.homes for radio in home.radios}
     assert {device for device, _ in took} == own
     unknown = building.host.point.unknown_devices
-    assert {stranger.device for stranger in building.neighbours} <= set(unknown)
+    assert {point.device for point in building.neighbours} <= set(unknown)
     assert not own & set(unknown)
 
 
-def test_what_is_kept_aside_is_handed_on_once_oldest_first(building):
+def test_what_is_quarantined_is_handed_on_once_oldest_first(building):
     home = building.homes[0]
     building.host.install(local_meter(home, home.radios[0], bytes(16)))
     handed_on = []
     for minutes in (0, 10):
         live(building, 10, first=minutes)
-        handed_on += building.host.kept_aside()
-        assert building.host.kept_aside() == ()
-    wrong = [frame for frame in handed_on if frame.fault is Fault.WRONG_KEY]
+        handed_on += building.host.quarantined()
+        assert building.host.quarantined() == ()
+    wrong = [frame for frame in handed_on if frame.fault is FrameFault.WRONG_KEY]
     assert {frame.device for frame in wrong} == {home.radios[0].device}
     assert len(wrong) > 5
     times = [frame.time for frame in handed_on]
@@ -95,7 +95,7 @@ def test_without_power_nothing_is_heard_nothing_is_shown_and_nothing_breaks(buil
     assert live(building, 10) == []
     building.send_p1(DST_DAY + 600)
     building.send_h2()
-    assert (building.host.logical, building.host.kept_aside()) == (None, ())
+    assert (building.host.logical, building.host.quarantined()) == (None, ())
 
 
 def test_a_meter_that_is_listed_again_keeps_its_channel_and_takes_its_new_key(building):
@@ -147,13 +147,13 @@ def test_a_display_hears_every_home_also_those_that_the_access_point_does_not_li
     assert len(heard) == len(building.homes) + len(wired)
 
 
-def test_on_a_shaken_wire_telegrams_are_damaged_and_kept_aside(building):
+def test_on_a_shaken_wire_telegrams_are_damaged_and_quarantined(building):
     (wired,) = [home.electricity.device for home in building.homes if home.electricity.reach is Reach.P1]
     building.disturb_wire(wired, 1.0)
     for count in range(8):
         building.send_p1(DST_DAY + 10 * count, only=Reach.P1)
         building._clock.run_until(DST_DAY + 10 * count + 5)
-    sources = [frame.source for frame in building.host.kept_aside()]
+    sources = [frame.source for frame in building.host.quarantined()]
     assert len(sources) >= 6
     assert all("P1 of home-" in source for source in sources)
 

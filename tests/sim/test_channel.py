@@ -3,7 +3,7 @@ from collections import deque
 
 import pytest
 
-from meterspan.sim.channel import Fate, Kind, Link, Medium, Radio, Station
+from meterspan.sim.channel import FrameFate, Kind, Medium, Node, Radio, SimulatedLink
 from meterspan.sim.clock import VirtualClock
 
 
@@ -38,8 +38,8 @@ class Echo:
 def pair(medium, *, kind=Kind.STREAM, answer=b"", seed=1, **link):
     clock = VirtualClock(1000.0)
     left, right = Echo(), Echo(answer=answer)
-    stations = Station(clock, left, name="client"), Station(clock, right, name="meter")
-    return clock, left, right, Link(*stations, clock=clock, medium=medium, kind=kind, seed=seed, **link)
+    stations = Node(clock, left, name="client"), Node(clock, right, name="meter")
+    return clock, left, right, SimulatedLink(*stations, clock=clock, medium=medium, kind=kind, seed=seed, **link)
 
 
 def say(link, octets):
@@ -67,8 +67,8 @@ def test_events_go_to_the_handler_which_may_make_requests():
             asking.out += b"ping"
             left.poll()
 
-    left = Station(clock, asking, on_event)
-    link = Link(left, Station(clock, answering), clock=clock, medium=Medium(latency_s=1.0))
+    left = Node(clock, asking, on_event)
+    link = SimulatedLink(left, Node(clock, answering), clock=clock, medium=Medium(latency_s=1.0))
     asking.out += b"ping"
     link.poll()
     clock.run_until(100)
@@ -142,7 +142,7 @@ def test_the_trace_is_bounded_and_tells_fates():
     for _ in range(50):
         say(link, b"x")
     assert len(link.trace) == 10
-    assert {frame.fate for frame in link.trace} == {Fate.LOST, Fate.DELIVERED}
+    assert {frame.fate for frame in link.trace} == {FrameFate.LOST, FrameFate.DELIVERED}
     assert link.trace[0].sender == "client"
     assert pair(Medium())[3].trace == ()
 
@@ -179,7 +179,7 @@ def test_a_machine_without_end_is_told(monkeypatch):
     machine = Echo()
     machine.next_event = lambda: b"more"
     with pytest.raises(RuntimeError, match="no end of events"):
-        Station(VirtualClock(0.0), machine, name="loop").poll()
+        Node(VirtualClock(0.0), machine, name="loop").poll()
 
 
 def test_twenty_thousand_frames_take_about_a_second():

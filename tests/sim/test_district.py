@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.quarantine import Fault
+from meterspan.model.quarantine import FrameFault
 from meterspan.quantities import Obis
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.faults import FaultKind
@@ -66,7 +66,7 @@ def test_every_fault_is_seen_and_told(bad_day):
     faults = {happening.fault.kind: happening for happening in district.happenings}
     assert set(faults) == set(FaultKind) - {FaultKind.REGISTER_RESET}
     kept = district.head_end.quarantine.counts
-    assert {Fault.WRONG_KEY, Fault.REPLAYED, Fault.DAMAGED, Fault.UNKNOWN_DEVICE} <= set(kept)
+    assert {FrameFault.WRONG_KEY, FrameFault.REPLAYED, FrameFault.DAMAGED, FrameFault.UNKNOWN_DEVICE} <= set(kept)
     mistyped = faults[FaultKind.WRONG_KEY]
     assert mistyped.counts["reopened"] > 10
     replayed = faults[FaultKind.REPLAY].counts

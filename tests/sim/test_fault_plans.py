@@ -49,11 +49,14 @@ def test_faults_of_a_whole_day_happen_at_the_same_local_hours_however_long_the_d
         if fault.kind is not FaultKind.OUTAGE
     }
     assert spans == {
-        FaultKind.WRONG_KEY: ("00:00", "06:12"), FaultKind.REPLAY: ("09:24", "09:24"),
-        FaultKind.LOST_FRAMES: ("17:00", "20:00"), FaultKind.DAMAGED_FRAMES: ("10:01", "10:14"),
-        FaultKind.POWER_OUTAGE: ("15:02", "15:10"), FaultKind.EXCHANGE: ("12:00", "12:00"),
+        FaultKind.WRONG_KEY: ("00:00", "06:12"),
+        FaultKind.REPLAY: ("09:24", "09:24"),
+        FaultKind.LOST_FRAMES: ("17:00", "20:00"),
+        FaultKind.DAMAGED_FRAMES: ("10:01", "10:14"),
+        FaultKind.POWER_OUTAGE: ("15:02", "15:10"),
+        FaultKind.EXCHANGE: ("12:00", "12:00"),
         FaultKind.CLOCK_DRIFT: ("05:00", "09:00"),
-    }  # fmt: skip
+    }
 
 
 @given(st.integers(0, 100))

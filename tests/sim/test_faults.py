@@ -44,11 +44,13 @@ def test_a_fault_is_active_from_start_to_before_its_end():
 
 
 def test_the_medium_of_a_target_takes_on_its_faults():
-    faults = FaultPlan.of([
-        Fault(FaultKind.LOST_FRAMES, "m", 0, 10, 0.5),
-        Fault(FaultKind.DAMAGED_FRAMES, "m", 5, 10, 0.25),
-        Fault(FaultKind.OUTAGE, "m", 20, 30),
-    ])  # fmt: skip
+    faults = FaultPlan.of(
+        [
+            Fault(FaultKind.LOST_FRAMES, "m", 0, 10, 0.5),
+            Fault(FaultKind.DAMAGED_FRAMES, "m", 5, 10, 0.25),
+            Fault(FaultKind.OUTAGE, "m", 20, 30),
+        ]
+    )
     base = Medium(loss=0.1)
     early, late = faults.medium("m", base, 1), faults.medium("m", base, 50)
     assert (early.loss, early.damage, early.outages) == (0.5, 0.0, ((20, 30),))

@@ -47,9 +47,17 @@ def world():
     head_end = HeadEnd(NoSink(), KeyCustody(bytes(16)))
     channels = (ChannelPlan(IMPORT, 900, PROFILE),)
     head_end.add_device(
-        Device("M1", Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "10.0.0.1:4059", "cell",
-               channels=channels, installed_at=int(START) - 7_200), START
-    )  # fmt: skip
+        Device(
+            "M1",
+            Commodity.ELECTRICITY,
+            DeviceProtocol.DLMS_WRAPPER,
+            "10.0.0.1:4059",
+            "cell",
+            channels=channels,
+            installed_at=int(START) - 7_200,
+        ),
+        START,
+    )
     return clock, head_end, Maker(head_end)
 
 
@@ -58,8 +66,15 @@ def test_a_meter_that_is_away_fails_after_the_time_to_connect_and_is_tried_again
     clock, head_end, maker = world
     medium = Medium(outages=((START, START + 1e6),)) if is_outage else Medium()
     server_of = (lambda _target: object()) if is_outage else (lambda _target: None)
-    g1 = G1(clock, head_end, maker, server_of=server_of, medium_of=lambda _target, _at: medium,
-            interfaces=Interfaces(), seed=1)  # fmt: skip
+    g1 = G1(
+        clock,
+        head_end,
+        maker,
+        server_of=server_of,
+        medium_of=lambda _target, _at: medium,
+        interfaces=Interfaces(),
+        seed=1,
+    )
     g1.attend()
     clock.run_until(START + 7_200)
     assert {(target, kind) for target, kind, _ in maker.failed} == {("M1", FailureKind.UNREACHABLE)}

@@ -6,7 +6,7 @@ import pytest
 
 from meterspan.meter.metrology import Metrology, electricity_block, heat_block, water_block
 from meterspan.quantities import Obis
-from meterspan.sim.households import GAS_WH_PER_L, Equipment, Heating, Household, Profile
+from meterspan.sim.households import GAS_WH_PER_L, Equipment, Heating, Household, Residents
 from meterspan.sim.weather import Weather
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -18,7 +18,7 @@ def utc(*local):
     return datetime(*local, tzinfo=BERLIN).timestamp()
 
 
-def house(seed=1, profile=Profile.FAMILY, **equipment):
+def house(seed=1, profile=Residents.FAMILY, **equipment):
     return Household(seed, profile, weather=WEATHER, equipment=Equipment(**equipment))
 
 
@@ -26,7 +26,7 @@ def hourly(values):
     return values.reshape(-1, 60).mean(axis=1)
 
 
-@pytest.mark.parametrize("profile", Profile)
+@pytest.mark.parametrize("profile", Residents)
 def test_a_year_of_a_household_is_plausible(profile):
     home = house(11, profile)
     year = home.flows(utc(2025, 1, 1), utc(2026, 1, 1), 3600.0)
@@ -38,7 +38,7 @@ def test_a_year_of_a_household_is_plausible(profile):
 
 
 def test_district_heat_follows_the_seasons_and_carries_temperatures():
-    home = house(4, Profile.COUPLE, heating=Heating.DISTRICT)
+    home = house(4, Residents.COUPLE, heating=Heating.DISTRICT)
     year = home.flows(utc(2025, 1, 1), utc(2026, 1, 1), 3600.0)
     months = [part.mean() for part in np.array_split(year.heat_w, 12)]
     assert 8000 < year.heat_w.sum() / 1000 < 18_000
@@ -67,7 +67,7 @@ def test_a_heat_pump_and_a_car_are_seen_in_the_bill():
 
 
 def test_people_sleep_at_night_and_workers_are_out_by_day():
-    weekdays = house(2, Profile.SINGLE, heating=Heating.NONE).flows(utc(2025, 3, 3), utc(2025, 3, 29))
+    weekdays = house(2, Residents.SINGLE, heating=Heating.NONE).flows(utc(2025, 3, 3), utc(2025, 3, 29))
     days = weekdays.water_l.reshape(-1, 1440)
     workdays = np.array([day for day in range(26) if day % 7 < 5])
     by_hour = days[workdays].reshape(len(workdays), 24, 60).sum(axis=(0, 2))
@@ -80,7 +80,7 @@ def test_people_sleep_at_night_and_workers_are_out_by_day():
 def test_retired_people_are_at_home_by_day():
     month = utc(2025, 3, 3), utc(2025, 3, 29)
     shares = []
-    for profile in (Profile.RETIRED, Profile.SINGLE):
+    for profile in (Residents.RETIRED, Residents.SINGLE):
         power = house(2, profile, heating=Heating.NONE).flows(*month).power_w.reshape(-1, 1440)
         shares.append(power[:, 540:960].sum() / power.sum())
     assert shares[0] > shares[1]
@@ -110,20 +110,20 @@ def test_power_has_the_grain_of_appliances():
 
 def test_an_answer_depends_on_seed_and_time_only():
     start = utc(2025, 5, 14, 7)
-    fresh = Household(12, Profile.COUPLE, weather=Weather(3), equipment=ALL).flows(start, start + 7200)
-    used = Household(12, Profile.COUPLE, weather=WEATHER, equipment=ALL)
+    fresh = Household(12, Residents.COUPLE, weather=Weather(3), equipment=ALL).flows(start, start + 7200)
+    used = Household(12, Residents.COUPLE, weather=WEATHER, equipment=ALL)
     used.flows(utc(2024, 1, 1), utc(2024, 2, 1), 900.0)
     long = used.flows(utc(2025, 5, 13), utc(2025, 5, 16))
     offset = (24 + 7) * 60
     np.testing.assert_allclose(fresh.power_w, long.power_w[offset : offset + 120], atol=1e-6)
     np.testing.assert_allclose(fresh.gas_l, long.gas_l[offset : offset + 120], atol=1e-9)
     np.testing.assert_allclose(fresh.water_l, long.water_l[offset : offset + 120], atol=1e-9)
-    other = Household(13, Profile.COUPLE, weather=WEATHER, equipment=ALL).flows(start, start + 7200)
+    other = Household(13, Residents.COUPLE, weather=WEATHER, equipment=ALL).flows(start, start + 7200)
     assert not np.allclose(fresh.power_w, other.power_w)
 
 
 def test_energy_is_the_same_at_every_resolution():
-    home = Household(12, Profile.FAMILY, weather=WEATHER, equipment=ALL)
+    home = Household(12, Residents.FAMILY, weather=WEATHER, equipment=ALL)
     span = utc(2025, 3, 30), utc(2025, 4, 2)
     sums = [
         [(flows.power_w * np.diff(flows.edges)).sum(), flows.water_l.sum(), flows.gas_l.sum()]
@@ -135,7 +135,7 @@ def test_energy_is_the_same_at_every_resolution():
 
 @pytest.mark.parametrize(("day", "hours"), [((2025, 3, 30), 23), ((2025, 10, 26), 25)])
 def test_habits_follow_the_wall_clock_over_a_clock_change(day, hours):
-    home = house(2, Profile.SINGLE, heating=Heating.NONE)
+    home = house(2, Residents.SINGLE, heating=Heating.NONE)
     start = utc(*day)
     flows = home.flows(start, start + 3600 * hours)
     assert len(flows) == 60 * hours
@@ -146,7 +146,7 @@ def test_habits_follow_the_wall_clock_over_a_clock_change(day, hours):
 
 
 def test_evening_goes_on_over_midnight():
-    home = house(7, Profile.COUPLE, heating=Heating.NONE, ev=True)
+    home = house(7, Residents.COUPLE, heating=Heating.NONE, ev=True)
     days = [home._events_of(datetime(2025, 3, day).date()) for day in range(1, 29)]  # noqa: DTZ001 - dates
     spilled = [
         utc(2025, 3, day + 1)
@@ -160,7 +160,7 @@ def test_evening_goes_on_over_midnight():
 
 
 def test_flows_fit_the_meters():
-    home = Household(21, Profile.FAMILY, weather=WEATHER, equipment=Equipment(heating=Heating.DISTRICT, pv_kw=5.0))
+    home = Household(21, Residents.FAMILY, weather=WEATHER, equipment=Equipment(heating=Heating.DISTRICT, pv_kw=5.0))
     start = utc(2025, 5, 1)
     flows = home.flows(start, start + 86_400)
     electricity, water, heat = (
@@ -191,7 +191,7 @@ def test_gas_counts_like_its_meter_sees_it():
 
 def test_drawn_households_differ_as_a_street_does():
     street = [Household.drawn(seed, weather=WEATHER) for seed in range(40)]
-    assert {home.profile for home in street} == set(Profile)
+    assert {home.profile for home in street} == set(Residents)
     assert {home.equipment.heating for home in street} == {Heating.GAS, Heating.DISTRICT, Heating.HEAT_PUMP}
     assert 2 <= sum(home.equipment.pv_kw > 0 for home in street) <= 20
     assert Household.drawn(5).equipment == Household.drawn(5).equipment

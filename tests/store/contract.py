@@ -171,9 +171,11 @@ class RegistryContract:
     def opened(self, place):
         registry = self.open(place)
         registry.save(
-            HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR"), UsagePointRow("MP1", "h1", "electricity", 900),
-            DeviceRow("B", "electricity"), DeviceRow("A", "electricity"),
-        )  # fmt: skip
+            HomeRow("h1", "Elm Street 1", "Europe/Berlin", "EUR"),
+            UsagePointRow("MP1", "h1", "electricity", 900),
+            DeviceRow("B", "electricity"),
+            DeviceRow("A", "electricity"),
+        )
         yield registry
         registry.close()
 

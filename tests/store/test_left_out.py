@@ -15,11 +15,12 @@ def path(tmp_path):
     registry = Registry.open(tmp_path / "registry.sqlite")
     for number in (1, 2):
         registry.save(
-            HomeRow(f"h{number}", "Elm", "UTC", "EUR"), UsagePointRow(f"MP{number}", f"h{number}", "water", 900),
+            HomeRow(f"h{number}", "Elm", "UTC", "EUR"),
+            UsagePointRow(f"MP{number}", f"h{number}", "water", 900),
             DeviceRow(f"D{number}", "water"),
             InstallationRow(f"MP{number}", f"D{number}", 0, None, 1, {"8-0:1.0.0": [5, 0, "m3"]}, {}, {}),
             TariffRow(f"MP{number}", "2026-01-01", {"name": "flat"}),
-        )  # fmt: skip
+        )
         registry.add_series(f"D{number}", "8-0:1.0.0", "m3", 0)
     registry.close()
     return tmp_path / "registry.sqlite"
@@ -39,17 +40,29 @@ def everything(registry):
 @pytest.mark.parametrize(
     ("statement", "counts", "names"),
     [
-        ("update installation set opening = '{\"8-0:1' where usage_point = 'MP1'", [2, 2, 2, 1, 2, 2],
-         ["installation MP1 0"]),
+        (
+            "update installation set opening = '{\"8-0:1' where usage_point = 'MP1'",
+            [2, 2, 2, 1, 2, 2],
+            ["installation MP1 0"],
+        ),
         ("update installation set width = '7' where usage_point = 'MP2'", [2, 2, 2, 1, 2, 2], ["installation MP2 0"]),
-        ("update tariff set declaration = cast(x'7b22ff' as text) where usage_point = 'MP1'", [2, 2, 2, 2, 2, 1],
-         ["tariff MP1 2026-01-01"]),
-        ("update device set network = cast(x'fffe' as text) where device = 'D1'", [2, 2, 1, 1, 1, 2],
-         ["device D1", "installation MP1 0", "series 1"]),
-        ("update home set name = cast(x'ff' as text) where home_id = 'h2'", [1, 1, 2, 1, 2, 1],
-         ["home h2", "usage_point MP2", "installation MP2 0", "tariff MP2 2026-01-01"]),
+        (
+            "update tariff set declaration = cast(x'7b22ff' as text) where usage_point = 'MP1'",
+            [2, 2, 2, 2, 2, 1],
+            ["tariff MP1 2026-01-01"],
+        ),
+        (
+            "update device set network = cast(x'fffe' as text) where device = 'D1'",
+            [2, 2, 1, 1, 1, 2],
+            ["device D1", "installation MP1 0", "series 1"],
+        ),
+        (
+            "update home set name = cast(x'ff' as text) where home_id = 'h2'",
+            [1, 1, 2, 1, 2, 1],
+            ["home h2", "usage_point MP2", "installation MP2 0", "tariff MP2 2026-01-01"],
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_row_is_left_out_by_name_with_those_that_refer_to_it(path, statement, counts, names):
     change(path, statement)
     registry = Registry.open(path)

@@ -42,10 +42,14 @@ def readings(rows, *, received_at=None):
     moment = max(columns[1], default=0) if received_at is None else received_at
     nothing = np.zeros(count, np.int32)
     return Readings(
-        np.array(columns[0], np.int32), np.array(columns[1], np.int64), np.array(columns[2], np.int64),
-        nothing, nothing,
-        np.full(count, 1, np.int8), np.full(count, moment, np.int64),
-    )  # fmt: skip
+        np.array(columns[0], np.int32),
+        np.array(columns[1], np.int64),
+        np.array(columns[2], np.int64),
+        nothing,
+        nothing,
+        np.full(count, 1, np.int8),
+        np.full(count, moment, np.int64),
+    )
 
 
 def rows_of(found):
@@ -75,10 +79,14 @@ def test_readings_come_back_sorted_by_series_and_time(tmp_path):
 
 def test_every_column_survives_journal_and_segment(tmp_path):
     extreme = Readings(
-        np.array([1, 1, 2], np.int32), np.array([T0, T0 + 1, T0], np.int64),
-        np.array([-(1 << 63), (1 << 63) - 1, 0], np.int64), np.array([-(1 << 31), (1 << 31) - 1, 3], np.int32),
-        np.array([1, 2, 1 << 18], np.int32), np.array([1, 8, 2], np.int8), np.array([T0, 1 << 40, 0], np.int64),
-    )  # fmt: skip
+        np.array([1, 1, 2], np.int32),
+        np.array([T0, T0 + 1, T0], np.int64),
+        np.array([-(1 << 63), (1 << 63) - 1, 0], np.int64),
+        np.array([-(1 << 31), (1 << 31) - 1, 3], np.int32),
+        np.array([1, 2, 1 << 18], np.int32),
+        np.array([1, 8, 2], np.int8),
+        np.array([T0, 1 << 40, 0], np.int64),
+    )
     with ReadingStore(tmp_path) as store:
         store.append(extreme)
         for _ in range(2):
@@ -416,7 +424,7 @@ def test_a_damaged_batch_is_quarantined_by_name_and_the_rest_opens(tmp_path):
             assert (counts.readings, counts.quarantined, counts.quarantined_readings) == (96, 1, 96)
     with contextlib.closing(sqlite3.connect(tmp_path / "journal.sqlite")) as connection:
         assert connection.execute("select octets from quarantined").fetchall() == [(broken,)]
-    with ReadingStore(tmp_path) as store:  # sent again by whoever has it still
+    with ReadingStore(tmp_path) as store:  # sent again by a sender that still has it
         assert len(store.append(readings(day_rows(0))).fresh) == 96
         assert everything(store) == [*day_rows(0), *day_rows(1)]
 
@@ -524,9 +532,7 @@ def test_an_extent_that_is_damaged_is_written_anew_from_the_octets(tmp_path):
 
 def days_of(store):
     days = store.days_to_settle()
-    return dict(
-        zip(zip(days.series.tolist(), days.day.tolist(), strict=True), days.readings.tolist(), strict=True)
-    )  # fmt: skip
+    return dict(zip(zip(days.series.tolist(), days.day.tolist(), strict=True), days.readings.tolist(), strict=True))
 
 
 def test_days_to_settle_are_folded_without_a_change(tmp_path):

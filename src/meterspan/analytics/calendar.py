@@ -23,7 +23,7 @@ CACHED_DAYS = 8_192
 @lru_cache(maxsize=CACHED_DAYS)
 def day_start(day: date, zone: str) -> int:
     """Return the UTC seconds of the first instant of a local day."""
-    # Where midnight lies in the spring gap, fold=0 counts with the offset before it: that is the change itself.
+    # Where midnight is in the spring gap, fold=0 counts with the offset before it: that is the change itself.
     return int(datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone)).astimezone(UTC).timestamp())
 
 
@@ -33,14 +33,14 @@ def day_bounds(day: date, zone: str) -> tuple[int, int]:
 
 
 def days_of_month(month: date) -> list[date]:
-    """List the days of the month that ``month`` lies in."""
+    """List the days of the month that contains ``month``."""
     first = month.replace(day=1)
     following = (first + timedelta(days=31)).replace(day=1)
     return [first + timedelta(days=offset) for offset in range((following - first).days)]
 
 
 def month_bounds(month: date, zone: str) -> tuple[int, int]:
-    """Return the UTC seconds of the begin and the end of the local month that ``month`` lies in."""
+    """Return the UTC seconds of the begin and the end of the local month that contains ``month``."""
     days = days_of_month(month)
     return day_start(days[0], zone), day_start(days[-1] + timedelta(days=1), zone)
 
@@ -102,7 +102,7 @@ def sums_between(
     value: NDArray[np.int64],
     bounds: Sequence[int] | NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Sum intervals into the spans between sorted bounds; what lies outside is not counted.
+    """Sum intervals into the spans between sorted bounds; parts outside are not counted.
 
     Args:
         start: UTC seconds at which each interval starts.

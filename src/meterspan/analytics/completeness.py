@@ -47,9 +47,14 @@ def periods_due(start: int, end: int, period_s: int) -> range:
 
 
 def count_days(
-    time: NDArray[np.int64], *, period_s: int, first_day: int, last_day: int,
-    since: int | None = None, until: int | None = None,
-) -> list[DayCount]:  # fmt: skip
+    time: NDArray[np.int64],
+    *,
+    period_s: int,
+    first_day: int,
+    last_day: int,
+    since: int | None = None,
+    until: int | None = None,
+) -> list[DayCount]:
     """Count, for each day, the periods that were due and those of them that are filled.
 
     Args:

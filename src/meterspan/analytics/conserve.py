@@ -154,9 +154,7 @@ class Conserved:
         return sum(item.value for item in self.unexplained)
 
 
-def conserve(
-    installations: Sequence[Installation], *, period_s: int, gap: GapPolicy = GapPolicy.SPREAD
-) -> Conserved:  # fmt: skip
+def conserve(installations: Sequence[Installation], *, period_s: int, gap: GapPolicy = GapPolicy.SPREAD) -> Conserved:
     """Derive intervals of ``period_s`` on the UTC grid from the registers of a usage point.
 
     Args:
@@ -215,9 +213,7 @@ def _settle(installation: Installation) -> _Curve:
             reason = Quality.SPIKE
         else:
             reason = Quality.METER_RESET if after * RESET_SHARE < before else Quality.NEGATIVE
-        unexplained.append(
-            Unexplained(int(times[at]), int(times[at + 1]), fall * installation.multiplier, reason)
-        )  # fmt: skip
+        unexplained.append(Unexplained(int(times[at]), int(times[at + 1]), fall * installation.multiplier, reason))
         step[at] = 0
         step_quality[at] = reason | Quality.MISSING
     first, last = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
@@ -346,7 +342,7 @@ def _without_dips(
 
 
 def _is_lone_rise(before: int, top: int, after: int) -> bool:
-    """Whether a register came back to where it was; from 0 it may as well be a young meter that was reset."""
+    """Whether a register returned to its earlier value; from 0 it may as well be a young meter that was reset."""
     return 0 < before <= after and (after - before) * RISE_SHARE < top - before
 
 
@@ -433,7 +429,7 @@ def _cut(curve: _Curve, anchors: tuple[NDArray[np.intp], Times], period: int, ga
 
 
 def _span_quality(curve: _Curve, nodes: NDArray[np.intp], bounds: Times, period: int) -> NDArray[np.int32]:
-    """Join the flags of all that lies between two anchors.
+    """Join the flags of everything between two anchors.
 
     A span is MISSING only where none of its steps is known.
     """

@@ -25,8 +25,8 @@ def exact_field(name: str, exponent: int, unit: str) -> Any:
     return pa.field(name, pa.decimal128(_DIGITS, max(0, -exponent)), metadata={"unit": unit})
 
 
-def exact_column(values: NDArray[np.int64], exponent: int) -> Any:
-    """Return integers times 10^``exponent`` as decimals, exactly.
+def exact_column(values: NDArray[np.int64], exponent: int, *, missing: NDArray[np.bool_] | None = None) -> Any:
+    """Return integers times 10^``exponent`` as decimals, exactly; null where ``missing`` is true.
 
     Raises:
         ValueError: the exponent is outside -18..18.
@@ -34,7 +34,7 @@ def exact_column(values: NDArray[np.int64], exponent: int) -> Any:
     """
     if not -18 <= exponent <= 18:
         raise ValueError(f"exponent {exponent} is outside -18..18")
-    whole = pa.array(values).cast(pa.decimal128(_DIGITS, 0))
+    whole = pa.array(values, mask=missing).cast(pa.decimal128(_DIGITS, 0))
     scaled = pa.Array.from_buffers(pa.decimal128(_DIGITS, -exponent), len(whole), whole.buffers())
     return scaled if exponent <= 0 else scaled.cast(pa.decimal128(_DIGITS, 0))
 

@@ -179,9 +179,15 @@ class Cost:
 
 
 def cost(
-    start: NDArray[np.int64], end: NDArray[np.int64], value: NDArray[np.int64], tariff: Tariff, *, zone: str,
-    unit_per_step: Fraction, days: int = 0,
-) -> Cost:  # fmt: skip
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    value: NDArray[np.int64],
+    tariff: Tariff,
+    *,
+    zone: str,
+    unit_per_step: Fraction,
+    days: int = 0,
+) -> Cost:
     """Price intervals by local wall time.
 
     An interval over a change of bands is cut by elapsed time so that its parts add up exactly.

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from meterspan.analytics.conserve import Conserved, GapPolicy, conserve, installation_of
 from meterspan.analytics.tables import TIME, exact_column, exact_field, quality_column, time_column
@@ -126,9 +125,8 @@ def _tables(found: Conserved, exponent: int, unit: str) -> Intervals:
 
 def _spans(start: Any, end: Any, value: Any, quality: list[int], *, exponent: int, unit: str) -> Any:
     """Build the table of values with bounds; a value that is missing is null, never 0."""
-    values = exact_column(value, exponent)
-    is_missing = pa.array([bool(bits & Quality.MISSING) for bits in quality], pa.bool_())
-    known = pc.if_else(is_missing, pa.scalar(None, values.type), values)
+    is_missing = np.array([bool(bits & Quality.MISSING) for bits in quality], np.bool_)
+    known = exact_column(value, exponent, missing=is_missing)
     schema = pa.schema(
         [("start", TIME), ("end", TIME), exact_field("value", exponent, unit), ("quality", pa.list_(pa.string()))]
     )
@@ -161,5 +159,4 @@ def _steps(value: Decimal, exponent: int) -> int:
 
 
 def _sum(table: Any) -> Decimal:
-    total = pc.sum(table["value"]).as_py()
-    return Decimal(0) if total is None else total
+    return sum((value for value in table["value"].to_pylist() if value is not None), Decimal(0))

@@ -32,7 +32,7 @@ from meterspan.runtime.dlms_client import DlmsClient, DlmsError
 from meterspan.wire.axdr import Data, IntegerColumn
 from meterspan.wire.xdlms import DataAccessResult
 
-__all__ = ["BenchReading", "Identity", "Order", "ProfileOrder", "RegisterLine", "object_name", "text_of"]
+__all__ = ["BenchReading", "Identity", "ProfileRequest", "ReadRequest", "RegisterLine", "object_name", "text_of"]
 
 REGISTERS_MAX: Final = 500
 """Registers read at once; the fullest meters on the bench show some three hundred."""
@@ -57,7 +57,7 @@ ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileOrder:
+class ProfileRequest:
     """Which rows of a profile to read, both bounds included, in UTC seconds."""
 
     logical_name: Obis
@@ -66,7 +66,7 @@ class ProfileOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class ReadRequest:
     """What to read beyond identification, clock and registers.
 
     Attributes:
@@ -77,7 +77,7 @@ class Order:
 
     """
 
-    profile: ProfileOrder | None = None
+    profile: ProfileRequest | None = None
     events: int = 0
     registers: tuple[Obis, ...] = ()
     policy: ClockPolicy = field(default_factory=ClockPolicy)
@@ -131,8 +131,8 @@ class BenchReading:
     troubles: list[str] = field(default_factory=list)
 
     @classmethod
-    async def of(cls, client: DlmsClient, order: Order, on_step: Callable[[str], None]) -> "BenchReading":
-        """Read a meter; ``on_step`` is told what is read next.
+    async def of(cls, client: DlmsClient, order: ReadRequest, on_step: Callable[[str], None]) -> "BenchReading":
+        """Read a meter; ``on_step`` is called with a name for each step.
 
         Raises:
             DlmsError: the meter is gone.
@@ -191,7 +191,7 @@ class BenchReading:
         if moment is not None:
             self.clock_offset_s = moment.timestamp() - middle
 
-    async def _read_registers(self, client: DlmsClient, order: Order, on_step: Callable[[str], None]) -> None:
+    async def _read_registers(self, client: DlmsClient, order: ReadRequest, on_step: Callable[[str], None]) -> None:
         for declared in _CLASSES:
             names = [element.logical_name for element in self.view if element.class_id == declared.class_id]
             if order.registers:
@@ -209,7 +209,7 @@ class BenchReading:
 
 
 def object_name(element: ObjectListElement) -> tuple[str, str]:
-    """Give class and meaning of an object in words."""
+    """Return class and meaning of an object in words."""
     declared = interface_class(element.class_id, element.version)
     meaning = _IDENTITY_NAMES.get(element.logical_name) or meaning_of(element.logical_name).quantity
     return declared.name if declared else f"class {element.class_id}", "" if meaning == "value" else meaning
@@ -225,7 +225,7 @@ def text_of(data: Data) -> str:
 
 
 def row_times(read: ProfileRead) -> list[datetime | None]:
-    """Give the instants of a profile's rows."""
+    """Return the instants of a profile's rows."""
     return [None if second < 0 else datetime.fromtimestamp(second, UTC) for second in read.times.tolist()]
 
 

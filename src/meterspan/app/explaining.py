@@ -3,7 +3,7 @@
 No key is used here: a story may be read by anybody who operates the network, so what is ciphered stays ciphered.
 """
 
-from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
 from meterspan.engine.links import DeviceProtocol, transport_of
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.model.views import SpanView
@@ -17,7 +17,7 @@ SPANS_MAX = 200
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
-    """Give a frame's summary and its octet ranges; octets that are no frame are said to be so, never an error."""
+    """Return a frame's summary and its octet ranges; octets that are no frame are said to be so, never an error."""
     trace = Trace()
     telegram = Decoder().decode(octets, trace=trace)
     spans = tuple(
@@ -27,7 +27,7 @@ def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
     transport = transport_of(DeviceProtocol(protocol)) if protocol in set(DeviceProtocol) else None
     if transport is not None:
         tracer = FrameTracer(transport.cutter)
-        frames = tracer.feed(Direction.SENT, octets, 0.0)
+        frames = tracer.feed(FrameDirection.SENT, octets, 0.0)
         summary = "; ".join(f"{frame.link}: {_says(frame)}" if frame.says else frame.link for frame in frames)
         return summary or "part of a frame", spans
     identity = telegram.device

@@ -47,7 +47,7 @@ class HomeNetworkViews:
         self._clock = clock
 
     def summary(self, now: datetime) -> NetworkSummary:
-        """Give the headline numbers."""
+        """Return the headline numbers."""
         today = now.date()
         cells = {
             row.device: {cell.day: cell for cell in row.cells}
@@ -105,11 +105,11 @@ class HomeNetworkViews:
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
 
     def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        """Give the completeness map of these UTC days."""
+        """Return the completeness map of these UTC days."""
         return self._host.data.completeness(first, last, until=self._clock())
 
     def story(self, device: str, now: datetime) -> MeterStory:
-        """Tell one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
+        """Return one meter's story; raises ``UnknownMeterError`` for an unknown meter."""
         status = next((line for line in self.meters(now) if line.device == device), None)
         if status is None:
             raise UnknownMeterError(device)
@@ -128,7 +128,7 @@ class HomeNetworkViews:
         return MeterStory(status, entries, tuple(frames), cells)
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
-        """List frames kept aside, newest first."""
+        """List quarantined frames, newest first."""
         return [
             QuarantineView(
                 utc(frame.time), frame.source, frame.fault, frame.reason, frame.octets.hex().upper(), frame.device

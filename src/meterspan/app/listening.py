@@ -1,7 +1,7 @@
 """The meters that a listener hears: the latest telegram of each, and the outcome of every telegram.
 
-Each telegram is counted under one ``Fate``, by the type of its error; no telegram, however damaged, ends the listening.
-Meters are bounded.
+Each telegram is counted under one ``Outcome``, by the type of its error; no telegram, however damaged, ends the
+listening. Meters are bounded.
 """
 
 from collections import Counter, OrderedDict
@@ -17,13 +17,13 @@ from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedErr
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
 
-__all__ = ["Fate", "Hearing", "Listener", "Meter"]
+__all__ = ["HeardMeter", "Hearing", "Listener", "Outcome"]
 
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
 
 
-class Fate(StrEnum):
+class Outcome(StrEnum):
     """Outcome of a telegram."""
 
     READ = "read"
@@ -42,7 +42,7 @@ class Hearing:
         at: UTC seconds.
         source: port or sender.
         name: the meter's name, "" where the telegram does not tell.
-        fate: its outcome.
+        outcome: its outcome.
         telegram: what it says.
         octets: the telegram as it was received.
 
@@ -51,13 +51,13 @@ class Hearing:
     at: float
     source: str
     name: str
-    fate: Fate
+    outcome: Outcome
     telegram: DecodedTelegram
     octets: bytes = b""
 
 
 @dataclass(slots=True)
-class Meter:
+class HeardMeter:
     """The latest of one meter.
 
     Attributes:
@@ -83,8 +83,8 @@ class Listener:
     """
 
     def __init__(self, keys: Mapping[str, bytes] | None = None) -> None:
-        self.meters: OrderedDict[str, Meter] = OrderedDict()
-        self.fates: Counter[Fate] = Counter()
+        self.meters: OrderedDict[str, HeardMeter] = OrderedDict()
+        self.outcomes: Counter[Outcome] = Counter()
         self.last_damage = ""
         self._keys = dict(keys or {})
         self._decoder = Decoder()
@@ -107,22 +107,22 @@ class Listener:
         if octets:
             return self.hear(octets, source, now)
         damaged = _failed("unknown", WireError(f"no hexadecimal digits in {line[:40]!r}"))
-        return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged))
+        return self._note(Hearing(now, source, "", Outcome.DAMAGED, damaged))
 
     def hear_p1(self, telegram: P1Telegram | P1Damage, source: str, now: float) -> Hearing:
         """Decode and count a P1 telegram."""
         if isinstance(telegram, P1Damage):
             damaged = _failed("p1", telegram.error)
-            return self._note(Hearing(now, source, "", Fate.DAMAGED, damaged, telegram.octets))
+            return self._note(Hearing(now, source, "", Outcome.DAMAGED, damaged, telegram.octets))
         decoded = self._decoder.decode(telegram.octets, as_=Format.P1)
         name = decoded.device.id or telegram.identification
-        return self._note(Hearing(now, source, name, Fate.READ, decoded, telegram.octets))
+        return self._note(Hearing(now, source, name, Outcome.READ, decoded, telegram.octets))
 
     def _wireless(self, octets: bytes, source: str, now: float) -> Hearing:
         try:
             frame = read_frame(octets)
         except WireError as error:
-            return Hearing(now, source, "", Fate.DAMAGED, _failed("wmbus", error), octets)
+            return Hearing(now, source, "", Outcome.DAMAGED, _failed("wmbus", error), octets)
         address = frame.address
         name = mbus_device(address.manufacturer, address.id, address.medium)
         key = self._key(name, address.id)
@@ -137,24 +137,24 @@ class Listener:
         key = self._key(telegram.device.id, telegram.device.id)
         if telegram.error and key is not None:
             telegram = self._decoder.decode(octets, key=key)
-        fate = Fate.READ if telegram.readings else Fate.NOT_READ if telegram.device.id else Fate.DAMAGED
-        return Hearing(now, source, telegram.device.id, fate, telegram, octets)
+        outcome = Outcome.READ if telegram.readings else Outcome.NOT_READ if telegram.device.id else Outcome.DAMAGED
+        return Hearing(now, source, telegram.device.id, outcome, telegram, octets)
 
     def _key(self, name: str, number: str) -> bytes | None:
         return self._keys.get(name) or self._keys.get(number) or None
 
     def _note(self, hearing: Hearing) -> Hearing:
-        self.fates[hearing.fate] += 1
-        if hearing.fate is Fate.DAMAGED:
+        self.outcomes[hearing.outcome] += 1
+        if hearing.outcome is Outcome.DAMAGED:
             self.last_damage = hearing.telegram.error or ""
         if not hearing.name:
             return hearing
         meter = self.meters.pop(hearing.name, None)
         if meter is None:
-            meter = Meter(hearing.at, 0, hearing, None)
+            meter = HeardMeter(hearing.at, 0, hearing, None)
         meter.count += 1
         meter.last = hearing
-        meter.read = hearing if hearing.fate is Fate.READ else meter.read
+        meter.read = hearing if hearing.outcome is Outcome.READ else meter.read
         self.meters[hearing.name] = meter
         if len(self.meters) > METERS_MAX:
             self.meters.popitem(last=False)
@@ -165,16 +165,19 @@ def _failed(protocol: str, error: WireError) -> DecodedTelegram:
     return DecodedTelegram(protocol, errors=(error,))
 
 
-def _fate(telegram: DecodedTelegram) -> Fate:
+def _fate(telegram: DecodedTelegram) -> Outcome:
     if telegram.readings:
-        return Fate.READ
-    return next((fate for error in telegram.errors for kind, fate in _FATES if isinstance(error, kind)), Fate.DAMAGED)
+        return Outcome.READ
+    return next(
+        (outcome for error in telegram.errors for kind, outcome in _OUTCOMES if isinstance(error, kind)),
+        Outcome.DAMAGED,
+    )
 
 
-_FATES: tuple[tuple[type[WireError], Fate], ...] = (
-    (KeyMissingError, Fate.NO_KEY),
-    (KeyWrongError, Fate.WRONG_KEY),
-    (UnsupportedError, Fate.NOT_READ),
+_OUTCOMES: tuple[tuple[type[WireError], Outcome], ...] = (
+    (KeyMissingError, Outcome.NO_KEY),
+    (KeyWrongError, Outcome.WRONG_KEY),
+    (UnsupportedError, Outcome.NOT_READ),
 )
 
 

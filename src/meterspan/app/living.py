@@ -47,7 +47,7 @@ class LivingDistrict:
         self._thread = threading.Thread(target=self._live, name="district", daemon=True)
 
     def now(self) -> datetime:
-        """Give the time of the pages: the district's until it has caught up, the wall clock's from then on."""
+        """Return the time of the pages: the district's until it has caught up, the wall clock's from then on."""
         return self._clock.utc() if self.caught_up.is_set() else datetime.fromtimestamp(self.district.now, UTC)
 
     def start(self) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
 from meterspan.engine.links import TRANSPORTS
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings import Decoder, Format
@@ -30,7 +30,7 @@ async def read_mbus(
     """
     tracer = FrameTracer(TRANSPORTS[endpoint.scheme].cutter)
 
-    def on_octets(direction: Direction, octets: bytes, now: float) -> None:
+    def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
         for frame in tracer.feed(direction, octets, now):
             if on_frame is not None:
                 on_frame(frame)

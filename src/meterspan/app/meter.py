@@ -23,7 +23,7 @@ from meterspan.quantities import Commodity
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, Supply, kept_time
+from meterspan.runtime.meter_host import ElectricityHost, FlowSource, MeterTime, RadioHost, kept_time
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
@@ -332,7 +332,7 @@ _PICKS: Final[Mapping[Commodity, Callable[[Flows, int], Flow]]] = {
 }
 
 
-def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> Supply[FlowT]:
+def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSource[FlowT]:
     def supply(start: float, end: float) -> Iterable[tuple[FlowT, float]]:
         step_s = _LIVE_STEP_S if end - start <= 3_600 else _HISTORY_STEP_S
         flows = household.flows(start, end, step_s)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Final
 
-from meterspan.app.bench_reading import BenchReading, Order
+from meterspan.app.bench_reading import BenchReading, ReadRequest
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.mechanisms import Security
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
@@ -104,7 +104,7 @@ class Reader:
         self._state = state
         self._on_frame = on_frame
 
-    async def read(self, order: Order, on_step: Callable[[str], None]) -> BenchReading:
+    async def read(self, order: ReadRequest, on_step: Callable[[str], None]) -> BenchReading:
         """Read the meter; ``on_step`` is called with what is read next.
 
         Raises:

@@ -116,7 +116,7 @@ async def together(*jobs: Coroutine[Any, Any, None]) -> None:
 
 
 def reasons_of(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    """Give what went wrong, in words, out of all groups."""
+    """Return what went wrong, in words, out of all groups."""
     found: list[str] = []
     for error in group.exceptions:
         found += reasons_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]

@@ -141,7 +141,7 @@ class Station:
             yield self._keyed(_meter(meter, now), kept, keys)
 
     def _keyed(self, device: Device, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys]) -> Device:
-        """Give the record its keys: those given now, or those at rest; and the installation that is known."""
+        """Return the record with its keys (given now, or stored) and its known installation."""
         known = kept.get(device.device)
         wrapped = self._wrapped(device, keys.get(device.device), known)
         needed = purposes_of(device.security.mechanism)

@@ -37,11 +37,11 @@ class LazyGroup(TyperGroup):
     """Lists commands from the table, and imports the one that runs."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - click's signature
-        """Give the names."""
+        """Return the names."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> TyperCommand | None:  # noqa: ARG002 - likewise
-        """Give what help pages need to know about a command."""
+        """Return what help pages need to know about a command."""
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else TyperCommand(cmd_name, help=entry[1])
 

@@ -64,7 +64,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
     """Decode frames of any meter: P1, DLMS push, SML, wired and wireless M-Bus.
 
     The frame is recognised by itself. Values come in their unit, never as raw integers; a damaged frame, a missing key
-    and a wrong key are told apart.
+    and a wrong key are different errors.
     """
     if jsonl:
         for answer in answer_lines(_lines(source), fix_unsigned_power=fix_unsigned_power):
@@ -97,10 +97,12 @@ def telegram_json(telegram: DecodedTelegram, question: Any = None) -> str:
     fields = {"id": device.id, "manufacturer": device.manufacturer, "medium": device.medium, "version": device.version}
     time = None if telegram.time is None else telegram.time.isoformat().replace("+00:00", "Z")
     parts += [
-        f'"protocol": {_string(telegram.protocol)}', f'"device": {json.dumps(fields)}',
-        f'"time": {json.dumps(time)}', f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
+        f'"protocol": {_string(telegram.protocol)}',
+        f'"device": {json.dumps(fields)}',
+        f'"time": {json.dumps(time)}',
+        f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
         f'"error": {_string(telegram.error)}',
-    ]  # fmt: skip
+    ]
     return "{" + ", ".join(parts) + "}"
 
 
@@ -191,7 +193,7 @@ def _lines(source: str) -> Iterable[str]:
 
 
 def _inputs(source: str) -> list[str | bytes]:
-    """Give the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
+    """Return the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
     octets = _file(source)
     if octets is None:
         if "\n" not in source and source.strip("0123456789abcdefABCDEF \t:"):
@@ -255,8 +257,8 @@ def _row(reading: DecodedReading) -> tuple["Text", ...]:
     where += [reading.function] if reading.function != "instantaneous" else []
     value = reading.value if isinstance(reading.value, str) else _number(reading.value)
     unit = "" if reading.unit == "1" else reading.unit
-    told = (reading.quantity, str(reading.obis or ""), value, unit, reading.time or "", ", ".join(where))
-    return tuple(_words(text, "bold" if place == _VALUE_PLACE else "") for place, text in enumerate(told))
+    cells = (reading.quantity, str(reading.obis or ""), value, unit, reading.time or "", ", ".join(where))
+    return tuple(_words(text, "bold" if place == _VALUE_PLACE else "") for place, text in enumerate(cells))
 
 
 _VALUE_PLACE = 2

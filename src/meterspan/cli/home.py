@@ -123,7 +123,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
 
 
 class _Announcer:
-    """Says once that the home is up, and where."""
+    """Prints once that the home is up, and its address."""
 
     def __init__(self, console: Console, source: str, *, as_json: bool) -> None:
         self._console = console
@@ -135,11 +135,11 @@ class _Announcer:
         where, ports, point = up.portal, up.ports, up.point
         channels = {} if point is None else {channel.meter.device: channel.number for channel in point.channels}
         if self._as_json:
-            told: dict[str, Any] = {"ready": True, "portal": where, "ports": dict(ports)}
+            ready: dict[str, Any] = {"ready": True, "portal": where, "ports": dict(ports)}
             if point is not None:
                 title = point.config.system_title.hex()
-                told["access_point"] = {"device": point.config.name, "system_title": title, "channels": channels}
-            typer.echo(json.dumps(told))
+                ready["access_point"] = {"device": point.config.name, "system_title": title, "channels": channels}
+            typer.echo(json.dumps(ready))
             return
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")

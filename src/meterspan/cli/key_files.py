@@ -27,13 +27,13 @@ __all__ = [
     "warn_of_visible_keys",
 ]
 
-_HEADER: Final = "# Keys of meters, for meterspan. Whoever has them can read and command the meters.\n"
+_HEADER: Final = "# Keys of meters, for meterspan. Anyone who has them can read and command the meters.\n"
 _SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})
 _FIELDS: Final = frozenset({"key", "auth_key", "password"})
 
 
 def state_home() -> Path:
-    """Give the folder for state of this user (XDG base directories)."""
+    """Return the folder for state of this user (XDG base directories)."""
     base = os.environ.get("XDG_STATE_HOME")
     return (Path(base) if base else Path.home() / ".local" / "state") / "meterspan"
 

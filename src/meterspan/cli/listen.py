@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.listening import Fate, Hearing, Listener, Meter
+from meterspan.app.listening import HeardMeter, Hearing, Listener, Outcome
 from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.telegram import DecodedReading
@@ -53,8 +53,12 @@ _EXPORT: Final = 2
 _READINGS_SHOWN: Final = 4
 _FRESH_S: Final = 5.0
 _COLOURS: Final = {
-    Fate.READ: "green", Fate.NO_KEY: "yellow", Fate.WRONG_KEY: "red", Fate.DAMAGED: "red", Fate.NOT_READ: "yellow",
-}  # fmt: skip
+    Outcome.READ: "green",
+    Outcome.NO_KEY: "yellow",
+    Outcome.WRONG_KEY: "red",
+    Outcome.DAMAGED: "red",
+    Outcome.NOT_READ: "yellow",
+}
 
 
 def listen(
@@ -187,24 +191,28 @@ class _Ears:
 
     def _title(self) -> str:
         places = "  ".join("-" if place is None else str(place) for place in self._places)
-        fates = self._listener.fates
-        counts = "  ".join(f"[{_COLOURS[fate]}]{fates[fate]} {fate}[/{_COLOURS[fate]}]" for fate in Fate if fates[fate])
+        outcomes = self._listener.outcomes
+        counts = "  ".join(
+            f"[{_COLOURS[outcome]}]{outcomes[outcome]} {outcome}[/{_COLOURS[outcome]}]"
+            for outcome in Outcome
+            if outcomes[outcome]
+        )
         return f"[bold]listening[/bold]  [dim]{escape(places)}[/dim]  {counts}"
 
 
-def _row(name: str, meter: Meter, now: float) -> tuple[str, ...]:
+def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
     age = now - meter.last.at
     readings = () if meter.read is None else meter.read.telegram.readings
     ranked = sorted((r for r in readings if r.unit in _RANKS and r.storage == 0), key=_rank)
     values = "   ".join(map(_value, ranked[:_READINGS_SHOWN]))
-    colour = _COLOURS[meter.last.fate]
+    colour = _COLOURS[meter.last.outcome]
     return (
         f"[{'bold green' if age < _FRESH_S else 'dim'}]{_age(age)}[/]",
         escape(name),
         meter.last.telegram.device.medium,
-        values or f"[dim]{_WHY.get(meter.last.fate) or escape(meter.last.telegram.error or '')}[/dim]",
+        values or f"[dim]{_WHY.get(meter.last.outcome) or escape(meter.last.telegram.error or '')}[/dim]",
         str(meter.count),
-        f"[{colour}]{meter.last.fate}[/{colour}]",
+        f"[{colour}]{meter.last.outcome}[/{colour}]",
     )
 
 
@@ -213,8 +221,8 @@ _RANKS: Final = {unit: rank for rank, units in enumerate(
 ) for unit in units}  # fmt: skip
 """Registers are shown before what flows, that before the rest, and zeros last."""
 _WHY: Final = {
-    Fate.NO_KEY: "encrypted; its key is not in the key file",
-    Fate.WRONG_KEY: "encrypted; the key in the key file does not fit",
+    Outcome.NO_KEY: "encrypted; its key is not in the key file",
+    Outcome.WRONG_KEY: "encrypted; the key in the key file does not fit",
 }
 
 
@@ -244,7 +252,7 @@ def _age(seconds: float) -> str:
 
 def _line(hearing: Hearing) -> str:
     when = datetime.fromtimestamp(hearing.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    head = {"at": when, "source": hearing.source, "meter": hearing.name, "status": str(hearing.fate)}
+    head = {"at": when, "source": hearing.source, "meter": hearing.name, "status": str(hearing.outcome)}
     return json.dumps(head)[:-1] + ", " + telegram_json(hearing.telegram)[1:]
 
 

@@ -36,17 +36,17 @@ def _time(record: logging.LogRecord) -> str:
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one JSON object."""
-        told = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
-        told |= _fields(record)
+        fields = {"time": _time(record), "level": record.levelname.lower(), "event": record.getMessage()}
+        fields |= _fields(record)
         if record.exc_info:
-            told["fault"] = self.formatException(record.exc_info)
-        return json.dumps(told, default=str, ensure_ascii=False)
+            fields["fault"] = self.formatException(record.exc_info)
+        return json.dumps(fields, default=str, ensure_ascii=False)
 
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a line for people."""
-        told = "  ".join(f"{name}={value}" for name, value in _fields(record).items())
+        fields = "  ".join(f"{name}={value}" for name, value in _fields(record).items())
         line = f"{_time(record)[11:19]}  {record.levelname.lower():7}  {record.getMessage()}"
         fault = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return (f"{line}  {told}" if told else line) + fault
+        return (f"{line}  {fields}" if fields else line) + fault

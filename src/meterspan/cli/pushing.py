@@ -41,7 +41,7 @@ def push_endpoint(text: str) -> Endpoint:
 def upstream_identity(
     state: StateFile, *, name: str | None, system_title: str | None, pushes: bool
 ) -> UpstreamIdentity:
-    """Give the access point the name and title that were given, that it had before, or that are made up now.
+    """Return name and title of the access point: those given, those it had before, or new ones.
 
     Args:
         state: keeps the identity between runs.
@@ -70,7 +70,7 @@ def upstream_identity(
 
 
 def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
-    """Give the access point's keys: from the environment, from a key file, or made up and added to the file."""
+    """Return the access point's keys: from the environment, from a key file, or made up and added to the file."""
     given = MeterKeys(
         parse_key(os.environ.get("METERSPAN_KEY"), "METERSPAN_KEY"),
         parse_key(os.environ.get("METERSPAN_AUTH_KEY"), "METERSPAN_AUTH_KEY"),

@@ -13,7 +13,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from meterspan.app.bench_reading import Order, ProfileOrder
+from meterspan.app.bench_reading import ProfileRequest, ReadRequest
 from meterspan.app.mbus_reading import read_mbus
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
@@ -118,8 +118,8 @@ def read(  # noqa: PLR0917 - typer calls it by name
     """
     place = _endpoint(endpoint)
     local: tzinfo = zone_option(zone) if zone else datetime.now().astimezone().tzinfo or UTC
-    order = Order(
-        None if profile is None else ProfileOrder(obis_option(profile, "--profile"), *_span(since, until, local)),
+    order = ReadRequest(
+        None if profile is None else ProfileRequest(obis_option(profile, "--profile"), *_span(since, until, local)),
         events,
         tuple(obis_option(text, "--register") for text in register or ()),
         ClockPolicy(UTC if zone is None else local),

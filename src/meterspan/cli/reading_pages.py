@@ -13,7 +13,7 @@ from rich.table import Table
 
 from meterspan.app.bench_reading import BenchReading, column_texts, object_name, row_times
 from meterspan.crypto.mechanisms import mechanism_of
-from meterspan.engine.frame_trace import Direction, TracedFrame
+from meterspan.engine.frame_trace import FrameDirection, TracedFrame
 from meterspan.engine.scripts import ProfileRead
 from meterspan.meter.electricity import EventCode
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
@@ -112,7 +112,7 @@ def reading_json(found: BenchReading, place: str) -> str:
 def trace_lines(frame: TracedFrame, zone: tzinfo) -> Iterator[str]:
     """Write one frame of a trace in Rich markup: when, which way, what it is; its octets; what it says."""
     when = datetime.fromtimestamp(frame.at, zone)
-    arrow = "[green]→[/green]" if frame.direction is Direction.SENT else "[blue]←[/blue]"
+    arrow = "[green]→[/green]" if frame.direction is FrameDirection.SENT else "[blue]←[/blue]"
     yield f"[dim]{when:%H:%M:%S.%f}[/dim] {arrow} [bold]{escape(frame.link)}[/bold]"
     shown = frame.octets[:_OCTETS_SHOWN].hex(" ").upper()
     more = f" … {len(frame.octets)} octets" if len(frame.octets) > _OCTETS_SHOWN else ""
@@ -320,7 +320,7 @@ def _exact_text(text: str) -> Any:
 
 
 def _exact(value: Decimal) -> Any:
-    """Give a number that JSON writes with all its digits; a float that is none has no value."""
+    """Return a number that JSON writes with all its digits; a float that is none has no value."""
     if not value.is_finite():
         return None
     return int(value) if value == value.to_integral_value() else msgspec.Raw(f"{value:f}".encode())

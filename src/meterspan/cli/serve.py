@@ -140,10 +140,10 @@ def _default_master_key() -> Path:
 
 
 def _announce(up: StationUp, data: Path, console: Console, *, as_json: bool) -> None:
-    told = {"portal": up.portal, "push": up.push, "meters": up.meters}
-    _log.info("up", extra=told)
+    fields = {"portal": up.portal, "push": up.push, "meters": up.meters}
+    _log.info("up", extra=fields)
     if as_json:
-        typer.echo(json.dumps({"ready": True, **told}))
+        typer.echo(json.dumps({"ready": True, **fields}))
         return
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")

@@ -157,7 +157,7 @@ def _show(report: ImportReport, installed: list[str], console: Console) -> None:
 
 @contextmanager
 def _target(file: Path) -> Iterator[Path]:
-    """Give the file to write; standard output gets it once it is whole."""
+    """Yield the file to write; standard output gets it once it is whole."""
     if str(file) != "-":
         yield file
         return

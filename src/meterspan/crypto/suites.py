@@ -192,7 +192,7 @@ def unprotect_insecurely(
     """Remove the protection without the authentication key, so without a check of the tag.
 
     For showing octets to a person who holds one key. Nothing that this returns may be stored, acted upon or learned
-    from: whoever sent the octets could have altered every bit.
+    from: the sender of the octets could have altered every bit.
 
     Args:
         payload: what follows the invocation counter on the wire.

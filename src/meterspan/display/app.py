@@ -337,7 +337,7 @@ def _curve(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
 
 
 def _grouped(minutes: tuple[int | None, ...], count: int) -> list[int | None]:
-    """Give the means of ``count`` groups of minutes."""
+    """Return the means of ``count`` groups of minutes."""
     edges = [round(index * len(minutes) / count) for index in range(count + 1)]
     groups = [[value for value in minutes[low:high] if value is not None] for low, high in pairwise(edges)]
     return [round(sum(group) / len(group)) if group else None for group in groups]
@@ -403,7 +403,7 @@ def _kilowatts(power_w: int) -> str:
 
 
 def _round_up(value: Decimal) -> Decimal:
-    """Give the next of 1, 2, 5 times a power of ten: a scale that people read."""
+    """Return the next of 1, 2, 5 times a power of ten: a scale that people read."""
     power = Decimal(1).scaleb(value.adjusted())
     return next(step * power for step in (Decimal(1), Decimal(2), Decimal(5), Decimal(10)) if step * power >= value)
 

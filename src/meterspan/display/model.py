@@ -139,7 +139,7 @@ class DisplayView:
 
 
 class DisplayModel:
-    """Takes telegrams, answers what to show.
+    """Counts telegrams and returns the values to show.
 
     Args:
         zone: IANA name of the home's time zone.
@@ -174,7 +174,7 @@ class DisplayModel:
         self._messages: deque[str] = deque(maxlen=MESSAGES_MAX)
 
     def heard(self, telegram: HeardTelegram, now: float) -> None:
-        """Take a telegram that was received at ``now`` (UTC seconds)."""
+        """Process a telegram that was received at ``now`` (UTC seconds)."""
         self._received_at = now
         self._power_w = telegram.power_w
         self._tariff_number = telegram.tariff
@@ -196,11 +196,11 @@ class DisplayModel:
         self.damaged_count += 1
 
     def saved_state(self) -> bytes:
-        """Give today's counting as JSON, to be kept over a restart of the display; it holds no secret, but habits."""
+        """Return today's counting as JSON, to be kept over a restart of the display; it holds no secret, but habits."""
         return json.dumps([counter.to_json(key) for key, counter in self._counters.items()]).encode()
 
     def restore(self, octets: bytes) -> None:
-        """Take up what ``saved_state`` gave; the next register decides what still counts.
+        """Restore what ``saved_state`` returned; the next register decides what still counts.
 
         Raises:
             ValueError: these are not octets of ``saved_state``; nothing was changed.
@@ -213,7 +213,7 @@ class DisplayModel:
         self._counters = dict(rows)
 
     def view(self, now: float) -> DisplayView:
-        """Give what to show at ``now`` (UTC seconds)."""
+        """Return what to show at ``now`` (UTC seconds)."""
         age = None if self._received_at is None else max(0.0, now - self._received_at)
         connection = self._connection(age)
         power = None if connection is Connection.LOST else self._power_w
@@ -300,8 +300,9 @@ class DisplayModel:
         if tariff is None:
             return None if self._tariff_number is None else BandNow(f"tariff {self._tariff_number}")
         spans = (
-            *bands_of_day(tariff, today, self.zone), *bands_of_day(tariff, today + timedelta(days=1), self.zone),
-        )  # fmt: skip
+            *bands_of_day(tariff, today, self.zone),
+            *bands_of_day(tariff, today + timedelta(days=1), self.zone),
+        )
         current = _span_at(spans, now)
         following = next((span for span in spans if span.start >= current.end and span.band != current.band), None)
         price = _gross(tariff, current.band)
@@ -363,7 +364,7 @@ class _Counter:
     by_band: dict[str, Fraction] = field(default_factory=dict)
 
     def take(self, register: _Register) -> None:
-        """Take a register value; one that is not newer says nothing (gas is repeated for an hour)."""
+        """Process a register value; one that is not newer is ignored (gas is repeated for an hour)."""
         if self.day is not None and register.at <= self.at:
             return
         day = local_day(register.at, self.zone)
@@ -382,14 +383,21 @@ class _Counter:
         self.value, self.at, self.meter = register.value, register.at, register.meter
 
     def to_json(self, key: tuple[Commodity, Direction, int]) -> dict[str, Any]:
-        """Give the state as JSON values; fractions are text."""
+        """Return the state as JSON values; fractions are text."""
         return {
-            "commodity": key[0], "direction": key[1], "channel": key[2], "meter": self.meter, "value": str(self.value),
-            "at": self.at, "day": None if self.day is None else self.day.isoformat(), "since": self.since,
-            "note": self.note, "consumed": str(self.consumed),
+            "commodity": key[0],
+            "direction": key[1],
+            "channel": key[2],
+            "meter": self.meter,
+            "value": str(self.value),
+            "at": self.at,
+            "day": None if self.day is None else self.day.isoformat(),
+            "since": self.since,
+            "note": self.note,
+            "consumed": str(self.consumed),
             "by_hour": [[hour, str(used)] for hour, used in self.by_hour.items()],
             "by_band": [[band, str(used)] for band, used in self.by_band.items()],
-        }  # fmt: skip
+        }
 
     @classmethod
     def from_json(
@@ -398,16 +406,22 @@ class _Counter:
         """Build key and counter from what ``to_json`` gave."""
         key = (Commodity(row["commodity"]), Direction(row["direction"]), int(row["channel"]))
         counter = cls(
-            zone, tariffs.get(key[0]), str(row["meter"]), Fraction(row["value"]), int(row["at"]),
+            zone,
+            tariffs.get(key[0]),
+            str(row["meter"]),
+            Fraction(row["value"]),
+            int(row["at"]),
             None if row["day"] is None else date.fromisoformat(row["day"]),
-            None if row["since"] is None else int(row["since"]), str(row["note"]), Fraction(row["consumed"]),
+            None if row["since"] is None else int(row["since"]),
+            str(row["note"]),
+            Fraction(row["consumed"]),
             {int(hour): Fraction(used) for hour, used in row["by_hour"]},
             {str(band): Fraction(used) for band, used in row["by_band"]},
-        )  # fmt: skip
+        )
         return key, counter
 
     def cost(self) -> Decimal | None:
-        """Give the cost of what was counted, tax included."""
+        """Return the cost of what was counted, tax included."""
         if self.tariff is None:
             return None
         prices = {band.name: Fraction(band.price) for band in self.tariff.bands}
@@ -416,7 +430,7 @@ class _Counter:
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
     def _difference(self, register: _Register) -> Fraction | None:
-        """Give what was used since the last value, None where it can't be known."""
+        """Return what was used since the last value, None where it can't be known."""
         if self.meter != register.meter:
             return None
         used = register.value - self.value

@@ -1,7 +1,7 @@
 """The traffic of a link, frame by frame and in words: for ``read --trace`` and for the story of a meter.
 
 Strategy: the octets of both directions are cut into frames again beside the link, without touching it. System titles
-are learnt from AARQ and AARE as they pass, so that with the keys at hand each APDU is also told in the clear. Nothing
+are read from AARQ and AARE as they pass, so that with the keys each APDU is also shown in the clear. Nothing
 here is checked for replay or acted upon, and no key, password or challenge appears in the words.
 """
 
@@ -21,8 +21,8 @@ from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, r
 
 __all__ = [
     "CutFrame",
-    "Direction",
     "FrameCutter",
+    "FrameDirection",
     "FrameTracer",
     "HdlcCutter",
     "MbusCutter",
@@ -34,7 +34,7 @@ APDU_OCTETS_MAX: Final = 1 << 16
 """Segments put together for the words; of a longer APDU only the frames are shown."""
 
 
-class Direction(StrEnum):
+class FrameDirection(StrEnum):
     """Which way a frame went."""
 
     SENT = "sent"
@@ -56,7 +56,7 @@ class TracedFrame:
     """
 
     at: float
-    direction: Direction
+    direction: FrameDirection
     octets: bytes
     link: str
     says: str = ""
@@ -153,15 +153,15 @@ class FrameTracer:
     def __init__(
         self, cutter: Callable[[], FrameCutter], *, keys: SuiteKeys | None = None, own_title: bytes = b""
     ) -> None:
-        self._cutters = {direction: cutter() for direction in Direction}
-        self._titles = {Direction.SENT: own_title, Direction.RECEIVED: b""}
+        self._cutters = {direction: cutter() for direction in FrameDirection}
+        self._titles = {FrameDirection.SENT: own_title, FrameDirection.RECEIVED: b""}
         self._keys = keys
 
-    def feed(self, direction: Direction, octets: bytes, now: float) -> list[TracedFrame]:
+    def feed(self, direction: FrameDirection, octets: bytes, now: float) -> list[TracedFrame]:
         """Return the frames that octets of one direction, in any cut, complete."""
         return [self._traced(direction, cut, now) for cut in self._cutters[direction].feed(octets)]
 
-    def _traced(self, direction: Direction, cut: CutFrame, now: float) -> TracedFrame:
+    def _traced(self, direction: FrameDirection, cut: CutFrame, now: float) -> TracedFrame:
         says, error = "", None
         if cut.apdu is not None:
             try:
@@ -170,14 +170,14 @@ class FrameTracer:
                 says, error = f"cannot be read: {unreadable}", unreadable
         return TracedFrame(now, direction, cut.octets, cut.link, says, error)
 
-    def _apdu(self, direction: Direction, octets: bytes) -> str:
+    def _apdu(self, direction: FrameDirection, octets: bytes) -> str:
         if octets[:1] and octets[0] in ACSE_TAGS:
             acse = read_acse(octets)
             self._learn(direction, acse)
             return self._acse_text(direction, acse)
         return self._service_text(direction, octets)
 
-    def _learn(self, direction: Direction, acse: AcseApdu) -> None:
+    def _learn(self, direction: FrameDirection, acse: AcseApdu) -> None:
         title = None
         if isinstance(acse, Aarq):
             title = acse.calling_ap_title
@@ -186,19 +186,19 @@ class FrameTracer:
         if title:
             self._titles[direction] = title
 
-    def _acse_text(self, direction: Direction, acse: AcseApdu) -> str:
+    def _acse_text(self, direction: FrameDirection, acse: AcseApdu) -> str:
         match acse:
             case Aarq():
                 mechanism = "no authentication" if acse.mechanism is None else acse.mechanism.text
-                told = f"AARQ, {acse.application_context.text}, {mechanism}"
+                words = f"AARQ, {acse.application_context.text}, {mechanism}"
             case Aare():
-                told = f"AARE, {acse.result.text}, {acse.diagnostic}"
+                words = f"AARE, {acse.result.text}, {acse.diagnostic}"
             case _:
-                told = type(acse).__name__.upper()
+                words = type(acse).__name__.upper()
         inner = acse.user_information
-        return f"{told}, {self._service_text(direction, inner)}" if inner else told
+        return f"{words}, {self._service_text(direction, inner)}" if inner else words
 
-    def _service_text(self, direction: Direction, octets: bytes) -> str:
+    def _service_text(self, direction: FrameDirection, octets: bytes) -> str:
         apdu = read_apdu(octets)
         if not isinstance(apdu, CipheredApdu | GeneralCipheredApdu):
             return apdu_text(apdu)
@@ -209,9 +209,12 @@ class FrameTracer:
             return f"{outside}, {content.security_control.text}"
         try:
             plain = unprotect(
-                content.payload, int(content.security_control), system_title=title,
-                invocation_counter=content.invocation_counter, keys=self._keys,
-            )  # fmt: skip
+                content.payload,
+                int(content.security_control),
+                system_title=title,
+                invocation_counter=content.invocation_counter,
+                keys=self._keys,
+            )
         except (WireError, ValueError) as error:
             return f"{outside}, not opened: {error}"
         return f"{outside} [{apdu_text(read_apdu(plain))}]"

@@ -464,9 +464,14 @@ class MbusSlave:
     """
 
     def __init__(
-        self, address: int, identity: DeviceAddress, records: Provider, *, settings: LineSettings | None = None,
+        self,
+        address: int,
+        identity: DeviceAddress,
+        records: Provider,
+        *,
+        settings: LineSettings | None = None,
         fabrication_number: bytes = b"",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.address = address
         self.identity = identity
         self.settings = LineSettings() if settings is None else settings

@@ -86,9 +86,14 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
     if frame.transport is None or not frame.transport.mode:
         return frame
     payload = open_transport(
-        frame.transport, frame.payload, key, frame.link.address, afl=frame.afl, message=frame.message,
+        frame.transport,
+        frame.payload,
+        key,
+        frame.link.address,
+        afl=frame.afl,
+        message=frame.message,
         offset=frame.offset,
-    )  # fmt: skip
+    )
     return replace(frame, payload=payload)
 
 
@@ -108,9 +113,7 @@ def open_frame_insecurely(frame: WmbusFrame, key: bytes | None, *, trace: Trace 
         frame = _open_link(frame, frame.sealed, key, trace)
     if frame.transport is None or frame.transport.mode not in DES_MODES:
         return open_frame(frame, key, trace=trace)
-    payload = open_transport_insecurely(
-        frame.transport, frame.payload, key, frame.link.address, offset=frame.offset
-    )  # fmt: skip
+    payload = open_transport_insecurely(frame.transport, frame.payload, key, frame.link.address, offset=frame.offset)
     return replace(frame, payload=payload)
 
 
@@ -120,9 +123,15 @@ def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
 
 
 def open_transport(
-    header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
-    afl: Afl | None = None, message: bytes = b"", offset: int = 0,
-) -> bytes:  # fmt: skip
+    header: TransportHeader,
+    payload: bytes,
+    key: bytes | None,
+    link_address: DeviceAddress | None = None,
+    *,
+    afl: Afl | None = None,
+    message: bytes = b"",
+    offset: int = 0,
+) -> bytes:
     """Decrypt the payload behind a transport header, wired or wireless; a plain payload is returned as it is.
 
     Args:
@@ -175,9 +184,13 @@ def open_transport(
 
 
 def open_transport_insecurely(
-    header: TransportHeader, payload: bytes, key: bytes | None, link_address: DeviceAddress | None = None, *,
+    header: TransportHeader,
+    payload: bytes,
+    key: bytes | None,
+    link_address: DeviceAddress | None = None,
+    *,
     offset: int = 0,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Decrypt the payload behind a transport header as ``open_transport``, also in modes 2 and 3, without an AFL.
 
     Args:
@@ -360,9 +373,14 @@ def _seal_insecurely(
 
 
 def build_telegram(
-    link: LinkHeader, header: TransportHeader, payload: bytes, protection: Protection, *,
-    ell: ExtendedLink | None = None, form: FrameFormat = FrameFormat.A,
-) -> bytes:  # fmt: skip
+    link: LinkHeader,
+    header: TransportHeader,
+    payload: bytes,
+    protection: Protection,
+    *,
+    ell: ExtendedLink | None = None,
+    form: FrameFormat = FrameFormat.A,
+) -> bytes:
     """Build a complete wireless telegram of a meter, protected and with CRCs.
 
     An ``ell`` whose session number announces encryption is encrypted with the same key.

@@ -119,8 +119,8 @@ class ClockPolicy:
             return column.seconds
         deviation = column.deviation_min
         moved = column.seconds - 120 * deviation
-        is_told = (deviation != -0x8000) & (column.seconds != NO_INSTANT)
-        return np.where(is_told, moved, column.seconds)
+        is_known = (deviation != -0x8000) & (column.seconds != NO_INSTANT)
+        return np.where(is_known, moved, column.seconds)
 
 
 NUMBER = ScalerUnit(0, UNITS["1"])

@@ -26,7 +26,7 @@ from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
@@ -75,7 +75,7 @@ Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
 
 
 class PushIntake:
-    """Takes pushes for a head end.
+    """Receives pushes for a head end.
 
     Args:
         head_end: where readings go.
@@ -175,9 +175,9 @@ class PushIntake:
 
     def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
         device = self._head_end.inventory.of_title(title) if title else None
-        fault = Fault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
+        fault = FrameFault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
         sender = "" if device is None else device.device
-        self._head_end.keep_aside(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
+        self._head_end.quarantine_frame(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
 
     def _fitting_blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:
         try:
@@ -379,16 +379,22 @@ def _blocks_of_rows(
             known = tuple(number.value is not None for number in numbers)
             groups.setdefault(known, []).append((int(moment.timestamp()), status.integer, numbers))
     return [
-        _block(device, [shape if is_known else None for shape, is_known in zip(shapes, known, strict=True)], found,
-               received_at)
+        _block(
+            device,
+            [shape if is_known else None for shape, is_known in zip(shapes, known, strict=True)],
+            found,
+            received_at,
+        )
         for known, found in groups.items()
-    ]  # fmt: skip
+    ]
 
 
 def _block(
-    device: str, shapes: Sequence[tuple[Obis, ScalerUnit] | None], rows: Sequence[tuple[int, int, Sequence[Data]]],
+    device: str,
+    shapes: Sequence[tuple[Obis, ScalerUnit] | None],
+    rows: Sequence[tuple[int, int, Sequence[Data]]],
     received_at: int,
-) -> CaptureBlock:  # fmt: skip
+) -> CaptureBlock:
     columns = tuple(
         CaptureColumn(
             shape[0],

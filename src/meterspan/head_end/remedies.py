@@ -5,7 +5,7 @@ from typing import Final
 
 from meterspan.model.failures import Failure, FailureKind
 
-__all__ = ["REMEDIES", "told"]
+__all__ = ["REMEDIES", "advice"]
 
 _KEYS = "check its keys in the inventory"
 
@@ -47,7 +47,7 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
 """By kind, in the words of the operator's pages."""
 
 
-def told(failure: Failure) -> str:
+def advice(failure: Failure) -> str:
     """Return the meaning and the remedy of a failure, followed by the detected fault."""
     meaning = REMEDIES[failure.kind]
     return f"{meaning} ({failure.detail})" if failure.detail else meaning

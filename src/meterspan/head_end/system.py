@@ -235,21 +235,38 @@ class HeadEnd:
         for order in overdue:
             self.counts.orders_timed_out += 1
             self.orders.timed_out(order.order_id, now)
-            self.note(order.device, "timed out", "The on-demand read was not answered by its deadline", now,
-                      severity=EventSeverity.WARNING)  # fmt: skip
+            self.note(
+                order.device,
+                "timed out",
+                "The on-demand read was not answered by its deadline",
+                now,
+                severity=EventSeverity.WARNING,
+            )
         return overdue
 
-    def keep_aside(self, frame: QuarantinedFrame) -> None:
+    def quarantine_frame(self, frame: QuarantinedFrame) -> None:
         """Put a frame that could not be used into quarantine and into its meter's story."""
         self.quarantine.keep(frame)
         if frame.device:
-            self.note(frame.device, "quarantined", f"A frame was quarantined: {frame.fault}", frame.time, frame.reason,
-                      severity=EventSeverity.WARNING)  # fmt: skip
+            self.note(
+                frame.device,
+                "quarantined",
+                f"A frame was quarantined: {frame.fault}",
+                frame.time,
+                frame.reason,
+                severity=EventSeverity.WARNING,
+            )
 
     def note(
-        self, device: str, kind: str, title: str, now: float, detail: str = "",
-        *, severity: EventSeverity = EventSeverity.INFO,
-    ) -> None:  # fmt: skip
+        self,
+        device: str,
+        kind: str,
+        title: str,
+        now: float,
+        detail: str = "",
+        *,
+        severity: EventSeverity = EventSeverity.INFO,
+    ) -> None:
         """Write a line into a meter's story.
 
         Args:

@@ -10,7 +10,7 @@ from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
-from meterspan.head_end.remedies import told
+from meterspan.head_end.remedies import advice
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.views import (
@@ -220,12 +220,12 @@ class HeadEndViews:
         through = "" if target == device.device else f" through {target}"
         if heard is None:
             never = "Never heard; check its installation, address and keys."
-            return MeterState.UNKNOWN, f"Never heard{through}: {told(failure)}" if failure else never
+            return MeterState.UNKNOWN, f"Never heard{through}: {advice(failure)}" if failure else never
         failures = self._head_end.planner.failures(target)
         if failure and missing and failures >= FAILING_AFTER_FAILURES:
-            return MeterState.FAILING, f"Not reached{through}: {told(failure)}"
+            return MeterState.FAILING, f"Not reached{through}: {advice(failure)}"
         if failure and (missing or target == device.device):
-            return MeterState.LATE, f"The last session{through} failed: {told(failure)}"
+            return MeterState.LATE, f"The last session{through} failed: {advice(failure)}"
         if missing:
             return MeterState.LATE, f"{missing} values are due; they are asked for again."
         return MeterState.OK, ""
@@ -263,7 +263,7 @@ def _order_view(record: OrderRecord) -> OrderView:
         utc(record.asked_at),
         utc(record.order.deadline),
         tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items()),
-        "" if record.failure is None else told(record.failure),
+        "" if record.failure is None else advice(record.failure),
         None if record.ended_at is None else utc(record.ended_at),
     )
 

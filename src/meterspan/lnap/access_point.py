@@ -22,7 +22,7 @@ from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
-from meterspan.model.quarantine import Fault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame, fault_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
@@ -168,7 +168,7 @@ class AccessPoint:
         device = next((item for item in telegram.devices if not item.channel), None)
         if device is None:
             reason = "a P1 telegram without a register of an electricity meter"
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, reason, telegram.octets))
+            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, reason, telegram.octets))
             return ""
         channel = self._channels.get(device.device)
         if channel is None:
@@ -179,7 +179,7 @@ class AccessPoint:
             for observation in observations_of(channel.meter, telegram):
                 self._observe(channel, observation, now)
         except (WireError, ValueError) as error:
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), telegram.octets))
+            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), telegram.octets))
             return ""
         return device.device
 
@@ -193,7 +193,7 @@ class AccessPoint:
             source: the port that received them.
 
         """
-        self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
+        self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
 
     def next_push(self) -> Push | None:
         """Return the oldest rows that no head end has confirmed, or None."""
@@ -269,10 +269,10 @@ class AccessPoint:
             for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
-            self._keep_aside(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+            self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
             return None
         except ValueError as error:
-            self._keep_aside(QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), octets, device))
+            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), octets, device))
             return None
         return telegram
 
@@ -341,7 +341,7 @@ class AccessPoint:
         is_counted = device in self.unknown_devices or len(self.unknown_devices) < UNKNOWN_DEVICES_MAX
         self.unknown_devices[device if is_counted else "others"] += 1
 
-    def _keep_aside(self, frame: QuarantinedFrame) -> None:
+    def _quarantine_frame(self, frame: QuarantinedFrame) -> None:
         self.counts[frame.fault] += 1
         self.quarantine.keep(frame)
 
@@ -359,7 +359,7 @@ class AccessPoint:
             channel.recall(int(period) * channel.meter.period_s)
 
 
-_KEY_FAULTS = frozenset({Fault.WRONG_KEY, Fault.MISSING_KEY})
+_KEY_FAULTS = frozenset({FrameFault.WRONG_KEY, FrameFault.MISSING_KEY})
 _FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
 """C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
 

@@ -87,10 +87,14 @@ def _associations() -> tuple[AssociationDefinition, ...]:
     return (
         public_association(),
         AssociationDefinition(
-            MANAGEMENT_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.HLS_GMAC,
-            ciphered=True, security_setup=SECURITY_SETUP,
+            MANAGEMENT_CLIENT,
+            Obis(0, 0, 40, 0, 2),
+            (Grant(),),
+            AuthenticationMechanism.HLS_GMAC,
+            ciphered=True,
+            security_setup=SECURITY_SETUP,
         ),
-    )  # fmt: skip
+    )
 
 
 def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:

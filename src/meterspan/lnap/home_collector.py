@@ -26,7 +26,7 @@ from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
-from meterspan.model.quarantine import Fault, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_unit, utc
 from meterspan.readings.p1 import NET_POWER, rows_of_p1
@@ -238,7 +238,7 @@ class HomeCollector:
         self._events.append(DisplayLine("H2", _line(self._home_id, heard)))
         if not any(list(device.registers()) for device in heard.devices):
             reason = "no register of a known kind of meter"
-            frame = QuarantinedFrame(now, source, Fault.UNREADABLE, reason, heard.octets)
+            frame = QuarantinedFrame(now, source, FrameFault.UNREADABLE, reason, heard.octets)
             self._quarantine(Failure(FailureKind.UNREADABLE, reason), frame)
             return
         for device in heard.devices:
@@ -315,7 +315,7 @@ class HomeCollector:
         return LocalMeter(device, Commodity.ELECTRICITY, self._home_id, P1_REGISTERS)
 
     def _give_channel(self, meter: LocalMeter) -> None:
-        """Give a meter the channel that it had, or one that no meter had: a head end knows it by its channel."""
+        """Assign a meter its earlier channel, or an unused one: a head end identifies it by its channel."""
         number = self._channels.get(meter.device)
         if number is None:
             taken = set(self._channels.values())
@@ -334,7 +334,7 @@ class HomeCollector:
             if self.point.channel(main.device) is None:
                 self._give_channel(self._port_meter(main.device))
         except ValueError as error:
-            frame = QuarantinedFrame(now, source, Fault.UNREADABLE, str(error), heard.octets, main.device)
+            frame = QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), heard.octets, main.device)
             self._quarantine(Failure(FailureKind.IMPLAUSIBLE, str(error)), frame)
             return
         self.point.take_p1(heard, now, source)

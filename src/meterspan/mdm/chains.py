@@ -72,10 +72,14 @@ class Chain:
     def basis(self) -> Hashable:
         """What bills when: two chains of equal basis derive the same intervals from the same readings."""
         return tuple(
-            (register.tariff, register.installation.start, register.installation.end,
-             tuple(row.series_id for row, _step in register.channels))
+            (
+                register.tariff,
+                register.installation.start,
+                register.installation.end,
+                tuple(row.series_id for row, _step in register.channels),
+            )
             for register in self.registers
-        )  # fmt: skip
+        )
 
     def first_of(self, tariff: int) -> int:
         """Return the time of the first register of a tariff, an opening register included."""
@@ -89,9 +93,14 @@ class Chain:
 
 
 def chain_of(
-    installations: Sequence[InstallationRow], series_of: SeriesOf, extents: Extents, *,
-    commodity: Commodity, direction: Direction, period_s: int,
-) -> Chain:  # fmt: skip
+    installations: Sequence[InstallationRow],
+    series_of: SeriesOf,
+    extents: Extents,
+    *,
+    commodity: Commodity,
+    direction: Direction,
+    period_s: int,
+) -> Chain:
     """Choose the registers that bill a supply.
 
     Args:
@@ -129,9 +138,12 @@ def billing_series(
 
 
 def _billing(
-    extents: Extents, installation: InstallationRow, rows: Sequence[SeriesRow], commodity: Commodity,
+    extents: Extents,
+    installation: InstallationRow,
+    rows: Sequence[SeriesRow],
+    commodity: Commodity,
     direction: Direction,
-) -> list[tuple[InstallationRow, list[list[SeriesRow]]]]:  # fmt: skip
+) -> list[tuple[InstallationRow, list[list[SeriesRow]]]]:
     """Choose the registers that bill an installation: the total where it was read, its tariff registers elsewhere.
 
     Where the total of a meter was read later, or for a while only, its tariff registers bill the rest: a total that
@@ -142,10 +154,7 @@ def _billing(
     if commodity is not Commodity.ELECTRICITY or len(best) != 1 or parse_obis(best[0][0].obis).e != TOTAL_TARIFF:
         return [(installation, best)]
     quantity = parse_obis(best[0][0].obis).c
-    others = [
-        row for row in live
-        if (obis := parse_obis(row.obis)).c == quantity and obis.e != TOTAL_TARIFF
-    ]  # fmt: skip
+    others = [row for row in live if (obis := parse_obis(row.obis)).c == quantity and obis.e != TOTAL_TARIFF]
     parts = billing_registers(others, commodity, direction) if others else []
     if not parts:
         return [(installation, best)]
@@ -173,9 +182,12 @@ def _joined(extents: Iterable[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _registers(
-    extents: Extents, installation: InstallationRow, billing: Sequence[Sequence[SeriesRow]], commodity: Commodity,
+    extents: Extents,
+    installation: InstallationRow,
+    billing: Sequence[Sequence[SeriesRow]],
+    commodity: Commodity,
     shown: str,
-) -> list[Register]:  # fmt: skip
+) -> list[Register]:
     found = []
     for channels in billing:
         steps = []

@@ -71,7 +71,7 @@ def direction_of(obis: Obis) -> Direction:
 
 
 def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
-    """Give the size of one integer step in the shown unit, ``kWh`` or ``m3``: 1/1000 for Wh.
+    """Return the size of one integer step in the shown unit, ``kWh`` or ``m3``: 1/1000 for Wh.
 
     Raises:
         ValueError: no such unit, or another dimension.

@@ -159,16 +159,24 @@ class CurveBook:
     def chain(self, supply: Supply, direction: Direction) -> Chain:
         """Return the registers that bill the supply now."""
         return chain_of(
-            supply.installations, self._series.of_device, self._source.bounds, commodity=supply.commodity,
-            direction=direction, period_s=supply.period_s,
-        )  # fmt: skip
+            supply.installations,
+            self._series.of_device,
+            self._source.bounds,
+            commodity=supply.commodity,
+            direction=direction,
+            period_s=supply.period_s,
+        )
 
     # --- the one cache ------------------------------------------------------------------------------------------
 
     def _value(
-        self, snapshot: Snapshot, supply: Supply, direction: Direction, what: tuple[Hashable, ...],
+        self,
+        snapshot: Snapshot,
+        supply: Supply,
+        direction: Direction,
+        what: tuple[Hashable, ...],
         make: Callable[[Chain], tuple[Any, tuple[int, int], int]],
-    ) -> Any:  # fmt: skip
+    ) -> Any:
         """Return what is kept, where it still holds; else what ``make`` derives: value, what it depends on, octets."""
         devices = supply.device_names
         snapshot.rest_on(devices)

@@ -169,9 +169,10 @@ def _nodes(item: Installation) -> NDArray[np.int64]:
     if item.end is not None:
         usable &= item.times <= item.end
     given = [
-        time for time, value in ((item.start, item.opening), (item.end, item.closing))
+        time
+        for time, value in ((item.start, item.opening), (item.end, item.closing))
         if time is not None and value is not None
-    ]  # fmt: skip
+    ]
     return np.unique(np.concatenate((item.times[usable], np.array(given, np.int64))))
 
 

@@ -1,4 +1,4 @@
-"""What is stored and cannot be used: named and set aside, so that everything else answers."""
+"""Damaged items of the store: named and quarantined, so that everything else stays available."""
 
 import logging
 import threading
@@ -20,7 +20,7 @@ class Damage:
 
 
 class DamageList:
-    """Items set aside by the data management; each is logged when it is found first."""
+    """Items quarantined by the data management; each is logged when it is found first."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -45,6 +45,6 @@ class DamageList:
                 self._items.pop(item, None)
 
     def listed(self) -> list[Damage]:
-        """List the items that are set aside now, by name."""
+        """List the items that are quarantined now, by name."""
         with self._guard:
             return [Damage(item, next(iter(reasons.values()))) for item, reasons in sorted(self._items.items())]

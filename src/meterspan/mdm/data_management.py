@@ -57,17 +57,32 @@ class MeterDataManagement:
         self._curves = CurveBook(self._journal, self._series, self._generations, Derived())
         self._intake = Intake(self._journal, self._series, self._registrations, self._generations)
         self._settlement = Settlement(
-            self._journal, self._registry, registrations=self._registrations, series=self._series, curves=self._curves,
-            generations=self._generations, damage=damage,
-        )  # fmt: skip
+            self._journal,
+            self._registry,
+            registrations=self._registrations,
+            series=self._series,
+            curves=self._curves,
+            generations=self._generations,
+            damage=damage,
+        )
         self._homes = HomeAnswers(
-            self._registrations, self._curves, self._settlement, generations=self._generations, damage=damage,
+            self._registrations,
+            self._curves,
+            self._settlement,
+            generations=self._generations,
+            damage=damage,
             newest=lambda: self._intake.newest,
-        )  # fmt: skip
+        )
         self._numbers = OperatorNumbers(
-            self._journal, self._registry, registrations=self._registrations, series=self._series, curves=self._curves,
-            generations=self._generations, damage=damage, newest=lambda: self._intake.newest,
-        )  # fmt: skip
+            self._journal,
+            self._registry,
+            registrations=self._registrations,
+            series=self._series,
+            curves=self._curves,
+            generations=self._generations,
+            damage=damage,
+            newest=lambda: self._intake.newest,
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -111,11 +126,21 @@ class MeterDataManagement:
             change.registration()
 
     def install_meter(
-        self, home_id: str, usage_point: str, *, device: str, commodity: Commodity, at: datetime,
-        opening: Mapping[Obis, Scaled] | None = None, period_s: int = 900,
-        register_width: Mapping[Obis, int] | None = None, multiplier: int = 1,
-        protocol: str = "", interface: str = "", network: str = "",
-    ) -> None:  # fmt: skip
+        self,
+        home_id: str,
+        usage_point: str,
+        *,
+        device: str,
+        commodity: Commodity,
+        at: datetime,
+        opening: Mapping[Obis, Scaled] | None = None,
+        period_s: int = 900,
+        register_width: Mapping[Obis, int] | None = None,
+        multiplier: int = 1,
+        protocol: str = "",
+        interface: str = "",
+        network: str = "",
+    ) -> None:
         """Install a device at a usage point of a home (made where new) from ``at``.
 
         The same call again changes nothing but how the device is reached.
@@ -159,10 +184,19 @@ class MeterDataManagement:
                 self._intake.store(change, [_exchange_block(device, opening, time)])
 
     def exchange_meter(
-        self, usage_point: str, *, old_device: str, closing: Mapping[Obis, Scaled],
-        new_device: str, opening: Mapping[Obis, Scaled], at: datetime, register_width: Mapping[Obis, int] | None = None,
-        protocol: str | None = None, interface: str | None = None, network: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        usage_point: str,
+        *,
+        old_device: str,
+        closing: Mapping[Obis, Scaled],
+        new_device: str,
+        opening: Mapping[Obis, Scaled],
+        at: datetime,
+        register_width: Mapping[Obis, int] | None = None,
+        protocol: str | None = None,
+        interface: str | None = None,
+        network: str | None = None,
+    ) -> None:
         """Exchange the device: closing and opening registers join the two chains so that no energy is lost.
 
         The same call again changes nothing.
@@ -183,7 +217,7 @@ class MeterDataManagement:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: ``old_device`` is not the one installed there.
-            ExchangeTimeError: ``at`` lies before its installation.
+            ExchangeTimeError: ``at`` is before its installation.
 
         """
         exchange = Exchange(
@@ -201,8 +235,9 @@ class MeterDataManagement:
                 for device in devices:
                     change.everything(device)
             blocks = [
-                _exchange_block(old_device, closing, exchange.time), _exchange_block(new_device, opening, exchange.time)
-            ]  # fmt: skip
+                _exchange_block(old_device, closing, exchange.time),
+                _exchange_block(new_device, opening, exchange.time),
+            ]
             self._intake.store(change, blocks)
 
     def assign_tariff(self, usage_point: str, tariff: Tariff, *, first_day: date) -> None:
@@ -240,7 +275,7 @@ class MeterDataManagement:
         return self._homes.day(home_id, commodity, day)
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Return the days of the month that ``month`` lies in."""
+        """Return the days of the month that contains ``month``."""
         return self._homes.month(home_id, commodity, month)
 
     # --- the operator's numbers ---------------------------------------------------------------------------------

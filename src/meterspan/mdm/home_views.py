@@ -46,9 +46,15 @@ class HomeAnswers:
     """
 
     def __init__(
-        self, registrations: Registrations, curves: CurveBook, settlement: Settlement, *, generations: Generations,
-        damage: DamageList, newest: Callable[[], int],
-    ) -> None:  # fmt: skip
+        self,
+        registrations: Registrations,
+        curves: CurveBook,
+        settlement: Settlement,
+        *,
+        generations: Generations,
+        damage: DamageList,
+        newest: Callable[[], int],
+    ) -> None:
         self._registrations = registrations
         self._curves = curves
         self._settlement = settlement
@@ -86,7 +92,7 @@ class HomeAnswers:
         return self._ask(ask)
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Return the days of the month that ``month`` lies in."""
+        """Return the days of the month that contains ``month``."""
 
         def ask(snapshot: Snapshot) -> PeriodView:
             supply = self._registrations.supply(home_id, commodity)
@@ -123,9 +129,16 @@ class HomeAnswers:
             else:
                 self._damage.clear(item, question="live")
         return LiveView(
-            home_id, now, *power, band, price, band_until, tuple(views),
-            sum((view.cost for view in views), Decimal(0)), home.currency,
-        )  # fmt: skip
+            home_id,
+            now,
+            *power,
+            band,
+            price,
+            band_until,
+            tuple(views),
+            sum((view.cost for view in views), Decimal(0)),
+            home.currency,
+        )
 
     def _today(self, snapshot: Snapshot, supply: Supply, today: date, now: datetime) -> TodayView:
         curve = self._curves.curve(snapshot, supply, Direction.IMPORT, *day_bounds(today, supply.zone))
@@ -144,9 +157,13 @@ class HomeAnswers:
                 int(sums_between(before.start, before.end, before.value, (low, until)).sum()) * before.step
             )
         return TodayView(
-            supply.commodity, exact_decimal(curve.total), supply.unit, Decimal(0) if bill is None else bill.total,
-            same_time, None if curve.last is None else utc(curve.last),
-        )  # fmt: skip
+            supply.commodity,
+            exact_decimal(curve.total),
+            supply.unit,
+            Decimal(0) if bill is None else bill.total,
+            same_time,
+            None if curve.last is None else utc(curve.last),
+        )
 
 
 def _around(now: int) -> tuple[int, int]:

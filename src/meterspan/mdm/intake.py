@@ -182,9 +182,13 @@ class Intake:
 
     def _basis(self, supply: Supply, extents: Extents) -> object:
         return chain_of(
-            supply.installations, self._series.of_device, extents, commodity=supply.commodity,
-            direction=Direction.IMPORT, period_s=supply.period_s,
-        ).basis  # fmt: skip
+            supply.installations,
+            self._series.of_device,
+            extents,
+            commodity=supply.commodity,
+            direction=Direction.IMPORT,
+            period_s=supply.period_s,
+        ).basis
 
     def _days_of(self, device: str, start: int) -> UnsettledDays:
         """List every day from ``start`` on in which a device may have readings, under one of its registers."""

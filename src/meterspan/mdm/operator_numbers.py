@@ -83,9 +83,17 @@ class OperatorNumbers:
     """
 
     def __init__(
-        self, journal: ReadingJournal, registry: RegistryStore, *, registrations: Registrations, series: SeriesTable,
-        curves: CurveBook, generations: Generations, damage: DamageList, newest: Callable[[], int],
-    ) -> None:  # fmt: skip
+        self,
+        journal: ReadingJournal,
+        registry: RegistryStore,
+        *,
+        registrations: Registrations,
+        series: SeriesTable,
+        curves: CurveBook,
+        generations: Generations,
+        damage: DamageList,
+        newest: Callable[[], int],
+    ) -> None:
         self._journal = journal
         self._registry = registry
         self._registrations = registrations
@@ -141,10 +149,16 @@ class OperatorNumbers:
         unexplained = sum((abs(item.value) for item in self._unexplained(snapshot) if item.unit == "kWh"), Decimal(0))
         counts = self._journal.counts()
         return Totals(
-            counts.readings, counts.duplicates, counts.conflicts, len(self._series), self._registrations.home_count,
-            counts.events, round(unexplained * 1000), counts.octets,
+            counts.readings,
+            counts.duplicates,
+            counts.conflicts,
+            len(self._series),
+            self._registrations.home_count,
+            counts.events,
+            round(unexplained * 1000),
+            counts.octets,
             counts.quarantined + len(self._damage.listed()),
-        )  # fmt: skip
+        )
 
     def _unexplained(self, snapshot: Snapshot) -> list[UnexplainedView]:
         return [
@@ -200,16 +214,27 @@ class OperatorNumbers:
             installation = next(item for item in reversed(supply.installations) if item.device == row.device)
         commodity = self._registrations.commodity_of(row.device)
         return Series(
-            row.series_id, "" if supply is None else supply.usage_point, row.device, obis, unit, row.exponent,
-            Commodity.ELECTRICITY if commodity is None else commodity, kind, direction_of(obis),
+            row.series_id,
+            "" if supply is None else supply.usage_point,
+            row.device,
+            obis,
+            unit,
+            row.exponent,
+            Commodity.ELECTRICITY if commodity is None else commodity,
+            kind,
+            direction_of(obis),
             1 if installation is None else installation.multiplier,
             None if installation is None else installation.width.get(row.obis),
             supply.period_s if supply is not None and kind is SeriesKind.REGISTER else None,
-        )  # fmt: skip
+        )
 
 
 def _unexplained_view(supply: Supply, item: Unexplained, step: Fraction) -> UnexplainedView:
     return UnexplainedView(
-        supply.usage_point, utc(item.start), utc(item.end), exact_decimal(item.value * step), supply.unit,
+        supply.usage_point,
+        utc(item.start),
+        utc(item.end),
+        exact_decimal(item.value * step),
+        supply.unit,
         (item.quality.name or "unexplained").lower().replace("_", " "),
-    )  # fmt: skip
+    )

@@ -69,11 +69,20 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
     )
     bill = day_cost(supply, curve, day)
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total),
-        bill.total if bill is not None else Decimal(0), _unexplained(curve), _register(curve.opening),
-        _register(curve.closing), intervals=points,
-        tariff=None if tariff is None else tariff_view(supply, tariff, day), notes=_notes(supply, curve, start, end),
-    )  # fmt: skip
+        supply.commodity,
+        supply.unit,
+        supply.currency,
+        utc(start),
+        utc(end),
+        exact_decimal(curve.total),
+        bill.total if bill is not None else Decimal(0),
+        _unexplained(curve),
+        _register(curve.opening),
+        _register(curve.closing),
+        intervals=points,
+        tariff=None if tariff is None else tariff_view(supply, tariff, day),
+        notes=_notes(supply, curve, start, end),
+    )
 
 
 def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) -> PeriodView:
@@ -102,18 +111,31 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
             total_cost += bill.total
         points.append(
             PeriodPoint(
-                day, exact_decimal(part.total) if known else None, bill.total if bill is not None and known else None,
+                day,
+                exact_decimal(part.total) if known else None,
+                bill.total if bill is not None and known else None,
                 () if bill is None else _by_band(supply, bill, day),
-                expected > 0 and received >= expected and high <= seen_until, expected, received,
+                expected > 0 and received >= expected and high <= seen_until,
+                expected,
+                received,
             )
-        )  # fmt: skip
+        )
     tariff = supply.tariff(month.replace(day=1))
     return PeriodView(
-        supply.commodity, supply.unit, supply.currency, utc(start), utc(end), exact_decimal(curve.total), total_cost,
-        _unexplained(curve), _register(curve.opening), _register(curve.closing), points=tuple(points),
+        supply.commodity,
+        supply.unit,
+        supply.currency,
+        utc(start),
+        utc(end),
+        exact_decimal(curve.total),
+        total_cost,
+        _unexplained(curve),
+        _register(curve.opening),
+        _register(curve.closing),
+        points=tuple(points),
         tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
         notes=_notes(supply, curve, start, end),
-    )  # fmt: skip
+    )
 
 
 def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
@@ -135,7 +157,7 @@ def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
 
 
 def unit_price(tariff: Tariff, band: str) -> Decimal:
-    """Give the net price of a band per shown unit: per m3 where gas is billed in kWh."""
+    """Return the net price of a band per shown unit: per m3 where gas is billed in kWh."""
     return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
 
 
@@ -169,12 +191,12 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
 
 
 def _is_known(curve: Curve) -> bool:
-    """Whether anything is known of a span; what lies between two meters is not."""
+    """Whether anything is known of a span; a gap between two meters is not."""
     return bool(((curve.quality & int(Quality.MISSING)) == 0).any())
 
 
 def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
-    """Give what was used per band in the shown unit: m3 also where gas is billed in kWh."""
+    """Return what was used per band in the shown unit: m3 also where gas is billed in kWh."""
     tariff = supply.tariff(day)
     per_metered = Fraction(1) if tariff is None else tariff.units_per_metered
     return tuple((line.band, exact_decimal(Fraction(line.quantity) / per_metered)) for line in bill.bands)

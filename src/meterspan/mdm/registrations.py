@@ -75,10 +75,12 @@ class Exchange:
     def device_after(self, old: DeviceRow) -> DeviceRow:
         """Return the row of the new device, with what it has from the old one."""
         return DeviceRow(
-            self.new_device, old.commodity, old.protocol if self.protocol is None else self.protocol,
+            self.new_device,
+            old.commodity,
+            old.protocol if self.protocol is None else self.protocol,
             old.interface if self.interface is None else self.interface,
             old.network if self.network is None else self.network,
-        )  # fmt: skip
+        )
 
 
 class Registrations:
@@ -127,9 +129,12 @@ class Registrations:
         return tariffs
 
     def _supply_of(
-        self, point: UsagePointRow, chain: tuple[InstallationRow, ...], tariffs: tuple[tuple[date, Tariff], ...],
+        self,
+        point: UsagePointRow,
+        chain: tuple[InstallationRow, ...],
+        tariffs: tuple[tuple[date, Tariff], ...],
         revision: int,
-    ) -> Supply:  # fmt: skip
+    ) -> Supply:
         """Join the rows of a usage point; raises a lookup or value error where they do not fit together."""
         if point.period_s <= 0:
             raise PeriodError(point.usage_point, point.period_s)
@@ -140,9 +145,17 @@ class Registrations:
             raise UnknownMeterError(unknown)
         home = self._home(point.home_id)
         return Supply(
-            point.usage_point, point.home_id, Commodity(point.commodity), home.zone, home.currency, point.period_s,
-            tariffs, chain, tuple(self._devices[row.device] for row in chain), revision,
-        )  # fmt: skip
+            point.usage_point,
+            point.home_id,
+            Commodity(point.commodity),
+            home.zone,
+            home.currency,
+            point.period_s,
+            tariffs,
+            chain,
+            tuple(self._devices[row.device] for row in chain),
+            revision,
+        )
 
     # --- changes ------------------------------------------------------------------------------------------------
 
@@ -209,7 +222,7 @@ class Registrations:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the old device is not the one installed there.
-            ExchangeTimeError: the exchange lies before the old device's installation.
+            ExchangeTimeError: the exchange is before the old device's installation.
 
         """
         with self._lock:
@@ -233,9 +246,15 @@ class Registrations:
             ended = replace(old, end=exchange.time, closing=given(exchange.closing))
             width = old.width if exchange.width is None else {str(k): v for k, v in exchange.width.items()}
             begun = InstallationRow(
-                exchange.usage_point, exchange.new_device, exchange.time, None, old.multiplier,
-                given(exchange.opening), {}, width,
-            )  # fmt: skip
+                exchange.usage_point,
+                exchange.new_device,
+                exchange.time,
+                None,
+                old.multiplier,
+                given(exchange.opening),
+                {},
+                width,
+            )
             device = exchange.device_after(self._devices[exchange.old_device])
             self._store.save(device, ended, begun)
             self._put_device(device)

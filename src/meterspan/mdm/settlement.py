@@ -48,9 +48,16 @@ class Settlement:
     """
 
     def __init__(
-        self, journal: ReadingJournal, registry: RegistryStore, *, registrations: Registrations, series: SeriesTable,
-        curves: CurveBook, generations: Generations, damage: DamageList,
-    ) -> None:  # fmt: skip
+        self,
+        journal: ReadingJournal,
+        registry: RegistryStore,
+        *,
+        registrations: Registrations,
+        series: SeriesTable,
+        curves: CurveBook,
+        generations: Generations,
+        damage: DamageList,
+    ) -> None:
         self._journal = journal
         self._registry = registry
         self._registrations = registrations

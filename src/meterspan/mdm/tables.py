@@ -59,9 +59,15 @@ class TableFormat(StrEnum):
 
 
 def export_readings(
-    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, device: str | None = None, home_id: str | None = None,
-) -> int:  # fmt: skip
+    management: MeterDataManagement,
+    path: Path,
+    start: datetime,
+    end: datetime,
+    *,
+    form: TableFormat = TableFormat.CSV,
+    device: str | None = None,
+    home_id: str | None = None,
+) -> int:
     """Write raw readings of ``start <= t < end``, all or of one device or home, and give how many.
 
     Values are exact decimal text in ``unit``; quality is the names of its flags.
@@ -86,24 +92,42 @@ def export_readings(
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, time, value, status, quality, source, received_at in zip(
-            readings.series.tolist(), readings.time.tolist(), readings.value.tolist(), readings.status.tolist(),
-            readings.quality.tolist(), readings.source.tolist(), readings.received_at.tolist(), strict=True,
-        ):  # fmt: skip
+            readings.series.tolist(),
+            readings.time.tolist(),
+            readings.value.tolist(),
+            readings.status.tolist(),
+            readings.quality.tolist(),
+            readings.source.tolist(),
+            readings.received_at.tolist(),
+            strict=True,
+        ):
             series = records[number]
             yield {
-                "usage_point": series.usage_point, "device": series.device, "obis": str(series.obis),
-                "time": _text_of(time), "value": f"{Decimal(value).scaleb(series.exponent):f}",
-                "unit": series.unit.symbol, "status": status, "quality": _flags(quality),
-                "source": Source(source).name.lower(), "received_at": _text_of(received_at),
-            }  # fmt: skip
+                "usage_point": series.usage_point,
+                "device": series.device,
+                "obis": str(series.obis),
+                "time": _text_of(time),
+                "value": f"{Decimal(value).scaleb(series.exponent):f}",
+                "unit": series.unit.symbol,
+                "status": status,
+                "quality": _flags(quality),
+                "source": Source(source).name.lower(),
+                "received_at": _text_of(received_at),
+            }
 
     return write_table(path, READING_COLUMNS, rows(), form)
 
 
 def export_intervals(
-    management: MeterDataManagement, path: Path, start: datetime, end: datetime, *,
-    form: TableFormat = TableFormat.CSV, usage_point: str | None = None, home_id: str | None = None,
-) -> int:  # fmt: skip
+    management: MeterDataManagement,
+    path: Path,
+    start: datetime,
+    end: datetime,
+    *,
+    form: TableFormat = TableFormat.CSV,
+    usage_point: str | None = None,
+    home_id: str | None = None,
+) -> int:
     """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many.
 
     Args:
@@ -127,15 +151,22 @@ def export_intervals(
                 for direction in Direction:
                     curve = management.curve(point.usage_point, direction, start, end)
                     for low, high, value, quality in zip(
-                        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(),
+                        curve.start.tolist(),
+                        curve.end.tolist(),
+                        curve.value.tolist(),
+                        curve.quality.tolist(),
                         strict=True,
-                    ):  # fmt: skip
+                    ):
                         known = not quality & Quality.MISSING
                         yield {
-                            "usage_point": point.usage_point, "direction": str(direction), "start": _text_of(low),
-                            "end": _text_of(high), "value": f"{exact_decimal(value * curve.step):f}" if known else "",
-                            "unit": point.unit, "quality": _flags(quality),
-                        }  # fmt: skip
+                            "usage_point": point.usage_point,
+                            "direction": str(direction),
+                            "start": _text_of(low),
+                            "end": _text_of(high),
+                            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
+                            "unit": point.unit,
+                            "quality": _flags(quality),
+                        }
 
     return write_table(path, INTERVAL_COLUMNS, rows(), form)
 
@@ -222,7 +253,7 @@ class _Refusal(ValueError):  # noqa: N818 - not an error of ours: the reason a l
 
 
 @dataclass(frozen=True, slots=True)
-class _Line:
+class _TableRow:
     number: int
     text: str
     device: str
@@ -262,9 +293,15 @@ _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{3})+")
 
 
 def import_csv(
-    management: MeterDataManagement, text: Iterable[str], *, zone: str, received_at: datetime,
-    device: str | None = None, obis: Obis | None = None, unit: str | None = None,
-) -> ImportReport:  # fmt: skip
+    management: MeterDataManagement,
+    text: Iterable[str],
+    *,
+    zone: str,
+    received_at: datetime,
+    device: str | None = None,
+    obis: Obis | None = None,
+    unit: str | None = None,
+) -> ImportReport:
     """Import readings from CSV lines with a header; what is accepted is durable when the call returns.
 
     Columns, by any of their usual names: device or usage point, OBIS code or quantity, time, value, unit. What the
@@ -302,7 +339,7 @@ def import_csv(
         if name not in columns and given is None and not has_point:
             raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
     reader = _Reader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
-    batch: list[_Line] = []
+    batch: list[_TableRow] = []
     for number, line in lines:
         report.lines += 1
         if not line.strip(f"{separator} \t\r\n"):
@@ -333,7 +370,7 @@ class _Reader:
     repeated: dict[tuple[str, Obis], datetime] = field(default_factory=dict)
     folded: set[tuple[str, Obis, datetime]] = field(default_factory=set)
 
-    def read(self, number: int, text: str) -> _Line:
+    def read(self, number: int, text: str) -> _TableRow:
         if len(text) > MAX_LINE:
             raise _Refusal(f"longer than {MAX_LINE} characters")
         cells = _cells(text, self.separator)
@@ -348,7 +385,7 @@ class _Reader:
         if not device:
             device = self._installed(found.get("usage_point", ""), moment)
         time = self._instant(moment, (device, obis))
-        return _Line(number, text, device, obis, time, value, unit, exponent)
+        return _TableRow(number, text, device, obis, time, value, unit, exponent)
 
     def _obis(self, text: str) -> Obis:
         if not text:
@@ -473,9 +510,9 @@ def _number(text: str, separator: str) -> Decimal:
     return value
 
 
-def _take(management: MeterDataManagement, batch: Sequence[_Line], received_at: datetime) -> int:
+def _take(management: MeterDataManagement, batch: Sequence[_TableRow], received_at: datetime) -> int:
     """Store the lines, per register at its finest scale in the batch."""
-    groups: dict[tuple[str, Obis, str, int], list[_Line]] = {}
+    groups: dict[tuple[str, Obis, str, int], list[_TableRow]] = {}
     for line in batch:
         groups.setdefault((line.device, line.obis, line.unit.symbol, line.exponent), []).append(line)
     blocks = []
@@ -485,12 +522,15 @@ def _take(management: MeterDataManagement, batch: Sequence[_Line], received_at: 
         nothing = np.zeros(len(lines), np.int32)
         blocks.append(
             CaptureBlock(
-                device, Source.IMPORT_FILE, int(received_at.timestamp()),
+                device,
+                Source.IMPORT_FILE,
+                int(received_at.timestamp()),
                 np.array([line.time for line in lines], np.int64),
                 (CaptureColumn(obis, lines[0].unit, exponent - decimals, np.array(values, np.int64)),),
-                nothing, nothing,
+                nothing,
+                nothing,
             )
-        )  # fmt: skip
+        )
     if blocks:
         management.take(blocks)
     return len(batch)

@@ -110,9 +110,11 @@ def _window(window: Mapping[str, Any]) -> Window:
 
 def _window_declaration(window: Window) -> dict[str, Any]:
     declaration: dict[str, Any] = {
-        "band": window.band, "start": window.start.isoformat(), "end": window.end.isoformat(),
+        "band": window.band,
+        "start": window.start.isoformat(),
+        "end": window.end.isoformat(),
         "weekdays": sorted(window.weekdays),
-    }  # fmt: skip
+    }
     if window.season is not None:
         declaration["season"] = [f"{month:02d}-{day:02d}" for month, day in window.season]
     if window.holidays is not None:

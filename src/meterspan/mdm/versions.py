@@ -55,10 +55,17 @@ class IntervalVersion:
                 scaled = None if quality & Quality.MISSING else _scaled(value * step, shown)
                 found.append(
                     cls(
-                        row.version, utc(start), utc(end), scaled, Quality(quality), utc(row.created_at),
-                        row.reason, row.rule, row.author,
+                        row.version,
+                        utc(start),
+                        utc(end),
+                        scaled,
+                        Quality(quality),
+                        utc(row.created_at),
+                        row.reason,
+                        row.rule,
+                        row.author,
                     )
-                )  # fmt: skip
+                )
         return found
 
 

@@ -112,10 +112,14 @@ def _associations(access: MeterAccess) -> tuple[AssociationDefinition, ...]:
             READER_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.LLS, access.reader_password
         ),
         AssociationDefinition(
-            MANAGEMENT_CLIENT, Obis(0, 0, 40, 0, 3), (Grant(write=True, invoke=True),),
-            AuthenticationMechanism.HLS_GMAC, ciphered=True, security_setup=SECURITY_SETUP,
+            MANAGEMENT_CLIENT,
+            Obis(0, 0, 40, 0, 3),
+            (Grant(write=True, invoke=True),),
+            AuthenticationMechanism.HLS_GMAC,
+            ciphered=True,
+            security_setup=SECURITY_SETUP,
         ),
-    )  # fmt: skip
+    )
 
 
 def _objects(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
@@ -241,25 +245,35 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
     def set_duration(value: Value, _now: float) -> None:
         meter.limiter.over_duration_s = max(0, value.integer)
 
-    switch = CosemObject(DisconnectControl, Obis(0, 0, 96, 3, 10), {
-        DisconnectControl.output_state: lambda _now: meter.switch.is_connected,
-        DisconnectControl.control_state: lambda _now: meter.switch.state,
-        DisconnectControl.control_mode: lambda _now: meter.switch.mode,
-    }, invokers={
-        DisconnectControl.remote_disconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_DISCONNECT, now),
-        DisconnectControl.remote_reconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
-    })  # fmt: skip
+    switch = CosemObject(
+        DisconnectControl,
+        Obis(0, 0, 96, 3, 10),
+        {
+            DisconnectControl.output_state: lambda _now: meter.switch.is_connected,
+            DisconnectControl.control_state: lambda _now: meter.switch.state,
+            DisconnectControl.control_mode: lambda _now: meter.switch.mode,
+        },
+        invokers={
+            DisconnectControl.remote_disconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_DISCONNECT, now),
+            DisconnectControl.remote_reconnect: lambda _value, now: operate(SwitchTrigger.REMOTE_RECONNECT, now),
+        },
+    )
     monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(Register.value.number))
     threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (used twice below)
-    limiter = CosemObject(Limiter, Obis(0, 0, 17, 0, 0), {
-        Limiter.monitored_value: monitored,
-        Limiter.threshold_active: threshold,
-        Limiter.threshold_normal: threshold,
-        Limiter.min_over_threshold_duration: lambda _now: meter.limiter.over_duration_s,
-    }, {
-        Limiter.threshold_normal: set_threshold,
-        Limiter.min_over_threshold_duration: set_duration,
-    })  # fmt: skip
+    limiter = CosemObject(
+        Limiter,
+        Obis(0, 0, 17, 0, 0),
+        {
+            Limiter.monitored_value: monitored,
+            Limiter.threshold_active: threshold,
+            Limiter.threshold_normal: threshold,
+            Limiter.min_over_threshold_duration: lambda _now: meter.limiter.over_duration_s,
+        },
+        {
+            Limiter.threshold_normal: set_threshold,
+            Limiter.min_over_threshold_duration: set_duration,
+        },
+    )
     return [switch, limiter]
 
 
@@ -292,12 +306,16 @@ def _communication() -> list[CosemObject]:
         CosemObject(IecHdlcSetup, Obis(0, 0, 22, 0, 0), hdlc),
         CosemObject(TcpUdpSetup, Obis(0, 0, 25, 0, 0), tcp),
         push_setup(pushed),
-        CosemObject(SingleActionSchedule, Obis(0, 0, 15, 0, 0), {
-            SingleActionSchedule.executed_script: end_of_billing_script,
-            SingleActionSchedule.type: 1,
-            SingleActionSchedule.execution_time: array(end_of_day),
-        }),
-    ]  # fmt: skip
+        CosemObject(
+            SingleActionSchedule,
+            Obis(0, 0, 15, 0, 0),
+            {
+                SingleActionSchedule.executed_script: end_of_billing_script,
+                SingleActionSchedule.type: 1,
+                SingleActionSchedule.execution_time: array(end_of_day),
+            },
+        ),
+    ]
 
 
 def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:

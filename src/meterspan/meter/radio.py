@@ -149,9 +149,12 @@ class RadioMeter:
         self.clock = MeterClock(UTC)
         self._counters = counters
         self._metrology = Metrology(
-            config.medium.block, now, opening={config.medium.columns[0].obis: config.opening}, state=state,
+            config.medium.block,
+            now,
+            opening={config.medium.columns[0].obis: config.opening},
+            state=state,
             seal_key=config.address.octets,
-        )  # fmt: skip
+        )
         self._number = 0
         self._counter, self._counter_end = 0, 0
         self._due: tuple[DataRecord, ...] = ()

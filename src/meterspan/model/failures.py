@@ -1,6 +1,6 @@
 """Why something failed, as a kind with fields, from the engine to the operator.
 
-Strategy: whoever detects a failure names its kind once; whoever shows it looks its words up by kind. Nobody searches
+Strategy: the detector of a failure names its kind once; a display looks its words up by kind. No code searches
 another module's sentence. ``detail`` is for the log and the expert; it is never matched.
 """
 
@@ -96,7 +96,7 @@ class FailureKind(StrEnum):
     CANCELLED = "cancelled"
     """Ended by this side: stopped, released, replaced."""
     INTERNAL = "internal"
-    """A defect of this program; the item was set aside."""
+    """A defect of this program; the item was quarantined."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── MeterPresentError                   another meter is installed at the usage point
 ├── SupplyPresentError                  the home has this commodity at another usage point
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
-├── ExchangeTimeError                   the exchange lies before the installation
+├── ExchangeTimeError                   the exchange is before the installation
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
 └── TariffUnitError                     the tariff is per another unit than the supply is counted in
 

@@ -1,4 +1,4 @@
-"""Layouts of DLMS push lists that do not describe themselves, as data: told by a text in the list and by its shape.
+"""Layouts of DLMS push lists that do not describe themselves, as data, by a text in the list and by its shape.
 
 Sources: the Norwegian HAN specifications that NVE's requirement lets the makers publish (Kaifa KFM_001, Kamstrup
 HAN-NVE), and the customer interface description of Wiener Netze. ``scaled`` lists name their values by OBIS but leave

@@ -1,4 +1,4 @@
-"""The quarantine: frames that could not be used, kept aside with the reason, bounded, and counted for ever.
+"""The quarantine: frames that could not be used, kept with the reason, bounded, and counted without end.
 
 Nothing that arrives is lost without a trace, and no flood of damaged frames can use up memory: the newest frames are
 kept whole up to a bound, every frame is counted by kind.
@@ -19,11 +19,11 @@ from meterspan.wire import (
     WireError,
 )
 
-__all__ = ["Fault", "Quarantine", "QuarantinedFrame", "fault_of"]
+__all__ = ["FrameFault", "Quarantine", "QuarantinedFrame", "fault_of"]
 
 
-class Fault(StrEnum):
-    """Why a frame was kept aside."""
+class FrameFault(StrEnum):
+    """Why a frame was quarantined."""
 
     DAMAGED = "damaged"
     REPLAYED = "replayed"
@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QuarantinedFrame:
-    """One frame kept aside.
+    """One quarantined frame.
 
     Attributes:
         time: UTC seconds when it was heard.
@@ -50,7 +50,7 @@ class QuarantinedFrame:
 
     time: float
     source: str
-    fault: Fault
+    fault: FrameFault
     reason: str
     octets: bytes
     device: str = ""
@@ -68,7 +68,7 @@ class Quarantine:
     def __init__(self, frame_count_max: int = 500, frame_size_max: int = 2_048) -> None:
         self._frames: deque[QuarantinedFrame] = deque(maxlen=frame_count_max)
         self._frame_size_max = frame_size_max
-        self.counts: Counter[Fault] = Counter()
+        self.counts: Counter[FrameFault] = Counter()
 
     def __len__(self) -> int:
         """Count the frames that are kept now."""
@@ -89,23 +89,23 @@ class Quarantine:
 
     @property
     def total(self) -> int:
-        """How many frames were ever kept aside."""
+        """How many frames were ever quarantined."""
         return self.counts.total()
 
 
-def fault_of(error: WireError) -> Fault:
+def fault_of(error: WireError) -> FrameFault:
     """Return which kind of fault an error is."""
     for kind, fault in _FAULTS:
         if isinstance(error, kind):
             return fault
-    return Fault.UNREADABLE
+    return FrameFault.UNREADABLE
 
 
-_FAULTS: tuple[tuple[type[WireError], Fault], ...] = (
-    (KeyMissingError, Fault.MISSING_KEY),
-    (KeyWrongError, Fault.WRONG_KEY),
-    (ReplayError, Fault.REPLAYED),
-    (ChecksumError, Fault.DAMAGED),
-    (TruncatedError, Fault.DAMAGED),
-    (UnsupportedError, Fault.UNREADABLE),
+_FAULTS: tuple[tuple[type[WireError], FrameFault], ...] = (
+    (KeyMissingError, FrameFault.MISSING_KEY),
+    (KeyWrongError, FrameFault.WRONG_KEY),
+    (ReplayError, FrameFault.REPLAYED),
+    (ChecksumError, FrameFault.DAMAGED),
+    (TruncatedError, FrameFault.DAMAGED),
+    (UnsupportedError, FrameFault.UNREADABLE),
 )

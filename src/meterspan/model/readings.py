@@ -37,7 +37,7 @@ class SeriesKind(StrEnum):
 
 
 class Source(IntEnum):
-    """How a reading came; the numbers are stored: never renumber, only append."""
+    """How a reading was obtained; the numbers are stored: never renumber, only append."""
 
     SCHEDULED_READ = 1
     ON_DEMAND_READ = 2

@@ -1,4 +1,4 @@
-"""Oddities of SML meters, as data: quirks that a reader may work round when it is told to."""
+"""Oddities of SML meters, as data: quirks that a reader may correct where an option says so."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ __all__ = ["UNSIGNED_POWER", "UnsignedPower"]
 
 @dataclass(frozen=True, slots=True)
 class UnsignedPower:
-    """A meter that sends an unsigned power under a signed type, told by maker, object and scaler."""
+    """A meter that sends an unsigned power under a signed type, recognised by maker, object and scaler."""
 
     manufacturer: str
     obis: Obis

@@ -195,7 +195,7 @@ class HomeViews(Protocol):
         ...
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
-        """Return the days of the month that ``month`` lies in."""
+        """Return the days of the month that contains ``month``."""
         ...
 
 
@@ -305,7 +305,7 @@ class MeterStory:
 
 @dataclass(frozen=True, slots=True)
 class QuarantineView:
-    """One frame kept aside, with the reason."""
+    """One quarantined frame, with the reason."""
 
     at: datetime
     source: str
@@ -355,7 +355,7 @@ class NetworkViews(Protocol):
         ...
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
-        """List frames kept aside, newest first."""
+        """List quarantined frames, newest first."""
         ...
 
 

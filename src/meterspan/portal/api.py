@@ -149,7 +149,7 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     @router.get(
         "/quarantine",
         response_model=list_of(QuarantineView),
-        summary="Frames kept aside with the reason, newest first",
+        summary="Quarantined frames with the reason, newest first",
     )
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))

@@ -107,7 +107,7 @@ def _consumer_page(request: Request, pages: Pages, home: Home, choice: _Choice) 
 
 
 def _day_to_open(choice: _Choice, today: date) -> date:
-    """Give the day to open from a month: today, or the last day of a past month."""
+    """Return the day to open from a month: today, or the last day of a past month."""
     if choice.span == "day":
         return choice.on
     return max(choice.on, min(today, shapes.month_after(choice.on) - timedelta(days=1)))
@@ -119,7 +119,7 @@ def _commodities(home: Home) -> tuple[Commodity, ...]:
 
 
 def _change(today: TodayView) -> int | None:
-    """Give the change against yesterday at the same time in whole percent, where there is something to compare."""
+    """Return the change against yesterday at the same time in whole percent, where there is something to compare."""
     if not today.yesterday_same_time:
         return None
     return int(((today.consumed / today.yesterday_same_time - 1) * 100).to_integral_value())

@@ -155,7 +155,7 @@ class Subscription:
         self.feeds.leave(self.name, self.topic, self.listener)
 
     async def events(self) -> AsyncGenerator[str, None]:
-        """Give the lines of the event stream as they come."""
+        """Yield the lines of the event stream as they arrive."""
         listener = self.listener
         try:
             yield f"retry: {_RETRY_MS}\n\n"

@@ -56,7 +56,7 @@ MAP_ROWS_MAX = 150
 
 
 def band_slots(view: PeriodView) -> dict[str, str]:
-    """Give each tariff band its colour slot, from cheapest to dearest; a lone band is ``flat``."""
+    """Return the colour slot of each tariff band, from cheapest to dearest; a single band is ``flat``."""
     prices = {window.band: window.price for window in view.tariff.windows} if view.tariff else {}
     bands = set(prices)
     bands |= {point.band for point in view.intervals}
@@ -67,7 +67,7 @@ def band_slots(view: PeriodView) -> dict[str, str]:
 
 
 STALE_S = 120
-"""A power value older than this is told with its time and not as what flows now (``STALE_MS`` in live.js)."""
+"""A power value older than this is shown with its time and not as the present power (``STALE_MS`` in live.js)."""
 
 
 def is_stale(live: LiveView) -> bool:
@@ -137,7 +137,7 @@ def prove(view: PeriodView) -> Proof | None:
 
 
 def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[float, float]:
-    """Give where a window lies in the span, as start and width in percent."""
+    """Return the place of a window in the span, as start and width in percent."""
     span = (end - start).total_seconds()
     first = max(0.0, (window.start - start).total_seconds() / span)
     last = min(1.0, (window.end - start).total_seconds() / span)
@@ -145,12 +145,12 @@ def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[fl
 
 
 def percent(part: Decimal, whole: Decimal) -> float:
-    """Give a part of a whole in percent for drawing, 0 to 100."""
+    """Return a part of a whole in percent for drawing, 0 to 100."""
     return round(float(max(Decimal(0), min(part / whole, Decimal(1)))) * 100, 2) if whole > 0 else 0.0
 
 
 def cell_level(cell: CompletenessCell) -> str:
-    """Give a map cell's step, from ``full`` to ``none``; ``idle`` where nothing was expected."""
+    """Return a map cell's step, from ``full`` to ``none``; ``idle`` where nothing was expected."""
     if not cell.expected:
         return "idle"
     share = cell.received / cell.expected
@@ -258,10 +258,10 @@ def _width(span: SpanView) -> int:
 
 
 def month_before(month: date) -> date:
-    """Give the first day of the month before."""
+    """Return the first day of the month before."""
     return (month.replace(day=1) - timedelta(days=1)).replace(day=1)
 
 
 def month_after(month: date) -> date:
-    """Give the first day of the month after."""
+    """Return the first day of the month after."""
     return (month.replace(day=1) + timedelta(days=31)).replace(day=1)

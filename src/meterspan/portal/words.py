@@ -30,7 +30,7 @@ class Words:
     entries: Mapping[str, str]
 
     def __call__(self, key: str, **values: object) -> str:
-        """Give the text of ``key`` with ``values`` filled in; raises ``KeyError`` for a key of no catalogue."""
+        """Return the text of ``key`` with ``values`` filled in; raises ``KeyError`` for a key of no catalogue."""
         return self.entries[key].format(**values)
 
     def name(self, kind: str, word: str) -> str:
@@ -38,7 +38,7 @@ class Words:
         return self.entries.get(f"{kind}.{word.lower()}", word)
 
     def part(self, prefix: str) -> dict[str, str]:
-        """Give the entries under ``prefix.`` for the page's own scripts."""
+        """Return the entries under ``prefix.`` for the page's own scripts."""
         return {
             key.removeprefix(f"{prefix}."): text for key, text in self.entries.items() if key.startswith(f"{prefix}.")
         }

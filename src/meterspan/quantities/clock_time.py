@@ -80,9 +80,17 @@ class ClockTime:
         if status is None:
             status = ClockStatus.DAYLIGHT_SAVING_ACTIVE if moment.dst() else ClockStatus(0)
         return cls(
-            moment.year, moment.month, moment.day, moment.isoweekday(), moment.hour, moment.minute, moment.second,
-            moment.microsecond // 10_000, -int(offset.total_seconds() // 60), status,
-        )  # fmt: skip
+            moment.year,
+            moment.month,
+            moment.day,
+            moment.isoweekday(),
+            moment.hour,
+            moment.minute,
+            moment.second,
+            moment.microsecond // 10_000,
+            -int(offset.total_seconds() // 60),
+            status,
+        )
 
     @property
     def is_valid(self) -> bool:
@@ -114,9 +122,16 @@ class ClockTime:
         summer = self.status is not None and bool(self.status & ClockStatus.DAYLIGHT_SAVING_ACTIVE)
         try:
             local = datetime(
-                self.year or 0, self.month or 0, self.day or 0, self.hour or 0, self.minute or 0, self.second or 0,
-                10_000 * (self.hundredths or 0), tzinfo=zone, fold=0 if summer else 1,
-            )  # fmt: skip
+                self.year or 0,
+                self.month or 0,
+                self.day or 0,
+                self.hour or 0,
+                self.minute or 0,
+                self.second or 0,
+                10_000 * (self.hundredths or 0),
+                tzinfo=zone,
+                fold=0 if summer else 1,
+            )
             return local.astimezone(UTC)
         except (ValueError, OverflowError):
             return None

@@ -22,7 +22,7 @@ def utc_seconds(moment: datetime) -> int:
     """Return the whole UTC seconds of an aware datetime.
 
     Raises:
-        ValueError: it is naive, so that no instant can be told.
+        ValueError: it is naive, so that it names no instant.
 
     """
     if moment.tzinfo is None:

@@ -25,5 +25,5 @@ class Interval:
             raise ValueError(f"interval ends at {self.end} before it starts at {self.start}")
 
     def __contains__(self, moment: datetime) -> bool:
-        """Return whether the instant lies in the span."""
+        """Return whether the instant is in the span."""
         return self.start <= moment < self.end

@@ -40,9 +40,15 @@ class Decoder:
         self._insecure = insecure
 
     def decode(
-        self, source: bytes | str, *, key: bytes | None = None, auth_key: bytes | None = None,
-        meter_id: str | None = None, as_: str | None = None, trace: Trace | None = None,
-    ) -> DecodedTelegram:  # fmt: skip
+        self,
+        source: bytes | str,
+        *,
+        key: bytes | None = None,
+        auth_key: bytes | None = None,
+        meter_id: str | None = None,
+        as_: str | None = None,
+        trace: Trace | None = None,
+    ) -> DecodedTelegram:
         """Decode one input: a frame, several in a row, or the text of a P1 telegram or of hexadecimal digits.
 
         Args:

@@ -74,9 +74,14 @@ def contents_of(telegram: Telegram, key: bytes | None = None) -> Contents:
 
 
 def rows_of_mbus(
-    telegram: Telegram, octets: bytes, now: float, *, offset_s: int = 0, key: bytes | None = None,
+    telegram: Telegram,
+    octets: bytes,
+    now: float,
+    *,
+    offset_s: int = 0,
+    key: bytes | None = None,
     protocol: str = "wmbus",
-) -> HeardTelegram:  # fmt: skip
+) -> HeardTelegram:
     """Return the rows of a telegram that is open; one without a register has a failure that names it.
 
     Args:
@@ -215,18 +220,32 @@ def _reading(record: DataRecord, named: Named) -> DecodedReading:
     header, raw, rule = record.header, record.value, named.rule
     if not isinstance(raw, int | Decimal):
         return DecodedReading(
-            named.quantity, _words(record), "", None, None, header.storage, header.tariff, header.subunit,
+            named.quantity,
+            _words(record),
+            "",
+            None,
+            None,
+            header.storage,
+            header.tariff,
+            header.subunit,
             named.function,
-        )  # fmt: skip
+        )
     if rule is not None and rule.mask and isinstance(raw, int):
         raw &= rule.mask
     number = Decimal(raw).scaleb(named.exponent)
     if named.addend:
         number += named.addend
     return DecodedReading(
-        named.name, number, named.unit, named.register, None, header.storage, header.tariff, header.subunit,
+        named.name,
+        number,
+        named.unit,
+        named.register,
+        None,
+        header.storage,
+        header.tariff,
+        header.subunit,
         named.function,
-    )  # fmt: skip
+    )
 
 
 def _words(record: DataRecord) -> str:

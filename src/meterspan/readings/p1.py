@@ -171,8 +171,8 @@ class _Clock:
 
     def moment(self, time: ClockTime | None) -> int:
         """Return UTC seconds of a stamp in the telegram, never later than the telegram; its time without a stamp."""
-        told = _instant(time, self.zone)
-        return self.time if told is None else min(told + self.shift, self.time)
+        stated = _instant(time, self.zone)
+        return self.time if stated is None else min(stated + self.shift, self.time)
 
 
 def _clock(telegram: P1Telegram, now: float, zone: tzinfo | None) -> _Clock:
@@ -183,13 +183,13 @@ def _clock(telegram: P1Telegram, now: float, zone: tzinfo | None) -> _Clock:
     """
     zone = zone or timezone(timedelta(minutes=-telegram.profile.standard_deviation_min))
     time = telegram.time
-    told = _instant(time, zone)
+    stated = _instant(time, zone)
     is_certain = time is not None and time.deviation_min is not None
-    if told is not None and is_certain and abs(told - now) <= CLOCK_ERROR_S_MAX:
-        return _Clock(told, 0, NOTHING_AGAINST, zone)
+    if stated is not None and is_certain and abs(stated - now) <= CLOCK_ERROR_S_MAX:
+        return _Clock(stated, 0, NOTHING_AGAINST, zone)
     heard = round(now)
     quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
-    return _Clock(heard, 0 if told is None else heard - told, quality, zone)
+    return _Clock(heard, 0 if stated is None else heard - stated, quality, zone)
 
 
 def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:

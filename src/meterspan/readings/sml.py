@@ -77,9 +77,13 @@ def _message_errors(messages: tuple[SmlMessage, ...], offset: int) -> list[WireE
 
 
 def _collect(
-    messages: tuple[SmlMessage, ...], readings: list[DecodedReading], device: DeviceIdentity, time: datetime | None,
-    *, fix_unsigned_power: bool,
-) -> tuple[DeviceIdentity, datetime | None]:  # fmt: skip
+    messages: tuple[SmlMessage, ...],
+    readings: list[DecodedReading],
+    device: DeviceIdentity,
+    time: datetime | None,
+    *,
+    fix_unsigned_power: bool,
+) -> tuple[DeviceIdentity, datetime | None]:
     for message in messages:
         body = message.body
         if isinstance(body, SmlGetListResponse):

@@ -33,7 +33,7 @@ from meterspan.engine.association.records import (
     SetDone,
 )
 from meterspan.engine.association.states import AssociationState
-from meterspan.engine.frame_trace import Direction, FrameTracer, TracedFrame
+from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import (
@@ -133,7 +133,7 @@ async def open_dlms(
 
 
 def _tracing(tracer: FrameTracer, on_frame: OnFrame) -> OnOctets:
-    def show(direction: Direction, octets: bytes, now: float) -> None:
+    def show(direction: FrameDirection, octets: bytes, now: float) -> None:
         for frame in tracer.feed(direction, octets, now):
             on_frame(frame)
 

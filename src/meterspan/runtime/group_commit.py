@@ -33,7 +33,7 @@ class GroupCommit:
 
     Args:
         sink: where blocks go; only called by the worker thread.
-        before: runs in the worker thread ahead of each batch, e.g. to sync counters that the blocks came under.
+        before: runs in the worker thread ahead of each batch, e.g. to sync the counters of the blocks.
 
     """
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.frame_trace import Direction
+from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
@@ -175,8 +175,8 @@ class HeadEndHost:
             self._woken.set()
             if not is_settled:
                 self._sessions.fail(job, failure, self._clock())
-                told = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
-                _log.warning("session failed", extra=told)
+                fields = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
+                _log.warning("session failed", extra=fields)
 
     async def _settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
         """Make the rows of a session durable; only then count them and report to the planner."""
@@ -188,11 +188,11 @@ class HeadEndHost:
         self._sessions.settle(job, ending, now)
         rows = sum(len(block.times) for block in blocks)
         if isinstance(ending, SessionFailed):
-            told = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
-            _log.warning("session failed", extra=told | {"reason": str(ending.failure)})
+            fields = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
+            _log.warning("session failed", extra=fields | {"reason": str(ending.failure)})
         else:
-            told = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
-            _log.debug("session done", extra=told)
+            fields = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
+            _log.debug("session done", extra=fields)
 
     async def _stored(self, blocks: Sequence[CaptureBlock]) -> None:
         """Wait until blocks are durable.
@@ -218,8 +218,8 @@ class HeadEndHost:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        def on_octets(direction: Direction, octets: bytes, now: float) -> None:
-            frames.append(Frame(now, direction is Direction.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
+        def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
+            frames.append(Frame(now, direction is FrameDirection.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
 
         def on_storage_error(error: StorageError) -> None:
             if not ended.done():
@@ -264,9 +264,13 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     """One incoming connection; it is in ``shells`` while it is open."""
 
     def __init__(
-        self, intake: PushIntake, clock: Callable[[], float], shells: "set[_PushShell]", config: HeadEndHostConfig,
+        self,
+        intake: PushIntake,
+        clock: Callable[[], float],
+        shells: "set[_PushShell]",
+        config: HeadEndHostConfig,
         commits: GroupCommit,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._connection = intake.connection("")
         super().__init__(self._connection, clock, lambda _: None, lambda: shells.discard(self))
         self._intake = intake

@@ -28,17 +28,20 @@ class LnapUpstream:
     """
 
     def __init__(
-        self, point: AccessPoint, keys: SecurityKeys, *, state: StateFile, clock: Callable[[], float],
+        self,
+        point: AccessPoint,
+        keys: SecurityKeys,
+        *,
+        state: StateFile,
+        clock: Callable[[], float],
         on_note: Callable[[str], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._point = point
         self._clock = clock
         self._on_note = on_note
         self._security = DeviceSecurity(point.config.system_title, keys, state)
         access = LnapAccess(self._security.invocation_counter)
-        self.server = DlmsServer(
-            lambda: logical_device(point, access), self._security, clock=clock, on_note=on_note
-        )  # fmt: skip
+        self.server = DlmsServer(lambda: logical_device(point, access), self._security, clock=clock, on_note=on_note)
 
     def uplink(self, endpoint: Endpoint) -> UplinkHost:
         """Make the uplink to a head end, which runs once ``run`` is awaited."""

@@ -206,7 +206,7 @@ class _UdpClient(asyncio.DatagramProtocol):
 
 
 class _UdpListener(asyncio.DatagramProtocol):
-    """A port whose peers are told apart by their addresses; of too many, the one silent for longest is dropped."""
+    """A port that serves each peer by its address; of too many, the one silent for longest is dropped."""
 
     def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make

@@ -27,7 +27,7 @@ from meterspan.runtime.relay import Relay
 from meterspan.runtime.shell import DatagramShell, StreamShell
 from meterspan.runtime.state import StateFile
 
-__all__ = ["ElectricityHost", "MeterTime", "RadioHost", "Supply", "kept_time"]
+__all__ = ["ElectricityHost", "FlowSource", "MeterTime", "RadioHost", "kept_time"]
 
 TICK_S: Final = 1.0
 """How often the meter measures, keeps its registers and writes its P1 telegram (DSMR 5: each second)."""
@@ -37,7 +37,7 @@ _TIME: Final = struct.Struct(">d")
 FlowT_co = TypeVar("FlowT_co", covariant=True)
 
 
-class Supply(Protocol[FlowT_co]):
+class FlowSource(Protocol[FlowT_co]):
     """The flow through the meter."""
 
     def __call__(self, start: float, end: float) -> Iterable[tuple[FlowT_co, float]]:
@@ -97,7 +97,7 @@ class ElectricityHost:
         state: StateFile,
         time: MeterTime,
         clock: Callable[[], float],
-        supply: Supply[ElectricityFlow],
+        supply: FlowSource[ElectricityFlow],
         limits: HostLimits | None = None,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
@@ -189,7 +189,7 @@ class RadioHost:
         state: StateFile,
         time: MeterTime,
         clock: Callable[[], float],
-        supply: Supply[Flow],
+        supply: FlowSource[Flow],
         receiver: Endpoint,
         on_sent: Callable[[bytes], None] = lambda _octets: None,
     ) -> None:

@@ -65,7 +65,7 @@ async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool
     retry_s = RETRY_S
     while True:
         try:
-            line = await connect_stream(endpoint, _Line)
+            line = await connect_stream(endpoint, _ReadOnlyStream)
         except CannotConnectError as error:
             on_trouble(str(error))
         else:
@@ -85,7 +85,7 @@ async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool
         retry_s = min(2 * retry_s, RETRY_S_MAX)
 
 
-class _Line(asyncio.StreamReaderProtocol):
+class _ReadOnlyStream(asyncio.StreamReaderProtocol):
     """A stream that is only read."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Generic, Protocol, TypeVar, cast
 
-from meterspan.engine.frame_trace import Direction
+from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.machine import Machine
 from meterspan.model.storage.errors import StorageError
 
@@ -18,7 +18,7 @@ __all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 
-OnOctets = Callable[[Direction, bytes, float], None]
+OnOctets = Callable[[FrameDirection, bytes, float], None]
 """Is called with octets that pass, before they are acted upon, and the time."""
 _log = logging.getLogger("meterspan.runtime")
 
@@ -104,7 +104,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         """Feed the machine."""
         now = self._clock()
         if self._on_octets is not None:
-            self._on_octets(Direction.RECEIVED, data, now)
+            self._on_octets(FrameDirection.RECEIVED, data, now)
         try:
             self.machine.receive(data, now)
         except StorageError as error:
@@ -131,7 +131,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
             self._on_event(event)
         while octets := self.machine.octets_to_send():  # of a stream all at once, else a datagram at a time
             if self._on_octets is not None:
-                self._on_octets(Direction.SENT, octets, self._clock())
+                self._on_octets(FrameDirection.SENT, octets, self._clock())
             if self._transport is not None:
                 self._transport.write(octets)
         if self._transport is not None:

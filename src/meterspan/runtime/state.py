@@ -148,7 +148,7 @@ class StateOutbox:
         return int(row[0])
 
     def peek(self, count: int) -> Sequence[tuple[int, bytes]]:
-        """Give up to ``count`` oldest items with their numbers."""
+        """Return up to ``count`` oldest items with their numbers."""
         with self._lock, storage_errors(self._path):
             rows = self._db.execute(
                 "SELECT number, octets FROM outbox WHERE name = ? ORDER BY number LIMIT ?", (self._name, count)

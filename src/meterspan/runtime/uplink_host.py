@@ -37,7 +37,7 @@ class UplinkHost:
         self._on_note = on_note
         self._woken = asyncio.Event()
         self._is_wanted = False
-        self._line = _Line(uplink, clock, self._take, self._lost)
+        self._line = _UplinkShell(uplink, clock, self._take, self._lost)
 
     def wake(self) -> None:
         """Note that there may be new rows."""
@@ -61,7 +61,7 @@ class UplinkHost:
 
     async def _connect(self) -> None:
         self._is_wanted = False
-        self._line = _Line(self._uplink, self._clock, self._take, self._lost)
+        self._line = _UplinkShell(self._uplink, self._clock, self._take, self._lost)
         try:
             await connect_stream(self._endpoint, lambda: self._line, timeout_s=CONNECT_TIMEOUT_S)
         except CannotConnectError as error:
@@ -94,13 +94,16 @@ class UplinkHost:
         self._woken.set()
 
 
-class _Line(StreamShell[UplinkEvent]):
+class _UplinkShell(StreamShell[UplinkEvent]):
     """One connection; it is closed where the machine has given it up."""
 
     def __init__(
-        self, uplink: Uplink, clock: Callable[[], float], on_event: Callable[[UplinkEvent], None],
+        self,
+        uplink: Uplink,
+        clock: Callable[[], float],
+        on_event: Callable[[UplinkEvent], None],
         on_closed: Callable[[], None],
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__(uplink, clock, on_event, on_closed)
         self._uplink = uplink
         self._now = clock

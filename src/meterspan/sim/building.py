@@ -25,7 +25,7 @@ from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.channel import Medium, Radio
 from meterspan.sim.clock import VirtualClock
-from meterspan.sim.homes import HEAD_END_TITLE, Home, RadioPoint, Reach
+from meterspan.sim.homes import HEAD_END_TITLE, RadioPoint, Reach, SimulatedHome
 from meterspan.sim.state import VirtualState
 from meterspan.wire.axdr import double_long_unsigned
 from meterspan.wire.p1 import P1Reader
@@ -108,7 +108,7 @@ class AccessPointHost:
             self.point.install(meter)
             self._logical = None
 
-    def kept_aside(self) -> Sequence[QuarantinedFrame]:
+    def quarantined(self) -> Sequence[QuarantinedFrame]:
         """Return the frames quarantined since the last call, oldest first."""
         if self.point is None:
             return ()
@@ -136,9 +136,15 @@ class Building:
     """
 
     def __init__(
-        self, clock: VirtualClock, host: AccessPointHost, homes: Sequence[Home], neighbours: Sequence[RadioPoint],
-        *, seed: int, interfaces: Interfaces,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        host: AccessPointHost,
+        homes: Sequence[SimulatedHome],
+        neighbours: Sequence[RadioPoint],
+        *,
+        seed: int,
+        interfaces: Interfaces,
+    ) -> None:
         self.host = host
         self.homes = tuple(homes)
         self.neighbours = tuple(neighbours)
@@ -146,7 +152,7 @@ class Building:
         self.radio.listen(self._hear_radio)
         self.on_radio: Callable[[str, bytes, float], object] = lambda _device, _octets, _now: None
         """Called with (device, octets, time) for each telegram that the access point took."""
-        self.on_display: Callable[[Home, HeardTelegram, float], object] | None = None
+        self.on_display: Callable[[SimulatedHome, HeardTelegram, float], object] | None = None
         """Called for each P1 telegram that a home's display decoded; None while no display is watched."""
         self._clock = clock
         self._interfaces = interfaces
@@ -210,12 +216,12 @@ class Building:
         frames = [frame.octets for frame in self.radio.trace if frame.sender == device and frame.at < before]
         return frames[-count:]
 
-    def _wire(self, home: Home, seed: int) -> Radio:
+    def _wire(self, home: SimulatedHome, seed: int) -> Radio:
         wire = Radio(self._clock, WIRE, seed=seed)
         wire.listen(partial(self._hear_p1, home, P1Reader()))
         return wire
 
-    def _hear_p1(self, home: Home, reader: P1Reader, octets: bytes, now: float) -> None:
+    def _hear_p1(self, home: SimulatedHome, reader: P1Reader, octets: bytes, now: float) -> None:
         """Receive octets of a home's P1 port; an access point that listens to this port passes them on (H1)."""
         point = self.host.point
         is_watched = home.electricity.reach is Reach.P1 and point is not None
@@ -243,7 +249,7 @@ class Building:
             self.on_radio(f"{address.manufacturer}-{address.id}-{address.medium:02X}", octets, now)
 
 
-def local_meters(homes: Sequence[Home], wrong_keys: frozenset[str] = frozenset()) -> tuple[LocalMeter, ...]:
+def local_meters(homes: Sequence[SimulatedHome], wrong_keys: frozenset[str] = frozenset()) -> tuple[LocalMeter, ...]:
     """Make the allow-list of a building: all radio meters, and the electricity meters that are heard on P1.
 
     Args:
@@ -263,6 +269,6 @@ def local_meters(homes: Sequence[Home], wrong_keys: frozenset[str] = frozenset()
     return tuple(meters)
 
 
-def local_meter(home: Home, radio: RadioPoint, key: bytes) -> LocalMeter:
+def local_meter(home: SimulatedHome, radio: RadioPoint, key: bytes) -> LocalMeter:
     """Make the entry of one radio meter."""
     return LocalMeter(radio.device, radio.commodity, home.home_id, (radio.obis,), key)

@@ -1,8 +1,8 @@
 """Virtual media between sans-I/O machines: links of two (stream or datagram) and a radio that many hear.
 
-Strategy: a ``Station`` puts one machine on the virtual clock (drains its octets and events, keeps its deadline); a
-``Link`` carries what two stations send through a ``Medium`` that is plain data: latency, jitter, rate, loss, damage,
-duplicates, reordering, outages. All randomness derives from one seed, so a run repeats exactly.
+Strategy: a ``Node`` puts one machine on the virtual clock (drains its octets and events, keeps its deadline); a
+``SimulatedLink`` carries the octets of two nodes through a ``Medium`` that is plain data: latency, jitter, rate, loss,
+damage, duplicates, reordering, outages. All randomness derives from one seed, so a run repeats exactly.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ import numpy as np
 from meterspan.engine.machine import Machine
 from meterspan.sim.clock import Ticket, VirtualClock
 
-__all__ = ["Counts", "Fate", "Kind", "Link", "Medium", "Radio", "Station", "TracedFrame"]
+__all__ = ["CarriedFrame", "Counts", "FrameFate", "Kind", "Medium", "Node", "Radio", "SimulatedLink"]
 
 EventT = TypeVar("EventT")
 
@@ -36,7 +36,7 @@ class Kind(StrEnum):
     """Each write is one frame of its own: may be lost, doubled, overtaken."""
 
 
-class Fate(StrEnum):
+class FrameFate(StrEnum):
     """What became of a frame."""
 
     DELIVERED = "delivered"
@@ -97,16 +97,16 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class TracedFrame:
+class CarriedFrame:
     """One frame as it left its sender, and its fate."""
 
     at: float
     sender: str
     octets: bytes
-    fate: Fate
+    fate: FrameFate
 
 
-class Station(Generic[EventT]):
+class Node(Generic[EventT]):
     """One machine on the virtual clock.
 
     Args:
@@ -218,16 +218,16 @@ class _Carrier:
         self.medium = medium
         self.counts = Counts()
         self._chance = _Chance(seed)
-        self._trace: deque[TracedFrame] = deque(maxlen=trace_frames)
+        self._trace: deque[CarriedFrame] = deque(maxlen=trace_frames)
 
     @property
-    def trace(self) -> tuple[TracedFrame, ...]:
+    def trace(self) -> tuple[CarriedFrame, ...]:
         """The latest frames, oldest first, as many as were asked for."""
         return tuple(self._trace)
 
-    def _note(self, sender: str, octets: bytes, fate: Fate) -> None:
+    def _note(self, sender: str, octets: bytes, fate: FrameFate) -> None:
         if self._trace.maxlen:
-            self._trace.append(TracedFrame(self.clock.now, sender, octets, fate))
+            self._trace.append(CarriedFrame(self.clock.now, sender, octets, fate))
 
     def _time_on_the_way(self, size: int, way: _Way, medium: Medium) -> float:
         now = self.clock.now
@@ -243,26 +243,26 @@ class _Carrier:
         arrival = self._time_on_the_way(len(octets), way, medium)
         if medium.outage_end(self.clock.now) is not None or chance.happens(medium.loss):
             counts.lost += 1
-            self._note(sender, octets, Fate.LOST)
+            self._note(sender, octets, FrameFate.LOST)
             return
-        fate = Fate.DELIVERED
+        fate = FrameFate.DELIVERED
         if chance.happens(medium.reorder):
             counts.delayed += 1
-            arrival, fate = arrival + medium.reorder_s, Fate.DELAYED
+            arrival, fate = arrival + medium.reorder_s, FrameFate.DELAYED
         if chance.happens(medium.duplicate):
             counts.duplicated += 1
-            fate = Fate.DUPLICATED
+            fate = FrameFate.DUPLICATED
             self.clock.schedule(arrival + medium.reorder_s * chance.draw(), lambda: deliver(octets))
         arrived = octets
         if chance.happens(medium.damage):
             counts.damaged += 1
-            arrived, fate = chance.flip_bits(octets), Fate.DAMAGED
+            arrived, fate = chance.flip_bits(octets), FrameFate.DAMAGED
         self._note(sender, octets, fate)
         self.clock.schedule(arrival, lambda: deliver(arrived))
 
 
-class Link(_Carrier):
-    """Joins two stations.
+class SimulatedLink(_Carrier):
+    """Joins two nodes.
 
     Args:
         left: one station; its ``send`` is taken over by the link.
@@ -279,8 +279,8 @@ class Link(_Carrier):
 
     def __init__(
         self,
-        left: Station[Any],
-        right: Station[Any],
+        left: Node[Any],
+        right: Node[Any],
         *,
         clock: VirtualClock,
         medium: Medium | None = None,
@@ -313,7 +313,7 @@ class Link(_Carrier):
         self.counts.octets += len(octets)
         if not self.is_open:
             self.counts.lost += 1
-            self._note(sender, octets, Fate.LOST)
+            self._note(sender, octets, FrameFate.LOST)
         elif self.kind is Kind.DATAGRAM:
             self._carry_datagram(
                 sender, octets, medium=self.medium, way=way, deliver=lambda arrived: self._deliver(arrived, receive)
@@ -326,22 +326,22 @@ class Link(_Carrier):
         arrival = self._time_on_the_way(len(octets), way, medium)
         outage_end = medium.outage_end(now)
         lost = chance.happens(medium.loss)
-        fate, arrived = Fate.DELIVERED, octets
+        fate, arrived = FrameFate.DELIVERED, octets
         if self.kind is Kind.SERIAL and (lost or outage_end is not None):
             counts.lost += 1
-            self._note(sender, octets, Fate.LOST)
+            self._note(sender, octets, FrameFate.LOST)
             return
         if outage_end is not None and outage_end - now > medium.give_up_s:
             counts.lost += 1
-            self._note(sender, octets, Fate.LOST)
+            self._note(sender, octets, FrameFate.LOST)
             self.clock.schedule(now + medium.give_up_s, self.break_off)
             return
         if outage_end is not None or lost:
             counts.delayed += 1
-            arrival, fate = max(arrival, outage_end or 0.0) + medium.retry_s, Fate.DELAYED
+            arrival, fate = max(arrival, outage_end or 0.0) + medium.retry_s, FrameFate.DELAYED
         if chance.happens(medium.damage):
             counts.damaged += 1
-            arrived, fate = chance.flip_bits(octets), Fate.DAMAGED
+            arrived, fate = chance.flip_bits(octets), FrameFate.DAMAGED
         way.last_arrival = max(way.last_arrival, arrival)
         self._note(sender, octets, fate)
         self.clock.schedule(way.last_arrival, lambda: self._deliver(arrived, receive))

@@ -33,8 +33,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
-from meterspan.model.quarantine import Fault as FrameFault
-from meterspan.model.quarantine import QuarantinedFrame
+from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
 from meterspan.quantities import UNITS, Commodity, Obis
 from meterspan.readings.rows import HeardTelegram
@@ -48,9 +47,9 @@ from meterspan.sim.g1 import G1, server_link
 from meterspan.sim.homes import (
     HEAD_END_TITLE,
     ElectricityPoint,
-    Home,
     RadioPoint,
     Reach,
+    SimulatedHome,
     draw_homes,
     draw_key,
     draw_neighbours,
@@ -144,10 +143,11 @@ class District:
         self.head_end = HeadEnd(self.arrivals, self.custody, POLICY)
         self.counters = VirtualState()
         self.homes = tuple(
-            draw_homes(config.seed, config.homes, zone=config.zone, start=config.start,
-                       homes_per_building=HOMES_PER_BUILDING)
-        )  # fmt: skip
-        self.retired: list[tuple[Home, ElectricityPoint]] = []
+            draw_homes(
+                config.seed, config.homes, zone=config.zone, start=config.start, homes_per_building=HOMES_PER_BUILDING
+            )
+        )
+        self.retired: list[tuple[SimulatedHome, ElectricityPoint]] = []
         self.happenings: list[Happening] = []
         self.plan = FaultPlan()
         self.is_live = False
@@ -161,13 +161,22 @@ class District:
         contexts = ContextCache(self.head_end, system_title=HEAD_END_TITLE, counters=self.counters)
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=drawn_entropy(config.seed), zone=self.zone)
         self.g1 = G1(
-            self.clock, self.head_end, maker, server_of=self._server_of, medium_of=self._medium_of,
-            interfaces=self.interfaces, seed=config.seed,
-        )  # fmt: skip
+            self.clock,
+            self.head_end,
+            maker,
+            server_of=self._server_of,
+            medium_of=self._medium_of,
+            interfaces=self.interfaces,
+            seed=config.seed,
+        )
         self.pushes = Pushes(
-            self.clock, self.head_end, PushIntake(self.head_end, contexts=contexts), medium_of=self._medium_of,
-            interfaces=self.interfaces, seed=config.seed + 1,
-        )  # fmt: skip
+            self.clock,
+            self.head_end,
+            PushIntake(self.head_end, contexts=contexts),
+            medium_of=self._medium_of,
+            interfaces=self.interfaces,
+            seed=config.seed + 1,
+        )
         for host in self._hosts.values():
             self.pushes.attach(host)
         self._register()
@@ -223,9 +232,13 @@ class District:
         host = AccessPointHost(config, electricity_keys(seed, name))
         self._hosts[name] = host
         building = Building(
-            self.clock, host, homes, draw_neighbours(seed, number, start, offset_s), seed=seed * 10_000 + 100 * number,
+            self.clock,
+            host,
+            homes,
+            draw_neighbours(seed, number, start, offset_s),
+            seed=seed * 10_000 + 100 * number,
             interfaces=self.interfaces,
-        )  # fmt: skip
+        )
         building.on_radio = self._keep_radio_frame
         return building
 
@@ -240,13 +253,19 @@ class District:
                     device = self._record(home, point, building.host)
                     self.head_end.add_device(device, now)
                     self.data.install_meter(
-                        home.home_id, device.usage_point, device=device.device, commodity=device.commodity,
-                        at=datetime.fromtimestamp(now, UTC), opening=point.registers(), protocol=str(device.protocol),
-                        interface=device.interface, network=device.network,
-                    )  # fmt: skip
+                        home.home_id,
+                        device.usage_point,
+                        device=device.device,
+                        commodity=device.commodity,
+                        at=datetime.fromtimestamp(now, UTC),
+                        opening=point.registers(),
+                        protocol=str(device.protocol),
+                        interface=device.interface,
+                        network=device.network,
+                    )
                     self.data.assign_tariff(device.usage_point, TARIFFS[device.commodity], first_day=first_day)
 
-    def _record(self, home: Home, point: ElectricityPoint | RadioPoint, host: AccessPointHost) -> Device:
+    def _record(self, home: SimulatedHome, point: ElectricityPoint | RadioPoint, host: AccessPointHost) -> Device:
         channel = None if host.point is None else host.point.channel(point.device)
         if channel is not None:
             return local_record(home, point, channel, host.name, self.custody)
@@ -266,17 +285,17 @@ class District:
             building.send_p1(now, only=None if is_shown else Reach.P1)
             if is_shown:
                 building.send_h2()
-            self._report_kept_aside(building, now)
+            self._report_quarantined(building, now)
         self._measured_until = now
         self.pushes.attend()
         if self.is_live or not now % DISPLAY_EVERY_S:
             self.clock.schedule(now + TELEGRAM_S, self._store_powers)
         self._next_beat = self.clock.schedule((now // self._step_s + 1) * self._step_s, self._beat)
 
-    def _report_kept_aside(self, building: Building, now: float) -> None:
+    def _report_quarantined(self, building: Building, now: float) -> None:
         """Pass on the access point's quarantined frames, and the unknown devices it received."""
-        for frame in building.host.kept_aside():
-            self.head_end.keep_aside(frame)
+        for frame in building.host.quarantined():
+            self.head_end.quarantine_frame(frame)
         point = building.host.point
         if point is None:
             return
@@ -284,14 +303,14 @@ class District:
             if count >= UNKNOWN_HEARD_MIN and device not in self.unknown_devices:
                 self.unknown_devices.add(device)
                 reason = "not on the allow-list: a neighbour's meter, or one that is not registered yet"
-                self.head_end.keep_aside(
+                self.head_end.quarantine_frame(
                     QuarantinedFrame(now, building.host.name, FrameFault.UNKNOWN_DEVICE, reason, b"", device)
                 )
 
     def _keep_radio_frame(self, device: str, octets: bytes, now: float) -> None:
         self.head_end.device_log.frame(device, Frame(now, sent=False, protocol="wmbus", octets=octets))
 
-    def _note_power(self, home: Home, heard: HeardTelegram, now: float) -> None:
+    def _note_power(self, home: SimulatedHome, heard: HeardTelegram, now: float) -> None:
         if heard.power_w is not None:
             self._powers[home.electricity.device] = (int(now), heard.power_w)
 
@@ -300,11 +319,16 @@ class District:
         now = int(self.clock.now)
         blocks = [
             CaptureBlock(
-                device, Source.LOCAL, now, np.array([at], np.int64),
-                (CaptureColumn(NET_POWER, UNITS["W"], 0, np.array([power], np.int64)),), _NOTHING, _NOTHING,
+                device,
+                Source.LOCAL,
+                now,
+                np.array([at], np.int64),
+                (CaptureColumn(NET_POWER, UNITS["W"], 0, np.array([power], np.int64)),),
+                _NOTHING,
+                _NOTHING,
             )
             for device, (at, power) in self._powers.items()
-        ]  # fmt: skip
+        ]
         self._powers.clear()
         if blocks:
             self.data.take(blocks)
@@ -335,7 +359,7 @@ class District:
         base = SERIAL_BRIDGE if point is not None and point.reach is Reach.HDLC else CELLULAR
         return self.plan.medium(target, base, at)
 
-    def _electricity(self) -> Iterator[tuple[Home, ElectricityPoint]]:
+    def _electricity(self) -> Iterator[tuple[SimulatedHome, ElectricityPoint]]:
         for home in self.homes:
             yield home, home.electricity
         yield from self.retired
@@ -428,9 +452,12 @@ class District:
             happening.counts["kept aside"] = sum(frame.device == radio.device for frame in kept)
             happening.counts["reopened"] = host.point.reopen(radio.device)
         self.head_end.note(
-            radio.device, "re-keyed", "The key was corrected at the access point", self.clock.now,
+            radio.device,
+            "re-keyed",
+            "The key was corrected at the access point",
+            self.clock.now,
             f"{happening.counts['reopened']} quarantined telegrams could be opened",
-        )  # fmt: skip
+        )
 
     def _replay(self, happening: Happening) -> None:
         fault = happening.fault
@@ -473,8 +500,13 @@ class District:
         host = self._hosts[happening.fault.target]
         host.power_down()
         self.pushes.detach(host.name)
-        self.head_end.note(host.name, "power", "Power failed; profiles and outbox were kept", self.clock.now,
-                           severity=EventSeverity.WARNING)  # fmt: skip
+        self.head_end.note(
+            host.name,
+            "power",
+            "Power failed; profiles and outbox were kept",
+            self.clock.now,
+            severity=EventSeverity.WARNING,
+        )
 
     def _power_on(self, happening: Happening) -> None:
         host = self._hosts[happening.fault.target]
@@ -514,9 +546,13 @@ class District:
         self.head_end.add_device(direct_record(home, new, self.custody), now)
         self.head_end.order(old.device, PROFILE_COLUMNS, now=now + READOUT_S / 3, deadline=now + READOUT_S)
         self.data.exchange_meter(
-            home.usage_point(Commodity.ELECTRICITY), old_device=old.device, closing=old.registers(),
-            new_device=new.device, opening=new.registers(), at=datetime.fromtimestamp(now, UTC),
-        )  # fmt: skip
+            home.usage_point(Commodity.ELECTRICITY),
+            old_device=old.device,
+            closing=old.registers(),
+            new_device=new.device,
+            opening=new.registers(),
+            at=datetime.fromtimestamp(now, UTC),
+        )
         for device, words in ((old.device, f"Exchanged for {new.device}"), (new.device, f"Replaces {old.device}")):
             self.head_end.note(device, "exchanged", words, now, f"closing {old.shown()[0]} Wh, opening 0 Wh")
         happening.counts["closing Wh"] = old.shown()[0]
@@ -530,7 +566,7 @@ class District:
         else:
             self.head_end.remove_device(device, removed_at, self.clock.now)
 
-    def _radio(self, device: str) -> tuple[Home, RadioPoint, AccessPointHost]:
+    def _radio(self, device: str) -> tuple[SimulatedHome, RadioPoint, AccessPointHost]:
         for building in self.buildings:
             for home in building.homes:
                 for radio in home.radios:

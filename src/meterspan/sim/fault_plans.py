@@ -57,17 +57,22 @@ def bad_day(places: Places, start: float, end: float, *, zone: str) -> FaultPlan
     unreachable = places.direct[len(places.direct) // 2]
     power_fails = hour.after_mark(15.0, 120)
     wire_shaken = hour.after_mark(10.0, 60)
-    return FaultPlan.of([
-        Fault(FaultKind.WRONG_KEY, mistyped, start, hour.at(6.2)),
-        Fault(FaultKind.REPLAY, replayed, hour.at(9.4), hour.at(9.4), REPLAYED_FRAMES),
-        Fault(FaultKind.LOST_FRAMES, middle, hour.at(17), hour.at(20), 0.12),
-        *(Fault(FaultKind.DAMAGED_FRAMES, meter, wire_shaken, wire_shaken + 780, 0.4) for meter in places.wired[:2]),
-        Fault(FaultKind.OUTAGE, last, hour.at(3), hour.at(5)),
-        Fault(FaultKind.OUTAGE, unreachable, hour.at(13), hour.at(14.5)),
-        Fault(FaultKind.POWER_OUTAGE, middle, power_fails, power_fails + 480),
-        Fault(FaultKind.EXCHANGE, exchanged, hour.noon(), hour.noon()),
-        Fault(FaultKind.CLOCK_DRIFT, drifting, hour.at(5), hour.at(9), 3_000.0),
-    ])  # fmt: skip
+    return FaultPlan.of(
+        [
+            Fault(FaultKind.WRONG_KEY, mistyped, start, hour.at(6.2)),
+            Fault(FaultKind.REPLAY, replayed, hour.at(9.4), hour.at(9.4), REPLAYED_FRAMES),
+            Fault(FaultKind.LOST_FRAMES, middle, hour.at(17), hour.at(20), 0.12),
+            *(
+                Fault(FaultKind.DAMAGED_FRAMES, meter, wire_shaken, wire_shaken + 780, 0.4)
+                for meter in places.wired[:2]
+            ),
+            Fault(FaultKind.OUTAGE, last, hour.at(3), hour.at(5)),
+            Fault(FaultKind.OUTAGE, unreachable, hour.at(13), hour.at(14.5)),
+            Fault(FaultKind.POWER_OUTAGE, middle, power_fails, power_fails + 480),
+            Fault(FaultKind.EXCHANGE, exchanged, hour.noon(), hour.noon()),
+            Fault(FaultKind.CLOCK_DRIFT, drifting, hour.at(5), hour.at(9), 3_000.0),
+        ]
+    )
 
 
 def quiet_day(places: Places, start: float, end: float, *, zone: str, number: int) -> FaultPlan:
@@ -85,22 +90,28 @@ def quiet_day(places: Places, start: float, end: float, *, zone: str, number: in
     point = places.access_points[number % len(places.access_points)]
     meter = places.direct[number % len(places.direct)]
     radio = places.radios[number % len(places.radios)]
-    return FaultPlan.of([
-        Fault(FaultKind.OUTAGE, point, hour.at(2.5), hour.at(3.2)),
-        Fault(FaultKind.OUTAGE, meter, hour.at(8), hour.at(8.6)),
-        Fault(FaultKind.REPLAY, radio, hour.at(11.3), hour.at(11.3), REPLAYED_FRAMES),
-        Fault(FaultKind.OUTAGE, meter, hour.at(18), hour.at(18.8)),
-    ])  # fmt: skip
+    return FaultPlan.of(
+        [
+            Fault(FaultKind.OUTAGE, point, hour.at(2.5), hour.at(3.2)),
+            Fault(FaultKind.OUTAGE, meter, hour.at(8), hour.at(8.6)),
+            Fault(FaultKind.REPLAY, radio, hour.at(11.3), hour.at(11.3), REPLAYED_FRAMES),
+            Fault(FaultKind.OUTAGE, meter, hour.at(18), hour.at(18.8)),
+        ]
+    )
 
 
 def restless_hours(places: Places, start: float, end: float) -> FaultPlan:
     """Plan an outage each hour for the running demo: another meter is not reached around the time of its read."""
     first = -(-start // 3_600)
     hours = range(int(first), int(end // 3_600) + 1)
-    return FaultPlan.of([
-        Fault(FaultKind.OUTAGE, places.direct[hour % len(places.direct)], 3_600.0 * hour - 120, 3_600.0 * hour + 2_400)
-        for hour in hours
-    ])  # fmt: skip
+    return FaultPlan.of(
+        [
+            Fault(
+                FaultKind.OUTAGE, places.direct[hour % len(places.direct)], 3_600.0 * hour - 120, 3_600.0 * hour + 2_400
+            )
+            for hour in hours
+        ]
+    )
 
 
 class _Hours:

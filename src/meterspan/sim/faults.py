@@ -100,10 +100,15 @@ class FaultPlan:
     def to_json(self) -> list[dict[str, Any]]:
         """Return rows that JSON can hold."""
         return [
-            {"kind": str(fault.kind), "target": fault.target, "start": fault.start, "end": fault.end,
-             "amount": fault.amount}
+            {
+                "kind": str(fault.kind),
+                "target": fault.target,
+                "start": fault.start,
+                "end": fault.end,
+                "amount": fault.amount,
+            }
             for fault in self.faults
-        ]  # fmt: skip
+        ]
 
     def active(self, kind: FaultKind, target: str, at: float) -> Fault | None:
         """Return the fault of that kind that the target suffers at ``at``, or None."""

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, TypeAlias
 
 from meterspan.engine.association.server import ServerAssociation
-from meterspan.engine.link import Link as EngineLink
+from meterspan.engine.link import Link
 from meterspan.engine.links import DeviceProtocol, LinkAddresses, transport_of
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.head_end.device_log import Frame
@@ -19,7 +19,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.sim.building import Interfaces
-from meterspan.sim.channel import Link, Medium, Station
+from meterspan.sim.channel import Medium, Node, SimulatedLink
 from meterspan.sim.clock import Ticket, VirtualClock
 
 __all__ = ["G1", "HEAD_END", "server_link"]
@@ -51,9 +51,16 @@ class G1:
     """
 
     def __init__(
-        self, clock: VirtualClock, head_end: HeadEnd, maker: SessionMaker, *,
-        server_of: ServerOf, medium_of: MediumOf, interfaces: Interfaces, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        head_end: HeadEnd,
+        maker: SessionMaker,
+        *,
+        server_of: ServerOf,
+        medium_of: MediumOf,
+        interfaces: Interfaces,
+        seed: int,
+    ) -> None:
         self._clock = clock
         self._head_end = head_end
         self._maker = maker
@@ -87,19 +94,23 @@ class G1:
     def _converse(self, job: Job, server: ServerAssociation, medium: Medium) -> None:
         now = self._clock.now
         session = self._maker.open(job, now)
-        near: Station[Any] = Station(self._clock, session, name=HEAD_END)
-        far: Station[Any] = Station(self._clock, server, name=job.target)
-        link = Link(
-            near, far, clock=self._clock, medium=medium, seed=self._seed * 1_000_003 + job.job_id,
+        near: Node[Any] = Node(self._clock, session, name=HEAD_END)
+        far: Node[Any] = Node(self._clock, server, name=job.target)
+        link = SimulatedLink(
+            near,
+            far,
+            clock=self._clock,
+            medium=medium,
+            seed=self._seed * 1_000_003 + job.job_id,
             trace_frames=FRAMES_KEPT,
-        )  # fmt: skip
+        )
         near.on_event = partial(self._settle, job, link)
         link.on_break = partial(_lose, link)
         server.connect(now)
         session.start(now)
         link.poll()
 
-    def _settle(self, job: Job, link: Link, event: object, now: float) -> None:
+    def _settle(self, job: Job, link: SimulatedLink, event: object, now: float) -> None:
         """End a session: close the connection, keep its frames, report to the planner."""
         if not isinstance(event, SessionDone | SessionFailed):
             return
@@ -111,7 +122,7 @@ class G1:
         self._maker.close(job, event, now)
         self._clock.schedule(now, self.attend)
 
-    def _keep_frames(self, target: str, link: Link) -> None:
+    def _keep_frames(self, target: str, link: SimulatedLink) -> None:
         device = self._head_end.inventory.get(target)
         protocol = DeviceProtocol.DLMS_WRAPPER if device is None else device.protocol
         for frame in link.trace:
@@ -125,7 +136,7 @@ class G1:
         self.attend()
 
 
-def server_link(protocol: DeviceProtocol) -> EngineLink:
+def server_link(protocol: DeviceProtocol) -> Link:
     """Make the meter's end of a connection.
 
     Raises:
@@ -138,7 +149,7 @@ def server_link(protocol: DeviceProtocol) -> EngineLink:
     return transport.server(LinkAddresses(MANAGEMENT_CLIENT, SERVER_SAP))
 
 
-def _lose(link: Link, now: float) -> None:
+def _lose(link: SimulatedLink, now: float) -> None:
     """Report to both ends that their connection broke."""
     for station in (link.right, link.left):
         station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers have links below

@@ -30,9 +30,9 @@ __all__ = [
     "HEAD_END_TITLE",
     "ElectricityPoint",
     "FlowTape",
-    "Home",
     "RadioPoint",
     "Reach",
+    "SimulatedHome",
     "draw_homes",
     "draw_key",
     "title_of",
@@ -237,7 +237,7 @@ _FLOWS: Final[dict[Commodity, Callable[[Flows, int], Flow]]] = {
 
 
 @dataclass(slots=True)
-class Home:
+class SimulatedHome:
     """One home with its meters.
 
     Attributes:
@@ -288,7 +288,7 @@ def electricity_keys(seed: int, name: str) -> SecurityKeys:
     return SecurityKeys(draw_key(seed, name, "unicast"), draw_key(seed, name, "authentication"))
 
 
-def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_building: int) -> Iterator[Home]:
+def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_building: int) -> Iterator[SimulatedHome]:
     """Draw the homes of a district from its seed.
 
     Args:
@@ -308,7 +308,7 @@ def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_buil
         reach = _REACHES[index % homes_per_building % len(_REACHES)]
         opening = 0 if reach is Reach.P1 else _drawn(seed, f"{number}/E", 900_000, 9_000_000)
         config = electricity_config(number, ZoneInfo(zone), opening)
-        yield Home(
+        yield SimulatedHome(
             f"home-{number:02d}",
             f"{_STREETS[index // homes_per_building % len(_STREETS)]}, flat {index % homes_per_building + 1}",
             number,
@@ -360,9 +360,15 @@ def _radio_config(seed: int, number: int, commodity: Commodity, offset_s: int) -
     place = 10 * number + list(Commodity).index(commodity)
     name = f"{10_000_000 + 137 * place:08d}"
     return RadioMeterConfig(
-        medium, MANUFACTURER, name, draw_key(seed, name, "radio"), _MODES[place % 2],
-        standard_offset_s=offset_s, interval_s=150.0, opening=_drawn(seed, name, 10_000, 900_000),
-    )  # fmt: skip
+        medium,
+        MANUFACTURER,
+        name,
+        draw_key(seed, name, "radio"),
+        _MODES[place % 2],
+        standard_offset_s=offset_s,
+        interval_s=150.0,
+        opening=_drawn(seed, name, 10_000, 900_000),
+    )
 
 
 def _drawn(seed: int, name: str, low: int, high: int) -> int:

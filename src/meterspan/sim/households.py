@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from meterspan.meter.metrology import ElectricityFlow, HeatFlow, VolumeFlow
 from meterspan.sim.weather import Weather, hash_noise, smooth_noise
 
-__all__ = ["Equipment", "Flows", "Heating", "Household", "Profile"]
+__all__ = ["Equipment", "Flows", "Heating", "Household", "Residents"]
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,7 @@ TAP_RISE_K = 28.0
 _DAYS_KEPT_MAX = 8
 
 
-class Profile(StrEnum):
+class Residents(StrEnum):
     """Who lives there."""
 
     SINGLE = "single"
@@ -157,10 +157,10 @@ class _People:
 
 
 _PEOPLE = {
-    Profile.SINGLE: _People(1, 400, 520, 460, 1065, 1385, 90),
-    Profile.COUPLE: _People(2, 390, 500, 455, 1035, 1375, 130),
-    Profile.FAMILY: _People(4, 375, 465, 465, 840, 1360, 250),
-    Profile.RETIRED: _People(2, 425, 440, None, 0, 1345, 140),
+    Residents.SINGLE: _People(1, 400, 520, 460, 1065, 1385, 90),
+    Residents.COUPLE: _People(2, 390, 500, 455, 1035, 1375, 130),
+    Residents.FAMILY: _People(4, 375, 465, 465, 840, 1360, 250),
+    Residents.RETIRED: _People(2, 425, 440, None, 0, 1345, 140),
 }
 
 
@@ -177,7 +177,7 @@ class _Events:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Curve:
+class _Cumulative:
     """A cumulative, piecewise linear curve that is 0 at the start of its day."""
 
     times: Floats
@@ -192,7 +192,7 @@ class _Curve:
 class _Day:
     start: float
     end: float
-    curves: tuple[_Curve, ...]
+    curves: tuple[_Cumulative, ...]
     """Load, sun, water, gas, heat: joules and litres."""
     minutes: Floats
     supply_c: Floats
@@ -214,7 +214,7 @@ class Household:
     def __init__(
         self,
         seed: int,
-        profile: Profile,
+        profile: Residents,
         *,
         zone: str = "Europe/Berlin",
         weather: Weather | None = None,
@@ -246,15 +246,15 @@ class Household:
     def drawn(cls, seed: int, *, zone: str = "Europe/Berlin", weather: Weather | None = None) -> "Household":
         """Draw who lives there and what they own from the seed alone."""
         draw = np.random.default_rng([seed, 0xD1CE])
-        profile = list(Profile)[int(draw.choice(4, p=(0.3, 0.25, 0.3, 0.15)))]
+        profile = list(Residents)[int(draw.choice(4, p=(0.3, 0.25, 0.3, 0.15)))]
         heating = (Heating.GAS, Heating.DISTRICT, Heating.HEAT_PUMP)[int(draw.choice(3, p=(0.5, 0.38, 0.12)))]
-        house = profile is not Profile.SINGLE and heating is not Heating.DISTRICT
+        house = profile is not Residents.SINGLE and heating is not Heating.DISTRICT
         equipment = Equipment(
             heating=heating,
             pv_kw=round(float(draw.uniform(4, 9)), 1) if house and draw.random() < 0.4 else 0.0,
             ev=bool(house and draw.random() < 0.2),
-            dryer=bool(draw.random() < (0.6 if profile is Profile.FAMILY else 0.25)),
-            dishwasher=bool(draw.random() < (0.5 if profile is Profile.SINGLE else 0.85)),
+            dryer=bool(draw.random() < (0.6 if profile is Residents.FAMILY else 0.25)),
+            dishwasher=bool(draw.random() < (0.5 if profile is Residents.SINGLE else 0.85)),
             garden=bool(house and draw.random() < 0.6),
         )
         return cls(seed, profile, zone=zone, weather=weather, equipment=equipment)
@@ -348,10 +348,12 @@ class Household:
                 pass
 
         load = _add(_cumulate(np.vstack((yesterday.load, today.load)), start, end), grid, load_w)
-        sun = _Curve(grid, _running(self._sun_w(weather.tilted_w_m2(0.61, self._facing), weather.temperature_c), 60.0))
+        sun = _Cumulative(
+            grid, _running(self._sun_w(weather.tilted_w_m2(0.61, self._facing), weather.temperature_c), 60.0)
+        )
         water = _cumulate(np.vstack((yesterday.water, today.water)), start, end)
-        gas = _add(_Curve(hot.times, hot.total * hot_gas), grid, gas_l_s)
-        heat = _add(_Curve(hot.times, hot.total * hot_heat), grid, heat_w)
+        gas = _add(_Cumulative(hot.times, hot.total * hot_gas), grid, gas_l_s)
+        heat = _add(_Cumulative(hot.times, hot.total * hot_heat), grid, heat_w)
         supply = np.clip(78 - 1.15 * felt, 65, 95) + 1.2 * smooth_noise(self.seed + 17, times, 2400.0)
         back = 38 + 0.12 * supply - 3 + 2.5 * smooth_noise(self.seed + 18, times, 3000.0)
         return _Day(start, end, (load, sun, water, gas, heat), times, supply, back)
@@ -652,20 +654,20 @@ def _running(rate: Floats, step_s: float) -> Floats:
     return np.concatenate(([0.0], np.cumsum(rate * step_s)))
 
 
-def _cumulate(events: Floats, start: float, end: float) -> _Curve:
+def _cumulate(events: Floats, start: float, end: float) -> _Cumulative:
     """Add events (start, end, rate) up to one curve over the day; events outside belong to another day."""
     begins, ends = np.clip(events[:, 0], start, end), np.clip(events[:, 1], start, end)
     times = np.concatenate(([start], begins, ends, [end]))
     steps = np.concatenate(([0.0], events[:, 2], -events[:, 2], [0.0]))
     order = np.argsort(times, kind="stable")
     times, rates = times[order], np.cumsum(steps[order])
-    return _Curve(times, np.concatenate(([0.0], np.cumsum(rates[:-1] * np.diff(times)))))
+    return _Cumulative(times, np.concatenate(([0.0], np.cumsum(rates[:-1] * np.diff(times)))))
 
 
-def _add(curve: _Curve, grid: Floats, rate: Floats) -> _Curve:
+def _add(curve: _Cumulative, grid: Floats, rate: Floats) -> _Cumulative:
     """Add a rate on the minute grid to a curve; all corners of both stay."""
     times = np.sort(np.concatenate((curve.times, grid)))
-    return _Curve(times, curve.at(times) + np.interp(times, grid, _running(rate, 60.0)))
+    return _Cumulative(times, curve.at(times) + np.interp(times, grid, _running(rate, 60.0)))
 
 
 def _cycles(seed: int, times: Floats, period_s: float, duty: float, power_w: float) -> Floats:

@@ -14,7 +14,7 @@ from meterspan.head_end.device_log import Frame
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
 from meterspan.sim.building import AccessPointHost, Interfaces
-from meterspan.sim.channel import Link, Medium, Station
+from meterspan.sim.channel import Medium, Node, SimulatedLink
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.g1 import HEAD_END, MediumOf
 
@@ -26,13 +26,13 @@ PUSH_PEER: Final = "push"
 
 
 @dataclass(slots=True)
-class _Line:
+class _Uplink:
     """One access point's uplink, and its connection while there is one."""
 
     host: AccessPointHost
     uplink: Uplink
-    station: Station[Any]
-    link: Link | None = None
+    station: Node[Any]
+    link: SimulatedLink | None = None
     connection: PushConnection | None = None
 
 
@@ -50,16 +50,22 @@ class Pushes:
     """
 
     def __init__(
-        self, clock: VirtualClock, head_end: HeadEnd, intake: PushIntake, *,
-        medium_of: MediumOf, interfaces: Interfaces, seed: int,
-    ) -> None:  # fmt: skip
+        self,
+        clock: VirtualClock,
+        head_end: HeadEnd,
+        intake: PushIntake,
+        *,
+        medium_of: MediumOf,
+        interfaces: Interfaces,
+        seed: int,
+    ) -> None:
         self._clock = clock
         self._head_end = head_end
         self._intake = intake
         self._medium_of = medium_of
         self._interfaces = interfaces
         self._seed = seed
-        self._lines: dict[str, _Line] = {}
+        self._lines: dict[str, _Uplink] = {}
         self._count = 0
 
     def attach(self, host: AccessPointHost) -> None:
@@ -67,8 +73,8 @@ class Pushes:
         if host.point is None:
             return
         uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
-        station: Station[Any] = Station(self._clock, uplink, name=host.name)
-        line = self._lines[host.name] = _Line(host, uplink, station)
+        station: Node[Any] = Node(self._clock, uplink, name=host.name)
+        line = self._lines[host.name] = _Uplink(host, uplink, station)
         station.on_event = partial(self._take, line)
 
     def detach(self, name: str) -> None:
@@ -89,7 +95,7 @@ class Pushes:
                 line.uplink.wake(now)
                 line.station.poll()
 
-    def _take(self, line: _Line, event: object, now: float) -> None:
+    def _take(self, line: _Uplink, event: object, now: float) -> None:
         if not isinstance(event, WantsConnection):
             return
         medium = self._medium_of(line.host.name, now)
@@ -98,32 +104,37 @@ class Pushes:
         else:
             self._clock.schedule(now, partial(self._connect, line, medium))
 
-    def _refuse(self, line: _Line) -> None:
+    def _refuse(self, line: _Uplink) -> None:
         line.uplink.medium_lost(self._clock.now)
         line.station.poll()
 
-    def _connect(self, line: _Line, medium: Medium) -> None:
+    def _connect(self, line: _Uplink, medium: Medium) -> None:
         if self._lines.get(line.host.name) is not line:  # its power failed meanwhile
             return
         now = self._clock.now
         self._count += 1
         connection = self._intake.connection(f"{line.host.name} {PUSH_PEER}")
-        far: Station[Any] = Station(self._clock, connection, name=HEAD_END)
-        line.link = Link(
-            line.station, far, clock=self._clock, medium=medium, seed=self._seed * 1_000_003 + self._count,
-            trace_frames=FRAMES_KEPT, on_break=partial(self._broken, line),
-        )  # fmt: skip
+        far: Node[Any] = Node(self._clock, connection, name=HEAD_END)
+        line.link = SimulatedLink(
+            line.station,
+            far,
+            clock=self._clock,
+            medium=medium,
+            seed=self._seed * 1_000_003 + self._count,
+            trace_frames=FRAMES_KEPT,
+            on_break=partial(self._broken, line),
+        )
         line.connection = connection
         connection.connect(now)
         line.uplink.connect(now)
         line.link.poll()
 
-    def _broken(self, line: _Line, now: float) -> None:
+    def _broken(self, line: _Uplink, now: float) -> None:
         self._close(line)
         line.uplink.medium_lost(now)
         line.station.poll()
 
-    def _close(self, line: _Line) -> None:
+    def _close(self, line: _Uplink) -> None:
         link, connection = line.link, line.connection
         line.link = line.connection = None
         if link is None or connection is None:

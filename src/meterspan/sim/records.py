@@ -16,7 +16,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.quantities import Commodity
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
-from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
+from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
 
 __all__ = ["TARIFFS", "access_point_record", "direct_record", "local_record"]
 
@@ -52,27 +52,41 @@ def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody,
 
     """
     return Device(
-        host.name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, f"10.64.{number}.1:4059", host.name,
-        security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
-        system_title=host.config.system_title, installed_at=installed_at, wrapped_keys=_wrapped(host.keys, custody),
-    )  # fmt: skip
+        host.name,
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        f"10.64.{number}.1:4059",
+        host.name,
+        security=Security.HLS_GMAC,
+        client_sap=MANAGEMENT_CLIENT,
+        server_sap=SERVER_SAP,
+        system_title=host.config.system_title,
+        installed_at=installed_at,
+        wrapped_keys=_wrapped(host.keys, custody),
+    )
 
 
-def direct_record(home: Home, point: ElectricityPoint, custody: KeyCustody) -> Device:
+def direct_record(home: SimulatedHome, point: ElectricityPoint, custody: KeyCustody) -> Device:
     """Record an electricity meter that is read over G1 by itself."""
     return Device(
-        point.device, Commodity.ELECTRICITY,
+        point.device,
+        Commodity.ELECTRICITY,
         DeviceProtocol(point.reach.value),
-        f"10.80.{home.number}.{len(point.device)}:4059", CELL, home.usage_point(Commodity.ELECTRICITY),
-        security=Security.HLS_GMAC, client_sap=MANAGEMENT_CLIENT, server_sap=SERVER_SAP,
+        f"10.80.{home.number}.{len(point.device)}:4059",
+        CELL,
+        home.usage_point(Commodity.ELECTRICITY),
+        security=Security.HLS_GMAC,
+        client_sap=MANAGEMENT_CLIENT,
+        server_sap=SERVER_SAP,
         system_title=point.meter.config.system_title,
         channels=tuple(ChannelPlan(obis, PERIOD_S, LOAD_PROFILE) for obis in PROFILE_COLUMNS),
-        installed_at=point.installed_at, wrapped_keys=_wrapped(point.keys, custody),
-    )  # fmt: skip
+        installed_at=point.installed_at,
+        wrapped_keys=_wrapped(point.keys, custody),
+    )
 
 
 def local_record(
-    home: Home, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
+    home: SimulatedHome, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
 ) -> Device:
     """Return the record of a meter behind an access point: by radio, or through its P1 port.
 
@@ -88,11 +102,17 @@ def local_record(
     commodity = point.commodity if isinstance(point, RadioPoint) else Commodity.ELECTRICITY
     keys = ((KeyPurpose.RADIO, custody.wrap(point.meter.config.key)),) if isinstance(point, RadioPoint) else ()
     return Device(
-        point.device, commodity, DeviceProtocol.WMBUS if is_radio else DeviceProtocol.P1, access_point, access_point,
-        home.usage_point(commodity), "M" if is_radio else "H1",
+        point.device,
+        commodity,
+        DeviceProtocol.WMBUS if is_radio else DeviceProtocol.P1,
+        access_point,
+        access_point,
+        home.usage_point(commodity),
+        "M" if is_radio else "H1",
         channels=tuple(ChannelPlan(obis, PERIOD_S, channel.profile_name) for obis in channel.meter.registers),
-        installed_at=point.installed_at, wrapped_keys=keys,
-    )  # fmt: skip
+        installed_at=point.installed_at,
+        wrapped_keys=keys,
+    )
 
 
 def _wrapped(keys: SecurityKeys, custody: KeyCustody) -> tuple[tuple[KeyPurpose, bytes], ...]:

@@ -16,7 +16,7 @@ from meterspan.model.readings import SeriesKind, Source
 from meterspan.quantities import Commodity, Obis, utc
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
-from meterspan.sim.homes import ElectricityPoint, Home, RadioPoint
+from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
 
 __all__ = ["Completeness", "completeness", "report", "verify"]
 
@@ -73,8 +73,12 @@ def report(district: District, until: float, *, differences: Sequence[str]) -> d
     config = district.config
     return {
         "district": {
-            "seed": config.seed, "homes": config.homes, "access_points": len(district.buildings), "zone": config.zone,
-            "from": utc(config.start).isoformat(), "until": utc(until).isoformat(),
+            "seed": config.seed,
+            "homes": config.homes,
+            "access_points": len(district.buildings),
+            "zone": config.zone,
+            "from": utc(config.start).isoformat(),
+            "until": utc(until).isoformat(),
             "quarter_hours": round((until - config.start) / QUARTER_S),
         },
         "meters": {
@@ -83,8 +87,10 @@ def report(district: District, until: float, *, differences: Sequence[str]) -> d
             "by_protocol": dict(sorted(Counter(str(device.protocol) for device in devices).items())),
         },
         "completeness": {
-            "expected": after.expected, "before_gap_recovery": round(before.share, 6),
-            "after_gap_recovery": after.share, "missing": after.expected - after.received,
+            "expected": after.expected,
+            "before_gap_recovery": round(before.share, 6),
+            "after_gap_recovery": after.share,
+            "missing": after.expected - after.received,
         },
         "unexplained": {
             "energy_wh": totals.unexplained_wh,
@@ -102,13 +108,15 @@ def report(district: District, until: float, *, differences: Sequence[str]) -> d
         },
         "radio": _radio(district),
         "sessions": {
-            "ok": head_end.counts.sessions_ok, "failed": head_end.counts.sessions_failed,
-            "rows_pushed": head_end.counts.rows_pushed, "orders_answered": head_end.counts.orders_answered,
+            "ok": head_end.counts.sessions_ok,
+            "failed": head_end.counts.sessions_failed,
+            "rows_pushed": head_end.counts.rows_pushed,
+            "orders_answered": head_end.counts.orders_answered,
         },
         "quarantine": {str(fault): count for fault, count in sorted(head_end.quarantine.counts.items())},
         "faults": [_happened(happening) for happening in district.happenings],
         "verification": {"differences": len(differences), "examples": list(differences[:10])},
-    }  # fmt: skip
+    }
 
 
 def _differences(district: District, until: float) -> Iterator[str]:
@@ -121,7 +129,7 @@ def _differences(district: District, until: float) -> Iterator[str]:
 
 
 def _of_point(
-    district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int
+    district: District, home: SimulatedHome, point: ElectricityPoint | RadioPoint, start: int, end: int
 ) -> Iterator[str]:
     truth = point.truth()
     for place, obis in enumerate(point.registers()):
@@ -161,7 +169,9 @@ def _of_days(district: District, until: float) -> Iterator[str]:
         start = end
 
 
-def _consumed(district: District, home: Home, point: ElectricityPoint | RadioPoint, start: int, end: int) -> Decimal:
+def _consumed(
+    district: District, home: SimulatedHome, point: ElectricityPoint | RadioPoint, start: int, end: int
+) -> Decimal:
     """Return the consumption of a span in kWh or m3, over all meters that were installed there."""
     chain: list[ElectricityPoint | RadioPoint] = [point]
     if isinstance(point, ElectricityPoint):
@@ -188,10 +198,13 @@ def _radio(district: District) -> dict[str, Any]:
 def _happened(happening: Happening) -> dict[str, Any]:
     fault = happening.fault
     return {
-        "kind": str(fault.kind), "target": fault.target, "from": utc(fault.start).isoformat(),
-        "until": utc(fault.end).isoformat(), "handled": _HANDLED[fault.kind],
+        "kind": str(fault.kind),
+        "target": fault.target,
+        "from": utc(fault.start).isoformat(),
+        "until": utc(fault.end).isoformat(),
+        "handled": _HANDLED[fault.kind],
         **dict(sorted(happening.counts.items())),
-    }  # fmt: skip
+    }
 
 
 _HANDLED: Final = {

@@ -175,13 +175,19 @@ class Weather:
     def _sun(self, times: Floats) -> tuple[Floats, Floats]:
         year_angle = 2 * np.pi * ((times / _YEAR_S) % 1.0)
         declination = (
-            0.006918 - 0.399912 * np.cos(year_angle) + 0.070257 * np.sin(year_angle)
-            - 0.006758 * np.cos(2 * year_angle) + 0.000907 * np.sin(2 * year_angle)
-        )  # fmt: skip
+            0.006918
+            - 0.399912 * np.cos(year_angle)
+            + 0.070257 * np.sin(year_angle)
+            - 0.006758 * np.cos(2 * year_angle)
+            + 0.000907 * np.sin(2 * year_angle)
+        )
         equation_min = 229.18 * (
-            0.000075 + 0.001868 * np.cos(year_angle) - 0.032077 * np.sin(year_angle)
-            - 0.014615 * np.cos(2 * year_angle) - 0.040849 * np.sin(2 * year_angle)
-        )  # fmt: skip
+            0.000075
+            + 0.001868 * np.cos(year_angle)
+            - 0.032077 * np.sin(year_angle)
+            - 0.014615 * np.cos(2 * year_angle)
+            - 0.040849 * np.sin(2 * year_angle)
+        )
         solar_hour = (times / 3600 + self.place.longitude / 15 + equation_min / 60) % 24
         hour_angle = np.pi * (solar_hour - 12) / 12
         latitude = np.radians(self.place.latitude)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import event
+from sqlalchemy import event, exc
 from sqlalchemy.dialects import postgresql, sqlite
 
 from meterspan.model.storage.errors import (
@@ -114,20 +114,20 @@ class Database:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except sa.exc.SQLAlchemyError as error:
+        except exc.SQLAlchemyError as error:
             raise self._translated(error) from error
         except (sqlite3.Error, OSError) as error:
             raise translated(error, self.name) from error
 
-    def _translated(self, error: sa.exc.SQLAlchemyError) -> BaseException:
+    def _translated(self, error: exc.SQLAlchemyError) -> BaseException:
         origin = getattr(error, "orig", None)
-        if isinstance(error, sa.exc.IntegrityError):
+        if isinstance(error, exc.IntegrityError):
             return ValueError(str(origin))
         if isinstance(origin, sqlite3.Error):
             return translated(origin, self.name)
         kind = _BY_SQLSTATE.get(getattr(origin, "sqlstate", None) or getattr(origin, "pgcode", None) or "")
         if kind is None:
-            kind = StorageUnavailableError if isinstance(error, sa.exc.OperationalError) else StorageError
+            kind = StorageUnavailableError if isinstance(error, exc.OperationalError) else StorageError
         return kind(f"the database refuses ({origin or error})", self.name)
 
     def _prepare(self, tables: sa.MetaData, version: int) -> None:
@@ -146,7 +146,7 @@ class Database:
 def _name_of(url: str) -> str:
     try:
         made = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
+    except exc.ArgumentError as error:
         raise ValueError(f"{url!r} is not a database URL like sqlite:////var/lib/meterspan/registry.sqlite") from error
     if made.get_backend_name() not in _INSERT:
         raise ValueError(f"{made.get_backend_name()} is not known here; use {' or '.join(_INSERT)}")

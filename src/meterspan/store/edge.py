@@ -79,9 +79,11 @@ def storage_errors(path: Path | str) -> Iterator[None]:
 def harden(connection: sqlite3.Connection, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
     """Make what is committed survive power loss, references hold, and a lock be waited for."""
     for pragma in (
-        f"busy_timeout = {round(busy_timeout_s * 1_000)}", "journal_mode = wal", "synchronous = full",
+        f"busy_timeout = {round(busy_timeout_s * 1_000)}",
+        "journal_mode = wal",
+        "synchronous = full",
         "foreign_keys = on",
-    ):  # fmt: skip
+    ):
         connection.execute(f"pragma {pragma}")
 
 

@@ -189,10 +189,15 @@ def insert_quarantined(connection: sqlite3.Connection, item: Quarantined, octets
     connection.execute(
         "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?)",
         (
-            item.name, item.reason, item.kept_at, item.readings, item.first_time, item.last_time,
+            item.name,
+            item.reason,
+            item.kept_at,
+            item.readings,
+            item.first_time,
+            item.last_time,
             octets,
         ),
-    )  # fmt: skip
+    )
     if item.readings:
         add_meta(connection, "readings", -item.readings)
 
@@ -224,6 +229,9 @@ def set_meta_max(connection: sqlite3.Connection, name: str, value: int) -> None:
 def extent_of(readings: Readings) -> tuple[int, int, int, int, int]:
     """Return number of readings, first and last time, first and last series, as ``BatchRow`` has them."""
     return (
-        len(readings), int(readings.time.min()), int(readings.time.max()), int(readings.series.min()),
+        len(readings),
+        int(readings.time.min()),
+        int(readings.time.max()),
+        int(readings.series.min()),
         int(readings.series.max()),
-    )  # fmt: skip
+    )

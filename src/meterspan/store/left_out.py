@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 
 from meterspan.model.storage.readings import Quarantined
 from meterspan.store.databases import Database
@@ -66,7 +67,7 @@ class LeftOut:
         with self._database.reading() as connection:
             try:
                 rows = [dict(row) for row in connection.execute(query).mappings()]
-            except (ValueError, sa.exc.OperationalError) as error:
+            except (ValueError, exc.OperationalError) as error:
                 if not self._is_of_a_row(error):
                     raise
                 rows = self._one_by_one(connection, table, query)
@@ -94,23 +95,19 @@ class LeftOut:
             return False
         return isinstance(error, ValueError) or not hasattr(getattr(error, "orig", None), "sqlite_errorcode")
 
-    def _one_by_one(
-        self, connection: sa.Connection, table: sa.Table, query: sa.Select[Any]
-    ) -> list[dict[str, Any]]:  # fmt: skip
+    def _one_by_one(self, connection: sa.Connection, table: sa.Table, query: sa.Select[Any]) -> list[dict[str, Any]]:
         rowid: sa.ColumnElement[int] = sa.literal_column(f'"{table.name}".rowid', sa.Integer)
         found = []
         for number in connection.execute(query.with_only_columns(rowid).select_from(table)).scalars().all():
             try:
                 found += [dict(row) for row in connection.execute(query.where(rowid == number)).mappings()]
-            except (ValueError, sa.exc.OperationalError) as error:
+            except (ValueError, exc.OperationalError) as error:
                 if not self._is_of_a_row(error):
                     raise
                 self.note(table, self._key_of(connection, table, rowid == number), str(error))
         return found
 
-    def _key_of(
-        self, connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]
-    ) -> tuple[str, ...]:  # fmt: skip
+    def _key_of(self, connection: sa.Connection, table: sa.Table, where: sa.ColumnElement[bool]) -> tuple[str, ...]:
         columns = [sa.cast(column, sa.LargeBinary) for column in table.primary_key.columns]
         row = connection.execute(sa.select(*columns).select_from(table).where(where)).one()
         return tuple(bytes(octets).decode(errors="replace") for octets in row)

@@ -25,7 +25,7 @@ def batch_name(seq: int) -> str:
 
 
 class Quarantine:
-    """The list of what is set aside; safe for use from many threads.
+    """The list of quarantined batches and segments; safe for use from many threads.
 
     Args:
         directory: of the store; segments are moved to its folder ``quarantine``.
@@ -62,11 +62,11 @@ class Quarantine:
         log.warning("counted again: it was put back whole", extra={"item": name})
 
     def hides(self, name: str) -> bool:
-        """Whether this batch or segment is set aside."""
+        """Whether this batch or segment is quarantined."""
         return name in self._items
 
     def items(self) -> list[Quarantined]:
-        """List what is set aside, in the order it was found."""
+        """List the quarantined batches and segments, in the order they were found."""
         with self._guard:
             return list(self._items.values())
 

@@ -263,7 +263,7 @@ class ReadingStore:
         return merged_days([days for days in rows if isinstance(days, UnsettledDays)])
 
     def quarantined(self) -> list[Quarantined]:
-        """List what is damaged and set aside, in the order it was found."""
+        """List the quarantined batches and segments, in the order they were found."""
         return self._quarantine.items()
 
     def bounds(self, series: int) -> tuple[int, int] | None:
@@ -302,10 +302,16 @@ class ReadingStore:
         still_counted = sum(item.readings for item in quarantined if item.name not in taken_off)
         return StoreCounts(
             readings=meta.get("readings", 0) - still_counted,
-            duplicates=meta.get("duplicates", 0), conflicts=meta.get("conflicts", 0), late=meta.get("late", 0),
-            events=events, batches=batches, segments=segments, octets=octets + journal_octets,
-            quarantined=len(quarantined), quarantined_readings=sum(item.readings for item in quarantined),
-        )  # fmt: skip
+            duplicates=meta.get("duplicates", 0),
+            conflicts=meta.get("conflicts", 0),
+            late=meta.get("late", 0),
+            events=events,
+            batches=batches,
+            segments=segments,
+            octets=octets + journal_octets,
+            quarantined=len(quarantined),
+            quarantined_readings=sum(item.readings for item in quarantined),
+        )
 
     @property
     def closed_through(self) -> int | None:
@@ -408,9 +414,11 @@ class ReadingStore:
             journal.insert_batch(connection, receipt.fresh)
             self._group.note(receipt.fresh)
         for name, count in (
-            ("readings", len(receipt.fresh)), ("duplicates", receipt.duplicates), ("conflicts", receipt.conflicts),
+            ("readings", len(receipt.fresh)),
+            ("duplicates", receipt.duplicates),
+            ("conflicts", receipt.conflicts),
             ("late", receipt.late),
-        ):  # fmt: skip
+        ):
             if count:
                 journal.add_meta(connection, name, count)
         return receipt
@@ -520,9 +528,13 @@ class ReadingStore:
         return SegmentRow(path.name, day, len(readings), path.stat().st_size)
 
     def _swap(
-        self, connection: sqlite3.Connection, written: list[SegmentRow], batches: list[int], rest: Readings,
+        self,
+        connection: sqlite3.Connection,
+        written: list[SegmentRow],
+        batches: list[int],
+        rest: Readings,
         moved: Readings,
-    ) -> None:  # fmt: skip
+    ) -> None:
         connection.executemany("insert into segment values (?, ?, ?, ?)", written)
         connection.executemany("delete from batch where seq = ?", [(seq,) for seq in batches])
         if len(rest):
@@ -535,8 +547,9 @@ class ReadingStore:
         )
         connection.execute(
             "delete from accepted where batch_id not in"
-            " (select batch_id from accepted order by accepted_at desc limit ?)", (ACCEPTED_KEPT,),
-        )  # fmt: skip
+            " (select batch_id from accepted order by accepted_at desc limit ?)",
+            (ACCEPTED_KEPT,),
+        )
         self._step("swap")
 
     def _merge_days(self) -> None:
@@ -565,7 +578,7 @@ class ReadingStore:
     # --- what is damaged ----------------------------------------------------------------------------------------
 
     def _loaded(self, connection: sqlite3.Connection, row: BatchRow) -> Readings | None:
-        """Read a batch; None where it is set aside, or is damaged and is set aside now."""
+        """Read a batch; None where it is quarantined, before or now."""
         if self._quarantine.hides(batch_name(row.seq)):
             return None
         try:
@@ -575,7 +588,7 @@ class ReadingStore:
             return None
 
     def _whole(self, name: str) -> Readings | None:
-        """Read a segment; None where it is damaged or lost, and is set aside now."""
+        """Read a segment; None where it is damaged or lost, and is quarantined now."""
         path = self._segments / name
         try:
             return read_segment(path)
@@ -586,7 +599,7 @@ class ReadingStore:
         return None
 
     def _of_segments(self, paths: Sequence[Path], series: Sequence[int], start: int, end: int) -> Readings:
-        """Read from segments; those that are damaged are set aside and left out."""
+        """Read from segments; damaged ones are quarantined and left out."""
         left = list(paths)
         while left:
             try:
@@ -747,7 +760,7 @@ class ReadingStore:
     def _snapshot(
         self, connection: sqlite3.Connection, series: Sequence[int], start: int, end: int
     ) -> tuple[list[Path], list[Readings]]:
-        """Give the segments to ask and the matching readings of the journal, as of one moment."""
+        """Return the segments to ask and the matching readings of the journal, as of one moment."""
         names = connection.execute(
             "select name from segment where day between ? and ?", (day_of(start), day_of(end - 1))
         )

@@ -5,6 +5,7 @@ so that old files stay readable and a change of the tables cannot go unnoticed.
 """
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -146,10 +147,8 @@ class Registry:
     def installations(self) -> list[InstallationRow]:
         """List installations by usage point and time."""
         columns = INSTALLATIONS.c
-        query = sa.select(
-            columns.usage_point, columns.device, columns.start, columns.end, columns.multiplier, columns.opening,
-            columns.closing, columns.width,
-        ).order_by(columns.usage_point, columns.start)  # fmt: skip
+        shown = (columns[field.name] for field in fields(InstallationRow))
+        query = sa.select(*shown).order_by(columns.usage_point, columns.start)
         return self._read(InstallationRow, INSTALLATIONS, query)
 
     def series(self) -> list[SeriesRow]:

@@ -2,7 +2,7 @@
 
 Values are split by octet instead: at 96 values per series the jump to the next register spoils a delta block
 (measured: 1.5 instead of 3.0 octets per reading).
-A segment is written beside its place, synced, renamed and its directory synced before anybody is told of it. Its name
+A segment is written beside its place, synced, renamed and its directory synced before it is announced. Its name
 ends with its checksum, so that damage is found before its first reading counts.
 """
 
@@ -42,7 +42,7 @@ _NAME = re.compile(r"-?\d{4,}-\d\d-\d\d-(?P<number>\d{8,})(?:-(?P<crc>[0-9a-f]{8
 
 
 def segment_number(path: Path) -> int | None:
-    """Give the number in a segment's name, or None where it is no segment's name."""
+    """Return the number in a segment's name, or None where it is no segment's name."""
     match = _NAME.fullmatch(path.name)
     return None if match is None else int(match["number"])
 
@@ -104,9 +104,16 @@ def write_segment(path: Path, readings: Readings) -> Path:
 def _write_parquet(path: Path, table: pa.Table) -> None:
     with path.open("wb") as file:
         pq.write_table(
-            table, file, compression="zstd", compression_level=9, row_group_size=ROW_GROUP, use_dictionary=False,
-            column_encoding={name: _encoding(name) for name in COLUMNS}, data_page_version="2.0", version="2.6",
-        )  # fmt: skip
+            table,
+            file,
+            compression="zstd",
+            compression_level=9,
+            row_group_size=ROW_GROUP,
+            use_dictionary=False,
+            column_encoding={name: _encoding(name) for name in COLUMNS},
+            data_page_version="2.0",
+            version="2.6",
+        )
         file.flush()
         os.fsync(file.fileno())
 
@@ -181,10 +188,14 @@ class SegmentQuery:
                     " where series between $low and $high and series in (select unnest($series))"
                     " and time >= $start and time < $end",
                     params={
-                        "paths": [str(path) for path in paths], "series": list(series), "low": min(series),
-                        "high": max(series), "start": start, "end": end,
+                        "paths": [str(path) for path in paths],
+                        "series": list(series),
+                        "low": min(series),
+                        "high": max(series),
+                        "start": start,
+                        "end": end,
                     },
-                )  # fmt: skip
+                )
                 return read_arrow(relation.to_arrow_table())
             except duckdb.Error as error:
                 raise _blamed(paths, error) from error

@@ -1,4 +1,4 @@
-"""New readings, duplicates and conflicts told apart, as columns."""
+"""New readings, duplicates and conflicts, separated as columns."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +41,11 @@ def sift(known: Readings, readings: Readings) -> Receipt:
     quality = np.where(conflict, both.quality | int(Quality.CONFLICT), both.quality).astype(np.int32)
     kept = _with_quality(both, quality)[fresh]
     return Receipt(
-        kept, int((is_new & duplicate).sum()), int((conflict & fresh).sum()),
+        kept,
+        int((is_new & duplicate).sum()),
+        int((conflict & fresh).sum()),
         int(((kept.quality & int(Quality.LATE)) != 0).sum()),
-    )  # fmt: skip
+    )
 
 
 def _with_quality(readings: Readings, quality: NDArray[np.int32]) -> Readings:

@@ -40,9 +40,11 @@ def merged_days(parts: Sequence[UnsettledDays]) -> UnsettledDays:
         series, day, readings, notes = series[order], day[order], readings[order], notes[order]
     heads = np.flatnonzero(np.concatenate(([True], (np.diff(series) != 0) | (np.diff(day) != 0))))
     return UnsettledDays(
-        series[heads], day[heads], np.add.reduceat(readings, heads).astype(np.int32),
+        series[heads],
+        day[heads],
+        np.add.reduceat(readings, heads).astype(np.int32),
         np.add.reduceat(notes, heads).astype(np.int32),
-    )  # fmt: skip
+    )
 
 
 def remaining_days(known: UnsettledDays, settled: UnsettledDays) -> UnsettledDays:

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from meterspan.engine.hdlc.table import TRANSITIONS, Action, transition_table
+from meterspan.engine.hdlc.table import TRANSITIONS, LinkAction, transition_table
 from meterspan.engine.link import Role
 
 
 def test_every_action_is_used_and_every_state_can_be_left():
-    assert {action for action, _ in TRANSITIONS.values()} == set(Action)
+    assert {action for action, _ in TRANSITIONS.values()} == set(LinkAction)
     for role in Role:
         states = {state for owner, state, _ in TRANSITIONS if owner is role}
         reached = {following for (owner, _, _), (_, following) in TRANSITIONS.items() if owner is role}

@@ -222,7 +222,7 @@ class Meter(GXDLMSSecureServer):
         return True
 
     def onValidateAuthentication(self, authentication, password):
-        """Let in the public client, the right password, and whoever passes HLS later."""
+        """Accept the public client, the right password, and a client that passes HLS later."""
         if authentication == Authentication.LOW and bytes(password or b"") != self.task["password"].encode():
             return SourceDiagnostic.AUTHENTICATION_FAILURE
         return SourceDiagnostic.NONE

@@ -47,9 +47,10 @@ def test_techem_vario_counts_megajoules_and_water_meters_tenths_of_a_cubic_metre
     assert found(heat)[0] == ("energy total", Decimal(150_000_000), "J", 0)
     water = payload("TCH", 0x62, 0x74, "00 9F27 2100 5024 1300 0000", 0xA2)
     assert found(water) == [
-        ("volume total", Decimal("5.2"), "m3", 0), ("volume of the past period", Decimal("3.3"), "m3", 1),
+        ("volume total", Decimal("5.2"), "m3", 0),
+        ("volume of the past period", Decimal("3.3"), "m3", 1),
         ("volume of this period", Decimal("1.9"), "m3", 0),
-    ]  # fmt: skip
+    ]
 
 
 @pytest.mark.parametrize(("version", "gap"), [(0x69, ""), (0x94, "11")])
@@ -58,8 +59,9 @@ def test_techem_allocators_add_two_temperatures(version: int, gap: str) -> None:
     assert found(question) == [
         ("heat cost allocation of this period", 77, "hca", 0),
         ("heat cost allocation of the past period", 770, "hca", 1),
-        ("room temperature", Decimal(20), "°C", 0), ("radiator temperature", Decimal(30), "°C", 0),
-    ]  # fmt: skip
+        ("room temperature", Decimal(20), "°C", 0),
+        ("radiator temperature", Decimal(30), "°C", 0),
+    ]
 
 
 def test_techem_half_months_become_months_with_their_names() -> None:
@@ -89,9 +91,11 @@ def test_prios_payloads_open_with_either_default_key(key: int) -> None:
     decoded = read_proprietary(prios(1_234_567, 1_200_000, key))
     assert decoded is not None
     assert [(item.value, item.unit, item.time) for item in decoded.readings] == [
-        (Decimal("1234.567"), "m3", None), (Decimal(1200), "m3", "2019-11-30"),
-        (8, "s", None), (Decimal(12), "a", None),
-    ]  # fmt: skip
+        (Decimal("1234.567"), "m3", None),
+        (Decimal(1200), "m3", "2019-11-30"),
+        (8, "s", None),
+        (Decimal(12), "a", None),
+    ]
 
 
 def test_prios_with_another_key_says_so_and_diehl_ids_stand_at_the_end_of_the_address() -> None:
@@ -144,16 +148,18 @@ def test_apator_ciphered_blocks_need_their_key_and_give_total_and_stored_volume(
 def test_apator_allocators_are_read_with_and_without_a_block_in_front() -> None:
     body = "A10000 0A00 1C27 0500 412E 8014 4015".replace(" ", "")
     expected = [
-        ("heat cost allocation", 5, "hca", 0), ("heat cost allocation", 10, "hca", 1),
-        ("mean room temperature", Decimal("21.25"), "°C", 0), ("mean room temperature", Decimal("20.5"), "°C", 1),
-    ]  # fmt: skip
+        ("heat cost allocation", 5, "hca", 0),
+        ("heat cost allocation", 10, "hca", 1),
+        ("mean room temperature", Decimal("21.25"), "°C", 0),
+        ("mean room temperature", Decimal("20.5"), "°C", 1),
+    ]
     assert found(payload("APA", 0x08, 0x04, body)) == expected
     assert found(payload("APT", 0x08, 0x04, "02AABB A0" + body, 0xB6)) == expected
 
 
 @pytest.mark.parametrize(
     ("vif", "unit", "exponent"), [("13", "m3", -3), ("06", "Wh", 3), ("0D", "J", 5), ("6E", "hca", 0)]
-)  # fmt: skip
+)
 def test_qundis_walk_by_records_unpack_into_registers_dates_and_months(vif: str, unit: str, exponent: int) -> None:
     months = "0080" * 10 + "0500" + "FBFF"
     block = f"0DFF5F35 0082000000000007C1 {vif} FFFF 45230000 BF2C 12000000 DF21 34120000 {months} 2F"

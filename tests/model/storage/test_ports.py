@@ -22,10 +22,13 @@ def parameters(method):
 @pytest.mark.parametrize(
     ("port", "backend"),
     [
-        (ReadingSource, ReadingStore), (ReadingJournal, ReadingStore), (RegistryStore, Registry),
-        (ReadingJournal, MemoryJournal), (RegistryStore, MemoryRegistry),
+        (ReadingSource, ReadingStore),
+        (ReadingJournal, ReadingStore),
+        (RegistryStore, Registry),
+        (ReadingJournal, MemoryJournal),
+        (RegistryStore, MemoryRegistry),
     ],
-)  # fmt: skip
+)
 def test_a_backend_can_be_called_as_its_port_says(port, backend):
     assert methods(port)
     for name, asked in methods(port).items():

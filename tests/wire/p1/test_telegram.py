@@ -108,11 +108,15 @@ def test_an_unreadable_line_is_a_fault_with_its_offset_and_costs_no_other_line(l
 @pytest.mark.parametrize(
     ("text", "value", "exponent", "unit"),
     [
-        ("000123.45*W", 12345, -2, "W"), ("00000001.2345678*kWh", 12345678, -4, "Wh"),
+        ("000123.45*W", 12345, -2, "W"),
+        ("00000001.2345678*kWh", 12345678, -4, "Wh"),
         ("123.456*GJ", 123456, 6, "J"),
-        ("0001.5*kVArh", 15, 2, "varh"), ("12*M3", 12, 0, "m3"), ("-001.5*kW", -15, 2, "W"), ("007*A", 7, 0, "A"),
+        ("0001.5*kVArh", 15, 2, "varh"),
+        ("12*M3", 12, 0, "m3"),
+        ("-001.5*kW", -15, 2, "W"),
+        ("007*A", 7, 0, "A"),
     ],
-)  # fmt: skip
+)
 def test_units_are_normalised_however_a_maker_spells_them(text: str, value: int, exponent: int, unit: str) -> None:
     assert p1_object(Obis(1, 0, 1, 7, 0), text).values == (Scaled(value, exponent, UNITS[unit]),)
 

@@ -56,14 +56,19 @@ MESSAGES = (
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        ("01", None), ("00", END_OF_MESSAGE), ("04414243", b"ABC"), ("4201", True), ("4200", False),
-        ("52FF", Integer(-1, 1, signed=True)), ("53FF00", Integer(-256, 2, signed=True)),
+        ("01", None),
+        ("00", END_OF_MESSAGE),
+        ("04414243", b"ABC"),
+        ("4201", True),
+        ("4200", False),
+        ("52FF", Integer(-1, 1, signed=True)),
+        ("53FF00", Integer(-256, 2, signed=True)),
         ("54FECBFD", Integer(-78_851, 3, signed=True)),
         ("6901020304050607FF", Integer(0x01020304050607FF, 8, signed=False)),
         ("72016207", (None, Integer(7, 1, signed=False))),
         ("8302" + "AA" * 48, b"\xaa" * 48),
     ],
-)  # fmt: skip
+)
 def test_each_type_is_read_and_written_as_it_stood(text: str, value: Tlv) -> None:
     octets = bytes.fromhex(text)
     assert read_tlv(Cursor(octets)) == value

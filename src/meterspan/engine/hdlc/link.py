@@ -9,7 +9,7 @@ from typing import Final, assert_never
 
 from meterspan.engine.hdlc.addressing import is_of_another_link, is_ours
 from meterspan.engine.hdlc.config import HdlcConfig
-from meterspan.engine.hdlc.table import STIMULUS_OF_KIND, TRANSITIONS, Action, State, Stimulus
+from meterspan.engine.hdlc.table import STIMULUS_OF_KIND, TRANSITIONS, LinkAction, State, Stimulus
 from meterspan.engine.hdlc.turn import SEND_QUEUE_OCTETS_MAX, Segment, Turn, Verdict
 from meterspan.engine.link import (
     ApduReceived,
@@ -241,58 +241,58 @@ class HdlcLink:
             self._act_on_frame(action, stimulus, frame, now)
         return True
 
-    def _act(self, action: Action, now: float, down: LinkDown) -> None:
+    def _act(self, action: LinkAction, now: float, down: LinkDown) -> None:
         """Carry out a request of the owner or a timer."""
         match action:
-            case Action.SEND_SNRM:
+            case LinkAction.SEND_SNRM:
                 self._tries = 0
                 words = f"no response after {self._config.retries_max + 1} attempts"
                 self._down = LinkDown(Failure(FailureKind.NO_LINK, words), by_peer=False)
                 self._send_snrm(now)
-            case Action.REPEAT_SNRM:
+            case LinkAction.REPEAT_SNRM:
                 self._send_snrm(now)
-            case Action.SEND_DISC:
+            case LinkAction.SEND_DISC:
                 self._leave(down, now)
-            case Action.REPEAT_DISC:
+            case LinkAction.REPEAT_DISC:
                 self._command(FrameKind.DISCONNECT, now)
-            case Action.GO_DOWN:
+            case LinkAction.GO_DOWN:
                 self._go_down(down)
             case _:
                 raise AssertionError(f"{action} needs a frame")
 
-    def _act_on_frame(self, action: Action, stimulus: Stimulus, frame: HdlcFrame, now: float) -> None:
+    def _act_on_frame(self, action: LinkAction, stimulus: Stimulus, frame: HdlcFrame, now: float) -> None:
         match action:
-            case Action.EXCHANGE:
+            case LinkAction.EXCHANGE:
                 self._exchange(frame, now)
-            case Action.RECEIVE_UNNUMBERED:
+            case LinkAction.RECEIVE_UNNUMBERED:
                 self._receive_unnumbered(frame, now)
-            case Action.COME_UP:
+            case LinkAction.COME_UP:
                 self._begin(frame)
                 self._emit(LinkUp(frame.source.upper, self._config.source.upper))
-            case Action.ACCEPT:
+            case LinkAction.ACCEPT:
                 self._accept(frame, now)
-            case Action.ACCEPT_AGAIN:
+            case LinkAction.ACCEPT_AGAIN:
                 self._accept_again(frame, now)
-            case Action.RELEASE:
+            case LinkAction.RELEASE:
                 self._answer(frame, FrameKind.UNNUMBERED_ACKNOWLEDGE)
                 self._go_down_by_peer(FailureKind.LINK_LOST, "the client disconnected")
-            case Action.ANSWER_DM:
+            case LinkAction.ANSWER_DM:
                 self._answer_dm(frame)
-            case Action.REJECT_FRAME:
+            case LinkAction.REJECT_FRAME:
                 self._reject(frame, stimulus)
-            case Action.NOTE_REFUSAL:
+            case LinkAction.NOTE_REFUSAL:
                 has_exchanged = self._turn is not None and self._turn.has_exchanged
                 kind = FailureKind.LINK_LOST if has_exchanged else FailureKind.LINK_REFUSED
                 self._go_down_by_peer(kind, f"the server is in disconnected mode ({frame.kind.short})")
-            case Action.NOTE_REJECTION:
+            case LinkAction.NOTE_REJECTION:
                 reason = frame.information.hex() or "no reason given"
                 self._go_down_by_peer(FailureKind.PROTOCOL, f"the server rejected a frame ({reason})")
-            case Action.SEND_DISC:
+            case LinkAction.SEND_DISC:
                 too_long = Failure(FailureKind.PROTOCOL, "the peer's APDU is too long")
                 self._leave(LinkDown(too_long, by_peer=True), now)
-            case Action.GO_DOWN:
+            case LinkAction.GO_DOWN:
                 self._go_down(self._down)
-            case Action.SEND_SNRM | Action.REPEAT_SNRM | Action.REPEAT_DISC:
+            case LinkAction.SEND_SNRM | LinkAction.REPEAT_SNRM | LinkAction.REPEAT_DISC:
                 raise AssertionError(f"no frame causes {action}")
             case _:
                 assert_never(action)

@@ -10,7 +10,7 @@ from typing import Final
 from meterspan.engine.link import Role
 from meterspan.wire.hdlc import FrameKind
 
-__all__ = ["STIMULUS_OF_KIND", "TRANSITIONS", "Action", "State", "Stimulus", "transition_table"]
+__all__ = ["STIMULUS_OF_KIND", "TRANSITIONS", "LinkAction", "State", "Stimulus", "transition_table"]
 
 
 class State(Enum):
@@ -50,7 +50,7 @@ class Stimulus(Enum):
     INACTIVE = "inactivity"
 
 
-class Action(Enum):
+class LinkAction(Enum):
     """The actions of the link."""
 
     SEND_SNRM = "send SNRM"
@@ -74,55 +74,55 @@ class Action(Enum):
 _C, _S = Role.CLIENT, Role.SERVER
 _NDM, _AWAITING_UA, _NRM, _RELEASE = State
 
-TRANSITIONS: Final[dict[tuple[Role, State, Stimulus], tuple[Action, State]]] = {
-    (_C, _NDM, Stimulus.CONNECT): (Action.SEND_SNRM, _AWAITING_UA),
-    (_C, _NDM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NDM),
-    (_C, _AWAITING_UA, Stimulus.UA): (Action.COME_UP, _NRM),
-    (_C, _AWAITING_UA, Stimulus.DM): (Action.NOTE_REFUSAL, _NDM),
-    (_C, _AWAITING_UA, Stimulus.FRMR): (Action.NOTE_REFUSAL, _NDM),
-    (_C, _AWAITING_UA, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _AWAITING_UA),
-    (_C, _AWAITING_UA, Stimulus.TIMEOUT): (Action.REPEAT_SNRM, _AWAITING_UA),
-    (_C, _AWAITING_UA, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
-    (_C, _AWAITING_UA, Stimulus.DISCONNECT): (Action.SEND_DISC, _RELEASE),
-    (_C, _AWAITING_UA, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
-    (_C, _NRM, Stimulus.I): (Action.EXCHANGE, _NRM),
-    (_C, _NRM, Stimulus.RR): (Action.EXCHANGE, _NRM),
-    (_C, _NRM, Stimulus.RNR): (Action.EXCHANGE, _NRM),
-    (_C, _NRM, Stimulus.REJ): (Action.EXCHANGE, _NRM),
-    (_C, _NRM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NRM),
-    (_C, _NRM, Stimulus.DM): (Action.NOTE_REFUSAL, _NDM),
-    (_C, _NRM, Stimulus.FRMR): (Action.NOTE_REJECTION, _NDM),
-    (_C, _NRM, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
-    (_C, _NRM, Stimulus.OVERFLOW): (Action.SEND_DISC, _RELEASE),
-    (_C, _NRM, Stimulus.DISCONNECT): (Action.SEND_DISC, _RELEASE),
-    (_C, _NRM, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
-    (_C, _RELEASE, Stimulus.UA): (Action.GO_DOWN, _NDM),
-    (_C, _RELEASE, Stimulus.DM): (Action.GO_DOWN, _NDM),
-    (_C, _RELEASE, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _RELEASE),
-    (_C, _RELEASE, Stimulus.TIMEOUT): (Action.REPEAT_DISC, _RELEASE),
-    (_C, _RELEASE, Stimulus.EXHAUSTED): (Action.GO_DOWN, _NDM),
-    (_C, _RELEASE, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
-    (_S, _NDM, Stimulus.SNRM): (Action.ACCEPT, _NRM),
-    (_S, _NDM, Stimulus.DISC): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.I): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.RR): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.RNR): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.REJ): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.UNKNOWN): (Action.ANSWER_DM, _NDM),
-    (_S, _NDM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NDM),
-    (_S, _NRM, Stimulus.SNRM): (Action.ACCEPT_AGAIN, _NRM),
-    (_S, _NRM, Stimulus.DISC): (Action.RELEASE, _NDM),
-    (_S, _NRM, Stimulus.I): (Action.EXCHANGE, _NRM),
-    (_S, _NRM, Stimulus.RR): (Action.EXCHANGE, _NRM),
-    (_S, _NRM, Stimulus.RNR): (Action.EXCHANGE, _NRM),
-    (_S, _NRM, Stimulus.REJ): (Action.EXCHANGE, _NRM),
-    (_S, _NRM, Stimulus.UI): (Action.RECEIVE_UNNUMBERED, _NRM),
-    (_S, _NRM, Stimulus.UNKNOWN): (Action.REJECT_FRAME, _NDM),
-    (_S, _NRM, Stimulus.BAD_NUMBER): (Action.REJECT_FRAME, _NDM),
-    (_S, _NRM, Stimulus.OVERFLOW): (Action.REJECT_FRAME, _NDM),
-    (_S, _NRM, Stimulus.INACTIVE): (Action.GO_DOWN, _NDM),
-    (_S, _NRM, Stimulus.DISCONNECT): (Action.GO_DOWN, _NDM),
-    (_S, _NRM, Stimulus.MEDIUM_LOST): (Action.GO_DOWN, _NDM),
+TRANSITIONS: Final[dict[tuple[Role, State, Stimulus], tuple[LinkAction, State]]] = {
+    (_C, _NDM, Stimulus.CONNECT): (LinkAction.SEND_SNRM, _AWAITING_UA),
+    (_C, _NDM, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _NDM),
+    (_C, _AWAITING_UA, Stimulus.UA): (LinkAction.COME_UP, _NRM),
+    (_C, _AWAITING_UA, Stimulus.DM): (LinkAction.NOTE_REFUSAL, _NDM),
+    (_C, _AWAITING_UA, Stimulus.FRMR): (LinkAction.NOTE_REFUSAL, _NDM),
+    (_C, _AWAITING_UA, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _AWAITING_UA),
+    (_C, _AWAITING_UA, Stimulus.TIMEOUT): (LinkAction.REPEAT_SNRM, _AWAITING_UA),
+    (_C, _AWAITING_UA, Stimulus.EXHAUSTED): (LinkAction.GO_DOWN, _NDM),
+    (_C, _AWAITING_UA, Stimulus.DISCONNECT): (LinkAction.SEND_DISC, _RELEASE),
+    (_C, _AWAITING_UA, Stimulus.MEDIUM_LOST): (LinkAction.GO_DOWN, _NDM),
+    (_C, _NRM, Stimulus.I): (LinkAction.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.RR): (LinkAction.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.RNR): (LinkAction.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.REJ): (LinkAction.EXCHANGE, _NRM),
+    (_C, _NRM, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _NRM),
+    (_C, _NRM, Stimulus.DM): (LinkAction.NOTE_REFUSAL, _NDM),
+    (_C, _NRM, Stimulus.FRMR): (LinkAction.NOTE_REJECTION, _NDM),
+    (_C, _NRM, Stimulus.EXHAUSTED): (LinkAction.GO_DOWN, _NDM),
+    (_C, _NRM, Stimulus.OVERFLOW): (LinkAction.SEND_DISC, _RELEASE),
+    (_C, _NRM, Stimulus.DISCONNECT): (LinkAction.SEND_DISC, _RELEASE),
+    (_C, _NRM, Stimulus.MEDIUM_LOST): (LinkAction.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.UA): (LinkAction.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.DM): (LinkAction.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _RELEASE),
+    (_C, _RELEASE, Stimulus.TIMEOUT): (LinkAction.REPEAT_DISC, _RELEASE),
+    (_C, _RELEASE, Stimulus.EXHAUSTED): (LinkAction.GO_DOWN, _NDM),
+    (_C, _RELEASE, Stimulus.MEDIUM_LOST): (LinkAction.GO_DOWN, _NDM),
+    (_S, _NDM, Stimulus.SNRM): (LinkAction.ACCEPT, _NRM),
+    (_S, _NDM, Stimulus.DISC): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.I): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.RR): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.RNR): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.REJ): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.UNKNOWN): (LinkAction.ANSWER_DM, _NDM),
+    (_S, _NDM, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _NDM),
+    (_S, _NRM, Stimulus.SNRM): (LinkAction.ACCEPT_AGAIN, _NRM),
+    (_S, _NRM, Stimulus.DISC): (LinkAction.RELEASE, _NDM),
+    (_S, _NRM, Stimulus.I): (LinkAction.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.RR): (LinkAction.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.RNR): (LinkAction.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.REJ): (LinkAction.EXCHANGE, _NRM),
+    (_S, _NRM, Stimulus.UI): (LinkAction.RECEIVE_UNNUMBERED, _NRM),
+    (_S, _NRM, Stimulus.UNKNOWN): (LinkAction.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.BAD_NUMBER): (LinkAction.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.OVERFLOW): (LinkAction.REJECT_FRAME, _NDM),
+    (_S, _NRM, Stimulus.INACTIVE): (LinkAction.GO_DOWN, _NDM),
+    (_S, _NRM, Stimulus.DISCONNECT): (LinkAction.GO_DOWN, _NDM),
+    (_S, _NRM, Stimulus.MEDIUM_LOST): (LinkAction.GO_DOWN, _NDM),
 }
 """(role, state, stimulus) to (action, next state). Anything else changes nothing; such frames count as ignored."""
 

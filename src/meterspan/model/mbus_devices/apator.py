@@ -102,11 +102,13 @@ def _ciphered(payload: Payload) -> Decoded:
     since = int.from_bytes(plain[11:14], "little") << 2 | plain[10] & 3
     stored = moment - timedelta(hours=age_h)
     volumes = (Decimal(total).scaleb(-3), Decimal(total - since).scaleb(-3))
-    return Decoded((
-        reading("volume", volumes[0], "m3", time=moment.isoformat(), obis=WATER),
-        reading("volume", volumes[1], "m3", storage=1, time=stored.isoformat(), obis=WATER),
-        reading("age of the stored volume", age_h, "h"),
-    ))  # fmt: skip
+    return Decoded(
+        (
+            reading("volume", volumes[0], "m3", time=moment.isoformat(), obis=WATER),
+            reading("volume", volumes[1], "m3", storage=1, time=stored.isoformat(), obis=WATER),
+            reading("age of the stored volume", age_h, "h"),
+        )
+    )
 
 
 def _allocator(payload: Payload) -> Decoded | None:
@@ -122,12 +124,14 @@ def _allocator(payload: Payload) -> Decoded | None:
     previous, current = int.from_bytes(octets[3:5], "little"), int.from_bytes(octets[7:9], "little")
     last_mean, mean = (Decimal(int.from_bytes(octets[at : at + 2], "little", signed=True)) / 256 for at in (11, 13))
     today = date_packed(octets[9:11])
-    return Decoded((
-        reading("heat cost allocation", current, "hca", time=today, obis=ALLOCATION),
-        reading("heat cost allocation", previous, "hca", storage=1, obis=ALLOCATION),
-        reading("mean room temperature", mean, "°C"),
-        reading("mean room temperature", last_mean, "°C", storage=1),
-    ))  # fmt: skip
+    return Decoded(
+        (
+            reading("heat cost allocation", current, "hca", time=today, obis=ALLOCATION),
+            reading("heat cost allocation", previous, "hca", storage=1, obis=ALLOCATION),
+            reading("mean room temperature", mean, "°C"),
+            reading("mean room temperature", last_mean, "°C", storage=1),
+        )
+    )
 
 
 def _thirds(exponent: int) -> Reader:

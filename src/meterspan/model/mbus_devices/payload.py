@@ -195,9 +195,7 @@ class Field:
         if raw == self.null:
             return None
         value = Decimal(raw).scaleb(self.exponent) if self.divisor == 1 else self._divided(raw)
-        return reading(
-            self.quantity, value, self.unit, storage=self.storage, function=self.function, obis=self.obis
-        )  # fmt: skip
+        return reading(self.quantity, value, self.unit, storage=self.storage, function=self.function, obis=self.obis)
 
     def _divided(self, raw: int) -> Decimal:
         """Return raw / divisor with nine decimals more, which is exact for 256ths."""
@@ -222,9 +220,15 @@ def fields_reader(*fields: Field, tail: bool = False, minimum: int = 0) -> Reade
 
 
 def reading(
-    quantity: str, value: Decimal | int | str, unit: str = "", *, storage: int = 0, time: date | str | None = None,
-    function: str = "instantaneous", obis: Obis | None = None,
-) -> DecodedReading:  # fmt: skip
+    quantity: str,
+    value: Decimal | int | str,
+    unit: str = "",
+    *,
+    storage: int = 0,
+    time: date | str | None = None,
+    function: str = "instantaneous",
+    obis: Obis | None = None,
+) -> DecodedReading:
     """Build a reading; arguments as the fields of ``DecodedReading``.
 
     Args:

@@ -33,11 +33,13 @@ def _periods(payload: Payload, total: Obis, unit: str, exponent: int, size: int)
     due = date_packed(payload.at(1, 3))
     previous = int.from_bytes(payload.at(3, 3 + size), "little")
     current = int.from_bytes(payload.at(7, 7 + size), "little")
-    return Decoded((
-        _reading(f"{quantity} total", previous + current, unit, exponent, total),
-        reading(f"{quantity} of the past period", Decimal(previous).scaleb(exponent), unit, storage=1, time=due),
-        _reading(f"{quantity} of this period", current, unit, exponent),
-    ))  # fmt: skip
+    return Decoded(
+        (
+            _reading(f"{quantity} total", previous + current, unit, exponent, total),
+            reading(f"{quantity} of the past period", Decimal(previous).scaleb(exponent), unit, storage=1, time=due),
+            _reading(f"{quantity} of this period", current, unit, exponent),
+        )
+    )
 
 
 def _reading(quantity: str, raw: int, unit: str, exponent: int = 0, obis: Obis | None = None) -> DecodedReading:
@@ -66,12 +68,16 @@ def _allocator(temperatures: int) -> Reader:
             int.from_bytes(payload.at(start, start + 2), "little", signed=True)
             for start in (temperatures, temperatures + 2)
         )
-        return Decoded((
-            reading("heat cost allocation of this period", current, "hca", obis=ALLOCATION),
-            reading("heat cost allocation of the past period", previous, "hca", storage=1, time=due, obis=ALLOCATION),
-            _reading("room temperature", room, "°C", -2),
-            _reading("radiator temperature", radiator, "°C", -2),
-        ))  # fmt: skip
+        return Decoded(
+            (
+                reading("heat cost allocation of this period", current, "hca", obis=ALLOCATION),
+                reading(
+                    "heat cost allocation of the past period", previous, "hca", storage=1, time=due, obis=ALLOCATION
+                ),
+                _reading("room temperature", room, "°C", -2),
+                _reading("radiator temperature", radiator, "°C", -2),
+            )
+        )
 
     return read
 
@@ -102,9 +108,14 @@ def _grammar(
 ) -> Grammar:
     measured = {medium: commodity for medium, commodity in commodities.items() if commodity is not None}
     return Grammar(
-        name, _MAKER, read, _CIS, frozenset(commodities), None if versions is None else frozenset(versions),
+        name,
+        _MAKER,
+        read,
+        _CIS,
+        frozenset(commodities),
+        None if versions is None else frozenset(versions),
         commodities=measured,
-    )  # fmt: skip
+    )
 
 
 _VOLUMES = {0x62: Commodity.WATER, 0x72: Commodity.WATER}  # warm and cold

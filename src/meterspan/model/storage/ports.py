@@ -91,7 +91,7 @@ class ReadingJournal(ReadingSource, Protocol):
         ...
 
     def quarantined(self) -> list[Quarantined]:
-        """List what is damaged and set aside, in the order it was found."""
+        """List the quarantined batches and segments, in the order they were found."""
         ...
 
     def close(self) -> None:

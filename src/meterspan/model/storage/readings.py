@@ -175,7 +175,7 @@ class StoreCounts:
     octets: int = 0
     """Octets of readings at rest, without indexes and free pages."""
     quarantined: int = 0
-    """Batches and segments that are damaged and set aside."""
+    """Batches and segments that are damaged and quarantined."""
     quarantined_readings: int = 0
     """Readings in them, as far as it is known: these are missing from ``readings``."""
 

@@ -1,6 +1,6 @@
 """ACSE APDUs of COSEM in BER (IEC 62056-5-3, 7.2 and annex A): AARQ, AARE, RLRQ, RLRE.
 
-Layout as tables: each APDU is one constructed element whose fields are told apart by their context tags. Fields that a
+Layout as tables: each APDU is one constructed element whose fields differ by their context tags. Fields that a
 table does not list, or that come in a form which COSEM does not use, survive in ``unknown``.
 """
 
@@ -35,7 +35,7 @@ AUTHENTICATION_REQUIREMENT = b"\x07\x80"
 """The acse-requirements bit string with its one bit, authentication, set."""
 CHARSTRING = 0x80
 MAX_INTEGER_OCTETS = 8
-"""Invocation identifiers and results are small; a longer INTEGER is a lie."""
+"""Invocation identifiers and results are small; longer ones are rejected as malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Aarq:
         calling_ae_invocation_id: number of the client's user.
         calling_ae_qualifier: the client's certificate, in suites 1 and 2.
         protocol_version: bit string octets; as a rule left out.
-        unknown: all other fields, as they came.
+        unknown: all other fields, as received.
 
     """
 
@@ -109,7 +109,7 @@ class Aare:
         responder_requirements: bit string octets.
         responding_ae_qualifier: the server's certificate, in suites 1 and 2.
         protocol_version: bit string octets; as a rule left out.
-        unknown: all other fields, as they came.
+        unknown: all other fields, as received.
 
     """
 

@@ -42,10 +42,17 @@ def read_clock_time(octets: bytes) -> ClockTime:
         raise WireError(f"a date-time has {DATE_TIME_SIZE} octets, not {len(octets)}", None, "date-time", CLAUSE)
     year, month, day, weekday, hour, minute, second, hundredths, deviation, status = _DATE_TIME.unpack(octets)
     return ClockTime(
-        None if year == YEAR_OPEN else year, _open(month), _open(day), _open(weekday), _open(hour), _open(minute),
-        _open(second), _open(hundredths), None if deviation == DEVIATION_OPEN else deviation,
+        None if year == YEAR_OPEN else year,
+        _open(month),
+        _open(day),
+        _open(weekday),
+        _open(hour),
+        _open(minute),
+        _open(second),
+        _open(hundredths),
+        None if deviation == DEVIATION_OPEN else deviation,
         None if status == FIELD_OPEN else ClockStatus(status),
-    )  # fmt: skip
+    )
 
 
 def looks_like_clock(octets: bytes) -> bool:
@@ -59,10 +66,17 @@ def looks_like_clock(octets: bytes) -> bool:
 def write_clock_time(clock: ClockTime) -> bytes:
     """Write a date-time of 12 octets."""
     return _DATE_TIME.pack(
-        YEAR_OPEN if clock.year is None else clock.year, _octet(clock.month), _octet(clock.day), _octet(clock.weekday),
-        _octet(clock.hour), _octet(clock.minute), _octet(clock.second), _octet(clock.hundredths),
-        DEVIATION_OPEN if clock.deviation_min is None else clock.deviation_min, _octet(clock.status),
-    )  # fmt: skip
+        YEAR_OPEN if clock.year is None else clock.year,
+        _octet(clock.month),
+        _octet(clock.day),
+        _octet(clock.weekday),
+        _octet(clock.hour),
+        _octet(clock.minute),
+        _octet(clock.second),
+        _octet(clock.hundredths),
+        DEVIATION_OPEN if clock.deviation_min is None else clock.deviation_min,
+        _octet(clock.status),
+    )
 
 
 def read_clock_date(octets: bytes) -> ClockTime:

@@ -372,10 +372,17 @@ def _any_instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.i
     deviation = _deviation(octets)
     leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
     exists = (
-        (year >= 1) & (year <= _MAX_YEAR) & (day >= 1) & (day <= _DAYS_OF_MONTH[month])
-        & ((month != 2) | (day < 29) | leap) & (hour < 24) & (minute < 60) & (second < 60)
-        & ((hundredths < 100) | (hundredths == 0xFF)) & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
-    )  # fmt: skip
+        (year >= 1)
+        & (year <= _MAX_YEAR)
+        & (day >= 1)
+        & (day <= _DAYS_OF_MONTH[month])
+        & ((month != 2) | (day < 29) | leap)
+        & (hour < 24)
+        & (minute < 60)
+        & (second < 60)
+        & ((hundredths < 100) | (hundredths == 0xFF))
+        & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
+    )
     utc = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second + deviation * 60
     exists &= (utc >= _FIRST_SECOND) & (utc <= _LAST_SECOND)
     seconds: NDArray[np.int64] = np.where(exists, utc, NO_INSTANT)

@@ -25,7 +25,7 @@ CI_FIXED_REVERSED = 0x77
 """Mode 2 of EN 1434-3, most significant octet first, has the CI field four higher."""
 RECORD_CODES = frozenset({0x51, 0x5A, 0x5B, 0x72, 0x76, 0x78, 0x7A})
 VERIFICATION = b"\x2f\x2f"
-"""An encrypted payload begins so once it is opened, perhaps already by whoever gave it."""
+"""An encrypted payload begins so once it is opened, perhaps already by its sender."""
 BAUD_RATES = {0xB8: 300, 0xB9: 600, 0xBA: 1_200, 0xBB: 2_400, 0xBC: 4_800, 0xBD: 9_600, 0xBE: 19_200, 0xBF: 38_400}
 """CI fields that set the baud rate (EN 13757-3:2018, annex)."""
 ERROR_TEXTS = {

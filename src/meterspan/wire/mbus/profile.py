@@ -121,9 +121,13 @@ def _value_record(record: DataRecord, index: int, code: int, data: bytes) -> Dat
     header = record.header
     vif = _without_profile(header.vif)
     octets = build_header(
-        code, vif, function=header.function, storage=header.storage + 1 + index, tariff=header.tariff,
+        code,
+        vif,
+        function=header.function,
+        storage=header.storage + 1 + index,
+        tariff=header.tariff,
         subunit=header.subunit,
-    )  # fmt: skip
+    )
     own = describe_header(octets[: len(octets) - len(vif)], vif)
     return DataRecord(octets, data, parse_value(code, own.meaning.kind, data), own, record.offset)
 

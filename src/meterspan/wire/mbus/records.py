@@ -276,9 +276,14 @@ def write_records(records: Records | Iterable[DataRecord]) -> bytes:
 
 
 def build_header(
-    data_field: int, vif: bytes, *, function: Function = Function.INSTANTANEOUS, storage: int = 0, tariff: int = 0,
+    data_field: int,
+    vif: bytes,
+    *,
+    function: Function = Function.INSTANTANEOUS,
+    storage: int = 0,
+    tariff: int = 0,
     subunit: int = 0,
-) -> bytes:  # fmt: skip
+) -> bytes:
     """Build the header octets of a record: DIF, as few DIFEs as the numbers need, and the VIF chain as given.
 
     Args:

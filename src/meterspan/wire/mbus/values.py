@@ -130,7 +130,7 @@ def _date(data: bytes, century: int | None = None) -> date | None:
 
 
 def _moment(data: bytes) -> datetime | date | time | None:
-    """Types G, J, F and I, told by their length."""
+    """Types G, J, F and I, distinguished by their length."""
     match len(data):
         case 2:
             return _date(data)

@@ -38,7 +38,7 @@ P1Value: TypeAlias = Scaled | ClockTime | Obis | str
 
 CLOCK = Obis(0, 0, 1, 0, 0)
 _HEADS_KEPT = 4_096  # line heads repeat for ever; a meter has about 40, hostile input can't grow the cache past this
-_MBUS_VALUES = 24  # value group C of what an M-Bus device told the meter
+_MBUS_VALUES = 24  # value group C of an M-Bus device's values
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,10 +367,17 @@ def _time(match: re.Match[str], deviation_min: int) -> ClockTime:
     summer = match[7] == "S"
     return ClockTime(
         # DSMR logs hold times before 2000 as year 00; the century is the one that smart meters live in
-        2000 + year, month, day, None, hour, minute, second, None,
+        2000 + year,
+        month,
+        day,
+        None,
+        hour,
+        minute,
+        second,
+        None,
         (deviation_min - 60 if summer else deviation_min) if match[7] else None,
         (ClockStatus.DAYLIGHT_SAVING_ACTIVE if summer else ClockStatus(0)) if match[7] else None,
-    )  # fmt: skip
+    )
 
 
 def _explain(trace: Trace, offset: int, line: str, found: P1Object | str) -> None:

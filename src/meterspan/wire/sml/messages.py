@@ -258,10 +258,16 @@ def _read_list(fields: tuple[Tlv, ...]) -> SmlBody:
 def _read_profile(fields: tuple[Tlv, ...]) -> SmlBody:
     server, time, period, path, value_time, status, periods, raw, signature = fields
     return SmlGetProfileListResponse(
-        _octets(server), _entries(periods, 5), _time(time), _plain(period),
+        _octets(server),
+        _entries(periods, 5),
+        _time(time),
+        _plain(period),
         tuple(_octets(step) for step in path) if isinstance(path, tuple) else (),
-        _time(value_time), _plain(status), _octets(raw), _octets(signature),
-    )  # fmt: skip
+        _time(value_time),
+        _plain(status),
+        _octets(raw),
+        _octets(signature),
+    )
 
 
 def _entries(values: Tlv, width: int) -> tuple[SmlEntry, ...]:
@@ -277,10 +283,14 @@ def _entry(row: tuple[Tlv, ...]) -> SmlEntry:
     else:
         name, status, time, unit, scaler, value, signature = row
     return SmlEntry(
-        _octets(name), None if value is END_OF_MESSAGE else value,  # type: ignore[arg-type] # END_OF_MESSAGE is a singleton
-        unit.value if isinstance(unit, Integer) else None, _plain(scaler),
-        status if isinstance(status, Integer) else None, _time(time), _octets(signature),
-    )  # fmt: skip
+        _octets(name),
+        None if value is END_OF_MESSAGE else value,  # type: ignore[arg-type] # END_OF_MESSAGE is a singleton
+        unit.value if isinstance(unit, Integer) else None,
+        _plain(scaler),
+        status if isinstance(status, Integer) else None,
+        _time(time),
+        _octets(signature),
+    )
 
 
 def _time(value: Tlv) -> SmlTime | None:
@@ -334,10 +344,16 @@ def _write_body(body: SmlBody) -> Tlv:
         return (*head, values, body.signature or None, _write_time(body.gateway_time))
     periods = tuple(_write_period(entry) for entry in body.entries)
     return (
-        body.server_id or None, _write_time(body.time), Integer(body.period_s, 4, signed=False), tuple(body.path),
-        _write_time(body.value_time), Integer(body.status, 8, signed=False), periods,
-        body.raw or None, body.signature or None,
-    )  # fmt: skip
+        body.server_id or None,
+        _write_time(body.time),
+        Integer(body.period_s, 4, signed=False),
+        tuple(body.path),
+        _write_time(body.value_time),
+        Integer(body.status, 8, signed=False),
+        periods,
+        body.raw or None,
+        body.signature or None,
+    )
 
 
 def _write_entry(entry: SmlEntry) -> Tlv:

@@ -14,7 +14,7 @@ from meterspan.wire.errors import UnsupportedError, WireError
 __all__ = ["END_OF_MESSAGE", "EndOfMessage", "Integer", "Tlv", "read_tlv", "write_tlv"]
 
 MAX_DEPTH = 16  # the deepest message of the standard (a tree in a choice in a body) nests 9 lists
-MAX_ELEMENTS = 8_192  # a list of a thousand values with eight elements each; more is a lie of the length
+MAX_ELEMENTS = 8_192  # a list of a thousand values with eight elements each; longer ones are rejected as malformed
 MAX_LENGTH_OCTETS = 4
 
 OCTETS, BOOLEAN, SIGNED, UNSIGNED, LIST = 0, 4, 5, 6, 7

@@ -1,6 +1,6 @@
 """The link layer of wireless M-Bus: frame formats A and B (EN 13757-4:2019, 12.3), with CRCs or already without.
 
-Format A guards each block of 16 octets, format B each of 126; receivers often strip the CRCs. The format is told by
+Format A guards each block of 16 octets, format B each of 126; receivers often strip the CRCs. The format is detected by
 what fits: a CRC that matches is no accident. What is given is always the frame without CRCs.
 """
 
@@ -130,10 +130,10 @@ def read_link(
         WireError: as ``strip_blocks``.
 
     """
-    told, frame, trailing = strip_blocks(octets)
+    detected, frame, trailing = strip_blocks(octets)
     if form == FrameFormat.STRIPPED:
-        told, frame, trailing = form, octets[: octets[0] + 1], octets[octets[0] + 1 :]
-    form = told
+        detected, frame, trailing = form, octets[: octets[0] + 1], octets[octets[0] + 1 :]
+    form = detected
     cursor = Cursor(frame, trace=trace)
     length = cursor.u8("L field")
     cursor.explain(f"{length} octets follow, {_FORMAT_TEXT[form]}")

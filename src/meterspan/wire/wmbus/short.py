@@ -37,13 +37,19 @@ def read_short(octets: bytes) -> ShortFrame | None:
     if ci != _SHORT:
         return None
     return (
-        address, address[2:6], head[0], head[3] & _MODE_MASK, head[2] & _SIZE_MASK, octets[PAYLOAD_OFFSET:],
-        _short_header(head), address[:2] + address[6:] + octets[:1],
-    )  # fmt: skip
+        address,
+        address[2:6],
+        head[0],
+        head[3] & _MODE_MASK,
+        head[2] & _SIZE_MASK,
+        octets[PAYLOAD_OFFSET:],
+        _short_header(head),
+        address[:2] + address[6:] + octets[:1],
+    )
 
 
 def without_crcs(octets: bytes) -> bytes:
-    """Return the frame without CRCs; the most common case, that there are none, is told at once.
+    """Return the frame without CRCs; the most common case, a frame without CRCs, is checked first.
 
     Raises:
         WireError: as ``strip_blocks``.

@@ -130,9 +130,15 @@ def with_clear_link(frame: WmbusFrame, clear: bytes, *, trace: Trace | None = No
 
 
 def write_frame(
-    link: LinkHeader, transport: TransportHeader | None, payload: bytes, *, ell: ExtendedLink | None = None,
-    afl: Afl | None = None, form: FrameFormat = FrameFormat.STRIPPED, sealed: bytes | None = None,
-) -> bytes:  # fmt: skip
+    link: LinkHeader,
+    transport: TransportHeader | None,
+    payload: bytes,
+    *,
+    ell: ExtendedLink | None = None,
+    afl: Afl | None = None,
+    form: FrameFormat = FrameFormat.STRIPPED,
+    sealed: bytes | None = None,
+) -> bytes:
     """Write a telegram; the payload is given as protected as the headers say.
 
     Args:
@@ -192,9 +198,13 @@ class FragmentStore:
         cursor = Cursor(message)
         transport = read_transport(cursor)
         return replace(
-            parts[0], afl=merged, transport=transport, payload=message[cursor.offset :], offset=cursor.offset,
+            parts[0],
+            afl=merged,
+            transport=transport,
+            payload=message[cursor.offset :],
+            offset=cursor.offset,
             message=message,
-        )  # fmt: skip
+        )
 
 
 def _inner(frame: WmbusFrame, cursor: Cursor) -> WmbusFrame:

@@ -35,7 +35,7 @@ class WrapperReader:
         self.is_broken = False
         """Whether a header was wrong, and with it the place of every later one."""
         self.octets_lost = 0
-        """Octets that came after the stream broke."""
+        """Octets received after the stream broke."""
 
     @property
     def pending(self) -> int:

@@ -125,9 +125,12 @@ def read_general_ciphering(cursor: Cursor) -> GeneralCiphering:
 def write_general_ciphering(apdu: GeneralCiphering) -> bytes:
     """Write a general-ciphering APDU, tag first."""
     strings = (
-        apdu.transaction_id, apdu.originator_system_title, apdu.recipient_system_title, apdu.date_time,
+        apdu.transaction_id,
+        apdu.originator_system_title,
+        apdu.recipient_system_title,
+        apdu.date_time,
         apdu.other_information,
-    )  # fmt: skip
+    )
     key_info = b"\x00" if apdu.key_info is None else b"\x01" + _write_key_info(apdu.key_info)
     head = bytes((ApduTag.GENERAL_CIPHERING,)) + b"".join(map(write_octets, strings))
     return head + key_info + _write_content(apdu.content)

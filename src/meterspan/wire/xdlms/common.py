@@ -94,9 +94,13 @@ class LongInvokeIdAndPriority:
     def __int__(self) -> int:
         """Return the 32 bits."""
         return (
-            self.invoke_id & 0xFF_FFFF | (self.reserved & 0x0F) << 24 | self.self_descriptive << 28
-            | self.break_on_error << 29 | self.confirmed << 30 | self.high_priority << 31
-        )  # fmt: skip
+            self.invoke_id & 0xFF_FFFF
+            | (self.reserved & 0x0F) << 24
+            | self.self_descriptive << 28
+            | self.break_on_error << 29
+            | self.confirmed << 30
+            | self.high_priority << 31
+        )
 
     def __str__(self) -> str:
         """Write the number."""
@@ -141,14 +145,16 @@ class CaptureObjectDefinition:
     def to_data(self) -> Data:
         """Return the structure that stands in capture_objects and in range_descriptor."""
         return structure(
-            long_unsigned(self.class_id), octet_string(self.instance), integer(self.attribute),
+            long_unsigned(self.class_id),
+            octet_string(self.instance),
+            integer(self.attribute),
             long_unsigned(self.data_index),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class RangeAccess:
-    """Selector 1 of a ProfileGeneric's buffer: rows whose ``restricting`` column lies in from..to, both included.
+    """Selector 1 of a ProfileGeneric's buffer: rows whose ``restricting`` column is in from..to, both included.
 
     Attributes:
         restricting: the column that decides, as a rule the clock.
@@ -176,7 +182,7 @@ class EntryAccess:
 
 @dataclass(frozen=True, slots=True)
 class OtherAccess:
-    """A selector of another kind, its parameters as they came."""
+    """A selector of another kind, its parameters as received."""
 
     selector: int
     parameters: Data
@@ -224,9 +230,13 @@ def read_long_invoke_id(cursor: Cursor) -> LongInvokeIdAndPriority:
     """Read Long-Invoke-Id-And-Priority."""
     bits = cursor.big(4, "long-invoke-id-and-priority")
     invoke = LongInvokeIdAndPriority(
-        bits & 0xFF_FFFF, bool(bits >> 28 & 1), bool(bits >> 29 & 1), bool(bits >> 30 & 1), bool(bits >> 31),
+        bits & 0xFF_FFFF,
+        bool(bits >> 28 & 1),
+        bool(bits >> 29 & 1),
+        bool(bits >> 30 & 1),
+        bool(bits >> 31),
         bits >> 24 & 0x0F,
-    )  # fmt: skip
+    )
     if cursor.trace is not None:
         cursor.explain(str(invoke))
     return invoke
@@ -294,10 +304,12 @@ def write_access(access: Access | None) -> bytes:
         case EntryAccess():
             return b"\x01\x02" + write_data(
                 structure(
-                    double_long_unsigned(access.from_entry), double_long_unsigned(access.to_entry),
-                    long_unsigned(access.from_selected), long_unsigned(access.to_selected),
+                    double_long_unsigned(access.from_entry),
+                    double_long_unsigned(access.to_entry),
+                    long_unsigned(access.from_selected),
+                    long_unsigned(access.to_selected),
                 )
-            )  # fmt: skip
+            )
         case OtherAccess():
             return bytes((1, access.selector)) + write_data(access.parameters)
 

@@ -84,15 +84,17 @@ def read_initiate_request(cursor: Cursor) -> InitiateRequest:
 def write_initiate_request(request: InitiateRequest) -> bytes:
     """Write an initiate request, tag first."""
     key = request.dedicated_key
-    return b"".join((
-        bytes((ApduTag.INITIATE_REQUEST,)),
-        b"\x00" if key is None else b"\x01" + write_octets(key),
-        b"\x00" if request.response_allowed else b"\x01\x00",
-        _write_quality(request.quality_of_service),
-        bytes((request.dlms_version,)),
-        _write_conformance(request.conformance),
-        request.max_pdu_size.to_bytes(2, "big"),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            bytes((ApduTag.INITIATE_REQUEST,)),
+            b"\x00" if key is None else b"\x01" + write_octets(key),
+            b"\x00" if request.response_allowed else b"\x01\x00",
+            _write_quality(request.quality_of_service),
+            bytes((request.dlms_version,)),
+            _write_conformance(request.conformance),
+            request.max_pdu_size.to_bytes(2, "big"),
+        )
+    )
 
 
 def read_initiate_response(cursor: Cursor) -> InitiateResponse:
@@ -108,14 +110,16 @@ def read_initiate_response(cursor: Cursor) -> InitiateResponse:
 
 def write_initiate_response(response: InitiateResponse) -> bytes:
     """Write an initiate response, tag first."""
-    return b"".join((
-        bytes((ApduTag.INITIATE_RESPONSE,)),
-        _write_quality(response.quality_of_service),
-        bytes((response.dlms_version,)),
-        _write_conformance(response.conformance),
-        response.max_pdu_size.to_bytes(2, "big"),
-        response.vaa_name.to_bytes(2, "big"),
-    ))  # fmt: skip
+    return b"".join(
+        (
+            bytes((ApduTag.INITIATE_RESPONSE,)),
+            _write_quality(response.quality_of_service),
+            bytes((response.dlms_version,)),
+            _write_conformance(response.conformance),
+            response.max_pdu_size.to_bytes(2, "big"),
+            response.vaa_name.to_bytes(2, "big"),
+        )
+    )
 
 
 def _read_dedicated_key(cursor: Cursor) -> bytes | None:

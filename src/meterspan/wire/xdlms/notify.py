@@ -1,7 +1,7 @@
 """DataNotification, its confirmation, and EventNotificationRequest (IEC 62056-5-3, 6.12, 6.14 and annex A).
 
 The date-time of a DataNotification is an OCTET STRING of 0 or 12 octets; some meters put the A-XDR tag 09 in front of
-it, which a length of 9 would otherwise mean: both are read, and written as they came.
+it, which a length of 9 would otherwise mean: both are read, and written as received.
 """
 
 from dataclasses import dataclass

@@ -94,8 +94,8 @@ function consumer(home, hear) {
     number.value = none ? "" : heard.power_w;
     [number.querySelector(".n").textContent, number.querySelector(".u").textContent] = none ? ["–", ""] : power(heard.power_w);
     const flow = none ? say("no_live") : heard.power_w < 0 ? say("export") : say("import");
-    const told = stale ? `${flow}, ${say("as_of", { time: clock(at) })}` : flow;
-    if (direction.textContent !== told) direction.textContent = told;
+    const text = stale ? `${flow}, ${say("as_of", { time: clock(at) })}` : flow;
+    if (direction.textContent !== text) direction.textContent = text;
   };
   setInterval(showPower, 15_000);
   return (live) => {

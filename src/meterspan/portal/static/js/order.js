@@ -4,15 +4,15 @@ import { number, say, unitName } from "./format.js";
 export function startOrder() {
   const button = document.querySelector("[data-order]");
   if (!button) return;
-  const told = document.querySelector("[data-order-state]");
+  const state = document.querySelector("[data-order-state]");
   button.hidden = false;
   button.addEventListener("click", async () => {
     button.disabled = true;
-    told.textContent = say("order_waiting");
+    state.textContent = say("order_waiting");
     try {
-      told.textContent = outcome(await read(button.dataset.order, (reason) => (told.textContent = reason)));
+      state.textContent = outcome(await read(button.dataset.order, (reason) => (state.textContent = reason)));
     } catch {
-      told.textContent = say("order_failed");
+      state.textContent = say("order_failed");
     }
     button.disabled = false;
   });

@@ -1,0 +1,79 @@
+"""Words and docstrings of sources, tests and documentation are plain: no private nouns, parameters explained."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "src").rglob("*.py"))
+TEXTS = [
+    *SOURCES,
+    *sorted((ROOT / "src" / "meterspan" / "portal" / "catalogue").glob("*.toml")),
+    *sorted((ROOT / "tests").rglob("*.py")),
+    *sorted((ROOT / "bench").rglob("*.py")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "changelog.d").glob("*.md")),
+    ROOT / "README.md",
+]
+PRIVATE_NOUNS = re.compile(
+    r"harvest|keepsake|barren|chronicle|stranger|mishap|whoever|kept aside|keep_aside|hasty|thrifty", re.IGNORECASE
+)
+STORED_NAMES = re.compile(
+    r"(TABLE|table|FROM|INTO) `*keepsake\b|\"strangers_recognised\"|\"kept aside\"|\"kept_aside\""
+)
+"""Names in files and reports of earlier versions: readers depend on them."""
+FIRST_WORDS = {"Give", "Gives", "Take", "Takes", "Tell", "Tells", "Say", "Says"}
+PARAMETERS_UNEXPLAINED_MAX = 3
+
+
+def test_no_text_uses_a_private_noun():
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in TEXTS
+        if path != Path(__file__)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if PRIVATE_NOUNS.search(STORED_NAMES.sub("", line))
+    ]
+    assert found == []
+
+
+def test_no_docstring_begins_with_a_verb_that_hides_what_a_function_returns():
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {text.splitlines()[0]}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        if (text := ast.get_docstring(node)) and text.split()[0] in FIRST_WORDS
+    ]
+    assert found == []
+
+
+def test_each_public_function_with_four_parameters_explains_them():
+    found = [
+        f"{path.relative_to(ROOT)}:{function.lineno}: {function.name}"
+        for path in SOURCES
+        for function in _public(ast.parse(path.read_text("utf-8")))
+        if len(_unexplained(function)) > PARAMETERS_UNEXPLAINED_MAX
+        if "Args:" not in (ast.get_docstring(function) or "")
+    ]
+    assert found == []
+
+
+def _public(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+            yield from _public(child)
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+            yield child
+
+
+def _unexplained(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the parameters, except those whose annotation holds the help text of the command line."""
+    listed = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+    return [
+        item.arg
+        for item in listed
+        if item.arg not in {"self", "cls"}
+        if item.annotation is None or "typer." not in ast.unparse(item.annotation)
+    ]
