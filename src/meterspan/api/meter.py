@@ -42,7 +42,7 @@ _NAME: Final = Obis(0, 0, 42, 0, 0)
 class Meter:
     """A meter with which an association is open; made by ``open_meter``.
 
-    Every method raises ``MeterError`` where the meter refuses, does not answer or is gone; its ``failure`` has the kind.
+    Every method raises ``MeterError`` where the meter refuses, does not answer or is gone; ``failure`` has the kind.
     """
 
     def __init__(self, client: DlmsClient, policy: ClockPolicy) -> None:
