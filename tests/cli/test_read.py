@@ -190,7 +190,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(tmp_path, argume
 def test_another_protocol_at_the_port_is_told(folder, meter):
     done = run(folder, "read", meter.place("p1"), "--timeout", "3")
     assert done.returncode == 1
-    assert "speaks no wrapper" in done.stderr
+    assert "does not use the wrapper" in done.stderr
 
 
 def test_json_is_one_document_with_exact_numbers(folder, meter, keys):

@@ -215,7 +215,7 @@ def test_a_limiter_tells_the_power_of_the_connection() -> None:
 
 def test_the_width_of_a_register_is_that_of_its_digits_where_the_port_fixes_or_fills_them() -> None:
     assert row(heard(DSMR), Obis(1, 0, 1, 8, 1)).width == 10**9
-    assert row(heard(DSMR), IMPORT).width == 10**9, "a sum begins anew where its parts do"
+    assert row(heard(DSMR), IMPORT).width == 10**9, "a sum restarts where its parts do"
     generic = next(profile for profile in PROFILES if profile.name == "p1")
     assert row(heard([((1, 0, 1, 8, 0), "12345.678*kWh")], generic), IMPORT).width is None
     assert row(heard([((1, 0, 1, 8, 0), "012345.678*kWh")], generic), IMPORT).width == 10**9

@@ -21,7 +21,7 @@ _INT64_MAX: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Intervals:
-    """Consumption per interval, and what no consumption explains; nothing is lost between the two.
+    """Consumption per interval, and the unexplained differences; nothing is lost between the two.
 
     ``total + unexplained_total == difference``, exactly.
 
@@ -64,9 +64,9 @@ def intervals(
 
     Args:
         readings: aware times and register values, all in one unit.
-        period: length of an interval; intervals lie on its UTC grid.
+        period: length of an interval; intervals are on its UTC grid.
         unit: symbol that the result carries.
-        register_width: the register begins anew after this value; without it, no fall counts as a rollover.
+        register_width: the register restarts at 0 after this value; without it, no fall counts as a rollover.
         ceiling_per_hour: the most that the connection can carry in an hour; a steeper rise is unexplained.
         spread_gaps: share a gap equally over its intervals, marked as estimated; else one long interval.
 

@@ -42,7 +42,7 @@ _NAME: Final = Obis(0, 0, 42, 0, 0)
 class Meter:
     """A meter with which an association is open; made by ``open_meter``.
 
-    Every method raises ``MeterError`` where the meter refuses, falls silent or is gone; its ``failure`` says which.
+    Every method raises ``MeterError`` where the meter refuses, does not answer or is gone; ``failure`` has the kind.
     """
 
     def __init__(self, client: DlmsClient, policy: ClockPolicy) -> None:
@@ -148,7 +148,7 @@ async def open_meter(
             and a counter that is behind is asked of the meter; give one for keys that are used more than once.
 
     Raises:
-        MeterError: the meter cannot be reached, or does not associate; ``failure.kind`` says why.
+        MeterError: the meter cannot be reached, or does not associate; ``failure.kind`` is the reason.
         EndpointError: the endpoint is not one of the above.
         ValueError: no such ``auth``, or keys of the wrong size.
 

@@ -28,7 +28,7 @@ HISTORY_STEP_S: Final = 60.0
 NO_HISTORY: Final = timedelta(0)
 
 Load = float | Callable[[datetime], float]
-"""Watts from the network, negative into it; or what returns them at an instant (UTC)."""
+"""Watts from the network, negative into it; or a function that returns them at an instant (UTC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class SimulatedMeter:
 
     Attributes:
         name: logical device name, 4 to 16 characters, the first three a manufacturer.
-        load_w: what it measures.
+        load_w: the measured load, W.
         opening_wh: import register to begin with.
         history: how much load profile it begins with.
         capture_period: between rows of its load profile.
@@ -69,7 +69,7 @@ class SimulatedMeter:
             endpoint: where it serves DLMS: ``tcp://``, ``udp://`` or ``hdlc+tcp://``; port 0 takes a free one.
 
         Raises:
-            EndpointError: nobody can serve there.
+            EndpointError: the address cannot be served.
             OSError: the port is taken.
 
         """
@@ -127,6 +127,6 @@ class RunningMeter:
         self._host = host
 
     def registers(self) -> Mapping[Obis, Scaled]:
-        """Return what the meter shows now: the truth that any reading of it must agree with."""
+        """Return the registers of the meter now: every reading of it must agree with them."""
         self._host.advance()
         return {item.obis: item.value for item in self._meter.indication.registers}

@@ -119,7 +119,7 @@ class Reader:
         """Open an association for the time of the context, with a second try where our counter was behind.
 
         Raises:
-            DlmsError: the meter cannot be associated with.
+            DlmsError: no association could be opened.
 
         """
         security = self._security()

@@ -72,7 +72,7 @@ def _meterspan(
         bool, typer.Option("--version", help="Print name and version.", callback=_print_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Hold the options that come before a command's name."""
+    """Hold the options before a command's name."""
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """``meterspan decode``: any frame to readings, for people (tables, ``--explain``) or machines (``--jsonl``).
 
-One output line per input line, in order, never a traceback: what is wrong is said in the answer.
+One output line per input line, in order, never a traceback: the answer names the error.
 """
 
 import json
@@ -37,7 +37,7 @@ cat telegram.txt | meterspan decode -         [dim]a P1 telegram from standard i
 meterspan decode --jsonl - < questions.jsonl  [dim]one JSON question per line, one JSON answer per line[/dim]
 
 A question is {"id", "hex" or "text", "key"?, "auth_key"?, "meter_id"?, "as"?}; "hex" may be a list of telegrams of one
-meter: the readings are those of the last one, with what the earlier ones taught.
+meter: the readings are those of the last one, with the layouts learnt from the earlier ones.
 """
 
 

@@ -77,7 +77,7 @@ def _print_check(found: dict[str, Any], errors: Console, *, as_json: bool) -> No
             f"{found['meters']['total']} meters, {complete['expected']:,} values due, "
             f"{100 * complete['before_gap_recovery']:.2f} % before and {100 * complete['after_gap_recovery']:.2f} % "
             f"after gap recovery, {found['unexplained']['energy_wh']} Wh unexplained,\n"
-            f"{found['verification']['differences']} differences from what was measured, "
+            f"{found['verification']['differences']} differences from the measured registers, "
             f"{len(found['faults'])} faults, in {found['run_time_s']} s: {verdict}",
             title="meterspan demo --check",
             expand=False,
@@ -121,7 +121,7 @@ def _invitation(url: str, *, is_lapsing: bool) -> Panel:
     hint = (
         "[dim]Still running through the past days, as a time lapse. Ctrl-C ends.[/]"
         if is_lapsing
-        else "[dim]Meters tell their power every five seconds. Ctrl-C ends.[/]"
+        else "[dim]Meters send their power every five seconds. Ctrl-C ends.[/]"
     )
     return Panel(
         Group(table, "", hint), title="[bold]meterspan demo[/]: a district that lives", expand=False, padding=(1, 2)

@@ -41,7 +41,7 @@ meterspan home --p1 tcp://127.0.0.1:2001 --tariffs tariffs.toml   [dim]the P1 po
 meterspan home --radio 7373 --keys keys.toml   [dim]radio meters whose keys are in the file; others are not heard[/dim]
 
 meterspan home --p1 /dev/ttyUSB0 --radio 7373 --keys keys.toml --push 192.168.1.2:4060 --g1-port 4059
-  [dim]an access point (LNAP): a head end gets every quarter hour, and reads what it lacks[/dim]
+  [dim]an access point (LNAP): a head end gets every quarter hour, and reads missing values[/dim]
 
 meterspan home --p1 capture.txt   [dim]replay a capture, each telegram at its own time[/dim]
 """
@@ -74,7 +74,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
         int | None, typer.Option(min=0, max=65_535, help="Pass P1 telegrams on at this TCP port (H1).")
     ] = None,
     h2_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Tell displays in JSON lines at this TCP port (H2).")
+        int | None, typer.Option(min=0, max=65_535, help="Send JSON lines to displays at this TCP port (H2).")
     ] = None,
     push: Annotated[
         str | None, typer.Option(help="Head end to which every quarter hour is pushed.", metavar="HOST:PORT")

@@ -1,7 +1,7 @@
 """Secrets as users give them: as an option, from a file (``@file``), from the environment, or in a key file.
 
 A key file is TOML that only its owner can read, with a table for each meter; ``meter``, ``read`` and ``listen`` share
-it, so that keys need not stand on command lines, which every user of the machine can see.
+it, so that keys need not be on command lines, which every user of the machine can see.
 """
 
 import os
@@ -42,7 +42,7 @@ def parse_key(text: str | None, option: str) -> bytes:
     """Read a key of 16 octets: 32 hexadecimal digits, or ``@file`` with them; b"" where none was given.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not a key.
 
     """
     if not text:
@@ -63,7 +63,7 @@ def parse_password(text: str | None, option: str = "--password") -> bytes:
     """Read a password: text, ``hex:`` with hexadecimal digits, or ``@file`` with either; b"" where none was given.
 
     Raises:
-        typer.BadParameter: the digits are none.
+        typer.BadParameter: the text is not hexadecimal.
 
     """
     if not text:
@@ -108,7 +108,7 @@ def append_keys(path: Path, name: str, keys: MeterKeys) -> None:
 
 
 def warn_of_visible_keys(console: Console) -> None:
-    """Warn where a secret stands on the command line, which every user of the machine can list."""
+    """Warn where a secret is on the command line, which every user of the machine can list."""
     visible = [
         argument
         for argument, following in pairwise([*sys.argv, ""])

@@ -89,7 +89,7 @@ def _radio_keys(path: Path | None) -> dict[str, bytes]:
 
 
 class _Ears:
-    """All sources at once, and the table or the lines that come of them."""
+    """All sources at once, and the table or the lines of their telegrams."""
 
     def __init__(self, places: list[Endpoint | None], listener: Listener, *, as_json: bool) -> None:
         self._places = places
@@ -219,7 +219,7 @@ def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
 _RANKS: Final = {unit: rank for rank, units in enumerate(
     (("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"), ("W", "kW", "m3/h", "L/h"), ("°C", "bar", "V", "A", "%"))
 ) for unit in units}  # fmt: skip
-"""Registers are shown before what flows, that before the rest, and zeros last."""
+"""Registers are shown first, then powers and flows, then the rest; zeros are last."""
 _WHY: Final = {
     Outcome.NO_KEY: "encrypted; its key is not in the key file",
     Outcome.WRONG_KEY: "encrypted; the key in the key file does not fit",

@@ -1,6 +1,6 @@
 """Structured logs on standard error: one line per event with its fields, for people or as JSON.
 
-This module imports nothing of meterspan: ``logging`` outlives all others at the end of a process, and what it holds
+This module imports nothing of meterspan: ``logging`` ends after all others at the end of a process, and what it holds
 on to would be taken down too late.
 """
 

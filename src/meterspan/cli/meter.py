@@ -90,7 +90,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     p1: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="TCP port of the P1 telegrams; 0 picks one.")
     ] = None,
-    medium: Annotated[Commodity, typer.Option(help="What it measures.")] = Commodity.ELECTRICITY,
+    medium: Annotated[Commodity, typer.Option(help="The measured commodity.")] = Commodity.ELECTRICITY,
     radio: Annotated[
         str, typer.Option(help="Where a radio meter's telegrams go, as UDP datagrams.", metavar="HOST:PORT")
     ] = "127.0.0.1:7373",
@@ -118,7 +118,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
         str | None, typer.Option(help="Password of the reader: text or @FILE.", envvar="METERSPAN_PASSWORD")
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(help="Key file; what it does not hold is made up and added.", metavar="FILE")
+        Path | None, typer.Option(help="Key file; missing keys are made up and added.", metavar="FILE")
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder of registers and counters [dim](~/.local/state)[/dim].")
@@ -128,7 +128,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Run one simulated meter as a real program.
 
-    Electricity speaks DLMS/COSEM (wrapper, HDLC) and P1; gas, water and heat send encrypted wireless M-Bus telegrams.
+    Electricity uses DLMS/COSEM (wrapper, HDLC) and P1; gas, water and heat send encrypted wireless M-Bus telegrams.
     Registers, profile and counters survive every end of the program, even kill -9.
     """
     is_electricity = medium is Commodity.ELECTRICITY
@@ -209,7 +209,7 @@ def _print_made(known: MeterKeys, made: MeterKeys, console: Console) -> None:
 
 
 class _Screen:
-    """What is printed about a meter: where it is, its face, what happens on its ports."""
+    """The printed state of a meter: its address, its face, the events of its ports."""
 
     def __init__(self, console: Console, name: str, commodity: Commodity, zone: ZoneInfo, *, as_json: bool) -> None:
         self._console = console
@@ -252,7 +252,7 @@ class _Screen:
             self._console.print(f"  [cyan]{place}[/cyan]  [dim]{_kind_text(kind, place)}[/dim]", highlight=False)
 
     def _picture(self, running: RunningMeter) -> Panel:
-        notes = Text("\n".join(self._notes) or "nobody has called yet", style="dim")
+        notes = Text("\n".join(self._notes) or "no connection yet", style="dim")
         return Panel(
             Group(_face(running.indication(), running.now(), self._zone), "", notes),
             title=f"[bold]{self._name}[/bold]",
@@ -287,7 +287,7 @@ _SCHEMES: Final = {"wrapper": "tcp", "hdlc": "hdlc+tcp"}
 
 
 def _face(shown: Indication, now: float, zone: ZoneInfo) -> Table:
-    """Draw the meter's face: clock, registers, what flows."""
+    """Draw the meter's face: clock, registers, flow."""
     table = Table(box=None, show_header=False, pad_edge=False, expand=True)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(style="dim", ratio=1)

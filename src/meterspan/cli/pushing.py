@@ -50,7 +50,7 @@ def upstream_identity(
         pushes: whether the access point pushes to a head end.
 
     Raises:
-        typer.BadParameter: the name or the title is none.
+        typer.BadParameter: the name or the title is invalid.
 
     """
     kept = json.loads(state.load(_IDENTITY_KEPT) or b"{}")

@@ -1,6 +1,6 @@
 """``meterspan read``: a DLMS meter on the bench, from its name plate to its load profile.
 
-What goes wrong is said with what to do about it (``hints``).
+Each error is printed with its remedy (``hints``).
 """
 
 import asyncio
@@ -38,7 +38,7 @@ __all__ = ["EPILOG", "read"]
 EPILOG = """\
 [bold]Examples[/bold]
 
-meterspan read tcp://192.168.1.50:4059                     [dim]what the public client may see[/dim]
+meterspan read tcp://192.168.1.50:4059                     [dim]as the public client[/dim]
 
 meterspan read tcp://192.168.1.50:4059 --auth lls --client 2 --password @secret.txt
 
@@ -60,7 +60,7 @@ def _auth(text: str) -> Security:
     try:
         return Security(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is none of {_NAMES}") from error
+        raise typer.BadParameter(f"{text!r} is not one of {_NAMES}") from error
 
 
 def read(  # noqa: PLR0917 - typer calls it by name
@@ -104,13 +104,13 @@ def read(  # noqa: PLR0917 - typer calls it by name
     until: Annotated[str | None, typer.Option("--to", help="Last time [dim](now)[/dim].", metavar="TIME")] = None,
     events: Annotated[int, typer.Option(help="Show so many of the newest events.", min=0, max=10_000)] = 0,
     zone: Annotated[
-        str | None, typer.Option(help="The meter's time zone, where it does not tell; and of what is shown.")
+        str | None, typer.Option(help="Time zone of a meter that sends none, and of the printed times.")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 10.0,
     recover: Annotated[bool, typer.Option(help="Catch our invocation counter up.")] = True,
     state: Annotated[Path | None, typer.Option(help="Folder of our counters [dim](~/.local/state)[/dim].")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    trace: Annotated[bool, typer.Option("--trace", help="Show each frame, and what it says.")] = False,
+    trace: Annotated[bool, typer.Option("--trace", help="Show each frame with its meaning.")] = False,
 ) -> None:
     """Read a DLMS/COSEM meter: identification, clock, registers, profiles, events; or a wired M-Bus slave.
 

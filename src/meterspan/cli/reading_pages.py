@@ -1,4 +1,4 @@
-"""How ``meterspan read`` shows what it read: tables for people, one JSON document for machines, frames in words."""
+"""How ``meterspan read`` prints a reading: tables for people, one JSON document for machines, frames in words."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
@@ -110,7 +110,7 @@ def reading_json(found: BenchReading, place: str) -> str:
 
 
 def trace_lines(frame: TracedFrame, zone: tzinfo) -> Iterator[str]:
-    """Write one frame of a trace in Rich markup: when, which way, what it is; its octets; what it says."""
+    """Write one frame of a trace in Rich markup: time, direction, kind; its octets; its meaning."""
     when = datetime.fromtimestamp(frame.at, zone)
     arrow = "[green]→[/green]" if frame.direction is FrameDirection.SENT else "[blue]←[/blue]"
     yield f"[dim]{when:%H:%M:%S.%f}[/dim] {arrow} [bold]{escape(frame.link)}[/bold]"
@@ -320,7 +320,7 @@ def _exact_text(text: str) -> Any:
 
 
 def _exact(value: Decimal) -> Any:
-    """Return a number that JSON writes with all its digits; a float that is none has no value."""
+    """Return a number that JSON writes with all its digits; a float that is not a number becomes None."""
     if not value.is_finite():
         return None
     return int(value) if value == value.to_integral_value() else msgspec.Raw(f"{value:f}".encode())

@@ -36,7 +36,7 @@ EPILOG = """\
 
 meterspan serve --print-config > meterspan.toml   [dim]an annotated example; then edit it[/dim]
 
-meterspan serve meterspan.toml --check   [dim]say what is wrong with it, and start nothing[/dim]
+meterspan serve meterspan.toml --check   [dim]name its errors, and start nothing[/dim]
 
 meterspan serve meterspan.toml   [dim]read the meters, take pushes, show the portal[/dim]
 
@@ -67,7 +67,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Run a head end: read meters, take pushes, store, and show it all in a portal.
 
-    One process. What was confirmed to a meter or access point is on disk before, and survives even kill -9.
+    One process. Readings are on disk before they are confirmed to a meter or access point, and survive even kill -9.
     """
     if print_config:
         typer.echo(annotated_example(ServeConfig), nl=False)

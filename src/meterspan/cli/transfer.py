@@ -47,7 +47,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Import readings from a table.
 
-    Separators, decimal commas, column names and time formats are recognised; what was accepted is on disk at the end.
+    Separators, decimal commas, column names and time formats are recognised; accepted readings are on disk at the end.
     A line that is refused is named with its number and reason, and the others are taken.
     """
     console = Console(stderr=True, highlight=False)
@@ -95,7 +95,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Export readings, intervals or totals.
 
-    Values are exact decimals with their unit, times are UTC. What is exported as readings can be imported again.
+    Values are exact decimals with their unit, times are UTC. Exported readings can be imported again.
     """
     console = Console(stderr=True, highlight=False)
     chosen = _form(file, form)
@@ -174,7 +174,7 @@ def _form(file: Path, form: TableFormat | None) -> TableFormat:
     try:
         return TableFormat(file.suffix.removeprefix(".").lower()) if file.suffix else TableFormat.CSV
     except ValueError as error:
-        raise typer.BadParameter(f"{file.suffix} is none of .csv, .parquet, .json; say --format") from error
+        raise typer.BadParameter(f"{file.suffix} is not one of .csv, .parquet, .json; say --format") from error
 
 
 def _folder(data: Path | None) -> Path:

@@ -24,7 +24,7 @@ from meterspan.wire.p1 import P1Damage
 __all__ = ["DisplayApp", "Fed"]
 
 Fed = HeardTelegram | P1Damage
-"""What the shell feeds: the rows of telegrams, or damage that it met on the line."""
+"""The input of the shell: the rows of telegrams, or damage on the line."""
 
 DARK: Final = Theme(
     name="meterspan-dark", dark=True, primary="#5eb1ff", secondary="#8b9bb4", accent="#ffb454", foreground="#e8edf5",
@@ -48,12 +48,12 @@ _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
 class DisplayApp(App[None]):
-    """Shows what is heard.
+    """Shows received telegrams.
 
     Args:
         model: the display's state.
         feed: telegrams as they are heard; its end is shown as a closed port.
-        clock: gives the present instant in UTC seconds.
+        clock: returns the present instant in UTC seconds.
         title: the home's name.
         dark: the theme to begin with.
 
@@ -273,7 +273,7 @@ def _today(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
     for supply in view.today:
         _supply_line(text, supply, colors, width=width, sign=sign)
     if view.cost_today is not None:
-        text.append("\n" * max(0, height - 2 - text.plain.count("\n")))  # the sum stands at the foot
+        text.append("\n" * max(0, height - 2 - text.plain.count("\n")))  # the sum is at the foot
         text.append("─" * width + "\n", colors.track)
         total = f"{sign}{_places(view.cost_today, 2)}"
         text.append("Cost so far".ljust(width - len(total)), colors.text)

@@ -25,7 +25,7 @@ __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "S
 
 HOUR_S: Final = 3600
 BRIDGE_S: Final = 2 * HOUR_S
-"""A gap up to this long over midnight is shared out by time (gas tells hourly); a longer one loses the midnight."""
+"""A gap up to this long over midnight is shared out by time (gas is sent hourly); a longer one loses the midnight."""
 MINUTES_KEPT: Final = 60
 """The power curve shows one hour."""
 MESSAGES_MAX: Final = 5
@@ -40,7 +40,7 @@ class Connection(StrEnum):
     """Nothing heard yet."""
     LIVE = "live"
     STALE = "stale"
-    """Late: what is shown was true a while ago."""
+    """Late: the shown values are old."""
     LOST = "lost"
     """So late that power is not shown any more."""
 
@@ -102,7 +102,7 @@ class HourBar:
 
 @dataclass(frozen=True, slots=True)
 class DisplayView:
-    """What the screen shows at one instant; all times in the home's zone.
+    """The screen at one instant; all times in the home's zone.
 
     Attributes:
         at: local time.
@@ -144,7 +144,7 @@ class DisplayModel:
     Args:
         zone: IANA name of the home's time zone.
         tariffs: what each supply costs.
-        contract_w: power of the connection; the limiter's threshold stands in where it is None and told.
+        contract_w: power of the connection; where it is None, the limiter's threshold, if sent.
         stale_s: without a telegram for this long, the view is stale.
         lost_s: and for this long, lost.
 
@@ -421,7 +421,7 @@ class _Counter:
         return key, counter
 
     def cost(self) -> Decimal | None:
-        """Return the cost of what was counted, tax included."""
+        """Return the cost of the counted consumption, tax included."""
         if self.tariff is None:
             return None
         prices = {band.name: Fraction(band.price) for band in self.tariff.bands}
@@ -430,7 +430,7 @@ class _Counter:
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
     def _difference(self, register: _Register) -> Fraction | None:
-        """Return what was used since the last value, None where it can't be known."""
+        """Return the consumption since the last value, None where it is unknown."""
         if self.meter != register.meter:
             return None
         used = register.value - self.value

@@ -1,4 +1,4 @@
-"""Who may see what: the one place where the role check stands.
+"""Access by role: the one place of the role check.
 
 Today everybody who reaches the portal is admitted, which is why servers bind to loopback by default. The host check
 keeps a foreign web page from reading a loopback portal through a rebound DNS name.
@@ -19,7 +19,7 @@ LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
 class Role(StrEnum):
-    """What a reader may be."""
+    """The roles of a reader."""
 
     CONSUMER = "consumer"
     OPERATOR = "operator"

@@ -1,6 +1,6 @@
 """The JSON interface ``/api/v1``: homes for the consumer, the network for the operator, and two event streams.
 
-Every answer carries an ``ETag``; every error is a problem document that says what to do. ``/homes/{id}/live`` has two
+Every answer carries an ``ETag``; every error is a problem document with its remedy. ``/homes/{id}/live`` has two
 representations: ``application/json`` is now, ``text/event-stream`` is now and on.
 """
 
@@ -36,7 +36,7 @@ from meterspan.quantities import Commodity
 __all__ = ["COMPLETENESS_DAYS_MAX", "build_api"]
 
 COMPLETENESS_DAYS_MAX = 366
-"""A year of days is the widest map anybody reads; more is a job for an export."""
+"""A year of days is the widest map; more is a job for an export."""
 
 _PROBLEM: dict[str, Any] = {
     "model": Problem,
@@ -171,7 +171,7 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
     @router.get(
         "/orders/{order_id}",
         response_model=payload_of(OrderView),
-        summary="How an on-demand read stands",
+        summary="The state of an on-demand read",
         responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
     )
     def show_order(request: Request, order_id: int) -> Response:
@@ -210,7 +210,7 @@ def _answer(request: Request, body: bytes, *, vary: str = "") -> Response:
 
 
 class _EventStream(StreamingResponse):
-    """An event stream that gives its place back however the connection ends."""
+    """An event stream that ends its subscription however the connection ends."""
 
     def __init__(self, subscription: Subscription) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Vary": "Accept"}

@@ -59,7 +59,7 @@ def create_app(
     Args:
         homes: answers the consumer's questions; called in a thread pool.
         network: answers the operator's questions; called in a thread pool.
-        clock: gives the time as an aware UTC datetime.
+        clock: returns the time as an aware UTC datetime.
         orders: takes on-demand reads; called in a thread pool. None where no head end can ask a meter.
         version: shown in the footer and in the OpenAPI document.
         feeds: the event streams, with their period and bounds.
@@ -178,5 +178,5 @@ def _plain(error: HTTPException) -> ProblemError:
         "refused",
         title=error.detail,
         detail=error.detail,
-        remedy="See /api/v1/openapi.json for what this address answers.",
+        remedy="See /api/v1/openapi.json for the paths of this address.",
     )

@@ -1,8 +1,8 @@
-"""Server-sent events: one poller per topic while anybody listens, however many browsers are open.
+"""Server-sent events: one poller per topic while it has subscribers, however many browsers are open.
 
 Strategy: a topic's producer runs in the thread pool every ``period_s``; what changed goes to each listener's one-place
 box, where a newer event replaces an unread older one, so a slow reader costs no memory. When a producer fails, the
-streams of its topic end and the browsers come back by themselves.
+streams of its topic end and the browsers connect again by themselves.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class FeedsFullError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What a topic says now: ``data`` goes out whenever ``mark`` differs from the last one's."""
+    """The present state of a topic: ``data`` is sent whenever ``mark`` differs from the last one's."""
 
     name: str
     data: str
@@ -70,7 +70,7 @@ class Feeds:
     """All event streams of one portal.
 
     Args:
-        period_s: how often a topic is asked while anybody listens.
+        period_s: seconds between polls of a topic with subscribers.
         heartbeat_s: silence after which a comment keeps proxies from closing the stream.
         listeners_max: how many streams may be open at once.
 
@@ -143,7 +143,7 @@ class Feeds:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Subscription:
-    """One listener's place; ``leave`` gives it back, also when the stream was never begun."""
+    """One subscription; ``leave`` ends it, also when the stream was never started."""
 
     feeds: Feeds
     name: str

@@ -25,9 +25,9 @@ TABS: Final = (
 MAP_DAYS: Final = 28
 """Four weeks: a weekly pattern shows, and the map still fits a desk."""
 TROUBLED_ROWS: Final = 60
-"""Worst first; the JSON interface gives all."""
+"""Worst first; the JSON interface returns all."""
 QUARANTINE_ROWS: Final = 50
-"""What the operator page lists; the JSON interface gives more."""
+"""The rows of the operator page; the JSON interface returns more."""
 ORDER_ROWS: Final = 100
 """An operator's morning; the head end remembers more."""
 

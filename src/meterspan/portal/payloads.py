@@ -1,4 +1,4 @@
-"""What the JSON interface answers: models for OpenAPI and JSON, derived from the records of ``model.views``.
+"""The answers of the JSON interface: models for OpenAPI and JSON, derived from the records of ``model.views``.
 
 Strategy: a field of a view is a field of its payload, in the same order and under the same name; what JSON lacks is
 written by type. Amounts are decimal strings, exact to the last digit (``"6.420"``), as a bill may depend on them and

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problem documents that say what to do.
 
 Strategy: ``_PROBLEMS`` is the one table from a type of exception to its problem; the portal raises and passes on plain
-exceptions, and nothing reads their words. What the table lacks is a fault of the program and answers 500.
+exceptions, and nothing reads their words. An exception outside the table is a fault of the program and answers 500.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ __all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response
 
 
 class Problem(BaseModel):
-    """What went wrong and what to do about it (RFC 9457, 3)."""
+    """An error and its remedy (RFC 9457, 3)."""
 
     type: str = Field(
         description="A stable name of the kind of problem.", examples=["urn:meterspan:problem:unknown-home"]
@@ -38,7 +38,7 @@ class ProblemError(Exception):
         status: the HTTP status code.
         kind: the problem's short name; the type is ``urn:meterspan:problem:KIND``.
         title: the kind in words.
-        detail: what is wrong with this request.
+        detail: the error of this request.
         remedy: what to do about it.
         retry_s: seconds after which trying again makes sense, where it does.
 
@@ -155,14 +155,14 @@ def _busy(_error: TimeoutError) -> ProblemError:
 
 
 _STORAGE_WORDS: Final = {
-    "full": ("The disk is full.", "Make room on the disk of the data folder; answers come back by themselves."),
+    "full": ("The disk is full.", "Make room on the disk of the data folder; the portal then recovers by itself."),
     "locked": (
         "Another program holds the data folder.",
-        "End that program, or wait for it; answers come back by themselves.",
+        "End that program, or wait for it; the portal then recovers by itself.",
     ),
     "unavailable": (
         "The disk of the data folder fails or is read-only.",
-        "Look at the disk, its mount and its permissions; answers come back by themselves.",
+        "Look at the disk, its mount and its permissions; the portal then recovers by itself.",
     ),
     "damaged": (
         "What is stored is not what was written.",

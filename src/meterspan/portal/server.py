@@ -1,7 +1,7 @@
 """Serve the portal under uvicorn so that it stops at once, also while browsers listen to event streams.
 
 Uvicorn waits for open responses before it tells the application to shut down; an event stream never ends by itself.
-So the feeds are closed first. Where to bind is the caller's business; loopback is the default.
+So the feeds are closed first. The caller chooses the address; loopback is the default.
 """
 
 import socket

@@ -78,7 +78,7 @@ def is_stale(live: LiveView) -> bool:
 def states_of(view: PeriodView, now: datetime) -> tuple[str, ...]:
     """Return one word per interval: how far its value can be trusted.
 
-    What is unknown after the last known interval of the running day has not arrived yet: ``awaited``, not ``missing``.
+    An unknown interval after the last known one of the running day has not arrived yet: ``awaited``, not ``missing``.
     """
     last = max((point.end for point in view.intervals if point.value is not None), default=view.start)
     awaited_from = last if view.start <= now < view.end else now
@@ -107,7 +107,7 @@ class Proof:
         opening: register at the start.
         closing: register at the end.
         difference: closing minus opening.
-        intervals: the sum of what the chart shows.
+        intervals: the sum of the chart.
         unexplained: the part of the difference that no interval explains.
         holds: whether the sums agree to the last digit that a meter can show.
 
@@ -126,7 +126,7 @@ ROUNDED = Decimal("0.5E-12")
 
 
 def prove(view: PeriodView) -> Proof | None:
-    """Add up what the chart shows and compare it with the registers; None where a register reading is missing."""
+    """Add up the chart and compare it with the registers; None where a register reading is missing."""
     if view.opening is None or view.closing is None:
         return None
     values = [point.value for point in view.intervals] or [point.value for point in view.points]
@@ -193,7 +193,7 @@ def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> 
     """Group the map by network and commodity.
 
     Where groups and meters together need more than ``rows_max`` rows, at most a third of the rows go to groups and
-    the rest to meters with gaps, both worst first; what is complete is folded.
+    the rest to meters with gaps, both worst first; complete meters are folded.
     """
     members: dict[tuple[str, Commodity], list[Completeness]] = {}
     for row in sorted(rows, key=lambda row: row.device):

@@ -1,6 +1,6 @@
-"""What the portal stands on: the view protocols and a clock.
+"""The sources of the portal: the view protocols and a clock.
 
-What the views raise passes through; ``problems`` turns it into an answer by its type.
+Exceptions of the views pass through; ``problems`` turns them into answers by type.
 """
 
 from collections.abc import Callable
@@ -57,8 +57,8 @@ class Sources:
             raise ProblemError(
                 501,
                 "no-head-end",
-                title="Nobody here can read a meter now",
-                detail="This portal stands on meters that only speak by themselves.",
+                title="Meters cannot be read on demand here",
+                detail="The meters of this portal send by themselves and accept no requests.",
                 remedy="Run a head end (meterspan serve) for meters that can be asked.",
             )
         return self.orders

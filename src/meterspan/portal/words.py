@@ -22,7 +22,7 @@ class Words:
 
     Attributes:
         language: BCP 47 tag, for the ``lang`` attribute.
-        entries: key to text; ``{name}`` marks what is filled in.
+        entries: key to text; ``{name}`` marks a value.
 
     """
 

@@ -1,4 +1,4 @@
-"""Octets of any protocol as rows, for a consumer that does not know what it will hear.
+"""Octets of any protocol as rows, for a consumer that receives any of them.
 
 Strategy: recognise the frame; P1 and M-Bus have rules of their own for their rows, and a DLMS push or an SML file names
 each value with its OBIS code, so that its readings are rows as they are.

@@ -1,7 +1,7 @@
 """Any frame to readings: recognise, unwrap, decipher, name (the decode contract).
 
 Strategy: a few octets tell the kind of frame; each kind has a module that turns it into readings. The decoder keeps
-what earlier frames taught about a meter (compact frame layouts). Any octets give a ``DecodedTelegram``, with what is
+the layouts learnt from earlier frames of a meter (compact frames). Any octets give a ``DecodedTelegram``, with what is
 wrong in its ``errors``.
 """
 
@@ -122,7 +122,7 @@ def _sml(octets: bytes, job: Job) -> DecodedTelegram:
 
 
 def _loaded(name: str) -> Any:
-    """Return a decoding function; its module is imported when the first frame of its kind comes, not before."""
+    """Return a decoding function; its module is imported at the first frame of its kind."""
     module, _, function = name.partition(".")
     return getattr(import_module(f"meterspan.readings.{module}"), function)
 

@@ -206,7 +206,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
     plain = open_general_insecurely(apdu, job)
     job.base = 0
     if job.trace is not None:
-        job.trace.add(0, b"", "plaintext", "what was under the protection; offsets begin anew")
+        job.trace.add(0, b"", "plaintext", "the deciphered octets; offsets restart at 0")
     telegram = _apdu(plain, job, depth + 1)
     if telegram.device.id:
         return telegram

@@ -1,4 +1,4 @@
-"""What a decoding needs beside the octets: keys, options, what earlier frames taught, and the trace."""
+"""The inputs of a decoding beside the octets: keys, options, learnt layouts, and the trace."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class OneKey(Mapping[bytes, bytes]):
 
 
 class Learnt:
-    """What a decoder keeps between frames: compact formats and record layouts, both bounded by the receiver.
+    """The state of a decoder between frames: compact formats and record layouts, both bounded by the receiver.
 
     Attributes:
         key: the key of the current telegram.

@@ -64,7 +64,7 @@ def _read(cursor: Cursor, depth: int) -> Data:
 
 
 def _is_descriptor(cursor: Cursor) -> bool:
-    """Whether a class, a logical name with F = 255 and an attribute number stand here without tags."""
+    """Whether a class, a logical name with F = 255 and an attribute number are here without tags."""
     octets = cursor.peek(_DESCRIPTOR_SIZE)
     if len(octets) < _DESCRIPTOR_SIZE or octets[0] or not 1 <= octets[1] <= _MAX_CLASS:
         return False

@@ -35,7 +35,7 @@ _INVALID = b"\xff"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a telegram holds.
+    """The content of a telegram.
 
     Attributes:
         readings: all values, in the order of the telegram.

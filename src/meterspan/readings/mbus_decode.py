@@ -131,10 +131,10 @@ def _factory_key_error(key: bytes) -> WireError:
 
 
 def _weakness(header: TransportHeader | None) -> tuple[WireError, ...]:
-    """Return what must be said of a telegram that was opened in mode 2 or 3."""
+    """Return the warning for a telegram that was opened in mode 2 or 3."""
     if header is None or header.mode not in DES_MODES or not header.encrypted_size:
         return ()
-    reason = f"security mode {header.mode} is single DES, which protects nothing: anybody can have sent this"
+    reason = f"security mode {header.mode} is single DES, which protects nothing: its sender is not authenticated"
     return (SecurityError(reason, None, "configuration field"),)
 
 

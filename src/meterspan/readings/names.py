@@ -1,4 +1,4 @@
-"""What an OBIS code measures, in the field's words (IEC 62056-6-1, tables 4 to 12), and the unit it is given in.
+"""The quantity of an OBIS code, in the field's words (IEC 62056-6-1, tables 4 to 12), and its unit.
 
 The words are ours; the code beside them is the identity. The unit matters only where a frame carries none.
 """
@@ -16,7 +16,7 @@ CACHED_CODES = 4_096
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What an OBIS code means.
+    """The meaning of an OBIS code.
 
     Attributes:
         quantity: in words.

@@ -61,7 +61,7 @@ _PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in rang
 _TOTALS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
 _ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
 _CURRENT = 0xFF  # value group F: not a stored value of a billing period
-_GAS = 0x03  # the device type where a channel tells none: so are the oldest ports
+_GAS = 0x03  # the device type where a channel sends none, as the oldest ports do
 _DIGITS_MAX: Final = 18
 _TARIFF_DIGITS_MAX: Final = 4
 
@@ -162,7 +162,7 @@ def is_unit(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Clock:
-    """The clock of a telegram: its time, how far its own stamps are moved onto it, and what is against them."""
+    """The clock of a telegram: its time, the shift of its own stamps, and their quality."""
 
     time: int
     shift: int
@@ -330,7 +330,7 @@ def _last_number(item: P1Object, dimensions: Iterable[str]) -> LineNumber | None
 
 
 def _width(item: P1Object, telegram: P1Telegram) -> int | None:
-    """Return after how many steps a register begins anew: where the port fixes the digits, or zeros fill them."""
+    """Return after how many steps a register restarts at 0: where the port fixes the digits, or zeros fill them."""
     digits = _last_group(item).partition("*")[0].replace(".", "")
     return 10 ** len(digits) if telegram.profile.is_fixed_width and digits.isdecimal() else _padded_width(item)
 

@@ -2,8 +2,8 @@
 
 Strategy: walk the tree once. An OBIS code names what follows it; a pair (integer, enum) behind the value scales it; a
 list of push objects at the start names the elements behind it; a list without any name is matched by its shape with
-the layouts of ``model.push_layouts``. Where a list leaves the scaler out, its layout tells it; where there is no
-layout, physics does: a mains voltage lies between 80 and 500 V, and no power is above the sum of U times I.
+the layouts of ``model.push_layouts``. Where a list leaves the scaler out, its layout names it; where there is no
+layout, physics does: a mains voltage is between 80 and 500 V, and no power is above the sum of U times I.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ _EXPONENTS = (0, -1, -2, -3)
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A value with its name; ``exponent`` is None where the frame does not tell it."""
+    """A value with its name; ``exponent`` is None where the frame has none."""
 
     obis: Obis
     value: Data
@@ -48,7 +48,7 @@ def readings_of_body(body: Data) -> tuple[list[DecodedReading], str]:
 
 
 def clock_text(octets: bytes) -> str | None:
-    """Write the twelve octets of a date-time as ISO 8601, or None where they are none."""
+    """Write the twelve octets of a date-time as ISO 8601, or None where they are not one."""
     try:
         moment = Data(DataType.OCTET_STRING, octets).clock_time
     except WireError:

@@ -1,4 +1,4 @@
-"""What an M-Bus record is called: worked out once per maker and record header, for meters repeat themselves."""
+"""The name of an M-Bus record: computed once per maker and record header, as meters repeat them."""
 
 from dataclasses import dataclass
 from decimal import Decimal

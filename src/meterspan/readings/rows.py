@@ -26,11 +26,11 @@ class Row:
     """One value of one device at one instant.
 
     Attributes:
-        obis: what it is.
+        obis: the quantity.
         value: exact, at the resolution of the telegram.
-        time: UTC seconds at which the device says that it held, or of reception where it says nothing.
-        quality: what is known against it, e.g. ``CLOCK_INVALID`` where the device's clock is not believed.
-        width: the register counts modulo this many steps of ``value``; None where the telegram does not tell.
+        time: UTC seconds, by the device's stamp, or of reception where it sends none.
+        quality: its flags, e.g. ``CLOCK_INVALID`` where the device's clock is not plausible.
+        width: the register counts modulo this many steps of ``value``; None where the telegram has none.
 
     """
 
@@ -97,7 +97,7 @@ class DeviceRows:
 
 @dataclass(frozen=True, slots=True)
 class HeardTelegram:
-    """One telegram: what arrived, and what it says.
+    """One telegram: its octets and its rows.
 
     Attributes:
         protocol: ``p1``, ``wmbus``, ``mbus``, ``dlms-push`` or ``sml``.
@@ -105,11 +105,11 @@ class HeardTelegram:
         time: UTC seconds: the telegram's own clock where it is believed, else the time of reception.
         devices: the rows of each device.
         failures: what could not be used, in the order of the telegram.
-        power_w: import minus export in W, None where the telegram does not tell.
-        tariff: the number of the active tariff, None where the telegram does not tell.
+        power_w: import minus export in W, None where the telegram has none.
+        tariff: the number of the active tariff, None where the telegram has none.
         message: text of the supplier, "" for none.
         limit_w: power at which the switch opens, in W, None where there is none.
-        own_time: UTC seconds by the device's own clock, believed or not; None where the telegram does not tell.
+        own_time: UTC seconds by the device's own clock, plausible or not; None where the telegram has none.
 
     """
 
