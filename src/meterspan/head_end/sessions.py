@@ -33,6 +33,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
 from meterspan.model.identity import mbus_client_identity
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
@@ -86,13 +87,13 @@ class SessionMaker:
         """Make the session of a job; start it when the medium is there.
 
         Raises:
-            KeyError: the target is not in the inventory.
+            UnknownMeterError: the target is not in the inventory.
             KeyWrongError: the device's keys were wrapped under another master key.
 
         """
         device = self._head_end.inventory.get(job.target)
         if device is None:
-            raise KeyError(job.target)
+            raise UnknownMeterError(job.target)
         collected = self._collected[job.job_id] = CollectedRows()
         association = self._association(device)
         return Session(association, self._script(device, job.tasks, collected), timeout_s=SESSION_TIMEOUT_S)

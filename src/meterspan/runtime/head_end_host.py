@@ -23,10 +23,11 @@ from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
@@ -159,10 +160,10 @@ class HeadEndHost:
             is_settled = True
         except WireError as error:
             failure = Failure.of_error(error)
-        except (CannotConnectError, ValueError) as error:
+        except (CannotConnectError, EndpointError) as error:
             failure = Failure(FailureKind.UNREACHABLE, str(error))
-        except KeyError:
-            failure = Failure(FailureKind.UNKNOWN_DEVICE, f"{job.target} is not in the inventory")
+        except UnknownMeterError as error:
+            failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
         except OSError as error:
