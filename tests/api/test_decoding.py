@@ -42,3 +42,8 @@ def test_a_key_that_is_no_hexadecimal_text_is_refused():
 def test_a_format_by_name_overrides_what_the_octets_look_like():
     assert decode(p1_text()).protocol == "p1"
     assert decode(p1_text(), as_="sml").readings == ()
+
+
+def test_octets_of_any_sort_are_decoded() -> None:
+    expected = decode(p1_text())
+    assert decode(bytearray(p1_text())) == decode(memoryview(p1_text())) == expected

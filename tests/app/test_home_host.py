@@ -74,3 +74,15 @@ def test_an_exchange_is_registered_with_the_last_register_heard(memory):
     asyncio.run(host.flush())
     assert data.home("home").usage_points[0].meter == "B0000001"
     assert host.device_log.entries("B0000001")[0].title == "Replaced A0000001"
+
+
+def test_an_outbox_that_is_locked_ends_no_program(memory, monkeypatch):
+    host = host_of(memory)
+    host.hear_p1(p1("000001.000", START), START, "port")
+    with monkeypatch.context() as locked:
+        locked.setattr(host._collector, "delivery", broken)
+        asyncio.run(host.flush())
+        host._store_the_rest()
+    asyncio.run(host.flush())
+    assert memory[0].home("home").usage_points[0].meter == "MSP1000000001"
+    assert host._collector.delivery(START) is None

@@ -31,3 +31,25 @@ def test_a_block_whose_columns_differ_in_length_is_refused() -> None:
     column = CaptureColumn(IMPORT, UNITS["Wh"], 0, np.array([1, 2], np.int64))
     with pytest.raises(ValueError, match="columns of"):
         CaptureBlock("D1", Source.LOCAL, 0, np.array([1], np.int64), (column,), nothing, nothing)
+
+
+def test_rows_become_columns_in_their_order():
+    block = CaptureBlock.of_rows(
+        "D1",
+        Source.PUSH,
+        channels=[(IMPORT, UNITS["Wh"], 0), (EXPORT, UNITS["Wh"], 1)],
+        rows=[(900, 0, [1, 2]), (1_800, 4, [3, 4])],
+        received_at=2_000,
+    )
+    assert block.times.tolist() == [900, 1_800]
+    assert block.status.tolist() == [0, 4]
+    assert [(c.obis, c.exponent, c.values.tolist()) for c in block.columns] == [
+        (IMPORT, 0, [1, 3]),
+        (EXPORT, 1, [2, 4]),
+    ]
+    assert block.quality.tolist() == [0, 0]
+
+
+def test_no_rows_make_a_block_of_no_rows():
+    block = CaptureBlock.of_rows("D1", Source.PUSH, channels=[(IMPORT, UNITS["Wh"], 0)], rows=[])
+    assert (len(block.times), len(block.columns[0].values)) == (0, 0)

@@ -235,3 +235,31 @@ def test_any_octets_between_slash_and_exclamation_mark_give_rows_or_none(octets:
     text = b"/TST5\r\n" + octets.replace(b"!", b"") + b"\r\n!\r\n"
     telegram = rows_of_p1(read_telegram(text, crc=CrcPolicy.NONE), NOON)
     assert telegram.octets == text
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ((1, 0, 1, 7, 0), "00.500*kvar"),
+        ((1, 0, 1, 8, 1), "001234.500*m3"),
+        ((1, 0, 1, 8, 1), "001234.500*kvarh"),
+        ((1, 0, 2, 8, 2), "000001.000*V"),
+        ((1, 0, 32, 7, 0), "230.1*A"),
+    ],
+)
+def test_a_number_in_a_unit_that_its_code_does_not_measure_makes_no_row_and_is_named(code: Line, text: str) -> None:
+    lines = [line for line in DSMR if line[0] != code] + [(code, text)]
+    found = heard(lines)
+    electricity = device(found, Commodity.ELECTRICITY)
+    assert electricity.row(Obis(*code)) is None  # type: ignore[arg-type]
+    assert {item.value.unit.dimension for _, item in electricity.registers()} <= {"energy"}
+    assert [failure.kind for failure in found.failures] == [FailureKind.IMPLAUSIBLE]
+    if code == (1, 0, 1, 8, 1):
+        assert electricity.row(IMPORT) is None  # no total without one of its tariffs
+
+
+def test_a_channel_whose_device_type_cannot_be_read_is_no_gas_meter() -> None:
+    lines = [line for line in DSMR if line[0] != (0, 1, 24, 1, 0)]
+    assert Commodity.GAS in {item.commodity for item in heard(lines).devices}
+    unreadable = heard([*lines, ((0, 1, 24, 1, 0), "Z")])
+    assert Commodity.GAS not in {item.commodity for item in unreadable.devices}

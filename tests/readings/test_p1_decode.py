@@ -51,3 +51,8 @@ def test_several_p1_telegrams_in_a_row_give_the_readings_of_all() -> None:
 
 def test_a_p1_telegram_that_lost_its_carriage_returns_is_not_called_damaged() -> None:
     assert Decoder().decode(p1_text().replace(b"\r", b"").decode()).error is None
+
+
+def test_a_count_with_a_decimal_point_is_shown_as_it_is() -> None:
+    telegram = Decoder().decode("/XXX5Z\r\n\r\n0-1:24.1.0(3.5)\r\n!\r\n")
+    assert [item.value for item in telegram.readings] == [Decimal("3.5")]

@@ -1,5 +1,6 @@
 """One call from any frame of any meter to its readings."""
 
+from meterspan.api.octets import octets_of
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings import Decoder
 
@@ -7,7 +8,7 @@ __all__ = ["decode"]
 
 
 def decode(
-    frame: bytes | str,
+    frame: bytes | bytearray | memoryview | str,
     *,
     key: bytes | str | None = None,
     auth_key: bytes | str | None = None,
@@ -37,8 +38,6 @@ def decode(
     123456 Wh
 
     """
-    return Decoder().decode(frame, key=_key(key), auth_key=_key(auth_key), meter_id=meter_id, as_=as_)
-
-
-def _key(key: bytes | str | None) -> bytes | None:
-    return bytes.fromhex(key) if isinstance(key, str) else key
+    source = frame if isinstance(frame, str) else bytes(frame)
+    keys = [None if given is None else octets_of(given) for given in (key, auth_key)]
+    return Decoder().decode(source, key=keys[0], auth_key=keys[1], meter_id=meter_id, as_=as_)

@@ -10,6 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from meterspan.analytics.tables import TIME, exact_column, exact_field, quality_column, time_column
+from meterspan.api.octets import octets_of
 from meterspan.app.bench_reading import text_of
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
@@ -155,7 +156,7 @@ async def open_meter(
     """
     security = Security(auth)
     secret = password.encode() if isinstance(password, str) else password
-    keys = MeterKeys(_octets(key), _octets(auth_key), secret)
+    keys = MeterKeys(octets_of(key), octets_of(auth_key), secret)
     addresses = LinkAddresses(client_of(security) if client is None else client, server, physical)
     with _state(state) as kept:
         settings = ReaderSettings(parse_transport(endpoint), addresses, security, keys, system_title(kept), timeout_s)
@@ -182,7 +183,3 @@ def _seconds(start: datetime, end: datetime) -> tuple[int, int]:
 
 def _code(obis: Obis | str) -> Obis:
     return parse_obis(obis) if isinstance(obis, str) else obis
-
-
-def _octets(key: bytes | str) -> bytes:
-    return bytes.fromhex(key) if isinstance(key, str) else key

@@ -153,17 +153,16 @@ class HomeHost:
 
     async def flush(self) -> None:
         """Store the received rows; rows that cannot be stored now are kept and tried again."""
-        self._register_again()
-        delivery = self._collector.delivery(self._clock())
-        if delivery is None:
-            return
         try:
+            self._register_again()
+            delivery = self._collector.delivery(self._clock())
+            if delivery is None:
+                return
             if delivery.blocks:
                 await asyncio.to_thread(self.data.take, delivery.blocks)
+            self._delivered(delivery)
         except (StorageError, OSError) as error:
             _log.error("readings could not be stored; they are kept", extra={"reason": str(error)})
-            return
-        self._delivered(delivery)
 
     async def run(self) -> None:
         """Store received rows until cancelled, and then the rest."""
@@ -174,11 +173,18 @@ class HomeHost:
         finally:
             for relay in self._relays.values():
                 relay.close()
-            self._collector.preserve()
+            self._store_the_rest()
+
+    def _store_the_rest(self) -> None:
+        """Store what is left when the home ends; the outbox keeps what cannot be stored."""
+        try:
             delivery = self._collector.delivery(self._clock())
             if delivery is not None:
                 self.data.take(delivery.blocks)
                 self._delivered(delivery)
+            self._collector.preserve()
+        except (StorageError, OSError) as error:
+            _log.error("the last readings could not be stored", extra={"reason": str(error)})
 
     async def relay(self, interface: str, host: str, port: int) -> int:
         """Serve displays: ``H1`` gets P1 telegrams, ``H2`` a JSON line per telegram; return the port."""

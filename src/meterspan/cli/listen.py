@@ -123,7 +123,7 @@ class _Ears:
             failures = await asyncio.gather(*tasks, return_exceptions=True)
             await asyncio.gather(ending, return_exceptions=True)
         for failure in failures:
-            if isinstance(failure, CannotConnectError):
+            if isinstance(failure, Exception):
                 raise failure
         if not self._as_json:
             Console().print(self._table())

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
 
-import numpy as np
-
 from meterspan.engine.link import Link
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink
@@ -27,7 +25,7 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.readings import CaptureBlock, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
 from meterspan.wire.axdr import Data
@@ -395,19 +393,14 @@ def _block(
     rows: Sequence[tuple[int, int, Sequence[Data]]],
     received_at: int,
 ) -> CaptureBlock:
-    columns = tuple(
-        CaptureColumn(
-            shape[0],
-            shape[1].unit,
-            shape[1].exponent,
-            np.array([values[index].integer for *_, values in rows], np.int64),
-        )
-        for index, shape in enumerate(shapes)
-        if shape is not None
+    known = [(index, obis, scale) for index, shape in enumerate(shapes) if shape is not None for obis, scale in [shape]]
+    return CaptureBlock.of_rows(
+        device,
+        Source.PUSH,
+        channels=[(obis, scale.unit, scale.exponent) for _, obis, scale in known],
+        rows=[(time, word, [values[index].integer for index, _, _ in known]) for time, word, values in rows],
+        received_at=received_at,
     )
-    times = np.array([time for time, *_ in rows], np.int64)
-    status = np.array([word for _, word, _ in rows], np.int32)
-    return CaptureBlock(device, Source.PUSH, received_at, times, columns, status, np.zeros(len(rows), np.int32))
 
 
 _MBUS, _MBUS_VALUE, _MBUS_PROFILE = 24, 2, 3

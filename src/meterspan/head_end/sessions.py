@@ -11,8 +11,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Final, TypeAlias
 
-import numpy as np
-
 from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import AssociationSettings, Get
 from meterspan.engine.links import LinkAddresses, Transport, transport_of
@@ -36,7 +34,7 @@ from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
 from meterspan.model.identity import mbus_client_identity
 from meterspan.model.ports import Entropy
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import SecurityError
@@ -189,14 +187,8 @@ class SessionMaker:
         if at is None:
             collected.notes.append((device, "clock", "Its clock gives no date; registers read now were not stored"))
             return
-        columns = tuple(
-            CaptureColumn(name, value.unit, value.exponent, np.array([value.value], np.int64))
-            for name, value in values.items()
-            if isinstance(value, Scaled)
-        )
-        nothing = np.zeros(1, np.int32)
-        times = np.array([int(at.timestamp())], np.int64)
-        collected.blocks.append(CaptureBlock(device, source, 0, times, columns, nothing, nothing))
+        known = {name: value for name, value in values.items() if isinstance(value, Scaled)}
+        collected.blocks.append(CaptureBlock.of_row(device, source, time=int(at.timestamp()), values=known))
 
     def _answer(self, order: Order, collected: CollectedRows) -> Script[None]:
         device = self._head_end.inventory.get(order.device)

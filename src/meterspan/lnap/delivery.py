@@ -6,11 +6,9 @@ Rows go into blocks as they are; nothing is encoded on the way.
 
 from collections.abc import Iterable, Sequence
 
-import numpy as np
-
 from meterspan.lnap.outbox import OutboxRow
 from meterspan.model.ports import OutboxStore
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import Obis, Unit
 
 __all__ = ["TwoOutboxes", "blocks_of"]
@@ -55,17 +53,16 @@ def blocks_of(rows: Iterable[OutboxRow], *, received_at: int) -> list[CaptureBlo
     for row in rows:
         shape = tuple((obis, value.unit, value.exponent) for obis, value in row.values)
         groups.setdefault((row.device, shape), []).append(row)
-    return [_block(device, shape, found, received_at) for (device, shape), found in groups.items()]
-
-
-def _block(device: str, shape: "_Shape", rows: Sequence[OutboxRow], received_at: int) -> CaptureBlock:
-    columns = tuple(
-        CaptureColumn(obis, unit, exponent, np.array([row.values[index][1].value for row in rows], np.int64))
-        for index, (obis, unit, exponent) in enumerate(shape)
-    )
-    times = np.array([row.time for row in rows], np.int64)
-    status = np.array([row.status for row in rows], np.int32)
-    return CaptureBlock(device, Source.LOCAL, received_at, times, columns, status, np.zeros(len(rows), np.int32))
+    return [
+        CaptureBlock.of_rows(
+            device,
+            Source.LOCAL,
+            channels=shape,
+            rows=[(row.time, row.status, [value.value for _, value in row.values]) for row in found],
+            received_at=received_at,
+        )
+        for (device, shape), found in groups.items()
+    ]
 
 
 _Shape = tuple[tuple[Obis, Unit, int], ...]

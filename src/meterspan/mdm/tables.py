@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,7 +24,7 @@ from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
 from meterspan.mdm.data_management import MeterDataManagement
 from meterspan.model.lookup_errors import UnknownUsagePointError
-from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis, Quality, Unit, parse_obis, parse_unit, utc
 
 __all__ = [
@@ -518,17 +517,13 @@ def _take(management: MeterDataManagement, batch: Sequence[_TableRow], received_
     blocks = []
     for (device, obis, _symbol, exponent), lines in groups.items():
         decimals = max(max(0, -int(line.value.as_tuple().exponent)) for line in lines)
-        values = [int(line.value.scaleb(decimals)) for line in lines]
-        nothing = np.zeros(len(lines), np.int32)
         blocks.append(
-            CaptureBlock(
+            CaptureBlock.of_rows(
                 device,
                 Source.IMPORT_FILE,
-                int(received_at.timestamp()),
-                np.array([line.time for line in lines], np.int64),
-                (CaptureColumn(obis, lines[0].unit, exponent - decimals, np.array(values, np.int64)),),
-                nothing,
-                nothing,
+                channels=[(obis, lines[0].unit, exponent - decimals)],
+                rows=[(line.time, 0, [int(line.value.scaleb(decimals))]) for line in lines],
+                received_at=int(received_at.timestamp()),
             )
         )
     if blocks:

@@ -4,7 +4,7 @@ Registers are the truth; intervals are derived between registers, or reported by
 Times are UTC seconds since 1970 (``int``); values are integers, scaled by the series' power of ten.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Self
@@ -148,19 +148,39 @@ class CaptureBlock:
             quality: ``Quality`` bits known at collection.
 
         """
+        channels = [(obis, value.unit, value.exponent) for obis, value in values.items()]
+        row = (time, status, [value.value for value in values.values()])
+        block = cls.of_rows(device, source, channels=channels, rows=[row], received_at=received_at)
+        block.quality[:] = quality
+        return block
+
+    @classmethod
+    def of_rows(
+        cls,
+        device: str,
+        source: Source,
+        *,
+        channels: Sequence[tuple[Obis, Unit, int]],
+        rows: Sequence[tuple[int, int, Sequence[int]]],
+        received_at: int = 0,
+    ) -> Self:
+        """Make the block of some rows of the same channels, with nothing against them.
+
+        Args:
+            device: identification of the meter.
+            source: how the rows were collected.
+            channels: OBIS code, unit and exponent of each column.
+            rows: UTC seconds, status word, and an integer for each channel.
+            received_at: UTC seconds when the last octet was here.
+
+        """
         columns = tuple(
-            CaptureColumn(obis, value.unit, value.exponent, np.array([value.value], np.int64))
-            for obis, value in values.items()
+            CaptureColumn(obis, unit, exponent, np.array([values[index] for _, _, values in rows], np.int64))
+            for index, (obis, unit, exponent) in enumerate(channels)
         )
-        return cls(
-            device,
-            source,
-            received_at,
-            np.array([time], np.int64),
-            columns,
-            np.array([status], np.int32),
-            np.array([quality], np.int32),
-        )
+        times = np.array([time for time, _, _ in rows], np.int64)
+        status = np.array([word for _, word, _ in rows], np.int32)
+        return cls(device, source, received_at, times, columns, status, np.zeros(len(rows), np.int32))
 
 
 class EventSeverity(IntEnum):

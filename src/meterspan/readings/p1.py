@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from typing import Final
 
-from meterspan.model.failures import Failure
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.identity import p1_device
 from meterspan.quantities import (
     CATALOGUE,
@@ -26,6 +26,7 @@ from meterspan.quantities import (
     parse_unit,
     sum_of,
 )
+from meterspan.readings.names import meaning_of
 from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, Row, is_storable
 from meterspan.wire.errors import WireError
 from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
@@ -90,12 +91,19 @@ def rows_of_p1(telegram: P1Telegram, now: float, zone: tzinfo | None = None) -> 
         telegram.octets,
         clock.time,
         tuple(device for device in (main, *_sub_meters(lines, clock)) if device.rows),
-        tuple(map(Failure.of_error, p1_faults(telegram))),
+        (*map(Failure.of_error, p1_faults(telegram)), *_implausible(lines.values())),
         None if net is None else round(net.to(UNITS["W"])),
         _digits(lines.get(_TARIFF)),
         _message(lines.get(_MESSAGE)),
         round(limit.to(UNITS["W"])) if limit is not None and limit.value > 0 else None,
     )
+
+
+def _implausible(lines: Iterable[P1Object]) -> Iterator[Failure]:
+    for item in lines:
+        if item.obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
+            words = f"{item.obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
+            yield Failure(FailureKind.IMPLAUSIBLE, words)
 
 
 def p1_faults(telegram: P1Telegram) -> Iterator[WireError]:
@@ -216,10 +224,16 @@ def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Cloc
     if obis.a != Medium.ELECTRICITY or obis.f != _CURRENT or obis.d not in {_ENERGY, _INSTANT}:
         return None
     values = item.values
-    if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]):
+    if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]) or _has_wrong_unit(item):
         return None
     width = _width(item, telegram) if obis.d == _ENERGY else None
     return Row(obis, values[0], clock.time, clock.quality, width)
+
+
+def _has_wrong_unit(item: P1Object) -> bool:
+    """Whether a line's number is of another dimension than its code measures: energy in m3, power in kvar."""
+    value, expected = item.values[0], UNITS.get(meaning_of(item.obis).unit)
+    return isinstance(value, Scaled) and expected is not None and value.unit.dimension != expected.dimension
 
 
 def _sum_of_tariffs(
@@ -298,7 +312,7 @@ def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[Devic
         item = next((lines[code] for code in codes.values if code in lines), None)
         if item is None:
             continue
-        commodity = commodity_of_mbus_medium(_digits(lines.get(codes.device_type)) or _GAS)
+        commodity = _commodity_of_channel(lines.get(codes.device_type))
         # an electricity meter on a channel counts what the meter of the port has counted already
         if commodity is None or commodity is Commodity.ELECTRICITY:
             continue
@@ -310,6 +324,12 @@ def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[Devic
         device = p1_device(str(name.values[0])) if name is not None else ""
         row = Row(supply.register, number.value, clock.moment(number.time), clock.quality, _padded_width(item))
         yield DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel)
+
+
+def _commodity_of_channel(device_type: P1Object | None) -> Commodity | None:
+    """Return the commodity by the line of the device type; None where that line cannot be read."""
+    number = _GAS if device_type is None else _digits(device_type)
+    return None if number is None else commodity_of_mbus_medium(number)
 
 
 def _nameless(commodity: Commodity, channel: int) -> str:

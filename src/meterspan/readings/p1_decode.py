@@ -132,7 +132,8 @@ def _reading(obis: Obis, value: Decimal, unit: str, time: str | None, storage: i
 def _text(obis: Obis, text: str) -> DecodedReading:
     meaning = meaning_of(obis)
     if meaning.unit == "1" and is_number(text):
-        return DecodedReading(meaning.quantity, int(text), "1", obis, subunit=obis.b)
+        number = int(text) if text.isdecimal() else Decimal(text)
+        return DecodedReading(meaning.quantity, number, "1", obis, subunit=obis.b)
     plain = p1_device(text) or text if (obis.c, obis.d) in _ENCODED else text
     return DecodedReading(meaning.quantity, plain, "", obis, subunit=obis.b)
 

@@ -14,8 +14,6 @@ from hashlib import sha256
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Link
@@ -34,8 +32,8 @@ from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, Source
-from meterspan.quantities import UNITS, Commodity, Obis
+from meterspan.model.readings import CaptureBlock, EventSeverity, Source
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
@@ -81,7 +79,6 @@ SERIAL_BRIDGE: Final = Medium(latency_s=0.25, jitter_s=0.1, damage=0.01)
 """HDLC over a serial bridge: bits flip behind the TCP connection."""
 POLICY: Final = ReadPolicy(clock_check_every_s=6 * 3_600)
 NET_POWER: Final = Obis(1, 0, 16, 7, 0)
-_NOTHING: Final = np.zeros(1, np.int32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,14 +315,8 @@ class District:
         """Store the momentary power that the displays received: local values, no head end."""
         now = int(self.clock.now)
         blocks = [
-            CaptureBlock(
-                device,
-                Source.LOCAL,
-                now,
-                np.array([at], np.int64),
-                (CaptureColumn(NET_POWER, UNITS["W"], 0, np.array([power], np.int64)),),
-                _NOTHING,
-                _NOTHING,
+            CaptureBlock.of_row(
+                device, Source.LOCAL, time=at, values={NET_POWER: Scaled(power, 0, UNITS["W"])}, received_at=now
             )
             for device, (at, power) in self._powers.items()
         ]
