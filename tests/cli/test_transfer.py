@@ -117,7 +117,7 @@ def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
     [
         (("import", "gone.csv"), "gone.csv"),
         (("import", "empty.csv"), "no header line"),
-        (("export", "x.xlsx"), "none of .csv, .parquet, .json"),
+        (("export", "x.xlsx"), "not one of .csv, .parquet, .json"),
         (("export", "x.csv", "--from", "yesterday"), "is no day like 2026-10-25"),
     ],
 )
