@@ -4,11 +4,14 @@ import asyncio
 import os
 import signal
 import socket
+import threading
 
 import httpx
 import pytest
 
-from meterspan.app.serving import PortalFailedError, portal, reasons_of, together, until_signal
+from meterspan.app import serving
+from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, together, until_signal
+from meterspan.model.storage.errors import StorageFullError
 from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
 
 
@@ -95,3 +98,25 @@ def test_jobs_that_belong_together_end_with_the_first(error: OSError | None) -> 
         with pytest.raises(OSError, match="gone"):
             asyncio.run(scenario())
     assert ended == ["second"]
+
+
+@pytest.mark.parametrize("error", [StorageFullError("no room"), OverflowError("an odd reading")])
+def test_upkeep_that_fails_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MAINTAIN_EVERY_S", 0.001)
+    outcomes = [error, error, None]
+    done = threading.Event()
+
+    class Data:
+        def maintain(self, _now: object) -> None:
+            outcome = outcomes.pop(0) if outcomes else None
+            if outcome is not None:
+                raise outcome
+            done.set()
+
+    async def scenario() -> None:
+        upkeep = asyncio.create_task(maintain(Data(), lambda: NOW))  # type: ignore[arg-type]
+        await asyncio.to_thread(done.wait)
+        assert not upkeep.done()
+        upkeep.cancel()
+
+    asyncio.run(asyncio.wait_for(scenario(), 20))

@@ -131,6 +131,8 @@ async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> 
             await asyncio.to_thread(data.maintain, clock())
         except StorageError as error:
             _log.error("days were not closed, and are tried again", extra={"reason": str(error)})
+        except Exception:  # noqa: BLE001 - an odd reading must not end the program; it is logged with its trace
+            _log.exception("a defect kept days from being closed; they are tried again")
 
 
 class _Server(PortalServer):
