@@ -1,11 +1,13 @@
 """Completeness counts periods, not readings, and by one rule for the ledger and for the data management."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.analytics.completeness import DayCount, count_days, periods_due, periods_filled
+from meterspan.analytics.completeness import DayCount, count_days, periods_due, periods_filled, share_received
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.quantities import DAY_S, parse_obis
 
@@ -51,3 +53,14 @@ def test_the_ledger_of_the_head_end_counts_the_same(period_s, times, until):
     ledger.record(channel, stamps)
     own = count_days(stamps, period_s=period_s, first_day=10, last_day=11, since=START, until=START + until)
     assert list(ledger.days(channel, START + until)) == [count for count in own if count.expected]
+
+
+@given(st.integers(0, 10**7), st.integers(0, 10**7))
+def test_the_share_is_whole_only_where_nothing_is_missing_and_unknown_where_nothing_was_due(received, expected):
+    share = share_received(received, expected)
+    if expected == 0:
+        assert share is None
+    else:
+        assert share is not None
+        assert (share == 1) == (received >= expected)
+        assert Decimal(0) <= Decimal(min(received, expected)) / expected - share < Decimal("0.0001")

@@ -3,13 +3,13 @@
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan.analytics.completeness import share_received
 from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.model.lookup_errors import UnknownMeterError
@@ -101,8 +101,8 @@ def test_the_headline_adds_up_today_and_yesterday_over_all_meters(days):
     found = views.summary(NOW)
     (expected, received), (expected_before, received_before) = days
     assert (found.expected_today, found.received_today) == (2 * expected, 2 * received)
-    share = min(received_before, expected_before) / Decimal(expected_before) if expected_before else Decimal(1)
-    assert abs(found.completeness_yesterday - share) <= Decimal("0.00005")
+    assert found.completeness_today == share_received(2 * received, 2 * expected)
+    assert found.completeness_yesterday == share_received(2 * received_before, 2 * expected_before)
     assert dict(found.by_state) == {MeterState.OK: 1, MeterState.LATE: 1}
     assert dict(found.by_commodity) == Counter(devices.values())
     assert (found.meters, found.unexplained_wh, found.readings_stored) == (2, 7, 42)

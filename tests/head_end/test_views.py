@@ -112,7 +112,8 @@ def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews)
     summary = views.summary(at(NOON))
     due = (12 * 3_600 - 4_260) // 900
     assert (summary.expected_today, summary.received_today) == (2 * due, due)
-    assert summary.completeness_yesterday == Decimal(1)
+    assert summary.completeness_today == Decimal("0.5")
+    assert summary.completeness_yesterday is None, "the meters were mounted today: nothing was due"
     assert (summary.meters, summary.readings_stored, summary.unexplained_wh) == (2, 42, 0)
 
 

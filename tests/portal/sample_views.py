@@ -376,6 +376,7 @@ class SampleNetwork:
             tuple((commodity, commodities.count(commodity)) for commodity in Commodity),
             1_742,
             1_719,
+            Decimal("0.9867"),
             Decimal("0.9987"),
             0,
             len(self.quarantine()),

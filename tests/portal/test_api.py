@@ -83,6 +83,7 @@ def test_live_is_now_with_band_price_and_cost(ask):
 def test_the_operator_sees_summary_meters_story_map_and_quarantine(ask):
     summary = ask("/api/v1/operator/summary").json()
     assert summary["meters"] == sum(summary["by_state"].values()) == 30
+    assert summary["completeness_today"] == "0.9867"
     assert summary["completeness_yesterday"] == "0.9987"
     meters = ask("/api/v1/operator/meters").json()
     assert meters[0]["state"] == "failing"

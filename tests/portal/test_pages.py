@@ -258,7 +258,8 @@ def test_the_operator_page_of_a_large_network_stays_light():
 def test_a_network_without_meters_is_a_calm_page():
     class Bare(SampleNetwork):
         def summary(self, now):
-            return replace(super().summary(now), expected_today=0, received_today=0)
+            nothing = {"expected_today": 0, "received_today": 0}
+            return replace(super().summary(now), **nothing, completeness_today=None, completeness_yesterday=None)
 
         def quarantine(self, limit=100):
             return []
@@ -266,7 +267,8 @@ def test_a_network_without_meters_is_a_calm_page():
     html = render(network=Bare(()), path="/operator").text
     assert "Every meter reports." in html
     assert "No frame is quarantined." in html
-    assert "100.0 %" in html
+    assert "100.0 %" not in html, "nothing was due: the share is unknown"
+    assert 'data-live="completeness_today"><span class="n">\u2013</span>' in html
 
 
 def test_power_that_is_old_is_told_with_its_time_and_not_as_now():

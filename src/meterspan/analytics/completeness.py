@@ -6,13 +6,17 @@ is past. It belongs to the UTC day in which it begins, so the register of midnig
 """
 
 from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.quantities import DAY_S
 
-__all__ = ["DayCount", "count_days", "periods_due", "periods_filled"]
+__all__ = ["DayCount", "count_days", "periods_due", "periods_filled", "share_received"]
+
+_SHARE_STEP: Final = Decimal("0.0001")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,16 @@ class DayCount:
     def missing(self) -> int:
         """Periods that were due and have no value."""
         return self.expected - self.received
+
+
+def share_received(received: int, expected: int) -> Decimal | None:
+    """Return the received share of the expected values, 0..1 in steps of 0.0001; None where nothing was due.
+
+    The share is rounded down: it is 1 only where every value arrived. More values than were due count as all.
+    """
+    if expected <= 0:
+        return None
+    return (Decimal(min(received, expected)) / expected).quantize(_SHARE_STEP, rounding=ROUND_FLOOR)
 
 
 def periods_filled(times: NDArray[np.int64], period_s: int) -> NDArray[np.int64]:

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
-from decimal import Decimal
 from typing import Final
 
+from meterspan.analytics.completeness import share_received
 from meterspan.app.home_host import PROTOCOLS, HomeHost
 from meterspan.head_end.views import DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
@@ -57,18 +57,18 @@ class HomeNetworkViews:
         before = [found[today - timedelta(days=1)] for found in cells.values() if today - timedelta(days=1) in found]
         meters = self.meters(now)
         states = Counter(meter.state for meter in meters)
-        expected = sum(cell.expected for cell in before)
-        received = min(expected, sum(cell.received for cell in before))
+        expected, received = sum(cell.expected for cell in day), sum(cell.received for cell in day)
         return NetworkSummary(
             at=now,
             meters=len(meters),
             by_state=tuple((state, states[state]) for state in MeterState if states[state]),
             by_commodity=tuple(sorted(Counter(meter.commodity for meter in meters).items())),
-            expected_today=sum(cell.expected for cell in day),
-            received_today=sum(cell.received for cell in day),
-            completeness_yesterday=Decimal(1)
-            if not expected
-            else (Decimal(received) / expected).quantize(Decimal("0.0001")),
+            expected_today=expected,
+            received_today=received,
+            completeness_today=share_received(received, expected),
+            completeness_yesterday=share_received(
+                sum(cell.received for cell in before), sum(cell.expected for cell in before)
+            ),
             unexplained_wh=self._numbers.unexplained_wh(),
             quarantined=self._host.point.quarantine.total,
             readings_stored=self._numbers.readings_stored(),

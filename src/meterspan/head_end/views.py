@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Protocol
 
+from meterspan.analytics.completeness import share_received
 from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
@@ -103,7 +103,8 @@ class HeadEndViews:
             by_commodity=tuple(sorted(commodities.items())),
             expected_today=expected,
             received_today=received,
-            completeness_yesterday=_share(received_before, expected_before),
+            completeness_today=share_received(received, expected),
+            completeness_yesterday=share_received(received_before, expected_before),
             unexplained_wh=self._numbers.unexplained_wh(),
             quarantined=self._head_end.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
@@ -266,7 +267,3 @@ def _order_view(record: OrderRecord) -> OrderView:
         "" if record.failure is None else advice(record.failure),
         None if record.ended_at is None else utc(record.ended_at),
     )
-
-
-def _share(received: int, expected: int) -> Decimal:
-    return Decimal(1) if not expected else (Decimal(received) / Decimal(expected)).quantize(Decimal("0.0001"))

@@ -327,8 +327,10 @@ class NetworkSummary:
     by_commodity: tuple[tuple[Commodity, int], ...]
     expected_today: int
     received_today: int
-    completeness_yesterday: Decimal
-    """0..1."""
+    completeness_today: Decimal | None
+    """0..1, rounded down; None while nothing is due."""
+    completeness_yesterday: Decimal | None
+    """0..1, rounded down; None where nothing was due."""
     unexplained_wh: int
     quarantined: int
     readings_stored: int

@@ -1,5 +1,5 @@
 // The operator's pages: the map tells what came, rows open meters, octets and their meaning light up together.
-import { calendar, number, say, share } from "./format.js";
+import { calendar, number, received, say } from "./format.js";
 import { fetchPage, onNewData, swap } from "./swap.js";
 
 export function startConsole() {
@@ -34,7 +34,7 @@ function cellText(cell) {
   const [r, e] = cell.textContent.match(/(\d+)\/(\d+)$/).slice(1).map(Number);
   if (!e) return say("not_expected");
   if (r >= e) return say("all_received", { e: number(e, 0) });
-  return `${say("received", { r: number(r, 0), e: number(e, 0) })} (${share(r / e)})`;
+  return `${say("received", { r: number(r, 0), e: number(e, 0) })} (${received(r / e)})`;
 }
 
 function startMap(map) {

@@ -26,6 +26,12 @@ export const money = (value, currency) => numberFormat({ style: "currency", curr
 export const price = (value, currency) =>
   numberFormat({ style: "currency", currency, minimumFractionDigits: 2, maximumFractionDigits: 4 }).format(value);
 export const share = (value, digits = 1) => numberFormat({ style: "percent", maximumFractionDigits: digits }).format(value);
+// A share received, never rounded up to 100 %: missing values stay visible.
+export const received = (value) => {
+  const digits = value > 0.999 && value < 1 ? 2 : 1;
+  const scale = 10 ** (digits + 2);
+  return share(Math.floor(value * scale + 1e-9) / scale, digits);
+};
 export const power = (watts) =>
   Math.abs(watts) < 1000 ? [number(Math.abs(watts), 0), "W"] : [number(Math.abs(watts) / 1000, 2), "kW"];
 
@@ -55,16 +61,19 @@ export const calendarDay = (iso) => number(Number(iso.slice(8)), 0);
 
 export function writeNumber(element) {
   const { kind, unit } = element.dataset;
-  if (element.value === "") return;
-  const value = Number(element.value);
   const n = element.querySelector(".n");
   const u = element.querySelector(".u");
+  if (element.value === "") {
+    n.textContent = "–";
+    return;
+  }
+  const value = Number(element.value);
   if (kind === "quantity") n.textContent = quantity(value, unit);
   else if (kind === "register") n.textContent = number(value, 6, 3);
   else if (kind === "money") n.textContent = money(value, unit);
   else if (kind === "price") n.textContent = price(value, unit);
   else if (kind === "count") n.textContent = number(value, 0);
-  else if (kind === "share") n.textContent = share(value, value > 0.999 && value < 1 ? 2 : 1);
+  else if (kind === "share") n.textContent = received(value);
   else if (kind === "power") [n.textContent, u.textContent] = power(value);
 }
 

@@ -46,13 +46,14 @@ export function startLive() {
 }
 
 function put(name, value) {
-  if (value === null || value === undefined) return;
+  if (value === undefined) return;
   for (const element of document.querySelectorAll(`[data-live="${CSS.escape(name)}"]`)) {
     if (element instanceof HTMLTimeElement) {
+      if (value === null) continue;
       element.dateTime = value;
       writeTime(element);
-    } else if (element.value !== String(value)) {
-      element.value = value;
+    } else if (element.value !== String(value ?? "")) {
+      element.value = value ?? "";
       writeNumber(element);
     }
   }
@@ -67,8 +68,7 @@ function announce(next) {
 
 function operator(summary) {
   announce(JSON.stringify([summary.received_today, summary.quarantined, summary.by_state]));
-  for (const name of ["meters", "received_today", "expected_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open"]) put(name, summary[name]);
-  put("today", summary.expected_today ? summary.received_today / summary.expected_today : 1);
+  for (const name of ["meters", "received_today", "expected_today", "completeness_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open"]) put(name, summary[name]);
   for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
 }
 
