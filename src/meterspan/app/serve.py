@@ -40,7 +40,8 @@ async def run_station(station: Station, clock: SystemClock, on_up: Callable[[Sta
 
     """
     config = station.config
-    views = HeadEndViews(station.head_end, StoredNumbers(station.data), explain, clock.utc, on_order=station.host.wake)
+    numbers = StoredNumbers(station.data, station.damage)
+    views = HeadEndViews(station.head_end, numbers, explain, clock.utc, on_order=station.host.wake)
     asked = passed_through(views, on_loop(asyncio.get_running_loop()))
 
     async def report_up() -> None:
@@ -71,5 +72,5 @@ def _health(station: Station) -> dict[str, Any]:
         "rows_pushed": counts.rows_pushed,
         "push_port": station.host.push_port,
         "quarantined": station.head_end.quarantine.total,
-        "damaged": station.damage()[:DAMAGE_SHOWN_MAX],
+        "damaged": [item.item for item in station.damage()[:DAMAGE_SHOWN_MAX]],
     }
