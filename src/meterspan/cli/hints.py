@@ -42,7 +42,9 @@ HINTS: Final[Mapping[FailureKind, str]] = {
 MBUS_HINTS: Final[Mapping[FailureKind, str]] = {
     FailureKind.UNREACHABLE: HINTS[FailureKind.UNREACHABLE],
     FailureKind.TIMEOUT: "is it the right address= or secondary=, and baud= of the bus? Is the bus powered?",
+    FailureKind.LINK_LOST: "the gateway closed the connection: does another program use it? most serve one at a time",
     FailureKind.DAMAGED: "do several slaves answer at this address? secondary= selects one of them",
+    FailureKind.UNKNOWN_DEVICE: "two slaves may hold the selection: write all 16 digits of secondary=",
 }
 """The same for a slave of wired M-Bus, where other options apply."""
 
