@@ -5,12 +5,12 @@ The rules of the port (numbers of a line, identification, unreadable lines) are 
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 
 from meterspan.model.identity import p1_device
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.quantities import ClockTime, Obis, Scaled, utc_text
 from meterspan.readings.names import meaning_of
 from meterspan.readings.p1 import identification_of, is_number, is_unit, numbers_of, p1_faults
 from meterspan.wire import ChecksumError, Trace, WireError
@@ -142,9 +142,4 @@ def _iso(moment: ClockTime) -> str:
     utc = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
     if utc is None:
         return str(moment)
-    local = utc.replace(tzinfo=None) if moment.deviation_min is None else utc
-    return _format(local)
-
-
-def _format(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    return utc_text(utc) if moment.deviation_min is not None else utc.replace(tzinfo=None).isoformat(timespec="seconds")
