@@ -18,8 +18,8 @@ from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "BandWindow",
-    "Completeness",
     "CompletenessCell",
+    "CompletenessView",
     "FrameView",
     "Home",
     "HomeViews",
@@ -249,7 +249,7 @@ class CompletenessCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Completeness:
+class CompletenessView:
     """One row of the completeness map."""
 
     device: str
@@ -348,7 +348,7 @@ class NetworkViews(Protocol):
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these days."""
         ...
 
