@@ -30,7 +30,7 @@ _CUMULATED = {
 }  # fmt: skip
 
 
-class Channel(Protocol):
+class ChannelRow(Protocol):
     """The fields of a registry row that name a channel."""
 
     @property
@@ -44,7 +44,7 @@ class Channel(Protocol):
         ...
 
 
-ChannelT = TypeVar("ChannelT", bound=Channel)
+ChannelT = TypeVar("ChannelT", bound=ChannelRow)
 
 
 def canonical(unit: Unit, exponent: int) -> tuple[Unit, int]:
