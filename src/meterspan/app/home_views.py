@@ -9,9 +9,10 @@ from meterspan.analytics.completeness import share_received
 from meterspan.app.home_host import PROTOCOLS, HomeHost
 from meterspan.head_end.views import DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -104,7 +105,7 @@ class HomeNetworkViews:
             )
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days."""
         return self._host.data.completeness(first, last, until=self._clock())
 
@@ -136,11 +137,11 @@ class HomeNetworkViews:
             for frame in self._host.point.quarantine.newest(limit)
         ]
 
-    def _state(self, device: str, now: datetime) -> tuple[MeterState, str]:
+    def _state(self, device: str, now: datetime) -> tuple[MeterState, Reason]:
         heard = self._host.meters.get(device)
         if heard is None:
-            return MeterState.LATE, "Not heard since the start; check its cable, radio or key."
+            return MeterState.LATE, Reason(Situation.UNHEARD)
         silent_s = now.timestamp() - heard.heard_at
         if silent_s > LATE_AFTER_S[heard.interface]:
-            return MeterState.LATE, f"Silent for {silent_s / 60:.0f} minutes; check its cable or radio."
-        return MeterState.OK, ""
+            return MeterState.LATE, Reason(Situation.SILENT, count=round(silent_s / 60))
+        return MeterState.OK, NO_REASON

@@ -23,7 +23,7 @@ from meterspan.app.mbus_scanning import (
     scan_bus,
     secondary_address,
 )
-from meterspan.cli.hints import MBUS_HINTS
+from meterspan.cli.hints import MBUS_OPTIONS, hints_for
 from meterspan.cli.reading_pages import trace_lines
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.mbus_search import SlaveFound, SlavesCollided
@@ -147,8 +147,8 @@ def _show(request: ScanRequest, found: BusScan, failure: Failure | None, errors:
         errors.print(f"  [dim]→[/dim] {_remedy(collision, request.endpoint)}", highlight=False, soft_wrap=True)
     if failure is not None:
         errors.print(f"[red]{failure}[/red]", highlight=False)
-        if failure.kind in MBUS_HINTS:
-            errors.print(f"  [dim]→[/dim] {MBUS_HINTS[failure.kind]}", highlight=False, soft_wrap=True)
+        for hint in hints_for(failure.kind, MBUS_OPTIONS):
+            errors.print(f"  [dim]→[/dim] {hint}", highlight=False, soft_wrap=True)
     elif not found.slaves and not found.collisions:
         errors.print("[red]no slave answered[/red]", highlight=False)
         errors.print(f"  [dim]→[/dim] {_NOBODY}", highlight=False, soft_wrap=True)

@@ -12,7 +12,7 @@ from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
 
-__all__ = ["EVER", "NEVER", "Chain", "Extents", "Register", "billing_series", "chain_of"]
+__all__ = ["EVER", "NEVER", "Chain", "ChainRegister", "Extents", "billing_series", "chain_of"]
 
 SAME_EXTENT_S = DAY_S
 """A total that begins and ends within a day of its tariff registers holds all that they hold."""
@@ -25,7 +25,7 @@ SeriesOf = Callable[[str], Sequence[SeriesRow]]
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class ChainRegister:
     """One register of one installation.
 
     Attributes:
@@ -51,7 +51,7 @@ class Register:
 class Chain:
     """The registers of a supply in one direction, in order of installation."""
 
-    registers: tuple[Register, ...]
+    registers: tuple[ChainRegister, ...]
     step: Fraction
     """Size of one step in the shown unit: the greatest that all scales are multiples of."""
     shown: str
@@ -113,7 +113,7 @@ def chain_of(
 
     """
     shown = CATALOGUE[commodity].display_unit
-    registers: list[Register] = []
+    registers: list[ChainRegister] = []
     for installation in installations:
         for part, billing in _billing(extents, installation, series_of(installation.device), commodity, direction):
             registers.extend(_registers(extents, part, billing, commodity, shown))
@@ -187,7 +187,7 @@ def _registers(
     billing: Sequence[Sequence[SeriesRow]],
     commodity: Commodity,
     shown: str,
-) -> list[Register]:
+) -> list[ChainRegister]:
     found = []
     for channels in billing:
         steps = []
@@ -199,11 +199,11 @@ def _registers(
         if steps:
             tariff = parse_obis(channels[0].obis).e if commodity is Commodity.ELECTRICITY else 0
             extent = _extent(extents, [[row for row, _step in steps]])
-            found.append(Register(tariff, installation, tuple(steps), extent))
+            found.append(ChainRegister(tariff, installation, tuple(steps), extent))
     return found
 
 
-def _common_step(registers: Iterable[Register], shown: str) -> Fraction:
+def _common_step(registers: Iterable[ChainRegister], shown: str) -> Fraction:
     """Return the greatest step that all scales of the chain are multiples of; 1 for a chain without registers."""
     steps = [step for register in registers for _row, step in register.channels]
     for register in registers:
