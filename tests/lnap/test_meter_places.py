@@ -9,8 +9,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from meterspan.lnap.meter_places import (
     DEVICES_MAX,
-    EVENTS_KEPT,
     LAST_KEPT,
+    PLACES_KEPT,
     SILENT_S,
     MeterExchanged,
     MeterFirstHeard,
@@ -179,8 +179,17 @@ def test_the_state_of_an_earlier_version_is_read():
     assert (exchange.old_device, exchange.closing) == ("A", {IMPORT: wh(900)})
 
 
-@pytest.mark.parametrize("name", [LAST_KEPT, EVENTS_KEPT])
-@pytest.mark.parametrize("octets", [b"{", b'{"home-E": 1}', b'[{"type": "first"}]', b"\xff"])
+@pytest.mark.parametrize(
+    ("name", "octets"),
+    [
+        (LAST_KEPT, b"{"),
+        (LAST_KEPT, b'{"home-E": 1}'),
+        (PLACES_KEPT, b"{"),
+        (PLACES_KEPT, b'{"meters": {"home-E": 1}}'),
+        (PLACES_KEPT, b'{"decisions": [{"type": "first"}]}'),
+        (PLACES_KEPT, b"\xff"),
+    ],
+)
 def test_state_that_cannot_be_read_says_so(name, octets):
     state = MemoryState()
     state.save(name, octets)
@@ -210,6 +219,20 @@ class FailingState(MemoryState):
             super().save(name, octets)
         if is_last:
             raise PowerLostError
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_power_that_fails_with_a_decision_never_brings_older_registers_back(after):
+    state = FailingState()
+    places = places_of(state)
+    hear(places, gas("M1", 0, 5), gas("M2", 10, 1), gas("M2", 20, 2))
+    state.writes_left, state.after = 1, after
+    with pytest.raises(PowerLostError):
+        hear(places, gas("M2", 10 + SILENT, 3))
+    state.writes_left = None
+    again = places_of(state)
+    assert [event.opening[VOLUME].value for event in events(again) if isinstance(event, MeterExchanged)] == [1] * after
+    assert again.last_heard["home-G"].registers == {VOLUME: m3(3 if after else 5)}
 
 
 class World(RuleBasedStateMachine):

@@ -13,8 +13,10 @@ from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
 
+from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.readings import EventSeverity
+from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
     BandWindow,
     Completeness,
@@ -309,11 +311,11 @@ def _point(view: PeriodView) -> PeriodPoint:
 
 
 _REASONS = {
-    MeterState.LATE: "12 quarter-hours of today are missing; read again every 15 minutes until the profile is whole",
-    MeterState.FAILING: "wrong key: 14 frames could not be opened; check the key in the inventory",
-    MeterState.UNKNOWN: "registered 3 days ago and never heard; check that the radio module is switched on",
-    MeterState.REMOVED: "exchanged on 9 November; replaced by LGZ1030655004",
-    MeterState.OK: "",
+    MeterState.LATE: Reason(Situation.VALUES_DUE, count=12),
+    MeterState.FAILING: Reason(Situation.NOT_REACHED, FailureKind.KEY_WRONG, "the tags of 14 frames differ"),
+    MeterState.UNKNOWN: Reason(Situation.NEVER_HEARD),
+    MeterState.REMOVED: Reason(Situation.REMOVED),
+    MeterState.OK: NO_REASON,
 }
 _PROTOCOL = {
     Commodity.ELECTRICITY: ("DLMS/COSEM, wrapper", "G1"),
@@ -514,22 +516,22 @@ class SampleDesk:
         return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
 
     def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        wrong_key = "wrong key: the meter could not open our message; check its keys in the inventory"
-        away = "its address does not answer; check the address, the network and its power (connection refused <b>)"
+        wrong_key = Reason(Situation.FAILED, FailureKind.DECIPHERING_ERROR)
+        away = Reason(Situation.FAILED, FailureKind.UNREACHABLE, "connection refused <b>")
         registers = (
             OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),
             OrderValue("1-0:2.8.0", Decimal(120000), "Wh"),
         )
         volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3"),)
-        ends: tuple[tuple[OrderState, tuple[OrderValue, ...], str, float | None], ...] = (
-            (OrderState.WAITING, (), "", None),
+        ends: tuple[tuple[OrderState, tuple[OrderValue, ...], Reason, float | None], ...] = (
+            (OrderState.WAITING, (), NO_REASON, None),
             (OrderState.WAITING, (), away, None),
-            (OrderState.ANSWERED, registers, "", 1.8),
+            (OrderState.ANSWERED, registers, NO_REASON, 1.8),
             (OrderState.FAILED, (), wrong_key, 9.2),
-            (OrderState.ANSWERED, volume, "", 6.4),
+            (OrderState.ANSWERED, volume, NO_REASON, 6.4),
             (OrderState.TIMED_OUT, (), away, 60),
-            (OrderState.TIMED_OUT, (), "", 60),
-            (OrderState.ANSWERED, (), "", 2.1),
+            (OrderState.TIMED_OUT, (), NO_REASON, 60),
+            (OrderState.ANSWERED, (), NO_REASON, 2.1),
         )
         found = []
         for index, (state, values, reason, took_s) in enumerate(ends):

@@ -254,3 +254,18 @@ def test_views_are_asked_for_the_very_day_and_commodity():
 
     Sources(Recording(), SampleNetwork(), lambda: NOW).day("lindenhof-3", Commodity.HEAT, date(2026, 11, 3))
     assert asked == [("lindenhof-3", Commodity.HEAT, date(2026, 11, 3))]
+
+
+def test_the_sentences_of_an_answer_are_in_the_readers_language_and_its_codes_are_not(ask):
+    def failing(**headers):
+        response = ask("/api/v1/operator/meters?state=failing", headers=headers)
+        assert "Accept-Language" in response.headers["vary"]
+        return response.headers["content-language"], response.json()[0]
+
+    language, english = failing()
+    assert (language, english["failure"]) == ("en", "key-wrong")
+    assert english["reason"].startswith("Not reached: wrong key: the meter's message could not be opened")
+    language, german = failing(**{"Accept-Language": "de"})
+    assert (language, german["failure"]) == ("de", "key-wrong")
+    assert german["reason"].startswith("Nicht erreicht: falscher Schlüssel")
+    assert german["reason"].endswith("(the tags of 14 frames differ)"), "what an expert looks for is not translated"

@@ -299,6 +299,14 @@ def test_the_order_book_lists_every_read_with_its_result_or_its_reason(ask):
     assert f'href="/operator/meters/{METERS[3][0]}"' in rows[3]
 
 
+@pytest.mark.parametrize("path", ["/operator", "/operator/orders", "/operator/meters/DME220817004"])
+def test_remedies_are_in_the_language_of_the_page(ask, path):
+    german = ask(path, headers={"Accept-Language": "de"}).text
+    assert "falscher Schlüssel" in german
+    assert "wrong key: the meter" not in german
+    assert "wrong key: the meter" in ask(path).text.replace("&#39;", "'")
+
+
 def test_the_menu_offers_the_order_book_where_there_is_a_head_end(ask):
     assert '<a href="/operator/orders" aria-current="page">' in ask("/operator/orders").text
     assert '<a href="/operator" aria-current="page">' in ask("/operator").text

@@ -9,6 +9,7 @@ from meterspan.analytics.completeness import share_received
 from meterspan.app.home_host import PROTOCOLS, HomeHost
 from meterspan.head_end.views import DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -136,11 +137,11 @@ class HomeNetworkViews:
             for frame in self._host.point.quarantine.newest(limit)
         ]
 
-    def _state(self, device: str, now: datetime) -> tuple[MeterState, str]:
+    def _state(self, device: str, now: datetime) -> tuple[MeterState, Reason]:
         heard = self._host.meters.get(device)
         if heard is None:
-            return MeterState.LATE, "Not heard since the start; check its cable, radio or key."
+            return MeterState.LATE, Reason(Situation.UNHEARD)
         silent_s = now.timestamp() - heard.heard_at
         if silent_s > LATE_AFTER_S[heard.interface]:
-            return MeterState.LATE, f"Silent for {silent_s / 60:.0f} minutes; check its cable or radio."
-        return MeterState.OK, ""
+            return MeterState.LATE, Reason(Situation.SILENT, count=round(silent_s / 60))
+        return MeterState.OK, NO_REASON

@@ -10,9 +10,9 @@ from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
-from meterspan.head_end.remedies import advice
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
     Completeness,
     CompletenessCell,
@@ -213,23 +213,23 @@ class HeadEndViews:
             missing=expected - received,
         )
 
-    def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, str]:
+    def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, Reason]:
         if device.removed_at is not None and device.removed_at <= until:
-            return MeterState.REMOVED, "Exchanged or removed; its readings stay."
+            return MeterState.REMOVED, Reason(Situation.REMOVED)
         target = self._head_end.target_of(device)
         failure = self._head_end.last_failure(device.device)
-        through = "" if target == device.device else f" through {target}"
+        through = "" if target == device.device else target
         if heard is None:
-            never = "Never heard; check its installation, address and keys."
-            return MeterState.UNKNOWN, f"Never heard{through}: {advice(failure)}" if failure else never
+            never = Reason(Situation.NEVER_HEARD)
+            return MeterState.UNKNOWN, reason_of(failure, Situation.NEVER_REACHED, through=through) or never
         failures = self._head_end.planner.failures(target)
         if failure and missing and failures >= FAILING_AFTER_FAILURES:
-            return MeterState.FAILING, f"Not reached{through}: {advice(failure)}"
+            return MeterState.FAILING, reason_of(failure, Situation.NOT_REACHED, through=through)
         if failure and (missing or target == device.device):
-            return MeterState.LATE, f"The last session{through} failed: {advice(failure)}"
+            return MeterState.LATE, reason_of(failure, Situation.SESSION_FAILED, through=through)
         if missing:
-            return MeterState.LATE, f"{missing} values are due; they are asked for again."
-        return MeterState.OK, ""
+            return MeterState.LATE, Reason(Situation.VALUES_DUE, count=missing)
+        return MeterState.OK, NO_REASON
 
     def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
         end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
@@ -264,6 +264,6 @@ def _order_view(record: OrderRecord) -> OrderView:
         utc(record.asked_at),
         utc(record.order.deadline),
         tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items()),
-        "" if record.failure is None else advice(record.failure),
+        reason_of(record.failure),
         None if record.ended_at is None else utc(record.ended_at),
     )

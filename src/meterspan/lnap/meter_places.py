@@ -6,8 +6,9 @@ dated back to the candidate's first register, so that no consumption is lost bet
 that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
 port needs no silence: a port belongs to one meter.
 
-Decisions are written to the state before they are reported and reported again after a restart until ``acknowledge``,
-with the same arguments; the receiver must accept a repetition.
+The last registers and the decisions are one entry of the state, written at once before a decision is reported: power
+that fails leaves both as they were or both as they are. A decision is reported again after a restart until
+``acknowledge``, with the same arguments; the receiver must accept a repetition.
 """
 
 from collections import deque
@@ -39,8 +40,9 @@ SILENT_S: Final = {"H1": 3_600.0, "M": 21_600.0}
 and its M-Bus meters every hour at the latest; radio meters send several times in six hours."""
 DEVICES_MAX: Final = 16
 """Candidates and second meters known for one supply; more devices of it are not noted."""
+PLACES_KEPT: Final = "meter places"
 LAST_KEPT: Final = "last registers"
-EVENTS_KEPT: Final = "home events"
+"""The entry of version 0.1: the last registers without decisions; read where there is no entry of today."""
 
 Registers = Mapping[Obis, Scaled]
 
@@ -171,11 +173,8 @@ class MeterPlaces:
     def __init__(self, home_id: str, state: StateStore) -> None:
         self._home_id = home_id
         self._state = state
-        self._last = _read_last(state.load(LAST_KEPT))
-        self._pending = _read_events(state.load(EVENTS_KEPT))
+        self._last, self._pending = _read(state)
         self._events: deque[PlaceEvent] = deque(self._pending)
-        for event in self._pending:
-            self._catch_up(event)
         self._heard_at: dict[str, float] = {}
         self._listening_since: float | None = None
         self._unsaved = False
@@ -208,28 +207,17 @@ class MeterPlaces:
     def save(self) -> None:
         """Save the newest registers; decisions are saved by themselves."""
         if self._unsaved:
-            self._state.save(LAST_KEPT, _write_last(self._last))
-            self._unsaved = False
+            self._save()
 
     def acknowledge(self, event: _Decision) -> None:
         """Note that a decision was carried out; it is not reported again."""
         if event in self._pending:
-            self.save()  # a decision is forgotten only once the last registers have it
             self._pending.remove(event)
-            self._state.save(EVENTS_KEPT, _write_events(self._pending))
+            self._save()
 
-    def _catch_up(self, event: _Decision) -> None:
-        """Bring the last registers up to a decision, where power failed between the two writes."""
-        known = self._last.get(event.usage_point)
-        self._unsaved = True
-        if isinstance(event, MeterFirstHeard):
-            if known is None:
-                self._last[event.usage_point] = LastHeard(event.device, event.interface, event.time, {}, {})
-        elif known is not None and known.device == event.old_device:
-            seconds = (known.seconds | {event.old_device}) - {event.new_device}
-            self._last[event.usage_point] = LastHeard(
-                event.new_device, event.interface, event.time, event.opening, {}, seconds
-            )
+    def _save(self) -> None:
+        self._state.save(PLACES_KEPT, _write(self._last, self._pending))
+        self._unsaved = False
 
     def _again(self, place: str, known: LastHeard, heard: RegistersHeard) -> None:
         """Note registers of the meter itself; candidates that began before are second meters."""
@@ -242,7 +230,7 @@ class MeterPlaces:
         self._last[place] = LastHeard(known.device, heard.interface, heard.time, newest, kept, seconds)
         self._unsaved = True
         if beside:
-            self.save()
+            self._save()
         for device in sorted(beside):
             self._events.append(_second(device, heard.commodity, known.device, heard.time))
 
@@ -257,8 +245,7 @@ class MeterPlaces:
             candidate = Candidate(heard.time, dict(heard.registers))
             known = replace(known, candidates={**known.candidates, heard.device: candidate})
             self._last[place] = known
-            self._unsaved = True
-            self.save()
+            self._save()
         if self._is_silent(known, candidate, now):
             self._exchange(place, known, heard, candidate)
 
@@ -286,11 +273,9 @@ class MeterPlaces:
         )
 
     def _decide(self, event: _Decision) -> None:
-        """Keep a decision before it is reported: events first, so that none is forgotten when power fails between."""
+        """Keep a decision, with the last registers that it made, before it is reported."""
         self._pending.append(event)
-        self._state.save(EVENTS_KEPT, _write_events(self._pending))
-        self._unsaved = True
-        self.save()
+        self._save()
         self._events.append(event)
 
 
@@ -299,7 +284,7 @@ def _second(device: str, commodity: Commodity, meter: str, time: int) -> SecondM
     return SecondMeterHeard(device, commodity, meter, time, Failure(FailureKind.UNKNOWN_DEVICE, reason))
 
 
-# State files: JSON; scaled values are [integer, power of ten, unit symbol].
+# The state is JSON; scaled values are [integer, power of ten, unit symbol].
 
 _Kept = dict[str, tuple[int, int, str]]
 
@@ -310,7 +295,7 @@ class _KeptCandidate(msgspec.Struct):
 
 
 class _KeptMeter(msgspec.Struct):
-    """An entry of ``last registers``; version 0.1 had device, at and registers."""
+    """The meter of a supply; version 0.1 had device, at and registers."""
 
     device: str
     at: int
@@ -338,20 +323,20 @@ class _KeptExchange(msgspec.Struct, tag="exchange"):
     time: int
 
 
-def _read_last(octets: bytes | None) -> dict[str, LastHeard]:
-    try:
-        kept = msgspec.json.decode(octets or b"{}", type=dict[str, _KeptMeter])
-        return {place: _meter(found) for place, found in kept.items()}
-    except (msgspec.DecodeError, KeyError, ValueError) as error:
-        raise DamagedError(f"the last registers of the home's meters cannot be read: {error}") from error
+class _KeptPlaces(msgspec.Struct):
+    """The entry: the meter of each usage point, and the decisions that nobody has acknowledged, oldest first."""
+
+    meters: dict[str, _KeptMeter] = {}
+    decisions: list[_KeptFirst | _KeptExchange] = []
 
 
-def _read_events(octets: bytes | None) -> list[_Decision]:
+def _read(state: StateStore) -> tuple[dict[str, LastHeard], list[_Decision]]:
     try:
-        kept = msgspec.json.decode(octets or b"[]", type=list[_KeptFirst | _KeptExchange])
-        return [_event(found) for found in kept]
+        kept = msgspec.json.decode(state.load(PLACES_KEPT) or b"{}", type=_KeptPlaces)
+        meters = kept.meters or msgspec.json.decode(state.load(LAST_KEPT) or b"{}", type=dict[str, _KeptMeter])
+        return {place: _meter(found) for place, found in meters.items()}, [_event(found) for found in kept.decisions]
     except (msgspec.DecodeError, KeyError, ValueError) as error:
-        raise DamagedError(f"the decisions about the home's meters cannot be read: {error}") from error
+        raise DamagedError(f"the kept places of the home's meters cannot be read: {error}") from error
 
 
 def _meter(kept: _KeptMeter) -> LastHeard:
@@ -370,8 +355,8 @@ def _event(kept: _KeptFirst | _KeptExchange) -> _Decision:
     )
 
 
-def _write_last(last: Mapping[str, LastHeard]) -> bytes:
-    kept = {
+def _write(last: Mapping[str, LastHeard], decisions: list[_Decision]) -> bytes:
+    meters = {
         place: _KeptMeter(
             found.device,
             found.time,
@@ -382,11 +367,7 @@ def _write_last(last: Mapping[str, LastHeard]) -> bytes:
         )
         for place, found in last.items()
     }
-    return msgspec.json.encode(kept)
-
-
-def _write_events(events: list[_Decision]) -> bytes:
-    return msgspec.json.encode([_kept_event(event) for event in events])
+    return msgspec.json.encode(_KeptPlaces(meters, [_kept_event(event) for event in decisions]))
 
 
 def _kept_event(event: _Decision) -> _KeptFirst | _KeptExchange:

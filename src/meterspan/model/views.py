@@ -13,7 +13,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from meterspan.model.failures import FailureKind
 from meterspan.model.readings import EventSeverity
+from meterspan.model.remedies import NO_REASON, Reason
 from meterspan.quantities import Commodity, Quality
 
 __all__ = [
@@ -226,12 +228,17 @@ class MeterStatus:
     """Access point or segment it hangs on."""
     usage_point: str
     state: MeterState
-    reason: str
-    """In words, with what to do: ``wrong key: 14 frames could not be opened; check the key in the inventory``."""
+    reason: Reason
+    """Why it is in this state and what to do, in the reader's language; "" where all is well."""
     last_heard: datetime | None
     expected: int
     received: int
     missing: int
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """Kind of the failure behind the state, None where there is none."""
+        return self.reason.failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,10 +397,15 @@ class OrderView:
     asked_at: datetime
     deadline: datetime
     values: tuple[OrderValue, ...] = ()
-    reason: str = ""
-    """Why the last session for it failed and what to do; "" where none did."""
+    reason: Reason = NO_REASON
+    """Why the last session for it failed and what to do, in the reader's language; "" where none did."""
     ended_at: datetime | None = None
     """When it was answered, failed or timed out; None while it waits."""
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """Kind of the failure of its last session, None where none failed."""
+        return self.reason.failure
 
 
 class OrderDesk(Protocol):
