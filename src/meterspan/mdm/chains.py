@@ -103,7 +103,7 @@ class Chain:
     @property
     def basis(self) -> Hashable:
         """The billing registers by time: two chains of equal basis derive the same intervals from the same readings."""
-        registers = tuple(
+        registers = (
             (
                 register.tariff,
                 register.installation.start,
@@ -112,7 +112,7 @@ class Chain:
             )
             for register in self.registers
         )
-        return registers, self.refused
+        return (*registers, *self.refused)
 
     def first_of(self, tariff: int) -> int:
         """Return the time of the first register of a tariff, an opening register included."""

@@ -5,6 +5,7 @@ OBIS value groups after IEC 62056-6-1; M-Bus values behind an electricity meter 
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from meterspan.model.readings import SeriesKind
@@ -111,6 +112,7 @@ def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
     return step
 
 
+@lru_cache(maxsize=1_024)
 def step_fault(unit: str, exponent: int) -> StepError | None:
     """Return why registers of this unit and scale cannot bill; None where they can, or are of what is never billed."""
     own = UNITS.get(unit)
