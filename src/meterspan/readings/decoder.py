@@ -48,6 +48,7 @@ class Decoder:
         meter_id: str | None = None,
         as_: str | None = None,
         trace: Trace | None = None,
+        now: float | None = None,
     ) -> DecodedTelegram:
         """Decode one input: a frame, several in a row, or the text of a P1 telegram or of hexadecimal digits.
 
@@ -58,13 +59,16 @@ class Decoder:
             meter_id: the expected meter; a frame of another one is an error.
             as_: a name of ``Format``, where the frame is not to be recognised by itself.
             trace: collects what each octet means.
+            now: UTC seconds of reception; a P1 clock that is far from it is not believed. None where it is not known.
 
         """
         if as_ is not None and as_ not in _DECODERS:
             return _failed("unknown", UnsupportedError(f"no format is called {as_!r}; known: {', '.join(_DECODERS)}"))
         if len(source) > MAX_INPUT:
             return _failed("unknown", WireError(f"input is longer than {MAX_INPUT} octets"))
-        job = Job(key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace, insecure=self._insecure)
+        job = Job(
+            key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace, insecure=self._insecure, now=now
+        )
         protocol = "unknown"
         try:
             octets = octets_of(source)
@@ -106,7 +110,7 @@ def _p1(octets: bytes, job: Job) -> DecodedTelegram:
     start = octets.find(b"/")
     while start >= 0 and len(telegrams) < MAX_TELEGRAMS:
         try:
-            telegrams.append(decode_p1(octets[start:], job.trace))
+            telegrams.append(decode_p1(octets[start:], job))
         except WireError as error:
             telegrams.append(_failed("p1", error))
         end = octets.find(b"\n!", start)
@@ -137,7 +141,7 @@ def _lazy(name: str) -> Callable[[bytes, Job], DecodedTelegram]:
 
 _DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
     Format.P1: ("p1", _p1),
-    Format.P1_LINES: ("p1", lambda octets, _: _loaded("p1_decode.decode_p1_line")(octets)),
+    Format.P1_LINES: ("p1", _lazy("p1_decode.decode_p1_line")),
     Format.SML: ("sml", _sml),
     Format.SML_FILE: ("sml", lambda octets, job: _loaded("sml.decode_sml_file")(octets, trace=job.trace)),
     Format.HDLC: ("dlms-push", _lazy("dlms.decode_hdlc")),

@@ -175,7 +175,7 @@ def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
         raise WireError(f"is wrapped more than {MAX_WRAPPING} times", 0, "APDU")
     tag = octets[0]
     if octets[:1] == b"/":
-        return decode_p1(octets, job.trace)
+        return decode_p1(octets, job)
     if tag == _NOTIFICATION:
         return _notification(octets, job)
     if tag in {_GENERAL_GLO, _GENERAL_DED}:

@@ -62,6 +62,7 @@ class Job:
         trace: collects what each octet means.
         base: where the octets in hand begin in the frame, for the trace.
         insecure: open also what protects nothing, see ``Decoder``.
+        now: UTC seconds of reception, None where it is not known.
 
     """
 
@@ -73,3 +74,4 @@ class Job:
     trace: Trace | None = None
     base: int = 0
     insecure: bool = False
+    now: float | None = None
