@@ -13,8 +13,8 @@ from meterspan.analytics.completeness import share_received
 from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame
-from meterspan.model.views import Completeness, CompletenessCell, Home, MeterState, UsagePointView
+from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame
+from meterspan.model.views import CompletenessCell, CompletenessView, Home, MeterState, UsagePointView
 from meterspan.quantities import Commodity
 
 NOW = datetime(2026, 7, 2, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ class Data:
     def completeness(self, first, last, *, until):
         assert until == NOW
         return [
-            Completeness(name, commodity, "home", tuple(cell for cell in self.cells if first <= cell.day <= last))
+            CompletenessView(name, commodity, "home", tuple(cell for cell in self.cells if first <= cell.day <= last))
             for name, commodity in self.devices.items()
         ]
 
@@ -64,7 +64,7 @@ def home(devices, heard=(), cells=()):
         config=SimpleNamespace(home_id="home"),
         meters=dict(heard),
         device_log=DeviceLog(),
-        point=SimpleNamespace(quarantine=Quarantine()),
+        point=SimpleNamespace(quarantine=FrameQuarantine()),
     )
     return host, HomeNetworkViews(
         host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW

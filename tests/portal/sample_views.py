@@ -19,8 +19,8 @@ from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
     BandWindow,
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     FrameView,
     Home,
     IntervalPoint,
@@ -437,8 +437,8 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        return [Completeness(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}

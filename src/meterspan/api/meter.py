@@ -26,7 +26,7 @@ from meterspan.engine.scripts import (
     read_registers,
     to_capture_block,
 )
-from meterspan.model.cosem.classes import Data as DataObject
+from meterspan.model.cosem.classes import DataObject
 from meterspan.model.readings import MeterEvent, Source
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_obis
 from meterspan.runtime.dlms_client import DlmsClient

@@ -23,8 +23,7 @@ from meterspan.engine.scripts import (
     read_registers,
 )
 from meterspan.engine.session import Script, fetch_each
-from meterspan.model.cosem.classes import Data as DataClass
-from meterspan.model.cosem.classes import DemandRegister, ExtendedRegister, Register, interface_class
+from meterspan.model.cosem.classes import DataObject, DemandRegister, ExtendedRegister, Register, interface_class
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockTime, Obis, Scaled
 from meterspan.readings.names import meaning_of
@@ -173,9 +172,9 @@ class BenchReading:
             return None
 
     async def _identify(self, client: DlmsClient) -> None:
-        shown = {element.logical_name for element in self.view if element.class_id == DataClass.class_id}
+        shown = {element.logical_name for element in self.view if element.class_id == DataObject.class_id}
         names = [name for name in _IDENTITIES if name in shown] if self.view else list(_IDENTITIES[:2])
-        asked = [Get(DataClass.value.at(name)) for name in names]
+        asked = [Get(DataObject.value.at(name)) for name in names]
         answers = await self._try(client, fetch_each(*asked), "identification") or ()
         for name, answer in zip(names, answers, strict=False):
             if isinstance(answer, Data):

@@ -26,7 +26,7 @@ from meterspan.lnap.home_collector import (
     HomeMeter,
     HomePorts,
     MeterHeard,
-    Quarantined,
+    TelegramQuarantined,
     UpstreamIdentity,
 )
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
@@ -219,7 +219,7 @@ class HomeHost:
                 self._note(event.device, event.time, "heard", f"Heard on {event.interface}")
             case SecondMeterHeard():
                 self._note(event.device, event.time, "second", f"Not billed: {event.failure}")
-            case Quarantined():
+            case TelegramQuarantined():
                 _log.debug("quarantined", extra={"reason": str(event.failure), "source": event.frame.source})
             case MeterFirstHeard() | MeterExchanged():
                 self._register(event)

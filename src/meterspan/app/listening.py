@@ -17,7 +17,7 @@ from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedErr
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
 
-__all__ = ["HeardMeter", "Hearing", "Listener", "Outcome"]
+__all__ = ["HeardMeter", "Hearing", "Outcome", "TelegramListener"]
 
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
@@ -74,7 +74,7 @@ class HeardMeter:
     read: Hearing | None
 
 
-class Listener:
+class TelegramListener:
     """Decodes and counts telegrams of any kind.
 
     Args:

@@ -34,7 +34,7 @@ __all__ = [
     "ElectricityPlaces",
     "MeterRunsError",
     "RadioPlaces",
-    "RunningMeter",
+    "RunningBenchMeter",
     "meter_name",
     "owned",
     "run_until",
@@ -123,7 +123,7 @@ class RadioPlaces:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningMeter:
+class RunningBenchMeter:
     """A meter whose ports are open.
 
     Attributes:
@@ -178,7 +178,7 @@ class BenchMeter:
 
     async def open_electricity(
         self, state: StateFile, keys: MeterKeys, places: ElectricityPlaces, *, pv_kw: float | None = None
-    ) -> RunningMeter:
+    ) -> RunningBenchMeter:
         """Open the ports of the electricity meter.
 
         Args:
@@ -224,9 +224,9 @@ class BenchMeter:
             def run() -> Coroutine[Any, Any, None]:
                 return together(host.run(), uplink.run())
 
-        return RunningMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
+        return RunningBenchMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
 
-    async def open_radio(self, state: StateFile, key: bytes, places: RadioPlaces) -> RunningMeter:
+    async def open_radio(self, state: StateFile, key: bytes, places: RadioPlaces) -> RunningBenchMeter:
         """Open the sockets of the radio meter; ``key`` is the AES key of its telegrams.
 
         Raises:
@@ -267,7 +267,7 @@ class BenchMeter:
         for kind, wanted in places.ports.items():
             opened[kind] = await host.listen(TRANSPORTS[wanted.scheme], wanted)
             shown[kind] = str(replace(wanted, port=opened[kind]))
-        return RunningMeter(household, opened, shown, host.run, host.close, lambda: device.indication, time)
+        return RunningBenchMeter(household, opened, shown, host.run, host.close, lambda: device.indication, time)
 
     def _pushing(
         self, device: ElectricityMeter, host: ElectricityHost, state: StateFile, endpoint: Endpoint
@@ -342,7 +342,9 @@ def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSo
     return supply
 
 
-async def run_until(stopped: asyncio.Event, meter: RunningMeter, paint: Callable[[], object] | None = None) -> None:
+async def run_until(
+    stopped: asyncio.Event, meter: RunningBenchMeter, paint: Callable[[], object] | None = None
+) -> None:
     """Run a meter until ``stopped`` is set or it fails; ``paint`` is called every second.
 
     The ports are closed and the state is saved in any case; an exception of the meter is raised again.

@@ -18,7 +18,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.listening import HeardMeter, Hearing, Listener, Outcome
+from meterspan.app.listening import HeardMeter, Hearing, Outcome, TelegramListener
 from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.telegram import DecodedReading
@@ -75,7 +75,7 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    listener = Listener(_radio_keys(keys))
+    listener = TelegramListener(_radio_keys(keys))
     ears = _Ears(places, listener, as_json=as_json)
     try:
         asyncio.run(ears.listen(seconds))
@@ -91,7 +91,7 @@ def _radio_keys(path: Path | None) -> dict[str, bytes]:
 class _Ears:
     """All sources at once, and the table or the lines of their telegrams."""
 
-    def __init__(self, places: list[Endpoint | None], listener: Listener, *, as_json: bool) -> None:
+    def __init__(self, places: list[Endpoint | None], listener: TelegramListener, *, as_json: bool) -> None:
         self._places = places
         self._listener = listener
         self._as_json = as_json

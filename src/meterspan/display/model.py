@@ -189,7 +189,7 @@ class DisplayModel:
                 counter = self._counters.get(key)
                 if counter is None:
                     counter = self._counters[key] = _Counter(self.zone, self._tariffs.get(device.commodity))
-                counter.take(_Register.of(device.device, device.commodity, row))
+                counter.take(_ShownRegister.of(device.device, device.commodity, row))
 
     def damaged(self) -> None:
         """Count a telegram that could not be read."""
@@ -328,7 +328,7 @@ class _Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class _Register:
+class _ShownRegister:
     """A register in the unit that people read, exact; ``width`` None where unknown."""
 
     meter: str
@@ -337,7 +337,7 @@ class _Register:
     width: Fraction | None
 
     @classmethod
-    def of(cls, meter: str, commodity: Commodity, row: Row) -> "_Register":
+    def of(cls, meter: str, commodity: Commodity, row: Row) -> "_ShownRegister":
         """Convert a row."""
         unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
         value = row.value.to(unit) / 10**exponent
@@ -363,7 +363,7 @@ class _Counter:
     by_hour: dict[int, Fraction] = field(default_factory=dict)
     by_band: dict[str, Fraction] = field(default_factory=dict)
 
-    def take(self, register: _Register) -> None:
+    def take(self, register: _ShownRegister) -> None:
         """Process a register value; one that is not newer is ignored (gas is repeated for an hour)."""
         if self.day is not None and register.at <= self.at:
             return
@@ -429,7 +429,7 @@ class _Counter:
         net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
-    def _difference(self, register: _Register) -> Fraction | None:
+    def _difference(self, register: _ShownRegister) -> Fraction | None:
         """Return the consumption since the last value, None where it is unknown."""
         if self.meter != register.meter:
             return None

@@ -16,13 +16,11 @@ from meterspan.engine.session import RefusedError, Script, ScriptError, fetch, f
 from meterspan.model.cosem.classes import (
     AssociationLN,
     Clock,
+    DataObject,
     DemandRegister,
     ExtendedRegister,
     ProfileGeneric,
     Register,
-)
-from meterspan.model.cosem.classes import (
-    Data as DataClass,
 )
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
@@ -344,7 +342,7 @@ def read_invocation_counter(logical_name: Obis = UNICAST_COUNTER) -> Script[int]
 
     A head end that lost its counters recovers with it (a meter refuses counters it has seen).
     """
-    data = yield from fetch(Get(DataClass.value.at(logical_name)))
+    data = yield from fetch(Get(DataObject.value.at(logical_name)))
     return data.integer
 
 

@@ -14,8 +14,8 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -118,10 +118,10 @@ class HeadEndViews:
         lines = [self._status(device, until) for device in self._metering()]
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
         return [
-            Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
+            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 

@@ -42,7 +42,7 @@ __all__ = [
     "HomeMeter",
     "HomePorts",
     "MeterHeard",
-    "Quarantined",
+    "TelegramQuarantined",
     "UpstreamIdentity",
     "radio_commodity",
 ]
@@ -143,14 +143,14 @@ class DisplayLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class TelegramQuarantined:
     """A telegram that cannot be used: why, and the octets as they were received."""
 
     failure: Failure
     frame: QuarantinedFrame
 
 
-HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | Quarantined
+HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | TelegramQuarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,7 +395,7 @@ class HomeCollector:
 
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)
-        self._events.append(Quarantined(failure, frame))
+        self._events.append(TelegramQuarantined(failure, frame))
 
 
 def radio_commodity(device: str) -> Commodity | None:

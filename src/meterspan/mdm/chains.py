@@ -13,7 +13,17 @@ from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, step_fault, 
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
 
-__all__ = ["EVER", "MAX_STEPS", "NEVER", "Chain", "Extents", "Refused", "Register", "billing_series", "chain_of"]
+__all__ = [
+    "EVER",
+    "MAX_STEPS",
+    "NEVER",
+    "Chain",
+    "ChainRegister",
+    "Extents",
+    "RefusedRegister",
+    "billing_series",
+    "chain_of",
+]
 
 SAME_EXTENT_S = DAY_S
 """A total that begins and ends within a day of its tariff registers holds all that they hold."""
@@ -28,7 +38,7 @@ SeriesOf = Callable[[str], Sequence[SeriesRow]]
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedRegister:
     """A register, or the opening or closing value of one, that is stored and does not bill."""
 
     device: str
@@ -39,7 +49,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class GivenRegister:
     """A register that was read when its installation began or ended: an integer, and the size of its step."""
 
     value: int
@@ -51,7 +61,7 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Register:
+class ChainRegister:
     """One register of one installation.
 
     Attributes:
@@ -68,8 +78,8 @@ class Register:
     installation: InstallationRow
     channels: tuple[tuple[SeriesRow, Fraction], ...]
     extent: tuple[int, int]
-    opening: Given | None = None
-    closing: Given | None = None
+    opening: GivenRegister | None = None
+    closing: GivenRegister | None = None
 
     @property
     def obis(self) -> str:
@@ -81,13 +91,13 @@ class Register:
 class Chain:
     """The registers of a supply in one direction, in order of installation."""
 
-    registers: tuple[Register, ...]
+    registers: tuple[ChainRegister, ...]
     step: Fraction
     """Size of one step in the shown unit: the greatest that all scales are multiples of."""
     shown: str
     """``kWh`` or ``m3``."""
     period_s: int
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedRegister, ...] = ()
     """What is stored of the supply and does not bill."""
 
     @property
@@ -146,7 +156,7 @@ def chain_of(
 
     """
     shown = CATALOGUE[commodity].display_unit
-    registers: list[Register] = []
+    registers: list[ChainRegister] = []
     for installation in installations:
         for part, billing in _billing(extents, installation, series_of(installation.device), commodity, direction):
             registers.extend(_registers(extents, part, billing, commodity, shown))
@@ -223,7 +233,7 @@ def _registers(
     billing: Sequence[Sequence[SeriesRow]],
     commodity: Commodity,
     shown: str,
-) -> list[Register]:
+) -> list[ChainRegister]:
     found = []
     for channels in billing:
         steps = []
@@ -237,22 +247,22 @@ def _registers(
             extent = _extent(extents, [[row for row, _step in steps]])
             obis = channels[0].obis
             opening, closing = _given(installation.opening, obis, shown), _given(installation.closing, obis, shown)
-            found.append(Register(tariff, installation, tuple(steps), extent, opening, closing))
+            found.append(ChainRegister(tariff, installation, tuple(steps), extent, opening, closing))
     return found
 
 
-def _given(given: Mapping[str, Sequence[Any]], obis: str, shown: str) -> Given | None:
+def _given(given: Mapping[str, Sequence[Any]], obis: str, shown: str) -> GivenRegister | None:
     """Read the value that was given of a register; None where there is none, or none that can be used."""
     if obis not in given:
         return None
     try:
         value, exponent, unit = given[obis]
-        return Given(int(value), unit_step(unit, exponent, shown))
+        return GivenRegister(int(value), unit_step(unit, exponent, shown))
     except (ValueError, TypeError):
         return None
 
 
-def _common_step(registers: Iterable[Register]) -> Fraction:
+def _common_step(registers: Iterable[ChainRegister]) -> Fraction:
     """Return the greatest step that all scales of the chain are multiples of; 1 for a chain without registers."""
     steps = [step for register in registers for _row, step in register.channels]
     for register in registers:
@@ -267,11 +277,11 @@ def _common_step(registers: Iterable[Register]) -> Fraction:
 # --- what does not bill -----------------------------------------------------------------------------------------
 
 
-def _is_possible(given: Given, register: Register, step: Fraction) -> bool:
+def _is_possible(given: GivenRegister, register: ChainRegister, step: Fraction) -> bool:
     return abs(given.in_steps(step)) * register.installation.multiplier <= MAX_STEPS
 
 
-def _without_impossible(register: Register, step: Fraction) -> Register:
+def _without_impossible(register: ChainRegister, step: Fraction) -> ChainRegister:
     """Return the register without an opening or closing value that no meter counts up to."""
     opening, closing = (
         given if given is None or _is_possible(given, register, step) else None
@@ -282,16 +292,16 @@ def _without_impossible(register: Register, step: Fraction) -> Register:
 
 def _refused_series(
     installations: Iterable[InstallationRow], series_of: SeriesOf, extents: Extents
-) -> Iterator[Refused]:
+) -> Iterator[RefusedRegister]:
     """Name the registers whose step is one that no meter counts in."""
     for device in dict.fromkeys(installation.device for installation in installations):
         for row in series_of(device):
             fault = step_fault(row.unit, row.exponent)
             if fault is not None and extents(row.series_id) is not None:
-                yield Refused(device, row.obis, str(fault))
+                yield RefusedRegister(device, row.obis, str(fault))
 
 
-def _refused_given(registers: Iterable[Register], step: Fraction, shown: str) -> Iterator[Refused]:
+def _refused_given(registers: Iterable[ChainRegister], step: Fraction, shown: str) -> Iterator[RefusedRegister]:
     """Name the opening and closing values that cannot be used."""
     for register in registers:
         row = register.installation
@@ -301,4 +311,4 @@ def _refused_given(registers: Iterable[Register], step: Fraction, shown: str) ->
         ):
             if register.obis in given and (used is None or not _is_possible(used, register, step)):
                 reason = f"{given[register.obis]} is no register in {shown} that a meter can show"
-                yield Refused(row.device, f"{name} value of {register.obis}", reason)
+                yield RefusedRegister(row.device, f"{name} value of {register.obis}", reason)

@@ -50,7 +50,7 @@ class StepError(ValueError):
         self.shown = shown
 
 
-class Channel(Protocol):
+class ChannelRow(Protocol):
     """The fields of a registry row that name a channel."""
 
     @property
@@ -64,7 +64,7 @@ class Channel(Protocol):
         ...
 
 
-ChannelT = TypeVar("ChannelT", bound=Channel)
+ChannelT = TypeVar("ChannelT", bound=ChannelRow)
 
 
 def canonical(unit: Unit, exponent: int) -> tuple[Unit, int]:

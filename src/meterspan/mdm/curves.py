@@ -1,7 +1,7 @@
 """The consumption curve of a usage point, computed from a window of readings handed in; nothing is read here.
 
 A span is derived from a window around it that is wide enough: registers on both sides bracket it, so that the result
-is that of the whole history. ``Window.depends`` is the span of readings it depends on.
+is that of the whole history. ``CurveWindow.depends`` is the span of readings it depends on.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at
-from meterspan.analytics.conserve import Conserved, Installation, LeftOut, Unexplained, conserve
-from meterspan.mdm.chains import EVER, MAX_STEPS, NEVER, Chain, Refused, Register
+from meterspan.analytics.conserve import Conserved, Installation, LeftOutReading, Unexplained, conserve
+from meterspan.mdm.chains import EVER, MAX_STEPS, NEVER, Chain, ChainRegister, RefusedRegister
 from meterspan.mdm.channels import TOTAL_TARIFF
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import DAY_S
 
-__all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "Window", "derive", "is_bracketed", "window_of"]
+__all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "CurveWindow", "derive", "is_bracketed", "window_of"]
 
 BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that separate a dip or a rise from a reset."""
@@ -55,12 +55,12 @@ class Curve:
     quality: NDArray[np.int32]
     step: Fraction
     unexplained: tuple[Unexplained, ...] = ()
-    left_out: tuple[LeftOut, ...] = ()
+    left_out: tuple[LeftOutReading, ...] = ()
     opening: Fraction | None = None
     closing: Fraction | None = None
     last: int | None = None
     depends: tuple[int, int] = (EVER, NEVER)
-    refused: tuple[Refused, ...] = ()
+    refused: tuple[RefusedRegister, ...] = ()
 
     @property
     def total(self) -> Fraction:
@@ -69,7 +69,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Window:
+class CurveWindow:
     """The chain's readings between two instants, by tariff, ready for the conservation law.
 
     Attributes:
@@ -82,7 +82,7 @@ class Window:
     depends: tuple[int, int]
 
 
-def window_of(chain: Chain, readings: Readings, low: int, high: int) -> Window:
+def window_of(chain: Chain, readings: Readings, low: int, high: int) -> CurveWindow:
     """Make the window of the chain's readings of ``low <= time < high``.
 
     Args:
@@ -97,10 +97,10 @@ def window_of(chain: Chain, readings: Readings, low: int, high: int) -> Window:
     installations: dict[int, list[Installation]] = {}
     for register in chain.registers:
         installations.setdefault(register.tariff, []).append(_installation(register, readings, chain, depends))
-    return Window(installations, depends)
+    return CurveWindow(installations, depends)
 
 
-def is_bracketed(chain: Chain, window: Window, start: int, end: int) -> bool:
+def is_bracketed(chain: Chain, window: CurveWindow, start: int, end: int) -> bool:
     """Whether the window holds enough registers on both sides of ``start <= time < end``.
 
     Args:
@@ -122,7 +122,7 @@ def is_bracketed(chain: Chain, window: Window, start: int, end: int) -> bool:
     return True
 
 
-def derive(chain: Chain, window: Window, bounds: Sequence[int]) -> Curve:
+def derive(chain: Chain, window: CurveWindow, bounds: Sequence[int]) -> Curve:
     """Derive the curve from the first to the last of the rising ``bounds``, cut at all of them.
 
     A month is cut at its midnights here, where intervals are whole, so that its days are those derived alone.
@@ -177,7 +177,7 @@ def _nodes(item: Installation) -> NDArray[np.int64]:
     return np.unique(np.concatenate((item.times[usable], np.array(given, np.int64))))
 
 
-def _installation(register: Register, readings: Readings, chain: Chain, depends: tuple[int, int]) -> Installation:
+def _installation(register: ChainRegister, readings: Readings, chain: Chain, depends: tuple[int, int]) -> Installation:
     row = register.installation
     times, values, quality = [], [], []
     for channel, size in register.channels:
@@ -205,7 +205,7 @@ def _installation(register: Register, readings: Readings, chain: Chain, depends:
     )
 
 
-def _width(register: Register, chain: Chain) -> int | None:
+def _width(register: ChainRegister, chain: Chain) -> int | None:
     """Return after how many steps of the chain the register begins anew; None where no meter is so wide."""
     steps = register.installation.width.get(register.obis)
     width = 0 if steps is None else steps * int(register.channels[0][1] / chain.step)

@@ -29,7 +29,7 @@ from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
-from meterspan.model.views import Completeness, Home, LiveView, PeriodView
+from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
@@ -293,7 +293,7 @@ class MeterDataManagement:
         """List every register difference that no consumption explains, of all usage points and both directions."""
         return self._numbers.unexplained()
 
-    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[CompletenessView]:
         """Count due and received registers of each installed device's billing registers per UTC day.
 
         Args:

@@ -23,7 +23,7 @@ from meterspan.mdm.supplies import Supply
 from meterspan.model.readings import Series, SeriesKind
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
-from meterspan.model.views import Completeness, CompletenessCell
+from meterspan.model.views import CompletenessCell, CompletenessView
 from meterspan.quantities import DAY_S, Commodity, Direction, parse_obis, utc, utc_seconds
 
 __all__ = ["OperatorNumbers", "Totals", "UnexplainedView"]
@@ -110,7 +110,7 @@ class OperatorNumbers:
         """List every register difference that no consumption explains, of all usage points and both directions."""
         return consistent(self._generations, self._unexplained)
 
-    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[CompletenessView]:
         """Count due and received registers of each installed device's billing registers per UTC day.
 
         Args:
@@ -121,7 +121,7 @@ class OperatorNumbers:
         """
         low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
 
-        def ask(snapshot: Snapshot) -> list[Completeness]:
+        def ask(snapshot: Snapshot) -> list[CompletenessView]:
             limit = self._newest() + 1 if until is None else utc_seconds(until)
             return [
                 row
@@ -190,7 +190,7 @@ class OperatorNumbers:
         self._damage.clear(item, question=question)
         return answer
 
-    def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[Completeness]:
+    def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[CompletenessView]:
         rows = []
         for installation, device in zip(supply.installations, supply.devices, strict=True):
             end = limit if installation.end is None else min(limit, installation.end)
@@ -200,7 +200,7 @@ class OperatorNumbers:
             cells = tuple(
                 CompletenessCell(DAY_ZERO + timedelta(days=item.day), item.expected, item.received) for item in counts
             )
-            rows.append(Completeness(device.device, supply.commodity, device.network, cells))
+            rows.append(CompletenessView(device.device, supply.commodity, device.network, cells))
         return rows
 
     def _series_record(self, row: SeriesRow) -> Series:

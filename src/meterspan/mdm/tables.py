@@ -344,7 +344,7 @@ def import_csv(
         has_point = name == "device" and "usage_point" in columns
         if name not in columns and given is None and not has_point:
             raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
-    reader = _Reader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
+    reader = _TableReader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
     batch: list[_TableRow] = []
     for number, line in lines:
         report.lines += 1
@@ -363,7 +363,7 @@ def import_csv(
 
 
 @dataclass(slots=True)
-class _Reader:
+class _TableReader:
     """Turns lines into readings; remembers where each register is within a repeated hour."""
 
     management: MeterDataManagement

@@ -12,7 +12,7 @@ from meterspan.meter.electricity import IMPORT_POWER, PROFILE_COLUMNS, Electrici
 from meterspan.meter.supply import SwitchTrigger
 from meterspan.model.cosem.classes import (
     Clock,
-    Data,
+    DataObject,
     DisconnectControl,
     IecHdlcSetup,
     Limiter,
@@ -53,8 +53,8 @@ from meterspan.model.cosem.standard_objects import (
 )
 from meterspan.quantities import SHIFT_MAX_S, UNITS, Obis, Scaled
 from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
+    Data,
     array,
     double_long_unsigned,
     integer,
@@ -149,21 +149,21 @@ def _identification(meter: ElectricityMeter) -> list[CosemObject]:
 
 
 def _clock(meter: ElectricityMeter) -> CosemObject:
-    def time(now: float) -> Value:
+    def time(now: float) -> Data:
         return octet_string(write_clock_time(meter.clock.indicate(now)))
 
-    def set_time(value: Value, now: float) -> None:
+    def set_time(value: Data, now: float) -> None:
         moment = value.clock_time.to_utc(meter.config.zone)
         if moment is None:
             raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED)
         meter.set_clock(moment.timestamp(), now)
 
-    def shift(value: Value, now: float) -> None:
+    def shift(value: Data, now: float) -> None:
         if abs(value.integer) > SHIFT_MAX_S:
             raise ActionRefusedError(ActionResult.OTHER_REASON)
         meter.set_clock(meter.clock.time(now) + value.integer, now)
 
-    def zone(now: float) -> Value:
+    def zone(now: float) -> Data:
         local = datetime.fromtimestamp(now, UTC).astimezone(meter.config.zone)
         offset, dst = local.utcoffset(), local.dst()
         minutes = 0 if offset is None else int((offset - (dst or offset * 0)).total_seconds() // 60)
@@ -185,7 +185,7 @@ def _registers(meter: ElectricityMeter) -> list[CosemObject]:
 
 
 def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject:
-    def value(_now: float) -> Value:
+    def value(_now: float) -> Data:
         try:
             return double_long_unsigned(max(0, meter.register(obis)))
         except KeyError:
@@ -197,10 +197,10 @@ def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject
 def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
     columns = (
         CLOCK_COLUMN,
-        CaptureObjectDefinition(Data.class_id, STATUS, Data.value.number, 0),
+        CaptureObjectDefinition(DataObject.class_id, STATUS, DataObject.value.number, 0),
         *(CaptureObjectDefinition(Register.class_id, obis, Register.value.number, 0) for obis in PROFILE_COLUMNS),
     )
-    log = (CLOCK_COLUMN, CaptureObjectDefinition(Data.class_id, EVENT_CODE, Data.value.number, 0))
+    log = (CLOCK_COLUMN, CaptureObjectDefinition(DataObject.class_id, EVENT_CODE, DataObject.value.number, 0))
     return [
         profile_object(name, captured, rows, capacity=rows.capacity, period_s=period_s, zone=meter.config.zone)
         for name, captured, period_s, rows in (
@@ -223,7 +223,7 @@ def _register_activation(meter: ElectricityMeter) -> CosemObject:
         )
     )
 
-    def active(now: float) -> Value:
+    def active(now: float) -> Data:
         return octet_string(bytes([meter.config.tariffs.tariff(meter.clock.time(now), meter.config.zone)]))
 
     values: dict[Attribute, Bound] = {
@@ -239,10 +239,10 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
         if not meter.operate(trigger, now):
             raise ActionRefusedError(ActionResult.TEMPORARY_FAILURE)
 
-    def set_threshold(value: Value, _now: float) -> None:
+    def set_threshold(value: Data, _now: float) -> None:
         meter.limiter.threshold_w = max(0, value.integer)
 
-    def set_duration(value: Value, _now: float) -> None:
+    def set_duration(value: Data, _now: float) -> None:
         meter.limiter.over_duration_s = max(0, value.integer)
 
     switch = CosemObject(
@@ -296,7 +296,7 @@ def _communication() -> list[CosemObject]:
         TcpUdpSetup.inactivity_time_out: 180,
     }
     pushed = (
-        (Data.class_id, LOGICAL_DEVICE_NAME),
+        (DataObject.class_id, LOGICAL_DEVICE_NAME),
         (Clock.class_id, CLOCK),
         *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
     )

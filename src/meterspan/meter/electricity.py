@@ -19,7 +19,7 @@ from meterspan.meter.metrology import (
     electricity_block,
     identify_software,
 )
-from meterspan.meter.supply import Limiter, Switch, SwitchTrigger
+from meterspan.meter.supply import PowerLimiter, Switch, SwitchTrigger
 from meterspan.meter.tariff_switch import TariffSwitch
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
@@ -123,7 +123,7 @@ class ElectricityMeter:
         self.software: SoftwareIdentity = identify_software(metrology_octets)
         self.clock = MeterClock(config.zone, drift_ppm=config.clock_drift_ppm)
         self.switch = Switch(mode=config.switch_mode)
-        self.limiter = Limiter(config.limit_w)
+        self.limiter = PowerLimiter(config.limit_w)
         self.profile = LoadProfile(len(PROFILE_COLUMNS), config.profile_capacity, self._row)
         self.events = LoadProfile(1, EVENTS_MAX, self._event_row)
         self._state = state

@@ -20,8 +20,8 @@ from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "BandWindow",
-    "Completeness",
     "CompletenessCell",
+    "CompletenessView",
     "FrameView",
     "Home",
     "HomeViews",
@@ -256,7 +256,7 @@ class CompletenessCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Completeness:
+class CompletenessView:
     """One row of the completeness map."""
 
     device: str
@@ -355,7 +355,7 @@ class NetworkViews(Protocol):
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these days."""
         ...
 

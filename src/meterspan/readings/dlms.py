@@ -10,7 +10,7 @@ from datetime import datetime
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
-from meterspan.readings.job import Job
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.lenient import read_push_data
 from meterspan.readings.merge import MAX_ERRORS, merge
 from meterspan.readings.p1_decode import decode_p1
@@ -36,7 +36,7 @@ _IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
 _CLOCK = Obis(0, 0, 1, 0, 0)
 
 
-def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
     if _FLAG not in octets[:1] + octets[-1:]:  # passed on without its flags
         octets = _FLAG + octets + _FLAG
@@ -99,7 +99,7 @@ def _information_start(octets: bytes, at: int) -> int | None:
     return at + 3
 
 
-def decode_wrapper(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wrapper PDUs (IEC 62056-47): version 1, source and destination port, length, APDU."""
     cursor, apdus = Cursor(octets, trace=job.trace), []
     while cursor.remaining:
@@ -112,17 +112,17 @@ def decode_wrapper(octets: bytes, job: Job) -> DecodedTelegram:
     return _decode_all(apdus, job)
 
 
-def decode_apdus(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_apdus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode one APDU, or blocks of one in a row."""
     return _decode_all([octets], job)
 
 
-def decode_cosem(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_cosem(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode bare COSEM data, a push body that something has unwrapped already."""
     return _telegram(read_push_data(Cursor(octets, base=job.base, trace=job.trace)), None)
 
 
-def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
+def _decode_all(apdus: Iterable[bytes], job: DecodeJob) -> DecodedTelegram:
     telegrams: list[DecodedTelegram] = []
     for apdu in _join_blocks(apdus):
         try:
@@ -164,7 +164,7 @@ def _blocks(cursor: Cursor) -> Iterator[GeneralBlockTransfer]:
             yield block
 
 
-def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
+def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     if has_llc(octets):
         if job.trace is not None:
             job.trace.add(job.base, octets[:LLC_SIZE], "LLC", "DLMS")
@@ -199,7 +199,7 @@ def _data_of(apdu: object) -> Iterator[Data]:
             yield from _data_of(value)
 
 
-def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
+def _protected(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     apdu = read_apdu(Cursor(octets, base=job.base, trace=job.trace))
     if not isinstance(apdu, GeneralCipheredApdu):
         raise UnsupportedError("is no general-glo-ciphering APDU", 0, "APDU")
@@ -216,7 +216,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
     return replace(telegram, device=device)
 
 
-def _notification(octets: bytes, job: Job) -> DecodedTelegram:
+def _notification(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Read a data-notification: the date-time may carry a tag, be empty, or be left out (quirk 3)."""
     cursor = Cursor(octets, base=job.base, trace=job.trace)
     cursor.u8("data-notification")

@@ -211,7 +211,7 @@ def is_unit(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class _TelegramClock:
     """The clock of a telegram: its time, the shift of its stamps, their quality, and the time by the meter itself."""
 
     time: int
@@ -226,7 +226,7 @@ class _Clock:
         return self.time if stated is None else min(stated + self.shift, self.time)
 
 
-def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _Clock:
+def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _TelegramClock:
     """Return the clock of a telegram.
 
     The telegram's own time counts where it says S or W (else it leaves an hour open), where the clock vouches for it,
@@ -238,10 +238,10 @@ def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _Clo
     is_certain = time is not None and time.deviation_min is not None
     own = stated if is_certain else None
     if own is not None and (now is None or abs(own - now) <= CLOCK_ERROR_S_MAX):
-        return _Clock(own, 0, NOTHING_AGAINST, zone, own)
+        return _TelegramClock(own, 0, NOTHING_AGAINST, zone, own)
     heard = round(now) if now is not None else _UNDATED if stated is None else stated
     quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
-    return _Clock(heard, 0 if stated is None else heard - stated, quality, zone, own)
+    return _TelegramClock(heard, 0 if stated is None else heard - stated, quality, zone, own)
 
 
 def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
@@ -251,7 +251,7 @@ def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _Clock) -> DeviceRows:
+def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> DeviceRows:
     found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
     for total in _TOTALS:
         if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
@@ -263,7 +263,7 @@ def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _C
     return DeviceRows(device, Commodity.ELECTRICITY, tuple(found.values()))
 
 
-def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Clock) -> Row | None:
+def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _TelegramClock) -> Row | None:
     """Return the row of a register or instantaneous value; None for any other line (logs, maxima, stored values)."""
     if obis.a != Medium.ELECTRICITY or obis.f != _CURRENT or obis.d not in {_ENERGY, _INSTANT}:
         return None
@@ -333,7 +333,7 @@ def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Channel:
+class _ChannelNames:
     """The OBIS codes of one channel's M-Bus meter (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
 
     device_type: Obis
@@ -342,7 +342,7 @@ class _Channel:
 
 
 _CHANNELS: Final = {
-    n: _Channel(
+    n: _ChannelNames(
         Obis(0, n, 24, 1, 0),
         (Obis(0, n, 96, 1, 0), Obis(0, n, 96, 1, 1)),
         (Obis(0, n, 24, 2, 1), Obis(0, n, 24, 2, 3), Obis(0, n, 24, 3, 0)),
@@ -351,7 +351,7 @@ _CHANNELS: Final = {
 }
 
 
-def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[SubMeter]:
+def _sub_meters(lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> Iterator[SubMeter]:
     for channel, codes in _CHANNELS.items():
         item = next((lines[code] for code in codes.values if code in lines), None)
         if item is None:

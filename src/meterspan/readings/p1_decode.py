@@ -12,7 +12,7 @@ from decimal import Decimal
 from meterspan.model.identity import p1_device
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis, utc
-from meterspan.readings.job import Job
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.names import meaning_of
 from meterspan.readings.p1 import NET_POWER, LineNumber, P1Rows, SubMeter, is_number, is_unit, numbers_of, read_p1
 from meterspan.readings.rows import Row
@@ -29,7 +29,7 @@ _SUM, _DIFFERENCE = "sum of the tariffs", "import minus export"
 """How a row was calculated that no line has."""
 
 
-def decode_p1(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode one telegram; a wrong CRC is an error beside the readings, because a person is looking.
 
     Raises:
@@ -48,7 +48,7 @@ def decode_p1(octets: bytes, job: Job) -> DecodedTelegram:
     )
 
 
-def decode_p1_line(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_p1_line(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode lines without a frame around them (a piece of a capture).
 
     Raises:

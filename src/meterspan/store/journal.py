@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from meterspan.model.storage.errors import DamagedBatchError, DamagedError, UnknownFormatError
-from meterspan.model.storage.readings import Quarantined, Readings, UnsettledDays
+from meterspan.model.storage.readings import QuarantinedItem, Readings, UnsettledDays
 from meterspan.store.columns import read_batch, read_unsettled, write_batch, write_unsettled
 from meterspan.store.unsettled import merged_days, touched_days
 
@@ -178,13 +178,13 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
     return merged_days(parts)
 
 
-def quarantined_rows(connection: sqlite3.Connection) -> list[Quarantined]:
+def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
     """List quarantined items, in the order they were found."""
     query = "select name, reason, kept_at, readings, first_time, last_time from quarantined order by rowid"
-    return [Quarantined(*row) for row in connection.execute(query)]
+    return [QuarantinedItem(*row) for row in connection.execute(query)]
 
 
-def insert_quarantined(connection: sqlite3.Connection, item: Quarantined, octets: bytes | None = None) -> None:
+def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, octets: bytes | None = None) -> None:
     """Name what is damaged, with its octets where they are kept here, and count its readings no more."""
     connection.execute(
         "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?)",

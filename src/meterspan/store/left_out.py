@@ -13,10 +13,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from meterspan.model.storage.readings import Quarantined
+from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.store.databases import Database
 
-__all__ = ["LeftOut", "quarantine_table"]
+__all__ = ["LeftOutRows", "quarantine_table"]
 
 _TABLE: Final = "quarantined_row"
 _Key = tuple[str, tuple[str, ...]]
@@ -36,7 +36,7 @@ def quarantine_table(tables: sa.MetaData) -> sa.Table:
     )
 
 
-class LeftOut:
+class LeftOutRows:
     """The rows left out of one database; safe for use from many threads.
 
     Rows that refer to one that is left out are left out too, so read the tables in the order of their references.
@@ -44,10 +44,10 @@ class LeftOut:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._items: dict[_Key, Quarantined] = {}
+        self._items: dict[_Key, QuarantinedItem] = {}
         self._guard = threading.Lock()
 
-    def items(self) -> list[Quarantined]:
+    def items(self) -> list[QuarantinedItem]:
         """List the rows left out, in the order they were found."""
         with self._guard:
             return list(self._items.values())
@@ -58,7 +58,9 @@ class LeftOut:
         with self._guard:
             if (table.name, texts) in self._items:
                 return
-            item = Quarantined(f"{table.name} {' '.join(texts)}", reason, f"{self._database.name} (table {table.name})")
+            item = QuarantinedItem(
+                f"{table.name} {' '.join(texts)}", reason, f"{self._database.name} (table {table.name})"
+            )
             self._items[table.name, texts] = item
         log.error("left out", extra={"item": item.name, "reason": reason, "path": self._database.name})
 

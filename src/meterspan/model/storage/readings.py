@@ -10,7 +10,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["COLUMNS", "Intervals", "Quarantined", "Readings", "Receipt", "StoreCounts", "UnsettledDays"]
+__all__ = ["COLUMNS", "QuarantinedItem", "Readings", "Receipt", "SettledIntervals", "StoreCounts", "UnsettledDays"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,7 +74,7 @@ COLUMNS: Final[dict[str, type[np.signedinteger]]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intervals:
+class SettledIntervals:
     """Intervals by column, all of one length: the content of a settled version.
 
     Attributes:
@@ -181,7 +181,7 @@ class StoreCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedItem:
     """One thing at rest that is not what was written: it is kept, never counted, and named here."""
 
     name: str

@@ -170,7 +170,7 @@ def read_columns(
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ValuePlace:
     """Where the octets of a column's value stand in a row, and how they read."""
 
     type: DataType
@@ -179,7 +179,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Layout:
+class _RowLayout:
     """A row: its octets, which of them are tags and lengths, and the places of the values.
 
     Attributes:
@@ -195,7 +195,7 @@ class _Layout:
     mask: NDArray[np.uint8]
     template: NDArray[np.uint8]
     numbers: np.dtype[np.void]
-    places: tuple[_Place, ...]
+    places: tuple[_ValuePlace, ...]
 
 
 _SIZES: dict[int, int] = {
@@ -208,7 +208,7 @@ _SIZES: dict[int, int] = {
 _STRINGS = frozenset({DataType.OCTET_STRING, DataType.VISIBLE_STRING})
 
 
-def _first_layout(cursor: Cursor) -> _Layout | None:
+def _first_layout(cursor: Cursor) -> _RowLayout | None:
     """Parse the first row into a layout; None where only the generic reader can read it."""
     octets, offset, end = cursor.octets, cursor.offset, cursor.end
     if offset + 2 > end or octets[offset] != DataType.STRUCTURE or not 0 < octets[offset + 1] < 0x80:
@@ -232,15 +232,15 @@ def _first_layout(cursor: Cursor) -> _Layout | None:
 
 
 @lru_cache(maxsize=CACHED_LAYOUTS)
-def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
+def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _RowLayout:
     mask, template = bytearray(b"\xff" * len(head)), bytearray(head)
-    places: list[_Place] = []
+    places: list[_ValuePlace] = []
     for tags, size in signature:
         mask += b"\xff" * len(tags) + bytes(size)
         template += tags
-        places.append(_Place(DataType(tags[0]), len(template), size))
+        places.append(_ValuePlace(DataType(tags[0]), len(template), size))
         template += bytes(size)
-    return _Layout(
+    return _RowLayout(
         len(template),
         np.frombuffer(bytes(mask), np.uint8),
         np.frombuffer(bytes(template), np.uint8),
@@ -249,7 +249,7 @@ def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
     )
 
 
-def _numbers(places: Sequence[_Place], stride: int) -> "np.dtype[np.void]":
+def _numbers(places: Sequence[_ValuePlace], stride: int) -> "np.dtype[np.void]":
     formats = {place: f">{_kind(place.type)}{place.size}" for place in places if _kind(place.type)}
     return np.dtype(
         {
@@ -271,7 +271,7 @@ def _kind(type_: DataType) -> str:
 def _column_at(
     matrix: NDArray[np.uint8],
     numbers: NDArray[np.void],
-    place: _Place,
+    place: _ValuePlace,
     is_clock: bool | None,  # noqa: FBT001 - None leaves it to the octets
     zone: tzinfo | None,
 ) -> Column:
