@@ -26,7 +26,7 @@ from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import ClockTime, Commodity, Obis, parse_obis
-from meterspan.readings.p1 import NET_POWER
+from meterspan.quantities.codes import NET_POWER
 from meterspan.wire.errors import ChecksumError
 from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, p1_time, read_telegram, write_telegram
 from tests.memory import MemoryOutbox, MemoryState

@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -22,7 +21,7 @@ from meterspan.app.listening import HeardMeter, Hearing, Outcome, TelegramListen
 from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import Medium
+from meterspan.quantities import Medium, utc, utc_text
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
@@ -251,7 +250,7 @@ def _age(seconds: float) -> str:
 
 
 def _line(hearing: Hearing) -> str:
-    when = datetime.fromtimestamp(hearing.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = utc_text(utc(hearing.at), "milliseconds")
     head = {"at": when, "source": hearing.source, "meter": hearing.name, "status": str(hearing.outcome)}
     return json.dumps(head)[:-1] + ", " + telegram_json(hearing.telegram)[1:]
 

@@ -18,12 +18,11 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.quantities import CATALOGUE, Commodity, Direction, Scaled, parse_unit
+from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled, parse_unit
 from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
 
-HOUR_S: Final = 3600
 BRIDGE_S: Final = 2 * HOUR_S
 """A gap up to this long over midnight is shared out by time (gas is sent hourly); a longer one loses the midnight."""
 MINUTES_KEPT: Final = 60

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from meterspan.engine.mbus_link import (
+    ID_DIGITS,
     Acknowledged,
     DataRead,
     Failed,
@@ -25,7 +26,6 @@ from meterspan.wire.mbus.link import Address
 __all__ = ["MbusReadout", "ReadoutDone", "ReadoutEvent", "ReadoutFailed", "SlaveAddress", "parse_slave"]
 
 PRIMARY_MAX: Final = 250
-ID_DIGITS: Final = 8
 SECONDARY_DIGITS: Final = 16
 
 

@@ -27,7 +27,7 @@ from meterspan.model.views import (
     SpanView,
     StoryEntry,
 )
-from meterspan.quantities import DAY_S, utc
+from meterspan.quantities import DAY_S, DAY_ZERO, utc
 
 __all__ = ["DataNumbers", "Explain", "HeadEndViews"]
 
@@ -35,7 +35,6 @@ FAILING_AFTER_FAILURES = 3
 """Sessions failed in a row before a meter is called failing, not late."""
 
 _SHOWN_FRAMES = 12
-_EPOCH = date(1970, 1, 1)
 
 Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
 """Explains a frame's octets, given its protocol: a summary in one line, and every octet range."""
@@ -240,7 +239,7 @@ class HeadEndViews:
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(CompletenessCell(day, *counts.get((day - _EPOCH).days, (0, 0))) for day in days)
+        return tuple(CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days)
 
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)

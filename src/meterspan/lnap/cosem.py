@@ -23,14 +23,12 @@ from meterspan.model.cosem.device import (
     AssociationDefinition,
     Grant,
     LogicalDevice,
+    association_name,
     sap_assignment,
 )
 from meterspan.model.cosem.objects import Bound, CosemObject, Getter, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
-    CLOCK,
-    INVOCATION_COUNTER,
-    LOGICAL_DEVICE_NAME,
     SECURITY_SETUP,
     clock_values,
     data_object,
@@ -41,6 +39,7 @@ from meterspan.model.cosem.standard_objects import (
 )
 from meterspan.model.identity import mbus_client_identity
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import (
     Data,
@@ -88,7 +87,7 @@ def _associations() -> tuple[AssociationDefinition, ...]:
         public_association(),
         AssociationDefinition(
             MANAGEMENT_CLIENT,
-            Obis(0, 0, 40, 0, 2),
+            association_name(2),
             (Grant(),),
             AuthenticationMechanism.HLS_GMAC,
             ciphered=True,

@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 from meterspan.model.readings import SeriesKind
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Direction, Obis, Unit, parse_obis
+from meterspan.quantities.codes import CURRENT_VALUE
 
 __all__ = [
     "billing_registers",
@@ -23,7 +24,6 @@ LAST_AVERAGE, TIME_INTEGRAL_2, TIME_INTEGRAL_5 = 5, 9, 29
 ACTIVE_IMPORT, ACTIVE_EXPORT, ACTIVE_ABSOLUTE = 1, 2, 15
 MBUS_VALUE_C, MBUS_VALUE_D = 24, 2
 TOTAL_TARIFF, LAST_TARIFF = 0, 63
-CURRENT = 0xFF
 
 _CUMULATED = {
     "energy", "apparent energy", "reactive energy", "volume", "volume at base conditions", "mass", "pulses", "charge",
@@ -97,7 +97,7 @@ def billing_registers(channels: Sequence[ChannelT], commodity: Commodity, direct
     for channel in channels:
         obis = parse_obis(channel.obis)
         unit = UNITS.get(channel.unit)
-        if unit is None or obis.f != CURRENT or kind_of(obis, unit) is not SeriesKind.REGISTER:
+        if unit is None or obis.f != CURRENT_VALUE or kind_of(obis, unit) is not SeriesKind.REGISTER:
             continue
         if unit.dimension in CATALOGUE[commodity].billed:
             by_obis.setdefault(obis, []).append(channel)

@@ -25,11 +25,9 @@ from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.model.views import CompletenessCell, CompletenessView
-from meterspan.quantities import DAY_S, Commodity, Direction, parse_obis, utc, utc_seconds
+from meterspan.quantities import DAY_S, DAY_ZERO, Commodity, Direction, parse_obis, utc, utc_seconds
 
 __all__ = ["OperatorNumbers", "Totals", "UnexplainedView"]
-
-DAY_ZERO = date(1970, 1, 1)
 
 ResultT = TypeVar("ResultT")
 

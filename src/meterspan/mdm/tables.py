@@ -25,7 +25,18 @@ from meterspan.mdm.channels import canonical
 from meterspan.mdm.data_management import MeterDataManagement
 from meterspan.model.lookup_errors import UnknownUsagePointError
 from meterspan.model.readings import CaptureBlock, Source
-from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis, Quality, Unit, parse_obis, parse_unit, utc
+from meterspan.quantities import (
+    CATALOGUE,
+    Commodity,
+    Direction,
+    Obis,
+    Quality,
+    Unit,
+    parse_obis,
+    parse_unit,
+    utc,
+    utc_text,
+)
 
 __all__ = [
     "ImportReport",
@@ -105,13 +116,13 @@ def export_readings(
                 "usage_point": series.usage_point,
                 "device": series.device,
                 "obis": str(series.obis),
-                "time": _text_of(time),
+                "time": utc_text(utc(time)),
                 "value": f"{Decimal(value).scaleb(series.exponent):f}",
                 "unit": series.unit.symbol,
                 "status": status,
                 "quality": _flags(quality),
                 "source": Source(source).name.lower(),
-                "received_at": _text_of(received_at),
+                "received_at": utc_text(utc(received_at)),
             }
 
     return write_table(path, READING_COLUMNS, rows(), form)
@@ -160,8 +171,8 @@ def export_intervals(
                         yield {
                             "usage_point": point.usage_point,
                             "direction": str(direction),
-                            "start": _text_of(low),
-                            "end": _text_of(high),
+                            "start": utc_text(utc(low)),
+                            "end": utc_text(utc(high)),
                             "value": f"{exact_decimal(value * curve.step):f}" if known else "",
                             "unit": point.unit,
                             "quality": _flags(quality),
@@ -214,10 +225,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
                 file.write("\n]\n")
     scratch.rename(path)
     return count
-
-
-def _text_of(time: int) -> str:
-    return utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _flags(quality: int) -> str:

@@ -9,7 +9,17 @@ from meterspan.quantities.commodities import (
     commodity_of_mbus_medium,
     commodity_of_obis,
 )
-from meterspan.quantities.instants import DAY_S, HOUR_S, SHIFT_MAX_S, utc, utc_seconds
+from meterspan.quantities.instants import (
+    DAY_S,
+    DAY_ZERO,
+    HOUR_S,
+    QUARTER_S,
+    SHIFT_MAX_S,
+    standard_offset_s,
+    utc,
+    utc_seconds,
+    utc_text,
+)
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
@@ -19,7 +29,9 @@ from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 __all__ = [
     "CATALOGUE",
     "DAY_S",
+    "DAY_ZERO",
     "HOUR_S",
+    "QUARTER_S",
     "SHIFT_MAX_S",
     "UNITS",
     "ClockStatus",
@@ -37,8 +49,10 @@ __all__ = [
     "commodity_of_obis",
     "parse_obis",
     "parse_unit",
+    "standard_offset_s",
     "sum_of",
     "unit_of_code",
     "utc",
     "utc_seconds",
+    "utc_text",
 ]

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
+from meterspan.quantities.codes import CLOCK
 from meterspan.readings.job import DecodeJob
 from meterspan.readings.lenient import read_push_data
 from meterspan.readings.merge import MAX_ERRORS, merge
@@ -20,6 +21,7 @@ from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
+from meterspan.wire.hdlc.frame import FLAG
 from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -27,13 +29,12 @@ __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 MAX_APDU = 65_536
 """Octets of a reassembled APDU; the largest max-pdu-size is 65,535."""
 MAX_WRAPPING = 4  # block transfer within protection within block transfer; deeper is an attack
-_FLAG = b"\x7e"
+_FLAG = bytes([FLAG])
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
 _NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
 _GBT = b"\xe0"
 _IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
-_CLOCK = Obis(0, 0, 1, 0, 0)
 
 
 def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
@@ -229,7 +230,7 @@ def _notification(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     moment = time.to_utc() if time is not None else None
     # a clock without deviation is no instant (quirk 2): it is shown unchanged
     local = (
-        None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", _CLOCK)
+        None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", CLOCK)
     )
     return _telegram(read_push_data(cursor), moment, local)
 

@@ -33,7 +33,8 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, Source
-from meterspan.quantities import UNITS, Commodity, Obis, Scaled
+from meterspan.quantities import UNITS, Commodity, Scaled, standard_offset_s
+from meterspan.quantities.codes import NET_POWER
 from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
@@ -53,7 +54,6 @@ from meterspan.sim.homes import (
     draw_neighbours,
     electricity_config,
     electricity_keys,
-    standard_offset_s,
     title_of,
 )
 from meterspan.sim.pushes import Pushes
@@ -78,7 +78,6 @@ CELLULAR: Final = MediumEffects(latency_s=0.25, jitter_s=0.1, loss=0.01, give_up
 SERIAL_BRIDGE: Final = MediumEffects(latency_s=0.25, jitter_s=0.1, damage=0.01)
 """HDLC over a serial bridge: bits flip behind the TCP connection."""
 POLICY: Final = ReadPolicy(clock_check_every_s=6 * 3_600)
-NET_POWER: Final = Obis(1, 0, 16, 7, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ class District:
     def _build(self, number: int) -> Building:
         seed, start = self.config.seed, self.config.start
         homes = self.homes[HOMES_PER_BUILDING * number : HOMES_PER_BUILDING * (number + 1)]
-        offset_s = standard_offset_s(self.config.zone, start)
+        offset_s = standard_offset_s(ZoneInfo(self.config.zone), start)
         name = f"MSPL{number + 1:010d}"
         config = AccessPointConfig(name, title_of(2, number + 1), offset_s, local_meters(homes))
         host = AccessPointHost(config, electricity_keys(seed, name))

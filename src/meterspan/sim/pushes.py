@@ -16,11 +16,10 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.sim.building import AccessPointHost, Interfaces
 from meterspan.sim.channel import MediumEffects, Node, SimulatedLink
 from meterspan.sim.clock import VirtualClock
-from meterspan.sim.g1 import HEAD_END, MediumOf
+from meterspan.sim.g1 import CONNECT_TIMEOUT_S, HEAD_END, MediumOf
 
 __all__ = ["Pushes"]
 
-CONNECT_TIMEOUT_S: Final = 10.0
 FRAMES_KEPT: Final = 4
 PUSH_PEER: Final = "push"
 

@@ -10,10 +10,10 @@ from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityKeys
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.lnap.channel import MBusChannel
-from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.quantities import Commodity
+from meterspan.quantities.codes import LOAD_PROFILE
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
 from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome

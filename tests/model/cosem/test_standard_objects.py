@@ -4,9 +4,6 @@ from meterspan.model.cosem.classes import Clock, DataObject, PushSetup, Security
 from meterspan.model.cosem.device import PUBLIC_CLIENT, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.standard_objects import (
-    CLOCK,
-    INVOCATION_COUNTER,
-    LOGICAL_DEVICE_NAME,
     PUSH_SETUP,
     SECURITY_SETUP,
     clock_values,
@@ -17,6 +14,7 @@ from meterspan.model.cosem.standard_objects import (
     security_setup,
 )
 from meterspan.quantities import Obis
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import double_long_unsigned, long, octet_string, unsigned
 
 ENERGY = Obis(1, 0, 1, 8, 0)

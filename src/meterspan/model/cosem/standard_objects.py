@@ -8,9 +8,10 @@ from typing import Final
 
 from meterspan.model.cosem.classes import AssociationLN, Clock, DataObject, PushSetup, SAPAssignment, SecuritySetup
 from meterspan.model.cosem.declaration import Attribute
-from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant
+from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant, association_name
 from meterspan.model.cosem.objects import Bound, CosemObject, Getter
 from meterspan.quantities import ClockTime, Obis
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME, SERIAL_NUMBER
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -24,12 +25,8 @@ from meterspan.wire.axdr import (
 from meterspan.wire.axdr.clock import write_clock_time
 
 __all__ = [
-    "CLOCK",
-    "INVOCATION_COUNTER",
-    "LOGICAL_DEVICE_NAME",
     "PUSH_SETUP",
     "SECURITY_SETUP",
-    "SERIAL_NUMBER",
     "clock_values",
     "data_object",
     "no_counter",
@@ -38,10 +35,6 @@ __all__ = [
     "security_setup",
 ]
 
-CLOCK: Final = Obis(0, 0, 1, 0, 0)
-LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
-SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
-INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
 SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
 PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
 _AUTHENTICATED_AND_ENCRYPTED = 3
@@ -68,7 +61,7 @@ def public_association() -> AssociationDefinition:
         (AssociationLN.class_id, None),
         (SAPAssignment.class_id, None),
     )
-    return AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), tuple(Grant(*place) for place in shown))
+    return AssociationDefinition(PUBLIC_CLIENT, association_name(1), tuple(Grant(*place) for place in shown))
 
 
 def security_setup(system_title: bytes) -> CosemObject:

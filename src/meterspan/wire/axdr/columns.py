@@ -16,8 +16,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.quantities import ClockTime
-from meterspan.wire.axdr.clock import DATE_TIME_SIZE, looks_like_clock, read_clock_time, write_clock_time
+from meterspan.quantities import DAY_ZERO, ClockTime
+from meterspan.wire.axdr.clock import (
+    DATE_TIME_SIZE,
+    DEVIATION_OPEN,
+    looks_like_clock,
+    read_clock_time,
+    write_clock_time,
+)
 from meterspan.wire.axdr.data import (
     DELTA_TYPES,
     FLOAT_LAYOUT,
@@ -307,7 +313,6 @@ _MAX_YEAR = 9999
 _MAX_DEVIATION_MIN = 24 * 60 - 1
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """What a ``datetime`` holds: years 1 to 9999."""
-_DEVIATION_OPEN = -0x8000
 _DATE_TIME = np.dtype(
     {
         "names": ["date", "clock", "deviation"],
@@ -319,7 +324,7 @@ _DATE_TIME = np.dtype(
 """A date-time as NumPy reads it: year, month and day; hour to hundredths; deviation."""
 _TIME_MAX = np.array([23, 59, 59, 99], np.uint8)
 _CLOCK_WEIGHTS = np.array([3_600, 60, 1], np.int64)
-_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH = DAY_ZERO.toordinal()
 
 
 def _deviation(octets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -387,7 +392,7 @@ def _any_instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.i
     exists &= (utc >= _FIRST_SECOND) & (utc <= _LAST_SECOND)
     seconds: NDArray[np.int64] = np.where(exists, utc, NO_INSTANT)
     if zone is not None:
-        for index in np.flatnonzero(deviation == _DEVIATION_OPEN).tolist():
+        for index in np.flatnonzero(deviation == DEVIATION_OPEN).tolist():
             moment = read_clock_time(block[index].tobytes()).to_utc(zone)
             if moment is not None:
                 seconds[index] = int(moment.timestamp() // 1)
