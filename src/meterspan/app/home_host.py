@@ -31,6 +31,7 @@ from meterspan.lnap.home_collector import (
 )
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
 from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.registrations import possible_registers
 from meterspan.model.lookup_errors import RegistrationError
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
@@ -263,9 +264,9 @@ class HomeHost:
         self.data.exchange_meter(
             event.usage_point,
             old_device=event.old_device,
-            closing=event.closing,
+            closing=possible_registers(event.closing),
             new_device=event.new_device,
-            opening=event.opening,
+            opening=possible_registers(event.opening),
             at=utc(event.time),
             protocol=PROTOCOLS[event.interface],
             interface=event.interface,

@@ -2,11 +2,18 @@
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-__all__ = ["Damage", "DamageList"]
+from meterspan.model.storage.errors import DamagedError
+
+__all__ = ["IMPOSSIBLE", "Damage", "DamageList"]
 
 log = logging.getLogger(__name__)
+
+IMPOSSIBLE = (ValueError, ArithmeticError, LookupError, TypeError, DamagedError)
+"""What the data of one supply can raise: the supply is named and set aside, and the others are answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +50,16 @@ class DamageList:
             self._items.get(item, {}).pop(question, None)
             if not self._items.get(item):
                 self._items.pop(item, None)
+
+    @contextmanager
+    def aside(self, item: str, *, question: str = "") -> Iterator[None]:
+        """Run a block that answers a question of one item; what is impossible ends the block and is named."""
+        try:
+            yield
+        except IMPOSSIBLE as error:
+            self.note(item, error, question=question)
+        else:
+            self.clear(item, question=question)
 
     def listed(self) -> list[Damage]:
         """List the items that are quarantined now, by name."""

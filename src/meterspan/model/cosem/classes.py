@@ -44,7 +44,7 @@ __all__ = [
 _RW = AttributeAccess.READ_AND_WRITE
 
 
-class DataObject(InterfaceClass, class_id=1, name="DataObject"):
+class DataObject(InterfaceClass, class_id=1, name="Data"):
     """Any lone value: the interface class "Data" (4.3.1)."""
 
     value = Attribute(2, DataKind.CHOICE)
