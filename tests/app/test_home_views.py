@@ -15,8 +15,8 @@ from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.head_end.views import LEFT_OUT_NAMED
 from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame
-from meterspan.model.views import Completeness, CompletenessCell, Home, MeterState, UsagePointView
+from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame
+from meterspan.model.views import CompletenessCell, CompletenessView, Home, MeterState, UsagePointView
 from meterspan.quantities import Commodity
 
 NOW = datetime(2026, 7, 2, 12, tzinfo=UTC)
@@ -43,7 +43,7 @@ class Data:
     def completeness(self, first, last, *, until):
         assert until == NOW
         return [
-            Completeness(name, commodity, "home", tuple(cell for cell in self.cells if first <= cell.day <= last))
+            CompletenessView(name, commodity, "home", tuple(cell for cell in self.cells if first <= cell.day <= last))
             for name, commodity in self.devices.items()
         ]
 
@@ -69,7 +69,7 @@ def home(devices, heard=(), cells=()):
         config=SimpleNamespace(home_id="home"),
         meters=dict(heard),
         device_log=DeviceLog(),
-        point=SimpleNamespace(quarantine=Quarantine()),
+        point=SimpleNamespace(quarantine=FrameQuarantine()),
     )
     return host, HomeNetworkViews(
         host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW

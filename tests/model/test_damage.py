@@ -3,7 +3,7 @@
 import pytest
 
 from meterspan.model.damage import ENGLISH, LOSSES, REMEDIES, Damage
-from meterspan.model.storage.readings import DamageKind, Quarantined
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 from meterspan.model.views import DamageView
 from meterspan.portal.words import catalogues
 
@@ -20,7 +20,7 @@ def test_every_kind_has_its_sentences_in_every_language(kind):
 
 @pytest.mark.parametrize("kind", list(DamageKind))
 def test_a_quarantined_item_keeps_its_facts_and_unknown_is_not_0(kind):
-    item = Quarantined("batch 7", "cut", "journal", 96, 10, 20, kind, 1_000)
+    item = QuarantinedItem("batch 7", "cut", "journal", 96, 10, 20, kind, 1_000)
     damage = Damage.of(item)
     assert (damage.item, damage.reason, damage.kept_at, damage.found_at) == ("batch 7", "cut", "journal", 1_000)
     assert damage.readings == (96 if kind in {DamageKind.BATCH, DamageKind.SEGMENT} else None)

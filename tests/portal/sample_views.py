@@ -20,8 +20,8 @@ from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     DamageView,
     FrameView,
     Home,
@@ -466,8 +466,8 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        return [Completeness(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from meterspan.model.storage.readings import DamageKind, Quarantined
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 from meterspan.store import journal
 from tests.store.contract import T0, readings
 
@@ -49,7 +49,7 @@ def test_what_format_2_quarantined_gets_its_kind_and_an_unknown_time(connection,
     found = journal.quarantined_rows(connection)
     assert [item.kind for item in found] == [DamageKind.BATCH, DamageKind.DAYS, DamageKind.SEGMENT]
     assert [item.found_at for item in found] == [None] * 3
-    journal.insert_quarantined(connection, Quarantined("batch 5", "cut", "journal", 0, 1, 2, DamageKind.BATCH, 77))
+    journal.insert_quarantined(connection, QuarantinedItem("batch 5", "cut", "journal", 0, 1, 2, DamageKind.BATCH, 77))
     assert journal.quarantined_rows(connection)[-1].found_at == 77
 
 

@@ -11,8 +11,8 @@ from meterspan.head_end.views import LEFT_OUT_NAMED, DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     DamageView,
     FrameView,
     MeterState,
@@ -109,7 +109,7 @@ class HomeNetworkViews:
             )
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days."""
         return self._host.data.completeness(first, last, until=self._clock())
 

@@ -17,7 +17,7 @@ from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedErr
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
 
-__all__ = ["HeardMeter", "Hearing", "Listener", "Outcome"]
+__all__ = ["HeardMeter", "Hearing", "Outcome", "TelegramListener"]
 
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
@@ -74,7 +74,7 @@ class HeardMeter:
     read: Hearing | None
 
 
-class Listener:
+class TelegramListener:
     """Decodes and counts telegrams of any kind.
 
     Args:
@@ -114,7 +114,7 @@ class Listener:
         if isinstance(telegram, P1Damage):
             damaged = _failed("p1", telegram.error)
             return self._note(Hearing(now, source, "", Outcome.DAMAGED, damaged, telegram.octets))
-        decoded = self._decoder.decode(telegram.octets, as_=Format.P1)
+        decoded = self._decoder.decode(telegram.octets, as_=Format.P1, now=now)
         name = decoded.device.id or telegram.identification
         return self._note(Hearing(now, source, name, Outcome.READ, decoded, telegram.octets))
 
@@ -126,17 +126,17 @@ class Listener:
         address = frame.address
         name = mbus_device(address.manufacturer, address.id, address.medium)
         key = self._key(name, address.id)
-        telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS)
+        telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS, now=now)
         if not telegram.device.id:
             who = DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
             telegram = replace(telegram, device=who)
         return Hearing(now, source, name, _fate(telegram), telegram, octets)
 
     def _other(self, octets: bytes, source: str, now: float) -> Hearing:
-        telegram = self._decoder.decode(octets)
+        telegram = self._decoder.decode(octets, now=now)
         key = self._key(telegram.device.id, telegram.device.id)
         if telegram.error and key is not None:
-            telegram = self._decoder.decode(octets, key=key)
+            telegram = self._decoder.decode(octets, key=key, now=now)
         outcome = Outcome.READ if telegram.readings else Outcome.NOT_READ if telegram.device.id else Outcome.DAMAGED
         return Hearing(now, source, telegram.device.id, outcome, telegram, octets)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from meterspan.engine.association.agreement import APDU_MAX
 from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
@@ -35,7 +36,6 @@ DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
 MBUS_PORT: Final = 10_001
 """Where gateways listen as they are delivered; none is registered."""
-APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
 UDP_APDU_MAX: Final = 1_224

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from meterspan.crypto.mbus_modes import (
+    BLOCK,
+    DES_BLOCK,
     cbc_decrypt,
     cbc_encrypt,
     derive_keys,
@@ -28,6 +30,7 @@ from meterspan.model.mbus_devices.payload import Seal, cut
 from meterspan.wire.cursor import Trace
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import VERIFICATION
 from meterspan.wire.mbus.records import build_record, read_records
 from meterspan.wire.mbus.transport import DES_MODES, HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
@@ -47,12 +50,8 @@ __all__ = [
     "seal_payload",
 ]
 
-VERIFICATION = b"\x2f\x2f"
-"""Two idle fillers open every encrypted payload, so that a wrong key shows (EN 13757-7:2018, 7.7.4)."""
 IDLE = b"\x2f"
-BLOCK = 16
 KEY_SIZE = 16
-DES_BLOCK = 8
 DES_KEY_SIZE = 8
 DES_SIZE_MAX = 0xF8
 """The low octet of the configuration field counts encrypted octets, in whole blocks."""

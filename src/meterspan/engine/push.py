@@ -47,6 +47,7 @@ CLAUSE = "IEC 62056-6-2, 4.4.8"
 EVENTS_MAX = 65_536
 """Pushes that may wait to be taken, the oldest going first: some minutes of a large network."""
 INVOKE_IDS = 1 << 24
+"""Values of a long invoke-id (IEC 62056-5-3, 6.11)."""
 
 
 class PushSource:

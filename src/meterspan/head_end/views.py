@@ -15,8 +15,8 @@ from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     DamageView,
     FrameView,
     MeterState,
@@ -29,7 +29,7 @@ from meterspan.model.views import (
     SpanView,
     StoryEntry,
 )
-from meterspan.quantities import DAY_S, utc
+from meterspan.quantities import DAY_S, DAY_ZERO, utc
 
 __all__ = ["LEFT_OUT_NAMED", "DataNumbers", "Explain", "HeadEndViews"]
 
@@ -40,7 +40,6 @@ LEFT_OUT_NAMED = 5
 """Damaged items that the headline names; the page of damage lists all."""
 
 _SHOWN_FRAMES = 12
-_EPOCH = date(1970, 1, 1)
 
 Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
 """Explains a frame's octets, given its protocol: a summary in one line, and every octet range."""
@@ -130,10 +129,10 @@ class HeadEndViews:
         lines = [self._status(device, until) for device in self._metering()]
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
         return [
-            Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
+            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 
@@ -256,7 +255,7 @@ class HeadEndViews:
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(CompletenessCell(day, *counts.get((day - _EPOCH).days, (0, 0))) for day in days)
+        return tuple(CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days)
 
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)

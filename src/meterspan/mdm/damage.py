@@ -3,15 +3,20 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from meterspan.model.damage import Damage
+from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.readings import DamageKind
 
-__all__ = ["Damage", "DamageList"]
+__all__ = ["IMPOSSIBLE", "Damage", "DamageList"]
 
 log = logging.getLogger(__name__)
+
+IMPOSSIBLE = (ValueError, ArithmeticError, LookupError, TypeError, DamagedError)
+"""What the data of one supply can raise: the supply is named and set aside, and the others are answered."""
 
 
 @dataclass(slots=True)
@@ -64,6 +69,16 @@ class DamageList:
             known.reasons.pop(question, None)
             if not known.reasons:
                 del self._items[item]
+
+    @contextmanager
+    def aside(self, item: str, *, question: str = "") -> Iterator[None]:
+        """Run a block that answers a question of one item; what is impossible ends the block and is named."""
+        try:
+            yield
+        except IMPOSSIBLE as error:
+            self.note(item, error, question=question)
+        else:
+            self.clear(item, question=question)
 
     def listed(self) -> list[Damage]:
         """List the items that are quarantined now, by name."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from meterspan.model.storage.readings import DamageKind, Quarantined
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 
 __all__ = ["ENGLISH", "LOSSES", "REMEDIES", "Damage"]
 
@@ -65,7 +65,7 @@ class Damage:
     last_time: int | None = None
 
     @classmethod
-    def of(cls, item: Quarantined) -> Self:
+    def of(cls, item: QuarantinedItem) -> Self:
         """Return what a store has quarantined."""
         counted = item.readings if item.kind in {DamageKind.BATCH, DamageKind.SEGMENT} else None
         span = item.first_time, item.last_time

@@ -22,7 +22,6 @@ from meterspan.quantities import Commodity, Quality, utc
 
 __all__ = [
     "BandWindow",
-    "Completeness",
     "CompletenessCell",
     "DamageView",
     "FrameView",
@@ -259,7 +258,7 @@ class CompletenessCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Completeness:
+class CompletenessView:
     """One row of the completeness map."""
 
     device: str
@@ -400,7 +399,7 @@ class NetworkViews(Protocol):
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these days."""
         ...
 

@@ -16,7 +16,7 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from meterspan.model.views import (
-    Completeness,
+    CompletenessView,
     DamageView,
     Home,
     LiveView,
@@ -138,7 +138,7 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
 
     @router.get(
         "/completeness",
-        response_model=list_of(Completeness),
+        response_model=list_of(CompletenessView),
         summary="The completeness map: expected and received per meter and day",
     )
     def show_completeness(
@@ -149,7 +149,7 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        return _answer(request, json_list(Completeness, sources.network.completeness(first, last)))
+        return _answer(request, json_list(CompletenessView, sources.network.completeness(first, last)))
 
     @router.get(
         "/quarantine",

@@ -8,7 +8,7 @@ from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
-__all__ = ["Job", "Learnt", "OneKey"]
+__all__ = ["DecodeJob", "Learnt", "OneKey"]
 
 
 class OneKey(Mapping[bytes, bytes]):
@@ -50,7 +50,7 @@ class Learnt:
 
 
 @dataclass(slots=True)
-class Job:
+class DecodeJob:
     """One decoding.
 
     Attributes:
@@ -62,6 +62,7 @@ class Job:
         trace: collects what each octet means.
         base: where the octets in hand begin in the frame, for the trace.
         insecure: open also what protects nothing, see ``Decoder``.
+        now: UTC seconds of reception, None where it is not known.
 
     """
 
@@ -73,3 +74,4 @@ class Job:
     trace: Trace | None = None
     base: int = 0
     insecure: bool = False
+    now: float | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from meterspan.model.storage.errors import DamagedBatchError, DamagedError, UnknownFormatError
-from meterspan.model.storage.readings import DamageKind, Quarantined, Readings, UnsettledDays
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem, Readings, UnsettledDays
 from meterspan.store.columns import read_batch, read_unsettled, write_batch, write_unsettled
 from meterspan.store.unsettled import merged_days, touched_days
 
@@ -187,7 +187,7 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
     return merged_days(parts)
 
 
-def quarantined_rows(connection: sqlite3.Connection) -> list[Quarantined]:
+def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
     """List quarantined items, in the order they were found."""
     (version,) = connection.execute("pragma user_version").fetchone()
     added = "kind, found_at" if version >= FORMAT else "'batch', null"  # of a journal that a reader may not convert
@@ -195,7 +195,7 @@ def quarantined_rows(connection: sqlite3.Connection) -> list[Quarantined]:
     return [_quarantined(*row) for row in connection.execute(query)]
 
 
-def insert_quarantined(connection: sqlite3.Connection, item: Quarantined, octets: bytes | None = None) -> None:
+def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, octets: bytes | None = None) -> None:
     """Name what is damaged, with its octets where they are kept here, and count its readings no more."""
     connection.execute(
         "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -215,9 +215,9 @@ def insert_quarantined(connection: sqlite3.Connection, item: Quarantined, octets
         add_meta(connection, "readings", -item.readings)
 
 
-def _quarantined(*row: Any) -> Quarantined:
+def _quarantined(*row: Any) -> QuarantinedItem:
     *facts, kind, found_at = row
-    return Quarantined(*facts, DamageKind(kind), found_at)  # type: ignore[call-arg] # six facts, as the query has them
+    return QuarantinedItem(*facts, DamageKind(kind), found_at)  # type: ignore[call-arg] # six facts, as the query has them
 
 
 def meta_of(connection: sqlite3.Connection, name: str) -> int | None:

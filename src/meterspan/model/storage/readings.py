@@ -11,7 +11,16 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["COLUMNS", "DamageKind", "Intervals", "Quarantined", "Readings", "Receipt", "StoreCounts", "UnsettledDays"]
+__all__ = [
+    "COLUMNS",
+    "DamageKind",
+    "QuarantinedItem",
+    "Readings",
+    "Receipt",
+    "SettledIntervals",
+    "StoreCounts",
+    "UnsettledDays",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,7 +84,7 @@ COLUMNS: Final[dict[str, type[np.signedinteger]]] = {
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Intervals:
+class SettledIntervals:
     """Intervals by column, all of one length: the content of a settled version.
 
     Attributes:
@@ -197,7 +206,7 @@ class DamageKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class QuarantinedItem:
     """One thing at rest that is not what was written: it is kept, never counted, and named here."""
 
     name: str

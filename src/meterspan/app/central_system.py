@@ -1,4 +1,4 @@
-"""A head end station: head end, data management and state of one configuration, joined; what ``serve`` runs.
+"""The central system of one configuration: head end, data management and state, joined; what ``serve`` runs.
 
 Strategy: the configuration is compared with the inventory at rest; new devices are added, missing ones are marked as
 removed, and keys are kept wrapped from their first start on. The ledger is rebuilt from what the data management holds.
@@ -34,14 +34,14 @@ from meterspan.runtime.inventory_file import InventoryFile
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import KeyWrongError
 
-__all__ = ["Station"]
+__all__ = ["CentralSystem"]
 
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
 
 
-class Station:
-    """The parts of a running head end.
+class CentralSystem:
+    """Head end and data management of one operator.
 
     Args:
         config: its configuration.
