@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
-from meterspan.model.storage.errors import StorageError
+from meterspan.model.storage.errors import DamagedSupplyError, StorageError
 from meterspan.portal.feeds import FeedsFullError
 
 __all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response"]
@@ -143,6 +143,16 @@ def _storage(error: StorageError) -> ProblemError:
     )
 
 
+def _damaged_supply(error: DamagedSupplyError) -> ProblemError:
+    return ProblemError(
+        503,
+        "damaged-supply",
+        title="The readings of this supply cannot be used",
+        detail=f"They are kept, and nothing can be derived from them ({error.detail}).",
+        remedy="The operator's page of damage names the usage point and what to do; other supplies are shown.",
+    )
+
+
 def _busy(_error: TimeoutError) -> ProblemError:
     return ProblemError(
         503,
@@ -187,6 +197,7 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
     UnknownMeterError: _unknown_meter,
     UnknownOrderError: _unknown_order,
     FeedsFullError: _too_many_listeners,
+    DamagedSupplyError: _damaged_supply,
     StorageError: _storage,
     TimeoutError: _busy,
 }
