@@ -18,7 +18,7 @@ from meterspan.engine.mbus_readout import (
     SlaveAddress,
     parse_slave,
 )
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import OnOctets, StreamShell
@@ -30,12 +30,8 @@ BAUD: Final = 2_400
 _SERIAL_OPTIONS: Final = {"baud": str(BAUD), "format": "8E1"}
 
 
-class MbusError(Exception):
+class MbusError(FailedError):
     """A slave could not be read; ``failure`` is the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 def slave_of(endpoint: Endpoint) -> SlaveAddress:

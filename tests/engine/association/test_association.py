@@ -12,7 +12,6 @@ from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
-from meterspan.engine.association.core import EVENTS_MAX
 from meterspan.engine.association.records import (
     ActionDone,
     ApduRefused,
@@ -32,6 +31,7 @@ from meterspan.engine.association.records import (
 from meterspan.engine.association.server import ServerLimits
 from meterspan.engine.association.states import AssociationState, ClientMove
 from meterspan.engine.link import Role
+from meterspan.engine.machine import EVENTS_MAX
 from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
