@@ -29,7 +29,7 @@ from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
-from meterspan.engine.push import PushSink, PushSource
+from meterspan.engine.push import PushSink
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import Session, Sleep, fetch, fetch_each, fetch_encoded, perform
 from meterspan.engine.uplink import Push, Uplink
@@ -77,6 +77,7 @@ from tests.helpers_cosem import (
     links,
     set_of,
 )
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 
 START = 1_700_000_000.0

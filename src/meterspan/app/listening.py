@@ -61,14 +61,12 @@ class HeardMeter:
     """The latest of one meter.
 
     Attributes:
-        first_at: when it was heard first.
         count: how many telegrams.
         last: the last one.
         read: the last one that could be read.
 
     """
 
-    first_at: float
     count: int
     last: Hearing
     read: Hearing | None
@@ -124,7 +122,7 @@ class TelegramListener:
         except WireError as error:
             return Hearing(now, source, "", Outcome.DAMAGED, DecodedTelegram("wmbus", errors=(error,)), octets)
         address = frame.address
-        name = mbus_device(address.manufacturer, address.id, address.medium)
+        name = mbus_device(address)
         key = self._key(name, address.id)
         telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS, now=now)
         if not telegram.device.id:
@@ -151,7 +149,7 @@ class TelegramListener:
             return hearing
         meter = self.meters.pop(hearing.name, None)
         if meter is None:
-            meter = HeardMeter(hearing.at, 0, hearing, None)
+            meter = HeardMeter(0, hearing, None)
         meter.count += 1
         meter.last = hearing
         meter.read = hearing if hearing.outcome is Outcome.READ else meter.read

@@ -43,7 +43,6 @@ __all__ = [
     "check_mac",
     "open_frame",
     "open_frame_insecurely",
-    "open_payload",
     "open_sealed",
     "open_transport",
     "open_transport_insecurely",
@@ -114,11 +113,6 @@ def open_frame_insecurely(frame: WmbusFrame, key: bytes | None, *, trace: Trace 
         return open_frame(frame, key, trace=trace)
     payload = open_transport_insecurely(frame.transport, frame.payload, key, frame.link.address, offset=frame.offset)
     return replace(frame, payload=payload)
-
-
-def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
-    """Return the application data of a telegram in the clear; raises as ``open_frame``."""
-    return open_frame(frame, key).payload
 
 
 def open_transport(

@@ -258,7 +258,7 @@ class AccessPoint:
                 self._note_unknown(device)
                 return None
             telegram = self._receiver.read(octets)
-            device = _device_of(telegram.address)
+            device = mbus_device(telegram.address)
             channel = self._channels.get(device)
             if channel is None:
                 self._note_unknown(device)
@@ -321,7 +321,7 @@ class AccessPoint:
 
     def _sender(self, octets: bytes) -> str:
         """Return the sender of a frame without CRCs or of format A; "" where only the full reader can find it."""
-        return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
+        return mbus_device(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
     def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
         frame = telegram.frame
@@ -362,10 +362,6 @@ class AccessPoint:
 _KEY_FAULTS = frozenset({FrameFault.WRONG_KEY, FrameFault.MISSING_KEY})
 _FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
 """C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
-
-
-def _device_of(address: DeviceAddress) -> str:
-    return mbus_device(address.manufacturer, address.id, address.medium)
 
 
 def _is_radio(meter: LocalMeter) -> bool:

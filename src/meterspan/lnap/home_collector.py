@@ -263,7 +263,7 @@ class HomeCollector:
         if telegram is None:
             return
         address = telegram.address
-        device = mbus_device(address.manufacturer, address.id, address.medium)
+        device = mbus_device(address)
         channel = self.point.channel(device)
         if channel is None:
             return

@@ -247,7 +247,7 @@ class Building:
         telegram = self.host.point.hear_radio(octets, now, self.host.name)
         if telegram is not None:
             address = telegram.address
-            self.on_radio(mbus_device(address.manufacturer, address.id, address.medium), octets, now)
+            self.on_radio(mbus_device(address), octets, now)
 
 
 def local_meters(homes: Sequence[SimulatedHome], wrong_keys: frozenset[str] = frozenset()) -> tuple[LocalMeter, ...]:

@@ -32,7 +32,6 @@ from meterspan.engine.association.server import ServerLimits
 from meterspan.engine.association.states import AssociationState, ClientMove
 from meterspan.engine.link import Role
 from meterspan.engine.machine import EVENTS_MAX
-from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.profile import range_of_times
@@ -75,6 +74,7 @@ from tests.helpers_cosem import (
     join,
     set_of,
 )
+from tests.helpers_push import PushSource
 
 LINKS = ["wrapper", "hdlc"]
 WAYS = {"none": NO_SECURITY, "lls": LLS, "sha1": SHA1, "gmac in the clear": GMAC_CLEAR, "gmac": GMAC}
