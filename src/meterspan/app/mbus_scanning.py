@@ -134,7 +134,7 @@ def secondary_address(identity: DeviceAddress) -> str:
 
 def device_of(identity: DeviceAddress) -> str:
     """Return the name of a slave in key files and inventories."""
-    return mbus_device(identity.manufacturer, identity.id, identity.medium)
+    return mbus_device(identity)
 
 
 def read_place(endpoint: Endpoint, slave: SlaveFound, *, by_primary: bool) -> str:
