@@ -3,6 +3,8 @@ import json
 import pytest
 
 from meterspan.cli.key_files import read_key_file
+from meterspan.model.failures import FailureKind
+from meterspan.model.remedies import REMEDIES
 from tests.helpers_bench import read_json, register, run, running_meter
 
 TOTAL = "1-0:1.8.0"
@@ -109,7 +111,8 @@ def test_a_wrong_password_is_said_with_what_to_do(folder, meter):
     done = run(folder, "read", meter.place("wrapper"), "--auth", "lls", "--password", "guess")
     assert done.returncode == 1
     assert "authentication-failure" in done.stderr
-    assert "the meter refuses our password" in done.stderr
+    assert REMEDIES[FailureKind.AUTHENTICATION_FAILED] in " ".join(done.stderr.split())
+    assert "options: --password, --key, --auth-key" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -117,7 +120,8 @@ def test_a_wrong_password_is_said_with_what_to_do(folder, meter):
 def test_a_wrong_key_is_told_from_everything_else(folder, meter, keys, wrong):
     done = run(folder, "read", meter.place("wrapper"), "--auth", "hls5", *keys, wrong, "00" * 16)
     assert done.returncode == 1
-    assert "is --key or --auth-key wrong" in done.stderr
+    assert REMEDIES[FailureKind.DECIPHERING_ERROR] in " ".join(done.stderr.split())
+    assert "options: --key, --auth-key, --title" in done.stderr
 
 
 def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, meter, keys):
@@ -126,7 +130,8 @@ def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, m
         assert run(folder, "read", meter.place("wrapper"), *given, "--state", str(folder / "first")).returncode == 0
     refused = run(folder, "read", meter.place("wrapper"), *given, "--state", str(folder / "lost"), "--no-recover")
     assert refused.returncode == 1
-    assert "our counter is behind" in refused.stderr
+    assert REMEDIES[FailureKind.COUNTER_BEHIND] in " ".join(refused.stderr.split())
+    assert "options: leave out --no-recover" in refused.stderr
     again = run(folder, "read", meter.place("hdlc"), *given, "--state", str(folder / "lost"))
     assert again.returncode == 0, again.stderr
     assert "our counter was behind" in again.stderr
@@ -190,7 +195,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_sent(tmp_path, argume
 def test_another_protocol_at_the_port_is_told(folder, meter):
     done = run(folder, "read", meter.place("p1"), "--timeout", "3")
     assert done.returncode == 1
-    assert "does not use the wrapper" in done.stderr
+    assert REMEDIES[FailureKind.WRONG_FRAMING] in " ".join(done.stderr.split())
+    assert "hdlc+tcp://" in done.stderr
 
 
 def test_json_is_one_document_with_exact_numbers(folder, meter, keys):

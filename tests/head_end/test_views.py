@@ -12,10 +12,12 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.errors import ReplayError
@@ -38,6 +40,9 @@ class Numbers:
 
     def unexplained_wh(self) -> int:
         return 0
+
+    def damage(self) -> Sequence[Damage]:
+        return [Damage("batch 7", "cut", DamageKind.BATCH, 1_000, "journal", 96)]
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
@@ -83,7 +88,7 @@ def views(head_end: HeadEnd) -> HeadEndViews:
 def test_what_the_next_session_will_bring_is_not_missing(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.take([block("GOOD", NOON - 3_600)], NOON - 3_600)
     good = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
-    assert (good.state, good.missing, good.reason) == (MeterState.OK, 0, "")
+    assert (good.state, good.missing, str(good.reason)) == (MeterState.OK, 0, "")
 
 
 def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: HeadEndViews) -> None:
@@ -102,8 +107,8 @@ def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: H
         now += 600
     failing = next(line for line in views.meters(at(NOON)) if line.device == "GOOD")
     assert failing.state is MeterState.FAILING
-    assert failing.reason.startswith("Not reached: its address does not answer; check the address")
-    assert failing.reason.endswith("(no connection within 10 s)")
+    assert str(failing.reason).startswith("Not reached: its address does not answer; check the address")
+    assert str(failing.reason).endswith("(no connection within 10 s)")
     assert views.meters(at(NOON))[0].device == "GOOD"
 
 
@@ -115,6 +120,9 @@ def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews)
     assert summary.completeness_today == Decimal("0.5")
     assert summary.completeness_yesterday is None, "the meters were mounted today: nothing was due"
     assert (summary.meters, summary.readings_stored, summary.unexplained_wh) == (2, 42, 0)
+    assert (summary.damaged, summary.left_out) == (1, ("batch 7",))
+    (damage,) = views.damage()
+    assert (damage.kind, damage.readings, damage.found_at) == (DamageKind.BATCH, 96, at(1_000))
 
 
 def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: HeadEndViews) -> None:
@@ -186,12 +194,12 @@ def test_an_order_that_waits_says_why_its_last_session_failed_and_keeps_the_reas
     head_end: HeadEnd, views: HeadEndViews
 ) -> None:
     placed = views.order("GOOD", at(NOON), 30)
-    assert (placed.reason, placed.ended_at) == ("", None)
+    assert (str(placed.reason), placed.ended_at) == ("", None)
     refused = Failure(FailureKind.UNREACHABLE, "[Errno 111] connection refused")
     head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, refused)
     waiting = views.order_view(placed.order_id)
     assert (waiting.state, waiting.ended_at) == (OrderState.WAITING, None)
-    assert "check the address" in waiting.reason
+    assert "check the address" in str(waiting.reason)
     head_end.time_out_orders(NOON + 30)
     ended = views.order_view(placed.order_id)
     assert (ended.state, ended.reason, ended.ended_at) == (OrderState.TIMED_OUT, waiting.reason, at(NOON + 30))
@@ -205,7 +213,7 @@ def test_an_order_without_hope_ends_with_the_sessions_reason_and_is_not_asked_ag
     head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, hopeless)
     ended = views.order_view(placed.order_id)
     assert (ended.state, ended.ended_at) == (OrderState.FAILED, at(NOON + 9))
-    assert "wrong key or password" in ended.reason
+    assert "wrong key or password" in str(ended.reason)
     assert head_end.time_out_orders(NOON + 600) == []
     again = _session_for(head_end, "GOOD", NOON + 7_200)
     assert all(task.order is None for task in again.tasks)
@@ -221,7 +229,7 @@ def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, view
             job = head_end.planner.next_job(NOON + 3_600.0 * len(told))
             assert job is not None
         head_end.finished(job, NOON, failure)
-        told[failure.kind] = next(line for line in views.meters(at(NOON)) if line.device == "GOOD").reason
+        told[failure.kind] = str(next(line for line in views.meters(at(NOON)) if line.device == "GOOD").reason)
     assert "replays" in told[FailureKind.REPLAY]
     assert "recovered at the next session" not in told[FailureKind.REPLAY]
     assert "recovered at the next session" in told[FailureKind.COUNTER_BEHIND]

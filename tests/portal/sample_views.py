@@ -13,12 +13,16 @@ from functools import cache
 from random import Random
 from zoneinfo import ZoneInfo
 
+from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.readings import EventSeverity
+from meterspan.model.remedies import NO_REASON, Reason, Situation
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
-    Completeness,
     CompletenessCell,
+    CompletenessView,
+    DamageView,
     FrameView,
     Home,
     IntervalPoint,
@@ -309,11 +313,11 @@ def _point(view: PeriodView) -> PeriodPoint:
 
 
 _REASONS = {
-    MeterState.LATE: "12 quarter-hours of today are missing; read again every 15 minutes until the profile is whole",
-    MeterState.FAILING: "wrong key: 14 frames could not be opened; check the key in the inventory",
-    MeterState.UNKNOWN: "registered 3 days ago and never heard; check that the radio module is switched on",
-    MeterState.REMOVED: "exchanged on 9 November; replaced by LGZ1030655004",
-    MeterState.OK: "",
+    MeterState.LATE: Reason(Situation.VALUES_DUE, count=12),
+    MeterState.FAILING: Reason(Situation.NOT_REACHED, FailureKind.KEY_WRONG, "the tags of 14 frames differ"),
+    MeterState.UNKNOWN: Reason(Situation.NEVER_HEARD),
+    MeterState.REMOVED: Reason(Situation.REMOVED),
+    MeterState.OK: NO_REASON,
 }
 _PROTOCOL = {
     Commodity.ELECTRICITY: ("DLMS/COSEM, wrapper", "G1"),
@@ -359,6 +363,31 @@ METERS = _meters()
 _WORST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
 
 
+_JOURNAL = "/var/lib/meterspan/data/readings/journal.sqlite (table quarantined)"
+_NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+DAMAGE = (
+    DamageView(
+        "batch 4711", DamageKind.BATCH, "the checksum is wrong: 1 octet <b>", NOW - timedelta(hours=5), _JOURNAL, 1_536,
+        _NIGHT, _NIGHT + timedelta(hours=3),
+    ),
+    DamageView(
+        "2026-03-01-00000017.parquet", DamageKind.SEGMENT, "is gone; restore it from a backup", None, "", 61_440,
+        _NIGHT - timedelta(days=264), _NIGHT - timedelta(days=263),
+    ),
+    DamageView(
+        "days to settle 12", DamageKind.DAYS, "it has no octets", NOW - timedelta(days=2), _JOURNAL, None, None, None,
+    ),
+    DamageView(
+        "tariff DE0003-gas 2026-01-01", DamageKind.ROW, "declaration is no table of values", NOW - timedelta(minutes=9),
+        "/var/lib/meterspan/data/registry.sqlite (table tariff)", None, None, None,
+    ),
+    DamageView(
+        "usage point DE0002-water", DamageKind.SUPPLY, "readings span more than 4,000,000 periods",
+        NOW - timedelta(minutes=3), "", None, None, None,
+    ),
+)  # fmt: skip
+
+
 class SampleNetwork:
     """``NetworkViews`` in memory."""
 
@@ -382,6 +411,8 @@ class SampleNetwork:
             len(self.quarantine()),
             4_182_000 + minute % 100_000,
             11,
+            len(self.damage()),
+            tuple(item.item for item in self.damage()[:2]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -435,8 +466,8 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
-        return [Completeness(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}
@@ -500,6 +531,9 @@ class SampleNetwork:
             for index, (kind, reason) in enumerate(kinds)
         ][:limit]
 
+    def damage(self) -> Sequence[DamageView]:
+        return DAMAGE
+
 
 class SampleDesk:
     """Answers the first look at an order."""
@@ -514,22 +548,22 @@ class SampleDesk:
         return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
 
     def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        wrong_key = "wrong key: the meter could not open our message; check its keys in the inventory"
-        away = "its address does not answer; check the address, the network and its power (connection refused <b>)"
+        wrong_key = Reason(Situation.FAILED, FailureKind.DECIPHERING_ERROR)
+        away = Reason(Situation.FAILED, FailureKind.UNREACHABLE, "connection refused <b>")
         registers = (
             OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),
             OrderValue("1-0:2.8.0", Decimal(120000), "Wh"),
         )
         volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3"),)
-        ends: tuple[tuple[OrderState, tuple[OrderValue, ...], str, float | None], ...] = (
-            (OrderState.WAITING, (), "", None),
+        ends: tuple[tuple[OrderState, tuple[OrderValue, ...], Reason, float | None], ...] = (
+            (OrderState.WAITING, (), NO_REASON, None),
             (OrderState.WAITING, (), away, None),
-            (OrderState.ANSWERED, registers, "", 1.8),
+            (OrderState.ANSWERED, registers, NO_REASON, 1.8),
             (OrderState.FAILED, (), wrong_key, 9.2),
-            (OrderState.ANSWERED, volume, "", 6.4),
+            (OrderState.ANSWERED, volume, NO_REASON, 6.4),
             (OrderState.TIMED_OUT, (), away, 60),
-            (OrderState.TIMED_OUT, (), "", 60),
-            (OrderState.ANSWERED, (), "", 2.1),
+            (OrderState.TIMED_OUT, (), NO_REASON, 60),
+            (OrderState.ANSWERED, (), NO_REASON, 2.1),
         )
         found = []
         for index, (state, values, reason, took_s) in enumerate(ends):

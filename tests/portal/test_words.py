@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.portal.words import Words, languages, words_for
+from meterspan.model.failures import FailureKind
+from meterspan.model.remedies import ENGLISH, Reason, Situation
+from meterspan.portal.words import Words, catalogues, languages, words_for
 
 weights = st.one_of(st.none(), st.integers(0, 1000))
 wishes = st.lists(st.tuples(st.sampled_from(["de", "en", "fr", "de-AT", "EN-gb"]), weights), max_size=6)
@@ -31,11 +33,28 @@ def test_the_language_is_what_the_reader_likes_best(header, language):
     assert words_for(header).language == language
 
 
-def test_catalogues_fill_the_same_places_and_german_lacks_only_words_that_are_the_same():
-    english, german = languages()["en"].entries, languages()["de"].entries
-    assert set(german) >= set(english)
-    places = re.compile(r"\{\w+\}")
-    assert all(places.findall(english[key]) == places.findall(german[key]) for key in english)
+PLACES = re.compile(r"\{\w+\}")
+
+
+@pytest.mark.parametrize("language", sorted(set(catalogues()) - {"en"}))
+def test_a_catalogue_has_every_text_of_the_english_one_with_the_same_places(language):
+    english, other = catalogues()["en"], catalogues()[language]
+    assert set(english) - set(other) == set()
+    assert {
+        key for key in english if sorted(PLACES.findall(english[key])) != sorted(PLACES.findall(other[key]))
+    } == set()
+
+
+@pytest.mark.parametrize("language", sorted(catalogues()))
+@pytest.mark.parametrize("kind", list(FailureKind))
+def test_every_failure_has_its_remedy_in_every_language(language, kind):
+    table = catalogues()[language]
+    assert len(table[f"remedy.{kind}"]) > 20
+    assert language == "en" or table[f"remedy.{kind}"] != ENGLISH[f"remedy.{kind}"]
+    told = languages()[language].tell(Reason(Situation.NOT_REACHED, kind, "octet 14", "LNAP 1"))
+    assert table[f"remedy.{kind}"] in told
+    assert "(octet 14)" in told
+    assert "LNAP 1" in told
 
 
 @given(wishes, gaps, gaps)

@@ -155,13 +155,14 @@ def _text(value: Any) -> str | None:
 def _reading_json(reading: DecodedReading) -> str:
     obis = "null" if reading.obis is None else f'"{reading.obis}"'
     time = "null" if reading.time is None else f'"{reading.time}"'
+    device = f', "device": {_string(reading.device)}' if reading.device else ""
     value = reading.value
     number = _string(value) if isinstance(value, str) else _number(value)
     return (
         f'{{"quantity": {_string(reading.quantity)}, "obis": {obis}, "value": {number}, '
         f'"unit": {_string(reading.unit)}, '
         f'"time": {time}, "storage": {reading.storage}, "tariff": {reading.tariff}, "subunit": {reading.subunit}, '
-        f'"function": "{reading.function}"}}'
+        f'"function": "{reading.function}"{device}}}'
     )
 
 
@@ -255,6 +256,7 @@ def _row(reading: DecodedReading) -> tuple["Text", ...]:
     numbers = (("storage", reading.storage), ("tariff", reading.tariff), ("subunit", reading.subunit))
     where = [f"{name} {number}" for name, number in numbers if number]
     where += [reading.function] if reading.function != "instantaneous" else []
+    where += [reading.device] if reading.device else []
     value = reading.value if isinstance(reading.value, str) else _number(reading.value)
     unit = "" if reading.unit == "1" else reading.unit
     cells = (reading.quantity, str(reading.obis or ""), value, unit, reading.time or "", ", ".join(where))

@@ -1,6 +1,6 @@
 """``meterspan read``: a DLMS meter on the bench, from its name plate to its load profile.
 
-Each error is printed with its remedy (``hints``).
+Each error is printed with its remedy (``model.remedies``) and the options that help (``hints``).
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from meterspan.app.mbus_reading import read_mbus
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
 from meterspan.cli.decode import show_telegram, telegram_json
-from meterspan.cli.hints import HINTS, MBUS_HINTS
+from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
@@ -170,8 +170,7 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:
         errors.print(f"[red]{error}[/red]", highlight=False)
-        hint = MBUS_HINTS.get(error.failure.kind)
-        if hint is not None:
+        for hint in hints_for(error.failure.kind, MBUS_OPTIONS):
             errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
         raise typer.Exit(1) from error
     if as_json:
@@ -184,13 +183,11 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
 
 def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> list[str]:
     """Return what to do about a failure."""
-    kind = error.failure.kind
-    found = [HINTS[kind]] if kind in HINTS else []
-    if isinstance(error, AssociationFailedError) and not found:
-        who = f"client {settings.addresses.client}, --auth {settings.auth.mechanism.short}"
-        found.append(f"{who}: does the meter expect another --client or --auth?")
-    if isinstance(error, AssociationFailedError) and not is_traced:
-        found.append("--trace shows each frame")
+    found = hints_for(error.failure.kind, OPTIONS)
+    if isinstance(error, AssociationFailedError):
+        found.append(f"tried: client {settings.addresses.client}, --auth {settings.auth.mechanism.short}")
+        if not is_traced:
+            found.append("--trace shows each frame")
     return found
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from meterspan.crypto.mbus_modes import (
+    BLOCK,
+    DES_BLOCK,
     cbc_decrypt,
     cbc_encrypt,
     derive_keys,
@@ -36,6 +38,7 @@ from meterspan.wire.errors import (
     WireError,
 )
 from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import VERIFICATION
 from meterspan.wire.mbus.records import build_record, read_records
 from meterspan.wire.mbus.transport import DES_MODES, HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
@@ -48,20 +51,19 @@ __all__ = [
     "check_mac",
     "open_frame",
     "open_frame_insecurely",
+<<<<<<< HEAD
     "open_link",
     "open_payload_insecurely",
+=======
+>>>>>>> main
     "open_sealed",
     "open_transport",
     "open_transport_insecurely",
     "seal_payload",
 ]
 
-VERIFICATION = b"\x2f\x2f"
-"""Two idle fillers open every encrypted payload, so that a wrong key shows (EN 13757-7:2018, 7.7.4)."""
 IDLE = b"\x2f"
-BLOCK = 16
 KEY_SIZE = 16
-DES_BLOCK = 8
 DES_KEY_SIZE = 8
 DES_SIZE_MAX = 0xF8
 """The low octet of the configuration field counts encrypted octets, in whole blocks."""
@@ -178,6 +180,7 @@ def open_frame_insecurely(
     return replace(frame, payload=payload)
 
 
+<<<<<<< HEAD
 def open_payload_insecurely(frame: WmbusFrame, key: bytes | None) -> bytes:
     """Return the application data of a telegram in the clear; as ``open_frame_insecurely`` without DES."""
     return open_frame_insecurely(frame, key, has_des=False).payload
@@ -203,6 +206,9 @@ def open_transport(header: TransportHeader, payload: bytes, key: bytes | None, *
 
 
 def _open_protected(
+=======
+def open_transport(
+>>>>>>> main
     header: TransportHeader,
     payload: bytes,
     key: bytes | None,

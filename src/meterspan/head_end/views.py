@@ -10,12 +10,14 @@ from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
-from meterspan.head_end.remedies import advice
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
+    DamageView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -27,15 +29,17 @@ from meterspan.model.views import (
     SpanView,
     StoryEntry,
 )
-from meterspan.quantities import DAY_S, utc
+from meterspan.quantities import DAY_S, DAY_ZERO, utc
 
-__all__ = ["DataNumbers", "Explain", "HeadEndViews"]
+__all__ = ["LEFT_OUT_NAMED", "DataNumbers", "Explain", "HeadEndViews"]
 
 FAILING_AFTER_FAILURES = 3
 """Sessions failed in a row before a meter is called failing, not late."""
 
+LEFT_OUT_NAMED = 5
+"""Damaged items that the headline names; the page of damage lists all."""
+
 _SHOWN_FRAMES = 12
-_EPOCH = date(1970, 1, 1)
 
 Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
 """Explains a frame's octets, given its protocol: a summary in one line, and every octet range."""
@@ -50,6 +54,10 @@ class DataNumbers(Protocol):
 
     def unexplained_wh(self) -> int:
         """Energy that no interval explains, Wh."""
+        ...
+
+    def damage(self) -> Sequence[Damage]:
+        """List damaged or impossible items that are left out of all numbers."""
         ...
 
 
@@ -94,6 +102,7 @@ class HeadEndViews:
                     elif count.day == midnight // DAY_S - 1:
                         expected_before += count.expected
                         received_before += count.received
+        damaged = self._numbers.damage()
         states = Counter(self._status(device, until).state for device in self._metering())
         commodities = Counter(device.commodity for device in self._metering() if device.removed_at is None)
         return NetworkSummary(
@@ -109,6 +118,8 @@ class HeadEndViews:
             quarantined=self._head_end.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
             sessions_open=self._head_end.planner.open_count,
+            damaged=len(damaged),
+            left_out=tuple(item.item for item in damaged[:LEFT_OUT_NAMED]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -118,10 +129,10 @@ class HeadEndViews:
         lines = [self._status(device, until) for device in self._metering()]
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
         return [
-            Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
+            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 
@@ -157,6 +168,10 @@ class HeadEndViews:
             )
             for frame in self._head_end.quarantine.newest(limit)
         ]
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
+        return [DamageView.of(item) for item in self._numbers.damage()]
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
         """Order a read of all registers of a meter, to be answered within ``deadline_s``.
@@ -213,23 +228,23 @@ class HeadEndViews:
             missing=expected - received,
         )
 
-    def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, str]:
+    def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, Reason]:
         if device.removed_at is not None and device.removed_at <= until:
-            return MeterState.REMOVED, "Exchanged or removed; its readings stay."
+            return MeterState.REMOVED, Reason(Situation.REMOVED)
         target = self._head_end.target_of(device)
         failure = self._head_end.last_failure(device.device)
-        through = "" if target == device.device else f" through {target}"
+        through = "" if target == device.device else target
         if heard is None:
-            never = "Never heard; check its installation, address and keys."
-            return MeterState.UNKNOWN, f"Never heard{through}: {advice(failure)}" if failure else never
+            never = Reason(Situation.NEVER_HEARD)
+            return MeterState.UNKNOWN, reason_of(failure, Situation.NEVER_REACHED, through=through) or never
         failures = self._head_end.planner.failures(target)
         if failure and missing and failures >= FAILING_AFTER_FAILURES:
-            return MeterState.FAILING, f"Not reached{through}: {advice(failure)}"
+            return MeterState.FAILING, reason_of(failure, Situation.NOT_REACHED, through=through)
         if failure and (missing or target == device.device):
-            return MeterState.LATE, f"The last session{through} failed: {advice(failure)}"
+            return MeterState.LATE, reason_of(failure, Situation.SESSION_FAILED, through=through)
         if missing:
-            return MeterState.LATE, f"{missing} values are due; they are asked for again."
-        return MeterState.OK, ""
+            return MeterState.LATE, Reason(Situation.VALUES_DUE, count=missing)
+        return MeterState.OK, NO_REASON
 
     def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
         end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
@@ -240,7 +255,7 @@ class HeadEndViews:
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(CompletenessCell(day, *counts.get((day - _EPOCH).days, (0, 0))) for day in days)
+        return tuple(CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days)
 
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)
@@ -264,6 +279,6 @@ def _order_view(record: OrderRecord) -> OrderView:
         utc(record.asked_at),
         utc(record.order.deadline),
         tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items()),
-        "" if record.failure is None else advice(record.failure),
+        reason_of(record.failure),
         None if record.ended_at is None else utc(record.ended_at),
     )

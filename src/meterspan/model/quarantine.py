@@ -21,7 +21,7 @@ from meterspan.wire import (
     WireError,
 )
 
-__all__ = ["FrameFault", "Quarantine", "QuarantinedFrame", "fault_of"]
+__all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "fault_of"]
 
 
 class FrameFault(StrEnum):
@@ -61,7 +61,7 @@ class QuarantinedFrame:
     device: str = ""
 
 
-class Quarantine:
+class FrameQuarantine:
     """Keeps the newest ``frame_count_max`` frames, each cut to ``frame_size_max`` octets.
 
     Args:

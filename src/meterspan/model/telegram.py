@@ -34,6 +34,7 @@ class DecodedReading:
         tariff: tariff number; 0 is total.
         subunit: the device's sub-unit.
         function: ``instantaneous``, ``maximum``, ``minimum`` or ``error``.
+        device: whose value it is, where that is another device than the telegram's: a meter behind a P1 port.
 
     """
 
@@ -46,6 +47,7 @@ class DecodedReading:
     tariff: int = 0
     subunit: int = 0
     function: str = "instantaneous"
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)

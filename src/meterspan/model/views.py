@@ -11,15 +11,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
+from meterspan.model.damage import Damage
+from meterspan.model.failures import FailureKind
 from meterspan.model.readings import EventSeverity
-from meterspan.quantities import Commodity, Quality
+from meterspan.model.remedies import NO_REASON, Phrase, Reason
+from meterspan.model.storage.readings import DamageKind
+from meterspan.quantities import Commodity, Quality, utc
 
 __all__ = [
     "BandWindow",
-    "Completeness",
     "CompletenessCell",
+    "DamageView",
     "FrameView",
     "Home",
     "HomeViews",
@@ -226,12 +230,17 @@ class MeterStatus:
     """Access point or segment it hangs on."""
     usage_point: str
     state: MeterState
-    reason: str
-    """In words, with what to do: ``wrong key: 14 frames could not be opened; check the key in the inventory``."""
+    reason: Reason
+    """Why it is in this state and what to do, in the reader's language; "" where all is well."""
     last_heard: datetime | None
     expected: int
     received: int
     missing: int
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """Kind of the failure behind the state, None where there is none."""
+        return self.reason.failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +258,7 @@ class CompletenessCell:
 
 
 @dataclass(frozen=True, slots=True)
-class Completeness:
+class CompletenessView:
     """One row of the completeness map."""
 
     device: str
@@ -318,6 +327,44 @@ class QuarantineView:
 
 
 @dataclass(frozen=True, slots=True)
+class DamageView:
+    """One damaged or impossible item at rest; it is named here and left out of every other answer."""
+
+    item: str
+    """Its name: ``batch 17``, a file, table and key of a row, ``usage point MP1``."""
+    kind: DamageKind
+    reason: str
+    """The damage, for an expert."""
+    found_at: datetime | None
+    """When it was found; null where an earlier release found it."""
+    kept_at: str
+    """File or table that holds its octets; "" where nothing had to be moved."""
+    readings: int | None
+    """Readings that are missing with it; null where that is not known."""
+    first: datetime | None
+    """Start of the span in which its readings lie; null where that is not known."""
+    last: datetime | None
+
+    @property
+    def loss(self) -> Phrase:
+        """What is lost with it, and what is not, in the reader's language."""
+        return Phrase(f"damage_loss.{self.kind}")
+
+    @property
+    def remedy(self) -> Phrase:
+        """What to do about it, in the reader's language."""
+        return Phrase(f"damage_remedy.{self.kind}")
+
+    @classmethod
+    def of(cls, item: Damage) -> Self:
+        """Return a damaged item as it is shown."""
+        found, first, last = (
+            None if time is None else utc(time) for time in (item.found_at, item.first_time, item.last_time)
+        )
+        return cls(item.item, item.kind, item.reason, found, item.kept_at, item.readings, first, last)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSummary:
     """The operator's headline numbers."""
 
@@ -335,6 +382,10 @@ class NetworkSummary:
     quarantined: int
     readings_stored: int
     sessions_open: int
+    damaged: int = 0
+    """Items at rest that are damaged or impossible, and left out of every number here."""
+    left_out: tuple[str, ...] = ()
+    """Names of the first of them."""
 
 
 class NetworkViews(Protocol):
@@ -348,7 +399,7 @@ class NetworkViews(Protocol):
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these days."""
         ...
 
@@ -358,6 +409,10 @@ class NetworkViews(Protocol):
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List quarantined frames, newest first."""
+        ...
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
         ...
 
 
@@ -390,10 +445,15 @@ class OrderView:
     asked_at: datetime
     deadline: datetime
     values: tuple[OrderValue, ...] = ()
-    reason: str = ""
-    """Why the last session for it failed and what to do; "" where none did."""
+    reason: Reason = NO_REASON
+    """Why the last session for it failed and what to do, in the reader's language; "" where none did."""
     ended_at: datetime | None = None
     """When it was answered, failed or timed out; None while it waits."""
+
+    @property
+    def failure(self) -> FailureKind | None:
+        """Kind of the failure of its last session, None where none failed."""
+        return self.reason.failure
 
 
 class OrderDesk(Protocol):

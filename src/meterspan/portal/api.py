@@ -1,10 +1,11 @@
 """The JSON interface ``/api/v1``: homes for the consumer, the network for the operator, and two event streams.
 
-Every answer carries an ``ETag``; every error is a problem document with its remedy. ``/homes/{id}/live`` has two
+Every answer carries an ``ETag``; every error is a problem document with its remedy. Sentences for people are in the
+language of ``Accept-Language``, English by default. ``/homes/{id}/live`` has two
 representations: ``application/json`` is now, ``text/event-stream`` is now and on.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -15,7 +16,8 @@ from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from meterspan.model.views import (
-    Completeness,
+    CompletenessView,
+    DamageView,
     Home,
     LiveView,
     MeterState,
@@ -31,6 +33,7 @@ from meterspan.portal.feeds import Event, Feeds, Subscription
 from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
+from meterspan.portal.words import words_for
 from meterspan.quantities import Commodity
 
 __all__ = ["COMPLETENESS_DAYS_MAX", "build_api"]
@@ -61,6 +64,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_homes(homes, sources)
     _add_live(homes, sources, feeds)
     _add_network(operator, sources)
+    _add_damage(operator, sources)
     _add_orders(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
@@ -125,15 +129,16 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     ) -> Response:
         meters = sources.network.meters(sources.clock())
         chosen = [meter for meter in meters if not state or meter.state in state]
-        return _answer(request, json_list(MeterStatus, chosen))
+        return _spoken(request, lambda texts: json_list(MeterStatus, chosen, texts))
 
     @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
-        return _answer(request, json_of(sources.story(device)))
+        story = sources.story(device)
+        return _spoken(request, lambda texts: json_of(story, texts=texts))
 
     @router.get(
         "/completeness",
-        response_model=list_of(Completeness),
+        response_model=list_of(CompletenessView),
         summary="The completeness map: expected and received per meter and day",
     )
     def show_completeness(
@@ -144,7 +149,7 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        return _answer(request, json_list(Completeness, sources.network.completeness(first, last)))
+        return _answer(request, json_list(CompletenessView, sources.network.completeness(first, last)))
 
     @router.get(
         "/quarantine",
@@ -153,6 +158,17 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     )
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))
+
+
+def _add_damage(router: APIRouter, sources: Sources) -> None:
+    @router.get(
+        "/damage",
+        response_model=list_of(DamageView),
+        summary="Damaged or impossible items at rest, with what is lost and what to do",
+    )
+    def list_damage(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000) -> Response:
+        found = sources.network.damage()[:limit]
+        return _spoken(request, lambda texts: json_list(DamageView, found, texts))
 
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:
@@ -175,7 +191,8 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
     )
     def show_order(request: Request, order_id: int) -> Response:
-        return _answer(request, json_of(sources.desk.order_view(order_id)))
+        order = sources.desk.order_view(order_id)
+        return _spoken(request, lambda texts: json_of(order, texts=texts))
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
@@ -195,6 +212,14 @@ def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> N
 def _event(name: str, view: object) -> Event:
     """Return a view as an event, which is sent when anything but its time has changed."""
     return Event(name, json_of(view).decode(), json_of(view, exclude=frozenset({"at"})).decode())
+
+
+def _spoken(request: Request, write: Callable[[Mapping[str, str]], bytes]) -> Response:
+    """Answer with a body that holds sentences, in the reader's language."""
+    words = words_for(request.headers.get("accept-language", ""))
+    response = _answer(request, write(words.entries), vary="Accept-Language")
+    response.headers["Content-Language"] = words.language
+    return response
 
 
 def _answer(request: Request, body: bytes, *, vary: str = "") -> Response:

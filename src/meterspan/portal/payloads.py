@@ -3,10 +3,11 @@
 Strategy: a field of a view is a field of its payload, in the same order and under the same name; what JSON lacks is
 written by type. Amounts are decimal strings, exact to the last digit (``"6.420"``), as a bill may depend on them and
 JSON numbers are doubles in most readers. Instants are ISO 8601 in UTC; quality is a list of flag names, empty for a
-plain measurement; pairs are an object. A property of a view is a field too.
+plain measurement; pairs are an object. A property of a view is a field too. A reason is a sentence in the language of
+the reader, English where none is asked for.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
 from functools import cache
@@ -14,13 +15,23 @@ from inspect import cleandoc, getmembers
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    TypeAdapter,
+    ValidationInfo,
+    WithJsonSchema,
+)
 from pydantic import create_model as create
 
 from meterspan.model.readings import EventSeverity
+from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
-__all__ = ["OrderRequest", "Payload", "json_list", "json_of", "list_of", "payload_of"]
+__all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
 
 
 class OrderRequest(BaseModel):
@@ -29,14 +40,14 @@ class OrderRequest(BaseModel):
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
 
 
-class Payload(BaseModel):
+class ViewPayload(BaseModel):
     """What every payload is: the fields of a view, read once, never changed."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
 @cache
-def payload_of(view: type) -> type[Payload]:
+def payload_of(view: type) -> type[ViewPayload]:
     """Return the model of a view's JSON: ``HomePayload`` of ``Home``, ``OrderPayload`` of ``OrderView``.
 
     Raises:
@@ -46,19 +57,19 @@ def payload_of(view: type) -> type[Payload]:
     hints = get_type_hints(view)
     members: dict[str, Any] = {field.name: (_json_type(hints[field.name]), ...) for field in fields(view)}
     members |= {name: (_json_type(get_type_hints(known.fget)["return"]), ...) for name, known in _properties(view)}
-    return create(_schema_name(view), __base__=Payload, __doc__=cleandoc(view.__doc__ or ""), **members)
+    return create(_schema_name(view), __base__=ViewPayload, __doc__=cleandoc(view.__doc__ or ""), **members)
 
 
-def json_of(view: Any, *, exclude: frozenset[str] = frozenset()) -> bytes:
-    """Return the JSON of one view record, without the fields in ``exclude``."""
+def json_of(view: Any, *, exclude: frozenset[str] = frozenset(), texts: Mapping[str, str] = ENGLISH) -> bytes:
+    """Return the JSON of one view record, without the fields in ``exclude``, its reasons in the words of ``texts``."""
     record: type = type(view)
-    return payload_of(record).model_validate(view).model_dump_json(exclude=set(exclude)).encode()
+    return payload_of(record).model_validate(view, context=texts).model_dump_json(exclude=set(exclude)).encode()
 
 
-def json_list(view: type, records: Iterable[object]) -> bytes:
-    """Return the JSON array of records of one view type."""
+def json_list(view: type, records: Iterable[object], texts: Mapping[str, str] = ENGLISH) -> bytes:
+    """Return the JSON array of records of one view type, their reasons in the words of ``texts``."""
     payload = payload_of(view)
-    return _adapter(view).dump_json([payload.model_validate(record) for record in records])
+    return _adapter(view).dump_json([payload.model_validate(record, context=texts) for record in records])
 
 
 def list_of(view: type) -> Any:
@@ -67,7 +78,7 @@ def list_of(view: type) -> Any:
 
 
 @cache
-def _adapter(view: type) -> TypeAdapter[list[Payload]]:
+def _adapter(view: type) -> TypeAdapter[list[ViewPayload]]:
     return TypeAdapter(list_of(view))
 
 
@@ -126,6 +137,10 @@ def _severity_name(value: Any) -> Any:
     return value.name.lower() if isinstance(value, EventSeverity) else value
 
 
+def _reason_text(value: Any, info: ValidationInfo) -> Any:
+    return tell(value, info.context or ENGLISH) if isinstance(value, Reason | Phrase) else value
+
+
 _BY_TYPE: Final[dict[Any, Any]] = {
     NoneType: None,
     Decimal: Annotated[
@@ -135,5 +150,7 @@ _BY_TYPE: Final[dict[Any, Any]] = {
     ],
     Quality: Annotated[list[str], BeforeValidator(_flag_names)],
     EventSeverity: Annotated[str, BeforeValidator(_severity_name)],
+    Reason: Annotated[str, BeforeValidator(_reason_text)],
+    Phrase: Annotated[str, BeforeValidator(_reason_text)],
 }
 """What JSON has no type for, or has a poorer one."""

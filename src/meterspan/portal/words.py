@@ -1,4 +1,8 @@
-"""The portal's words: one catalogue file per language, chosen by ``Accept-Language``; English fills every gap."""
+"""The portal's words: one catalogue file per language, chosen by ``Accept-Language``; English fills every gap.
+
+The English sentences of failures and damage are those of ``model.remedies`` and ``model.damage``, which the command
+line prints too.
+"""
 
 import re
 import tomllib
@@ -7,7 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["Words", "languages", "words_for"]
+from meterspan.model import remedies
+from meterspan.model.remedies import Phrase, Reason
+
+__all__ = ["Words", "catalogues", "languages", "words_for"]
 
 _FALLBACK = "en"
 _HEADER_MAX = 200
@@ -37,6 +44,10 @@ class Words:
         """Name a word that comes with the data (a tariff band, a quarantine kind), or give it back as it is."""
         return self.entries.get(f"{kind}.{word.lower()}", word)
 
+    def tell(self, reason: Reason | Phrase) -> str:
+        """Return a sentence of failures or damage."""
+        return remedies.tell(reason, self.entries)
+
     def part(self, prefix: str) -> dict[str, str]:
         """Return the entries under ``prefix.`` for the page's own scripts."""
         return {
@@ -47,12 +58,19 @@ class Words:
 @cache
 def languages() -> dict[str, Words]:
     """Load all catalogues."""
+    tables = catalogues()
+    return {tag: Words(tag, {**tables[_FALLBACK], **table}) for tag, table in tables.items()}
+
+
+def catalogues() -> dict[str, dict[str, str]]:
+    """Read the catalogue of each language as it is, with its gaps."""
     tables = {
         entry.name.removesuffix(".toml"): _flatten(tomllib.loads(entry.read_text("utf-8")))
         for entry in files("meterspan.portal").joinpath("catalogue").iterdir()
         if entry.name.endswith(".toml")
     }
-    return {tag: Words(tag, {**tables[_FALLBACK], **table}) for tag, table in tables.items()}
+    tables[_FALLBACK] |= remedies.ENGLISH
+    return tables
 
 
 def words_for(accept_language: str) -> Words:

@@ -9,9 +9,13 @@ from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
+<<<<<<< HEAD
 __all__ = ["ForAnyAddress", "Job", "Learnt"]
 
 ValueT = TypeVar("ValueT")
+=======
+__all__ = ["DecodeJob", "Learnt", "OneKey"]
+>>>>>>> main
 
 
 class ForAnyAddress(Mapping[bytes, ValueT]):
@@ -53,7 +57,7 @@ class Learnt:
 
 
 @dataclass(slots=True)
-class Job:
+class DecodeJob:
     """One decoding.
 
     Attributes:
@@ -65,6 +69,7 @@ class Job:
         trace: collects what each octet means.
         base: where the octets in hand begin in the frame, for the trace.
         insecure: open also what protects nothing, see ``Decoder``.
+        now: UTC seconds of reception, None where it is not known.
 
     """
 
@@ -76,3 +81,4 @@ class Job:
     trace: Trace | None = None
     base: int = 0
     insecure: bool = False
+    now: float | None = None

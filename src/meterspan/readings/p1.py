@@ -26,6 +26,18 @@ from meterspan.quantities import (
     parse_unit,
     sum_of,
 )
+from meterspan.quantities.codes import (
+    CURRENT_VALUE,
+    EQUIPMENT_IDENTIFIER,
+    EXPORT_POWER,
+    IMPORT_POWER,
+    LIMITER,
+    LOGICAL_DEVICE_NAME,
+    MESSAGE,
+    NET_POWER,
+    SERIAL_NUMBER,
+    TARIFF_IN_FORCE,
+)
 from meterspan.readings.names import meaning_of
 from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, Row, is_storable
 from meterspan.wire.errors import WireError
@@ -33,13 +45,13 @@ from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
 __all__ = [
     "IDENTIFICATIONS",
-    "NET_POWER",
     "LineNumber",
-    "identification_of",
+    "P1Rows",
+    "SubMeter",
     "is_number",
     "is_unit",
     "numbers_of",
-    "p1_faults",
+    "read_p1",
     "rows_of_p1",
 ]
 
@@ -51,23 +63,20 @@ TARIFFS_MAX: Final = 63
 """Value group E of energy: 0 is the total, 1 to 63 are the tariffs (IEC 62056-6-1, table 11)."""
 CHANNELS_MAX: Final = 4
 """M-Bus channels of a port (DSMR P1, 6.12)."""
-NET_POWER: Final = Obis(1, 0, 16, 7, 0)
-IDENTIFICATIONS: Final = (Obis(0, 0, 96, 1, 1), Obis(0, 0, 96, 1, 0), Obis(1, 0, 0, 0, 0), Obis(0, 0, 42, 0, 0))
+IDENTIFICATIONS: Final = (EQUIPMENT_IDENTIFIER, SERIAL_NUMBER, Obis(1, 0, 0, 0, 0), LOGICAL_DEVICE_NAME)
 """Where the identification of the meter is, the best first."""
 
-_TARIFF, _MESSAGE, _LIMIT = Obis(0, 0, 96, 14, 0), Obis(0, 0, 96, 13, 0), Obis(0, 0, 17, 0, 0)
-_IMPORT_POWER, _EXPORT_POWER = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0)
 _PHASE_IMPORT: Final = tuple(Obis(1, 0, 21 + 20 * phase, 7, 0) for phase in range(3))
 _PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in range(3))
 _TOTALS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
 _ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
-_CURRENT = 0xFF  # value group F: not a stored value of a billing period
 _GAS = 0x03  # the device type where a channel sends none, as the oldest ports do
+_UNDATED: Final = 253_402_300_799  # later than any stamp: the last second of the year 9999
 _DIGITS_MAX: Final = 18
 _TARIFF_DIGITS_MAX: Final = 4
 
 
-def rows_of_p1(telegram: P1Telegram, now: float, zone: tzinfo | None = None) -> HeardTelegram:
+def rows_of_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None) -> HeardTelegram:
     """Return the rows of a telegram: its electricity meter's, and those of the M-Bus meters behind it.
 
     Rows of the electricity meter are its energy registers with the totals (given, or summed over the tariffs), its
@@ -75,38 +84,78 @@ def rows_of_p1(telegram: P1Telegram, now: float, zone: tzinfo | None = None) -> 
 
     Args:
         telegram: as it was read.
-        now: UTC seconds of reception; taken where the meter's clock is missing or not believed.
+        now: UTC seconds of reception; taken where the meter's clock is missing or not believed. None where it is not
+            known, as of a file: then the meter's clock is believed.
         zone: of the home, for times of M-Bus meters without S or W; by default the port's standard time.
 
     """
+    return read_p1(telegram, now, zone).heard
+
+
+def read_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None) -> "P1Rows":
+    """Return the rows of a telegram, and the lines of the meters behind it; arguments as ``rows_of_p1``."""
     lines: dict[Obis, P1Object] = {}
     for item in telegram.objects:
         lines.setdefault(item.obis, item)
     clock = _clock(telegram, now, zone)
     main = _electricity(telegram, lines, clock)
+    sub_meters = tuple(_sub_meters(lines, clock))
     net = next((row.value for row in main.rows if row.obis == NET_POWER), None)
-    limit = _number(lines.get(_LIMIT), ("power",))
-    return HeardTelegram(
+    limit = _number(lines.get(LIMITER), ("power",))
+    heard = HeardTelegram(
         "p1",
         telegram.octets,
         clock.time,
-        tuple(device for device in (main, *_sub_meters(lines, clock)) if device.rows),
-        (*map(Failure.of_error, p1_faults(telegram)), *_implausible(lines.values())),
+        tuple(device for device in (main, *(sub.device for sub in sub_meters)) if device.rows),
+        (*map(Failure.of_error, _faults(telegram)), *_implausible(lines, main.rows)),
         None if net is None else round(net.to(UNITS["W"])),
-        _digits(lines.get(_TARIFF)),
-        _message(lines.get(_MESSAGE)),
+        _digits(lines.get(TARIFF_IN_FORCE)),
+        _message(lines.get(MESSAGE)),
         round(limit.to(UNITS["W"])) if limit is not None and limit.value > 0 else None,
+        clock.own,
     )
+    return P1Rows(heard, identification_of(telegram), sub_meters)
 
 
-def _implausible(lines: Iterable[P1Object]) -> Iterator[Failure]:
-    for item in lines:
-        if item.obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
-            words = f"{item.obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
+@dataclass(frozen=True, slots=True)
+class SubMeter:
+    """A meter behind the port: its row, and the line and the number that the row was made of."""
+
+    device: DeviceRows
+    line: P1Object
+    number: "LineNumber"
+
+
+@dataclass(frozen=True, slots=True)
+class P1Rows:
+    """The rows of a telegram.
+
+    Attributes:
+        heard: the rows, for every consumer.
+        identification: of the electricity meter, "" where the telegram has none.
+        sub_meters: the meters behind it.
+
+    """
+
+    heard: HeardTelegram
+    identification: str
+    sub_meters: tuple[SubMeter, ...]
+
+    @property
+    def main(self) -> tuple[Row, ...]:
+        """The rows of the electricity meter."""
+        return next((device.rows for device in self.heard.devices if not device.channel), ())
+
+
+def _implausible(lines: Mapping[Obis, P1Object], rows: Iterable[Row]) -> Iterator[Failure]:
+    found = {row.obis for row in rows}
+    for obis, item in lines.items():
+        if obis not in found and obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
+            words = f"{obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
             yield Failure(FailureKind.IMPLAUSIBLE, words)
 
 
-def p1_faults(telegram: P1Telegram) -> Iterator[WireError]:
+def _faults(telegram: P1Telegram) -> Iterator[WireError]:
     """Iterate over the lines that could not be read, as errors with offset and text."""
     for fault in telegram.faults:
         yield WireError(fault.reason, fault.offset, f"line {fault.text[:40]!r}")
@@ -169,13 +218,14 @@ def is_unit(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
-    """The clock of a telegram: its time, the shift of its own stamps, and their quality."""
+class _TelegramClock:
+    """The clock of a telegram: its time, the shift of its stamps, their quality, and the time by the meter itself."""
 
     time: int
     shift: int
     quality: Quality
     zone: tzinfo
+    own: int | None = None
 
     def moment(self, time: ClockTime | None) -> int:
         """Return UTC seconds of a stamp in the telegram, never later than the telegram; its time without a stamp."""
@@ -183,7 +233,7 @@ class _Clock:
         return self.time if stated is None else min(stated + self.shift, self.time)
 
 
-def _clock(telegram: P1Telegram, now: float, zone: tzinfo | None) -> _Clock:
+def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _TelegramClock:
     """Return the clock of a telegram.
 
     The telegram's own time counts where it says S or W (else it leaves an hour open), where the clock vouches for it,
@@ -193,11 +243,12 @@ def _clock(telegram: P1Telegram, now: float, zone: tzinfo | None) -> _Clock:
     time = telegram.time
     stated = _instant(time, zone)
     is_certain = time is not None and time.deviation_min is not None
-    if stated is not None and is_certain and abs(stated - now) <= CLOCK_ERROR_S_MAX:
-        return _Clock(stated, 0, NOTHING_AGAINST, zone)
-    heard = round(now)
+    own = stated if is_certain else None
+    if own is not None and (now is None or abs(own - now) <= CLOCK_ERROR_S_MAX):
+        return _TelegramClock(own, 0, NOTHING_AGAINST, zone, own)
+    heard = round(now) if now is not None else _UNDATED if stated is None else stated
     quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
-    return _Clock(heard, 0 if stated is None else heard - stated, quality, zone)
+    return _TelegramClock(heard, 0 if stated is None else heard - stated, quality, zone, own)
 
 
 def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
@@ -207,7 +258,7 @@ def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _Clock) -> DeviceRows:
+def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> DeviceRows:
     found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
     for total in _TOTALS:
         if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
@@ -219,9 +270,9 @@ def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _C
     return DeviceRows(device, Commodity.ELECTRICITY, tuple(found.values()))
 
 
-def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Clock) -> Row | None:
+def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _TelegramClock) -> Row | None:
     """Return the row of a register or instantaneous value; None for any other line (logs, maxima, stored values)."""
-    if obis.a != Medium.ELECTRICITY or obis.f != _CURRENT or obis.d not in {_ENERGY, _INSTANT}:
+    if obis.a != Medium.ELECTRICITY or obis.f != CURRENT_VALUE or obis.d not in {_ENERGY, _INSTANT}:
         return None
     values = item.values
     if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]) or _has_wrong_unit(item):
@@ -277,7 +328,7 @@ def _may_be(fault: P1Fault, total: Obis, *, is_checked: bool) -> bool:
 
 def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
     """Return import minus export; the phases' where the telegram has no total, None where it has neither."""
-    for imports, exports in (((_IMPORT_POWER,), (_EXPORT_POWER,)), (_PHASE_IMPORT, _PHASE_EXPORT)):
+    for imports, exports in (((IMPORT_POWER,), (EXPORT_POWER,)), (_PHASE_IMPORT, _PHASE_EXPORT)):
         taken = [rows[obis].value for obis in imports if obis in rows]
         given = [rows[obis].value for obis in exports if obis in rows]
         try:
@@ -289,7 +340,7 @@ def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Channel:
+class _ChannelNames:
     """The OBIS codes of one channel's M-Bus meter (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
 
     device_type: Obis
@@ -298,7 +349,7 @@ class _Channel:
 
 
 _CHANNELS: Final = {
-    n: _Channel(
+    n: _ChannelNames(
         Obis(0, n, 24, 1, 0),
         (Obis(0, n, 96, 1, 0), Obis(0, n, 96, 1, 1)),
         (Obis(0, n, 24, 2, 1), Obis(0, n, 24, 2, 3), Obis(0, n, 24, 3, 0)),
@@ -307,7 +358,7 @@ _CHANNELS: Final = {
 }
 
 
-def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[DeviceRows]:
+def _sub_meters(lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> Iterator[SubMeter]:
     for channel, codes in _CHANNELS.items():
         item = next((lines[code] for code in codes.values if code in lines), None)
         if item is None:
@@ -323,7 +374,7 @@ def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[Devic
         name = next((lines[code] for code in codes.names if code in lines), None)
         device = p1_device(str(name.values[0])) if name is not None else ""
         row = Row(supply.register, number.value, clock.moment(number.time), clock.quality, _padded_width(item))
-        yield DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel)
+        yield SubMeter(DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel), item, number)
 
 
 def _commodity_of_channel(device_type: P1Object | None) -> Commodity | None:

@@ -1,19 +1,23 @@
-"""P1 telegrams as decoded readings: every object of every companion standard, for a person to look at.
+"""P1 telegrams as decoded readings: the rows of the telegram, and beside them its other lines, for a person to look at.
 
-The rules of the port (numbers of a line, identification, unreadable lines) are those of ``readings.p1``.
+Strategy: ``readings.p1`` makes the rows; each is shown at the place of its line, what was calculated behind all lines.
+Lines that make no row (texts, logs, maxima, counts) are shown as they are.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 
 from meterspan.model.identity import p1_device
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.quantities import ClockTime, Obis, utc, utc_text
+from meterspan.quantities.codes import NET_POWER
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.names import meaning_of
-from meterspan.readings.p1 import identification_of, is_number, is_unit, numbers_of, p1_faults
-from meterspan.wire import ChecksumError, Trace, WireError
+from meterspan.readings.p1 import LineNumber, P1Rows, SubMeter, is_number, is_unit, numbers_of, read_p1
+from meterspan.readings.rows import Row
+from meterspan.wire import ChecksumError, WireError
 from meterspan.wire.mbus.address import MEDIA
 from meterspan.wire.p1 import CrcPolicy, P1Object, P1Telegram, crc_of, read_telegram
 
@@ -22,27 +26,30 @@ __all__ = ["decode_p1", "decode_p1_line"]
 _ENCODED = {(96, 1), (96, 13), (42, 0)}
 """Objects whose text is sent as hexadecimal ASCII."""
 _MBUS_VALUE = 24
+_SUM, _DIFFERENCE = "sum of the tariffs", "import minus export"
+"""How a row was calculated that no line has."""
 
 
-def decode_p1(octets: bytes, trace: Trace | None = None) -> DecodedTelegram:
+def decode_p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode one telegram; a wrong CRC is an error beside the readings, because a person is looking.
 
     Raises:
         WireError: the octets are no telegram.
 
     """
-    telegram = read_telegram(octets, crc=CrcPolicy.NONE, trace=trace)
-    moment = telegram.time
+    telegram = read_telegram(octets, crc=CrcPolicy.NONE, trace=job.trace)
+    told = read_p1(telegram, job.now)
+    heard = told.heard
     return DecodedTelegram(
         "p1",
-        _identity(telegram),
-        moment.to_utc() if moment else None,
-        tuple(_readings(telegram)),
-        _errors(telegram, octets),
+        _identity(telegram, told),
+        utc(heard.time) if heard.time == heard.own_time else None,
+        tuple(_readings(telegram, told)),
+        (*_crc_errors(telegram, octets), *_errors(told)),
     )
 
 
-def decode_p1_line(octets: bytes) -> DecodedTelegram:
+def decode_p1_line(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode lines without a frame around them (a piece of a capture).
 
     Raises:
@@ -52,16 +59,18 @@ def decode_p1_line(octets: bytes) -> DecodedTelegram:
     telegram = read_telegram(b"/\r\n" + octets.strip() + b"\r\n!", crc=CrcPolicy.NONE)
     if not telegram.objects:
         raise WireError("no data line", 0, "line")
-    return DecodedTelegram(
-        "p1", DeviceIdentity(), None, tuple(_readings(telegram)), (WireError("lines without a telegram around them"),)
-    )
+    readings = tuple(_readings(telegram, read_p1(telegram, job.now)))
+    return DecodedTelegram("p1", DeviceIdentity(), None, readings, (WireError("lines without a telegram around them"),))
 
 
-def _errors(telegram: P1Telegram, octets: bytes) -> tuple[WireError, ...]:
-    errors = tuple(p1_faults(telegram))
-    if telegram.crc_matches is not False or _matches_with_line_ends(telegram, octets):
-        return errors
-    return (ChecksumError("CRC differs", octets.find(b"!") + 1, "CRC", "DSMR P1, 6.2"), *errors)
+def _errors(told: P1Rows) -> Iterator[WireError]:
+    for failure in told.heard.failures:
+        yield WireError(failure.detail) if failure.error is None else failure.error
+
+
+def _crc_errors(telegram: P1Telegram, octets: bytes) -> Iterator[WireError]:
+    if telegram.crc_matches is False and not _matches_with_line_ends(telegram, octets):
+        yield ChecksumError("CRC differs", octets.find(b"!") + 1, "CRC", "DSMR P1, 6.2")
 
 
 def _matches_with_line_ends(telegram: P1Telegram, octets: bytes) -> bool:
@@ -70,15 +79,54 @@ def _matches_with_line_ends(telegram: P1Telegram, octets: bytes) -> bool:
     return b"\r" not in body and crc_of(body.replace(b"\n", b"\r\n")) == telegram.crc
 
 
-def _identity(telegram: P1Telegram) -> DeviceIdentity:
+def _identity(telegram: P1Telegram, told: P1Rows) -> DeviceIdentity:
     name = telegram.identification
     version = name[4:] if name[3:4].isdigit() else name[3:]
-    return DeviceIdentity(identification_of(telegram), name[:3].upper(), "electricity", version)
+    return DeviceIdentity(told.identification, name[:3].upper(), "electricity", version)
 
 
-def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
-    devices = {
-        item.obis.b: int(value)
+def _readings(telegram: P1Telegram, told: P1Rows) -> Iterator[DecodedReading]:
+    lines = {(item.obis, item.text): item for item in telegram.objects}  # some meters send lines twice
+    rows = {row.obis: row for row in told.main}
+    sub_meters = {(sub.line.obis, sub.line.text): sub for sub in told.sub_meters}
+    media = _media(telegram)
+    for key, item in lines.items():
+        row, medium = rows.get(item.obis), media.get(item.obis.b, "unknown")
+        if row is not None and item.values[0] is row.value:
+            yield _of_row(rows.pop(item.obis))
+        elif key in sub_meters:
+            yield from (_of_medium(reading, medium) for reading in _of_sub_meter(sub_meters[key]))
+        elif item.obis.c == _MBUS_VALUE:
+            yield from (_of_medium(reading, medium) for reading in _object(item))
+        else:
+            yield from _object(item)
+    yield from map(_calculated, rows.values())
+
+
+def _of_row(row: Row) -> DecodedReading:
+    return _reading(row.obis, row.value.decimal, row.value.unit.symbol, None)
+
+
+def _calculated(row: Row) -> DecodedReading:
+    """Return the reading of a row that no line has, with the words that say so."""
+    reading = _of_row(row)
+    return replace(reading, quantity=f"{reading.quantity} ({_DIFFERENCE if row.obis == NET_POWER else _SUM})")
+
+
+def _of_sub_meter(sub: SubMeter) -> Iterator[DecodedReading]:
+    """Return the reading of a meter behind the port, and the other numbers of its line."""
+    (row,), stamp = sub.device.rows, sub.number.time
+    time = None if stamp is None else _iso(stamp) if stamp.deviation_min is None else utc_text(utc(row.time))
+    yield replace(_of_row(row), time=time, subunit=sub.device.channel, device=sub.device.device)
+    for number in numbers_of(sub.line):
+        if number != sub.number:
+            yield _of_number(number)
+
+
+def _media(telegram: P1Telegram) -> dict[int, str]:
+    """Return the medium of each M-Bus channel, by its device type."""
+    return {
+        item.obis.b: MEDIA.get(int(value), "unknown")
         for item in telegram.objects
         if (item.obis.c, item.obis.d) == (_MBUS_VALUE, _DEVICE_TYPE)
         and isinstance(value := item.values[0], str)
@@ -86,15 +134,6 @@ def _readings(telegram: P1Telegram) -> Iterator[DecodedReading]:
         and value.isascii()
         and len(value) <= _DEVICE_TYPE_DIGITS
     }
-    lines = {(item.obis, item.text): item for item in telegram.objects}  # some meters send lines twice
-    for item in lines.values():
-        if len(item.values) == 1 and isinstance(value := item.values[0], Scaled):
-            yield _reading(item.obis, value.decimal, value.unit.symbol, None)
-        elif item.obis.c == _MBUS_VALUE:
-            medium = MEDIA.get(devices.get(item.obis.b, 0x0F), "unknown")
-            yield from (_of_medium(reading, medium) for reading in _object(item))
-        else:
-            yield from _object(item)
 
 
 def _of_medium(reading: DecodedReading, medium: str) -> DecodedReading:
@@ -111,8 +150,7 @@ def _object(item: P1Object) -> Iterator[DecodedReading]:
     found = False
     for number in numbers_of(item):
         found = True
-        time = None if number.time is None else _iso(number.time)
-        yield _reading(number.obis, number.value.decimal, number.value.unit.symbol, time, number.place)
+        yield _of_number(number)
     if found or len(item.values) != 1:
         return
     value = item.values[0]
@@ -120,6 +158,11 @@ def _object(item: P1Object) -> Iterator[DecodedReading]:
         yield DecodedReading(meaning_of(item.obis).quantity, _iso(value), "", item.obis)
     elif isinstance(value, str) and not is_unit(value):
         yield _text(item.obis, value)
+
+
+def _of_number(number: LineNumber) -> DecodedReading:
+    time = None if number.time is None else _iso(number.time)
+    return _reading(number.obis, number.value.decimal, number.value.unit.symbol, time, number.place)
 
 
 def _reading(obis: Obis, value: Decimal, unit: str, time: str | None, storage: int = 0) -> DecodedReading:
@@ -139,12 +182,9 @@ def _text(obis: Obis, text: str) -> DecodedReading:
 
 
 def _iso(moment: ClockTime) -> str:
-    utc = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
-    if utc is None:
+    instant = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
+    if instant is None:
         return str(moment)
-    local = utc.replace(tzinfo=None) if moment.deviation_min is None else utc
-    return _format(local)
-
-
-def _format(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if moment.deviation_min is None:
+        return instant.replace(tzinfo=None).isoformat(timespec="seconds")
+    return utc_text(instant)

@@ -29,7 +29,7 @@ _EXPONENTS = (0, -1, -2, -3)
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _NamedValue:
     """A value with its name; ``exponent`` is None where the frame has none."""
 
     obis: Obis
@@ -58,7 +58,7 @@ def clock_text(octets: bytes) -> str | None:
     return _iso(moment)
 
 
-def _walk(data: Data) -> Iterator[_Named]:
+def _walk(data: Data) -> Iterator[_NamedValue]:
     if not data.is_composite:
         return
     items = tuple(item for item in data.items if item.value is not None or not _padding(data.items))
@@ -87,19 +87,19 @@ def _padding(items: Sequence[Data]) -> bool:
     return any(first.value is None and second.value is None for first, second in pairwise(items))
 
 
-def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_Named | None, int]:
+def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_NamedValue | None, int]:
     """Return the value behind a name and how many elements it took."""
     if not behind or _obis(behind[0]):
         return None, 0
     value = behind[0]
     scaler = _scaler_unit(behind[1]) if len(behind) > 1 else None
     if scaler is not None:
-        return _Named(obis, value, *scaler), 2
+        return _NamedValue(obis, value, *scaler), 2
     inner = _items(value)
     scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
     if scaler is not None:
-        return _Named(obis, inner[0], *scaler), 1
-    return _Named(obis, value), 1
+        return _NamedValue(obis, inner[0], *scaler), 1
+    return _NamedValue(obis, value), 1
 
 
 def _items(value: Data) -> Sequence[Data]:
@@ -115,21 +115,21 @@ def _push_objects(items: Sequence[Data]) -> list[Obis]:
         return []
 
 
-def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_Named]:
+def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_NamedValue]:
     """Pair names with values; a list that names itself first has one name more (quirk 5)."""
     names = objects[1:] if len(objects) == len(values) + 1 else objects
     for obis, value in zip(names, values, strict=False):
         inner = _items(value)
         scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
         if scaler is not None:
-            yield _Named(obis, inner[0], *scaler)
+            yield _NamedValue(obis, inner[0], *scaler)
         elif value.is_composite:
             yield from _walk(value)
         else:
-            yield _Named(obis, value)
+            yield _NamedValue(obis, value)
 
 
-def _positional(items: Sequence[Data]) -> Iterator[_Named]:
+def _positional(items: Sequence[Data]) -> Iterator[_NamedValue]:
     shape = "".join(map(_letter, items)).replace("-", "")
     values = [item for item in items if _letter(item) != "-"]
     for layout in POSITIONAL_LISTS:
@@ -138,7 +138,7 @@ def _positional(items: Sequence[Data]) -> Iterator[_Named]:
         ):
             for place, value in zip(layout.fields, values, strict=True):
                 if place is not None:
-                    yield _Named(place.obis, value, place.exponent)
+                    yield _NamedValue(place.obis, value, place.exponent)
             return
 
 
@@ -190,7 +190,7 @@ def _text(data: Data) -> str | None:
     return None
 
 
-def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
+def _scale(named: list[_NamedValue], layout: ScaledList | None) -> list[_NamedValue]:
     """Return every number its power of ten."""
     if layout is not None:
         powers = dict(layout.exponents)
@@ -204,14 +204,14 @@ def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
     return named
 
 
-def _with_power(item: _Named, powers: dict[tuple[int, int], int]) -> _Named:
+def _with_power(item: _NamedValue, powers: dict[tuple[int, int], int]) -> _NamedValue:
     if item.exponent is not None:
         return item
     power = powers.get((item.obis.c, item.obis.d), powers.get((-1, item.obis.d), 0))
     return replace(item, exponent=power)
 
 
-def _plausible_voltage(item: _Named) -> _Named:
+def _plausible_voltage(item: _NamedValue) -> _NamedValue:
     number = _number(item.value)
     if item.exponent is not None or _unit(item) != "V" or number is None:
         return item
@@ -219,7 +219,7 @@ def _plausible_voltage(item: _Named) -> _Named:
     return replace(item, exponent=fits[0] if fits else 0)
 
 
-def _current_power(named: list[_Named]) -> int:
+def _current_power(named: list[_NamedValue]) -> int:
     """Choose the power of ten of currents by the ratio of apparent to active power: 10 mA, unless that can't be.
 
     The ratio is 1 or a little above where one kind of load runs, and higher where phases feed in against each other;
@@ -242,7 +242,7 @@ _LEAST_RATIO, _CLOSE_RATIO, _MOST_RATIO = Decimal("0.8"), Decimal(2), Decimal(5)
 _MAINS_V = Decimal(230)
 
 
-def _apparent(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+def _apparent(by_code: dict[tuple[int, int], _NamedValue]) -> Decimal:
     """Sum raw currents times voltages, 230 V where there is none."""
     total = Decimal(0)
     for c in (31, 51, 71):
@@ -254,7 +254,7 @@ def _apparent(by_code: dict[tuple[int, int], _Named]) -> Decimal:
     return total
 
 
-def _active(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+def _active(by_code: dict[tuple[int, int], _NamedValue]) -> Decimal:
     """Sum the phases' powers in either direction, so that they can't cancel; else take the total."""
     for codes in ((21, 22, 41, 42, 61, 62), (1, 2)):
         found = [_number(by_code[c, 7].value) for c in codes if (c, 7) in by_code]
@@ -264,7 +264,7 @@ def _active(by_code: dict[tuple[int, int], _Named]) -> Decimal:
     return Decimal(0)
 
 
-def _unit(item: _Named) -> str:
+def _unit(item: _NamedValue) -> str:
     return item.unit if item.unit is not None else meaning_of(item.obis).unit
 
 
@@ -275,7 +275,7 @@ def _number(data: Data) -> Decimal | None:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _reading(item: _Named) -> DecodedReading:
+def _reading(item: _NamedValue) -> DecodedReading:
     meaning, value = meaning_of(item.obis), item.value
     number = _number(value)
     tariff = item.obis.e if meaning.unit.endswith("h") else 0

@@ -1,0 +1,175 @@
+"""The meaning of a failure and its remedy: one sentence for each kind, the same in portal, JSON and command line.
+
+The sentences here are English. The portal's catalogues have them in other languages, under the same keys
+(``portal/catalogue``, tables ``remedy`` and ``situation``); ``ENGLISH`` fills what a catalogue lacks.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from meterspan.model import damage
+from meterspan.model.failures import Failure, FailureKind
+
+__all__ = [
+    "ENGLISH",
+    "NO_REASON",
+    "REMEDIES",
+    "SITUATIONS",
+    "Phrase",
+    "Reason",
+    "Situation",
+    "advice",
+    "reason_of",
+    "tell",
+]
+
+REMEDIES: Final[Mapping[FailureKind, str]] = {
+    FailureKind.UNREACHABLE: "its address does not answer; check the address, the network and its power",
+    FailureKind.NO_LINK: "the line is open and the meter does not answer; check its link addresses and its power",
+    FailureKind.LINK_REFUSED: "the meter refuses the link; another client may hold it",
+    FailureKind.LINK_LOST: "the connection broke off during the session; check the network if this stays",
+    FailureKind.WRONG_FRAMING: "another protocol answers at this address; check the endpoint's scheme and port",
+    FailureKind.AUTHENTICATION_FAILED: (
+        "wrong key or password: the meter did not accept the proof; most meters lock for a while after wrong ones"
+    ),
+    FailureKind.AUTHENTICATION_REQUIRED: "the meter requires authentication; set its security",
+    FailureKind.MECHANISM_NOT_RECOGNISED: "the meter authenticates otherwise; check its security",
+    FailureKind.CONTEXT_NOT_SUPPORTED: "ciphering does not fit the meter; check its security and the client address",
+    FailureKind.PROOF_NOT_ACCEPTED: "wrong key: the meter's message could not be opened; check its keys",
+    FailureKind.PROOF_REFUSED: "wrong key or password: the meter did not accept the proof; check its keys",
+    FailureKind.ASSOCIATION_REFUSED: "the meter refuses the association; check client and server addresses",
+    FailureKind.KEY_MISSING: "there is no key for this meter; add it",
+    FailureKind.KEY_WRONG: "wrong key: the meter's message could not be opened; check its keys",
+    FailureKind.NOT_PROTECTED: "the meter answered without the agreed protection; check its security policy",
+    FailureKind.DECIPHERING_ERROR: (
+        "wrong key: the meter could not open our message; check its keys and our system title"
+    ),
+    FailureKind.REPLAY: (
+        "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
+    ),
+    FailureKind.COUNTER_BEHIND: "the meter has seen higher counters than ours; they are recovered at the next session",
+    FailureKind.TIMEOUT: "the meter stopped answering; check its address, and the network if this stays",
+    FailureKind.REFUSED: "the meter refuses to show this; check the rights of the client",
+    FailureKind.EXCEPTION: "the meter could not serve the request; it is asked again, or ask for less at once",
+    FailureKind.UNSUPPORTED: "the meter does not offer the service that is needed",
+    FailureKind.PROTOCOL: "the meter's answer does not fit the request; report its frames",
+    FailureKind.DAMAGED: "what arrived is damaged; check the line or the radio",
+    FailureKind.UNREADABLE: "what arrived cannot be read; report its frames",
+    FailureKind.UNKNOWN_DEVICE: "the device is not in the inventory; add it",
+    FailureKind.IMPLAUSIBLE: "the values cannot be of this meter; check whether it was exchanged",
+    FailureKind.STORAGE: "readings or counters could not be stored; make room on the disk or look at the log",
+    FailureKind.DEADLINE: "the session took too long; the rest is read at the next one",
+    FailureKind.CANCELLED: "the session was ended from this side; it is held again",
+    FailureKind.INTERNAL: "a defect of this program; report the log",
+}
+"""By kind; no other code decides by words."""
+
+
+class Situation(StrEnum):
+    """How it stands with a meter or an order that is not simply well."""
+
+    NONE = "none"
+    """Nothing is to be said."""
+    FAILED = "failed"
+    """The last attempt failed; the failure says why."""
+    NEVER_HEARD = "never-heard"
+    NEVER_REACHED = "never-reached"
+    """Never heard, and the last session failed."""
+    NOT_REACHED = "not-reached"
+    """Several sessions in a row failed."""
+    SESSION_FAILED = "session-failed"
+    """The last session failed; more are held."""
+    VALUES_DUE = "values-due"
+    """``count`` values are missing."""
+    REMOVED = "removed"
+    UNHEARD = "unheard"
+    """A meter that sends by itself was not heard since the start."""
+    SILENT = "silent"
+    """A meter that sends by itself is silent for ``count`` minutes."""
+
+
+SITUATIONS: Final[Mapping[Situation, str]] = {
+    Situation.NONE: "",
+    Situation.FAILED: "{why}",
+    Situation.NEVER_HEARD: "Never heard; check its installation, address and keys.",
+    Situation.NEVER_REACHED: "Never heard{through}: {why}",
+    Situation.NOT_REACHED: "Not reached{through}: {why}",
+    Situation.SESSION_FAILED: "The last session{through} failed: {why}",
+    Situation.VALUES_DUE: "{count} values are due; they are asked for again.",
+    Situation.REMOVED: "Exchanged or removed; its readings stay.",
+    Situation.UNHEARD: "Not heard since the start; check its cable, radio or key.",
+    Situation.SILENT: "Silent for {count} minutes; check its cable or radio.",
+}
+"""``{through}`` is the text ``through`` where an access point lies between, else nothing."""
+
+ENGLISH: Final[Mapping[str, str]] = {
+    **{f"remedy.{kind}": text for kind, text in REMEDIES.items()},
+    **{f"situation.{situation}": text for situation, text in SITUATIONS.items()},
+    "situation.through": " through {point}",
+    **damage.ENGLISH,
+}
+"""Every sentence by its key in the catalogues."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a meter or an order is as it is, for any language.
+
+    Attributes:
+        situation: how it stands.
+        failure: kind of the failure behind it, None where there is none.
+        detail: of the failure, for the expert: plain English, never translated.
+        through: the access point that lies between, "" where none does.
+        count: of values or minutes, where the situation counts something.
+
+    """
+
+    situation: Situation = Situation.NONE
+    failure: FailureKind | None = None
+    detail: str = ""
+    through: str = ""
+    count: int | None = None
+
+    def __bool__(self) -> bool:
+        """Whether there is something to say."""
+        return self.situation is not Situation.NONE
+
+    def __str__(self) -> str:
+        """Write it in English."""
+        return tell(self)
+
+
+NO_REASON: Final = Reason()
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A sentence of the catalogues without places, by its key."""
+
+    key: str
+
+    def __str__(self) -> str:
+        """Write it in English."""
+        return ENGLISH[self.key]
+
+
+def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, *, through: str = "") -> Reason:
+    """Return the reason that a failure is; ``NO_REASON`` where nothing failed."""
+    return NO_REASON if failure is None else Reason(situation, failure.kind, failure.detail, through)
+
+
+def advice(failure: Failure) -> str:
+    """Return the meaning and the remedy of a failure in English, followed by the detected fault."""
+    return tell(reason_of(failure))
+
+
+def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
+    """Return a reason in the language of ``texts``, which have the keys of ``ENGLISH``."""
+    if isinstance(reason, Phrase):
+        return texts[reason.key]
+    why = "" if reason.failure is None else texts[f"remedy.{reason.failure}"]
+    why = f"{why} ({reason.detail})" if why and reason.detail else why
+    through = texts["situation.through"].format(point=reason.through) if reason.through else ""
+    return texts[f"situation.{reason.situation}"].format(why=why, through=through, count=reason.count)
