@@ -12,10 +12,6 @@ from meterspan.engine.mbus_security import (
     build_telegram,
     open_frame,
     open_frame_insecurely,
-<<<<<<< HEAD
-    open_payload_insecurely,
-=======
->>>>>>> main
     open_transport,
     open_transport_insecurely,
 )
@@ -74,19 +70,11 @@ def test_a_built_telegram_opens_with_its_key(mode, header, ell, form):
 def test_a_missing_key_and_a_wrong_key_are_different_errors(mode, ell):
     frame = read_frame(telegram(mode, ell=ell))
     with pytest.raises(KeyMissingError):
-<<<<<<< HEAD
-        open_payload_insecurely(frame, None)
+        open_frame_insecurely(frame, None, has_des=False)
     with pytest.raises(KeyWrongError):
-        open_payload_insecurely(frame, WRONG)
+        open_frame_insecurely(frame, WRONG, has_des=False)
     with pytest.raises(KeyWrongError, match="16 octets"):
-        open_payload_insecurely(frame, b"short")
-=======
-        open_frame(frame, None)
-    with pytest.raises(KeyWrongError):
-        open_frame(frame, WRONG)
-    with pytest.raises(KeyWrongError, match="16 octets"):
-        open_frame(frame, b"short")
->>>>>>> main
+        open_frame_insecurely(frame, b"short", has_des=False)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -97,35 +85,21 @@ def test_a_payload_that_was_opened_before_is_read_as_it_stands(mode, key):
     frame = read_frame(write_frame(LINK, header, clear))
     if mode == SecurityMode.AES_CBC_DYNAMIC and key is not None:
         with pytest.raises(WireError, match="message counter"):
-<<<<<<< HEAD
-            open_payload_insecurely(frame, key)
+            open_frame_insecurely(frame, key, has_des=False)
     else:
-        assert open_payload_insecurely(frame, key) == clear
-=======
-            open_frame(frame, key)
-    else:
-        assert open_frame(frame, key).payload == clear
->>>>>>> main
+        assert open_frame_insecurely(frame, key, has_des=False).payload == clear
 
 
 def test_octets_behind_the_encrypted_blocks_stay_as_they_are():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED) + b"\x01\xfd\x08\x05"
     octets = bytes((len(octets) - 1,)) + octets[1:]
-<<<<<<< HEAD
-    assert open_payload_insecurely(read_frame(octets), KEY).endswith(b"\x01\xfd\x08\x05")
-=======
-    assert open_frame(read_frame(octets), KEY).payload.endswith(b"\x01\xfd\x08\x05")
->>>>>>> main
+    assert open_frame_insecurely(read_frame(octets), KEY, has_des=False).payload.endswith(b"\x01\xfd\x08\x05")
 
 
 def test_encrypted_blocks_that_are_cut_say_so():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED)[:-1]
     with pytest.raises(TruncatedError):
-<<<<<<< HEAD
-        open_payload_insecurely(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY)
-=======
-        open_frame(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY)
->>>>>>> main
+        open_frame_insecurely(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY, has_des=False)
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3, 4, 8, 9, 10, 13, 6])
@@ -134,19 +108,14 @@ def test_a_mode_that_is_not_handled_is_named_and_the_header_is_kept(mode):
     frame = read_frame(write_frame(LINK, header, bytes(16)))
     assert frame.transport == header
     with pytest.raises(UnsupportedError, match=f"security mode {mode} "):
-<<<<<<< HEAD
-        open_payload_insecurely(frame, KEY)
-=======
-        open_frame(frame, KEY)
->>>>>>> main
+        open_frame_insecurely(frame, KEY, has_des=False)
 
 
 def test_a_changed_message_fails_its_mac():
     octets = bytearray(telegram(SecurityMode.AES_CBC_DYNAMIC, form=FrameFormat.STRIPPED))
     octets[-1] ^= 1
     with pytest.raises(KeyWrongError, match="MAC"):
-<<<<<<< HEAD
-        open_payload_insecurely(read_frame(bytes(octets)), KEY)
+        open_frame_insecurely(read_frame(bytes(octets)), KEY, has_des=False)
 
 
 def clear_behind_2f2f(mode):
@@ -234,9 +203,6 @@ def test_a_wired_telegram_in_the_clear_is_refused_where_a_key_is_given():
     with pytest.raises(SecurityError):
         open_transport(LONG, DATA, KEY)
     assert open_transport(LONG, DATA, None) == DATA
-=======
-        open_frame(read_frame(bytes(octets)), KEY)
->>>>>>> main
 
 
 def test_a_wired_long_header_needs_no_link_address():
@@ -305,11 +271,7 @@ def test_a_des_mode_is_refused_wherever_values_are_stored(mode, key):
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
         open_frame(frame, key)
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
-<<<<<<< HEAD
-        open_payload_insecurely(frame, key)
-=======
-        open_frame(frame, key)
->>>>>>> main
+        open_frame_insecurely(frame, key, has_des=False)
 
 
 @pytest.mark.parametrize("mode", DES_MODES)

@@ -151,15 +151,19 @@ def _amount(text: str | None, where: str) -> Scaled | None:
     """Read an amount like ``2.5 m3``; None where there is no text."""
     if text is None:
         return None
-    number, _, symbol = text.partition(" ")
     try:
-        unit, scale = parse_unit(symbol.strip())
-        sign, digits, exponent = Decimal(number).as_tuple()
-    except (ValueError, KeyError, ArithmeticError):
-        exponent = ""
-    if not isinstance(exponent, int) or sign:
+        return _scaled(text)
+    except (ValueError, KeyError, ArithmeticError) as error:
         words = f"hourly_max is a number and a unit, like 2.5 m3, not {text!r}"
-        raise typer.BadParameter(f"{where}: {words}", param_hint="--keys")
+        raise typer.BadParameter(f"{where}: {words}", param_hint="--keys") from error
+
+
+def _scaled(text: str) -> Scaled:
+    number, _, symbol = text.partition(" ")
+    unit, scale = parse_unit(symbol.strip())
+    sign, digits, exponent = Decimal(number).as_tuple()
+    if sign or not isinstance(exponent, int):
+        raise ValueError(f"{number} is no amount")
     return Scaled(int("".join(map(str, digits))), exponent + scale, unit)
 
 

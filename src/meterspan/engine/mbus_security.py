@@ -51,11 +51,7 @@ __all__ = [
     "check_mac",
     "open_frame",
     "open_frame_insecurely",
-<<<<<<< HEAD
     "open_link",
-    "open_payload_insecurely",
-=======
->>>>>>> main
     "open_sealed",
     "open_transport",
     "open_transport_insecurely",
@@ -180,12 +176,6 @@ def open_frame_insecurely(
     return replace(frame, payload=payload)
 
 
-<<<<<<< HEAD
-def open_payload_insecurely(frame: WmbusFrame, key: bytes | None) -> bytes:
-    """Return the application data of a telegram in the clear; as ``open_frame_insecurely`` without DES."""
-    return open_frame_insecurely(frame, key, has_des=False).payload
-
-
 def open_transport(header: TransportHeader, payload: bytes, key: bytes | None, *, offset: int = 0) -> bytes:
     """Decrypt the payload of a wired telegram behind its transport header; without a key, return a plain one as it is.
 
@@ -206,9 +196,6 @@ def open_transport(header: TransportHeader, payload: bytes, key: bytes | None, *
 
 
 def _open_protected(
-=======
-def open_transport(
->>>>>>> main
     header: TransportHeader,
     payload: bytes,
     key: bytes | None,

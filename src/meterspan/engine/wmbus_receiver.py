@@ -12,12 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
-<<<<<<< HEAD
-from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame, open_frame_insecurely, open_link
+from meterspan.engine.mbus_security import KEY_SIZE, open_frame, open_frame_insecurely, open_link
 from meterspan.model.radio_protection import RadioProtection
-=======
-from meterspan.engine.mbus_security import KEY_SIZE, open_frame, open_frame_insecurely
->>>>>>> main
 from meterspan.wire.cursor import Cursor, Trace
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress

@@ -24,12 +24,8 @@ from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
-<<<<<<< HEAD
-from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame, fault_of
-from meterspan.model.radio_protection import RadioProtection
-=======
 from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
->>>>>>> main
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus

@@ -49,14 +49,9 @@ def rows_of(
     if kind is Format.P1:
         return rows_of_p1(read_telegram(octets), now, zone)
     if kind is Format.WMBUS:
-<<<<<<< HEAD
         required = ForAnyAddress(RadioProtection.INSECURE_PLAIN if key is None else RadioProtection.ENCRYPTED)
         receiver = WmbusReceiver(ForAnyAddress(key), required=required)
-        return rows_of_mbus(receiver.read(octets), octets, now, offset_s=_standard_offset_s(zone, now), key=key)
-=======
-        receiver = WmbusReceiver({octets[2:10]: key} if key is not None else {})
         return rows_of_mbus(receiver.read(octets), octets, now, offset_s=standard_offset_s(zone, now), key=key)
->>>>>>> main
     if kind is Format.MBUS:
         telegram, offset_s = read_wired(octets, key), standard_offset_s(zone, now)
         return rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key, protocol="mbus")

@@ -9,13 +9,9 @@ from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
-<<<<<<< HEAD
-__all__ = ["ForAnyAddress", "Job", "Learnt"]
+__all__ = ["DecodeJob", "ForAnyAddress", "Learnt"]
 
 ValueT = TypeVar("ValueT")
-=======
-__all__ = ["DecodeJob", "Learnt", "OneKey"]
->>>>>>> main
 
 
 class ForAnyAddress(Mapping[bytes, ValueT]):
