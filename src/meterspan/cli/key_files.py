@@ -162,8 +162,8 @@ def _scaled(text: str) -> Scaled:
     number, _, symbol = text.partition(" ")
     unit, scale = parse_unit(symbol.strip())
     sign, digits, exponent = Decimal(number).as_tuple()
-    if sign or not isinstance(exponent, int):
-        raise ValueError(f"{number} is no amount")
+    if sign or not symbol or not isinstance(exponent, int):
+        raise ValueError(f"{text!r} is no amount with a unit")
     return Scaled(int("".join(map(str, digits))), exponent + scale, unit)
 
 
