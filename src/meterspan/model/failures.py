@@ -10,6 +10,7 @@ from enum import StrEnum
 from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
     ChecksumError,
+    ImplausibleError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
@@ -156,4 +157,5 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (ChecksumError, FailureKind.DAMAGED),
     (TruncatedError, FailureKind.DAMAGED),
     (UnsupportedError, FailureKind.UNSUPPORTED),
+    (ImplausibleError, FailureKind.IMPLAUSIBLE),
 )
