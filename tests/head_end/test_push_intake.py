@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
 from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push import PushSource, PushValue, write_described
+from meterspan.engine.push import PushValue, write_described
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
@@ -47,6 +47,7 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 from tests.helpers_cosem import ENERGY, EXPORT, TestMeter
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 from tests.memory import MemoryState
 
@@ -147,11 +148,11 @@ def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_tim
     listed = CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2)
     body = structure(
         write_capture_objects([listed, *objects]),
-        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr]
+        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr] # the meter has it
     )
     stamp = ClockTime.of(utc(NOW - 60))
     assert world.push(body, time=stamp)
-    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr]
+    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr] # the meter has it
     assert world.values == [
         ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0),
         ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),

@@ -26,6 +26,7 @@ from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import (
     CATALOGUE,
@@ -60,6 +61,8 @@ POWER_EVERY_S: Final = 5
 REGISTERS_EVERY_S: Final = 60
 HEARD_AGAIN_S: Final = 3_600.0
 """A meter that was silent for so long is reported when it is heard again."""
+METERS_MAX: Final = 64
+"""Meters remembered as heard; then the longest silent one goes, as a port may name another meter in each telegram."""
 SPANS_KNOWN: Final = 32
 """Capture spans remembered for each register; a telegram repeated later gives equal rows, which the store knows."""
 ROWS_WAITING_MAX: Final = 100_000
@@ -186,7 +189,7 @@ class HomeCollector:
     Args:
         home_id: short name; prefix of its usage points.
         zone: of the home.
-        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        radio_meters: its radio meters by device; no other one is accepted.
         upstream: identity of its access point; None without a head end.
         ports: memory.
 
@@ -199,7 +202,7 @@ class HomeCollector:
         self,
         home_id: str,
         zone: ZoneInfo,
-        radio_keys: Mapping[str, bytes],
+        radio_meters: Mapping[str, RadioSettings],
         upstream: UpstreamIdentity | None,
         *,
         ports: HomePorts,
@@ -210,13 +213,13 @@ class HomeCollector:
         """Rows of P1 that were dropped because the store took nothing for too long."""
         self._home_id = home_id
         self._zone = zone
-        self._radio_keys = radio_keys
+        self._radio_meters = radio_meters
         self._upstream = upstream
         self._state = ports.state
         self._events: deque[HomeEvent] = deque()
         self._waiting: deque[CaptureBlock] = deque()
         self._framed: dict[str, float] = {}
-        self._noted: dict[tuple[str, Obis], deque[int]] = {}
+        self._noted: dict[str, dict[Obis, deque[int]]] = {}
         self._rows = RowOutbox(ports.home)
         self.point = self._access_point(ports)
         self._channels: dict[str, int] = json.loads(ports.state.load(CHANNELS_KEPT) or b"{}")
@@ -263,7 +266,7 @@ class HomeCollector:
         if telegram is None:
             return
         address = telegram.address
-        device = mbus_device(address.manufacturer, address.id, address.medium)
+        device = mbus_device(address)
         channel = self.point.channel(device)
         if channel is None:
             return
@@ -279,7 +282,7 @@ class HomeCollector:
         Of the access point's rows only radio meters' are: P1 was kept finer already.
         """
         batch = self._rows.peek(PUSH_ROWS_MAX)
-        rows = [] if batch is None else [row for row in batch.rows if row.device in self._radio_keys]
+        rows = [] if batch is None else [row for row in batch.rows if row.device in self._radio_meters]
         waiting = tuple(self._waiting)
         if not waiting and batch is None:
             return None
@@ -313,11 +316,21 @@ class HomeCollector:
     def _known_meters(self) -> list[LocalMeter]:
         """List the meters on the allow-list, and those of the port that a head end knows already."""
         found = []
-        for device, key in self._radio_keys.items():
+        for device, radio in self._radio_meters.items():
             commodity = radio_commodity(device)
             if commodity is not None:
                 registers = (CATALOGUE[commodity].register,)
-                found.append(LocalMeter(device, commodity, self._home_id, registers, key))
+                found.append(
+                    LocalMeter(
+                        device,
+                        commodity,
+                        self._home_id,
+                        registers,
+                        radio.key,
+                        protection=radio.protection,
+                        hourly_max=radio.hourly_max,
+                    )
+                )
         if self._upstream is not None:
             found += [self._port_meter(device) for device in self._channels if radio_commodity(device) is None]
         return found
@@ -373,7 +386,7 @@ class HomeCollector:
     def _is_due(self, device: str, row: Row, every_s: int) -> bool:
         """Whether a value is kept: the first of each span, so that marks are always met; none twice."""
         span = row.time // every_s
-        known = self._noted.setdefault((device, row.obis), deque(maxlen=SPANS_KNOWN))
+        known = self._noted.setdefault(device, {}).setdefault(row.obis, deque(maxlen=SPANS_KNOWN))
         if span in known:
             return False
         known.append(span)
@@ -395,6 +408,8 @@ class HomeCollector:
         )
 
     def _note_heard(self, device: str, commodity: Commodity, interface: str, now: float, octets: bytes) -> None:
+        if device not in self.meters and len(self.meters) >= METERS_MAX:
+            self._forget(min(self.meters.values(), key=lambda meter: meter.heard_at).device)
         meter = self.meters.setdefault(device, HomeMeter(device, commodity, interface, now))
         is_new = not meter.count or now - meter.heard_at > HEARD_AGAIN_S
         meter.heard_at, meter.count = now, meter.count + 1
@@ -403,6 +418,11 @@ class HomeCollector:
         if is_new or now - self._framed.get(device, 0.0) >= REGISTERS_EVERY_S:
             self._framed[device] = now
             self._events.append(FrameHeard(device, interface, now, octets))
+
+    def _forget(self, device: str) -> None:
+        del self.meters[device]
+        self._framed.pop(device, None)
+        self._noted.pop(device, None)
 
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)
