@@ -15,6 +15,7 @@ from meterspan.wire import (
     KeyWrongError,
     ReplayError,
     TruncatedError,
+    UnknownLayoutError,
     UnsupportedError,
     WireError,
 )
@@ -30,6 +31,7 @@ class FrameFault(StrEnum):
     WRONG_KEY = "wrong key"
     MISSING_KEY = "missing key"
     UNKNOWN_DEVICE = "unknown device"
+    UNKNOWN_LAYOUT = "unknown layout"
     OVERSIZED = "oversized"
     UNREADABLE = "unreadable"
 
@@ -107,5 +109,6 @@ _FAULTS: tuple[tuple[type[WireError], FrameFault], ...] = (
     (ReplayError, FrameFault.REPLAYED),
     (ChecksumError, FrameFault.DAMAGED),
     (TruncatedError, FrameFault.DAMAGED),
+    (UnknownLayoutError, FrameFault.UNKNOWN_LAYOUT),
     (UnsupportedError, FrameFault.UNREADABLE),
 )

@@ -12,6 +12,7 @@ from meterspan.wire.errors import (
     ReplayError,
     SecurityError,
     TruncatedError,
+    UnknownLayoutError,
     UnsupportedError,
     WireError,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "Span",
     "Trace",
     "TruncatedError",
+    "UnknownLayoutError",
     "UnsupportedError",
     "WireError",
 ]
