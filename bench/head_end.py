@@ -28,9 +28,9 @@ from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
-from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import EXPORT, IMPORT
 from meterspan.quantities import Commodity
+from meterspan.quantities.codes import LOAD_PROFILE
 from meterspan.runtime.head_end_host import HeadEndHost
 from meterspan.runtime.state import StateFile
 

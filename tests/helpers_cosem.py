@@ -10,7 +10,7 @@ from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.access import AttributeAccess
-from meterspan.model.cosem.classes import Clock, Data, DisconnectControl, Register
+from meterspan.model.cosem.classes import Clock, DataObject, DisconnectControl, Register
 from meterspan.model.cosem.declaration import DataKind, InterfaceClass, Method
 from meterspan.model.cosem.device import (
     CURRENT_ASSOCIATION,
@@ -151,10 +151,13 @@ class TestMeter:
         self.buffer = ProfileBuffer.of(rows)
         self.counters = MemoryCounters()
         self.last_counter = lambda: 0
-        note = Grant(logical_name=NOTE, attributes={Data.value: AttributeAccess.AUTHENTICATED_READ_AND_WRITE})
+        note = Grant(logical_name=NOTE, attributes={DataObject.value: AttributeAccess.AUTHENTICATED_READ_AND_WRITE})
         everything = (note, Grant(write=True, invoke=True))
         public = (Grant(logical_name=SERIAL), Grant(logical_name=COUNTER), Grant(logical_name=Obis(0, 0, 41, 0, 0)))
-        reader = (Grant(logical_name=NOTE, attributes={Data.value: AttributeAccess.AUTHENTICATED_READ_ONLY}), Grant())
+        reader = (
+            Grant(logical_name=NOTE, attributes={DataObject.value: AttributeAccess.AUTHENTICATED_READ_ONLY}),
+            Grant(),
+        )
         self.device = LogicalDevice(
             1,
             "MSP0000000000001",
@@ -187,9 +190,13 @@ class TestMeter:
     def _objects(self):
         energy_unit = scaler_unit(Scaled(0, 0, UNITS["Wh"]))
         return [
-            CosemObject(Data, SERIAL, {Data.value: octet_string(b"00000001")}),
-            CosemObject(Data, COUNTER, {Data.value: lambda now: double_long_unsigned(max(0, self.last_counter()))}),
-            CosemObject(Data, NOTE, {Data.value: lambda now: self.note}, {Data.value: self._set_note}),
+            CosemObject(DataObject, SERIAL, {DataObject.value: octet_string(b"00000001")}),
+            CosemObject(
+                DataObject, COUNTER, {DataObject.value: lambda now: double_long_unsigned(max(0, self.last_counter()))}
+            ),
+            CosemObject(
+                DataObject, NOTE, {DataObject.value: lambda now: self.note}, {DataObject.value: self._set_note}
+            ),
             CosemObject(
                 Register, ENERGY, {Register.value: double_long_unsigned(123_456), Register.scaler_unit: energy_unit}
             ),

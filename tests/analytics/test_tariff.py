@@ -15,7 +15,7 @@ from meterspan.analytics.tariff import (
     Band,
     GasConversion,
     Tariff,
-    Window,
+    TariffWindow,
     bands_at,
     bands_of_day,
     cost,
@@ -25,7 +25,7 @@ from meterspan.analytics.tariff import (
 
 ZONE = "Europe/Berlin"
 WH = Fraction(1, 1_000)
-NIGHT = Window("night", time(22), time(6))
+NIGHT = TariffWindow("night", time(22), time(6))
 TWO = Tariff("two", "EUR", "kWh", (Band("day", Decimal("0.3012")), Band("night", Decimal("0.2"))), (NIGHT,))
 
 
@@ -50,7 +50,7 @@ def test_a_window_inside_the_repeated_hour_holds_in_both_passes():
         "EUR",
         "kWh",
         (Band("day", Decimal(1)), Band("cheap", Decimal(0))),
-        (Window("cheap", time(2), time(2, 30)),),
+        (TariffWindow("cheap", time(2), time(2, 30)),),
     )
     spans = [span for span in bands_of_day(cheap, date(2026, 10, 25), ZONE) if span.band == "cheap"]
     assert [(span.start % 86_400 // 60, (span.end - span.start) // 60) for span in spans] == [(0, 30), (60, 30)]
@@ -63,16 +63,16 @@ def test_a_window_over_midnight_belongs_to_the_weekday_of_its_begin():
         "EUR",
         "kWh",
         (Band("base", Decimal(1)), Band("party", Decimal(0))),
-        (Window("party", time(22), time(4), weekdays=frozenset({6})),),
+        (TariffWindow("party", time(22), time(4), weekdays=frozenset({6})),),
     )
     saturday = date(2026, 6, 6)
     assert [hours(weekend, saturday + timedelta(days=offset), "party") for offset in (-1, 0, 1, 2)] == [0, 2, 4, 0]
 
 
 def test_seasons_may_pass_the_years_end_and_holidays_take_part_or_not():
-    winter = Window("winter", season=((11, 1), (2, 28)))
-    free = Window("free", holidays=True)
-    work = Window("work", time(8), time(18), weekdays=frozenset(range(1, 6)), holidays=False)
+    winter = TariffWindow("winter", season=((11, 1), (2, 28)))
+    free = TariffWindow("free", holidays=True)
+    work = TariffWindow("work", time(8), time(18), weekdays=frozenset(range(1, 6)), holidays=False)
     tariff = Tariff(
         "x",
         "EUR",
@@ -122,7 +122,7 @@ def test_gas_in_litres_is_billed_in_kwh():
 
 def test_an_hour_over_a_change_of_bands_is_cut_and_adds_up():
     tariff = Tariff(
-        "x", "EUR", "kWh", (Band("a", Decimal(1)), Band("b", Decimal(2))), (Window("b", time(7, 30), time(8)),)
+        "x", "EUR", "kWh", (Band("a", Decimal(1)), Band("b", Decimal(2))), (TariffWindow("b", time(7, 30), time(8)),)
     )
     begin = np.array([int(datetime(2026, 6, 1, 5, tzinfo=UTC).timestamp())], np.int64)  # 07:00 local
     found = cost(begin, begin + 3_600, np.array([1_001]), tariff, zone=ZONE, unit_per_step=WH)
@@ -173,7 +173,7 @@ def test_money_is_rounded_half_up():
 
 def test_a_tariff_that_names_no_band_of_its_own_is_refused():
     with pytest.raises(ValueError, match="no band"):
-        Tariff("x", "EUR", "kWh", (Band("a", Decimal(1)),), (Window("b"),))
+        Tariff("x", "EUR", "kWh", (Band("a", Decimal(1)),), (TariffWindow("b"),))
     with pytest.raises(ValueError, match="different names"):
         Tariff("x", "EUR", "kWh", (Band("a", Decimal(1)), Band("a", Decimal(2))))
     assert TWO.price("night") == Decimal("0.2")

@@ -2,40 +2,16 @@
 
 import pytest
 
-from meterspan.app.listening import METERS_MAX, Listener, Outcome
-from meterspan.meter.metrology import VolumeFlow
-from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.app.listening import METERS_MAX, Outcome, TelegramListener
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import P1Damage, P1Reader
 from meterspan.wire.wmbus.frame import strip_blocks
-
-KEY = bytes(range(16))
-START = 1_790_000_000.0
-
-
-class Counters:
-    def __init__(self):
-        self.last = 0
-
-    def reserve(self, name, count):
-        self.last += count
-        return self.last - count + 1
-
-    def accept(self, name, value):
-        return True
-
-    def accepted(self, name):
-        return 0
-
-
-def telegram(number="10000001", *, medium=RadioMedium.WATER, key=KEY, mode=SecurityMode.AES_CBC_IV):
-    meter = RadioMeter(RadioMeterConfig(medium, "MSP", number, key, mode, opening=123_456), START, Counters())
-    meter.advance(VolumeFlow(0) if medium is not RadioMedium.HEAT else None, START + 1)
-    return meter.telegram(START + 1)
+from tests.helpers_radio import KEY, START
+from tests.helpers_radio import radio_telegram as telegram
 
 
 def test_each_telegram_has_one_fate():
-    listener = Listener({"MSP-10000001-07": KEY, "10000003": bytes(16)})
+    listener = TelegramListener({"MSP-10000001-07": KEY, "10000003": bytes(16)})
     assert listener.hear(telegram(), "air", START).outcome is Outcome.READ
     assert listener.hear(telegram("10000002"), "air", START).outcome is Outcome.NO_KEY
     assert listener.hear(telegram("10000003"), "air", START).outcome is Outcome.WRONG_KEY
@@ -53,7 +29,7 @@ def test_each_telegram_has_one_fate():
 
 
 def test_every_damage_of_a_telegram_is_heard_and_none_raises():
-    listener = Listener({"10000001": KEY})
+    listener = TelegramListener({"10000001": KEY})
     whole = telegram()
     for bit in range(0, len(whole) * 8, 3):
         damaged = bytearray(whole)
@@ -66,7 +42,7 @@ def test_every_damage_of_a_telegram_is_heard_and_none_raises():
 
 
 def test_meters_are_bounded_and_the_longest_silent_goes_first():
-    listener = Listener()
+    listener = TelegramListener()
     for number in range(METERS_MAX + 5):
         listener.hear(telegram(f"{number:08d}", mode=SecurityMode.NONE), "air", START)
     assert len(listener.meters) == METERS_MAX
@@ -76,14 +52,14 @@ def test_meters_are_bounded_and_the_longest_silent_goes_first():
 
 @pytest.mark.parametrize("line", ["{}", "2026-10-25 12:00:01 -67dBm {} ok", "T1;1;1;{};", "b{}"])
 def test_lines_of_receivers_are_read_whatever_stands_around_the_digits(line):
-    hearing = Listener({"10000001": KEY}).hear_text(line.format(telegram().hex()), "stick", START)
+    hearing = TelegramListener({"10000001": KEY}).hear_text(line.format(telegram().hex()), "stick", START)
     assert (hearing.outcome is Outcome.READ) == (not line.startswith("b")), (
         "an odd digit before them makes it ambiguous"
     )
 
 
 def test_lines_without_a_telegram_are_damage():
-    listener = Listener()
+    listener = TelegramListener()
     for line in ("hello", "zz", "\x00\xff", "a" * 5):
         assert listener.hear_text(line, "stick", START).outcome is Outcome.DAMAGED
 
@@ -93,18 +69,18 @@ def test_a_damaged_p1_telegram_is_counted():
     reader.receive(b"/MSP5x\r\n\r\n1-0:1.8.1(000001.000*kWh)\r\n!0000\r\n")
     damage = reader.next_telegram()
     assert isinstance(damage, P1Damage)
-    assert Listener().hear_p1(damage, "p1", START).outcome is Outcome.DAMAGED
+    assert TelegramListener().hear_p1(damage, "p1", START).outcome is Outcome.DAMAGED
 
 
 def test_a_whole_telegram_in_a_mode_that_is_not_handled_is_not_read():
     octets = bytearray(strip_blocks(telegram(mode=SecurityMode.NONE))[1])
     octets[13:15] = b"\x10\x02"  # the configuration field: one block in security mode 2
-    assert Listener().hear(bytes(octets), "air", START).outcome is Outcome.NOT_READ
+    assert TelegramListener().hear(bytes(octets), "air", START).outcome is Outcome.NOT_READ
 
 
 def test_a_p1_telegram_is_kept_as_it_was_received():
     octets = b"/MSP5x\r\n\r\n1-0:1.8.1(000001.000*kWh)\r\n 0-0:96.1.1(4530303031)\r\n!\r\n"
     reader = P1Reader()
     reader.receive(octets)
-    hearing = Listener().hear_p1(reader.next_telegram(), "p1", START)
+    hearing = TelegramListener().hear_p1(reader.next_telegram(), "p1", START)
     assert (hearing.outcome, hearing.name, hearing.octets) == (Outcome.READ, "E0001", octets)

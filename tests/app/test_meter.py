@@ -9,7 +9,7 @@ from meterspan.app.meter import (
     BenchMeter,
     MeterRunsError,
     RadioPlaces,
-    RunningMeter,
+    RunningBenchMeter,
     meter_name,
     owned,
     run_until,
@@ -39,12 +39,12 @@ def test_each_seed_and_supply_has_a_name_of_its_own() -> None:
     assert meter_name(Commodity.ELECTRICITY, 42) == "MSP10000000042"
 
 
-def _running(run, closed: list[bool]) -> RunningMeter:
+def _running(run, closed: list[bool]) -> RunningBenchMeter:
     async def close() -> None:
         closed.append(True)
 
     household = Household.drawn(1, zone="Europe/Berlin")
-    return RunningMeter(household, {}, {}, run, close, lambda: None, lambda: 0.0)
+    return RunningBenchMeter(household, {}, {}, run, close, lambda: None, lambda: 0.0)
 
 
 def test_a_meter_runs_until_it_is_stopped_and_is_closed() -> None:

@@ -20,7 +20,7 @@ IMPORT = Obis(1, 0, 1, 8, 0)
 def write_config(folder, port, *tables):
     path = folder / "serve.toml"
     lines = [
-        f'data = "{folder / "station"}"',
+        f'data = "{folder / "central"}"',
         f'keys = "{folder / "keys.toml"}"',
         "[portal]",
         "port = 0",
@@ -82,7 +82,7 @@ def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_
             assert (told["received"], told["interface"]) == (told["expected"], "G1")
             assert server.get("/healthz")["sessions_ok"] == 0
             until(lambda: server.get("/healthz")["rows_pushed"] >= 4)
-    with MeterDataManagement(tmp_path / "station" / "data") as data:
+    with MeterDataManagement(tmp_path / "central" / "data") as data:
         (numbers,) = [[item.series_id] for item in data.series() if item.obis == IMPORT]
         kept = data.readings(numbers, begin, datetime.now(UTC) + timedelta(days=1))
     assert set(kept.source.tolist()) == {int(Source.PUSH)}

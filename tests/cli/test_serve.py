@@ -22,7 +22,7 @@ def write_config(folder, *meters, more=""):
     path = folder / "serve.toml"
     since = (datetime.now(UTC) - timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     lines = [
-        f'data = "{folder / "station"}"',
+        f'data = "{folder / "central"}"',
         f'keys = "{folder / "keys.toml"}"',
         more,
         "[portal]",
@@ -100,7 +100,7 @@ def test_no_key_stands_in_the_clear_in_the_data_folder(tmp_path):
     (tmp_path / "keys.toml").write_text(f'[meters."M1"]\nkey = "{key.hex()}"\nauth_key = "{auth_key.hex()}"\n')
     with running(tmp_path, "serve", str(write_config(tmp_path, ("M1", "tcp://127.0.0.1:9")))) as server:
         assert server.told["meters"] == 1
-    files = [path.read_bytes() for path in (tmp_path / "station").rglob("*") if path.is_file()]
+    files = [path.read_bytes() for path in (tmp_path / "central").rglob("*") if path.is_file()]
     assert files
     for secret in (key, auth_key, (tmp_path / "keys" / "master.key").read_bytes().strip()):
         assert not any(secret in octets or secret.hex().encode() in octets for octets in files)

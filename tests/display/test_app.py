@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from textual.widgets import Static
 
-from meterspan.analytics.tariff import Band, Tariff, Window
+from meterspan.analytics.tariff import Band, Tariff, TariffWindow
 from meterspan.display.app import DisplayApp
 from meterspan.display.big_number import BigNumber, big_text
 from meterspan.display.model import DisplayModel
@@ -19,7 +19,7 @@ from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, read_telegram, writ
 BERLIN = ZoneInfo("Europe/Berlin")
 POWER = Tariff(
     "two bands", "EUR", "kWh", (Band("off-peak", Decimal("0.20")), Band("peak", Decimal("0.40"))),
-    (Window("peak", time(7), time(21)),),
+    (TariffWindow("peak", time(7), time(21)),),
 )  # fmt: skip
 MIDNIGHT = int(datetime(2025, 1, 14, tzinfo=BERLIN).timestamp())
 

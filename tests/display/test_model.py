@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.display.model import Connection, DisplayModel
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Direction, Scaled
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
@@ -16,7 +16,7 @@ ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)
 POWER = Tariff(
     "two bands", "EUR", "kWh", (Band("night", Decimal("0.20")), Band("day", Decimal("0.40"))),
-    (Window("day", time(6), time(22)),), tax=Decimal("0.25"),
+    (TariffWindow("day", time(6), time(22)),), tax=Decimal("0.25"),
 )  # fmt: skip
 GAS = Tariff("gas", "EUR", "kWh", (Band("all", Decimal("0.10")),), conversion=GasConversion(Decimal(10)))
 

@@ -12,7 +12,6 @@ from meterspan.engine.mbus_security import (
     build_telegram,
     open_frame,
     open_frame_insecurely,
-    open_payload,
     open_transport,
     open_transport_insecurely,
 )
@@ -55,11 +54,11 @@ def test_a_built_telegram_opens_with_its_key(mode, header, ell, form):
 def test_a_missing_key_and_a_wrong_key_are_different_errors(mode, ell):
     frame = read_frame(telegram(mode, ell=ell))
     with pytest.raises(KeyMissingError):
-        open_payload(frame, None)
+        open_frame(frame, None)
     with pytest.raises(KeyWrongError):
-        open_payload(frame, WRONG)
+        open_frame(frame, WRONG)
     with pytest.raises(KeyWrongError, match="16 octets"):
-        open_payload(frame, b"short")
+        open_frame(frame, b"short")
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -70,21 +69,21 @@ def test_a_payload_that_was_opened_before_is_read_as_it_stands(mode, key):
     frame = read_frame(write_frame(LINK, header, clear))
     if mode == SecurityMode.AES_CBC_DYNAMIC and key is not None:
         with pytest.raises(WireError, match="message counter"):
-            open_payload(frame, key)
+            open_frame(frame, key)
     else:
-        assert open_payload(frame, key) == clear
+        assert open_frame(frame, key).payload == clear
 
 
 def test_octets_behind_the_encrypted_blocks_stay_as_they_are():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED) + b"\x01\xfd\x08\x05"
     octets = bytes((len(octets) - 1,)) + octets[1:]
-    assert open_payload(read_frame(octets), KEY).endswith(b"\x01\xfd\x08\x05")
+    assert open_frame(read_frame(octets), KEY).payload.endswith(b"\x01\xfd\x08\x05")
 
 
 def test_encrypted_blocks_that_are_cut_say_so():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED)[:-1]
     with pytest.raises(TruncatedError):
-        open_payload(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY)
+        open_frame(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY)
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3, 4, 8, 9, 10, 13, 6])
@@ -93,14 +92,14 @@ def test_a_mode_that_is_not_handled_is_named_and_the_header_is_kept(mode):
     frame = read_frame(write_frame(LINK, header, bytes(16)))
     assert frame.transport == header
     with pytest.raises(UnsupportedError, match=f"security mode {mode} "):
-        open_payload(frame, KEY)
+        open_frame(frame, KEY)
 
 
 def test_a_changed_message_fails_its_mac():
     octets = bytearray(telegram(SecurityMode.AES_CBC_DYNAMIC, form=FrameFormat.STRIPPED))
     octets[-1] ^= 1
     with pytest.raises(KeyWrongError, match="MAC"):
-        open_payload(read_frame(bytes(octets)), KEY)
+        open_frame(read_frame(bytes(octets)), KEY)
 
 
 def test_a_wired_long_header_needs_no_link_address():
@@ -169,7 +168,7 @@ def test_a_des_mode_is_refused_wherever_values_are_stored(mode, key):
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
         open_frame(frame, key)
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
-        open_payload(frame, key)
+        open_frame(frame, key)
 
 
 @pytest.mark.parametrize("mode", DES_MODES)

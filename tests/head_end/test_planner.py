@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Planner, ReadPolicy, TaskKind
+from meterspan.head_end.planner import Hole, NetworkPolicy, Planner, ReadPolicy, SessionJob, TaskKind
 from meterspan.quantities import Obis
 
 PROFILE = Obis(1, 0, 99, 1, 0)
@@ -34,7 +34,7 @@ def holes() -> Holes:
     return Holes()
 
 
-def drain(planner: Planner, now: float) -> list[Job]:
+def drain(planner: Planner, now: float) -> list[SessionJob]:
     jobs = []
     while (job := planner.next_job(now)) is not None:
         jobs.append(job)

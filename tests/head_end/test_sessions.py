@@ -10,7 +10,6 @@ from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push import PushSource
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
@@ -24,7 +23,7 @@ from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess
 from meterspan.lnap.cosem import logical_device as lnap_device
-from meterspan.meter.cosem import LOAD_PROFILE, MeterAccess, logical_device
+from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import EXPORT, IMPORT, ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.push import MeterPush
@@ -38,6 +37,8 @@ from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
+from meterspan.quantities.codes import LOAD_PROFILE
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 from tests.memory import MemoryOutbox, MemoryState
 

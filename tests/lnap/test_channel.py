@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.lnap.channel import PERIODS_KNOWN, Channel, LocalMeter, Observation, RowsAtScale
+from meterspan.lnap.channel import PERIODS_KNOWN, LocalMeter, MBusChannel, Observation, RowsAtScale
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 
 WH, J, M3 = UNITS["Wh"], UNITS["J"], UNITS["m3"]
@@ -14,8 +14,8 @@ START = 20_000 * 86_400
 IMPORT, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)
 
 
-def channel(*registers: Obis) -> Channel:
-    return Channel(3, LocalMeter("MSP1000000001", Commodity.ELECTRICITY, "home", registers or (IMPORT,)))
+def channel(*registers: Obis) -> MBusChannel:
+    return MBusChannel(3, LocalMeter("MSP1000000001", Commodity.ELECTRICITY, "home", registers or (IMPORT,)))
 
 
 def observed(number: int, *values: Scaled | None) -> Observation:

@@ -16,7 +16,7 @@ from meterspan.lnap.home_collector import (
     HomeCollector,
     HomePorts,
     MeterHeard,
-    Quarantined,
+    TelegramQuarantined,
     UpstreamIdentity,
     radio_commodity,
 )
@@ -26,7 +26,7 @@ from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import ClockTime, Commodity, Obis, parse_obis
-from meterspan.readings.p1 import NET_POWER
+from meterspan.quantities.codes import NET_POWER
 from meterspan.wire.errors import ChecksumError
 from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, p1_time, read_telegram, write_telegram
 from tests.memory import MemoryOutbox, MemoryState
@@ -132,7 +132,7 @@ def test_octets_that_are_no_telegram_are_quarantined_as_they_were_received():
     collector.hear_p1(P1Damage(b"/octets", ChecksumError("CRC", 3, "crc")), START, "port")
     empty = read_telegram(write_telegram("MSP5TEST", [], profile=DSMR5))
     collector.hear_p1(empty, START, "port")
-    damaged, useless = events(collector, Quarantined)
+    damaged, useless = events(collector, TelegramQuarantined)
     assert (damaged.failure.kind, damaged.frame.octets) == (FailureKind.DAMAGED, b"/octets")
     assert (useless.failure.kind, useless.frame.octets) == (FailureKind.UNREADABLE, empty.octets)
     assert collector.point.quarantine.total == 2
@@ -218,7 +218,7 @@ class Radio(RuleBasedStateMachine):
 
     def look(self):
         for event in events(self.collector):
-            assert not isinstance(event, MeterExchanged | Quarantined)
+            assert not isinstance(event, MeterExchanged | TelegramQuarantined)
             if isinstance(event, MeterFirstHeard):
                 self.installed.add((event.usage_point, event.device))
                 self.collector.acknowledge(event)

@@ -9,7 +9,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.lookup_errors import (
     MeterPresentError,
@@ -35,7 +35,7 @@ ZONE = "Europe/Berlin"
 QUARTER = 900
 TWO_BANDS = Tariff(
     "Day and night", "EUR", "kWh", (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
-    (Window("night", time(22), time(6)),),
+    (TariffWindow("night", time(22), time(6)),),
     standing_charge_per_day=Decimal("0.25"),
 )  # fmt: skip
 

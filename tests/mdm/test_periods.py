@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from meterspan.analytics.calendar import day_bounds
 from meterspan.analytics.conserve import Unexplained
-from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.periods import day_cost, day_view, month_view, tariff_view, unit_price
 from meterspan.mdm.supplies import Supply
@@ -22,7 +22,7 @@ ZONE = "Europe/Berlin"
 DAYS = [date(2026, 10, 25), date(2026, 3, 29), date(2026, 7, 1)]
 DAY_AND_NIGHT = Tariff(
     "Day and night", "EUR", "kWh", (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
-    (Window("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.5"),
+    (TariffWindow("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.5"),
 )  # fmt: skip
 GAS = Tariff(
     "Gas", "EUR", "kWh", (Band("all day", Decimal("0.10")),), standing_charge_per_day=Decimal("0.5"),

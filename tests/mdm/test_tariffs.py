@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.mdm.tariffs import declaration_of, parse_tariffs, read_tariffs, tariff_of
 
 TEXT = """
@@ -31,7 +31,7 @@ def test_toml_is_read_exactly(tmp_path):
     assert tariff.bands[0] == Band("day", Decimal("0.3120"))
     assert (tariff.tax, tariff.holidays) == (Decimal("0.19"), frozenset({date(2026, 12, 25)}))
     assert tariff.windows == (
-        Window("night", time(22), time(6), weekdays=frozenset({1, 2}), season=((10, 1), (3, 31))),
+        TariffWindow("night", time(22), time(6), weekdays=frozenset({1, 2}), season=((10, 1), (3, 31))),
     )
 
 
@@ -42,7 +42,7 @@ def test_a_declaration_reads_back_through_json(price, with_gas, holidays):
         "CHF",
         "kWh",
         (Band("a", price), Band("b", Decimal(1))),
-        (Window("b", time(1), time(2), holidays=holidays),),
+        (TariffWindow("b", time(1), time(2), holidays=holidays),),
         conversion=GasConversion(Decimal("11.207")) if with_gas else None,
     )
     assert tariff_of(json.loads(json.dumps(declaration_of(tariff)))) == tariff

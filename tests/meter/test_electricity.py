@@ -5,13 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from meterspan.meter.cosem import (
-    EVENT_LOG,
-    LOAD_PROFILE,
-    READER_CLIENT,
-    MeterAccess,
-    logical_device,
-)
+from meterspan.meter.cosem import READER_CLIENT, MeterAccess, logical_device
 from meterspan.meter.electricity import (
     EXPORT,
     IMPORT,
@@ -27,6 +21,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT, Logic
 from meterspan.model.cosem.objects import ActionRefusedError
 from meterspan.model.cosem.profile import range_of_times
 from meterspan.quantities import ClockTime, Obis
+from meterspan.quantities.codes import EVENT_LOG, LOAD_PROFILE
 from meterspan.wire.axdr import double_long_unsigned, long, null, octet_string
 from meterspan.wire.axdr.clock import write_clock_time
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from meterspan.meter.supply import TRANSITIONS, ControlState, Limiter, Switch, SwitchTrigger
+from meterspan.meter.supply import TRANSITIONS, ControlState, PowerLimiter, Switch, SwitchTrigger
 
 OFF_TRIGGERS = {SwitchTrigger.REMOTE_DISCONNECT, SwitchTrigger.MANUAL_DISCONNECT, SwitchTrigger.LOCAL_DISCONNECT}
 
@@ -53,7 +53,7 @@ TestSwitchLife = SwitchLife.TestCase
 
 
 def test_a_limiter_waits_its_time_and_begins_anew_after_each_pause():
-    limiter = Limiter(threshold_w=5_000, over_duration_s=60)
+    limiter = PowerLimiter(threshold_w=5_000, over_duration_s=60)
     assert not limiter.watch(6_000, 0.0)
     assert not limiter.watch(5_000, 30.0)  # at the threshold is not above it
     assert not limiter.watch(6_000, 40.0)
@@ -63,4 +63,4 @@ def test_a_limiter_waits_its_time_and_begins_anew_after_each_pause():
 
 
 def test_a_limiter_without_threshold_is_off():
-    assert not any(Limiter(over_duration_s=0).watch(10**9, float(second)) for second in range(3))
+    assert not any(PowerLimiter(over_duration_s=0).watch(10**9, float(second)) for second in range(3))

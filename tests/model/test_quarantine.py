@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
 from meterspan.wire import ChecksumError, KeyMissingError, KeyWrongError, ReplayError, UnsupportedError, WireError
 
 
@@ -11,7 +11,7 @@ def frame(number: int, octets: bytes = b"\x00") -> QuarantinedFrame:
 
 
 def test_a_flood_is_counted_in_full_and_kept_in_part() -> None:
-    quarantine = Quarantine(frame_count_max=10)
+    quarantine = FrameQuarantine(frame_count_max=10)
     for number in range(1_000):
         quarantine.keep(frame(number))
     assert quarantine.total == quarantine.counts[FrameFault.DAMAGED] == 1_000
@@ -19,7 +19,7 @@ def test_a_flood_is_counted_in_full_and_kept_in_part() -> None:
 
 
 def test_an_oversized_frame_is_cut_and_says_so() -> None:
-    quarantine = Quarantine(frame_size_max=4)
+    quarantine = FrameQuarantine(frame_size_max=4)
     quarantine.keep(frame(1, b"123456"))
     (kept,) = quarantine.newest()
     assert kept.octets == b"1234"

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck, Role, admit_consumer, admit_operator
+from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck, ReaderRole, admit_consumer, admit_operator
 
 
 def status_for(hosts, host):
@@ -52,7 +52,9 @@ def test_what_is_not_http_passes_so_that_the_application_starts():
     assert passed == ["lifespan"]
 
 
-@pytest.mark.parametrize(("admit", "role"), [(admit_consumer, Role.CONSUMER), (admit_operator, Role.OPERATOR)])
+@pytest.mark.parametrize(
+    ("admit", "role"), [(admit_consumer, ReaderRole.CONSUMER), (admit_operator, ReaderRole.OPERATOR)]
+)
 def test_a_request_carries_the_role_it_was_admitted_in(admit, role):
     request = Request({"type": "http", "state": {}})
     assert admit(request) is role

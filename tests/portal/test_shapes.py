@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.views import Completeness, CompletenessCell, FrameView, IntervalPoint, SpanView
+from meterspan.model.views import CompletenessCell, CompletenessView, FrameView, IntervalPoint, SpanView
 from meterspan.portal import shapes
 from meterspan.quantities import Commodity, Quality
 from tests.portal.sample_views import NOW, SampleHomes
@@ -111,8 +111,8 @@ def test_a_map_cell_has_the_step_of_its_share(expected, received, level):
     assert shapes.cell_level(CompletenessCell(date(2026, 11, 1), expected, received)) == level
 
 
-def row(device: str, received: int, network: str = "N") -> Completeness:
-    return Completeness(device, Commodity.GAS, network, (CompletenessCell(date(2026, 11, 1), 24, received),))
+def row(device: str, received: int, network: str = "N") -> CompletenessView:
+    return CompletenessView(device, Commodity.GAS, network, (CompletenessCell(date(2026, 11, 1), 24, received),))
 
 
 def test_the_map_is_grouped_and_every_group_adds_up():

@@ -1,12 +1,13 @@
 """Instants as numbers."""
 
 from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.quantities.instants import DAY_S, HOUR_S, utc, utc_seconds
+from meterspan.quantities.instants import DAY_S, DAY_ZERO, HOUR_S, standard_offset_s, utc, utc_seconds, utc_text
 
 
 @given(st.integers(-(1 << 35), 1 << 35))
@@ -25,6 +26,20 @@ def test_the_epoch_and_the_day_after_it():
     assert utc(DAY_S) == datetime(1970, 1, 2, tzinfo=UTC)
     assert utc(1.5).microsecond == 500_000
     assert DAY_S == 24 * HOUR_S
+    assert utc(0).date() == DAY_ZERO
+
+
+@pytest.mark.parametrize(("zone", "hours"), [("Europe/Berlin", 1), ("Australia/Sydney", 10), ("UTC", 0)])
+def test_standard_time_is_the_same_in_every_month_on_both_hemispheres(zone, hours):
+    assert {standard_offset_s(ZoneInfo(zone), 1_767_225_600 + month * 2_600_000) for month in range(12)} == {
+        hours * HOUR_S
+    }
+
+
+def test_an_instant_is_written_in_utc_whatever_its_zone():
+    berlin = datetime(2026, 10, 25, 2, 15, 0, 250_900, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert utc_text(berlin) == "2026-10-25T00:15:00Z"
+    assert utc_text(berlin, "milliseconds") == "2026-10-25T00:15:00.250Z"
 
 
 def test_a_naive_datetime_has_no_instant():

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import pytest
 
 from meterspan.app.home_host import HomeConfig, HomeHost
-from meterspan.app.listening import Listener
+from meterspan.app.listening import TelegramListener
 from meterspan.cli.decode import answer_lines
 from meterspan.display.model import DisplayModel
 from meterspan.engine.links import TRANSPORTS, DeviceProtocol
@@ -124,7 +124,7 @@ def by_decode(case: Case, _folder: Path) -> Truth:
 
 
 def by_listen(case: Case, _folder: Path) -> Truth:
-    listener = Listener()
+    listener = TelegramListener()
     hearing = (
         listener.hear_p1(read_telegram(case.octets), "port", HEARD)
         if case.is_p1

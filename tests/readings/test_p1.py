@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import UNITS, Commodity, Obis, Quality, Scaled
-from meterspan.readings.p1 import NET_POWER, TARIFFS_MAX, rows_of_p1
+from meterspan.quantities.codes import NET_POWER
+from meterspan.readings.p1 import TARIFFS_MAX, rows_of_p1
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.p1 import PROFILES, CrcPolicy, P1Profile, crc_of, p1_object, read_telegram, write_telegram
 

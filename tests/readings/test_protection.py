@@ -3,7 +3,7 @@
 import pytest
 
 from meterspan.crypto.suites import SUITES, SuiteKeys, protect
-from meterspan.readings.job import Job
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.wire import KeyMissingError, KeyWrongError, UnsupportedError, WireError
 from meterspan.wire.xdlms import ApduTag, CipheredContent, GeneralCipheredApdu, SecurityControl
@@ -25,11 +25,11 @@ def general(control, *, damage=None, keys=None, title=TITLE):
 @pytest.mark.parametrize("control", [0x10, 0x20, 0x30, 0x70])
 @pytest.mark.parametrize("auth_key", [None, AUTH_KEY])
 def test_one_key_or_both_open_what_is_protected(control, auth_key):
-    assert open_general_insecurely(general(control), Job(KEY, auth_key)) == PLAIN
+    assert open_general_insecurely(general(control), DecodeJob(KEY, auth_key)) == PLAIN
 
 
 def test_the_same_apdu_may_be_opened_twice_for_nothing_is_remembered():
-    job = Job(KEY, AUTH_KEY)
+    job = DecodeJob(KEY, AUTH_KEY)
     assert open_general_insecurely(general(0x30), job) == open_general_insecurely(general(0x30), job)
 
 
@@ -37,27 +37,27 @@ def test_the_same_apdu_may_be_opened_twice_for_nothing_is_remembered():
 def test_with_both_keys_no_damaged_octet_is_shown(control):
     for bit in range(8 * (len(PLAIN) + 12)):
         with pytest.raises(KeyWrongError, match="does not fit system title"):
-            open_general_insecurely(general(control, damage=bit), Job(KEY, AUTH_KEY))
+            open_general_insecurely(general(control, damage=bit), DecodeJob(KEY, AUTH_KEY))
 
 
 def test_without_the_authentication_key_damage_shows_only_in_the_first_octet():
     with pytest.raises(KeyWrongError, match="no APDU"):
-        open_general_insecurely(general(0x30, damage=6), Job(KEY))
-    assert open_general_insecurely(general(0x30, damage=8 * len(PLAIN)), Job(KEY)) == PLAIN
+        open_general_insecurely(general(0x30, damage=6), DecodeJob(KEY))
+    assert open_general_insecurely(general(0x30, damage=8 * len(PLAIN)), DecodeJob(KEY)) == PLAIN
 
 
 def test_a_reader_without_any_key_reads_what_is_authenticated_only():
-    assert open_general_insecurely(general(0x10), Job()) == PLAIN
+    assert open_general_insecurely(general(0x10), DecodeJob()) == PLAIN
     with pytest.raises(KeyMissingError, match=TITLE.hex().upper()):
-        open_general_insecurely(general(0x30), Job())
+        open_general_insecurely(general(0x30), DecodeJob())
 
 
 def test_keys_of_another_size_than_the_suites_are_named():
     keys = SuiteKeys(bytes(32), bytes(range(32)), SUITES[2])
     sealed = general(0x32, keys=keys)
-    assert open_general_insecurely(sealed, Job(keys.encryption)) == PLAIN
-    assert open_general_insecurely(sealed, Job(keys.encryption, keys.authentication)) == PLAIN
-    for job in (Job(KEY), Job(KEY, AUTH_KEY)):
+    assert open_general_insecurely(sealed, DecodeJob(keys.encryption)) == PLAIN
+    assert open_general_insecurely(sealed, DecodeJob(keys.encryption, keys.authentication)) == PLAIN
+    for job in (DecodeJob(KEY), DecodeJob(KEY, AUTH_KEY)):
         with pytest.raises(KeyWrongError, match="32 octets"):
             open_general_insecurely(sealed, job)
 
@@ -67,7 +67,7 @@ def test_unknown_suites_and_compression_are_unsupported(control):
     apdu = GeneralCipheredApdu(
         ApduTag.GENERAL_GLO_CIPHERING, TITLE, CipheredContent(SecurityControl(control), 3, bytes(30))
     )
-    for job in (Job(KEY), Job(KEY, AUTH_KEY)):
+    for job in (DecodeJob(KEY), DecodeJob(KEY, AUTH_KEY)):
         with pytest.raises(UnsupportedError):
             open_general_insecurely(apdu, job)
 
@@ -76,7 +76,7 @@ def test_unknown_suites_and_compression_are_unsupported(control):
 def test_a_payload_shorter_than_the_tag_is_a_wire_error(size):
     content = CipheredContent(SecurityControl(0x30), 3, bytes(size))
     apdu = GeneralCipheredApdu(ApduTag.GENERAL_GLO_CIPHERING, TITLE, content)
-    for job in (Job(KEY), Job(KEY, AUTH_KEY)):
+    for job in (DecodeJob(KEY), DecodeJob(KEY, AUTH_KEY)):
         with pytest.raises(WireError):
             open_general_insecurely(apdu, job)
 
@@ -88,4 +88,4 @@ def test_a_system_title_of_another_size_is_filled_or_cut(size):
     payload = protect(PLAIN, 0x30, system_title=nonce_title, invocation_counter=3, keys=keys)
     content = CipheredContent(SecurityControl(0x30), 3, payload)
     apdu = GeneralCipheredApdu(ApduTag.GENERAL_GLO_CIPHERING, title, content)
-    assert open_general_insecurely(apdu, Job(KEY, AUTH_KEY)) == PLAIN
+    assert open_general_insecurely(apdu, DecodeJob(KEY, AUTH_KEY)) == PLAIN

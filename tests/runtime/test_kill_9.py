@@ -20,7 +20,7 @@ DAYS = 90
 def district(folder, port, start):
     """Write configuration and keys of access points with meters behind them; give what pushes for them."""
     lines = [
-        f'data = "{folder / "station"}"',
+        f'data = "{folder / "central"}"',
         f'keys = "{folder / "keys.toml"}"',
         "[portal]",
         "port = 0",
@@ -58,7 +58,7 @@ def district(folder, port, start):
 
 def stored(folder):
     """Read everything that is stored, in a fresh process."""
-    result = run(folder, "export", str(folder / "all.csv"), "--data", str(folder / "station"))
+    result = run(folder, "export", str(folder / "all.csv"), "--data", str(folder / "central"))
     assert result.returncode == 0, result.stderr
     with (folder / "all.csv").open() as file:
         return [(row["device"], row["time"], row["value"]) for row in csv.DictReader(file)]

@@ -177,15 +177,21 @@ def test_a_full_disk_under_a_serving_process_stops_confirmations_and_nothing_els
 
 def test_a_damaged_journal_batch_is_shown_to_the_operator_and_everything_else_is_served(tmp_path):
     district(tmp_path, free_port(), T0)
-    with MeterDataManagement(tmp_path / "station" / "data") as data:
+    with MeterDataManagement(tmp_path / "central" / "data") as data:
         for number in range(2):
             values = {Obis(8, 0, 1, 0, 0): Scaled(5 + number, 0, UNITS["m3"])}
             data.take([CaptureBlock.of_row(DEVICE, Source.PUSH, time=T0 + number, values=values, received_at=T0)])
-    journal = tmp_path / "station" / "data" / "readings" / "journal.sqlite"
+    journal = tmp_path / "central" / "data" / "readings" / "journal.sqlite"
     with closing(sqlite3.connect(journal)) as connection, connection:
         connection.execute("update batch set octets = x'00' where seq = 1")
     with running(tmp_path, "serve", str(tmp_path / "serve.toml")) as server:
         health = server.get("/healthz")
         assert (health["status"], health["damaged"]) == ("ok", ["batch 1"])
-    with MeterDataManagement(tmp_path / "station" / "data") as data:
+        (damage,) = server.get("/api/v1/operator/damage")
+        assert (damage["item"], damage["kind"], damage["readings"]) == ("batch 1", "batch", 1)
+        assert damage["found_at"] is not None
+        assert damage["kept_at"].endswith("(table quarantined)")
+        summary = server.get("/api/v1/operator/summary")
+        assert (summary["damaged"], summary["left_out"], summary["readings_stored"]) == (1, ["batch 1"], 1)
+    with MeterDataManagement(tmp_path / "central" / "data") as data:
         assert data.totals().readings == 1

@@ -3,7 +3,7 @@ from collections import deque
 
 import pytest
 
-from meterspan.sim.channel import FrameFate, Kind, Medium, Node, Radio, SimulatedLink
+from meterspan.sim.channel import FrameFate, Kind, MediumEffects, Node, Radio, SimulatedLink
 from meterspan.sim.clock import VirtualClock
 
 
@@ -38,8 +38,8 @@ class Echo:
 def pair(medium, *, kind=Kind.STREAM, answer=b"", seed=1, **link):
     clock = VirtualClock(1000.0)
     left, right = Echo(), Echo(answer=answer)
-    stations = Node(clock, left, name="client"), Node(clock, right, name="meter")
-    return clock, left, right, SimulatedLink(*stations, clock=clock, medium=medium, kind=kind, seed=seed, **link)
+    nodes = Node(clock, left, name="client"), Node(clock, right, name="meter")
+    return clock, left, right, SimulatedLink(*nodes, clock=clock, medium=medium, kind=kind, seed=seed, **link)
 
 
 def say(link, octets):
@@ -48,7 +48,7 @@ def say(link, octets):
 
 
 def test_octets_arrive_after_latency_and_rate_and_are_answered():
-    clock, left, right, link = pair(Medium(latency_s=0.25, rate_bps=8000), answer=b"yes")
+    clock, left, right, link = pair(MediumEffects(latency_s=0.25, rate_bps=8000), answer=b"yes")
     say(link, bytes(1000))
     clock.run_until(1010)
     assert right.heard == [(pytest.approx(1001.25), bytes(1000))]
@@ -68,7 +68,7 @@ def test_events_go_to_the_handler_which_may_make_requests():
             left.poll()
 
     left = Node(clock, asking, on_event)
-    link = SimulatedLink(left, Node(clock, answering), clock=clock, medium=Medium(latency_s=1.0))
+    link = SimulatedLink(left, Node(clock, answering), clock=clock, medium=MediumEffects(latency_s=1.0))
     asking.out += b"ping"
     link.poll()
     clock.run_until(100)
@@ -76,7 +76,7 @@ def test_events_go_to_the_handler_which_may_make_requests():
 
 
 def test_a_deadline_is_kept():
-    clock, left, right, link = pair(Medium(latency_s=0.5))
+    clock, left, right, link = pair(MediumEffects(latency_s=0.5))
     left.timer = 1005.0
     link.poll()
     clock.run_until(1006)
@@ -84,7 +84,7 @@ def test_a_deadline_is_kept():
 
 
 def test_a_stream_keeps_order_whatever_the_jitter_and_loses_nothing():
-    clock, _, right, link = pair(Medium(jitter_s=1.0, loss=0.2))
+    clock, _, right, link = pair(MediumEffects(jitter_s=1.0, loss=0.2))
     for index in range(500):
         say(link, index.to_bytes(2, "big"))
         clock.run_until(clock.now + 0.01)
@@ -95,7 +95,7 @@ def test_a_stream_keeps_order_whatever_the_jitter_and_loses_nothing():
 
 
 def test_a_serial_line_has_holes_and_damage():
-    clock, _, right, link = pair(Medium(loss=0.1, damage=0.1), kind=Kind.SERIAL)
+    clock, _, right, link = pair(MediumEffects(loss=0.1, damage=0.1), kind=Kind.SERIAL)
     for _ in range(1000):
         say(link, b"0123456789")
     clock.run_until(2000)
@@ -108,7 +108,7 @@ def test_a_serial_line_has_holes_and_damage():
 
 
 def test_datagrams_are_lost_doubled_and_overtaken():
-    medium = Medium(jitter_s=0.01, loss=0.1, duplicate=0.1, reorder=0.2, reorder_s=1.0)
+    medium = MediumEffects(jitter_s=0.01, loss=0.1, duplicate=0.1, reorder=0.2, reorder_s=1.0)
     clock, _, right, link = pair(medium, kind=Kind.DATAGRAM)
     for index in range(1000):
         say(link, index.to_bytes(2, "big"))
@@ -123,7 +123,7 @@ def test_datagrams_are_lost_doubled_and_overtaken():
 
 def test_a_stream_outlasts_a_short_outage_and_breaks_in_a_long_one():
     breaks = []
-    medium = Medium(outages=((1000, 1030), (2000, 3000)), give_up_s=60)
+    medium = MediumEffects(outages=((1000, 1030), (2000, 3000)), give_up_s=60)
     clock, _, right, link = pair(medium, on_break=breaks.append)
     say(link, b"held")
     clock.run_until(1999)
@@ -138,21 +138,21 @@ def test_a_stream_outlasts_a_short_outage_and_breaks_in_a_long_one():
 
 
 def test_the_trace_is_bounded_and_tells_fates():
-    _, _, _, link = pair(Medium(loss=0.5), kind=Kind.DATAGRAM, trace_frames=10)
+    _, _, _, link = pair(MediumEffects(loss=0.5), kind=Kind.DATAGRAM, trace_frames=10)
     for _ in range(50):
         say(link, b"x")
     assert len(link.trace) == 10
     assert {frame.fate for frame in link.trace} == {FrameFate.LOST, FrameFate.DELIVERED}
     assert link.trace[0].sender == "client"
-    assert pair(Medium())[3].trace == ()
+    assert pair(MediumEffects())[3].trace == ()
 
 
 def run_radio(seed):
     clock = VirtualClock(0.0)
-    radio = Radio(clock, Medium(loss=0.05, damage=0.05), seed=seed, trace_frames=4)
+    radio = Radio(clock, MediumEffects(loss=0.05, damage=0.05), seed=seed, trace_frames=4)
     near, far = [], []
     radio.listen(lambda octets, now: near.append((now, octets)))
-    radio.listen(lambda octets, now: far.append((now, octets)), medium=Medium(loss=0.6, duplicate=0.1))
+    radio.listen(lambda octets, now: far.append((now, octets)), medium=MediumEffects(loss=0.6, duplicate=0.1))
     for index in range(1000):
         radio.transmit(index.to_bytes(4, "big"), "meter")
         clock.run_until(clock.now + 1)
@@ -183,7 +183,7 @@ def test_a_machine_without_end_is_told(monkeypatch):
 
 
 def test_twenty_thousand_frames_take_about_a_second():
-    clock, _, right, link = pair(Medium(jitter_s=0.01, loss=0.01, damage=0.01), kind=Kind.DATAGRAM)
+    clock, _, right, link = pair(MediumEffects(jitter_s=0.01, loss=0.01, damage=0.01), kind=Kind.DATAGRAM)
     begin = time.process_time()
     for _ in range(20_000):
         say(link, b"0123456789ABCDEF")

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from meterspan.sim.channel import Medium
+from meterspan.sim.channel import MediumEffects
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.faults import INSTANT_KINDS, Fault, FaultKind, FaultPlan
 
@@ -51,7 +51,7 @@ def test_the_medium_of_a_target_takes_on_its_faults():
             Fault(FaultKind.OUTAGE, "m", 20, 30),
         ]
     )
-    base = Medium(loss=0.1)
+    base = MediumEffects(loss=0.1)
     early, late = faults.medium("m", base, 1), faults.medium("m", base, 50)
     assert (early.loss, early.damage, early.outages) == (0.5, 0.0, ((20, 30),))
     assert (faults.medium("m", base, 7).damage, late.loss) == (0.25, 0.1)

@@ -13,7 +13,7 @@ from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import Commodity, Obis
 from meterspan.sim.building import Interfaces
-from meterspan.sim.channel import Medium
+from meterspan.sim.channel import MediumEffects
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.g1 import CONNECT_TIMEOUT_S, G1, server_link
 
@@ -64,7 +64,7 @@ def world():
 @pytest.mark.parametrize("is_outage", [True, False])
 def test_a_meter_that_is_away_fails_after_the_time_to_connect_and_is_tried_again_ever_more_rarely(world, is_outage):
     clock, head_end, maker = world
-    medium = Medium(outages=((START, START + 1e6),)) if is_outage else Medium()
+    medium = MediumEffects(outages=((START, START + 1e6),)) if is_outage else MediumEffects()
     server_of = (lambda _target: object()) if is_outage else (lambda _target: None)
     g1 = G1(
         clock,

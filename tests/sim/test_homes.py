@@ -16,7 +16,6 @@ from meterspan.sim.homes import (
     draw_homes,
     draw_key,
     draw_neighbours,
-    standard_offset_s,
     title_of,
 )
 
@@ -134,10 +133,6 @@ def test_a_title_has_eight_octets_and_a_key_depends_on_seed_name_and_purpose():
     keys = {draw_key(seed, name, purpose) for seed in (1, 2) for name in "ab" for purpose in "xy"}
     assert {len(key) for key in keys} == {16}
     assert len(keys) == 8
-
-
-def test_standard_time_is_the_same_in_summer_and_winter():
-    assert {standard_offset_s("Europe/Berlin", START + month * 2_600_000) for month in range(12)} == {3_600}
 
 
 def test_a_seed_without_a_heated_house_is_told(monkeypatch):

@@ -11,7 +11,7 @@ import pytest
 
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import StorageClosedError, StorageError
-from meterspan.model.storage.readings import Intervals, Readings, UnsettledDays
+from meterspan.model.storage.readings import Readings, SettledIntervals, UnsettledDays
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -157,7 +157,7 @@ class JournalContract:
                 use()
 
 
-ONE = Intervals(np.array([T0]), np.array([T0 + 900]), np.array([5]), np.array([0], np.int32))
+ONE = SettledIntervals(np.array([T0]), np.array([T0 + 900]), np.array([5]), np.array([0], np.int32))
 
 
 def version(number, day=DAY):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from meterspan.model.storage.readings import Intervals, Readings
+from meterspan.model.storage.readings import Readings, SettledIntervals
 from meterspan.model.storage.registry import DeviceRow, HomeRow, UsagePointRow, VersionRow
 from meterspan.quantities import DAY_S
 from meterspan.store.reading_store import ReadingStore
@@ -35,7 +35,7 @@ def settle(store, registry):
         known = registry.versions(f"MP{series}", day, day)
         if not known or known[-1].intervals.value.tolist() != [count]:
             whole = np.array([day * DAY_S]), np.array([(day + 1) * DAY_S])
-            content = Intervals(*whole, np.array([count]), np.array([0], np.int32))
+            content = SettledIntervals(*whole, np.array([count]), np.array([0], np.int32))
             made.append(VersionRow(f"MP{series}", day, len(known) + 1, 0, "", "", "", "1", content))
     registry.save_versions(made)
     store.settled(days)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.model.storage.errors import DamagedBatchError
-from meterspan.model.storage.readings import COLUMNS, Intervals, Readings, UnsettledDays
+from meterspan.model.storage.readings import COLUMNS, Readings, SettledIntervals, UnsettledDays
 from meterspan.store.columns import (
     HEADER,
     read_batch,
@@ -73,7 +73,7 @@ def test_a_day_of_one_meter_takes_less_than_three_octets_per_reading():
 
 def test_intervals_are_not_taken_for_readings():
     start = np.array([0, 900], np.int64)
-    octets = write_intervals(Intervals(start, start + 900, start, np.zeros(2, np.int32)))
+    octets = write_intervals(SettledIntervals(start, start + 900, start, np.zeros(2, np.int32)))
     found = read_intervals(octets)
     assert [found.start.tolist(), found.end.tolist()] == [[0, 900], [900, 1800]]
     assert [found.value.tolist(), found.quality.tolist()] == [[0, 900], [0, 0]]

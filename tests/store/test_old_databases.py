@@ -14,6 +14,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.quantities import DAY_S, Commodity, utc_seconds
 from meterspan.runtime.inventory_file import InventoryFile
 from meterspan.runtime.state import StateFile
+from meterspan.store import journal
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
@@ -23,16 +24,16 @@ T0 = utc_seconds(datetime(2026, 3, 1, tzinfo=UTC))
 
 
 @pytest.fixture
-def station(tmp_path):
+def central(tmp_path):
     """Unpack what release 0.1.0 wrote."""
     with tarfile.open(ARCHIVES / "0.1.0.tar.xz") as archive:
         archive.extractall(tmp_path)  # noqa: S202 - our own archive
     return tmp_path
 
 
-def test_readings_events_and_open_days_of_0_1_0_are_there(station):
+def test_readings_events_and_open_days_of_0_1_0_are_there(central):
     for _ in range(2):
-        with ReadingStore(station / "data" / "readings") as store:
+        with ReadingStore(central / "data" / "readings") as store:
             found = store.read([1], T0, T0 + 9 * DAY_S)
             assert (len(found), int(found.value[0]), int(found.value[-1])) == (232, 1_000, 1_000 + 231 * 25)
             assert [event.text for event in store.events(DEVICE)] == ["cover opened"]
@@ -42,12 +43,12 @@ def test_readings_events_and_open_days_of_0_1_0_are_there(station):
             assert [day - T0 // DAY_S for day in days.day.tolist()] == [1, 2]
             assert days.readings.tolist() == [95, 40]
             assert store.quarantined() == []
-    with closing(sqlite3.connect(station / "data" / "readings" / "journal.sqlite")) as connection:
-        assert connection.execute("pragma user_version").fetchone() == (2,)
+    with closing(sqlite3.connect(central / "data" / "readings" / "journal.sqlite")) as connection:
+        assert connection.execute("pragma user_version").fetchone() == (journal.FORMAT,)
 
 
-def test_the_registry_and_the_settled_versions_of_0_1_0_are_there(station):
-    registry = Registry.open(station / "data" / "registry.sqlite")
+def test_the_registry_and_the_settled_versions_of_0_1_0_are_there(central):
+    registry = Registry.open(central / "data" / "registry.sqlite")
     assert [row.name for row in registry.homes()] == ["Elm Street 1"]
     (installation,) = registry.installations()
     assert (installation.device, installation.start) == (DEVICE, T0)
@@ -58,23 +59,23 @@ def test_the_registry_and_the_settled_versions_of_0_1_0_are_there(station):
     registry.close()
 
 
-def test_the_data_management_goes_on_where_0_1_0_stopped(station):
-    with MeterDataManagement(station / "data") as mdm:
+def test_the_data_management_goes_on_where_0_1_0_stopped(central):
+    with MeterDataManagement(central / "data") as mdm:
         assert mdm.day("h1", Commodity.ELECTRICITY, date(2026, 3, 2)).total == Decimal("2.4")
         assert mdm.settle(datetime(2026, 3, 5, tzinfo=UTC)) >= 1
         assert mdm.settle(datetime(2026, 3, 5, tzinfo=UTC)) == 0
 
 
-def test_counters_states_and_outboxes_of_0_1_0_go_on(station):
-    with StateFile(station / "head_end.sqlite") as state:
+def test_counters_states_and_outboxes_of_0_1_0_go_on(central):
+    with StateFile(central / "head_end.sqlite") as state:
         assert state.reserve("MSPH", 1) == 8
         assert not state.accept(DEVICE, 42)
         assert state.load("clock") == b"\x05"
         assert [octets for _number, octets in state.outbox("upstream").peek(9)] == [b"row"]
 
 
-def test_the_inventory_of_0_1_0_opens_with_its_keys(station):
-    inventory = InventoryFile(station / "inventory.sqlite")
+def test_the_inventory_of_0_1_0_opens_with_its_keys(central):
+    inventory = InventoryFile(central / "inventory.sqlite")
     (device,) = inventory.devices()
     assert (device.device, device.endpoint, inventory.quarantined()) == (DEVICE, "127.0.0.1:4059", [])
     assert KeyCustody(bytes(32)).keys_of(device).authentication == bytes(range(16))

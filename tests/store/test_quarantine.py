@@ -1,13 +1,13 @@
 """What is set aside is hidden at once, counted apart, and never deleted."""
 
 from meterspan.store.journal import BatchRow, SegmentRow
-from meterspan.store.quarantine import Quarantine, batch_name
+from meterspan.store.quarantine import StoreQuarantine, batch_name
 
 BATCH = BatchRow(7, 96, 10, 20, 1, 1)
 
 
 def test_a_batch_is_hidden_once_and_described_by_its_row(tmp_path):
-    quarantine = Quarantine(tmp_path, tmp_path / "journal.sqlite")
+    quarantine = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     item = quarantine.of_batch(BATCH, "the checksum is wrong")
     assert quarantine.add(item)
     assert not quarantine.add(item)
@@ -17,9 +17,9 @@ def test_a_batch_is_hidden_once_and_described_by_its_row(tmp_path):
 
 
 def test_what_was_moved_before_is_hidden_again_and_counts_once_it_is_put_back(tmp_path):
-    quarantine = Quarantine(tmp_path, tmp_path / "journal.sqlite")
+    quarantine = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     item = quarantine.of_days(3, "cut")
-    later = Quarantine(tmp_path, tmp_path / "journal.sqlite")
+    later = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     later.load([item])
     assert later.hides(item.name)
     later.forget(item.name)
@@ -27,7 +27,7 @@ def test_what_was_moved_before_is_hidden_again_and_counts_once_it_is_put_back(tm
 
 
 def test_a_segment_is_moved_with_its_octets_and_one_that_is_gone_has_no_place(tmp_path):
-    quarantine = Quarantine(tmp_path, tmp_path / "journal.sqlite")
+    quarantine = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     path = tmp_path / "2026-03-01-00000001.parquet"
     path.write_bytes(b"damaged")
     row = SegmentRow(path.name, 5, 96, 7)
@@ -41,7 +41,7 @@ def test_a_segment_is_moved_with_its_octets_and_one_that_is_gone_has_no_place(tm
 
 def test_a_segment_that_cannot_be_moved_stays_in_its_place(tmp_path):
     (tmp_path / "quarantine").write_text("a file where the folder should be")
-    quarantine = Quarantine(tmp_path, tmp_path / "journal.sqlite")
+    quarantine = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     path = tmp_path / "2026-03-01-00000001.parquet"
     path.write_bytes(b"damaged")
     item = quarantine.of_segment(SegmentRow(path.name, 5, 96, 7), "changed", path, (0, 9))

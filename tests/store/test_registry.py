@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from meterspan.model.storage.errors import UnknownFormatError
-from meterspan.model.storage.readings import Intervals
+from meterspan.model.storage.readings import SettledIntervals
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -22,7 +22,7 @@ from meterspan.model.storage.registry import (
 )
 from meterspan.store.registry import METADATA, SCHEMA_VERSION, Registry
 
-ONE = Intervals(np.array([0]), np.array([900]), np.array([5]), np.array([0], np.int32))
+ONE = SettledIntervals(np.array([0]), np.array([900]), np.array([5]), np.array([0], np.int32))
 
 
 def filled(registry):

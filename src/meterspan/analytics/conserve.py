@@ -19,7 +19,7 @@ __all__ = [
     "Conserved",
     "GapPolicy",
     "Installation",
-    "LeftOut",
+    "LeftOutReading",
     "Unexplained",
     "conserve",
     "installation_of",
@@ -107,7 +107,7 @@ class Unexplained:
 
 
 @dataclass(frozen=True, slots=True)
-class LeftOut:
+class LeftOutReading:
     """A reading that the chain does not use; it stays raw in the store."""
 
     time: int
@@ -136,7 +136,7 @@ class Conserved:
     value: Values
     quality: NDArray[np.int32]
     unexplained: tuple[Unexplained, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOutReading, ...]
     difference: int
 
     def __len__(self) -> int:
@@ -179,7 +179,7 @@ def conserve(installations: Sequence[Installation], *, period_s: int, gap: GapPo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Curve:
+class _RegisterCurve:
     """Registers that count, with what happened between each and the next."""
 
     time: Times
@@ -188,11 +188,11 @@ class _Curve:
     """Consumption from each node to the next; one fewer than nodes."""
     step_quality: NDArray[np.int32]
     unexplained: list[Unexplained]
-    left_out: list[LeftOut]
+    left_out: list[LeftOutReading]
     difference: int
 
 
-def _settle(installation: Installation) -> _Curve:
+def _settle(installation: Installation) -> _RegisterCurve:
     times, values, quality, left_out = _chain(installation)
     times, values, quality = _without_conflicts(times, values, quality, left_out)
     times, values, quality = _without_dips(times, values, quality, left_out, installation)
@@ -218,7 +218,9 @@ def _settle(installation: Installation) -> _Curve:
         step_quality[at] = reason | Quality.MISSING
     first, last = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
     difference = (last - first + rolled * (installation.width or 0)) * installation.multiplier
-    return _Curve(times, quality, step * installation.multiplier, step_quality, unexplained, left_out, difference)
+    return _RegisterCurve(
+        times, quality, step * installation.multiplier, step_quality, unexplained, left_out, difference
+    )
 
 
 def _suspicious(times: Times, step: Values, installation: Installation) -> NDArray[np.bool_]:
@@ -244,7 +246,7 @@ def _is_rollover(turned: int, seconds: int, installation: Installation) -> bool:
     return turned * ROLLOVER_SHARE <= installation.width
 
 
-def _chain(installation: Installation) -> tuple[Times, Values, NDArray[np.int32], list[LeftOut]]:
+def _chain(installation: Installation) -> tuple[Times, Values, NDArray[np.int32], list[LeftOutReading]]:
     """Cut to the installation, add opening and closing, sort by time and value."""
     times, values, quality = installation.times, installation.values, installation.quality
     low = installation.start if installation.start is not None else np.iinfo(np.int64).min
@@ -255,7 +257,7 @@ def _chain(installation: Installation) -> tuple[Times, Values, NDArray[np.int32]
     if installation.closing is not None:
         inside &= times != high
     left_out = [
-        LeftOut(int(time), int(value), Quality.EXCHANGED)
+        LeftOutReading(int(time), int(value), Quality.EXCHANGED)
         for time, value in zip(times[~inside], values[~inside], strict=True)
         if not (time == low and value == installation.opening) and not (time == high and value == installation.closing)
     ]
@@ -271,7 +273,7 @@ def _chain(installation: Installation) -> tuple[Times, Values, NDArray[np.int32]
 
 
 def _without_conflicts(
-    times: Times, values: Values, quality: NDArray[np.int32], left_out: list[LeftOut]
+    times: Times, values: Values, quality: NDArray[np.int32], left_out: list[LeftOutReading]
 ) -> tuple[Times, Values, NDArray[np.int32]]:
     """Keep one value per instant: the least that does not fall below the register before, else the greatest."""
     if len(times) < 2 or np.all(np.diff(times) > 0):
@@ -289,7 +291,7 @@ def _without_conflicts(
             joined[index] |= int(Quality.CONFLICT)
             kept = int(values[chosen[index]])
             left_out.extend(
-                LeftOut(int(times[head]), int(value), Quality.CONFLICT)
+                LeftOutReading(int(times[head]), int(value), Quality.CONFLICT)
                 for value in np.unique(candidates)
                 if int(value) != kept
             )
@@ -298,7 +300,7 @@ def _without_conflicts(
 
 
 def _without_dips(
-    times: Times, values: Values, quality: NDArray[np.int32], left_out: list[LeftOut], installation: Installation
+    times: Times, values: Values, quality: NDArray[np.int32], left_out: list[LeftOutReading], installation: Installation
 ) -> tuple[Times, Values, NDArray[np.int32]]:
     """Leave out lone falls, and runs of exact zeros, after which the register is back where it was or above.
 
@@ -335,7 +337,7 @@ def _without_dips(
                 reason[at] = Quality.SPIKE
     keep = reason == 0
     left_out.extend(
-        LeftOut(int(time), int(value), Quality(int(why)))
+        LeftOutReading(int(time), int(value), Quality(int(why)))
         for time, value, why in zip(times[~keep], values[~keep], reason[~keep], strict=True)
     )
     return times[keep], values[keep], quality[keep]
@@ -349,12 +351,12 @@ def _is_lone_rise(before: int, top: int, after: int) -> bool:
 # --- the chain of installations -------------------------------------------------------------------------------------
 
 
-def _join(curves: list[_Curve]) -> _Curve:
+def _join(curves: list[_RegisterCurve]) -> _RegisterCurve:
     """Put the curves of the installations after each other; between them nothing was measured."""
     filled = [curve for curve in curves if len(curve.time)]
     steps: list[Values] = [np.zeros(0, np.int64)]
     step_quality: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
-    before: _Curve | None = None
+    before: _RegisterCurve | None = None
     for curve in filled:
         if before is not None:
             if curve.time[0] < before.time[-1]:
@@ -366,7 +368,7 @@ def _join(curves: list[_Curve]) -> _Curve:
         steps.append(curve.step)
         step_quality.append(curve.step_quality)
         before = curve
-    return _Curve(
+    return _RegisterCurve(
         np.concatenate([np.zeros(0, np.int64), *(curve.time for curve in filled)]),
         np.concatenate([np.zeros(0, np.int32), *(curve.quality for curve in filled)]),
         np.concatenate(steps),
@@ -411,7 +413,7 @@ def _anchors(times: Times, period: int) -> tuple[NDArray[np.intp], Times]:
     return nodes, bounds
 
 
-def _cut(curve: _Curve, anchors: tuple[NDArray[np.intp], Times], period: int, gap: GapPolicy) -> Conserved:
+def _cut(curve: _RegisterCurve, anchors: tuple[NDArray[np.intp], Times], period: int, gap: GapPolicy) -> Conserved:
     nodes, bounds = anchors
     rest = (tuple(curve.unexplained), tuple(curve.left_out), curve.difference)
     if len(nodes) < 2:
@@ -428,7 +430,7 @@ def _cut(curve: _Curve, anchors: tuple[NDArray[np.intp], Times], period: int, ga
     return Conserved(start, end, value, quality, *rest)
 
 
-def _span_quality(curve: _Curve, nodes: NDArray[np.intp], bounds: Times, period: int) -> NDArray[np.int32]:
+def _span_quality(curve: _RegisterCurve, nodes: NDArray[np.intp], bounds: Times, period: int) -> NDArray[np.int32]:
     """Join the flags of everything between two anchors.
 
     A span is MISSING only where none of its steps is known.

@@ -25,7 +25,7 @@ __all__ = [
     "Cost",
     "GasConversion",
     "Tariff",
-    "Window",
+    "TariffWindow",
     "bands_at",
     "bands_of_day",
     "cost",
@@ -54,7 +54,7 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class TariffWindow:
     """When a band applies, in local wall time; the first window that holds wins.
 
     Attributes:
@@ -110,7 +110,7 @@ class Tariff:
     currency: str
     unit: str
     bands: tuple[Band, ...]
-    windows: tuple[Window, ...] = ()
+    windows: tuple[TariffWindow, ...] = ()
     standing_charge_per_day: Decimal = Decimal(0)
     tax: Decimal = Decimal(0)
     holidays: frozenset[date] = frozenset()
@@ -301,7 +301,7 @@ def _band_at(tariff: Tariff, wall: datetime) -> str:
     return next((window.band for window in tariff.windows if _holds(window, tariff, wall)), tariff.bands[0].name)
 
 
-def _holds(window: Window, tariff: Tariff, wall: datetime) -> bool:
+def _holds(window: TariffWindow, tariff: Tariff, wall: datetime) -> bool:
     clock, day = wall.time(), wall.date()
     if window.start < window.end:
         if not window.start <= clock < window.end:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
@@ -26,18 +26,15 @@ from meterspan.engine.scripts import (
     read_registers,
     to_capture_block,
 )
-from meterspan.model.cosem.classes import Data as DataObject
+from meterspan.model.cosem.classes import DataObject
 from meterspan.model.readings import MeterEvent, Source
 from meterspan.quantities import ClockTime, Obis, Scaled, parse_obis
+from meterspan.quantities.codes import EVENT_LOG, LOAD_PROFILE, LOGICAL_DEVICE_NAME
 from meterspan.runtime.dlms_client import DlmsClient
 from meterspan.runtime.endpoints import parse_transport
 from meterspan.runtime.state import StateFile
 
 __all__ = ["Meter", "open_meter"]
-
-LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
-EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
-_NAME: Final = Obis(0, 0, 42, 0, 0)
 
 
 class Meter:
@@ -52,7 +49,7 @@ class Meter:
 
     async def name(self) -> str:
         """Return the logical device name, which is unique among all meters."""
-        return text_of(await self._client.get(Get(DataObject.value.at(_NAME))))
+        return text_of(await self._client.get(Get(DataObject.value.at(LOGICAL_DEVICE_NAME))))
 
     async def clock(self) -> ClockTime:
         """Return the date and time of the meter's clock, with its deviation from UTC and status."""

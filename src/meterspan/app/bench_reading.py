@@ -13,7 +13,6 @@ from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import Get
 from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import (
-    STANDARD_CLOCK,
     ClockPolicy,
     ProfileRead,
     read_clock,
@@ -23,10 +22,18 @@ from meterspan.engine.scripts import (
     read_registers,
 )
 from meterspan.engine.session import Script, fetch_each
-from meterspan.model.cosem.classes import Data as DataClass
-from meterspan.model.cosem.classes import DemandRegister, ExtendedRegister, Register, interface_class
+from meterspan.model.cosem.classes import DataObject, DemandRegister, ExtendedRegister, Register, interface_class
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockTime, Obis, Scaled
+from meterspan.quantities.codes import (
+    CLOCK,
+    EQUIPMENT_IDENTIFIER,
+    EVENT_LOG,
+    FIRMWARE,
+    FIRMWARE_CHECKSUM,
+    LOGICAL_DEVICE_NAME,
+    SERIAL_NUMBER,
+)
 from meterspan.readings.names import meaning_of
 from meterspan.runtime.dlms_client import DlmsClient, DlmsError
 from meterspan.wire.axdr import Data, IntegerColumn
@@ -36,20 +43,19 @@ __all__ = ["BenchReading", "Identity", "ProfileRequest", "ReadRequest", "Registe
 
 REGISTERS_MAX: Final = 500
 """Registers read at once; the fullest meters on the bench show some three hundred."""
-EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 _IDENTITIES: Final = (
-    Obis(0, 0, 42, 0, 0),
-    Obis(0, 0, 96, 1, 0),
-    Obis(0, 0, 96, 1, 1),
-    Obis(1, 0, 0, 2, 0),
-    Obis(1, 0, 0, 2, 8),
+    LOGICAL_DEVICE_NAME,
+    SERIAL_NUMBER,
+    EQUIPMENT_IDENTIFIER,
+    FIRMWARE,
+    FIRMWARE_CHECKSUM,
 )
 _IDENTITY_NAMES: Final = {
-    Obis(0, 0, 42, 0, 0): "logical device name",
-    Obis(0, 0, 96, 1, 0): "serial number",
-    Obis(0, 0, 96, 1, 1): "equipment identifier",
-    Obis(1, 0, 0, 2, 0): "firmware",
-    Obis(1, 0, 0, 2, 8): "firmware checksum",
+    LOGICAL_DEVICE_NAME: "logical device name",
+    SERIAL_NUMBER: "serial number",
+    EQUIPMENT_IDENTIFIER: "equipment identifier",
+    FIRMWARE: "firmware",
+    FIRMWARE_CHECKSUM: "firmware checksum",
 }
 _CLASSES: Final = (Register, ExtendedRegister, DemandRegister)
 
@@ -173,16 +179,16 @@ class BenchReading:
             return None
 
     async def _identify(self, client: DlmsClient) -> None:
-        shown = {element.logical_name for element in self.view if element.class_id == DataClass.class_id}
+        shown = {element.logical_name for element in self.view if element.class_id == DataObject.class_id}
         names = [name for name in _IDENTITIES if name in shown] if self.view else list(_IDENTITIES[:2])
-        asked = [Get(DataClass.value.at(name)) for name in names]
+        asked = [Get(DataObject.value.at(name)) for name in names]
         answers = await self._try(client, fetch_each(*asked), "identification") or ()
         for name, answer in zip(names, answers, strict=False):
             if isinstance(answer, Data):
                 self.identities.append(Identity(name, _IDENTITY_NAMES[name], text_of(answer)))
 
     async def _look_at_clock(self, client: DlmsClient, policy: ClockPolicy) -> None:
-        if self.view and not any(element.logical_name == STANDARD_CLOCK for element in self.view):
+        if self.view and not any(element.logical_name == CLOCK for element in self.view):
             return
         before = client.clock()
         self.clock = await self._try(client, read_clock(), "clock")

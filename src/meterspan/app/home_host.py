@@ -26,11 +26,12 @@ from meterspan.lnap.home_collector import (
     HomeMeter,
     HomePorts,
     MeterHeard,
-    Quarantined,
+    TelegramQuarantined,
     UpstreamIdentity,
 )
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
 from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.registrations import possible_registers
 from meterspan.model.lookup_errors import RegistrationError
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
@@ -218,7 +219,7 @@ class HomeHost:
                 self._note(event.device, event.time, "heard", f"Heard on {event.interface}")
             case SecondMeterHeard():
                 self._note(event.device, event.time, "second", f"Not billed: {event.failure}")
-            case Quarantined():
+            case TelegramQuarantined():
                 _log.debug("quarantined", extra={"reason": str(event.failure), "source": event.frame.source})
             case MeterFirstHeard() | MeterExchanged():
                 self._register(event)
@@ -263,9 +264,9 @@ class HomeHost:
         self.data.exchange_meter(
             event.usage_point,
             old_device=event.old_device,
-            closing=event.closing,
+            closing=possible_registers(event.closing),
             new_device=event.new_device,
-            opening=event.opening,
+            opening=possible_registers(event.opening),
             at=utc(event.time),
             protocol=PROTOCOLS[event.interface],
             interface=event.interface,

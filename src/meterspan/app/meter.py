@@ -16,10 +16,11 @@ from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
-from meterspan.meter.metrology import ElectricityFlow, Flow, Indication
+from meterspan.meter.metrology import Indication
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
-from meterspan.quantities import Commodity
+from meterspan.model.identity import MANUFACTURER
+from meterspan.quantities import Commodity, standard_offset_s
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
@@ -34,21 +35,15 @@ __all__ = [
     "ElectricityPlaces",
     "MeterRunsError",
     "RadioPlaces",
-    "RunningMeter",
+    "RunningBenchMeter",
     "meter_name",
     "owned",
     "run_until",
 ]
 
-MANUFACTURER: Final = "MSP"
 _DUE_PERIOD_S: Final = 900
 _LIVE_STEP_S, _HISTORY_STEP_S = 10.0, 60.0
 _OPENING: Final = {Commodity.GAS: 120_000, Commodity.WATER: 350_000, Commodity.HEAT: 9_000_000}
-_RADIO: Final = {
-    Commodity.GAS: RadioMedium.GAS,
-    Commodity.WATER: RadioMedium.WATER,
-    Commodity.HEAT: RadioMedium.HEAT,
-}
 FlowT = TypeVar("FlowT")
 
 
@@ -77,7 +72,7 @@ def meter_name(commodity: Commodity, seed: int) -> str:
     """Return the name of the meter of this seed: a logical device name, or an M-Bus device."""
     if commodity is Commodity.ELECTRICITY:
         return f"{MANUFACTURER}1{seed:010d}"
-    return RadioMeterConfig(_RADIO[commodity], MANUFACTURER, _number(seed), b"", SecurityMode.NONE).device
+    return RadioMeterConfig(RadioMedium.of(commodity), MANUFACTURER, _number(seed), b"", SecurityMode.NONE).device
 
 
 def _number(seed: int) -> str:
@@ -123,7 +118,7 @@ class RadioPlaces:
 
 
 @dataclass(frozen=True, slots=True)
-class RunningMeter:
+class RunningBenchMeter:
     """A meter whose ports are open.
 
     Attributes:
@@ -178,7 +173,7 @@ class BenchMeter:
 
     async def open_electricity(
         self, state: StateFile, keys: MeterKeys, places: ElectricityPlaces, *, pv_kw: float | None = None
-    ) -> RunningMeter:
+    ) -> RunningBenchMeter:
         """Open the ports of the electricity meter.
 
         Args:
@@ -209,7 +204,7 @@ class BenchMeter:
             state=state,
             time=time,
             clock=self.clock,
-            supply=_supply(household, _electricity),
+            supply=_supply(household, Flows.electricity),
             limits=HostLimits(inactivity_timeout_s=places.timeout_s, silence_s=min(30.0, places.timeout_s)),
             on_note=self.on_note,
         )
@@ -224,9 +219,9 @@ class BenchMeter:
             def run() -> Coroutine[Any, Any, None]:
                 return together(host.run(), uplink.run())
 
-        return RunningMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
+        return RunningBenchMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
 
-    async def open_radio(self, state: StateFile, key: bytes, places: RadioPlaces) -> RunningMeter:
+    async def open_radio(self, state: StateFile, key: bytes, places: RadioPlaces) -> RunningBenchMeter:
         """Open the sockets of the radio meter; ``key`` is the AES key of its telegrams.
 
         Raises:
@@ -234,18 +229,17 @@ class BenchMeter:
             CorruptStateError: the registers at rest cannot be trusted.
 
         """
-        standard = datetime(2026, 1, 1, tzinfo=UTC).astimezone(self.zone).utcoffset()
+        begin, kept = self._begin(), kept_time(state)
         config = RadioMeterConfig(
-            _RADIO[self.commodity],
+            RadioMedium.of(self.commodity),
             MANUFACTURER,
             _number(self.seed),
             key,
             places.mode,
             interval_s=places.interval_s,
-            standard_offset_s=0 if standard is None else int(standard.total_seconds()),
+            standard_offset_s=standard_offset_s(self.zone, begin),
             opening=_OPENING[self.commodity] + self.seed * 101,
         )
-        begin, kept = self._begin(), kept_time(state)
         start = begin - _DUE_PERIOD_S if kept is None else max(begin, kept)  # so that there is a due value at once
         time = self._time(begin, kept)
         device = RadioMeter(config, start, state, state=state)
@@ -255,7 +249,7 @@ class BenchMeter:
             state=state,
             time=time,
             clock=self.clock,
-            supply=_supply(household, _PICKS[self.commodity]),
+            supply=_supply(household, lambda flows, step: flows.piped(self.commodity, step)),
             receiver=places.receiver,
             on_sent=lambda octets: self.on_note(f"sent {len(octets)} octets to {places.receiver}"),
         )
@@ -267,7 +261,7 @@ class BenchMeter:
         for kind, wanted in places.ports.items():
             opened[kind] = await host.listen(TRANSPORTS[wanted.scheme], wanted)
             shown[kind] = str(replace(wanted, port=opened[kind]))
-        return RunningMeter(household, opened, shown, host.run, host.close, lambda: device.indication, time)
+        return RunningBenchMeter(household, opened, shown, host.run, host.close, lambda: device.indication, time)
 
     def _pushing(
         self, device: ElectricityMeter, host: ElectricityHost, state: StateFile, endpoint: Endpoint
@@ -321,17 +315,6 @@ async def _listen(host: ElectricityHost, places: ElectricityPlaces) -> tuple[dic
     return opened, shown
 
 
-def _electricity(flows: Flows, step: int) -> ElectricityFlow:
-    return flows.electricity(step)
-
-
-_PICKS: Final[Mapping[Commodity, Callable[[Flows, int], Flow]]] = {
-    Commodity.GAS: lambda flows, step: flows.gas(step),
-    Commodity.WATER: lambda flows, step: flows.water(step),
-    Commodity.HEAT: lambda flows, step: flows.heat(step),
-}
-
-
 def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSource[FlowT]:
     def supply(start: float, end: float) -> Iterable[tuple[FlowT, float]]:
         step_s = _LIVE_STEP_S if end - start <= 3_600 else _HISTORY_STEP_S
@@ -342,7 +325,9 @@ def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSo
     return supply
 
 
-async def run_until(stopped: asyncio.Event, meter: RunningMeter, paint: Callable[[], object] | None = None) -> None:
+async def run_until(
+    stopped: asyncio.Event, meter: RunningBenchMeter, paint: Callable[[], object] | None = None
+) -> None:
     """Run a meter until ``stopped`` is set or it fails; ``paint`` is called every second.
 
     The ports are closed and the state is saved in any case; an exception of the meter is raised again.

@@ -19,8 +19,10 @@ from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import read_invocation_counter
 from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.meter.cosem import READER_CLIENT
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.model.failures import FailureKind
+from meterspan.model.identity import MANUFACTURER
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsClient, DlmsError, OnFrame, open_dlms
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.state import StateFile
@@ -29,9 +31,7 @@ from meterspan.wire.errors import WireError
 __all__ = ["Reader", "ReaderSettings", "client_of", "system_title"]
 
 _TITLE_KEPT: Final = "system title"
-_MAKER: Final = b"MSP"
-_READER_CLIENT: Final = 2
-_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: _READER_CLIENT}
+_CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: READER_CLIENT}
 
 _NO_COUNTER_TROUBLE: Final = frozenset(
     {
@@ -56,7 +56,7 @@ def system_title(state: StateFile) -> bytes:
     """Return this reader's own system title, which is made once and kept."""
     kept = state.load(_TITLE_KEPT)
     if kept is None:
-        kept = _MAKER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MAKER))
+        kept = MANUFACTURER.encode() + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(MANUFACTURER.encode()))
         state.save(_TITLE_KEPT, kept)
     return kept
 

@@ -150,6 +150,8 @@ class Extract:
 def export(data: MeterDataManagement, target: Path, extract: Extract, form: TableFormat) -> int:
     """Write a table and return the number of its rows; a reader never sees half a file.
 
+    A usage point that is damaged or impossible is left out and named by ``data.damage()``.
+
     Args:
         data: the readings and derived values.
         target: the file to write.
@@ -170,8 +172,11 @@ def _totals(data: MeterDataManagement, extract: Extract) -> Iterator[dict[str, A
     for home in data.homes():
         if extract.home_id in {None, home.home_id}:
             for point in home.usage_points:
-                for month in _months(data, home, point.usage_point, extract):
-                    yield from _totals_of_month(data, home, point.commodity, month, extract)
+                rows: list[dict[str, Any]] = []
+                with data.aside(point.usage_point, "export of totals"):
+                    for month in _months(data, home, point.usage_point, extract):
+                        rows.extend(_totals_of_month(data, home, point.commodity, month, extract))
+                yield from rows
 
 
 def _totals_of_month(

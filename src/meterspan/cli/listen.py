@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -18,11 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.listening import HeardMeter, Hearing, Listener, Outcome
+from meterspan.app.listening import HeardMeter, Hearing, Outcome, TelegramListener
 from meterspan.cli.decode import telegram_json
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import Medium
+from meterspan.quantities import Medium, utc, utc_text
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
@@ -75,7 +74,7 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    listener = Listener(_radio_keys(keys))
+    listener = TelegramListener(_radio_keys(keys))
     ears = _Ears(places, listener, as_json=as_json)
     try:
         asyncio.run(ears.listen(seconds))
@@ -91,7 +90,7 @@ def _radio_keys(path: Path | None) -> dict[str, bytes]:
 class _Ears:
     """All sources at once, and the table or the lines of their telegrams."""
 
-    def __init__(self, places: list[Endpoint | None], listener: Listener, *, as_json: bool) -> None:
+    def __init__(self, places: list[Endpoint | None], listener: TelegramListener, *, as_json: bool) -> None:
         self._places = places
         self._listener = listener
         self._as_json = as_json
@@ -251,7 +250,7 @@ def _age(seconds: float) -> str:
 
 
 def _line(hearing: Hearing) -> str:
-    when = datetime.fromtimestamp(hearing.at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    when = utc_text(utc(hearing.at), "milliseconds")
     head = {"at": when, "source": hearing.source, "meter": hearing.name, "status": str(hearing.outcome)}
     return json.dumps(head)[:-1] + ", " + telegram_json(hearing.telegram)[1:]
 

@@ -24,7 +24,7 @@ from meterspan.app.meter import (
     ElectricityPlaces,
     MeterRunsError,
     RadioPlaces,
-    RunningMeter,
+    RunningBenchMeter,
     meter_name,
     owned,
     run_until,
@@ -228,7 +228,7 @@ class _Screen:
         if not self._is_live and not self._as_json:
             self._console.print(line, highlight=False, style="dim")
 
-    async def show(self, running: RunningMeter) -> None:
+    async def show(self, running: RunningBenchMeter) -> None:
         """Run a meter until SIGINT or SIGTERM, and show it meanwhile."""
         stopped = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -239,7 +239,7 @@ class _Screen:
             paint = None if live is None else lambda: live.update(self._picture(running), refresh=True)
             await run_until(stopped, running, paint)
 
-    def _announce(self, running: RunningMeter) -> None:
+    def _announce(self, running: RunningBenchMeter) -> None:
         if self._as_json:
             sys.stdout.write(json.dumps({"meter": self._name, "ports": dict(running.ports)}) + "\n")
             sys.stdout.flush()
@@ -251,7 +251,7 @@ class _Screen:
         for kind, place in running.places.items():
             self._console.print(f"  [cyan]{place}[/cyan]  [dim]{_kind_text(kind, place)}[/dim]", highlight=False)
 
-    def _picture(self, running: RunningMeter) -> Panel:
+    def _picture(self, running: RunningBenchMeter) -> Panel:
         notes = Text("\n".join(self._notes) or "no connection yet", style="dim")
         return Panel(
             Group(_face(running.indication(), running.now(), self._zone), "", notes),

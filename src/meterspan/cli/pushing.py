@@ -15,6 +15,7 @@ from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.lnap.home_collector import UpstreamIdentity
+from meterspan.model.identity import MANUFACTURER
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.state import StateFile
 
@@ -54,7 +55,7 @@ def upstream_identity(
 
     """
     kept = json.loads(state.load(_IDENTITY_KEPT) or b"{}")
-    made = (b"MSP" + secrets.token_bytes(5)).hex()
+    made = (MANUFACTURER.encode() + secrets.token_bytes(5)).hex()
     title = (system_title or kept.get("system_title") or made).lower()
     chosen = name or kept.get("name") or f"MSPL{title[6:].upper()}"
     if not 4 <= len(chosen) <= NAME_MAX or not chosen.isascii():

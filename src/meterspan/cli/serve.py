@@ -16,9 +16,9 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.serve import StationUp, run_station
+from meterspan.app.central_system import CentralSystem
+from meterspan.app.serve import CentralSystemReady, run_central_system
 from meterspan.app.serving import PortalFailedError, reasons_of
-from meterspan.app.station import Station
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.head_end.inventory import DeviceKeys
@@ -82,7 +82,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         log_to_stderr(as_json=as_json, verbose=verbose)
         path = chosen.master_key_file or master_key_file or _default_master_key()
         clock = SystemClock()
-        station = Station(
+        system = CentralSystem(
             chosen, keys=keys, master_key=load_master_key(path, chosen.data), tariffs=tariffs, clock=clock
         )
     except ConfigError as error:
@@ -92,11 +92,13 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     except (MasterKeyError, StorageError, ValueError, OSError) as error:
         raise _stop(console, "cannot start", [str(error)]) from error
     try:
-        uvloop.run(run_station(station, clock, lambda up: _announce(up, chosen.data, console, as_json=as_json)))
+        uvloop.run(
+            run_central_system(system, clock, lambda ready: _announce(ready, chosen.data, console, as_json=as_json))
+        )
     except* (PortalFailedError, OSError) as group:
         raise _stop(console, "stopped", reasons_of(group)) from None
     finally:
-        station.close()
+        system.close()
     _log.info("stopped in order")
 
 
@@ -139,8 +141,8 @@ def _default_master_key() -> Path:
     return (Path(base) if base else Path.home() / ".config") / "meterspan" / "master.key"
 
 
-def _announce(up: StationUp, data: Path, console: Console, *, as_json: bool) -> None:
-    fields = {"portal": up.portal, "push": up.push, "meters": up.meters}
+def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_json: bool) -> None:
+    fields = {"portal": ready.portal, "push": ready.push, "meters": ready.meters}
     _log.info("up", extra=fields)
     if as_json:
         typer.echo(json.dumps({"ready": True, **fields}))
@@ -148,12 +150,12 @@ def _announce(up: StationUp, data: Path, console: Console, *, as_json: bool) -> 
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim")
     for name, text in (
-        ("portal", f"{up.portal}/"),
-        ("operator", f"{up.portal}/operator"),
-        ("JSON", f"{up.portal}/api/v1/openapi.json"),
-        ("pushes", up.push),
+        ("portal", f"{ready.portal}/"),
+        ("operator", f"{ready.portal}/operator"),
+        ("JSON", f"{ready.portal}/api/v1/openapi.json"),
+        ("pushes", ready.push),
         ("data", str(data)),
-        ("meters", str(up.meters)),
+        ("meters", str(ready.meters)),
     ):
         table.add_row(name, Text(text))
     console.print(Panel(table, title="meterspan serve", title_align="left", border_style="green", expand=False))

@@ -108,11 +108,15 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
             if home is not None and home not in {known.home_id for known in held.homes()}:
                 raise typer.BadParameter(f"no home is called {home!r}", param_hint="--home")
             count = export(held, target, Extract(what, start, end, home, resolution), chosen)
+            damage = held.damage()
     except (StorageError, ValueError, OSError) as error:
         console.print("[red]not exported[/red]:", str(error), soft_wrap=True)
         raise typer.Exit(2) from error
+    for item in damage:
+        console.print(f"[yellow]damaged[/yellow]: {item.item}: {item.reason}", soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps({"file": str(file), "what": what, "rows": count, "format": chosen}))
+        named = [item.item for item in damage]
+        typer.echo(json.dumps({"file": str(file), "what": what, "rows": count, "format": chosen, "damaged": named}))
     elif str(file) != "-":
         console.print(f"[green]{count:,}[/green] {what} in {file}")
 

@@ -17,7 +17,6 @@ from textual.widgets import Static
 
 from meterspan.display.big_number import BigNumber
 from meterspan.display.model import Connection, DisplayModel, DisplayView, HourBar, SupplyToday
-from meterspan.quantities import Commodity
 from meterspan.readings.rows import HeardTelegram
 from meterspan.wire.p1 import P1Damage
 
@@ -41,9 +40,6 @@ SCALE_W_DEFAULT: Final = 6_000
 """Full gauge where no contract power is known."""
 
 _CURRENCIES = {"EUR": "€", "GBP": "£", "USD": "$", "CHF": "CHF"}
-_NAMES = {
-    Commodity.ELECTRICITY: "Electricity", Commodity.GAS: "Gas", Commodity.WATER: "Water", Commodity.HEAT: "Heat",
-}  # fmt: skip
 _EIGHTHS = " ▁▂▃▄▅▆▇█"
 
 
@@ -285,7 +281,7 @@ def _supply_line(text: Text, supply: SupplyToday, colors: _Colors, *, width: int
     amount = "---" if supply.consumed is None else _places(supply.consumed, 2 if supply.unit == "kWh" else 3)
     cost = "" if supply.cost is None else f"{sign}{_places(supply.cost, 2)}"
     since = "" if supply.since is None else f"since {supply.since:%H:%M}"
-    line = f"{_NAMES[supply.commodity]:<11}", f"{amount:>8} ", f"{supply.unit.replace('m3', 'm³'):<4}"
+    line = f"{supply.commodity.capitalize():<11}", f"{amount:>8} ", f"{supply.unit.replace('m3', 'm³'):<4}"
     room = width - sum(map(len, line)) - len(cost)
     text.append(line[0], colors.quiet).append(line[1], f"bold {colors.text}").append(line[2], colors.quiet)
     text.append(since.ljust(max(0, room))[: max(0, room)], colors.quiet).append(cost + "\n", colors.text)

@@ -18,12 +18,11 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.quantities import CATALOGUE, Commodity, Direction, Scaled, parse_unit
+from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled, parse_unit
 from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
 
-HOUR_S: Final = 3600
 BRIDGE_S: Final = 2 * HOUR_S
 """A gap up to this long over midnight is shared out by time (gas is sent hourly); a longer one loses the midnight."""
 MINUTES_KEPT: Final = 60
@@ -189,7 +188,7 @@ class DisplayModel:
                 counter = self._counters.get(key)
                 if counter is None:
                     counter = self._counters[key] = _Counter(self.zone, self._tariffs.get(device.commodity))
-                counter.take(_Register.of(device.device, device.commodity, row))
+                counter.take(_ShownRegister.of(device.device, device.commodity, row))
 
     def damaged(self) -> None:
         """Count a telegram that could not be read."""
@@ -328,7 +327,7 @@ class _Minute:
 
 
 @dataclass(frozen=True, slots=True)
-class _Register:
+class _ShownRegister:
     """A register in the unit that people read, exact; ``width`` None where unknown."""
 
     meter: str
@@ -337,7 +336,7 @@ class _Register:
     width: Fraction | None
 
     @classmethod
-    def of(cls, meter: str, commodity: Commodity, row: Row) -> "_Register":
+    def of(cls, meter: str, commodity: Commodity, row: Row) -> "_ShownRegister":
         """Convert a row."""
         unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
         value = row.value.to(unit) / 10**exponent
@@ -363,7 +362,7 @@ class _Counter:
     by_hour: dict[int, Fraction] = field(default_factory=dict)
     by_band: dict[str, Fraction] = field(default_factory=dict)
 
-    def take(self, register: _Register) -> None:
+    def take(self, register: _ShownRegister) -> None:
         """Process a register value; one that is not newer is ignored (gas is repeated for an hour)."""
         if self.day is not None and register.at <= self.at:
             return
@@ -429,7 +428,7 @@ class _Counter:
         net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
-    def _difference(self, register: _Register) -> Fraction | None:
+    def _difference(self, register: _ShownRegister) -> Fraction | None:
         """Return the consumption since the last value, None where it is unknown."""
         if self.meter != register.meter:
             return None

@@ -11,6 +11,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from meterspan.engine.association.agreement import APDU_MAX
 from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
@@ -28,6 +29,7 @@ __all__ = [
     "LinkAddresses",
     "LinkTiming",
     "Transport",
+    "medium_of",
     "transport_of",
 ]
 
@@ -35,7 +37,6 @@ DLMS_PORT: Final = 4059
 """Registered for DLMS/COSEM (IANA: dlms, TCP and UDP)."""
 MBUS_PORT: Final = 10_001
 """Where gateways listen as they are delivered; none is registered."""
-APDU_MAX: Final = 0xFFFF
 TCP_OCTET_TIMEOUT_S: Final = 2.0
 """A converter on a cellular network may cut a frame in two packets."""
 UDP_APDU_MAX: Final = 1_224
@@ -94,6 +95,11 @@ class LinkTiming:
 LinkMaker = Callable[[Role, LinkAddresses, LinkTiming], Link]
 
 
+def medium_of(scheme: str) -> str:
+    """Return the medium of the octets, the last part of a scheme: ``tcp`` of ``hdlc+tcp``."""
+    return scheme.rpartition("+")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """One way to a device.
@@ -124,7 +130,7 @@ class Transport:
     @property
     def medium(self) -> str:
         """The medium of the octets: ``tcp``, ``serial``, …."""
-        return self.scheme.rpartition("+")[2]
+        return medium_of(self.scheme)
 
     def client(self, addresses: LinkAddresses) -> Link:
         """Make the link of the side that reads.

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import date
 
 from meterspan.crypto.mbus_modes import (
+    BLOCK,
+    DES_BLOCK,
     cbc_decrypt,
     cbc_encrypt,
     derive_keys,
@@ -28,6 +30,7 @@ from meterspan.model.mbus_devices.payload import Seal, cut
 from meterspan.wire.cursor import Trace
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import VERIFICATION
 from meterspan.wire.mbus.records import build_record, read_records
 from meterspan.wire.mbus.transport import DES_MODES, HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
@@ -40,19 +43,14 @@ __all__ = [
     "check_mac",
     "open_frame",
     "open_frame_insecurely",
-    "open_payload",
     "open_sealed",
     "open_transport",
     "open_transport_insecurely",
     "seal_payload",
 ]
 
-VERIFICATION = b"\x2f\x2f"
-"""Two idle fillers open every encrypted payload, so that a wrong key shows (EN 13757-7:2018, 7.7.4)."""
 IDLE = b"\x2f"
-BLOCK = 16
 KEY_SIZE = 16
-DES_BLOCK = 8
 DES_KEY_SIZE = 8
 DES_SIZE_MAX = 0xF8
 """The low octet of the configuration field counts encrypted octets, in whole blocks."""
@@ -115,11 +113,6 @@ def open_frame_insecurely(frame: WmbusFrame, key: bytes | None, *, trace: Trace 
         return open_frame(frame, key, trace=trace)
     payload = open_transport_insecurely(frame.transport, frame.payload, key, frame.link.address, offset=frame.offset)
     return replace(frame, payload=payload)
-
-
-def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
-    """Return the application data of a telegram in the clear; raises as ``open_frame``."""
-    return open_frame(frame, key).payload
 
 
 def open_transport(

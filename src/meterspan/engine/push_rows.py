@@ -12,9 +12,10 @@ from typing import Final
 from meterspan.engine.push_body import PushValue, scaled_pair, write_described
 from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
-from meterspan.model.cosem.profile import CLOCK_COLUMN, Row, read_capture_objects
+from meterspan.model.cosem.profile import Row, read_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
 from meterspan.quantities import ClockTime, Obis, Scaled, commodity_of_obis, utc
+from meterspan.quantities.codes import CLOCK, CURRENT_VALUE
 from meterspan.wire.axdr import (
     Data,
     IeeeFloat,
@@ -32,7 +33,6 @@ from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = ["PushedContent", "PushedProfile", "PushedRegister", "read_content", "utc_row", "write_profiles"]
 
-_CURRENT: Final = 0xFF  # value group F
 _DOUBLE_LONG_MAX: Final = 0xFFFF_FFFF
 
 
@@ -107,7 +107,7 @@ def read_content(values: Sequence[PushValue], time: ClockTime | None = None) -> 
         WireError: a scaler_unit, a clock or a list of capture objects has another shape.
 
     """
-    found = _Found()
+    found = _SortedValues()
     for value in values:
         of = value.definition
         if value.value.value is None:
@@ -123,7 +123,7 @@ def read_content(values: Sequence[PushValue], time: ClockTime | None = None) -> 
 
 
 @dataclass(slots=True)
-class _Found:
+class _SortedValues:
     """What was found in a push so far; fields as in ``PushedContent``."""
 
     clock: ClockTime | None = None
@@ -153,9 +153,9 @@ class _Found:
 
     def note_named(self, value: PushValue) -> None:
         """Note a value with a code alone: a clock, or a number of a supply."""
-        if value.name is None or value.name.f != _CURRENT:
+        if value.name is None or value.name.f != CURRENT_VALUE:
             return
-        if value.name == CLOCK_COLUMN.instance:
+        if value.name == CLOCK:
             self.clock = value.value.clock_time
         elif commodity_of_obis(value.name) is not None and isinstance(value.value.value, int | IeeeFloat):
             self._note_number(value.name, value.value, value.scaler)

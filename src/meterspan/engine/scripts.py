@@ -16,14 +16,12 @@ from meterspan.engine.session import RefusedError, Script, ScriptError, fetch, f
 from meterspan.model.cosem.classes import (
     AssociationLN,
     Clock,
+    DataObject,
     DemandRegister,
     ExtendedRegister,
     ProfileGeneric,
     PushSetup,
     Register,
-)
-from meterspan.model.cosem.classes import (
-    Data as DataClass,
 )
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
@@ -35,6 +33,7 @@ from meterspan.model.cosem.view import read_object_list as read_elements
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
 from meterspan.quantities import SHIFT_MAX_S, UNITS, ClockTime, Obis, Quality, Scaled
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER
 from meterspan.wire.axdr import (
     NO_INSTANT,
     ClockColumn,
@@ -51,7 +50,6 @@ from meterspan.wire.axdr import (
 from meterspan.wire.xdlms import Access, CaptureObjectDefinition, DataAccessResult, EntryAccess
 
 __all__ = [
-    "STANDARD_CLOCK",
     "STATUS_QUALITY",
     "ClockPolicy",
     "ProfileColumnLayout",
@@ -72,9 +70,6 @@ __all__ = [
     "to_meter_events",
 ]
 
-STANDARD_CLOCK = Obis(0, 0, 1, 0, 0)
-UNICAST_COUNTER = Obis(0, 0, 43, 1, 0)
-"""Where most meters keep the counter received last under the unicast key, for the public client."""
 
 STATUS_QUALITY: Mapping[int, Quality] = {
     0x01: Quality.CRITICAL_ERROR,
@@ -169,18 +164,18 @@ class ProfileRead:
     times: NDArray[np.int64] = field(repr=False)
 
 
-def read_clock(logical_name: Obis = STANDARD_CLOCK) -> Script[ClockTime]:
+def read_clock(logical_name: Obis = CLOCK) -> Script[ClockTime]:
     """Read the meter's time."""
     data = yield from fetch(Get(Clock.time.at(logical_name)))
     return data.clock_time
 
 
-def set_clock(moment: ClockTime, logical_name: Obis = STANDARD_CLOCK) -> Script[None]:
+def set_clock(moment: ClockTime, logical_name: Obis = CLOCK) -> Script[None]:
     """Set the meter's time."""
     yield from put(Set(Clock.time.at(logical_name), clock(moment)))
 
 
-def shift_clock(seconds: int, logical_name: Obis = STANDARD_CLOCK) -> Script[None]:
+def shift_clock(seconds: int, logical_name: Obis = CLOCK) -> Script[None]:
     """Move the meter's time by some seconds: profiles mark it less harshly than a set clock.
 
     Raises:
@@ -363,12 +358,12 @@ def read_object_list(logical_name: Obis = CURRENT_ASSOCIATION) -> Script[tuple[O
     return read_elements(data)
 
 
-def read_invocation_counter(logical_name: Obis = UNICAST_COUNTER) -> Script[int]:
+def read_invocation_counter(logical_name: Obis = INVOCATION_COUNTER) -> Script[int]:
     """Read the counter that the meter received last, as the public client; then ``SecurityContext.skip_to`` one above.
 
     A head end that lost its counters recovers with it (a meter refuses counters it has seen).
     """
-    data = yield from fetch(Get(DataClass.value.at(logical_name)))
+    data = yield from fetch(Get(DataObject.value.at(logical_name)))
     return data.integer
 
 

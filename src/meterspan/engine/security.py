@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.mechanisms import Mechanism, mechanism_of
-from meterspan.crypto.suites import SUITE_0, SYSTEM_TITLE_SIZE, Suite, SuiteKeys, protect, unprotect
+from meterspan.crypto.suites import COUNTER_MAX, SUITE_0, SYSTEM_TITLE_SIZE, Suite, SuiteKeys, protect, unprotect
 from meterspan.model.ports import CounterStore
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
@@ -38,7 +38,6 @@ __all__ = [
 
 CLAUSE = "IEC 62056-5-3, 5.7.2"
 AUTHENTICATED_ENCRYPTION = SecurityControl.AUTHENTICATION | SecurityControl.ENCRYPTION
-COUNTER_MAX = 0xFFFF_FFFF
 COUNTER_BLOCK = 32
 """Counters reserved at once: one durable write per 32 APDUs, and at most 31 skipped by a restart."""
 COUNTER_JUMP_MAX = 1 << 24

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp
+from meterspan.engine.push import INVOKE_IDS
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.storage.errors import StorageError
@@ -31,7 +32,6 @@ RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 600.0
 FAILURES_MAX: Final = 16
 """Failures counted for the growing pause; by then ``RETRY_MAX_S`` is long reached."""
-_INVOKE_IDS = 1 << 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ class Uplink:
     def _send(self, now: float) -> None:
         if self._push is None:
             return
-        self._invoke_id = (self._invoke_id + 1) % _INVOKE_IDS
+        self._invoke_id = (self._invoke_id + 1) % INVOKE_IDS
         invoke = LongInvokeIdAndPriority(self._invoke_id, confirmed=True)
         try:
             sealed = self._security.protect(write_apdu(DataNotification(invoke, self._push.body)), general=True)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
-from meterspan.engine.mbus_security import KEY_SIZE, VERIFICATION, open_frame, open_frame_insecurely
+from meterspan.engine.mbus_security import KEY_SIZE, open_frame, open_frame_insecurely
 from meterspan.wire.cursor import Cursor, Trace
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.application import VERIFICATION
 from meterspan.wire.mbus.layout import LayoutCache
 from meterspan.wire.mbus.records import Records, read_records
 from meterspan.wire.mbus.transport import Ci, SecurityMode, TransportHeader

@@ -15,7 +15,7 @@ from enum import IntEnum
 
 from meterspan.quantities import Obis
 
-__all__ = ["Hole", "Job", "NetworkPolicy", "Order", "Planner", "ReadPolicy", "Task", "TaskKind"]
+__all__ = ["Hole", "NetworkPolicy", "Order", "Planner", "ReadPolicy", "SessionJob", "Task", "TaskKind"]
 
 
 class TaskKind(IntEnum):
@@ -58,7 +58,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class SessionJob:
     """One session to hold with a target now."""
 
     job_id: int
@@ -165,7 +165,7 @@ class Planner:
         self._targets: dict[str, _Target] = {}
         self._wakes: list[tuple[float, str]] = []
         self._order_ends: list[tuple[float, int, str]] = []
-        self._open: dict[int, Job] = {}
+        self._open: dict[int, SessionJob] = {}
         self._job_count = 0
         self._order_count = 0
 
@@ -216,14 +216,14 @@ class Planner:
                 plan.orders = [order for order in plan.orders if order.order_id != order_id]
         return overdue
 
-    def withdraw_orders(self, job: Job) -> None:
+    def withdraw_orders(self, job: SessionJob) -> None:
         """Ask no more for the orders of a job."""
         plan = self._targets.get(job.target)
         if plan is not None:
             asked = {task.order for task in job.tasks}
             plan.orders = [order for order in plan.orders if order not in asked]
 
-    def next_job(self, now: float) -> Job | None:
+    def next_job(self, now: float) -> SessionJob | None:
         """Return the most urgent session that may start now, or None."""
         for network in self._networks.values():
             while network.waiting and network.admits(now):
@@ -245,7 +245,7 @@ class Planner:
                 return job
         return None
 
-    def finished(self, job: Job, *, ok: bool, now: float) -> None:
+    def finished(self, job: SessionJob, *, ok: bool, now: float) -> None:
         """Note the end of a session; answered orders leave, a failure backs off."""
         self._open.pop(job.job_id, None)
         network = self._network(job.network)
@@ -290,7 +290,7 @@ class Planner:
         """Sessions open now."""
         return len(self._open)
 
-    def _start(self, target: str, now: float) -> Job | None:
+    def _start(self, target: str, now: float) -> SessionJob | None:
         plan = self._targets.get(target)
         if plan is None:
             return None
@@ -301,7 +301,7 @@ class Planner:
             self._wake(target)
             return None
         self._job_count += 1
-        job = Job(self._job_count, target, plan.network, tasks, plan.failures + 1)
+        job = SessionJob(self._job_count, target, plan.network, tasks, plan.failures + 1)
         self._open[job.job_id] = job
         plan.is_open = True
         network = self._network(plan.network)
@@ -323,7 +323,7 @@ class Planner:
         tasks.sort(key=lambda task: task.kind)
         return tuple(tasks[: self._policy.tasks_per_session_max])
 
-    def _succeeded(self, plan: _Target, job: Job, now: float) -> None:
+    def _succeeded(self, plan: _Target, job: SessionJob, now: float) -> None:
         plan.failures = 0
         answered = {task.order.order_id for task in job.tasks if task.order is not None}
         plan.orders = [order for order in plan.orders if order.order_id not in answered]

@@ -21,8 +21,7 @@ from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.cosem.classes import Data as DataClass
-from meterspan.model.cosem.classes import Register
+from meterspan.model.cosem.classes import DataObject, Register
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
@@ -385,7 +384,7 @@ def _rows_by(columns: Sequence[CaptureObjectDefinition], registers: Sequence[Obi
 
 
 def _is_status(column: CaptureObjectDefinition) -> bool:
-    return column.class_id == DataClass.class_id and (column.instance.c, column.instance.d) == _STATUS
+    return column.class_id == DataObject.class_id and (column.instance.c, column.instance.d) == _STATUS
 
 
 def _scaler(register: Obis, scalers: Mapping[Obis, ScalerUnit]) -> ScalerUnit:

@@ -29,7 +29,7 @@ from meterspan.engine.scripts import (
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device
-from meterspan.head_end.planner import Hole, Job, Order, Task, TaskKind
+from meterspan.head_end.planner import Hole, Order, SessionJob, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
@@ -84,7 +84,7 @@ class SessionMaker:
         self._verified: set[str] = set()
         self._collected: dict[int, CollectedRows] = {}
 
-    def open(self, job: Job, now: float) -> JobSession:  # noqa: ARG002 (one signature with close and fail)
+    def open(self, job: SessionJob, now: float) -> JobSession:  # noqa: ARG002 (one signature with close and fail)
         """Make the session of a job; start it when the medium is there.
 
         Raises:
@@ -99,12 +99,12 @@ class SessionMaker:
         association = self._association(device)
         return Session(association, self._script(device, job.tasks, collected), timeout_s=SESSION_TIMEOUT_S)
 
-    def close(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
+    def close(self, job: SessionJob, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
         """Settle an ended session: store its rows, then report to the planner; returns the rows."""
         self._head_end.take(self.collected(job, now), now)
         return self.settle(job, ending, now)
 
-    def collected(self, job: Job, now: float) -> list[CaptureBlock]:
+    def collected(self, job: SessionJob, now: float) -> list[CaptureBlock]:
         """Return the rows that a session has collected.
 
         A caller that stores them before ``close`` calls ``credit``, then ``settle``.
@@ -112,7 +112,7 @@ class SessionMaker:
         collected = self._collected.get(job.job_id, CollectedRows())
         return [replace(block, received_at=int(now)) for block in collected.blocks]
 
-    def settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
+    def settle(self, job: SessionJob, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
         """Report an ended session to the planner, once its rows are durable and credited."""
         collected = self._collected.pop(job.job_id, CollectedRows())
         for device, kind, title in collected.notes:
@@ -137,7 +137,7 @@ class SessionMaker:
         else:
             self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
-    def fail(self, job: Job, failure: Failure, now: float) -> None:
+    def fail(self, job: SessionJob, failure: Failure, now: float) -> None:
         """Settle a job whose session was never opened (no connection)."""
         self._collected.pop(job.job_id, None)
         self._head_end.finished(job, now, failure)

@@ -15,13 +15,13 @@ from meterspan.head_end.device_log import DeviceLog, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
-from meterspan.head_end.planner import Hole, Job, NetworkPolicy, Order, Planner, ReadPolicy
+from meterspan.head_end.planner import Hole, NetworkPolicy, Order, Planner, ReadPolicy, SessionJob
 from meterspan.head_end.push_layouts import PushLayouts
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import Failure
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import ReadingSink
-from meterspan.model.quarantine import Quarantine, QuarantinedFrame
+from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.quantities import Obis, Scaled
 
@@ -37,7 +37,6 @@ class HeadEndCounts:
 
     sessions_ok: int = 0
     sessions_failed: int = 0
-    blocks_taken: int = 0
     rows_pushed: int = 0
     unknown_devices: int = 0
     """Blocks of devices that are not in the inventory: refused."""
@@ -66,7 +65,7 @@ class HeadEnd:
         self.inventory = Inventory()
         self.ledger = Ledger()
         self.planner = Planner(policy or ReadPolicy(), self.holes_of, networks)
-        self.quarantine = Quarantine()
+        self.quarantine = FrameQuarantine()
         self.device_log = DeviceLog()
         self.orders = OrderBook()
         self.counts = HeadEndCounts()
@@ -194,7 +193,6 @@ class HeadEnd:
         """Count blocks that are durable already; returns the number of slots newly filled."""
         filled = 0
         for block in blocks:
-            self.counts.blocks_taken += 1
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
@@ -205,7 +203,7 @@ class HeadEnd:
         self.ledger.record(channel, times)
         self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
-    def finished(self, job: Job, now: float, failure: Failure | None = None) -> None:
+    def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:
         """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""
         self.planner.finished(job, ok=failure is None, now=now)
         if failure is not None:
@@ -223,7 +221,7 @@ class HeadEnd:
         else:
             self.note(job.target, "read", "Read on schedule", now)
 
-    def _fail_orders(self, job: Job, failure: Failure, now: float) -> None:
+    def _fail_orders(self, job: SessionJob, failure: Failure, now: float) -> None:
         """Let the orders of a failed session know why; they wait for the next one only where there is hope."""
         for task in job.tasks:
             if task.order is not None:

@@ -11,11 +11,13 @@ from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
-    Completeness,
     CompletenessCell,
+    CompletenessView,
+    DamageView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -27,15 +29,17 @@ from meterspan.model.views import (
     SpanView,
     StoryEntry,
 )
-from meterspan.quantities import DAY_S, utc
+from meterspan.quantities import DAY_S, DAY_ZERO, utc
 
-__all__ = ["DataNumbers", "Explain", "HeadEndViews"]
+__all__ = ["LEFT_OUT_NAMED", "DataNumbers", "Explain", "HeadEndViews"]
 
 FAILING_AFTER_FAILURES = 3
 """Sessions failed in a row before a meter is called failing, not late."""
 
+LEFT_OUT_NAMED = 5
+"""Damaged items that the headline names; the page of damage lists all."""
+
 _SHOWN_FRAMES = 12
-_EPOCH = date(1970, 1, 1)
 
 Explain = Callable[[bytes, str], tuple[str, tuple[SpanView, ...]]]
 """Explains a frame's octets, given its protocol: a summary in one line, and every octet range."""
@@ -50,6 +54,10 @@ class DataNumbers(Protocol):
 
     def unexplained_wh(self) -> int:
         """Energy that no interval explains, Wh."""
+        ...
+
+    def damage(self) -> Sequence[Damage]:
+        """List damaged or impossible items that are left out of all numbers."""
         ...
 
 
@@ -94,6 +102,7 @@ class HeadEndViews:
                     elif count.day == midnight // DAY_S - 1:
                         expected_before += count.expected
                         received_before += count.received
+        damaged = self._numbers.damage()
         states = Counter(self._status(device, until).state for device in self._metering())
         commodities = Counter(device.commodity for device in self._metering() if device.removed_at is None)
         return NetworkSummary(
@@ -109,6 +118,8 @@ class HeadEndViews:
             quarantined=self._head_end.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
             sessions_open=self._head_end.planner.open_count,
+            damaged=len(damaged),
+            left_out=tuple(item.item for item in damaged[:LEFT_OUT_NAMED]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -118,10 +129,10 @@ class HeadEndViews:
         lines = [self._status(device, until) for device in self._metering()]
         return sorted(lines, key=lambda line: (order.index(line.state), -line.missing, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
         return [
-            Completeness(device.device, device.commodity, device.network, self._cells(device, first, last))
+            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last))
             for device in self._metering()
         ]
 
@@ -157,6 +168,10 @@ class HeadEndViews:
             )
             for frame in self._head_end.quarantine.newest(limit)
         ]
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
+        return [DamageView.of(item) for item in self._numbers.damage()]
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
         """Order a read of all registers of a meter, to be answered within ``deadline_s``.
@@ -240,7 +255,7 @@ class HeadEndViews:
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)
         days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(CompletenessCell(day, *counts.get((day - _EPOCH).days, (0, 0))) for day in days)
+        return tuple(CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days)
 
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)

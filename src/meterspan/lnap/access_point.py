@@ -14,7 +14,7 @@ from typing import Final
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.uplink import Push
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
-from meterspan.lnap.channel import Channel, LocalMeter, Observation, RegisterScale
+from meterspan.lnap.channel import LocalMeter, MBusChannel, Observation, RegisterScale
 from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
 from meterspan.model.cosem.classes import ExtendedRegister
@@ -22,7 +22,7 @@ from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
-from meterspan.model.quarantine import FrameFault, Quarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
@@ -90,14 +90,14 @@ class AccessPoint:
         self, config: AccessPointConfig, *, counters: CounterStore, state: StateStore, outbox: OutboxStore
     ) -> None:
         self.config = config
-        self.quarantine = Quarantine()
+        self.quarantine = FrameQuarantine()
         self.counts: Counter[str] = Counter()
         self.unknown_devices: Counter[str] = Counter()
         self._counters = counters
         self._state = state
         self._outbox = RowOutbox(outbox)
         self._converted = False
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, MBusChannel] = {}
         self._receiver = WmbusReceiver({})
         self._repeats: deque[bytes] = deque(maxlen=REPEATS_KEPT)
         self._radio_times: dict[str, float] = {}
@@ -105,15 +105,15 @@ class AccessPoint:
             self.install(meter)
 
     @property
-    def channels(self) -> tuple[Channel, ...]:
+    def channels(self) -> tuple[MBusChannel, ...]:
         """All channels, by number."""
         return tuple(self._channels.values())
 
-    def channel(self, device: str) -> Channel | None:
+    def channel(self, device: str) -> MBusChannel | None:
         """Return a meter's channel, or None for an unknown device."""
         return self._channels.get(device)
 
-    def install(self, meter: LocalMeter, *, number: int | None = None) -> Channel:
+    def install(self, meter: LocalMeter, *, number: int | None = None) -> MBusChannel:
         """Listen to a meter from now on and return its channel; a new key replaces the old one at once.
 
         Args:
@@ -131,7 +131,7 @@ class AccessPoint:
             number = next((n for n in asked if n not in used), None)
             if number is None:
                 raise ValueError(f"no channel is free; an access point has at most {CHANNELS_MAX} meters")
-            known = self._channels[meter.device] = Channel(number, meter)
+            known = self._channels[meter.device] = MBusChannel(number, meter)
             self._restore(known)
         known.meter = meter
         self._rekey()
@@ -245,7 +245,7 @@ class AccessPoint:
         for channel in self.channels:
             self._preserve(channel)
 
-    def _preserve(self, channel: Channel) -> None:
+    def _preserve(self, channel: MBusChannel) -> None:
         scales = ";".join("-" if scale is None else f"{scale[1]}*{scale[0]}" for scale in channel.scales)
         name = f"profile/{channel.meter.device}"
         self._state.save(name, scales.encode() + b"\n" + channel.rows.pack())
@@ -258,7 +258,7 @@ class AccessPoint:
                 self._note_unknown(device)
                 return None
             telegram = self._receiver.read(octets)
-            device = _device_of(telegram.address)
+            device = mbus_device(telegram.address)
             channel = self._channels.get(device)
             if channel is None:
                 self._note_unknown(device)
@@ -276,7 +276,7 @@ class AccessPoint:
             return None
         return telegram
 
-    def _observe(self, channel: Channel, observation: Observation, now: float) -> None:
+    def _observe(self, channel: MBusChannel, observation: Observation, now: float) -> None:
         self.convert_outbox()
         channel.heard_at = now
         before = channel.scales
@@ -303,7 +303,7 @@ class AccessPoint:
 
     def _profiles(self, batch: RowBatch) -> tuple[int, list[PushedProfile]]:
         """Return the rows that one push can hold: one scale per register; and the number that they reach."""
-        groups: dict[str, tuple[Channel, dict[Obis, ScalerUnit], list[OutboxRow]]] = {}
+        groups: dict[str, tuple[MBusChannel, dict[Obis, ScalerUnit], list[OutboxRow]]] = {}
         through = batch.through
         for number, row in zip(batch.numbers, batch.rows, strict=True):
             channel = self._channels.get(row.device)
@@ -321,7 +321,7 @@ class AccessPoint:
 
     def _sender(self, octets: bytes) -> str:
         """Return the sender of a frame without CRCs or of format A; "" where only the full reader can find it."""
-        return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
+        return mbus_device(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
     def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
         frame = telegram.frame
@@ -350,7 +350,7 @@ class AccessPoint:
             _radio_key(channel.meter) for channel in self.channels if channel.meter.key and _is_radio(channel.meter)
         )
 
-    def _restore(self, channel: Channel) -> None:
+    def _restore(self, channel: MBusChannel) -> None:
         kept = self._state.load(f"profile/{channel.meter.device}")
         if kept is not None:
             scales, _, rows = kept.partition(b"\n")
@@ -362,10 +362,6 @@ class AccessPoint:
 _KEY_FAULTS = frozenset({FrameFault.WRONG_KEY, FrameFault.MISSING_KEY})
 _FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
 """C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
-
-
-def _device_of(address: DeviceAddress) -> str:
-    return mbus_device(address.manufacturer, address.id, address.medium)
 
 
 def _is_radio(meter: LocalMeter) -> bool:
@@ -381,7 +377,7 @@ def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
     return DeviceAddress.of(manufacturer, number, 0, medium).id_octets, meter.key
 
 
-def _profile(channel: Channel, scales: dict[Obis, ScalerUnit], rows: list[OutboxRow]) -> PushedProfile:
+def _profile(channel: MBusChannel, scales: dict[Obis, ScalerUnit], rows: list[OutboxRow]) -> PushedProfile:
     """Write the rows of one channel at the scales that they have; a register without any value has no scale."""
     known = [scales.get(obis, _NO_SCALE) for obis in channel.meter.registers]
     registers = tuple(
@@ -391,7 +387,7 @@ def _profile(channel: Channel, scales: dict[Obis, ScalerUnit], rows: list[Outbox
     return PushedProfile(channel.profile_name, registers, tuple(_pushed_row(channel, row) for row in rows))
 
 
-def _pushed_row(channel: Channel, row: OutboxRow) -> Row:
+def _pushed_row(channel: MBusChannel, row: OutboxRow) -> Row:
     values = dict(row.values)
     numbers = [values[obis].value if obis in values else None for obis in channel.meter.registers]
     return utc_row(row.time, row.status, numbers)
@@ -402,11 +398,11 @@ def _read_scale(text: str) -> RegisterScale | None:
     return (parse_unit(symbol)[0], int(exponent)) if symbol else None
 
 
-def _captured_key(channel: Channel) -> str:
+def _captured_key(channel: MBusChannel) -> str:
     return f"captured/{channel.meter.device}"
 
 
-def _written_periods(channel: Channel) -> bytes:
+def _written_periods(channel: MBusChannel) -> bytes:
     return " ".join(map(str, sorted(channel.captured_periods))).encode()
 
 

@@ -17,7 +17,7 @@ from meterspan.model.cosem.load_profile import NOT_CAPTURED, LoadProfile
 from meterspan.model.cosem.profile import Row
 from meterspan.quantities import Commodity, Obis, Scaled, Unit
 
-__all__ = ["Channel", "LocalMeter", "Observation", "RegisterScale", "RowsAtScale"]
+__all__ = ["LocalMeter", "MBusChannel", "Observation", "RegisterScale", "RowsAtScale"]
 
 PROFILE_CAPACITY: Final = 60 * 96
 """Rows kept per channel: sixty days of quarter hours, longer than any outage of the uplink that is not a visit."""
@@ -63,7 +63,7 @@ class Observation:
     status: int = 0
 
 
-class Channel:
+class MBusChannel:
     """A meter's place in the access point.
 
     Args:
@@ -184,7 +184,7 @@ class RowsAtScale:
 
     """
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: MBusChannel) -> None:
         self._channel = channel
         self.scales = channel.scales
 

@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from fractions import Fraction
 
 from meterspan.lnap.access_point import AccessPoint
-from meterspan.lnap.channel import Channel, RowsAtScale
+from meterspan.lnap.channel import MBusChannel, RowsAtScale
 from meterspan.model.cosem.classes import (
     Clock,
-    Data,
+    DataObject,
     ExtendedRegister,
     MBusClient,
     ProfileGeneric,
@@ -23,14 +23,12 @@ from meterspan.model.cosem.device import (
     AssociationDefinition,
     Grant,
     LogicalDevice,
+    association_name,
     sap_assignment,
 )
 from meterspan.model.cosem.objects import Bound, CosemObject, Getter, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
-    CLOCK,
-    INVOCATION_COUNTER,
-    LOGICAL_DEVICE_NAME,
     SECURITY_SETUP,
     clock_values,
     data_object,
@@ -41,9 +39,10 @@ from meterspan.model.cosem.standard_objects import (
 )
 from meterspan.model.identity import mbus_client_identity
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
 from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
+    Data,
     array,
     long,
     long64_unsigned,
@@ -88,7 +87,7 @@ def _associations() -> tuple[AssociationDefinition, ...]:
         public_association(),
         AssociationDefinition(
             MANAGEMENT_CLIENT,
-            Obis(0, 0, 40, 0, 2),
+            association_name(2),
             (Grant(),),
             AuthenticationMechanism.HLS_GMAC,
             ciphered=True,
@@ -98,7 +97,7 @@ def _associations() -> tuple[AssociationDefinition, ...]:
 
 
 def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
-    def time(now: float) -> Value:
+    def time(now: float) -> Data:
         return octet_string(write_clock_time(_clock_time(now)))
 
     clock = clock_values(time=time, time_zone=long(0), status=unsigned(0), saving_min=0, base=0)
@@ -111,13 +110,13 @@ def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
     ]
 
 
-def _channel(channel: Channel) -> list[CosemObject]:
+def _channel(channel: MBusChannel) -> list[CosemObject]:
     rows = RowsAtScale(channel)
     registers = [_register(channel, index, rows) for index in range(len(channel.meter.registers))]
     return [_client(channel), *registers, _profile(channel, rows)]
 
 
-def _client(channel: Channel) -> CosemObject:
+def _client(channel: MBusChannel) -> CosemObject:
     identity = mbus_client_identity(channel.meter.device)
     values: dict[Attribute, Bound] = {
         MBusClient.mbus_port_reference: Obis(0, 0, 24, 6, 0),
@@ -135,11 +134,11 @@ def _client(channel: Channel) -> CosemObject:
     return CosemObject(MBusClient, Obis(0, channel.number, 24, 1, 0), values)
 
 
-def _register(channel: Channel, index: int, rows: RowsAtScale) -> CosemObject:
-    def value(_now: float) -> Value:
+def _register(channel: MBusChannel, index: int, rows: RowsAtScale) -> CosemObject:
+    def value(_now: float) -> Data:
         return _value_at(rows, index, None if channel.latest is None else channel.latest.values[index])
 
-    def captured(_now: float) -> Value:
+    def captured(_now: float) -> Data:
         latest = channel.latest
         return octet_string(write_clock_time(ClockTime() if latest is None else _clock_time(latest.time)))
 
@@ -152,12 +151,12 @@ def _register(channel: Channel, index: int, rows: RowsAtScale) -> CosemObject:
     return CosemObject(ExtendedRegister, channel.register_name(index), values)
 
 
-def _scaler(rows: RowsAtScale, index: int) -> Value:
+def _scaler(rows: RowsAtScale, index: int) -> Data:
     unit, exponent = rows.scales[index] or (UNITS["1"], 0)
     return scaler_unit(Scaled(0, exponent, unit))
 
 
-def _value_at(rows: RowsAtScale, index: int, value: Scaled | None) -> Value:
+def _value_at(rows: RowsAtScale, index: int, value: Scaled | None) -> Data:
     """Return a value in whole steps of the association's scale; null-data where it has none."""
     scale = rows.scales[index]
     if value is None or scale is None:
@@ -166,8 +165,10 @@ def _value_at(rows: RowsAtScale, index: int, value: Scaled | None) -> Value:
     return long64_unsigned(int(exact)) if exact.denominator == 1 and exact >= 0 else null()
 
 
-def _profile(channel: Channel, rows: RowsAtScale) -> CosemObject:
-    status = CaptureObjectDefinition(Data.class_id, Obis(0, channel.number, 96, 10, 1), Data.value.number, 0)
+def _profile(channel: MBusChannel, rows: RowsAtScale) -> CosemObject:
+    status = CaptureObjectDefinition(
+        DataObject.class_id, Obis(0, channel.number, 96, 10, 1), DataObject.value.number, 0
+    )
     columns = (
         CLOCK_COLUMN,
         status,

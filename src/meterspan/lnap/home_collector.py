@@ -10,7 +10,6 @@ import json
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -28,8 +27,18 @@ from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, Source
-from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_unit, utc
-from meterspan.readings.p1 import NET_POWER, rows_of_p1
+from meterspan.quantities import (
+    CATALOGUE,
+    Commodity,
+    Obis,
+    Scaled,
+    parse_unit,
+    standard_offset_s,
+    utc,
+    utc_text,
+)
+from meterspan.quantities.codes import NET_POWER
+from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.p1 import P1Damage, P1Telegram
 
@@ -42,7 +51,7 @@ __all__ = [
     "HomeMeter",
     "HomePorts",
     "MeterHeard",
-    "Quarantined",
+    "TelegramQuarantined",
     "UpstreamIdentity",
     "radio_commodity",
 ]
@@ -56,6 +65,8 @@ SPANS_KNOWN: Final = 32
 ROWS_WAITING_MAX: Final = 100_000
 """Rows of P1 that wait for the store: four days of a full disk; the oldest go first."""
 CHANNELS_KEPT: Final = "channels"
+_RULES_AT: Final = 1_767_225_600
+"""UTC seconds of 1 January 2026: its time zone rules give the standard time of radio meters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +154,14 @@ class DisplayLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Quarantined:
+class TelegramQuarantined:
     """A telegram that cannot be used: why, and the octets as they were received."""
 
     failure: Failure
     frame: QuarantinedFrame
 
 
-HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | Quarantined
+HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | TelegramQuarantined
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +263,7 @@ class HomeCollector:
         if telegram is None:
             return
         address = telegram.address
-        device = mbus_device(address.manufacturer, address.id, address.medium)
+        device = mbus_device(address)
         channel = self.point.channel(device)
         if channel is None:
             return
@@ -296,7 +307,7 @@ class HomeCollector:
     def _access_point(self, ports: HomePorts) -> AccessPoint:
         who = self._upstream or _NOT_UPSTREAM
         outbox = TwoOutboxes(ports.uplink, ports.home) if who.pushes else ports.home
-        config = AccessPointConfig(who.name, who.system_title, _standard_offset_s(self._zone))
+        config = AccessPointConfig(who.name, who.system_title, standard_offset_s(self._zone, _RULES_AT))
         return AccessPoint(config, counters=ports.counters, state=ports.state, outbox=outbox)
 
     def _known_meters(self) -> list[LocalMeter]:
@@ -395,7 +406,7 @@ class HomeCollector:
 
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)
-        self._events.append(Quarantined(failure, frame))
+        self._events.append(TelegramQuarantined(failure, frame))
 
 
 def radio_commodity(device: str) -> Commodity | None:
@@ -416,12 +427,12 @@ def _line(home_id: str, heard: HeardTelegram) -> bytes:
             "meter": device.device,
             "value": f"{_shown(device.commodity, row.value):f}",
             "unit": CATALOGUE[device.commodity].display_unit,
-            "time": _text(row.time),
+            "time": utc_text(utc(row.time)),
         }
         for device in heard.devices
         for direction, row in device.registers()
     ]
-    line = {"home": home_id, "time": _text(heard.time), "power_w": heard.power_w, "registers": registers}
+    line = {"home": home_id, "time": utc_text(utc(heard.time)), "power_w": heard.power_w, "registers": registers}
     return json.dumps(line).encode() + b"\n"
 
 
@@ -431,14 +442,3 @@ def _shown(commodity: Commodity, value: Scaled) -> Decimal:
     if value.unit is unit:
         return Decimal(value.value).scaleb(value.exponent - exponent)
     return exact_decimal(value.to(unit) / 10**exponent)
-
-
-def _standard_offset_s(zone: ZoneInfo) -> int:
-    """Return the zone's standard time minus UTC; radio meters know no daylight saving."""
-    moment = datetime(2026, 1, 1, tzinfo=zone)
-    offset, shift = moment.utcoffset(), moment.dst()
-    return 0 if offset is None or shift is None else int((offset - shift).total_seconds())
-
-
-def _text(at: int) -> str:
-    return utc(at).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -45,15 +45,15 @@ class Change:
         self.is_noted = True
         self._whole.add(device)
 
-    def write_to(self, devices: "dict[str, _Device]", generation: int) -> None:
+    def write_to(self, devices: "dict[str, _DeviceGenerations]", generation: int) -> None:
         """Enter the change into the devices' records."""
         for name, hours in self._hours.items():
-            devices.setdefault(name, _Device()).change(hours, generation)
+            devices.setdefault(name, _DeviceGenerations()).change(hours, generation)
         for name in self._whole:
-            devices.setdefault(name, _Device()).change_everything(generation)
+            devices.setdefault(name, _DeviceGenerations()).change_everything(generation)
 
 
-class _Device:
+class _DeviceGenerations:
     """Generations of the changes of one device."""
 
     __slots__ = ("_hours", "_old", "_old_hour", "_whole", "last")
@@ -101,7 +101,7 @@ class Generations:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._now = 0
-        self._devices: dict[str, _Device] = {}
+        self._devices: dict[str, _DeviceGenerations] = {}
         self._changing: dict[str, int] = {}
         self._holders = 0
 

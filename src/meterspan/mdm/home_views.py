@@ -10,16 +10,16 @@ from zoneinfo import ZoneInfo
 from meterspan.analytics.calendar import day_bounds, days_of_month, local_day, sums_between
 from meterspan.analytics.tariff import bands_of_day, exact_decimal
 from meterspan.mdm.curve_book import CurveBook, Momentary
-from meterspan.mdm.damage import DamageList
+from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.periods import day_cost, day_view, month_view, unit_price
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
-from meterspan.model.storage.errors import DamagedError
 from meterspan.model.views import Home, LiveView, PeriodView, TodayView
 from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
+from meterspan.quantities.codes import EXPORT_POWER, IMPORT_POWER, NET_POWER
 
 __all__ = ["HomeAnswers"]
 
@@ -29,7 +29,6 @@ LIVE_S = 1_800
 """A power value older than this is not "now" any more."""
 LIVE_AHEAD_S = 300
 """A power value stamped further ahead of its arrival, by a clock that is wrong, is never "now"."""
-POWER_IMPORT, POWER_EXPORT, POWER_NET = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0), Obis(1, 0, 16, 7, 0)
 
 
 class HomeAnswers:
@@ -122,7 +121,7 @@ class HomeAnswers:
                     band, price, band_until = _band_now(supply, today, instant)
                     power = _power(self._curves.momentary(snapshot, supply, *_around(instant)))
                 views.append(self._today(snapshot, supply, today, now))
-            except (ValueError, DamagedError) as error:
+            except IMPOSSIBLE as error:
                 if not snapshot.holds:
                     raise  # it was changed meanwhile, and is asked again
                 self._damage.note(item, error, question="live")
@@ -177,15 +176,15 @@ def _power(series: Sequence[Momentary]) -> tuple[int | None, datetime | None]:
     for item in series:
         obis = parse_obis(item.obis)
         readings = item.readings[item.readings.time <= item.readings.received_at + LIVE_AHEAD_S]
-        if len(readings) and obis in {POWER_IMPORT, POWER_EXPORT, POWER_NET}:
+        if len(readings) and obis in {IMPORT_POWER, EXPORT_POWER, NET_POWER}:
             newest = int(readings.time[-1]), int(readings.value[-1]) * Fraction(10) ** item.exponent
             values[obis] = max(values.get(obis, newest), newest)
-    if POWER_IMPORT in values or POWER_EXPORT in values:
+    if IMPORT_POWER in values or EXPORT_POWER in values:
         zero = (0, Fraction(0))
-        bought, sold = values.get(POWER_IMPORT, zero), values.get(POWER_EXPORT, zero)
+        bought, sold = values.get(IMPORT_POWER, zero), values.get(EXPORT_POWER, zero)
         return round(bought[1] - sold[1]), utc(max(bought[0], sold[0]))
-    if POWER_NET in values:
-        return round(values[POWER_NET][1]), utc(values[POWER_NET][0])
+    if NET_POWER in values:
+        return round(values[NET_POWER][1]), utc(values[NET_POWER][0])
     return None, None
 
 

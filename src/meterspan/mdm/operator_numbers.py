@@ -14,22 +14,19 @@ from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import direction_of, kind_of
 from meterspan.mdm.curve_book import CurveBook
-from meterspan.mdm.damage import Damage, DamageList
+from meterspan.mdm.damage import IMPOSSIBLE, Damage, DamageList
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable, unit_of
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.model.readings import Series, SeriesKind
-from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
-from meterspan.model.views import Completeness, CompletenessCell
-from meterspan.quantities import DAY_S, Commodity, Direction, parse_obis, utc, utc_seconds
+from meterspan.model.views import CompletenessCell, CompletenessView
+from meterspan.quantities import DAY_S, DAY_ZERO, Commodity, Direction, parse_obis, utc, utc_seconds
 
 __all__ = ["OperatorNumbers", "Totals", "UnexplainedView"]
-
-DAY_ZERO = date(1970, 1, 1)
 
 ResultT = TypeVar("ResultT")
 
@@ -111,7 +108,7 @@ class OperatorNumbers:
         """List every register difference that no consumption explains, of all usage points and both directions."""
         return consistent(self._generations, self._unexplained)
 
-    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[Completeness]:
+    def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[CompletenessView]:
         """Count due and received registers of each installed device's billing registers per UTC day.
 
         Args:
@@ -122,7 +119,7 @@ class OperatorNumbers:
         """
         low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
 
-        def ask(snapshot: Snapshot) -> list[Completeness]:
+        def ask(snapshot: Snapshot) -> list[CompletenessView]:
             limit = self._newest() + 1 if until is None else utc_seconds(until)
             return [
                 row
@@ -141,7 +138,7 @@ class OperatorNumbers:
     def damage(self) -> Sequence[Damage]:
         """List damaged or impossible items that are left out of all answers: stored items first, by name."""
         stored = [*self._journal.quarantined(), *self._registry.quarantined()]
-        return [*(Damage(item.name, item.reason) for item in stored), *self._damage.listed()]
+        return [*map(Damage.of, stored), *self._damage.listed()]
 
     # --- of one state -------------------------------------------------------------------------------------------
 
@@ -183,7 +180,7 @@ class OperatorNumbers:
         item = f"usage point {supply.usage_point}"
         try:
             answer = ask(supply)
-        except (ValueError, DamagedError) as error:
+        except IMPOSSIBLE as error:
             if not snapshot.holds:
                 raise  # it was changed meanwhile, and is asked again
             self._damage.note(item, error, question=question)
@@ -191,7 +188,7 @@ class OperatorNumbers:
         self._damage.clear(item, question=question)
         return answer
 
-    def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[Completeness]:
+    def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[CompletenessView]:
         rows = []
         for installation, device in zip(supply.installations, supply.devices, strict=True):
             end = limit if installation.end is None else min(limit, installation.end)
@@ -201,7 +198,7 @@ class OperatorNumbers:
             cells = tuple(
                 CompletenessCell(DAY_ZERO + timedelta(days=item.day), item.expected, item.received) for item in counts
             )
-            rows.append(Completeness(device.device, supply.commodity, device.network, cells))
+            rows.append(CompletenessView(device.device, supply.commodity, device.network, cells))
         return rows
 
     def _series_record(self, row: SeriesRow) -> Series:

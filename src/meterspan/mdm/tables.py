@@ -22,10 +22,23 @@ import pyarrow.parquet as pq
 
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
+from meterspan.mdm.curves import Curve
 from meterspan.mdm.data_management import MeterDataManagement
 from meterspan.model.lookup_errors import UnknownUsagePointError
 from meterspan.model.readings import CaptureBlock, Source
-from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis, Quality, Unit, parse_obis, parse_unit, utc
+from meterspan.model.views import UsagePointView
+from meterspan.quantities import (
+    CATALOGUE,
+    Commodity,
+    Direction,
+    Obis,
+    Quality,
+    Unit,
+    parse_obis,
+    parse_unit,
+    utc,
+    utc_text,
+)
 
 __all__ = [
     "ImportReport",
@@ -105,13 +118,13 @@ def export_readings(
                 "usage_point": series.usage_point,
                 "device": series.device,
                 "obis": str(series.obis),
-                "time": _text_of(time),
+                "time": utc_text(utc(time)),
                 "value": f"{Decimal(value).scaleb(series.exponent):f}",
                 "unit": series.unit.symbol,
                 "status": status,
                 "quality": _flags(quality),
                 "source": Source(source).name.lower(),
-                "received_at": _text_of(received_at),
+                "received_at": utc_text(utc(received_at)),
             }
 
     return write_table(path, READING_COLUMNS, rows(), form)
@@ -127,7 +140,9 @@ def export_intervals(
     usage_point: str | None = None,
     home_id: str | None = None,
 ) -> int:
-    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many.
+    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and return how many.
+
+    A usage point that is damaged or impossible is left out and named by ``MeterDataManagement.damage``.
 
     Args:
         management: the data management.
@@ -147,27 +162,30 @@ def export_intervals(
             for point in home.usage_points:
                 if usage_point is not None and point.usage_point != usage_point:
                     continue
-                for direction in Direction:
-                    curve = management.curve(point.usage_point, direction, start, end)
-                    for low, high, value, quality in zip(
-                        curve.start.tolist(),
-                        curve.end.tolist(),
-                        curve.value.tolist(),
-                        curve.quality.tolist(),
-                        strict=True,
-                    ):
-                        known = not quality & Quality.MISSING
-                        yield {
-                            "usage_point": point.usage_point,
-                            "direction": str(direction),
-                            "start": _text_of(low),
-                            "end": _text_of(high),
-                            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
-                            "unit": point.unit,
-                            "quality": _flags(quality),
-                        }
+                found: list[dict[str, Any]] = []
+                with management.aside(point.usage_point, "export of intervals"):
+                    for direction in Direction:
+                        curve = management.curve(point.usage_point, direction, start, end)
+                        found.extend(_interval_rows(point, direction, curve))
+                yield from found
 
     return write_table(path, INTERVAL_COLUMNS, rows(), form)
+
+
+def _interval_rows(point: UsagePointView, direction: Direction, curve: Curve) -> Iterator[dict[str, Any]]:
+    for low, high, value, quality in zip(
+        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(), strict=True
+    ):
+        known = not quality & Quality.MISSING
+        yield {
+            "usage_point": point.usage_point,
+            "direction": str(direction),
+            "start": utc_text(utc(low)),
+            "end": utc_text(utc(high)),
+            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
+            "unit": point.unit,
+            "quality": _flags(quality),
+        }
 
 
 def _devices_of(management: MeterDataManagement, home_id: str) -> frozenset[str]:
@@ -214,10 +232,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
                 file.write("\n]\n")
     scratch.rename(path)
     return count
-
-
-def _text_of(time: int) -> str:
-    return utc(time).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _flags(quality: int) -> str:
@@ -337,7 +351,7 @@ def import_csv(
         has_point = name == "device" and "usage_point" in columns
         if name not in columns and given is None and not has_point:
             raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
-    reader = _Reader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
+    reader = _TableReader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
     batch: list[_TableRow] = []
     for number, line in lines:
         report.lines += 1
@@ -356,7 +370,7 @@ def import_csv(
 
 
 @dataclass(slots=True)
-class _Reader:
+class _TableReader:
     """Turns lines into readings; remembers where each register is within a repeated hour."""
 
     management: MeterDataManagement

@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from meterspan.analytics.tariff import ALL_WEEK, Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import ALL_WEEK, Band, GasConversion, Tariff, TariffWindow
 
 __all__ = ["declaration_of", "parse_tariffs", "read_tariffs", "tariff_of"]
 
@@ -96,9 +96,9 @@ _FIELDS = (
 )  # fmt: skip
 
 
-def _window(window: Mapping[str, Any]) -> Window:
+def _window(window: Mapping[str, Any]) -> TariffWindow:
     season = window.get("season")
-    return Window(
+    return TariffWindow(
         band=str(window["band"]),
         start=_time(window.get("start", "00:00")),
         end=_time(window.get("end", "00:00")),
@@ -108,7 +108,7 @@ def _window(window: Mapping[str, Any]) -> Window:
     )
 
 
-def _window_declaration(window: Window) -> dict[str, Any]:
+def _window_declaration(window: TariffWindow) -> dict[str, Any]:
     declaration: dict[str, Any] = {
         "band": window.band,
         "start": window.start.isoformat(),

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from meterspan.mdm.curves import Curve
-from meterspan.model.storage.readings import Intervals
+from meterspan.model.storage.readings import SettledIntervals
 from meterspan.model.storage.registry import VersionRow
 from meterspan.quantities import UNITS, Quality, Scaled, utc
 
@@ -92,7 +92,7 @@ def compose(rows: Sequence[VersionRow]) -> Settled:
     return standing
 
 
-def changed_intervals(standing: Settled, curve: Curve) -> Intervals:
+def changed_intervals(standing: Settled, curve: Curve) -> SettledIntervals:
     """Return the intervals of the curve that differ from those settled; one that is gone becomes ``MISSING``."""
     now = {
         start: (end, value * curve.step, quality, value)
@@ -115,7 +115,7 @@ def changed_intervals(standing: Settled, curve: Curve) -> Intervals:
     changed.sort()
     columns = list(zip(*changed, strict=True)) or [(), (), (), ()]
     start, end, steps = (np.array(column, np.int64) for column in columns[:3])
-    return Intervals(start, end, steps, np.array(columns[3], np.int32))
+    return SettledIntervals(start, end, steps, np.array(columns[3], np.int32))
 
 
 def _scaled(value: Fraction, shown: str) -> Scaled | None:

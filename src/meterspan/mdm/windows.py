@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from meterspan.mdm.chains import EVER, NEVER, Chain
-from meterspan.mdm.curves import BRACKET, Window, is_bracketed, window_of
+from meterspan.mdm.curves import BRACKET, CurveWindow, is_bracketed, window_of
 from meterspan.model.storage.ports import ReadingSource
 from meterspan.quantities import HOUR_S
 
@@ -15,7 +15,7 @@ WIDENING = 8
 """A window that is too narrow is made so many times wider: three or four reads reach over years without a reading."""
 
 
-def read_window(source: ReadingSource, chain: Chain, start: int, end: int) -> Window:
+def read_window(source: ReadingSource, chain: Chain, start: int, end: int) -> CurveWindow:
     """Read the chain's registers around ``start <= time < end``, wide enough that they bracket the span.
 
     Args:
@@ -26,7 +26,7 @@ def read_window(source: ReadingSource, chain: Chain, start: int, end: int) -> Wi
 
     """
     if not chain.registers or start >= end:
-        return Window({}, (EVER, NEVER))
+        return CurveWindow({}, (EVER, NEVER))
     ids = chain.series
     first, last = chain.extent
     margin = max(4 * chain.period_s, HOUR_S)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from meterspan.meter.electricity import IMPORT_POWER, PROFILE_COLUMNS, ElectricityMeter
+from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
 from meterspan.meter.supply import SwitchTrigger
+from meterspan.meter.tariff_switch import ACTIVATION
 from meterspan.model.cosem.classes import (
     Clock,
-    Data,
+    DataObject,
     DisconnectControl,
     IecHdlcSetup,
     Limiter,
@@ -27,6 +28,7 @@ from meterspan.model.cosem.device import (
     AssociationDefinition,
     Grant,
     LogicalDevice,
+    association_name,
     sap_assignment,
 )
 from meterspan.model.cosem.objects import (
@@ -39,11 +41,7 @@ from meterspan.model.cosem.objects import (
 )
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
-    CLOCK,
-    INVOCATION_COUNTER,
-    LOGICAL_DEVICE_NAME,
     SECURITY_SETUP,
-    SERIAL_NUMBER,
     clock_values,
     data_object,
     no_counter,
@@ -52,9 +50,22 @@ from meterspan.model.cosem.standard_objects import (
     security_setup,
 )
 from meterspan.quantities import SHIFT_MAX_S, UNITS, Obis, Scaled
+from meterspan.quantities.codes import (
+    CLOCK,
+    EVENT_LOG,
+    EXPORT_POWER,
+    FIRMWARE,
+    FIRMWARE_CHECKSUM,
+    IMPORT_POWER,
+    INVOCATION_COUNTER,
+    LIMITER,
+    LOAD_PROFILE,
+    LOGICAL_DEVICE_NAME,
+    SERIAL_NUMBER,
+)
 from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.axdr import Data as Value
 from meterspan.wire.axdr import (
+    Data,
     array,
     double_long_unsigned,
     integer,
@@ -67,14 +78,12 @@ from meterspan.wire.axdr import (
 from meterspan.wire.axdr.clock import write_clock_time
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, DataAccessResult
 
-__all__ = ["LOAD_PROFILE", "READER_CLIENT", "MeterAccess", "logical_device"]
+__all__ = ["READER_CLIENT", "MeterAccess", "logical_device"]
 
 READER_CLIENT: Final = 2
 """Client SAP of the reader: reads with a password (LLS), changes nothing."""
 
-LOAD_PROFILE: Final = Obis(1, 0, 99, 1, 0)
 STATUS: Final = Obis(0, 0, 96, 10, 1)
-EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
 _SPEED_9600 = 5
 """comm_speed of 9,600 baud (IEC 62056-6-2, 4.7.2)."""
@@ -109,11 +118,11 @@ def _associations(access: MeterAccess) -> tuple[AssociationDefinition, ...]:
     return (
         public_association(),
         AssociationDefinition(
-            READER_CLIENT, Obis(0, 0, 40, 0, 2), (Grant(),), AuthenticationMechanism.LLS, access.reader_password
+            READER_CLIENT, association_name(2), (Grant(),), AuthenticationMechanism.LLS, access.reader_password
         ),
         AssociationDefinition(
             MANAGEMENT_CLIENT,
-            Obis(0, 0, 40, 0, 3),
+            association_name(3),
             (Grant(write=True, invoke=True),),
             AuthenticationMechanism.HLS_GMAC,
             ciphered=True,
@@ -141,29 +150,29 @@ def _identification(meter: ElectricityMeter) -> list[CosemObject]:
     return [
         data_object(LOGICAL_DEVICE_NAME, octet_string(name)),
         data_object(SERIAL_NUMBER, octet_string(name[-8:])),
-        data_object(Obis(1, 0, 0, 2, 0), octet_string(f"{meter.software.name} {meter.software.version}".encode())),
-        data_object(Obis(1, 0, 0, 2, 8), octet_string(bytes.fromhex(meter.software.checksum))),
+        data_object(FIRMWARE, octet_string(f"{meter.software.name} {meter.software.version}".encode())),
+        data_object(FIRMWARE_CHECKSUM, octet_string(bytes.fromhex(meter.software.checksum))),
         data_object(STATUS, lambda _now: unsigned(meter.status)),
         data_object(EVENT_CODE, lambda _now: unsigned(_newest_event(meter))),
     ]
 
 
 def _clock(meter: ElectricityMeter) -> CosemObject:
-    def time(now: float) -> Value:
+    def time(now: float) -> Data:
         return octet_string(write_clock_time(meter.clock.indicate(now)))
 
-    def set_time(value: Value, now: float) -> None:
+    def set_time(value: Data, now: float) -> None:
         moment = value.clock_time.to_utc(meter.config.zone)
         if moment is None:
             raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED)
         meter.set_clock(moment.timestamp(), now)
 
-    def shift(value: Value, now: float) -> None:
+    def shift(value: Data, now: float) -> None:
         if abs(value.integer) > SHIFT_MAX_S:
             raise ActionRefusedError(ActionResult.OTHER_REASON)
         meter.set_clock(meter.clock.time(now) + value.integer, now)
 
-    def zone(now: float) -> Value:
+    def zone(now: float) -> Data:
         local = datetime.fromtimestamp(now, UTC).astimezone(meter.config.zone)
         offset, dst = local.utcoffset(), local.dst()
         minutes = 0 if offset is None else int((offset - (dst or offset * 0)).total_seconds() // 60)
@@ -185,7 +194,7 @@ def _registers(meter: ElectricityMeter) -> list[CosemObject]:
 
 
 def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject:
-    def value(_now: float) -> Value:
+    def value(_now: float) -> Data:
         try:
             return double_long_unsigned(max(0, meter.register(obis)))
         except KeyError:
@@ -197,10 +206,10 @@ def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject
 def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
     columns = (
         CLOCK_COLUMN,
-        CaptureObjectDefinition(Data.class_id, STATUS, Data.value.number, 0),
+        CaptureObjectDefinition(DataObject.class_id, STATUS, DataObject.value.number, 0),
         *(CaptureObjectDefinition(Register.class_id, obis, Register.value.number, 0) for obis in PROFILE_COLUMNS),
     )
-    log = (CLOCK_COLUMN, CaptureObjectDefinition(Data.class_id, EVENT_CODE, Data.value.number, 0))
+    log = (CLOCK_COLUMN, CaptureObjectDefinition(DataObject.class_id, EVENT_CODE, DataObject.value.number, 0))
     return [
         profile_object(name, captured, rows, capacity=rows.capacity, period_s=period_s, zone=meter.config.zone)
         for name, captured, period_s, rows in (
@@ -223,7 +232,7 @@ def _register_activation(meter: ElectricityMeter) -> CosemObject:
         )
     )
 
-    def active(now: float) -> Value:
+    def active(now: float) -> Data:
         return octet_string(bytes([meter.config.tariffs.tariff(meter.clock.time(now), meter.config.zone)]))
 
     values: dict[Attribute, Bound] = {
@@ -231,7 +240,7 @@ def _register_activation(meter: ElectricityMeter) -> CosemObject:
         RegisterActivation.mask_list: masks,
         RegisterActivation.active_mask: active,
     }
-    return CosemObject(RegisterActivation, Obis(0, 0, 14, 0, 0), values)
+    return CosemObject(RegisterActivation, ACTIVATION, values)
 
 
 def _supply(meter: ElectricityMeter) -> list[CosemObject]:
@@ -239,10 +248,10 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
         if not meter.operate(trigger, now):
             raise ActionRefusedError(ActionResult.TEMPORARY_FAILURE)
 
-    def set_threshold(value: Value, _now: float) -> None:
+    def set_threshold(value: Data, _now: float) -> None:
         meter.limiter.threshold_w = max(0, value.integer)
 
-    def set_duration(value: Value, _now: float) -> None:
+    def set_duration(value: Data, _now: float) -> None:
         meter.limiter.over_duration_s = max(0, value.integer)
 
     switch = CosemObject(
@@ -262,7 +271,7 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
     threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (used twice below)
     limiter = CosemObject(
         Limiter,
-        Obis(0, 0, 17, 0, 0),
+        LIMITER,
         {
             Limiter.monitored_value: monitored,
             Limiter.threshold_active: threshold,
@@ -296,7 +305,7 @@ def _communication() -> list[CosemObject]:
         TcpUdpSetup.inactivity_time_out: 180,
     }
     pushed = (
-        (Data.class_id, LOGICAL_DEVICE_NAME),
+        (DataObject.class_id, LOGICAL_DEVICE_NAME),
         (Clock.class_id, CLOCK),
         *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
     )
@@ -331,8 +340,8 @@ def _newest_event(meter: ElectricityMeter) -> int:
 
 
 _INSTANTS = {
-    Obis(1, 0, 1, 7, 0): Scaled(0, 0, UNITS["W"]),
-    Obis(1, 0, 2, 7, 0): Scaled(0, 0, UNITS["W"]),
+    IMPORT_POWER: Scaled(0, 0, UNITS["W"]),
+    EXPORT_POWER: Scaled(0, 0, UNITS["W"]),
     **{Obis(1, 0, 32 + 20 * phase, 7, 0): Scaled(0, -1, UNITS["V"]) for phase in range(3)},
     **{Obis(1, 0, 31 + 20 * phase, 7, 0): Scaled(0, -2, UNITS["A"]) for phase in range(3)},
 }

@@ -19,20 +19,20 @@ from meterspan.meter.metrology import (
     electricity_block,
     identify_software,
 )
-from meterspan.meter.supply import Limiter, Switch, SwitchTrigger
+from meterspan.meter.supply import PowerLimiter, Switch, SwitchTrigger
 from meterspan.meter.tariff_switch import TariffSwitch
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
 from meterspan.model.ports import StateStore
-from meterspan.quantities import ClockStatus, Obis
+from meterspan.quantities import CATALOGUE, ClockStatus, Commodity, Direction, Obis
+from meterspan.quantities.codes import IMPORT_POWER
 from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 
 __all__ = ["ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
 
-IMPORT: Final = Obis(1, 0, 1, 8, 0)
-EXPORT: Final = Obis(1, 0, 2, 8, 0)
-IMPORT_POWER: Final = Obis(1, 0, 1, 7, 0)
+IMPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.IMPORT]
+EXPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.EXPORT]
 PROFILE_COLUMNS: Final = (IMPORT, EXPORT)
 EVENTS_MAX: Final = 256
 """Entries of the event log before the oldest is overwritten."""
@@ -123,7 +123,7 @@ class ElectricityMeter:
         self.software: SoftwareIdentity = identify_software(metrology_octets)
         self.clock = MeterClock(config.zone, drift_ppm=config.clock_drift_ppm)
         self.switch = Switch(mode=config.switch_mode)
-        self.limiter = Limiter(config.limit_w)
+        self.limiter = PowerLimiter(config.limit_w)
         self.profile = LoadProfile(len(PROFILE_COLUMNS), config.profile_capacity, self._row)
         self.events = LoadProfile(1, EVENTS_MAX, self._event_row)
         self._state = state

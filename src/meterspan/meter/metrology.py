@@ -15,7 +15,16 @@ from enum import StrEnum
 from hashlib import blake2b, sha256
 from typing import Final, Protocol
 
-from meterspan.quantities import UNITS, Obis, Scaled, Unit
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, Unit
+from meterspan.quantities.codes import (
+    EXPORT_POWER,
+    HEAT_FLOW,
+    HEAT_FLOW_TEMPERATURE,
+    HEAT_POWER,
+    HEAT_RETURN_TEMPERATURE,
+    HEATING_WATER,
+    IMPORT_POWER,
+)
 
 __all__ = [
     "BlockType",
@@ -84,8 +93,8 @@ class ElectricityFlow:
         """Return power, and voltage and current per phase."""
         parts = self.parts()
         values = [
-            (_IMPORT_POWER, Scaled(parts[Part.ACTIVE_IMPORT] // 1000, 0, UNITS["W"])),
-            (_EXPORT_POWER, Scaled(parts[Part.ACTIVE_EXPORT] // 1000, 0, UNITS["W"])),
+            (IMPORT_POWER, Scaled(parts[Part.ACTIVE_IMPORT] // 1000, 0, UNITS["W"])),
+            (EXPORT_POWER, Scaled(parts[Part.ACTIVE_EXPORT] // 1000, 0, UNITS["W"])),
         ]
         for code, voltage in zip(_VOLTAGES, self.voltage_mv, strict=False):
             values.append((code, Scaled(voltage // 100, -1, UNITS["V"])))
@@ -146,10 +155,10 @@ class HeatFlow:
     def instants(self) -> tuple[tuple[Obis, Scaled], ...]:
         """Return power, flow and both temperatures."""
         return (
-            (Obis(6, 0, 8, 0, 0), Scaled(self.power_mw // 1000, 0, UNITS["W"])),
-            (Obis(6, 0, 9, 0, 0), Scaled(self.volume_ml_h // 1000, 0, UNITS["L/h"])),
-            (Obis(6, 0, 10, 0, 0), Scaled(self.flow_c100, -2, UNITS["°C"])),
-            (Obis(6, 0, 11, 0, 0), Scaled(self.return_c100, -2, UNITS["°C"])),
+            (HEAT_POWER, Scaled(self.power_mw // 1000, 0, UNITS["W"])),
+            (HEAT_FLOW, Scaled(self.volume_ml_h // 1000, 0, UNITS["L/h"])),
+            (HEAT_FLOW_TEMPERATURE, Scaled(self.flow_c100, -2, UNITS["°C"])),
+            (HEAT_RETURN_TEMPERATURE, Scaled(self.return_c100, -2, UNITS["°C"])),
         )
 
 
@@ -370,7 +379,7 @@ def electricity_block(tariffs: int = 2, *, reactive: bool = False) -> BlockType:
 
 def gas_block() -> BlockType:
     """Unconverted volume in steps of 10 L (EN 1359 diaphragm meter, 0.01 m3 pulses), 7 digits."""
-    return BlockType("gas", (RegisterSpec(Obis(7, 0, 3, 0, 0), UNITS["L"], 1, 7, Part.VOLUME),))
+    return BlockType("gas", (RegisterSpec(CATALOGUE[Commodity.GAS].register, UNITS["L"], 1, 7, Part.VOLUME),))
 
 
 def water_block(medium: int = 8) -> BlockType:
@@ -383,15 +392,13 @@ def heat_block() -> BlockType:
     return BlockType(
         "heat",
         (
-            RegisterSpec(Obis(6, 0, 1, 0, 0), UNITS["Wh"], 0, 10, Part.HEAT),
-            RegisterSpec(Obis(6, 0, 2, 0, 0), UNITS["L"], 0, 8, Part.VOLUME),
+            RegisterSpec(CATALOGUE[Commodity.HEAT].register, UNITS["Wh"], 0, 10, Part.HEAT),
+            RegisterSpec(HEATING_WATER, UNITS["L"], 0, 8, Part.VOLUME),
         ),
     )
 
 
 _MS_PER_HOUR = 3_600_000
-_IMPORT_POWER = Obis(1, 0, 1, 7, 0)
-_EXPORT_POWER = Obis(1, 0, 2, 7, 0)
 _VOLTAGES = tuple(Obis(1, 0, 32 + 20 * phase, 7, 0) for phase in range(3))
 _CURRENTS = tuple(Obis(1, 0, 31 + 20 * phase, 7, 0) for phase in range(3))
 _STATE_NAME = "metrology"

@@ -7,17 +7,14 @@ from typing import Final
 
 from meterspan.meter.electricity import ElectricityMeter
 from meterspan.quantities import UNITS, Obis, Scaled
+from meterspan.quantities.codes import CLOCK, EQUIPMENT_IDENTIFIER, EXPORT_POWER, IMPORT_POWER, MESSAGE, TARIFF_IN_FORCE
 from meterspan.wire.p1 import PROFILES, P1Object, fixed, p1_time, write_telegram
 
 __all__ = ["p1_telegram"]
 
 _DSMR5: Final = next(profile for profile in PROFILES if profile.name == "dsmr5")
 _VERSION: Final = Obis(1, 3, 0, 2, 8)
-_TIME: Final = Obis(0, 0, 1, 0, 0)
-_EQUIPMENT: Final = Obis(0, 0, 96, 1, 1)
-_TARIFF: Final = Obis(0, 0, 96, 14, 0)
-_MESSAGE: Final = Obis(0, 0, 96, 13, 0)
-_POWERS: Final = (Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0))
+_POWERS: Final = (IMPORT_POWER, EXPORT_POWER)
 _PHASE_LINES: Final = tuple(
     (Obis(1, 0, first + 20 * phase, 7, 0), unit, digits, decimals)
     for first, unit, digits, decimals in ((32, "V", 4, 1), (31, "A", 3, 0))
@@ -40,17 +37,17 @@ def _lines(meter: ElectricityMeter, now: float) -> list[P1Object]:
     tariff = meter.config.tariffs.tariff(clock.time(now), meter.config.zone)
     lines = [
         _line(_VERSION, "50"),
-        _line(_TIME, p1_time(clock.indicate(now))),
-        _line(_EQUIPMENT, meter.config.name.encode().hex().upper()),
+        _line(CLOCK, p1_time(clock.indicate(now))),
+        _line(EQUIPMENT_IDENTIFIER, meter.config.name.encode().hex().upper()),
     ]
     lines += [
         _line(register.obis, fixed(register.value, "kWh", digits=9, decimals=3))
         for register in shown.registers
         if register.obis.e
     ]
-    lines.append(_line(_TARIFF, f"{tariff:04d}"))
+    lines.append(_line(TARIFF_IN_FORCE, f"{tariff:04d}"))
     lines += [_line(obis, fixed(instants.get(obis, _NO_POWER), "kW", digits=5, decimals=3)) for obis in _POWERS]
-    lines.append(_line(_MESSAGE, ""))
+    lines.append(_line(MESSAGE, ""))
     lines += [
         _line(obis, fixed(instants[obis], unit, digits=digits, decimals=decimals))
         for obis, unit, digits, decimals in _PHASE_LINES

@@ -10,12 +10,12 @@ from typing import Final
 
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, write_profiles
 from meterspan.engine.uplink import Push
-from meterspan.meter.cosem import LOAD_PROFILE
 from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
 from meterspan.model.cosem.classes import Register
 from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.ports import OutboxStore, StateStore
+from meterspan.quantities.codes import LOAD_PROFILE
 from meterspan.wire.axdr import read_data, structure, write_data
 
 __all__ = ["MeterPush"]

@@ -27,7 +27,14 @@ from meterspan.meter.metrology import (
 )
 from meterspan.model.identity import mbus_device
 from meterspan.model.ports import CounterStore, StateStore
-from meterspan.quantities import UNITS, Obis
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis
+from meterspan.quantities.codes import (
+    HEAT_FLOW,
+    HEAT_FLOW_TEMPERATURE,
+    HEAT_POWER,
+    HEAT_RETURN_TEMPERATURE,
+    HEATING_WATER,
+)
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.records import DataRecord, build_header, build_record, write_records
 from meterspan.wire.mbus.transport import Ci, HeaderKind, SecurityMode, TransportHeader
@@ -63,6 +70,14 @@ class RadioMedium(Enum):
     HEAT = 0x04
     WATER = 0x07
 
+    @classmethod
+    def of(cls, commodity: Commodity) -> "RadioMedium":
+        """Return the medium of a supply; raises ``ValueError`` for electricity, which no radio meter measures here."""
+        for medium in cls:
+            if medium.value in CATALOGUE[commodity].mbus_media:
+                return medium
+        raise ValueError(f"no radio meter measures {commodity}")
+
     @property
     def block(self) -> BlockType:
         """The metrological block."""
@@ -76,15 +91,15 @@ class RadioMedium(Enum):
 
 _BLOCKS = {RadioMedium.GAS: gas_block(), RadioMedium.HEAT: heat_block(), RadioMedium.WATER: water_block()}
 _COLUMNS = {
-    RadioMedium.GAS: (_Column(Obis(7, 0, 3, 0, 0), _BCD_8, b"\x14", "m3", is_due=True),),
-    RadioMedium.WATER: (_Column(Obis(8, 0, 1, 0, 0), _INTEGER_32, b"\x13", "m3", is_due=True),),
+    RadioMedium.GAS: (_Column(CATALOGUE[Commodity.GAS].register, _BCD_8, b"\x14", "m3", is_due=True),),
+    RadioMedium.WATER: (_Column(CATALOGUE[Commodity.WATER].register, _INTEGER_32, b"\x13", "m3", is_due=True),),
     RadioMedium.HEAT: (
-        _Column(Obis(6, 0, 1, 0, 0), _INTEGER_48, b"\x03", "Wh", is_due=True),
-        _Column(Obis(6, 0, 2, 0, 0), _INTEGER_32, b"\x13", "m3"),
-        _Column(Obis(6, 0, 8, 0, 0), _INTEGER_32, b"\x2b", "W"),
-        _Column(Obis(6, 0, 9, 0, 0), _INTEGER_32, b"\x3b", "m3/h"),
-        _Column(Obis(6, 0, 10, 0, 0), _INTEGER_16, b"\x59", "°C"),
-        _Column(Obis(6, 0, 11, 0, 0), _INTEGER_16, b"\x5d", "°C"),
+        _Column(CATALOGUE[Commodity.HEAT].register, _INTEGER_48, b"\x03", "Wh", is_due=True),
+        _Column(HEATING_WATER, _INTEGER_32, b"\x13", "m3"),
+        _Column(HEAT_POWER, _INTEGER_32, b"\x2b", "W"),
+        _Column(HEAT_FLOW, _INTEGER_32, b"\x3b", "m3/h"),
+        _Column(HEAT_FLOW_TEMPERATURE, _INTEGER_16, b"\x59", "°C"),
+        _Column(HEAT_RETURN_TEMPERATURE, _INTEGER_16, b"\x5d", "°C"),
     ),
 }
 
@@ -128,7 +143,7 @@ class RadioMeterConfig:
     @property
     def device(self) -> str:
         """Its name in inventories."""
-        return mbus_device(self.manufacturer, self.number, self.medium.value)
+        return mbus_device(self.address)
 
 
 class RadioMeter:

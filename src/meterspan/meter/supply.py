@@ -7,7 +7,7 @@ threshold for longer than allowed; reconnection follows the control mode.
 from dataclasses import dataclass
 from enum import IntEnum
 
-__all__ = ["ControlState", "Limiter", "Switch", "SwitchTrigger"]
+__all__ = ["ControlState", "PowerLimiter", "Switch", "SwitchTrigger"]
 
 
 class ControlState(IntEnum):
@@ -71,7 +71,7 @@ class Switch:
 
 
 @dataclass(slots=True)
-class Limiter:
+class PowerLimiter:
     """Watches the imported power.
 
     Attributes:

@@ -20,7 +20,7 @@ from meterspan.wire.errors import (
     WireError,
 )
 
-__all__ = ["Failure", "FailureKind", "kind_of_error"]
+__all__ = ["FailedError", "Failure", "FailureKind", "kind_of_error"]
 
 
 class FailureKind(StrEnum):
@@ -136,6 +136,14 @@ class Failure:
     def of_storage(cls, error: StorageError) -> "Failure":
         """Make the failure that a storage error is; ``code`` holds what sort of storage error it is."""
         return cls(FailureKind.STORAGE, str(error), code=error.code, permanent=not error.is_transient)
+
+
+class FailedError(Exception):
+    """Something asked for did not succeed; ``failure`` is the reason."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 def kind_of_error(error: WireError) -> FailureKind:

@@ -8,28 +8,31 @@ access point shows a device in the M-BusClient object of its channel is one func
 from dataclasses import dataclass
 from typing import Final
 
-from meterspan.wire.mbus.address import pack_manufacturer
+from meterspan.quantities import CATALOGUE, Commodity
+from meterspan.wire.mbus.address import DeviceAddress, pack_manufacturer
 
-__all__ = ["MBusClientIdentity", "mbus_client_identity", "mbus_device", "p1_device", "split_mbus_device"]
+__all__ = [
+    "MANUFACTURER",
+    "MBusClientIdentity",
+    "mbus_client_identity",
+    "mbus_device",
+    "p1_device",
+    "split_mbus_device",
+]
 
-ELECTRICITY_MEDIUM: Final = 0x02
+(ELECTRICITY_MEDIUM,) = CATALOGUE[Commodity.ELECTRICITY].mbus_media
 """Device type octet of electricity (EN 13757-7, table 13), for meters that are heard on P1."""
+MANUFACTURER: Final = "MSP"
+"""The three letters that meterspan's own meters, access points and readers bear (EN 13757-7, 7.5.2)."""
 NO_MANUFACTURER: Final = 0
 HEX_DIGITS_MIN: Final = 8
 """Shorter identifications are never sent as hexadecimal digits of their letters."""
 _DIGITS: Final = 8
 
 
-def mbus_device(manufacturer: str, identification: str, medium: int) -> str:
-    """Name an M-Bus meter: ``MSP-12345678-03``.
-
-    Args:
-        manufacturer: three letters.
-        identification: eight digits (hex digits survive).
-        medium: the device type octet (EN 13757-7, table 13).
-
-    """
-    return f"{manufacturer}-{identification}-{medium:02X}"
+def mbus_device(address: DeviceAddress) -> str:
+    """Name an M-Bus meter by manufacturer, identification (eight digits) and device type: ``MSP-12345678-03``."""
+    return f"{address.manufacturer}-{address.id}-{address.medium:02X}"
 
 
 def split_mbus_device(device: str) -> tuple[str, str, int]:

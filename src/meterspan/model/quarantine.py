@@ -20,7 +20,7 @@ from meterspan.wire import (
     WireError,
 )
 
-__all__ = ["FrameFault", "Quarantine", "QuarantinedFrame", "fault_of"]
+__all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "fault_of"]
 
 
 class FrameFault(StrEnum):
@@ -58,7 +58,7 @@ class QuarantinedFrame:
     device: str = ""
 
 
-class Quarantine:
+class FrameQuarantine:
     """Keeps the newest ``frame_count_max`` frames, each cut to ``frame_size_max`` octets.
 
     Args:

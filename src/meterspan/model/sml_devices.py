@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from meterspan.quantities import Obis
+from meterspan.quantities.codes import NET_POWER
 
 __all__ = ["UNSIGNED_POWER", "UnsignedPower"]
 
@@ -16,5 +17,5 @@ class UnsignedPower:
     scaler: int
 
 
-UNSIGNED_POWER = (UnsignedPower("DZG", Obis(1, 0, 16, 7, 0), -2),)
+UNSIGNED_POWER = (UnsignedPower("DZG", NET_POWER, -2),)
 """DZG DVS74 and DWS76: powers above 327.67 W come out negative, as does honest feed-in, so that nobody can tell."""

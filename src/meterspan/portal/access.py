@@ -13,29 +13,29 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["LOOPBACK_HOSTS", "HostCheck", "Role", "admit_consumer", "admit_operator"]
+__all__ = ["LOOPBACK_HOSTS", "HostCheck", "ReaderRole", "admit_consumer", "admit_operator"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 
-class Role(StrEnum):
+class ReaderRole(StrEnum):
     """The roles of a reader."""
 
     CONSUMER = "consumer"
     OPERATOR = "operator"
 
 
-def admit_consumer(request: Request) -> Role:
+def admit_consumer(request: Request) -> ReaderRole:
     """Admit the reader of one home's pages (``home_id`` is in the path parameters) or raise a ``ProblemError``."""
-    return _admit(request, Role.CONSUMER)
+    return _admit(request, ReaderRole.CONSUMER)
 
 
-def admit_operator(request: Request) -> Role:
+def admit_operator(request: Request) -> ReaderRole:
     """Admit the reader of the operator's pages or raise a ``ProblemError``."""
-    return _admit(request, Role.OPERATOR)
+    return _admit(request, ReaderRole.OPERATOR)
 
 
-def _admit(request: Request, role: Role) -> Role:
+def _admit(request: Request, role: ReaderRole) -> ReaderRole:
     request.state.role = role
     return role
 

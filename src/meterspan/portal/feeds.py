@@ -45,7 +45,7 @@ class Event:
 
 
 @dataclass(slots=True, eq=False)
-class _Listener:
+class _Subscriber:
     latest: Event | None = None
     closed: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -61,7 +61,7 @@ class _Listener:
 
 @dataclass(slots=True, eq=False)
 class _Topic:
-    listeners: set[_Listener] = field(default_factory=set)
+    listeners: set[_Subscriber] = field(default_factory=set)
     last: Event | None = None
     poller: asyncio.Task[None] | None = None
 
@@ -98,7 +98,7 @@ class Feeds:
         if self._closed or self.listeners >= self.listeners_max:
             raise FeedsFullError(self.listeners)
         topic = self._topics.setdefault(name, _Topic())
-        listener = _Listener()
+        listener = _Subscriber()
         topic.listeners.add(listener)
         if topic.last is not None:
             listener.offer(topic.last)
@@ -130,7 +130,7 @@ class Feeds:
             for listener in topic.listeners:
                 listener.close()
 
-    def leave(self, name: str, topic: _Topic, listener: _Listener) -> None:
+    def leave(self, name: str, topic: _Topic, listener: _Subscriber) -> None:
         """End one subscription; the last one stops the poller."""
         topic.listeners.discard(listener)
         if topic.listeners:
@@ -148,7 +148,7 @@ class Subscription:
     feeds: Feeds
     name: str
     topic: _Topic
-    listener: _Listener
+    listener: _Subscriber
 
     def leave(self) -> None:
         """End the subscription; without effect when it has ended."""

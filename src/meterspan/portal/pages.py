@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -14,7 +14,7 @@ from meterspan.portal import shapes
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources
 from meterspan.portal.words import words_for
-from meterspan.quantities import Commodity
+from meterspan.quantities import Commodity, utc_text
 
 __all__ = ["Pages", "Tab"]
 
@@ -85,7 +85,7 @@ def _rounded(amount: Decimal | int, unit: str = "") -> str:
 
 def _iso(moment: datetime | date) -> str:
     if isinstance(moment, datetime):
-        return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+        return utc_text(moment)
     return moment.isoformat()
 
 

@@ -28,10 +28,10 @@ from pydantic import (
 from pydantic import create_model as create
 
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import ENGLISH, Reason, tell
+from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
-__all__ = ["OrderRequest", "Payload", "json_list", "json_of", "list_of", "payload_of"]
+__all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
 
 
 class OrderRequest(BaseModel):
@@ -40,14 +40,14 @@ class OrderRequest(BaseModel):
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
 
 
-class Payload(BaseModel):
+class ViewPayload(BaseModel):
     """What every payload is: the fields of a view, read once, never changed."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
 @cache
-def payload_of(view: type) -> type[Payload]:
+def payload_of(view: type) -> type[ViewPayload]:
     """Return the model of a view's JSON: ``HomePayload`` of ``Home``, ``OrderPayload`` of ``OrderView``.
 
     Raises:
@@ -57,7 +57,7 @@ def payload_of(view: type) -> type[Payload]:
     hints = get_type_hints(view)
     members: dict[str, Any] = {field.name: (_json_type(hints[field.name]), ...) for field in fields(view)}
     members |= {name: (_json_type(get_type_hints(known.fget)["return"]), ...) for name, known in _properties(view)}
-    return create(_schema_name(view), __base__=Payload, __doc__=cleandoc(view.__doc__ or ""), **members)
+    return create(_schema_name(view), __base__=ViewPayload, __doc__=cleandoc(view.__doc__ or ""), **members)
 
 
 def json_of(view: Any, *, exclude: frozenset[str] = frozenset(), texts: Mapping[str, str] = ENGLISH) -> bytes:
@@ -78,7 +78,7 @@ def list_of(view: type) -> Any:
 
 
 @cache
-def _adapter(view: type) -> TypeAdapter[list[Payload]]:
+def _adapter(view: type) -> TypeAdapter[list[ViewPayload]]:
     return TypeAdapter(list_of(view))
 
 
@@ -138,7 +138,7 @@ def _severity_name(value: Any) -> Any:
 
 
 def _reason_text(value: Any, info: ValidationInfo) -> Any:
-    return tell(value, info.context or ENGLISH) if isinstance(value, Reason) else value
+    return tell(value, info.context or ENGLISH) if isinstance(value, Reason | Phrase) else value
 
 
 _BY_TYPE: Final[dict[Any, Any]] = {
@@ -151,5 +151,6 @@ _BY_TYPE: Final[dict[Any, Any]] = {
     Quality: Annotated[list[str], BeforeValidator(_flag_names)],
     EventSeverity: Annotated[str, BeforeValidator(_severity_name)],
     Reason: Annotated[str, BeforeValidator(_reason_text)],
+    Phrase: Annotated[str, BeforeValidator(_reason_text)],
 }
 """What JSON has no type for, or has a poorer one."""

@@ -11,8 +11,8 @@ from itertools import groupby
 
 from meterspan.model.views import (
     BandWindow,
-    Completeness,
     CompletenessCell,
+    CompletenessView,
     FrameView,
     IntervalPoint,
     LiveView,
@@ -177,7 +177,7 @@ class MapGroup:
     commodity: Commodity
     meters: int
     total: tuple[CompletenessCell, ...]
-    rows: tuple[Completeness, ...]
+    rows: tuple[CompletenessView, ...]
     folded: int
 
 
@@ -189,13 +189,13 @@ class CompletenessMap:
     folded: int
 
 
-def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> CompletenessMap:
+def group_map(rows: Sequence[CompletenessView], *, rows_max: int = MAP_ROWS_MAX) -> CompletenessMap:
     """Group the map by network and commodity.
 
     Where groups and meters together need more than ``rows_max`` rows, at most a third of the rows go to groups and
     the rest to meters with gaps, both worst first; complete meters are folded.
     """
-    members: dict[tuple[str, Commodity], list[Completeness]] = {}
+    members: dict[tuple[str, Commodity], list[CompletenessView]] = {}
     for row in sorted(rows, key=lambda row: row.device):
         members.setdefault((row.network, row.commodity), []).append(row)
     order = list(Commodity)
@@ -211,15 +211,17 @@ def group_map(rows: Sequence[Completeness], *, rows_max: int = MAP_ROWS_MAX) -> 
     return CompletenessMap(groups, len(keys) - len(groups))
 
 
-def _group(key: tuple[str, Commodity], members: Sequence[Completeness], shown: Sequence[Completeness]) -> MapGroup:
+def _group(
+    key: tuple[str, Commodity], members: Sequence[CompletenessView], shown: Sequence[CompletenessView]
+) -> MapGroup:
     return MapGroup(*key, len(members), _add_up(members), tuple(shown), len(members) - len(shown))
 
 
-def _gaps(row: Completeness) -> int:
+def _gaps(row: CompletenessView) -> int:
     return sum(cell.missing for cell in row.cells)
 
 
-def _add_up(rows: Sequence[Completeness]) -> tuple[CompletenessCell, ...]:
+def _add_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
     sums: dict[date, tuple[int, int]] = {}
     for row in rows:
         for cell in row.cells:

@@ -4,12 +4,22 @@ from meterspan.quantities.clock_time import ClockStatus, ClockTime
 from meterspan.quantities.commodities import (
     CATALOGUE,
     Commodity,
+    CommodityFacts,
     Direction,
-    Supply,
     commodity_of_mbus_medium,
     commodity_of_obis,
 )
-from meterspan.quantities.instants import DAY_S, HOUR_S, SHIFT_MAX_S, utc, utc_seconds
+from meterspan.quantities.instants import (
+    DAY_S,
+    DAY_ZERO,
+    HOUR_S,
+    QUARTER_S,
+    SHIFT_MAX_S,
+    standard_offset_s,
+    utc,
+    utc_seconds,
+    utc_text,
+)
 from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
@@ -19,26 +29,30 @@ from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
 __all__ = [
     "CATALOGUE",
     "DAY_S",
+    "DAY_ZERO",
     "HOUR_S",
+    "QUARTER_S",
     "SHIFT_MAX_S",
     "UNITS",
     "ClockStatus",
     "ClockTime",
     "Commodity",
+    "CommodityFacts",
     "Direction",
     "Interval",
     "Medium",
     "Obis",
     "Quality",
     "Scaled",
-    "Supply",
     "Unit",
     "commodity_of_mbus_medium",
     "commodity_of_obis",
     "parse_obis",
     "parse_unit",
+    "standard_offset_s",
     "sum_of",
     "unit_of_code",
     "utc",
     "utc_seconds",
+    "utc_text",
 ]

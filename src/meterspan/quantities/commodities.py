@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from meterspan.quantities.obis import Medium, Obis
 
-__all__ = ["CATALOGUE", "Commodity", "Direction", "Supply", "commodity_of_mbus_medium", "commodity_of_obis"]
+__all__ = ["CATALOGUE", "Commodity", "CommodityFacts", "Direction", "commodity_of_mbus_medium", "commodity_of_obis"]
 
 
 class Commodity(StrEnum):
@@ -31,7 +31,7 @@ class Direction(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
+class CommodityFacts:
     """What is fixed for one commodity.
 
     Attributes:
@@ -63,25 +63,25 @@ class Supply:
         return self.registers[Direction.IMPORT]
 
 
-CATALOGUE: Mapping[Commodity, Supply] = MappingProxyType(
+CATALOGUE: Mapping[Commodity, CommodityFacts] = MappingProxyType(
     {
         supply.commodity: supply
         for supply in (
-            Supply(
+            CommodityFacts(
                 Commodity.ELECTRICITY, "E", "kWh", "Wh",
                 MappingProxyType({Direction.IMPORT: Obis(1, 0, 1, 8, 0), Direction.EXPORT: Obis(1, 0, 2, 8, 0)}),
                 Obis(1, 0, 99, 1, 0), (Medium.ELECTRICITY,), (0x02,), ("energy",),
             ),
-            Supply(
+            CommodityFacts(
                 Commodity.GAS, "G", "m3", "m3", MappingProxyType({Direction.IMPORT: Obis(7, 0, 3, 0, 0)}),
                 Obis(7, 0, 99, 1, 0), (Medium.GAS,), (0x03,), ("volume", "volume at base conditions", "energy"),
             ),
-            Supply(
+            CommodityFacts(
                 Commodity.WATER, "W", "m3", "m3", MappingProxyType({Direction.IMPORT: Obis(8, 0, 1, 0, 0)}),
                 Obis(8, 0, 99, 1, 0), (Medium.COLD_WATER, Medium.HOT_WATER), (0x06, 0x07, 0x15, 0x16, 0x17),
                 ("volume",),
             ),
-            Supply(
+            CommodityFacts(
                 Commodity.HEAT, "H", "kWh", "Wh", MappingProxyType({Direction.IMPORT: Obis(6, 0, 1, 0, 0)}),
                 Obis(6, 0, 99, 1, 0), (Medium.HEAT, Medium.COOLING), (0x04, 0x0A, 0x0B, 0x0C, 0x0D), ("energy",),
             ),

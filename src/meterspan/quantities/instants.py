@@ -1,15 +1,28 @@
 """Instants as numbers: UTC seconds since 1970-01-01, without leap seconds, as in every record and file of meterspan."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Final
 
-__all__ = ["DAY_S", "HOUR_S", "SHIFT_MAX_S", "utc", "utc_seconds"]
+__all__ = [
+    "DAY_S",
+    "DAY_ZERO",
+    "HOUR_S",
+    "QUARTER_S",
+    "SHIFT_MAX_S",
+    "standard_offset_s",
+    "utc",
+    "utc_seconds",
+    "utc_text",
+]
 
+QUARTER_S: Final = 900
 HOUR_S: Final = 3_600
 DAY_S: Final = 86_400
 """Seconds of a UTC day; a local day has 82,800 to 90,000 (``analytics.calendar``)."""
 SHIFT_MAX_S: Final = 900
 """The most that ``Clock.shift_time`` moves a clock, either way (IEC 62056-6-2, 4.5.1.3)."""
+DAY_ZERO: Final = date(1970, 1, 1)
+"""The UTC day with number 0."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -28,3 +41,15 @@ def utc_seconds(moment: datetime) -> int:
     if moment.tzinfo is None:
         raise ValueError(f"{moment.isoformat()} is naive; attach a zone")
     return int(moment.timestamp())
+
+
+def standard_offset_s(zone: tzinfo, at: float) -> int:
+    """Return local standard time minus UTC at an instant, in seconds; daylight saving is not counted."""
+    moment = datetime.fromtimestamp(at, zone)
+    offset, saving = moment.utcoffset() or timedelta(), moment.dst() or timedelta()
+    return int((offset - saving).total_seconds())
+
+
+def utc_text(moment: datetime, timespec: str = "seconds") -> str:
+    """Return an aware datetime as text in UTC: ``2026-10-25T00:15:00Z``; ``timespec`` is that of ``isoformat``."""
+    return moment.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")

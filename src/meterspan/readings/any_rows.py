@@ -10,7 +10,8 @@ from decimal import Decimal
 
 from meterspan.engine.wmbus_receiver import WmbusReceiver
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
-from meterspan.quantities import UNITS, Commodity, Obis, Scaled, commodity_of_obis
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled, commodity_of_obis, standard_offset_s
+from meterspan.quantities.codes import CURRENT_VALUE
 from meterspan.readings.decoder import Decoder
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.mbus_decode import read_wired
@@ -20,8 +21,6 @@ from meterspan.readings.rows import DeviceRows, HeardTelegram, Row, is_storable
 from meterspan.wire.p1 import read_telegram
 
 __all__ = ["rows_of", "rows_of_decoded"]
-
-_CURRENT = 0xFF  # value group F
 
 
 def rows_of(
@@ -47,9 +46,9 @@ def rows_of(
         return rows_of_p1(read_telegram(octets), now, zone)
     if kind is Format.WMBUS:
         receiver = WmbusReceiver({octets[2:10]: key} if key is not None else {})
-        return rows_of_mbus(receiver.read(octets), octets, now, offset_s=_standard_offset_s(zone, now), key=key)
+        return rows_of_mbus(receiver.read(octets), octets, now, offset_s=standard_offset_s(zone, now), key=key)
     if kind is Format.MBUS:
-        telegram, offset_s = read_wired(octets, key), _standard_offset_s(zone, now)
+        telegram, offset_s = read_wired(octets, key), standard_offset_s(zone, now)
         return rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key, protocol="mbus")
     trusted = key if auth_key is not None else None
     return rows_of_decoded(Decoder().decode(octets, key=trusted, auth_key=auth_key), octets, now)
@@ -86,7 +85,13 @@ def _rows(readings: tuple[DecodedReading, ...], time: int) -> Iterator[tuple[Com
     for reading in readings:
         obis, unit = reading.obis, UNITS.get(reading.unit)
         commodity = None if obis is None else commodity_of_obis(obis)
-        if obis is None or commodity is None or unit is None or obis.f != _CURRENT or isinstance(reading.value, str):
+        if (
+            obis is None
+            or commodity is None
+            or unit is None
+            or obis.f != CURRENT_VALUE
+            or isinstance(reading.value, str)
+        ):
             continue
         sign, digits, exponent = Decimal(reading.value).as_tuple()
         if isinstance(exponent, int):
@@ -100,10 +105,3 @@ def _time_of(reading: DecodedReading, time: int) -> int:
     """Return the reading's own instant; the telegram's where it has none, or one without a zone."""
     moment = datetime.fromisoformat(reading.time) if reading.time else None
     return time if moment is None or moment.tzinfo is None else int(moment.timestamp())
-
-
-def _standard_offset_s(zone: tzinfo, now: float) -> int:
-    moment = datetime.fromtimestamp(now, zone)
-    offset, shift = moment.utcoffset(), moment.dst()
-    seconds = 0.0 if offset is None else offset.total_seconds()
-    return int(seconds - (0.0 if shift is None else shift.total_seconds()))

@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any
 
 from meterspan.model.telegram import DecodedTelegram
-from meterspan.readings.job import Job, Learnt
+from meterspan.readings.job import DecodeJob, Learnt
 from meterspan.readings.merge import merge
 from meterspan.readings.recognise import Format, recognise
 from meterspan.wire import Trace, UnsupportedError, WireError
@@ -66,7 +66,7 @@ class Decoder:
             return _failed("unknown", UnsupportedError(f"no format is called {as_!r}; known: {', '.join(_DECODERS)}"))
         if len(source) > MAX_INPUT:
             return _failed("unknown", WireError(f"input is longer than {MAX_INPUT} octets"))
-        job = Job(
+        job = DecodeJob(
             key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace, insecure=self._insecure, now=now
         )
         protocol = "unknown"
@@ -103,7 +103,7 @@ _SEPARATORS = re.compile(r"[\s:,|_#]+|0x")
 _DIGITS = re.compile(r"[0-9A-Fa-f]+")
 
 
-def _p1(octets: bytes, job: Job) -> DecodedTelegram:
+def _p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode telegrams in a row: each from its ``/`` to the ``!`` that ends it."""
     decode_p1 = _loaded("p1_decode.decode_p1")
     telegrams: list[DecodedTelegram] = []
@@ -118,7 +118,7 @@ def _p1(octets: bytes, job: Job) -> DecodedTelegram:
     return merge(telegrams)
 
 
-def _sml(octets: bytes, job: Job) -> DecodedTelegram:
+def _sml(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     telegram: DecodedTelegram = _loaded("sml.decode_sml")(
         octets, fix_unsigned_power=job.fix_unsigned_power, trace=job.trace
     )
@@ -131,15 +131,15 @@ def _loaded(name: str) -> Any:
     return getattr(import_module(f"meterspan.readings.{module}"), function)
 
 
-def _lazy(name: str) -> Callable[[bytes, Job], DecodedTelegram]:
-    def decode(octets: bytes, job: Job) -> DecodedTelegram:
+def _lazy(name: str) -> Callable[[bytes, DecodeJob], DecodedTelegram]:
+    def decode(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         telegram: DecodedTelegram = _loaded(name)(octets, job)
         return telegram
 
     return decode
 
 
-_DECODERS: dict[str, tuple[str, Callable[[bytes, Job], DecodedTelegram]]] = {
+_DECODERS: dict[str, tuple[str, Callable[[bytes, DecodeJob], DecodedTelegram]]] = {
     Format.P1: ("p1", _p1),
     Format.P1_LINES: ("p1", _lazy("p1_decode.decode_p1_line")),
     Format.SML: ("sml", _sml),

@@ -10,7 +10,8 @@ from datetime import datetime
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
-from meterspan.readings.job import Job
+from meterspan.quantities.codes import CLOCK
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.lenient import read_push_data
 from meterspan.readings.merge import MAX_ERRORS, merge
 from meterspan.readings.p1_decode import decode_p1
@@ -20,6 +21,7 @@ from meterspan.wire import Cursor, TruncatedError, UnknownLayoutError, Unsupport
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
+from meterspan.wire.hdlc.frame import FLAG
 from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -27,16 +29,15 @@ __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 MAX_APDU = 65_536
 """Octets of a reassembled APDU; the largest max-pdu-size is 65,535."""
 MAX_WRAPPING = 4  # block transfer within protection within block transfer; deeper is an attack
-_FLAG = b"\x7e"
+_FLAG = bytes([FLAG])
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
 _NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
 _GBT = b"\xe0"
 _IDENTIFICATIONS = {(96, 1), (0, 0), (42, 0)}
-_CLOCK = Obis(0, 0, 1, 0, 0)
 
 
-def decode_hdlc(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
     if _FLAG not in octets[:1] + octets[-1:]:  # passed on without its flags
         octets = _FLAG + octets + _FLAG
@@ -99,7 +100,7 @@ def _information_start(octets: bytes, at: int) -> int | None:
     return at + 3
 
 
-def decode_wrapper(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wrapper PDUs (IEC 62056-47): version 1, source and destination port, length, APDU."""
     cursor, apdus = Cursor(octets, trace=job.trace), []
     while cursor.remaining:
@@ -112,17 +113,17 @@ def decode_wrapper(octets: bytes, job: Job) -> DecodedTelegram:
     return _decode_all(apdus, job)
 
 
-def decode_apdus(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_apdus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode one APDU, or blocks of one in a row."""
     return _decode_all([octets], job)
 
 
-def decode_cosem(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_cosem(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode bare COSEM data, a push body that something has unwrapped already."""
     return _telegram(read_push_data(Cursor(octets, base=job.base, trace=job.trace)), None)
 
 
-def _decode_all(apdus: Iterable[bytes], job: Job) -> DecodedTelegram:
+def _decode_all(apdus: Iterable[bytes], job: DecodeJob) -> DecodedTelegram:
     telegrams: list[DecodedTelegram] = []
     for apdu in _join_blocks(apdus):
         try:
@@ -164,7 +165,7 @@ def _blocks(cursor: Cursor) -> Iterator[GeneralBlockTransfer]:
             yield block
 
 
-def _apdu(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
+def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     if has_llc(octets):
         if job.trace is not None:
             job.trace.add(job.base, octets[:LLC_SIZE], "LLC", "DLMS")
@@ -199,7 +200,7 @@ def _data_of(apdu: object) -> Iterator[Data]:
             yield from _data_of(value)
 
 
-def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
+def _protected(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     apdu = read_apdu(Cursor(octets, base=job.base, trace=job.trace))
     if not isinstance(apdu, GeneralCipheredApdu):
         raise UnsupportedError("is no general-glo-ciphering APDU", 0, "APDU")
@@ -216,7 +217,7 @@ def _protected(octets: bytes, job: Job, depth: int) -> DecodedTelegram:
     return replace(telegram, device=device)
 
 
-def _notification(octets: bytes, job: Job) -> DecodedTelegram:
+def _notification(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Read a data-notification: the date-time may carry a tag, be empty, or be left out (quirk 3)."""
     cursor = Cursor(octets, base=job.base, trace=job.trace)
     cursor.u8("data-notification")
@@ -229,7 +230,7 @@ def _notification(octets: bytes, job: Job) -> DecodedTelegram:
     moment = time.to_utc() if time is not None else None
     # a clock without deviation is no instant (quirk 2): it is shown unchanged
     local = (
-        None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", _CLOCK)
+        None if time is None or moment is not None else DecodedReading("clock", str(time).replace(" ", "T"), "", CLOCK)
     )
     return _telegram(read_push_data(cursor), moment, local)
 

@@ -8,7 +8,7 @@ from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
-__all__ = ["Job", "Learnt", "OneKey"]
+__all__ = ["DecodeJob", "Learnt", "OneKey"]
 
 
 class OneKey(Mapping[bytes, bytes]):
@@ -50,7 +50,7 @@ class Learnt:
 
 
 @dataclass(slots=True)
-class Job:
+class DecodeJob:
     """One decoding.
 
     Attributes:

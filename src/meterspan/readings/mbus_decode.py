@@ -2,7 +2,8 @@
 
 Strategy: one receiver opens wireless telegrams (its layout cache is the fast path) and keeps learnt compact formats;
 what an open telegram holds is the rule of ``readings.mbus``. Damaged frames are read as far as they go. Where the
-caller wants to see also what nothing protects (``Job.insecure``), it is opened, and an error beside the values says so.
+caller wants to see also what nothing protects (``DecodeJob.insecure``), it is opened, and an error beside the values
+says so.
 """
 
 import re
@@ -15,7 +16,7 @@ from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.model.mbus_devices.factory_keys import ZERO_KEY, factory_keys_of
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings.dlms import decode_apdus
-from meterspan.readings.job import Job
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.mbus import contents_of
 from meterspan.readings.merge import merge
 from meterspan.wire import (
@@ -54,7 +55,7 @@ _LONG_START = re.compile(rb"\x68([\x03-\xff])\1\x68", re.DOTALL)
 _EIGHT_DIGITS = re.compile(r"[0-9A-Fa-f]{8}")
 
 
-def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_wmbus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wireless telegrams, one or several in a row."""
     telegrams: list[DecodedTelegram] = []
     while octets and len(telegrams) < MAX_FRAMES:
@@ -70,7 +71,7 @@ def decode_wmbus(octets: bytes, job: Job) -> DecodedTelegram:
     return merge(telegrams)
 
 
-def _read_wireless(octets: bytes, job: Job) -> tuple[Telegram, tuple[WireError, ...]]:
+def _read_wireless(octets: bytes, job: DecodeJob) -> tuple[Telegram, tuple[WireError, ...]]:
     """Read a telegram: as the standard says, by the factory key, or beyond a length field that is too small."""
     explained = 0 if job.trace is None else len(job.trace.spans)
     try:
@@ -90,14 +91,14 @@ def _read_wireless(octets: bytes, job: Job) -> tuple[Telegram, tuple[WireError, 
     return _read_again(bytes((length,)) + octets[1:], job, explained), (*_weakness(telegram.header), fault)
 
 
-def _read_again(octets: bytes, job: Job, explained: int) -> Telegram:
+def _read_again(octets: bytes, job: DecodeJob, explained: int) -> Telegram:
     """Read octets in place of those whose meaning was explained last."""
     if job.trace is not None:
         del job.trace.spans[explained:]
     return job.learnt.receiver.read(octets, trace=job.trace)
 
 
-def _factory_key(octets: bytes, job: Job) -> bytes | None:
+def _factory_key(octets: bytes, job: DecodeJob) -> bytes | None:
     """Return the factory key that opens a telegram in mode 5 for which no key was given; None where none does."""
     if not job.insecure or job.key is not None:
         return None
@@ -138,7 +139,7 @@ def _weakness(header: TransportHeader | None) -> tuple[WireError, ...]:
     return (SecurityError(reason, None, "configuration field"),)
 
 
-def _length_of_records(octets: bytes, telegram: Telegram, job: Job) -> int | None:
+def _length_of_records(octets: bytes, telegram: Telegram, job: DecodeJob) -> int | None:
     """Return the L field with which the last record is whole; None where that is not what is wrong.
 
     Some meters count too few octets, and their receivers remove CRCs by what was received. So where the data of the
@@ -158,7 +159,7 @@ def _length_of_records(octets: bytes, telegram: Telegram, job: Job) -> int | Non
     return length if _are_whole(longer.records) else None
 
 
-def decode_mbus(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_mbus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wired frames (EN 13757-2): one or several in a row, or the segments of a DLMS push.
 
     A frame with a wrong checksum is named, and read as far as it goes.
@@ -196,14 +197,14 @@ def _payloads(cursor: Cursor) -> Iterator[tuple[bytes, int, WireError | None]]:
             yield octets[start + _LONG_HEAD : end], start + _LONG_HEAD, error
 
 
-def _wired(cursor: Cursor, job: Job) -> DecodedTelegram:
+def _wired(cursor: Cursor, job: DecodeJob) -> DecodedTelegram:
     try:
         return _application(read_application(cursor), job)
     except WireError as error:
         return DecodedTelegram("mbus", errors=(error,))
 
 
-def _application(message: ApplicationMessage, job: Job) -> DecodedTelegram:
+def _application(message: ApplicationMessage, job: DecodeJob) -> DecodedTelegram:
     if message.error is not None:
         reported = WireError(f"the device reports: {message.error}")
         return DecodedTelegram("mbus", _identity(message.transport.address), errors=(reported,))
@@ -235,7 +236,7 @@ def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None)
     return Telegram(address, message.transport, payload, records)
 
 
-def _opened_insecurely(message: ApplicationMessage, job: Job) -> tuple[Telegram, tuple[WireError, ...]]:
+def _opened_insecurely(message: ApplicationMessage, job: DecodeJob) -> tuple[Telegram, tuple[WireError, ...]]:
     """Open a wired message also where its protection protects nothing, and say so."""
     header = message.transport
     if header.mode in DES_MODES and message.ci in _RECORDS_CI:
@@ -264,7 +265,7 @@ def _factory_key_of_wired(message: ApplicationMessage) -> bytes | None:
     return None
 
 
-def _answer(protocol: str, telegram: Telegram, job: Job, faults: tuple[WireError, ...] = ()) -> DecodedTelegram:
+def _answer(protocol: str, telegram: Telegram, job: DecodeJob, faults: tuple[WireError, ...] = ()) -> DecodedTelegram:
     contents, device = contents_of(telegram, job.key), _identity(telegram.address)
     device = replace(device, id=contents.meter_id) if contents.meter_id else device
     error = contents.error
@@ -274,7 +275,7 @@ def _answer(protocol: str, telegram: Telegram, job: Job, faults: tuple[WireError
     return DecodedTelegram(protocol, device, None, contents.readings, errors)
 
 
-def _salvage(octets: bytes, error: WireError, job: Job) -> DecodedTelegram:
+def _salvage(octets: bytes, error: WireError, job: DecodeJob) -> DecodedTelegram:
     """Answer for a telegram that cannot be read: what is in front of a cut or under a wrong check, and who sent it."""
     receiver = job.learnt.receiver
     try:

@@ -26,6 +26,18 @@ from meterspan.quantities import (
     parse_unit,
     sum_of,
 )
+from meterspan.quantities.codes import (
+    CURRENT_VALUE,
+    EQUIPMENT_IDENTIFIER,
+    EXPORT_POWER,
+    IMPORT_POWER,
+    LIMITER,
+    LOGICAL_DEVICE_NAME,
+    MESSAGE,
+    NET_POWER,
+    SERIAL_NUMBER,
+    TARIFF_IN_FORCE,
+)
 from meterspan.readings.names import meaning_of
 from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, Row, is_storable
 from meterspan.wire.errors import WireError
@@ -33,7 +45,6 @@ from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
 __all__ = [
     "IDENTIFICATIONS",
-    "NET_POWER",
     "LineNumber",
     "P1Rows",
     "SubMeter",
@@ -52,17 +63,13 @@ TARIFFS_MAX: Final = 63
 """Value group E of energy: 0 is the total, 1 to 63 are the tariffs (IEC 62056-6-1, table 11)."""
 CHANNELS_MAX: Final = 4
 """M-Bus channels of a port (DSMR P1, 6.12)."""
-NET_POWER: Final = Obis(1, 0, 16, 7, 0)
-IDENTIFICATIONS: Final = (Obis(0, 0, 96, 1, 1), Obis(0, 0, 96, 1, 0), Obis(1, 0, 0, 0, 0), Obis(0, 0, 42, 0, 0))
+IDENTIFICATIONS: Final = (EQUIPMENT_IDENTIFIER, SERIAL_NUMBER, Obis(1, 0, 0, 0, 0), LOGICAL_DEVICE_NAME)
 """Where the identification of the meter is, the best first."""
 
-_TARIFF, _MESSAGE, _LIMIT = Obis(0, 0, 96, 14, 0), Obis(0, 0, 96, 13, 0), Obis(0, 0, 17, 0, 0)
-_IMPORT_POWER, _EXPORT_POWER = Obis(1, 0, 1, 7, 0), Obis(1, 0, 2, 7, 0)
 _PHASE_IMPORT: Final = tuple(Obis(1, 0, 21 + 20 * phase, 7, 0) for phase in range(3))
 _PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in range(3))
 _TOTALS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
 _ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
-_CURRENT = 0xFF  # value group F: not a stored value of a billing period
 _GAS = 0x03  # the device type where a channel sends none, as the oldest ports do
 _UNDATED: Final = 253_402_300_799  # later than any stamp: the last second of the year 9999
 _DIGITS_MAX: Final = 18
@@ -94,7 +101,7 @@ def read_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None)
     main = _electricity(telegram, lines, clock)
     sub_meters = tuple(_sub_meters(lines, clock))
     net = next((row.value for row in main.rows if row.obis == NET_POWER), None)
-    limit = _number(lines.get(_LIMIT), ("power",))
+    limit = _number(lines.get(LIMITER), ("power",))
     heard = HeardTelegram(
         "p1",
         telegram.octets,
@@ -102,8 +109,8 @@ def read_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None)
         tuple(device for device in (main, *(sub.device for sub in sub_meters)) if device.rows),
         (*map(Failure.of_error, _faults(telegram)), *_implausible(lines, main.rows)),
         None if net is None else round(net.to(UNITS["W"])),
-        _digits(lines.get(_TARIFF)),
-        _message(lines.get(_MESSAGE)),
+        _digits(lines.get(TARIFF_IN_FORCE)),
+        _message(lines.get(MESSAGE)),
         round(limit.to(UNITS["W"])) if limit is not None and limit.value > 0 else None,
         clock.own,
     )
@@ -211,7 +218,7 @@ def is_unit(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Clock:
+class _TelegramClock:
     """The clock of a telegram: its time, the shift of its stamps, their quality, and the time by the meter itself."""
 
     time: int
@@ -226,7 +233,7 @@ class _Clock:
         return self.time if stated is None else min(stated + self.shift, self.time)
 
 
-def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _Clock:
+def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _TelegramClock:
     """Return the clock of a telegram.
 
     The telegram's own time counts where it says S or W (else it leaves an hour open), where the clock vouches for it,
@@ -238,10 +245,10 @@ def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _Clo
     is_certain = time is not None and time.deviation_min is not None
     own = stated if is_certain else None
     if own is not None and (now is None or abs(own - now) <= CLOCK_ERROR_S_MAX):
-        return _Clock(own, 0, NOTHING_AGAINST, zone, own)
+        return _TelegramClock(own, 0, NOTHING_AGAINST, zone, own)
     heard = round(now) if now is not None else _UNDATED if stated is None else stated
     quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
-    return _Clock(heard, 0 if stated is None else heard - stated, quality, zone, own)
+    return _TelegramClock(heard, 0 if stated is None else heard - stated, quality, zone, own)
 
 
 def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
@@ -251,7 +258,7 @@ def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _Clock) -> DeviceRows:
+def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> DeviceRows:
     found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
     for total in _TOTALS:
         if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
@@ -263,9 +270,9 @@ def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _C
     return DeviceRows(device, Commodity.ELECTRICITY, tuple(found.values()))
 
 
-def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Clock) -> Row | None:
+def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _TelegramClock) -> Row | None:
     """Return the row of a register or instantaneous value; None for any other line (logs, maxima, stored values)."""
-    if obis.a != Medium.ELECTRICITY or obis.f != _CURRENT or obis.d not in {_ENERGY, _INSTANT}:
+    if obis.a != Medium.ELECTRICITY or obis.f != CURRENT_VALUE or obis.d not in {_ENERGY, _INSTANT}:
         return None
     values = item.values
     if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]) or _has_wrong_unit(item):
@@ -321,7 +328,7 @@ def _may_be(fault: P1Fault, total: Obis, *, is_checked: bool) -> bool:
 
 def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
     """Return import minus export; the phases' where the telegram has no total, None where it has neither."""
-    for imports, exports in (((_IMPORT_POWER,), (_EXPORT_POWER,)), (_PHASE_IMPORT, _PHASE_EXPORT)):
+    for imports, exports in (((IMPORT_POWER,), (EXPORT_POWER,)), (_PHASE_IMPORT, _PHASE_EXPORT)):
         taken = [rows[obis].value for obis in imports if obis in rows]
         given = [rows[obis].value for obis in exports if obis in rows]
         try:
@@ -333,7 +340,7 @@ def _net_power(rows: Mapping[Obis, Row]) -> Scaled | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Channel:
+class _ChannelNames:
     """The OBIS codes of one channel's M-Bus meter (DSMR P1, 6.12); Belgian and the oldest Dutch ports differ."""
 
     device_type: Obis
@@ -342,7 +349,7 @@ class _Channel:
 
 
 _CHANNELS: Final = {
-    n: _Channel(
+    n: _ChannelNames(
         Obis(0, n, 24, 1, 0),
         (Obis(0, n, 96, 1, 0), Obis(0, n, 96, 1, 1)),
         (Obis(0, n, 24, 2, 1), Obis(0, n, 24, 2, 3), Obis(0, n, 24, 3, 0)),
@@ -351,7 +358,7 @@ _CHANNELS: Final = {
 }
 
 
-def _sub_meters(lines: Mapping[Obis, P1Object], clock: _Clock) -> Iterator[SubMeter]:
+def _sub_meters(lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> Iterator[SubMeter]:
     for channel, codes in _CHANNELS.items():
         item = next((lines[code] for code in codes.values if code in lines), None)
         if item is None:

@@ -6,15 +6,16 @@ Lines that make no row (texts, logs, maxima, counts) are shown as they are.
 
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC
 from decimal import Decimal
 
 from meterspan.model.identity import p1_device
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
-from meterspan.quantities import ClockTime, Obis, utc
-from meterspan.readings.job import Job
+from meterspan.quantities import ClockTime, Obis, utc, utc_text
+from meterspan.quantities.codes import NET_POWER
+from meterspan.readings.job import DecodeJob
 from meterspan.readings.names import meaning_of
-from meterspan.readings.p1 import NET_POWER, LineNumber, P1Rows, SubMeter, is_number, is_unit, numbers_of, read_p1
+from meterspan.readings.p1 import LineNumber, P1Rows, SubMeter, is_number, is_unit, numbers_of, read_p1
 from meterspan.readings.rows import Row
 from meterspan.wire import ChecksumError, WireError
 from meterspan.wire.mbus.address import MEDIA
@@ -29,7 +30,7 @@ _SUM, _DIFFERENCE = "sum of the tariffs", "import minus export"
 """How a row was calculated that no line has."""
 
 
-def decode_p1(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode one telegram; a wrong CRC is an error beside the readings, because a person is looking.
 
     Raises:
@@ -48,7 +49,7 @@ def decode_p1(octets: bytes, job: Job) -> DecodedTelegram:
     )
 
 
-def decode_p1_line(octets: bytes, job: Job) -> DecodedTelegram:
+def decode_p1_line(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode lines without a frame around them (a piece of a capture).
 
     Raises:
@@ -115,7 +116,7 @@ def _calculated(row: Row) -> DecodedReading:
 def _of_sub_meter(sub: SubMeter) -> Iterator[DecodedReading]:
     """Return the reading of a meter behind the port, and the other numbers of its line."""
     (row,), stamp = sub.device.rows, sub.number.time
-    time = None if stamp is None else _iso(stamp) if stamp.deviation_min is None else _format(utc(row.time))
+    time = None if stamp is None else _iso(stamp) if stamp.deviation_min is None else utc_text(utc(row.time))
     yield replace(_of_row(row), time=time, subunit=sub.device.channel, device=sub.device.device)
     for number in numbers_of(sub.line):
         if number != sub.number:
@@ -181,12 +182,9 @@ def _text(obis: Obis, text: str) -> DecodedReading:
 
 
 def _iso(moment: ClockTime) -> str:
-    utc = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
-    if utc is None:
+    instant = moment.to_utc(UTC) if moment.deviation_min is None else moment.to_utc()
+    if instant is None:
         return str(moment)
-    local = utc.replace(tzinfo=None) if moment.deviation_min is None else utc
-    return _format(local)
-
-
-def _format(moment: datetime) -> str:
-    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+    if moment.deviation_min is None:
+        return instant.replace(tzinfo=None).isoformat(timespec="seconds")
+    return utc_text(instant)

@@ -6,7 +6,7 @@ is stored, no counter is remembered.
 """
 
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE, SuiteKeys, suite_of, unprotect, unprotect_insecurely
-from meterspan.readings.job import Job
+from meterspan.readings.job import DecodeJob
 from meterspan.wire import KeyMissingError, KeyWrongError
 from meterspan.wire.xdlms import GeneralCipheredApdu, SecurityControl
 
@@ -16,7 +16,7 @@ _PLAIN_STARTS = frozenset({0x0F, 0x01, 0x02, 0xC4, 0xC2, 0xE0, 0xDB, 0xDC, 0x2F}
 """First octets under a protection: pushes and responses, bare data, block transfer, protection again, P1 text."""
 
 
-def open_general_insecurely(apdu: GeneralCipheredApdu, job: Job) -> bytes:
+def open_general_insecurely(apdu: GeneralCipheredApdu, job: DecodeJob) -> bytes:
     """Return the plain octets, without memory of counters, and without a check where the authentication key is missing.
 
     Raises:

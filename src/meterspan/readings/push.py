@@ -27,7 +27,7 @@ _EXPONENTS = (0, -1, -2, -3)
 
 
 @dataclass(frozen=True, slots=True)
-class _Named:
+class _NamedValue:
     """A value with its name; ``exponent`` is None where the frame has none."""
 
     obis: Obis
@@ -72,7 +72,7 @@ def _content(values: Sequence[PushValue]) -> PushedContent:
         return PushedContent()
 
 
-def _named(value: PushValue, content: PushedContent) -> Iterator[_Named]:
+def _named(value: PushValue, content: PushedContent) -> Iterator[_NamedValue]:
     of = value.definition
     if of is None:
         if value.name is not None:
@@ -87,8 +87,12 @@ def _named(value: PushValue, content: PushedContent) -> Iterator[_Named]:
         yield _scaled(of.instance, number, scaler or content.scalers.get(of.instance))
 
 
-def _scaled(obis: Obis, value: Data, scaler: ScalerUnit | None, exponent: int | None = None) -> _Named:
-    return _Named(obis, value, exponent) if scaler is None else _Named(obis, value, scaler.exponent, scaler.unit.symbol)
+def _scaled(obis: Obis, value: Data, scaler: ScalerUnit | None, exponent: int | None = None) -> _NamedValue:
+    return (
+        _NamedValue(obis, value, exponent)
+        if scaler is None
+        else _NamedValue(obis, value, scaler.exponent, scaler.unit.symbol)
+    )
 
 
 def _rows(content: PushedContent) -> Iterator[DecodedReading]:
@@ -135,7 +139,7 @@ def _leaves(data: Data) -> Iterator[Data]:
         yield from _leaves(item)
 
 
-def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
+def _scale(named: list[_NamedValue], layout: ScaledList | None) -> list[_NamedValue]:
     """Return every number its power of ten."""
     if layout is not None:
         powers = dict(layout.exponents)
@@ -149,14 +153,14 @@ def _scale(named: list[_Named], layout: ScaledList | None) -> list[_Named]:
     return named
 
 
-def _with_power(item: _Named, powers: dict[tuple[int, int], int]) -> _Named:
+def _with_power(item: _NamedValue, powers: dict[tuple[int, int], int]) -> _NamedValue:
     if item.exponent is not None:
         return item
     power = powers.get((item.obis.c, item.obis.d), powers.get((-1, item.obis.d), 0))
     return replace(item, exponent=power)
 
 
-def _plausible_voltage(item: _Named) -> _Named:
+def _plausible_voltage(item: _NamedValue) -> _NamedValue:
     number = _number(item.value)
     if item.exponent is not None or _unit(item) != "V" or number is None:
         return item
@@ -164,7 +168,7 @@ def _plausible_voltage(item: _Named) -> _Named:
     return replace(item, exponent=fits[0] if fits else 0)
 
 
-def _current_power(named: list[_Named]) -> int:
+def _current_power(named: list[_NamedValue]) -> int:
     """Choose the power of ten of currents by the ratio of apparent to active power: 10 mA, unless that can't be.
 
     The ratio is 1 or a little above where one kind of load runs, and higher where phases feed in against each other;
@@ -187,7 +191,7 @@ _LEAST_RATIO, _CLOSE_RATIO, _MOST_RATIO = Decimal("0.8"), Decimal(2), Decimal(5)
 _MAINS_V = Decimal(230)
 
 
-def _apparent(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+def _apparent(by_code: dict[tuple[int, int], _NamedValue]) -> Decimal:
     """Sum raw currents times voltages, 230 V where there is none."""
     total = Decimal(0)
     for c in (31, 51, 71):
@@ -199,7 +203,7 @@ def _apparent(by_code: dict[tuple[int, int], _Named]) -> Decimal:
     return total
 
 
-def _active(by_code: dict[tuple[int, int], _Named]) -> Decimal:
+def _active(by_code: dict[tuple[int, int], _NamedValue]) -> Decimal:
     """Sum the phases' powers in either direction, so that they can't cancel; else take the total."""
     for codes in ((21, 22, 41, 42, 61, 62), (1, 2)):
         found = [_number(by_code[c, 7].value) for c in codes if (c, 7) in by_code]
@@ -209,7 +213,7 @@ def _active(by_code: dict[tuple[int, int], _Named]) -> Decimal:
     return Decimal(0)
 
 
-def _unit(item: _Named) -> str:
+def _unit(item: _NamedValue) -> str:
     return item.unit if item.unit is not None else meaning_of(item.obis).unit
 
 
@@ -220,7 +224,7 @@ def _number(data: Data) -> Decimal | None:
     return Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _reading(item: _Named) -> DecodedReading:
+def _reading(item: _NamedValue) -> DecodedReading:
     meaning, value = meaning_of(item.obis), item.value
     number = _number(value)
     tariff = item.obis.e if meaning.unit.endswith("h") else 0

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from meterspan.model.mbus_devices import RecordRule, record_rule
 from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis
 from meterspan.wire.mbus.profile import VIFES
-from meterspan.wire.mbus.records import LVAR, RecordHeader
+from meterspan.wire.mbus.records import RecordHeader
+from meterspan.wire.mbus.values import LVAR
 from meterspan.wire.mbus.vif import VIF_PLAIN_TEXT, Quantity
 
 __all__ = ["NAMES", "Maker", "Named", "Names"]

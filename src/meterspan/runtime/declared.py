@@ -65,7 +65,7 @@ def read_declared(kind: type[DeclaredT], text: str) -> DeclaredT:
         found = re.search(r"at line (\d+)", str(error))
         what = re.sub(r" \(at .*", "", str(error))
         raise ConfigError([ConfigFault(int(found[1]) if found else None, "", f"is no TOML: {what}")]) from error
-    reader = _Reader(_lines(text))
+    reader = _DeclarationReader(_lines(text))
     declared = reader.table(kind, tables, "")
     if reader.faults:
         raise ConfigError(sorted(reader.faults, key=lambda fault: fault.line or 0))
@@ -77,7 +77,7 @@ def annotated_example(kind: type[Any]) -> str:
     return "\n".join(_example(kind, "")).strip() + "\n"
 
 
-class _Reader:
+class _DeclarationReader:
     """Turns tables into dataclasses, and collects all errors."""
 
     def __init__(self, lines: Mapping[str, int]) -> None:

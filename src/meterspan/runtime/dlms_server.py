@@ -24,7 +24,7 @@ from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
-from meterspan.runtime.media import Listener, listen_stream
+from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
 from meterspan.wire.axdr import Data, double_long_unsigned
@@ -118,8 +118,8 @@ class DlmsServer:
         self._limits = HostLimits() if limits is None else limits
         self._on_note = on_note
         self._attempts = AttemptLedger()
-        self._listeners: list[Listener] = []
-        self._connections: dict[_Connection, float] = {}
+        self._listeners: list[OpenPort] = []
+        self._connections: dict[_ClientConnection, float] = {}
 
     @property
     def connections(self) -> int:
@@ -181,7 +181,7 @@ class DlmsServer:
         def closed() -> None:
             self._connections.pop(connection, None)
 
-        connection = _Connection(association, self._clock, self._take, closed)
+        connection = _ClientConnection(association, self._clock, self._take, closed)
         self._connections[connection] = self._clock()
         return connection
 
@@ -201,7 +201,7 @@ class DlmsServer:
                 pass
 
 
-class _Connection(StreamShell[AssociationEvent]):
+class _ClientConnection(StreamShell[AssociationEvent]):
     """A client's connection: its machine listens from the first moment, so that a silent client times out."""
 
     def __init__(

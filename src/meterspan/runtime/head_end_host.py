@@ -18,7 +18,7 @@ from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
-from meterspan.head_end.planner import Job
+from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
@@ -99,7 +99,7 @@ class HeadEndHost:
         self._config = config or HeadEndHostConfig()
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
-        self._open: dict[int, Job] = {}
+        self._open: dict[int, SessionJob] = {}
         self._push_shells: set[_PushShell] = set()
         self._listener: asyncio.Server | None = None
 
@@ -150,7 +150,7 @@ class HeadEndHost:
         except TimeoutError:
             return
 
-    async def _hold(self, job: Job) -> None:
+    async def _hold(self, job: SessionJob) -> None:
         """Hold one session from connecting to settling; the planner gets every outcome."""
         failure = Failure(FailureKind.CANCELLED, "the head end was stopped")
         is_settled = False
@@ -179,7 +179,7 @@ class HeadEndHost:
                 fields = {"meter": job.target, "attempt": job.attempt, "kind": failure.kind, "reason": str(failure)}
                 _log.warning("session failed", extra=fields)
 
-    async def _settle(self, job: Job, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
+    async def _settle(self, job: SessionJob, ending: SessionDone[CollectedRows] | SessionFailed) -> None:
         """Make the rows of a session durable; only then count them and report to the planner."""
         blocks = self._head_end.known(self._sessions.collected(job, self._clock()))
         if blocks:
@@ -207,7 +207,7 @@ class HeadEndHost:
         except ValueError as error:
             raise StorageError(f"the store refuses these values ({error})") from error
 
-    async def _session(self, job: Job) -> SessionDone[CollectedRows] | SessionFailed:
+    async def _session(self, job: SessionJob) -> SessionDone[CollectedRows] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
         endpoint = _endpoint(job.target, device)
         session = self._sessions.open(job, self._clock())

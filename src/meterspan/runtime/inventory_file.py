@@ -12,11 +12,11 @@ import sqlalchemy as sa
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
-from meterspan.model.storage.readings import Quarantined
+from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.quantities import Commodity, parse_obis
 from meterspan.store.databases import Database, file_url
 from meterspan.store.edge import storage_errors
-from meterspan.store.left_out import LeftOut, quarantine_table
+from meterspan.store.left_out import LeftOutRows, quarantine_table
 
 __all__ = ["InventoryFile"]
 
@@ -70,13 +70,13 @@ class InventoryFile:
         with storage_errors(path):
             path.touch(mode=0o600)
         self._database = Database(url, METADATA, version=SCHEMA_VERSION)
-        self._left_out = LeftOut(self._database)
+        self._left_out = LeftOutRows(self._database)
 
     def close(self) -> None:
         """Release the file."""
         self._database.close()
 
-    def quarantined(self) -> list[Quarantined]:
+    def quarantined(self) -> list[QuarantinedItem]:
         """List records that are damaged and left out; found by ``devices``."""
         return self._left_out.items()
 

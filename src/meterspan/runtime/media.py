@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast
 
 from meterspan.runtime.endpoints import Endpoint
 
-__all__ = ["CannotConnectError", "Listener", "connect_stream", "listen_stream"]
+__all__ = ["CannotConnectError", "OpenPort", "connect_stream", "listen_stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """A modem on a cellular network accepts a connection within seconds; a filtered port never does."""
@@ -30,7 +30,7 @@ class CannotConnectError(Exception):
     """There is no connection; the words say what to look at."""
 
 
-class Listener(Protocol):
+class OpenPort(Protocol):
     """A port that is open."""
 
     @property
@@ -69,7 +69,7 @@ async def connect_stream(
         raise CannotConnectError(f"{endpoint}: {error.strerror or error}") from error
 
 
-async def listen_stream(medium: str, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+async def listen_stream(medium: str, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> OpenPort:
     """Make a protocol for everybody who connects.
 
     Args:
@@ -121,7 +121,7 @@ class _TcpListener:
         self._server.close()
 
 
-async def _listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+async def _listen_tcp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> OpenPort:
     return _TcpListener(await asyncio.get_running_loop().create_server(make, host, port))
 
 
@@ -256,13 +256,13 @@ async def _connect_udp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:
     )
 
 
-async def _listen_udp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> Listener:
+async def _listen_udp(host: str, port: int, make: Callable[[], asyncio.Protocol]) -> OpenPort:
     listener = _UdpListener(make)
     await asyncio.get_running_loop().create_datagram_endpoint(lambda: listener, local_addr=(host, port))
     return listener
 
 
 _Connect = Callable[[Endpoint, asyncio.Protocol], Awaitable[None]]
-_Listen = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[Listener]]
+_Listen = Callable[[str, int, Callable[[], asyncio.Protocol]], Awaitable[OpenPort]]
 _CONNECT: Final[Mapping[str, _Connect]] = {"tcp": _connect_tcp, "serial": _connect_serial, "udp": _connect_udp}
 _LISTEN: Final[Mapping[str, _Listen]] = {"tcp": _listen_tcp, "udp": _listen_udp}

@@ -22,7 +22,7 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import BAUD, slave_of
-from meterspan.runtime.media import CannotConnectError, Listener, listen_stream
+from meterspan.runtime.media import CannotConnectError, OpenPort, listen_stream
 from meterspan.runtime.relay import Relay
 from meterspan.runtime.shell import DatagramShell, StreamShell
 from meterspan.runtime.state import StateFile
@@ -202,7 +202,7 @@ class RadioHost:
         self._on_sent = on_sent
         self._reached = meter.indication.time
         self._radio: DatagramShell | None = None
-        self._listeners: list[Listener] = []
+        self._listeners: list[OpenPort] = []
 
     def pass_over(self, until: float) -> None:
         """Let time pass without flow: the supply was shut."""

@@ -31,7 +31,7 @@ class Relay:
 
     async def listen(self, host: str, port: int) -> int:
         """Accept readers; return the port (0 picks a free one)."""
-        make = partial(_Reader, self._readers, self._readers_max)
+        make = partial(_RelayConnection, self._readers, self._readers_max)
         server = await asyncio.get_running_loop().create_server(make, host, port)
         self._servers.append(server)
         bound: int = server.sockets[0].getsockname()[1]
@@ -52,7 +52,7 @@ class Relay:
             transport.close()
 
 
-class _Reader(asyncio.Protocol):
+class _RelayConnection(asyncio.Protocol):
     """One connection."""
 
     def __init__(self, readers: set[asyncio.Transport], readers_max: int) -> None:

@@ -5,7 +5,6 @@ The machine decides when to connect, send and repeat (``engine.uplink``).
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from meterspan.engine.uplink import RowsConfirmed, Uplink, UplinkEvent, UplinkFailed, WantsConnection
 from meterspan.runtime.endpoints import Endpoint
@@ -13,8 +12,6 @@ from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 
 __all__ = ["UplinkHost"]
-
-CONNECT_TIMEOUT_S: Final = 10.0
 
 
 class UplinkHost:
@@ -63,7 +60,7 @@ class UplinkHost:
         self._is_wanted = False
         self._line = _UplinkShell(self._uplink, self._clock, self._take, self._lost)
         try:
-            await connect_stream(self._endpoint, lambda: self._line, timeout_s=CONNECT_TIMEOUT_S)
+            await connect_stream(self._endpoint, lambda: self._line)
         except CannotConnectError as error:
             self._on_note(f"no uplink: {error}")
             self._uplink.medium_lost(self._clock())

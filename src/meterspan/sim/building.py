@@ -19,11 +19,12 @@ from meterspan.lnap.cosem import LnapAccess, logical_device
 from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.identity import mbus_device
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.quantities import Commodity
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
-from meterspan.sim.channel import Medium, Radio
+from meterspan.sim.channel import MediumEffects, Radio
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.homes import HEAD_END_TITLE, RadioPoint, Reach, SimulatedHome
 from meterspan.sim.state import VirtualState
@@ -33,8 +34,8 @@ from meterspan.wire.p1.reader import P1Damage
 
 __all__ = ["AccessPointHost", "Building", "Interfaces", "local_meter", "local_meters"]
 
-RADIO: Final = Medium(latency_s=0.02, jitter_s=0.01, loss=0.05, damage=0.01)
-WIRE: Final = Medium(latency_s=0.06)
+RADIO: Final = MediumEffects(latency_s=0.02, jitter_s=0.01, loss=0.05, damage=0.01)
+WIRE: Final = MediumEffects(latency_s=0.06)
 """700 octets at 115,200 bit/s."""
 FRAMES_OVERHEARD: Final = 2_000
 """Telegrams that an eavesdropper in the stairwell keeps to send again."""
@@ -246,7 +247,7 @@ class Building:
         telegram = self.host.point.hear_radio(octets, now, self.host.name)
         if telegram is not None:
             address = telegram.address
-            self.on_radio(f"{address.manufacturer}-{address.id}-{address.medium:02X}", octets, now)
+            self.on_radio(mbus_device(address), octets, now)
 
 
 def local_meters(homes: Sequence[SimulatedHome], wrong_keys: frozenset[str] = frozenset()) -> tuple[LocalMeter, ...]:

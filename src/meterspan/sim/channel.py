@@ -1,8 +1,8 @@
 """Virtual media between sans-I/O machines: links of two (stream or datagram) and a radio that many hear.
 
 Strategy: a ``Node`` puts one machine on the virtual clock (drains its octets and events, keeps its deadline); a
-``SimulatedLink`` carries the octets of two nodes through a ``Medium`` that is plain data: latency, jitter, rate, loss,
-damage, duplicates, reordering, outages. All randomness derives from one seed, so a run repeats exactly.
+``SimulatedLink`` carries the octets of two nodes through ``MediumEffects``, which are plain data: latency, jitter,
+rate, loss, damage, duplicates, reordering, outages. All randomness derives from one seed, so a run repeats exactly.
 """
 
 from collections import deque
@@ -17,7 +17,7 @@ import numpy as np
 from meterspan.engine.machine import Machine
 from meterspan.sim.clock import Ticket, VirtualClock
 
-__all__ = ["CarriedFrame", "Counts", "FrameFate", "Kind", "Medium", "Node", "Radio", "SimulatedLink"]
+__all__ = ["CarriedFrame", "Counts", "FrameFate", "Kind", "MediumEffects", "Node", "Radio", "SimulatedLink"]
 
 EventT = TypeVar("EventT")
 
@@ -47,7 +47,7 @@ class FrameFate(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Medium:
+class MediumEffects:
     """The effects of a medium on a frame; chances are 0..1 per frame.
 
     Attributes:
@@ -213,7 +213,7 @@ class _Carrier:
 
     __slots__ = ("_chance", "_trace", "clock", "counts", "medium")
 
-    def __init__(self, clock: VirtualClock, medium: Medium, seed: int, trace_frames: int) -> None:
+    def __init__(self, clock: VirtualClock, medium: MediumEffects, seed: int, trace_frames: int) -> None:
         self.clock = clock
         self.medium = medium
         self.counts = Counts()
@@ -229,7 +229,7 @@ class _Carrier:
         if self._trace.maxlen:
             self._trace.append(CarriedFrame(self.clock.now, sender, octets, fate))
 
-    def _time_on_the_way(self, size: int, way: _Way, medium: Medium) -> float:
+    def _time_on_the_way(self, size: int, way: _Way, medium: MediumEffects) -> float:
         now = self.clock.now
         if medium.rate_bps is not None:
             way.free_at = max(way.free_at, now) + 8 * size / medium.rate_bps
@@ -237,7 +237,7 @@ class _Carrier:
         return now + medium.latency_s + (medium.jitter_s * self._chance.draw() if medium.jitter_s else 0.0)
 
     def _carry_datagram(
-        self, sender: str, octets: bytes, *, medium: Medium, way: _Way, deliver: Callable[[bytes], None]
+        self, sender: str, octets: bytes, *, medium: MediumEffects, way: _Way, deliver: Callable[[bytes], None]
     ) -> None:
         chance, counts = self._chance, self.counts
         arrival = self._time_on_the_way(len(octets), way, medium)
@@ -265,7 +265,7 @@ class SimulatedLink(_Carrier):
     """Joins two nodes.
 
     Args:
-        left: one station; its ``send`` is taken over by the link.
+        left: one node; its ``send`` is taken over by the link.
         right: the other.
         medium: loss, damage and delay on the way.
         kind: stream, serial or datagram.
@@ -283,13 +283,13 @@ class SimulatedLink(_Carrier):
         right: Node[Any],
         *,
         clock: VirtualClock,
-        medium: Medium | None = None,
+        medium: MediumEffects | None = None,
         kind: Kind = Kind.STREAM,
         seed: int = 0,
         trace_frames: int = 0,
         on_break: Callable[[float], object] = lambda _now: None,
     ) -> None:
-        super().__init__(clock, medium or Medium(), seed, trace_frames)
+        super().__init__(clock, medium or MediumEffects(), seed, trace_frames)
         self.left, self.right, self.kind, self.on_break = left, right, kind, on_break
         self.is_open = True
         self._ways = (_Way(), _Way())
@@ -355,9 +355,9 @@ class SimulatedLink(_Carrier):
 
 
 @dataclass(frozen=True, slots=True)
-class _Listener:
+class _RadioReceiver:
     hear: Callable[[bytes, float], object]
-    medium: Medium | None
+    medium: MediumEffects | None
     way: _Way = field(default_factory=_Way)
 
 
@@ -375,14 +375,14 @@ class Radio(_Carrier):
     __slots__ = ("_listeners",)
 
     def __init__(
-        self, clock: VirtualClock, medium: Medium | None = None, *, seed: int = 0, trace_frames: int = 0
+        self, clock: VirtualClock, medium: MediumEffects | None = None, *, seed: int = 0, trace_frames: int = 0
     ) -> None:
-        super().__init__(clock, medium or Medium(latency_s=0.005), seed, trace_frames)
-        self._listeners: list[_Listener] = []
+        super().__init__(clock, medium or MediumEffects(latency_s=0.005), seed, trace_frames)
+        self._listeners: list[_RadioReceiver] = []
 
-    def listen(self, hear: Callable[[bytes, float], object], *, medium: Medium | None = None) -> None:
+    def listen(self, hear: Callable[[bytes, float], object], *, medium: MediumEffects | None = None) -> None:
         """Let ``hear(octets, now)`` be called for each frame that gets through."""
-        self._listeners.append(_Listener(hear, medium))
+        self._listeners.append(_RadioReceiver(hear, medium))
 
     def transmit(self, octets: bytes, sender: str = "") -> None:
         """Send a frame to all listeners; each count is per listener, except ``sent``."""
@@ -393,6 +393,6 @@ class Radio(_Carrier):
             medium = listener.medium or self.medium
             self._carry_datagram(sender, octets, medium=medium, way=listener.way, deliver=deliver)
 
-    def _deliver(self, listener: _Listener, octets: bytes) -> None:
+    def _deliver(self, listener: _RadioReceiver, octets: bytes) -> None:
         self.counts.delivered += 1
         listener.hear(octets, self.clock.now)

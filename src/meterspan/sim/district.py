@@ -33,11 +33,12 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.ports import Entropy
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, Source
-from meterspan.quantities import UNITS, Commodity, Obis, Scaled
+from meterspan.quantities import UNITS, Commodity, Scaled, standard_offset_s
+from meterspan.quantities.codes import NET_POWER
 from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.arrivals import Arrivals
 from meterspan.sim.building import RADIO, AccessPointHost, Building, Interfaces, local_meter, local_meters
-from meterspan.sim.channel import Medium
+from meterspan.sim.channel import MediumEffects
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.fault_plans import Places, bad_day, quiet_day, restless_hours
 from meterspan.sim.faults import Fault, FaultKind, FaultPlan
@@ -53,7 +54,6 @@ from meterspan.sim.homes import (
     draw_neighbours,
     electricity_config,
     electricity_keys,
-    standard_offset_s,
     title_of,
 )
 from meterspan.sim.pushes import Pushes
@@ -74,11 +74,10 @@ READOUT_S: Final = 900.0
 REPLAY_AGE_S: Final = 5_400.0
 UNKNOWN_HEARD_MIN: Final = 3
 """An unknown device heard so often is a meter, not a damaged address."""
-CELLULAR: Final = Medium(latency_s=0.25, jitter_s=0.1, loss=0.01, give_up_s=30.0)
-SERIAL_BRIDGE: Final = Medium(latency_s=0.25, jitter_s=0.1, damage=0.01)
+CELLULAR: Final = MediumEffects(latency_s=0.25, jitter_s=0.1, loss=0.01, give_up_s=30.0)
+SERIAL_BRIDGE: Final = MediumEffects(latency_s=0.25, jitter_s=0.1, damage=0.01)
 """HDLC over a serial bridge: bits flip behind the TCP connection."""
 POLICY: Final = ReadPolicy(clock_check_every_s=6 * 3_600)
-NET_POWER: Final = Obis(1, 0, 16, 7, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +222,7 @@ class District:
     def _build(self, number: int) -> Building:
         seed, start = self.config.seed, self.config.start
         homes = self.homes[HOMES_PER_BUILDING * number : HOMES_PER_BUILDING * (number + 1)]
-        offset_s = standard_offset_s(self.config.zone, start)
+        offset_s = standard_offset_s(ZoneInfo(self.config.zone), start)
         name = f"MSPL{number + 1:010d}"
         config = AccessPointConfig(name, title_of(2, number + 1), offset_s, local_meters(homes))
         host = AccessPointHost(config, electricity_keys(seed, name))
@@ -345,7 +344,7 @@ class District:
         entropy = drawn_entropy(self.config.seed, f"{logical.name}/{self.clock.now}")
         return ServerAssociation(link, logical, security=lambda _role: context, attempts=attempts, entropy=entropy)
 
-    def _medium_of(self, target: str, at: float) -> Medium:
+    def _medium_of(self, target: str, at: float) -> MediumEffects:
         point = self.point_of(target)
         base = SERIAL_BRIDGE if point is not None and point.reach is Reach.HDLC else CELLULAR
         return self.plan.medium(target, base, at)

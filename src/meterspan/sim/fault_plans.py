@@ -10,12 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from meterspan.quantities import DAY_S
+from meterspan.quantities import DAY_S, QUARTER_S
 from meterspan.sim.faults import Fault, FaultKind, FaultPlan
 
 __all__ = ["Places", "bad_day", "quiet_day", "restless_hours"]
 
-QUARTER_S: Final = 900
 REPLAYED_FRAMES: Final = 5
 
 

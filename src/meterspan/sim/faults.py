@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import partial
 from typing import Any, Self
 
-from meterspan.sim.channel import Medium
+from meterspan.sim.channel import MediumEffects
 from meterspan.sim.clock import VirtualClock
 
 __all__ = ["Fault", "FaultKind", "FaultPlan"]
@@ -125,7 +125,7 @@ class FaultPlan:
         """Return all faults of one target."""
         return tuple(fault for fault in self.faults if fault.target == target)
 
-    def medium(self, target: str, base: Medium, at: float) -> Medium:
+    def medium(self, target: str, base: MediumEffects, at: float) -> MediumEffects:
         """Return the target's medium at ``at``: the base with the loss, damage and outages of the plan."""
         lost = self.active(FaultKind.LOST_FRAMES, target, at)
         damaged = self.active(FaultKind.DAMAGED_FRAMES, target, at)

@@ -13,13 +13,13 @@ from meterspan.engine.link import Link
 from meterspan.engine.links import DeviceProtocol, LinkAddresses, transport_of
 from meterspan.engine.session import SessionDone, SessionFailed
 from meterspan.head_end.device_log import Frame
-from meterspan.head_end.planner import Job
+from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.sim.building import Interfaces
-from meterspan.sim.channel import Medium, Node, SimulatedLink
+from meterspan.sim.channel import MediumEffects, Node, SimulatedLink
 from meterspan.sim.clock import Ticket, VirtualClock
 
 __all__ = ["G1", "HEAD_END", "server_link"]
@@ -30,7 +30,7 @@ CONNECT_TIMEOUT_S: Final = 10.0
 FRAMES_KEPT: Final = 12
 """Frames of each session that go into the story."""
 SERVER_SAP: Final = 1
-MediumOf: TypeAlias = Callable[[str, float], Medium]
+MediumOf: TypeAlias = Callable[[str, float], MediumEffects]
 """Returns the connection of a target at an instant, outages included."""
 ServerOf: TypeAlias = Callable[[str], ServerAssociation | None]
 """Makes the server side of a new connection; None where the target has no power."""
@@ -82,7 +82,7 @@ class G1:
         # a segment that is full is looked at again a second later
         self._wake = None if due is None else self._clock.schedule(max(due, now + 1.0), self.attend)
 
-    def _hold(self, job: Job) -> None:
+    def _hold(self, job: SessionJob) -> None:
         now = self._clock.now
         medium = self._medium_of(job.target, now)
         server = self._server_of(job.target)
@@ -91,7 +91,7 @@ class G1:
             return
         self._converse(job, server, medium)
 
-    def _converse(self, job: Job, server: ServerAssociation, medium: Medium) -> None:
+    def _converse(self, job: SessionJob, server: ServerAssociation, medium: MediumEffects) -> None:
         now = self._clock.now
         session = self._maker.open(job, now)
         near: Node[Any] = Node(self._clock, session, name=HEAD_END)
@@ -110,7 +110,7 @@ class G1:
         session.start(now)
         link.poll()
 
-    def _settle(self, job: Job, link: SimulatedLink, event: object, now: float) -> None:
+    def _settle(self, job: SessionJob, link: SimulatedLink, event: object, now: float) -> None:
         """End a session: close the connection, keep its frames, report to the planner."""
         if not isinstance(event, SessionDone | SessionFailed):
             return
@@ -130,7 +130,7 @@ class G1:
                 target, Frame(frame.at, frame.sender == HEAD_END, str(protocol), frame.octets)
             )
 
-    def _unreachable(self, job: Job) -> None:
+    def _unreachable(self, job: SessionJob) -> None:
         failure = Failure(FailureKind.UNREACHABLE, f"no connection within {CONNECT_TIMEOUT_S:g} s")
         self._maker.fail(job, failure, self._clock.now)
         self.attend()
@@ -151,6 +151,6 @@ def server_link(protocol: DeviceProtocol) -> Link:
 
 def _lose(link: SimulatedLink, now: float) -> None:
     """Report to both ends that their connection broke."""
-    for station in (link.right, link.left):
-        station.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers have links below
-        station.poll()
+    for node in (link.right, link.left):
+        node.machine.medium_lost(now)  # type: ignore[attr-defined] # sessions and servers have links below
+        node.poll()

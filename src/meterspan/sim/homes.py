@@ -5,9 +5,9 @@ wrapper, over HDLC, or only through its P1 port), which radio meters hang in the
 returns the flow of each step, so that meters measure whole steps of constant flow.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import tzinfo
 from enum import StrEnum
 from hashlib import blake2b
 from typing import Final
@@ -16,10 +16,11 @@ from zoneinfo import ZoneInfo
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter, ElectricityMeterConfig
-from meterspan.meter.metrology import Flow, Metrology, electricity_block
+from meterspan.meter.metrology import Metrology, electricity_block
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
-from meterspan.quantities import UNITS, Commodity, Obis, Scaled
+from meterspan.model.identity import MANUFACTURER
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, standard_offset_s
 from meterspan.sim.households import Flows, Heating, Household
 from meterspan.sim.state import VirtualState
 from meterspan.sim.weather import Weather
@@ -38,7 +39,6 @@ __all__ = [
     "title_of",
 ]
 
-MANUFACTURER: Final = "MSP"
 HEAD_END_TITLE: Final = b"MSP\x48\0\0\0\1"
 CHUNK_STEPS: Final = 360
 """Steps of flow that are computed at once: six hours of minutes."""
@@ -56,11 +56,6 @@ class Reach(StrEnum):
 
 _REACHES = (Reach.WRAPPER, Reach.HDLC, Reach.P1, Reach.WRAPPER)
 """Of the homes of a building, one after another."""
-_MEDIA = {
-    Commodity.WATER: (RadioMedium.WATER, "W"),
-    Commodity.GAS: (RadioMedium.GAS, "G"),
-    Commodity.HEAT: (RadioMedium.HEAT, "H"),
-}
 _MODES = (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC)
 
 
@@ -223,17 +218,10 @@ class RadioPoint:
 
     def measure(self, flows: Flows, index: int, now: float) -> list[bytes]:
         """Measure one step; returns the sent telegrams."""
-        sent = self.meter.advance(_FLOWS[self.commodity](flows, index), now)
+        sent = self.meter.advance(flows.piped(self.commodity, index), now)
         if not now % self.meter.config.due_period_s:
             self.rows[int(now)] = self.shown()
         return sent
-
-
-_FLOWS: Final[dict[Commodity, Callable[[Flows, int], Flow]]] = {
-    Commodity.WATER: Flows.water,
-    Commodity.GAS: Flows.gas,
-    Commodity.HEAT: Flows.heat,
-}
 
 
 @dataclass(slots=True)
@@ -264,8 +252,7 @@ class SimulatedHome:
 
     def usage_point(self, commodity: Commodity) -> str:
         """Name the point where a supply of this home is measured."""
-        letter = "E" if commodity is Commodity.ELECTRICITY else _MEDIA[commodity][1]
-        return f"DE-{self.number:04d}-{letter}"
+        return f"DE-{self.number:04d}-{CATALOGUE[commodity].letter}"
 
 
 def title_of(kind: int, number: int) -> bytes:
@@ -300,7 +287,7 @@ def draw_homes(seed: int, count: int, *, zone: str, start: float, homes_per_buil
 
     """
     weather = Weather(seed)
-    offset_s = standard_offset_s(zone, start)
+    offset_s = standard_offset_s(ZoneInfo(zone), start)
     for index in range(count):
         number = index + 1
         household = _household(seed, index, zone, weather)
@@ -339,13 +326,6 @@ def draw_neighbours(seed: int, building: int, start: float, offset_s: int) -> Se
     ]
 
 
-def standard_offset_s(zone: str, at: float) -> int:
-    """Return local standard time minus UTC, seconds."""
-    moment = datetime.fromtimestamp(at, UTC).astimezone(ZoneInfo(zone))
-    offset, saving = moment.utcoffset() or timedelta(), moment.dst() or timedelta()
-    return int((offset - saving).total_seconds())
-
-
 def _household(seed: int, index: int, zone: str, weather: Weather) -> Household:
     """Draw until the house is heated by gas or by the district: each home has a meter for one of them."""
     for attempt in range(100):
@@ -356,11 +336,10 @@ def _household(seed: int, index: int, zone: str, weather: Weather) -> Household:
 
 
 def _radio_config(seed: int, number: int, commodity: Commodity, offset_s: int) -> RadioMeterConfig:
-    medium, _ = _MEDIA[commodity]
     place = 10 * number + list(Commodity).index(commodity)
     name = f"{10_000_000 + 137 * place:08d}"
     return RadioMeterConfig(
-        medium,
+        RadioMedium.of(commodity),
         MANUFACTURER,
         name,
         draw_key(seed, name, "radio"),

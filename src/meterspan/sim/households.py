@@ -8,15 +8,18 @@ costs milliseconds per day, and a day has 23, 24 or 25 hours, by its zone.
 
 import math
 from collections import OrderedDict
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.meter.metrology import ElectricityFlow, HeatFlow, VolumeFlow
+from meterspan.quantities import Commodity
 from meterspan.sim.weather import Weather, hash_noise, smooth_noise
 
 __all__ = ["Equipment", "Flows", "Heating", "Household", "Residents"]
@@ -139,9 +142,20 @@ class Flows:
         volume_l_h = power_w / (WATER_WH_PER_L_K * (supply - back))
         return HeatFlow(round(power_w * 1000), round(volume_l_h * 1000), round(supply * 100), round(back * 100))
 
+    def piped(self, commodity: Commodity, step: int) -> VolumeFlow | HeatFlow:
+        """Return one step as a meter of gas, water or heat sees it; raises ``KeyError`` for electricity."""
+        return _PIPED[commodity](self, step)
+
     def _ml_h(self, litres: Floats, step: int) -> int:
         span_s = float(self.edges[step + 1] - self.edges[step])
         return round(float(litres[step]) * 3_600_000 / span_s)
+
+
+_PIPED: Final[Mapping[Commodity, Callable[[Flows, int], VolumeFlow | HeatFlow]]] = {
+    Commodity.GAS: Flows.gas,
+    Commodity.WATER: Flows.water,
+    Commodity.HEAT: Flows.heat,
+}
 
 
 @dataclass(frozen=True, slots=True)

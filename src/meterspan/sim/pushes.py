@@ -14,24 +14,23 @@ from meterspan.head_end.device_log import Frame
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
 from meterspan.sim.building import AccessPointHost, Interfaces
-from meterspan.sim.channel import Medium, Node, SimulatedLink
+from meterspan.sim.channel import MediumEffects, Node, SimulatedLink
 from meterspan.sim.clock import VirtualClock
-from meterspan.sim.g1 import HEAD_END, MediumOf
+from meterspan.sim.g1 import CONNECT_TIMEOUT_S, HEAD_END, MediumOf
 
 __all__ = ["Pushes"]
 
-CONNECT_TIMEOUT_S: Final = 10.0
 FRAMES_KEPT: Final = 4
 PUSH_PEER: Final = "push"
 
 
 @dataclass(slots=True)
-class _Uplink:
+class _UplinkLine:
     """One access point's uplink, and its connection while there is one."""
 
     host: AccessPointHost
     uplink: Uplink
-    station: Node[Any]
+    node: Node[Any]
     link: SimulatedLink | None = None
     connection: PushConnection | None = None
 
@@ -65,7 +64,7 @@ class Pushes:
         self._medium_of = medium_of
         self._interfaces = interfaces
         self._seed = seed
-        self._lines: dict[str, _Uplink] = {}
+        self._lines: dict[str, _UplinkLine] = {}
         self._count = 0
 
     def attach(self, host: AccessPointHost) -> None:
@@ -73,9 +72,9 @@ class Pushes:
         if host.point is None:
             return
         uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
-        station: Node[Any] = Node(self._clock, uplink, name=host.name)
-        line = self._lines[host.name] = _Uplink(host, uplink, station)
-        station.on_event = partial(self._take, line)
+        node: Node[Any] = Node(self._clock, uplink, name=host.name)
+        line = self._lines[host.name] = _UplinkLine(host, uplink, node)
+        node.on_event = partial(self._take, line)
 
     def detach(self, name: str) -> None:
         """Forget the uplink of an access point that lost its power; the head end sees the connection die."""
@@ -90,12 +89,12 @@ class Pushes:
             if line.connection is not None and not line.connection.is_up:
                 self._close(line)
                 line.uplink.medium_lost(now)
-                line.station.poll()
+                line.node.poll()
             if line.host.outbox:
                 line.uplink.wake(now)
-                line.station.poll()
+                line.node.poll()
 
-    def _take(self, line: _Uplink, event: object, now: float) -> None:
+    def _take(self, line: _UplinkLine, event: object, now: float) -> None:
         if not isinstance(event, WantsConnection):
             return
         medium = self._medium_of(line.host.name, now)
@@ -104,11 +103,11 @@ class Pushes:
         else:
             self._clock.schedule(now, partial(self._connect, line, medium))
 
-    def _refuse(self, line: _Uplink) -> None:
+    def _refuse(self, line: _UplinkLine) -> None:
         line.uplink.medium_lost(self._clock.now)
-        line.station.poll()
+        line.node.poll()
 
-    def _connect(self, line: _Uplink, medium: Medium) -> None:
+    def _connect(self, line: _UplinkLine, medium: MediumEffects) -> None:
         if self._lines.get(line.host.name) is not line:  # its power failed meanwhile
             return
         now = self._clock.now
@@ -116,7 +115,7 @@ class Pushes:
         connection = self._intake.connection(f"{line.host.name} {PUSH_PEER}")
         far: Node[Any] = Node(self._clock, connection, name=HEAD_END)
         line.link = SimulatedLink(
-            line.station,
+            line.node,
             far,
             clock=self._clock,
             medium=medium,
@@ -129,12 +128,12 @@ class Pushes:
         line.uplink.connect(now)
         line.link.poll()
 
-    def _broken(self, line: _Uplink, now: float) -> None:
+    def _broken(self, line: _UplinkLine, now: float) -> None:
         self._close(line)
         line.uplink.medium_lost(now)
-        line.station.poll()
+        line.node.poll()
 
-    def _close(self, line: _Uplink) -> None:
+    def _close(self, line: _UplinkLine) -> None:
         link, connection = line.link, line.connection
         line.link = line.connection = None
         if link is None or connection is None:

@@ -4,16 +4,16 @@ from datetime import time
 from decimal import Decimal
 from typing import Final
 
-from meterspan.analytics.tariff import Band, GasConversion, Tariff, Window
+from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.engine.security import SecurityKeys
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
-from meterspan.lnap.channel import Channel
-from meterspan.meter.cosem import LOAD_PROFILE
+from meterspan.lnap.channel import MBusChannel
 from meterspan.meter.electricity import PROFILE_COLUMNS
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.quantities import Commodity
+from meterspan.quantities.codes import LOAD_PROFILE
 from meterspan.sim.building import AccessPointHost
 from meterspan.sim.g1 import SERVER_SAP
 from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
@@ -26,7 +26,7 @@ PERIOD_S: Final = 900
 TARIFFS: Final = {
     Commodity.ELECTRICITY: Tariff(
         "Day and night", "EUR", "kWh", (Band("day", Decimal("0.342")), Band("night", Decimal("0.264"))),
-        (Window("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.35"),
+        (TariffWindow("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.35"),
     ),
     Commodity.GAS: Tariff(
         "Gas", "EUR", "kWh", (Band("all day", Decimal("0.118")),), standing_charge_per_day=Decimal("0.41"),
@@ -86,7 +86,11 @@ def direct_record(home: SimulatedHome, point: ElectricityPoint, custody: KeyCust
 
 
 def local_record(
-    home: SimulatedHome, point: ElectricityPoint | RadioPoint, channel: Channel, access_point: str, custody: KeyCustody
+    home: SimulatedHome,
+    point: ElectricityPoint | RadioPoint,
+    channel: MBusChannel,
+    access_point: str,
+    custody: KeyCustody,
 ) -> Device:
     """Return the record of a meter behind an access point: by radio, or through its P1 port.
 

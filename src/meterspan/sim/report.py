@@ -13,14 +13,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from meterspan.model.readings import SeriesKind, Source
-from meterspan.quantities import Commodity, Obis, utc
+from meterspan.quantities import QUARTER_S, Commodity, Obis, utc
 from meterspan.sim.district import District, Happening, midnight_after
 from meterspan.sim.faults import FaultKind
 from meterspan.sim.homes import ElectricityPoint, RadioPoint, SimulatedHome
 
 __all__ = ["Completeness", "completeness", "report", "verify"]
 
-QUARTER_S: Final = 900
 DIFFERENCES_MAX: Final = 50
 """More differences than this say nothing that the first ones did not."""
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from meterspan.model.storage.errors import DamagedBatchError
-from meterspan.model.storage.readings import COLUMNS, Intervals, Readings, UnsettledDays
+from meterspan.model.storage.readings import COLUMNS, Readings, SettledIntervals, UnsettledDays
 
 __all__ = [
     "read_arrow",
@@ -60,19 +60,19 @@ def read_batch(octets: bytes) -> Readings:
     return Readings(*_read(MAGIC, octets, list(COLUMNS.values())))
 
 
-def write_intervals(intervals: Intervals) -> bytes:
+def write_intervals(intervals: SettledIntervals) -> bytes:
     """Write the intervals of a version."""
     return _write(INTERVAL_MAGIC, [intervals.start, intervals.end, intervals.value, intervals.quality])
 
 
-def read_intervals(octets: bytes) -> Intervals:
+def read_intervals(octets: bytes) -> SettledIntervals:
     """Read the intervals of a version.
 
     Raises:
         DamagedBatchError: the octets are not intervals, are cut or changed, or are of a newer format.
 
     """
-    return Intervals(*_read(INTERVAL_MAGIC, octets, [np.int64, np.int64, np.int64, np.int32]))
+    return SettledIntervals(*_read(INTERVAL_MAGIC, octets, [np.int64, np.int64, np.int64, np.int32]))
 
 
 def write_unsettled(days: UnsettledDays) -> bytes:

@@ -7,16 +7,17 @@ into the table ``quarantined_row``. Only SQLite can hold such a row: text that i
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from meterspan.model.storage.readings import Quarantined
+from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.store.databases import Database
+from meterspan.store.edge import wall_time
 
-__all__ = ["LeftOut", "quarantine_table"]
+__all__ = ["LeftOutRows", "quarantine_table"]
 
 _TABLE: Final = "quarantined_row"
 _Key = tuple[str, tuple[str, ...]]
@@ -36,18 +37,19 @@ def quarantine_table(tables: sa.MetaData) -> sa.Table:
     )
 
 
-class LeftOut:
+class LeftOutRows:
     """The rows left out of one database; safe for use from many threads.
 
     Rows that refer to one that is left out are left out too, so read the tables in the order of their references.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = wall_time) -> None:
         self._database = database
-        self._items: dict[_Key, Quarantined] = {}
+        self._clock = clock
+        self._items: dict[_Key, QuarantinedItem] = {}
         self._guard = threading.Lock()
 
-    def items(self) -> list[Quarantined]:
+    def items(self) -> list[QuarantinedItem]:
         """List the rows left out, in the order they were found."""
         with self._guard:
             return list(self._items.values())
@@ -58,7 +60,8 @@ class LeftOut:
         with self._guard:
             if (table.name, texts) in self._items:
                 return
-            item = Quarantined(f"{table.name} {' '.join(texts)}", reason, f"{self._database.name} (table {table.name})")
+            name, kept_at = f"{table.name} {' '.join(texts)}", f"{self._database.name} (table {table.name})"
+            item = QuarantinedItem(name, reason, kept_at, found_at=int(self._clock()))
             self._items[table.name, texts] = item
         log.error("left out", extra={"item": item.name, "reason": reason, "path": self._database.name})
 

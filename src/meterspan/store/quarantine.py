@@ -7,14 +7,15 @@ found again at the next opening. A segment that is put back whole from a backup 
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from meterspan.model.storage.readings import Quarantined
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
+from meterspan.store.edge import wall_time
 from meterspan.store.journal import BatchRow, SegmentRow
 from meterspan.store.segments import sync_directory
 
-__all__ = ["Quarantine", "batch_name"]
+__all__ = ["StoreQuarantine", "batch_name"]
 
 log = logging.getLogger(__name__)
 
@@ -24,27 +25,29 @@ def batch_name(seq: int) -> str:
     return f"batch {seq}"
 
 
-class Quarantine:
+class StoreQuarantine:
     """The list of quarantined batches and segments; safe for use from many threads.
 
     Args:
         directory: of the store; segments are moved to its folder ``quarantine``.
         journal: path of the journal, named as the place of octets kept there.
+        clock: UTC seconds, for when an item was found.
 
     """
 
-    def __init__(self, directory: Path, journal: Path) -> None:
+    def __init__(self, directory: Path, journal: Path, clock: Callable[[], float] = wall_time) -> None:
+        self._clock = clock
         self._folder = directory / "quarantine"
         self._journal = journal
-        self._items: dict[str, Quarantined] = {}
+        self._items: dict[str, QuarantinedItem] = {}
         self._guard = threading.Lock()
 
-    def load(self, items: Iterable[Quarantined]) -> None:
+    def load(self, items: Iterable[QuarantinedItem]) -> None:
         """Remember the items quarantined before."""
         with self._guard:
             self._items.update((item.name, item) for item in items)
 
-    def add(self, item: Quarantined) -> bool:
+    def add(self, item: QuarantinedItem) -> bool:
         """Hide it from now on; False where it is hidden already."""
         with self._guard:
             if item.name in self._items:
@@ -65,22 +68,25 @@ class Quarantine:
         """Whether this batch or segment is quarantined."""
         return name in self._items
 
-    def items(self) -> list[Quarantined]:
+    def items(self) -> list[QuarantinedItem]:
         """List the quarantined batches and segments, in the order they were found."""
         with self._guard:
             return list(self._items.values())
 
-    def of_batch(self, row: BatchRow, reason: str) -> Quarantined:
+    def of_batch(self, row: BatchRow, reason: str) -> QuarantinedItem:
         """Describe a damaged batch by its row."""
         kept_at = f"{self._journal} (table quarantined)"
-        return Quarantined(batch_name(row.seq), reason, kept_at, row.readings or 0, row.first_time, row.last_time)
+        span = row.first_time, row.last_time
+        kind, found_at = DamageKind.BATCH, int(self._clock())
+        return QuarantinedItem(batch_name(row.seq), reason, kept_at, row.readings or 0, *span, kind, found_at)
 
-    def of_days(self, number: int, reason: str) -> Quarantined:
+    def of_days(self, number: int, reason: str) -> QuarantinedItem:
         """Describe a damaged row of days to settle."""
         kept_at = f"{self._journal} (table quarantined)"
-        return Quarantined(f"days to settle {number}", reason, kept_at)
+        kind, found_at = DamageKind.DAYS, int(self._clock())
+        return QuarantinedItem(f"days to settle {number}", reason, kept_at, kind=kind, found_at=found_at)
 
-    def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> Quarantined:
+    def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> QuarantinedItem:
         """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds.
 
         Args:
@@ -91,7 +97,7 @@ class Quarantine:
 
         """
         kept_at = self.move_file(path)
-        return Quarantined(row.name, reason, kept_at, row.readings, *span)
+        return QuarantinedItem(row.name, reason, kept_at, row.readings, *span, DamageKind.SEGMENT, int(self._clock()))
 
     def move_file(self, path: Path) -> str:
         """Move a file into the folder; return where it is now, "" where there is none."""

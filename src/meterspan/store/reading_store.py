@@ -32,13 +32,13 @@ from meterspan.model.storage.errors import (
     StorageClosedError,
     UnknownFormatError,
 )
-from meterspan.model.storage.readings import Quarantined, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.model.storage.readings import QuarantinedItem, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.quantities import DAY_S
 from meterspan.store import edge, journal
 from meterspan.store.columns import read_batch
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
-from meterspan.store.quarantine import Quarantine, batch_name
+from meterspan.store.quarantine import StoreQuarantine, batch_name
 from meterspan.store.segments import (
     SegmentQuery,
     check_segment,
@@ -126,7 +126,7 @@ class ReadingStore:
             self._lock_file = _lock(directory / "lock")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._query = SegmentQuery()
-        self._quarantine = Quarantine(directory, self._path)
+        self._quarantine = StoreQuarantine(directory, self._path)
         self._readers: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
         self._door = threading.Lock()
@@ -262,7 +262,7 @@ class ReadingStore:
             rows = [days for _number, days in journal.unsettled_rows(connection)]
         return merged_days([days for days in rows if isinstance(days, UnsettledDays)])
 
-    def quarantined(self) -> list[Quarantined]:
+    def quarantined(self) -> list[QuarantinedItem]:
         """List the quarantined batches and segments, in the order they were found."""
         return self._quarantine.items()
 
@@ -689,7 +689,7 @@ class ReadingStore:
         if self._quarantine.add(item):
             self._commit_now(partial(_move_segment, item=item))
 
-    def _take_restored(self, item: Quarantined, path: Path) -> None:
+    def _take_restored(self, item: QuarantinedItem, path: Path) -> None:
         """List a segment again that was put back whole; one that is damaged as before stays aside."""
         try:
             check_segment(path)
@@ -824,11 +824,11 @@ def _list_again(connection: sqlite3.Connection, row: SegmentRow) -> None:
     journal.add_meta(connection, "readings", row.readings)
 
 
-def _move_batch(connection: sqlite3.Connection, item: Quarantined, seq: int) -> None:
+def _move_batch(connection: sqlite3.Connection, item: QuarantinedItem, seq: int) -> None:
     journal.insert_quarantined(connection, item, journal.octets_of(connection, seq))
     connection.execute("delete from batch where seq = ?", (seq,))
 
 
-def _move_segment(connection: sqlite3.Connection, item: Quarantined) -> None:
+def _move_segment(connection: sqlite3.Connection, item: QuarantinedItem) -> None:
     journal.insert_quarantined(connection, item)
     connection.execute("delete from segment where name = ?", (item.name,))

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import sqlalchemy as sa
 
 from meterspan.model.storage.errors import DamagedBatchError
-from meterspan.model.storage.readings import Intervals, Quarantined
+from meterspan.model.storage.readings import QuarantinedItem, SettledIntervals
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -25,7 +25,7 @@ from meterspan.model.storage.registry import (
 )
 from meterspan.store.columns import read_intervals, write_intervals
 from meterspan.store.databases import Database, file_url
-from meterspan.store.left_out import LeftOut, quarantine_table
+from meterspan.store.left_out import LeftOutRows, quarantine_table
 
 __all__ = ["Registry"]
 
@@ -117,7 +117,7 @@ class Registry:
 
     def __init__(self, url: str) -> None:
         self._database = Database(url, METADATA, version=SCHEMA_VERSION)
-        self._left_out = LeftOut(self._database)
+        self._left_out = LeftOutRows(self._database)
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -128,7 +128,7 @@ class Registry:
         """Release all connections."""
         self._database.close()
 
-    def quarantined(self) -> list[Quarantined]:
+    def quarantined(self) -> list[QuarantinedItem]:
         """List rows that are damaged, or refer to such a row, and are left out; found when they are read."""
         return self._left_out.items()
 
@@ -219,7 +219,7 @@ class Registry:
         except (DamagedBatchError, TypeError) as error:
             key = tuple(values[column.name] for column in VERSIONS.primary_key.columns)
             self._left_out.note(VERSIONS, key, str(error))
-            return VersionRow(**values, intervals=Intervals.empty(), is_damaged=True)
+            return VersionRow(**values, intervals=SettledIntervals.empty(), is_damaged=True)
 
     def _save(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
         self._left_out.keep_copy(connection, table, values)

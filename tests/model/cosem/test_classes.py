@@ -1,5 +1,8 @@
 """Walk the registry: every declaration is whole."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from meterspan.model.cosem import classes as declarations
@@ -92,3 +95,13 @@ def test_access_modes_say_what_they_grant():
     assert [mode.writable for mode in AttributeAccess] == [False, False, True, True, False, True, True]
     assert [mode.authenticated for mode in AttributeAccess] == [False] * 4 + [True] * 3
     assert MethodAccess.AUTHENTICATED_ACCESS == 2
+
+
+def test_the_page_lists_each_class_by_the_name_that_the_standard_gives_it():
+    page = (Path(__file__).parents[3] / "docs" / "cosem.md").read_text(encoding="utf-8")
+    listed = {
+        (int(class_id), int(version)): name
+        for class_id, name, versions in re.findall(r"\| (\d+) \| ([\w ]+?) \| (\d[\d, ]*) (?=\|)", page)
+        for version in versions.split(",")
+    }
+    assert listed == {key: declared.name for key, declared in INTERFACE_CLASSES.items()}

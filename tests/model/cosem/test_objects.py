@@ -1,7 +1,15 @@
 import pytest
 
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
-from meterspan.model.cosem.classes import AssociationLN1, Clock, Data, DemandRegister, Limiter, ProfileGeneric, Register
+from meterspan.model.cosem.classes import (
+    AssociationLN1,
+    Clock,
+    DataObject,
+    DemandRegister,
+    Limiter,
+    ProfileGeneric,
+    Register,
+)
 from meterspan.model.cosem.device import AssociationDefinition, Grant, LogicalDevice, grant_for, sap_assignment
 from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
@@ -139,9 +147,9 @@ def test_a_profile_gives_its_rows_count_and_selections():
 
 def test_a_wrong_binding_is_the_callers_fault():
     with pytest.raises(ValueError, match="declares no scaler_unit"):
-        CosemObject(Data, NAME, {Register.scaler_unit: SCALE})
+        CosemObject(DataObject, NAME, {Register.scaler_unit: SCALE})
     with pytest.raises(ValueError, match="declares no reset"):
-        CosemObject(Data, NAME, {}, {}, {Register.reset: lambda value, now: None})
+        CosemObject(DataObject, NAME, {}, {}, {Register.reset: lambda value, now: None})
     with pytest.raises(ValueError, match="scaler_unit is structure, not enum"):
         CosemObject(Register, NAME, {Register.scaler_unit: enum(1)})
 

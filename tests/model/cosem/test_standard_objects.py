@@ -1,12 +1,9 @@
 """Objects that every server of ours has: whole, and open to the public client as far as one table says."""
 
-from meterspan.model.cosem.classes import Clock, Data, PushSetup, SecuritySetup
+from meterspan.model.cosem.classes import Clock, DataObject, PushSetup, SecuritySetup
 from meterspan.model.cosem.device import PUBLIC_CLIENT, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.standard_objects import (
-    CLOCK,
-    INVOCATION_COUNTER,
-    LOGICAL_DEVICE_NAME,
     PUSH_SETUP,
     SECURITY_SETUP,
     clock_values,
@@ -17,6 +14,7 @@ from meterspan.model.cosem.standard_objects import (
     security_setup,
 )
 from meterspan.quantities import Obis
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import double_long_unsigned, long, octet_string, unsigned
 
 ENERGY = Obis(1, 0, 1, 8, 0)
@@ -38,7 +36,7 @@ def test_the_public_client_sees_names_clock_and_counter_and_writes_nothing():
 
 
 def test_a_server_that_accepted_no_counter_shows_zero():
-    assert data_object(INVOCATION_COUNTER, no_counter).read(Data.value.number, 0.0) == double_long_unsigned(0)
+    assert data_object(INVOCATION_COUNTER, no_counter).read(DataObject.value.number, 0.0) == double_long_unsigned(0)
 
 
 def test_the_security_setup_wants_every_message_authenticated_and_encrypted():

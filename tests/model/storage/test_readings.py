@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.storage.readings import COLUMNS, Intervals, Readings, UnsettledDays
+from meterspan.model.storage.readings import COLUMNS, Readings, SettledIntervals, UnsettledDays
 
 rows = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 50), st.integers(0, 3)), max_size=20)
 
@@ -25,7 +25,7 @@ def test_joined_and_sorted_readings_are_the_same_rows_in_order(first, second):
 
 
 def test_nothing_has_all_columns_and_no_rows():
-    assert len(Readings.empty()) == len(Readings.concatenate([])) == len(Intervals.empty()) == 0
+    assert len(Readings.empty()) == len(Readings.concatenate([])) == len(SettledIntervals.empty()) == 0
     assert len(UnsettledDays.empty()) == 0
 
 

@@ -1,8 +1,8 @@
 """The client of an application association, over any link (IEC 62056-5-3, 6 and 7).
 
-Strategy: ``Association`` holds link, state and events; here are the client's moves, one exchange at a time
-(``exchange``) and one answer timer. Requests queue and are carried out in order; each ends in exactly one event. A
-malformed APDU becomes ``ApduRefused`` or fails the request it answers; it never raises.
+Strategy: ``Association`` holds link, state and events; here are the client's moves, one pending request at a time
+(``pending_request``) and one answer timer. Requests queue and are carried out in order; each ends in exactly one event.
+A malformed APDU becomes ``ApduRefused`` or fails the request it answers; it never raises.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.association import failures
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.core import CHALLENGE_OCTETS, CLAUSE, Association
-from meterspan.engine.association.exchange import Done, Exchange, Step, exchange_for
+from meterspan.engine.association.pending_request import Done, PendingRequest, Step, pending_request_for
 from meterspan.engine.association.records import (
     Associated,
     AssociationEvent,
@@ -119,7 +119,7 @@ class ClientAssociation(Association[ClientMove]):
         self._security = security
         self._cipher = security if settings.ciphered else None
         self._waiting: deque[tuple[int, Request]] = deque()
-        self._running: Exchange | None = None
+        self._running: PendingRequest | None = None
         self._farewell: AssociationEvent | None = None
         self._agreed: Agreement | None = None
         self._offer = _Offer()
@@ -405,7 +405,7 @@ class ClientAssociation(Association[ClientMove]):
         elif self._running is not None:
             self._fail_running(failures.of_fault(apdu), now)
 
-    def _take_answer(self, running: Exchange, apdu: Apdu, now: float) -> None:
+    def _take_answer(self, running: PendingRequest, apdu: Apdu, now: float) -> None:
         invoke = getattr(apdu, "invoke", None)
         if not isinstance(invoke, InvokeIdAndPriority):
             raise UnsupportedError(f"{type(apdu).__name__} is no answer", None, "apdu", CLAUSE)
@@ -413,8 +413,8 @@ class ClientAssociation(Association[ClientMove]):
             raise _LateAnswerError(f"answers {invoke}, {running.invoke} is due", None, "invoke-id", CLAUSE)
         self._step(running, running.answer(apdu), now)
 
-    def _step(self, running: Exchange, step: Step, now: float) -> None:
-        """Send the exchange's next APDU, or finish it."""
+    def _step(self, running: PendingRequest, step: Step, now: float) -> None:
+        """Send the pending request's next APDU, or finish it."""
         if isinstance(step, Done):
             self._running = None
             self._timer = None
@@ -429,12 +429,12 @@ class ClientAssociation(Association[ClientMove]):
         while self._running is None and self._waiting and agreed is not None:
             request_id, request = self._waiting.popleft()
             answer_max = self._settings.max_response_octets
-            exchange = exchange_for(request, request_id, self._next_invoke(), agreed, answer_max=answer_max)
-            step = exchange.start()
+            pending = pending_request_for(request, request_id, self._next_invoke(), agreed, answer_max=answer_max)
+            step = pending.start()
             if isinstance(step, Done):
                 self._emit(step)
             else:
-                self._step(exchange, step, now)
+                self._step(pending, step, now)
 
     def _next_invoke(self) -> InvokeIdAndPriority:
         self._last_invoke_id = (self._last_invoke_id + 1) & 0x0F

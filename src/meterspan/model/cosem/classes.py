@@ -14,7 +14,7 @@ __all__ = [
     "AssociationLN1",
     "AssociationLN2",
     "Clock",
-    "Data",
+    "DataObject",
     "DemandRegister",
     "DisconnectControl",
     "ExtendedRegister",
@@ -44,8 +44,8 @@ __all__ = [
 _RW = AttributeAccess.READ_AND_WRITE
 
 
-class Data(InterfaceClass, class_id=1):
-    """Any lone value (4.3.1)."""
+class DataObject(InterfaceClass, class_id=1, name="Data"):
+    """Any lone value: the interface class "Data" (4.3.1)."""
 
     value = Attribute(2, DataKind.CHOICE)
 

@@ -6,7 +6,7 @@ what is shown and what is allowed cannot differ.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
 from meterspan.model.cosem.classes import AssociationLN, SAPAssignment
@@ -26,6 +26,7 @@ __all__ = [
     "AssociationDefinition",
     "Grant",
     "LogicalDevice",
+    "association_name",
     "grant_for",
     "sap_assignment",
 ]
@@ -35,6 +36,12 @@ PUBLIC_CLIENT = 16
 MANAGEMENT_CLIENT = 1
 CURRENT_ASSOCIATION = Obis(0, 0, 40, 0, 0)
 """The association that the request runs in."""
+
+
+def association_name(number: int) -> Obis:
+    """Return the logical name of an association by its number, from 1."""
+    return replace(CURRENT_ASSOCIATION, e=number)
+
 
 SERVER_CONFORMANCE = (
     Conformance.GET

@@ -12,6 +12,7 @@ from meterspan.model.cosem.classes import Clock, ProfileGeneric
 from meterspan.model.cosem.objects import CosemObject, Selective
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime, Obis
+from meterspan.quantities.codes import CLOCK
 from meterspan.wire.axdr import Data, DataType, array, clock, structure
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import Access, CaptureObjectDefinition, EntryAccess, RangeAccess
@@ -40,7 +41,7 @@ RANGE_DESCRIPTOR, ENTRY_DESCRIPTOR = 1, 2
 Row: TypeAlias = Sequence[Data]
 """The captured values of one entry, in the order of the capture objects."""
 
-CLOCK_COLUMN = CaptureObjectDefinition(Clock.class_id, Obis(0, 0, 1, 0, 0), Clock.time.number)
+CLOCK_COLUMN = CaptureObjectDefinition(Clock.class_id, CLOCK, Clock.time.number)
 """Time of the standard clock object, 0-0:1.0.0."""
 
 

@@ -6,13 +6,14 @@ Logical names are those of the Blue Book (IEC 62056-6-2, clause 6); what the pub
 from collections.abc import Iterable
 from typing import Final
 
-from meterspan.model.cosem.classes import AssociationLN, Clock, Data, PushSetup, SAPAssignment, SecuritySetup
+from meterspan.model.cosem.classes import AssociationLN, Clock, DataObject, PushSetup, SAPAssignment, SecuritySetup
 from meterspan.model.cosem.declaration import Attribute
-from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant
+from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant, association_name
 from meterspan.model.cosem.objects import Bound, CosemObject, Getter
 from meterspan.quantities import ClockTime, Obis
-from meterspan.wire.axdr import Data as Value
+from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME, SERIAL_NUMBER
 from meterspan.wire.axdr import (
+    Data,
     array,
     double_long_unsigned,
     enum,
@@ -24,12 +25,8 @@ from meterspan.wire.axdr import (
 from meterspan.wire.axdr.clock import write_clock_time
 
 __all__ = [
-    "CLOCK",
-    "INVOCATION_COUNTER",
-    "LOGICAL_DEVICE_NAME",
     "PUSH_SETUP",
     "SECURITY_SETUP",
-    "SERIAL_NUMBER",
     "clock_values",
     "data_object",
     "no_counter",
@@ -38,22 +35,18 @@ __all__ = [
     "security_setup",
 ]
 
-CLOCK: Final = Obis(0, 0, 1, 0, 0)
-LOGICAL_DEVICE_NAME: Final = Obis(0, 0, 42, 0, 0)
-SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
-INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
 SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
 PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
 _AUTHENTICATED_AND_ENCRYPTED = 3
 _SUITE_0 = 0
 
 
-def data_object(name: Obis, value: Value | Getter) -> CosemObject:
+def data_object(name: Obis, value: Data | Getter) -> CosemObject:
     """Build a Data object."""
-    return CosemObject(Data, name, {Data.value: value})
+    return CosemObject(DataObject, name, {DataObject.value: value})
 
 
-def no_counter(_now: float) -> Value:
+def no_counter(_now: float) -> Data:
     """Return the invocation counter of a server that has accepted none."""
     return double_long_unsigned(0)
 
@@ -61,14 +54,14 @@ def no_counter(_now: float) -> Value:
 def public_association() -> AssociationDefinition:
     """Offer the public client (16, no security) names, clock and invocation counter, to read."""
     shown = (
-        (Data.class_id, LOGICAL_DEVICE_NAME),
-        (Data.class_id, SERIAL_NUMBER),
-        (Data.class_id, INVOCATION_COUNTER),
+        (DataObject.class_id, LOGICAL_DEVICE_NAME),
+        (DataObject.class_id, SERIAL_NUMBER),
+        (DataObject.class_id, INVOCATION_COUNTER),
         (Clock.class_id, CLOCK),
         (AssociationLN.class_id, None),
         (SAPAssignment.class_id, None),
     )
-    return AssociationDefinition(PUBLIC_CLIENT, Obis(0, 0, 40, 0, 1), tuple(Grant(*place) for place in shown))
+    return AssociationDefinition(PUBLIC_CLIENT, association_name(1), tuple(Grant(*place) for place in shown))
 
 
 def security_setup(system_title: bytes) -> CosemObject:
@@ -85,7 +78,7 @@ def security_setup(system_title: bytes) -> CosemObject:
 def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
     """Build the push setup of a list of (class id, logical name), attribute 2 each."""
     listed = (
-        structure(long_unsigned(class_id), octet_string(name), integer(Data.value.number), long_unsigned(0))
+        structure(long_unsigned(class_id), octet_string(name), integer(DataObject.value.number), long_unsigned(0))
         for class_id, name in pushed
     )
     values: dict[Attribute, Bound] = {
@@ -100,7 +93,7 @@ def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
 
 
 def clock_values(
-    *, time: Getter, time_zone: Value | Getter, status: Value | Getter, saving_min: int, base: int
+    *, time: Getter, time_zone: Data | Getter, status: Data | Getter, saving_min: int, base: int
 ) -> dict[Attribute, Bound]:
     """Return the attributes of a clock object.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from meterspan.model.readings import MeterEvent
-from meterspan.model.storage.readings import Quarantined, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.model.storage.readings import QuarantinedItem, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -90,7 +90,7 @@ class ReadingJournal(ReadingSource, Protocol):
         """UTC midnight before which days are closed, or None."""
         ...
 
-    def quarantined(self) -> list[Quarantined]:
+    def quarantined(self) -> list[QuarantinedItem]:
         """List the quarantined batches and segments, in the order they were found."""
         ...
 
@@ -155,7 +155,7 @@ class RegistryStore(Protocol):
         """
         ...
 
-    def quarantined(self) -> list[Quarantined]:
+    def quarantined(self) -> list[QuarantinedItem]:
         """List rows that are damaged and left out."""
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from meterspan.model.storage.readings import Intervals
+from meterspan.model.storage.readings import SettledIntervals
 
 __all__ = [
     "DeviceRow",
@@ -100,7 +100,7 @@ class VersionRow:
     author: str
     step: str
     """Size of one step in the display unit, as a fraction: ``1/1000``."""
-    intervals: Intervals
+    intervals: SettledIntervals
     is_damaged: bool = False
     """The intervals do not read back (they are empty here); the number stays taken, so settle the day again."""
 

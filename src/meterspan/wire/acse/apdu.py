@@ -191,7 +191,7 @@ class _Codec:
 
 
 @dataclass(frozen=True, slots=True)
-class _Field:
+class _ApduField:
     attribute: str
     codec: _Codec
     required: bool = False
@@ -202,10 +202,10 @@ class _Field:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _ApduLayout:
     tag: int
     record: Callable[..., AcseApdu]
-    fields: dict[int, _Field]
+    fields: dict[int, _ApduField]
 
 
 USER_INFORMATION = 0xBE
@@ -213,7 +213,7 @@ OCTET_STRING = 0x04
 INTEGER = 0x02
 
 
-def _read_fields(cursor: Cursor, layout: _Layout, start: int) -> AcseApdu:
+def _read_fields(cursor: Cursor, layout: _ApduLayout, start: int) -> AcseApdu:
     values: dict[str, Any] = {}
     unknown: list[Tlv] = []
     while cursor.remaining:
@@ -344,43 +344,43 @@ _MECHANISM = _Codec(
     _read_arc(MECHANISM_ARC, AuthenticationMechanism), lambda mechanism: MECHANISM_ARC + bytes((mechanism,))
 )
 _AUTHENTICATION = _Codec(_read_authentication, lambda value: write_tlv(value.choice, value.octets))
-_USER_INFORMATION = _Field("user_information", _TITLE)
+_USER_INFORMATION = _ApduField("user_information", _TITLE)
 
 _LAYOUTS = {
-    AARQ_TAG: _Layout(AARQ_TAG, Aarq, {
-        0x80: _Field("protocol_version", _RAW),
-        0xA1: _Field("application_context", _CONTEXT, required=True),
-        0xA2: _Field("called_ap_title", _TITLE),
-        0xA3: _Field("called_ae_qualifier", _TITLE),
-        0xA4: _Field("called_ap_invocation_id", _NUMBER),
-        0xA5: _Field("called_ae_invocation_id", _NUMBER),
-        0xA6: _Field("calling_ap_title", _TITLE),
-        0xA7: _Field("calling_ae_qualifier", _TITLE),
-        0xA8: _Field("calling_ap_invocation_id", _NUMBER),
-        0xA9: _Field("calling_ae_invocation_id", _NUMBER),
-        0x8A: _Field("sender_requirements", _RAW),
-        0x8B: _Field("mechanism", _MECHANISM),
-        0xAC: _Field("authentication_value", _AUTHENTICATION),
-        0x9D: _Field("implementation_information", _RAW),
+    AARQ_TAG: _ApduLayout(AARQ_TAG, Aarq, {
+        0x80: _ApduField("protocol_version", _RAW),
+        0xA1: _ApduField("application_context", _CONTEXT, required=True),
+        0xA2: _ApduField("called_ap_title", _TITLE),
+        0xA3: _ApduField("called_ae_qualifier", _TITLE),
+        0xA4: _ApduField("called_ap_invocation_id", _NUMBER),
+        0xA5: _ApduField("called_ae_invocation_id", _NUMBER),
+        0xA6: _ApduField("calling_ap_title", _TITLE),
+        0xA7: _ApduField("calling_ae_qualifier", _TITLE),
+        0xA8: _ApduField("calling_ap_invocation_id", _NUMBER),
+        0xA9: _ApduField("calling_ae_invocation_id", _NUMBER),
+        0x8A: _ApduField("sender_requirements", _RAW),
+        0x8B: _ApduField("mechanism", _MECHANISM),
+        0xAC: _ApduField("authentication_value", _AUTHENTICATION),
+        0x9D: _ApduField("implementation_information", _RAW),
     }),
-    AARE_TAG: _Layout(AARE_TAG, Aare, {
-        0x80: _Field("protocol_version", _RAW),
-        0xA1: _Field("application_context", _CONTEXT, required=True),
-        0xA2: _Field("result", _Codec(_read_code(AssociationResult), _write_integer), required=True),
-        0xA3: _Field("diagnostic", _Codec(_read_diagnostic, _write_diagnostic), required=True),
-        0xA4: _Field("responding_ap_title", _TITLE),
-        0xA5: _Field("responding_ae_qualifier", _TITLE),
-        0xA6: _Field("responding_ap_invocation_id", _NUMBER),
-        0xA7: _Field("responding_ae_invocation_id", _NUMBER),
-        0x88: _Field("responder_requirements", _RAW),
-        0x89: _Field("mechanism", _MECHANISM),
-        0xAA: _Field("authentication_value", _AUTHENTICATION),
-        0x9D: _Field("implementation_information", _RAW),
+    AARE_TAG: _ApduLayout(AARE_TAG, Aare, {
+        0x80: _ApduField("protocol_version", _RAW),
+        0xA1: _ApduField("application_context", _CONTEXT, required=True),
+        0xA2: _ApduField("result", _Codec(_read_code(AssociationResult), _write_integer), required=True),
+        0xA3: _ApduField("diagnostic", _Codec(_read_diagnostic, _write_diagnostic), required=True),
+        0xA4: _ApduField("responding_ap_title", _TITLE),
+        0xA5: _ApduField("responding_ae_qualifier", _TITLE),
+        0xA6: _ApduField("responding_ap_invocation_id", _NUMBER),
+        0xA7: _ApduField("responding_ae_invocation_id", _NUMBER),
+        0x88: _ApduField("responder_requirements", _RAW),
+        0x89: _ApduField("mechanism", _MECHANISM),
+        0xAA: _ApduField("authentication_value", _AUTHENTICATION),
+        0x9D: _ApduField("implementation_information", _RAW),
     }),
-    RLRQ_TAG: _Layout(RLRQ_TAG, Rlrq, {
-        0x80: _Field("reason", _Codec(_read_reason(ReleaseRequestReason), lambda reason: bytes((reason,)))),
+    RLRQ_TAG: _ApduLayout(RLRQ_TAG, Rlrq, {
+        0x80: _ApduField("reason", _Codec(_read_reason(ReleaseRequestReason), lambda reason: bytes((reason,)))),
     }),
-    RLRE_TAG: _Layout(RLRE_TAG, Rlre, {
-        0x80: _Field("reason", _Codec(_read_reason(ReleaseResponseReason), lambda reason: bytes((reason,)))),
+    RLRE_TAG: _ApduLayout(RLRE_TAG, Rlre, {
+        0x80: _ApduField("reason", _Codec(_read_reason(ReleaseResponseReason), lambda reason: bytes((reason,)))),
     }),
 }  # fmt: skip

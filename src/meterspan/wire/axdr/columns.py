@@ -16,8 +16,14 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.quantities import ClockTime
-from meterspan.wire.axdr.clock import DATE_TIME_SIZE, looks_like_clock, read_clock_time, write_clock_time
+from meterspan.quantities import DAY_ZERO, ClockTime
+from meterspan.wire.axdr.clock import (
+    DATE_TIME_SIZE,
+    DEVIATION_OPEN,
+    looks_like_clock,
+    read_clock_time,
+    write_clock_time,
+)
 from meterspan.wire.axdr.data import (
     DELTA_TYPES,
     FLOAT_LAYOUT,
@@ -170,7 +176,7 @@ def read_columns(
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _ValuePlace:
     """Where the octets of a column's value stand in a row, and how they read."""
 
     type: DataType
@@ -179,7 +185,7 @@ class _Place:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Layout:
+class _RowLayout:
     """A row: its octets, which of them are tags and lengths, and the places of the values.
 
     Attributes:
@@ -195,7 +201,7 @@ class _Layout:
     mask: NDArray[np.uint8]
     template: NDArray[np.uint8]
     numbers: np.dtype[np.void]
-    places: tuple[_Place, ...]
+    places: tuple[_ValuePlace, ...]
 
 
 _SIZES: dict[int, int] = {
@@ -208,7 +214,7 @@ _SIZES: dict[int, int] = {
 _STRINGS = frozenset({DataType.OCTET_STRING, DataType.VISIBLE_STRING})
 
 
-def _first_layout(cursor: Cursor) -> _Layout | None:
+def _first_layout(cursor: Cursor) -> _RowLayout | None:
     """Parse the first row into a layout; None where only the generic reader can read it."""
     octets, offset, end = cursor.octets, cursor.offset, cursor.end
     if offset + 2 > end or octets[offset] != DataType.STRUCTURE or not 0 < octets[offset + 1] < 0x80:
@@ -232,15 +238,15 @@ def _first_layout(cursor: Cursor) -> _Layout | None:
 
 
 @lru_cache(maxsize=CACHED_LAYOUTS)
-def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
+def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _RowLayout:
     mask, template = bytearray(b"\xff" * len(head)), bytearray(head)
-    places: list[_Place] = []
+    places: list[_ValuePlace] = []
     for tags, size in signature:
         mask += b"\xff" * len(tags) + bytes(size)
         template += tags
-        places.append(_Place(DataType(tags[0]), len(template), size))
+        places.append(_ValuePlace(DataType(tags[0]), len(template), size))
         template += bytes(size)
-    return _Layout(
+    return _RowLayout(
         len(template),
         np.frombuffer(bytes(mask), np.uint8),
         np.frombuffer(bytes(template), np.uint8),
@@ -249,7 +255,7 @@ def _layout(head: bytes, signature: tuple[tuple[bytes, int], ...]) -> _Layout:
     )
 
 
-def _numbers(places: Sequence[_Place], stride: int) -> "np.dtype[np.void]":
+def _numbers(places: Sequence[_ValuePlace], stride: int) -> "np.dtype[np.void]":
     formats = {place: f">{_kind(place.type)}{place.size}" for place in places if _kind(place.type)}
     return np.dtype(
         {
@@ -271,7 +277,7 @@ def _kind(type_: DataType) -> str:
 def _column_at(
     matrix: NDArray[np.uint8],
     numbers: NDArray[np.void],
-    place: _Place,
+    place: _ValuePlace,
     is_clock: bool | None,  # noqa: FBT001 - None leaves it to the octets
     zone: tzinfo | None,
 ) -> Column:
@@ -307,7 +313,6 @@ _MAX_YEAR = 9999
 _MAX_DEVIATION_MIN = 24 * 60 - 1
 _FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
 """What a ``datetime`` holds: years 1 to 9999."""
-_DEVIATION_OPEN = -0x8000
 _DATE_TIME = np.dtype(
     {
         "names": ["date", "clock", "deviation"],
@@ -319,7 +324,7 @@ _DATE_TIME = np.dtype(
 """A date-time as NumPy reads it: year, month and day; hour to hundredths; deviation."""
 _TIME_MAX = np.array([23, 59, 59, 99], np.uint8)
 _CLOCK_WEIGHTS = np.array([3_600, 60, 1], np.int64)
-_EPOCH = date(1970, 1, 1).toordinal()
+_EPOCH = DAY_ZERO.toordinal()
 
 
 def _deviation(octets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -387,7 +392,7 @@ def _any_instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.i
     exists &= (utc >= _FIRST_SECOND) & (utc <= _LAST_SECOND)
     seconds: NDArray[np.int64] = np.where(exists, utc, NO_INSTANT)
     if zone is not None:
-        for index in np.flatnonzero(deviation == _DEVIATION_OPEN).tolist():
+        for index in np.flatnonzero(deviation == DEVIATION_OPEN).tolist():
             moment = read_clock_time(block[index].tobytes()).to_utc(zone)
             if moment is not None:
                 seconds[index] = int(moment.timestamp() // 1)

@@ -11,7 +11,7 @@ from enum import IntEnum
 from meterspan.wire.errors import TruncatedError, UnsupportedError
 from meterspan.wire.mbus.records import DataRecord, build_header, describe_header
 from meterspan.wire.mbus.values import BCD_CODES, DATA_SIZES, LVAR, Value, pack_value, parse_value
-from meterspan.wire.mbus.vif import ValueKind
+from meterspan.wire.mbus.vif import DURATION_UNITS, ValueKind
 
 __all__ = ["Increment", "Profile", "expand_profile", "is_profile"]
 
@@ -22,7 +22,6 @@ MAX_VALUE = 1 << 63
 CONTROL_SIZE = 2
 HALF_MONTH = 253
 MONTH = 254
-SPACING_UNITS = ("s", "min", "h", "d")
 _CLAUSE = "EN 13757-3:2018, annex F"
 
 
@@ -83,7 +82,7 @@ def expand_profile(record: DataRecord, base: DataRecord | None = None) -> Profil
         records = [_value_record(record, index, code, data) for index, data in enumerate(values)]
     else:
         records = _accumulate(record, base, increment, code, values, inverse=inverse)
-    unit = SPACING_UNITS[body[0] >> 4 & 3]
+    unit = DURATION_UNITS[body[0] >> 4 & 3]
     if unit == "d" and body[1] in (HALF_MONTH, MONTH):
         unit = "month" if body[1] == MONTH else "half month"
     return Profile(tuple(records), body[1], unit, inverse)

@@ -35,7 +35,6 @@ SPECIAL = 0x0F
 _NUMBERS = (int, Decimal)
 _EXACT = Context(prec=200)
 """More digits than the longest number (64 octets) has, so that scaling never rounds."""
-LVAR = 0x0D
 
 
 class Function(IntEnum):

@@ -136,7 +136,7 @@ def _modify(quantity: Quantity, code: int) -> Quantity:
     if code in _COUNTS:
         return replace(modified, unit=UNITS["1"], exponent=0, kind=ValueKind.NUMBER)
     if 0x50 <= code <= 0x67:
-        return replace(modified, unit=UNITS[_DURATIONS[code & 3]], exponent=0, kind=ValueKind.NUMBER)
+        return replace(modified, unit=UNITS[DURATION_UNITS[code & 3]], exponent=0, kind=ValueKind.NUMBER)
     if code == 0x3D and quantity.unit is not None:  # another unit than the VIF says (annex C): not to be mixed up
         symbol = f"non-metric {quantity.unit.symbol}"
         return replace(modified, unit=Unit(symbol, symbol))
@@ -153,8 +153,8 @@ def _composed(unit: Unit, suffix: str) -> Unit:
     return UNITS.get(symbol) or Unit(symbol, symbol)
 
 
-_DURATIONS = ("s", "min", "h", "d")
-_LONG_DURATIONS = ("h", "d", "mo", "a")
+DURATION_UNITS = ("s", "min", "h", "d")
+_LONG_DURATION_UNITS = ("h", "d", "mo", "a")
 
 
 def _range(first: int, count: int, name: str, unit: str, exponent: int) -> dict[int, Quantity]:
@@ -162,7 +162,7 @@ def _range(first: int, count: int, name: str, unit: str, exponent: int) -> dict[
     return {first + n: Quantity(name, UNITS[unit], n + exponent) for n in range(count)}
 
 
-def _timed(first: int, name: str, units: tuple[str, ...] = _DURATIONS) -> dict[int, Quantity]:
+def _timed(first: int, name: str, units: tuple[str, ...] = DURATION_UNITS) -> dict[int, Quantity]:
     """Make one code per unit of time."""
     return {first + n: Quantity(name, UNITS[unit]) for n, unit in enumerate(units)}
 
@@ -302,8 +302,8 @@ _FD: dict[int, Quantity] = {
     **_range(0x40, 16, "voltage", "V", -9),
     **_range(0x50, 16, "current", "A", -12),
     0x65: Quantity("time of day change", kind=ValueKind.MOMENT),
-    **_timed(0x68, "duration since last cumulation", _LONG_DURATIONS),
-    **_timed(0x6C, "battery operating time", _LONG_DURATIONS),
+    **_timed(0x68, "duration since last cumulation", _LONG_DURATION_UNITS),
+    **_timed(0x6C, "battery operating time", _LONG_DURATION_UNITS),
     0x70: Quantity("date and time of battery change", kind=ValueKind.MOMENT),
     0x71: Quantity("signal strength", UNITS["dBm"]),
     0x72: Quantity("daylight saving", kind=ValueKind.BITS),

@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 from meterspan.quantities import ClockStatus, ClockTime, Obis, Scaled, Unit, parse_obis, parse_unit
+from meterspan.quantities.codes import CLOCK
 from meterspan.wire.checksum import crc_16_arc
 from meterspan.wire.cursor import Span, Trace
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
@@ -36,7 +37,6 @@ MAX_TELEGRAM_SIZE = 16_384
 P1Value: TypeAlias = Scaled | ClockTime | Obis | str
 """A number with a unit, a time stamp, an OBIS reference (in logs and DSMR 3 gas values), or text unchanged."""
 
-CLOCK = Obis(0, 0, 1, 0, 0)
 _HEADS_KEPT = 4_096  # line heads repeat for ever; a meter has about 40, hostile input can't grow the cache past this
 _MBUS_VALUES = 24  # value group C of an M-Bus device's values
 

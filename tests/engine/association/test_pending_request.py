@@ -1,11 +1,11 @@
-"""Exchanges without a link: what is asked, in which pieces, and what any answer makes of it."""
+"""Pending requests without a link: what is asked, in which pieces, and what any answer makes of it."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.association.agreement import Agreement
-from meterspan.engine.association.exchange import LIST_ITEMS_MAX, exchange_for
+from meterspan.engine.association.pending_request import LIST_ITEMS_MAX, pending_request_for
 from meterspan.engine.association.records import (
     CLIENT_CONFORMANCE,
     ActionDone,
@@ -45,14 +45,14 @@ REQUESTS = (
 )
 
 
-def exchange(request, *, apdu_max=200, conformance=CLIENT_CONFORMANCE, answer_max=1_000):
+def pending(request, *, apdu_max=200, conformance=CLIENT_CONFORMANCE, answer_max=1_000):
     agreement = Agreement(1, AuthenticationMechanism.LOWEST, ApplicationContext.LN, conformance, apdu_max)
-    return exchange_for(request, 7, INVOKE, agreement, answer_max=answer_max)
+    return pending_request_for(request, 7, INVOKE, agreement, answer_max=answer_max)
 
 
 @given(st.sampled_from(REQUESTS), st.lists(st.binary(min_size=2, max_size=60), max_size=4))
 def test_any_answer_makes_a_step_or_a_wire_error(request_, answers):
-    running = exchange(request_)
+    running = pending(request_)
     running.start()
     for octets in answers:
         try:
@@ -67,14 +67,14 @@ def test_any_answer_makes_a_step_or_a_wire_error(request_, answers):
 
 @pytest.mark.parametrize("request_", REQUESTS)
 def test_what_is_not_negotiated_fails_before_anything_is_sent(request_):
-    step = exchange(request_, conformance=Conformance(0)).start()
+    step = pending(request_, conformance=Conformance(0)).start()
     assert isinstance(step, RequestFailed)
     assert (step.request_id, step.failure.kind) == (7, FailureKind.UNSUPPORTED)
 
 
 def test_a_list_is_asked_in_as_many_requests_as_the_server_s_pdu_needs_and_answered_in_order():
     items = tuple(get_of(3, ENERGY) for _ in range(LIST_ITEMS_MAX + 10))
-    running = exchange(GetList(items), apdu_max=400)
+    running = pending(GetList(items), apdu_max=400)
     step, asked = running.start(), 0
     while not isinstance(step, GetDone):
         assert isinstance(step, GetRequestWithList | GetRequestNormal)
@@ -89,10 +89,10 @@ def test_a_list_is_asked_in_as_many_requests_as_the_server_s_pdu_needs_and_answe
 
 def test_an_encoded_value_is_asked_alone_and_comes_as_octets_whole_or_in_blocks():
     octets = bytes.fromhex("0203110111021103")
-    running = exchange(get_of(7, PROFILE, encoded=True))
+    running = pending(get_of(7, PROFILE, encoded=True))
     running.start()
     whole = running.answer_unread(write_apdu(GetResponseNormal(INVOKE, read_data(octets))))
-    running = exchange(get_of(7, PROFILE, encoded=True))
+    running = pending(get_of(7, PROFILE, encoded=True))
     running.start()
     following = running.answer(GetResponseWithDatablock(INVOKE, 1, last_block=False, result=octets[:3]))
     assert following == GetRequestNext(INVOKE, 1)
@@ -101,7 +101,7 @@ def test_an_encoded_value_is_asked_alone_and_comes_as_octets_whole_or_in_blocks(
 
 
 def test_a_refused_block_transfer_refuses_every_attribute_that_was_asked():
-    running = exchange(GetList((get_of(3, ENERGY), get_of(1, NOTE))))
+    running = pending(GetList((get_of(3, ENERGY), get_of(1, NOTE))))
     running.start()
     refused = DataAccessResult.HARDWARE_FAULT
     done = running.answer(GetResponseWithDatablock(INVOKE, 1, last_block=True, result=refused))
@@ -109,13 +109,13 @@ def test_a_refused_block_transfer_refuses_every_attribute_that_was_asked():
 
 
 def test_a_long_value_is_written_in_blocks_that_fit():
-    step = exchange(set_of(1, NOTE, 2, visible_string("x" * 400))).start()
+    step = pending(set_of(1, NOTE, 2, visible_string("x" * 400))).start()
     assert isinstance(step, SetRequestWithFirstDatablock)
     assert len(write_apdu(step)) <= 200
 
 
 def test_an_answer_beyond_the_bound_is_a_wire_error():
-    running = exchange(get_of(7, PROFILE), answer_max=10)
+    running = pending(get_of(7, PROFILE), answer_max=10)
     running.start()
     with pytest.raises(WireError, match="more than 10 octets"):
         running.answer(GetResponseWithDatablock(INVOKE, 1, last_block=False, result=bytes(11)))

@@ -1,8 +1,8 @@
-"""A client's exchange: one request, the APDUs that carry it, and its answers (IEC 62056-5-3, 6.6 to 6.8).
+"""A client's request under way: the APDUs that carry it, and its answers (IEC 62056-5-3, 6.6 to 6.8).
 
-Strategy: an exchange is a pure step machine. ``start`` returns the first APDU; ``answer`` processes a response and
-returns the next APDU, or the finished event. A request longer than the server's PDU is sent in blocks or, for lists, in
-several requests; one that the negotiated conformance does not cover fails before anything is sent.
+Strategy: a pending request is a pure step machine. ``start`` returns the first APDU; ``answer`` processes a response
+and returns the next APDU, or the finished event. A request longer than the server's PDU is sent in blocks or, for
+lists, in several requests; one that the negotiated conformance does not cover fails before anything is sent.
 """
 
 from collections.abc import Sequence
@@ -66,7 +66,7 @@ from meterspan.wire.xdlms import (
 )
 from meterspan.wire.xdlms.common import read_list, read_result
 
-__all__ = ["Done", "Exchange", "Step", "exchange_for"]
+__all__ = ["Done", "PendingRequest", "Step", "pending_request_for"]
 
 CLAUSE = "IEC 62056-5-3, 6"
 LIST_ITEMS_MAX = 64
@@ -74,10 +74,10 @@ LIST_ITEMS_MAX = 64
 
 Done: TypeAlias = GetDone | SetDone | ActionDone | RequestFailed
 Step: TypeAlias = Apdu | Done
-"""The next step: an APDU to send, or the event that ends the exchange."""
+"""The next step: an APDU to send, or the event that ends the request."""
 
 
-class Exchange(Protocol):
+class PendingRequest(Protocol):
     """One request under way."""
 
     @property
@@ -108,10 +108,10 @@ class Exchange(Protocol):
         ...
 
 
-def exchange_for(
+def pending_request_for(
     request: Request, request_id: int, invoke: InvokeIdAndPriority, agreement: Agreement, *, answer_max: int
-) -> Exchange:
-    """Return the exchange that carries a request out.
+) -> PendingRequest:
+    """Return the pending request that carries a request out.
 
     Args:
         request: the services and attributes asked for.
@@ -123,18 +123,18 @@ def exchange_for(
     """
     match request:
         case Get():
-            return _GetExchange((request,), request_id, invoke, agreement, answer_max)
+            return _PendingGet((request,), request_id, invoke, agreement, answer_max)
         case GetList():
-            return _GetExchange(request.items, request_id, invoke, agreement, answer_max)
+            return _PendingGet(request.items, request_id, invoke, agreement, answer_max)
         case Set():
-            return _SetExchange((request,), request_id, invoke, agreement)
+            return _PendingSet((request,), request_id, invoke, agreement)
         case SetList():
-            return _SetExchange(request.items, request_id, invoke, agreement)
+            return _PendingSet(request.items, request_id, invoke, agreement)
         case Action():
-            return _ActionExchange(request, request_id, invoke, agreement, answer_max)
+            return _PendingAction(request, request_id, invoke, agreement, answer_max)
 
 
-class _GetExchange:
+class _PendingGet:
     """GET, normal or with-list, answers in blocks or not."""
 
     def __init__(
@@ -231,7 +231,7 @@ class _GetExchange:
         return results
 
 
-class _SetExchange:
+class _PendingSet:
     """SET, normal or with-list, in blocks where it does not fit."""
 
     def __init__(
@@ -314,7 +314,7 @@ class _SetExchange:
         return self._ask()
 
 
-class _ActionExchange:
+class _PendingAction:
     """ACTION, parameter and return value in blocks where they do not fit."""
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A head end station: head end, data management and state of one configuration, joined; what ``serve`` runs.
+"""The central system of one configuration: head end, data management and state, joined; what ``serve`` runs.
 
 Strategy: the configuration is compared with the inventory at rest; new devices are added, missing ones are marked as
 removed, and keys are kept wrapped from their first start on. The ledger is rebuilt from what the data management holds.
@@ -24,6 +24,7 @@ from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.damage import Damage
 from meterspan.model.identity import split_mbus_device
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity
 from meterspan.runtime.config import (
@@ -42,14 +43,14 @@ from meterspan.runtime.inventory_file import InventoryFile
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import KeyWrongError
 
-__all__ = ["Station"]
+__all__ = ["CentralSystem"]
 
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
 
 
-class Station:
-    """The parts of a running head end.
+class CentralSystem:
+    """Head end and data management of one operator.
 
     Args:
         config: its configuration.
@@ -106,9 +107,9 @@ class Station:
         self.state.close()
         self._inventory.close()
 
-    def damage(self) -> list[str]:
-        """Name the damaged items that are left out, in data and inventory."""
-        return [*(item.item for item in self.data.damage()), *(item.name for item in self._inventory.quarantined())]
+    def damage(self) -> list[Damage]:
+        """List the damaged items that are left out, in data and inventory."""
+        return [*self.data.damage(), *map(Damage.of, self._inventory.quarantined())]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 
