@@ -10,6 +10,7 @@ from enum import StrEnum
 from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
     ChecksumError,
+    ImplausibleError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
@@ -160,4 +161,5 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (TruncatedError, FailureKind.DAMAGED),
     (UnknownLayoutError, FailureKind.UNKNOWN_LAYOUT),
     (UnsupportedError, FailureKind.UNSUPPORTED),
+    (ImplausibleError, FailureKind.IMPLAUSIBLE),
 )

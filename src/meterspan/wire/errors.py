@@ -5,6 +5,7 @@ WireError                any octets give a record or one of these; nothing else
 ├── ChecksumError        CRC, FCS, HCS, checksum or length check differs
 ├── UnsupportedError     well-formed, but of a kind that this reader does not know
 │   └── UnknownLayoutError  plain values in an order that is not known
+├── ImplausibleError     well-formed, but the values cannot be those of this device
 └── SecurityError        the protection could not be removed
     ├── KeyMissingError  no key was given for this device
     ├── KeyWrongError    a key was given and does not fit
@@ -13,6 +14,7 @@ WireError                any octets give a record or one of these; nothing else
 
 __all__ = [
     "ChecksumError",
+    "ImplausibleError",
     "KeyMissingError",
     "KeyWrongError",
     "ReplayError",
@@ -64,6 +66,10 @@ class UnsupportedError(WireError):
 
 class UnknownLayoutError(UnsupportedError):
     """Values without names, and no list is known that names them by their order."""
+
+
+class ImplausibleError(WireError):
+    """Well-formed octets whose values cannot be those of their device."""
 
 
 class SecurityError(WireError):
