@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
 from meterspan.engine.push_body import PushValue, read_body
 from meterspan.engine.security import SecurityContext, is_ciphered
+from meterspan.model.failures import Failure
+from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import ClockTime
 from meterspan.wire.errors import KeyMissingError, SecurityError, WireError
 from meterspan.wire.xdlms import (
@@ -28,6 +30,7 @@ __all__ = [
     "PushReceived",
     "PushRefused",
     "PushSink",
+    "PushUnstored",
     "SecurityOf",
     "open_push",
 ]
@@ -80,7 +83,15 @@ class PushRefused:
     sender: bytes = b""
 
 
-PushEvent = PushReceived | PushRefused
+@dataclass(frozen=True, slots=True)
+class PushUnstored:
+    """A notification whose counter cannot be stored now, and which is not accepted: its sender sends it again."""
+
+    octets: bytes
+    failure: Failure
+
+
+PushEvent = PushReceived | PushRefused | PushUnstored
 
 
 SecurityOf = Callable[[bytes], SecurityContext | None]
@@ -157,6 +168,8 @@ class PushSink:
                 insecure_accept_plain=self._accepts_plain,
             )
             self._events.append(opened)
+        except StorageError as error:
+            self._events.append(PushUnstored(octets, Failure.of_storage(error)))
         except WireError as error:
             self._events.append(PushRefused(octets, error, _claimed_title(octets)))
 
