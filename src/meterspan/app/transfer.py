@@ -211,7 +211,7 @@ def _total(start: date, days: Sequence[PeriodPoint], views: Sequence[PeriodView]
         "start": start.isoformat(),
         "opening": _exact(views[0].opening),
         "closing": _exact(views[-1].closing),
-        "total": _exact(sum(values, Decimal(0)) if values else None),
+        "total": _exact(sum(values, Decimal(0))),
         "unexplained": _exact(sum(unexplained, Decimal(0)) if unexplained else None),
         "cost": _exact(sum(costs, Decimal(0)) if costs and len(costs) == len(known) else None),
         "expected": sum(day.expected for day in days),
