@@ -26,6 +26,7 @@ class FrameFault(StrEnum):
     """It has less protection than its sender must apply."""
     IMPLAUSIBLE = "implausible"
     UNKNOWN_DEVICE = "unknown device"
+    UNKNOWN_LAYOUT = "unknown layout"
     UNREADABLE = "unreadable"
 
 
@@ -99,5 +100,6 @@ _FAULTS: Mapping[FailureKind, FrameFault] = {
     FailureKind.REPLAY: FrameFault.REPLAYED,
     FailureKind.NOT_PROTECTED: FrameFault.NOT_PROTECTED,
     FailureKind.IMPLAUSIBLE: FrameFault.IMPLAUSIBLE,
+    FailureKind.UNKNOWN_LAYOUT: FrameFault.UNKNOWN_LAYOUT,
     FailureKind.DAMAGED: FrameFault.DAMAGED,
 }
