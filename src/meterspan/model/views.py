@@ -345,7 +345,8 @@ class QuarantineView:
     source: str
     """Where it was heard: listener or access point."""
     kind: str
-    """``damaged``, ``replayed``, ``wrong key``, ``missing key``, ``unknown device``, ``oversized``, ``unreadable``."""
+    """``damaged``, ``replayed``, ``wrong key``, ``missing key``, ``not protected``,
+    ``implausible``, ``unknown device``, ``unreadable``."""
     reason: str
     octets: str
     device: str = ""
