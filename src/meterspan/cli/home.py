@@ -1,33 +1,23 @@
 """``meterspan home``: one home by itself: P1 port and radio meters, history and cost, in a browser."""
 
 import json
-import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.home import HomePlaces, HomeUp, run_home
-from meterspan.app.home_host import HomeConfig, HomeHost
-from meterspan.app.serving import PortalFailedError, reasons_of
+from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, radio_keys, serve_home
+from meterspan.app.home_host import HomeConfig
+from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
-from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.lnap.home_collector import radio_commodity
-from meterspan.mdm import MeterDataManagement
-from meterspan.model.storage.errors import StorageError
-from meterspan.runtime.clock import SystemClock
+from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "home"]
 
@@ -47,7 +37,6 @@ meterspan home --p1 capture.txt   [dim]replay a capture, each telegram at its ow
 """
 
 HOME_ID = "home"
-_log = logging.getLogger("meterspan.home")
 
 
 def home(  # noqa: PLR0917 - typer calls it by name
@@ -104,22 +93,17 @@ def home(  # noqa: PLR0917 - typer calls it by name
     outlets = {interface: number for interface, number in asked.items() if number is not None}
     places = HomePlaces(host, port, source, radio, outlets, uplink)
     folder = data or state_home() / "home"
-    clock = SystemClock()
+    key_file = keys or folder / "access_point.toml"
+    access_point = AccessPointOptions(
+        lambda who: upstream_keys(who, key_file, console), name_option(name), title_option(system_title)
+    )
+    announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
-        with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
-            who, upstream = None, None
-            if uplink is not None or g1_port is not None:
-                who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
-            running = HomeHost(replace(config, upstream=who), data=held, state=state, clock=clock)
-            if who is not None:
-                secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
-                upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
-            announce = _Announcer(console, str(p1 or ""), as_json=as_json)
-            uvloop.run(run_home(running, places, clock, upstream=upstream, on_up=announce))
-    except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
-        for reason in reasons_of(group):
+        serve_home(config, places, folder, access_point=access_point, on_up=announce)
+    except ProgramStoppedError as error:
+        for reason in error.reasons:
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(2) from error
 
 
 class _Announcer:
@@ -173,4 +157,4 @@ def _source(text: str) -> Endpoint | Path:
 def _keys(path: Path | None) -> dict[str, bytes]:
     if path is None:
         return {}
-    return {name: keys.key for name, keys in read_key_file(path).items() if radio_commodity(name) is not None}
+    return radio_keys(read_key_file(path))
