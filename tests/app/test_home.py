@@ -2,8 +2,9 @@
 
 import pytest
 
-from meterspan.app.home import AccessPointOptions, radio_keys, upstream_identity
+from meterspan.app.home import AccessPointOptions, radio_meters, upstream_identity
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.state import StateFile
 
 KEYS = MeterKeys(bytes(16), bytes(range(16)))
@@ -44,6 +45,6 @@ def test_two_homes_make_different_identities(tmp_path):
     assert first.name != second.name
 
 
-def test_only_radio_meters_of_a_supply_have_radio_keys():
+def test_only_radio_meters_of_a_supply_are_heard_by_radio():
     keys = {"MSP-12345678-07": KEYS, "MSP10000000042": KEYS, "access point": KEYS}
-    assert radio_keys(keys) == {"MSP-12345678-07": KEYS.key}
+    assert radio_meters(keys) == {"MSP-12345678-07": RadioSettings(KEYS.key, KEYS.protection, KEYS.hourly_max)}

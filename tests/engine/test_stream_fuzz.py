@@ -29,7 +29,8 @@ from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
-from meterspan.engine.push import PushSink, PushSource
+from meterspan.engine.mbus_search import BusSearch, primary_search, secondary_search
+from meterspan.engine.push import PushSink
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import Session, Sleep, fetch, fetch_each, fetch_encoded, perform
 from meterspan.engine.uplink import Push, Uplink
@@ -77,6 +78,7 @@ from tests.helpers_cosem import (
     links,
     set_of,
 )
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 
 START = 1_700_000_000.0
@@ -463,6 +465,11 @@ def readout_bench() -> Bench:
     return Bench(readout, bench.subject, readout.start, (), (), forged_mbus)
 
 
+def search_bench(search: BusSearch) -> Bench:
+    bench = mbus_bench(_SERVER)
+    return Bench(search, bench.subject, search.start, (), (), forged_mbus)
+
+
 def _associations(role: Role) -> list[Engine]:
     name, machine = ("client", ClientAssociation) if role is Role.CLIENT else ("server", ServerAssociation)
     return [
@@ -490,6 +497,8 @@ ENGINES = [
     Engine("M-Bus master", MbusMaster, lambda: mbus_bench(_CLIENT)),
     Engine("M-Bus slave", MbusSlave, lambda: mbus_bench(_SERVER)),
     Engine("M-Bus readout", MbusReadout, readout_bench),
+    Engine("M-Bus search by primary address", BusSearch, lambda: search_bench(primary_search([1, 2, 3]))),
+    Engine("M-Bus search by secondary address", BusSearch, lambda: search_bench(secondary_search("1234567"))),
 ]
 engines = pytest.mark.parametrize("entry", ENGINES, ids=lambda entry: entry.name.replace(", ", "-").replace(" ", "-"))
 

@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meterspan.mdm.channels import billing_registers, canonical, direction_of, kind_of, unit_step
+from meterspan.mdm.channels import StepError, billing_registers, canonical, direction_of, kind_of, step_fault, unit_step
 from meterspan.model.readings import SeriesKind
 from meterspan.quantities import UNITS, Commodity, Direction, parse_obis
 
@@ -53,3 +55,28 @@ def test_units_and_kinds():
     assert kind_of(parse_obis("1-0:1.29.0"), UNITS["Wh"]) is SeriesKind.INTERVAL
     assert kind_of(parse_obis("1-0:32.7.0"), UNITS["V"]) is SeriesKind.INSTANT
     assert direction_of(parse_obis("1-0:2.8.0")) is Direction.EXPORT
+
+
+@given(st.sampled_from(["Wh", "J", "m3", "Nm3", "L"]), st.integers(-128, 127))
+def test_a_step_is_between_a_billionth_and_a_million_of_the_shown_unit_or_no_step(unit, exponent):
+    shown = "kWh" if UNITS[unit].dimension == "energy" else "m3"
+    per_shown = {"Wh": Fraction(1, 1_000), "J": Fraction(1, 3_600_000), "L": Fraction(1, 1_000)}.get(unit, Fraction(1))
+    size = Fraction(10) ** exponent * per_shown
+    if Fraction(1, 10**9) <= size <= 10**6:
+        assert unit_step(unit, exponent, shown) == size
+        assert step_fault(unit, exponent) is None
+    else:
+        with pytest.raises(StepError) as caught:
+            unit_step(unit, exponent, shown)
+        assert (caught.value.unit, caught.value.exponent, caught.value.shown) == (unit, exponent, shown)
+        assert str(step_fault(unit, exponent)) == str(caught.value)
+
+
+def test_steps_of_what_is_never_billed_are_not_judged():
+    assert [step_fault(unit, 127) for unit in ("W", "varh", "parsec", "°C")] == [None] * 4
+
+
+def test_a_power_of_ten_without_end_costs_nothing():
+    for exponent in (10**12, -(10**12)):
+        with pytest.raises(StepError):
+            unit_step("Wh", exponent, "kWh")

@@ -202,3 +202,35 @@ def test_registers_beyond_any_meter_are_not_counted(mdm):
     mdm.take(registers("M1", 5 * 900, (TOTAL, [2**62, 2**62 + 5])))
     assert whole(mdm, 1) == Fraction(25, 1_000)
     assert mdm.unexplained() == []
+
+
+def mad_block(device, exponent, value, *, obis=TOTAL, unit="Wh"):
+    """Make a block of one register, half a day after the start."""
+    times = np.array([T0 + 43_200], np.int64)
+    nothing = np.zeros(1, np.int32)
+    column = CaptureColumn(obis, UNITS[unit], exponent, np.array([value], np.int64))
+    return CaptureBlock(device, Source.PUSH, T0 + 43_205, times, (column,), nothing, nothing)
+
+
+@pytest.mark.parametrize("exponent", [-128, -127, 127])
+def test_a_register_in_impossible_steps_is_stored_named_and_leaves_the_day_as_it_was(mdm, exponent):
+    mdm.take(registers("M1", 0, (TOTAL, [1_000 + 25 * at for at in range(97)])))
+    before = mdm.day("h1", Commodity.ELECTRICITY, START.date())
+    mdm.take([mad_block("M1", exponent, 5)])
+    after = mdm.day("h1", Commodity.ELECTRICITY, START.date())
+    assert (after.total, after.opening, after.closing) == (before.total, before.opening, before.closing)
+    assert [note for note in after.notes if note not in before.notes] == [
+        f"M1: 1-0:1.8.0 is kept and not billed: its step of 10^{exponent} Wh is not between 1e-09 and 1e+06 kWh."
+    ]
+    assert len(mdm.readings([1, 2], START, START + timedelta(days=2))) == 98
+    assert [item.item for item in mdm.damage()] == ["register 1-0:1.8.0 of M1"]
+
+
+def test_a_ratio_does_not_carry_a_register_out_of_63_bits(tmp_path):
+    with MeterDataManagement(tmp_path) as mdm:
+        mdm.register_home("h1", "x", zone="UTC")
+        mdm.install_meter(
+            "h1", "MP1", device="M1", commodity=Commodity.ELECTRICITY, at=START - timedelta(days=9), multiplier=1_000
+        )
+        mdm.take(registers("M1", 0, (TOTAL, [1_000, 1_025, 2**54])))
+        assert whole(mdm, 1) == 25

@@ -9,12 +9,14 @@ import pytest
 
 from meterspan.analytics.tariff import Band, Tariff
 from meterspan.mdm.damage import DamageList
-from meterspan.mdm.registrations import Exchange, Registrations, given
+from meterspan.mdm.registrations import Exchange, Registrations, given, given_ratio, given_widths, possible_registers
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
     NotInstalledError,
     PeriodError,
+    RatioError,
+    RegisterError,
     SupplyPresentError,
     TariffUnitError,
     UnknownHomeError,
@@ -167,6 +169,58 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_opens(registrations, st
 
 
 def test_registers_are_given_in_one_unit_per_quantity():
-    assert given({ENERGY: Scaled(5, 3, UNITS["Wh"])}) == {"1-0:1.8.0": [5, 3, "Wh"]}
-    assert given({Obis(7, 0, 3, 0, 0): Scaled(5, 0, UNITS["L"])}) == {"7-0:3.0.0": [5, -3, "m3"]}
-    assert given(None) == {}
+    assert given("M1", {ENERGY: Scaled(5, 3, UNITS["Wh"])}) == {"1-0:1.8.0": [5, 3, "Wh"]}
+    assert given("G1", {Obis(7, 0, 3, 0, 0): Scaled(5, 0, UNITS["L"])}) == {"7-0:3.0.0": [5, -3, "m3"]}
+    assert given("M1", None) == {}
+
+
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        Scaled(1, -127, UNITS["Wh"]),
+        Scaled(1, 127, UNITS["Wh"]),
+        Scaled(1, 10**9, UNITS["Wh"]),
+        Scaled(1, 7, UNITS["m3"]),
+        Scaled(2**63, 0, UNITS["Wh"]),
+        Scaled(-(2**63), 0, UNITS["varh"]),
+    ],
+)
+def test_a_register_that_no_meter_shows_is_refused_when_it_is_given_and_the_possible_ones_are_not(scaled):
+    with pytest.raises(RegisterError) as caught:
+        given("M1", {ENERGY: scaled})
+    assert (caught.value.device, caught.value.register) == ("M1", "1-0:1.8.0")
+    fine = {Obis(1, 0, 1, 8, 1): Scaled(5, -3, UNITS["Wh"])}
+    assert possible_registers({ENERGY: scaled} | fine) == fine
+
+
+def test_an_exchange_with_an_impossible_register_is_refused_and_nothing_is_written(registrations, store):
+    before = store.installations()
+    for field in ("closing", "opening"):
+        with pytest.raises(RegisterError, match="its step of"):
+            registrations.exchange(replace(exchange(), **{field: {ENERGY: Scaled(1, -127, UNITS["Wh"])}}))
+    with pytest.raises(RegisterError, match="begin anew"):
+        registrations.exchange(exchange(width={ENERGY: 0}))
+    assert store.installations() == before
+
+
+def test_widths_and_ratios_are_positive_and_of_a_meter():
+    assert given_widths("M1", {ENERGY: 10**6}) == {"1-0:1.8.0": 10**6}
+    assert given_ratio("M1", 40) == 40
+    for steps in (0, -1, 2**60):
+        with pytest.raises(RegisterError, match="begin anew"):
+            given_widths("M1", {ENERGY: steps})
+    for multiplier in (0, -1, 10**9):
+        with pytest.raises(RatioError):
+            given_ratio("M1", multiplier)
+
+
+def test_a_stored_value_that_no_meter_shows_is_named_and_the_usage_point_opens(registrations, store):
+    opening = {"1-0:1.8.0": [1, -127, "Wh"], "1-0:2.8.0": ["many"], "1-0:1.8.1": [5, 0, "Wh"]}
+    store.save(InstallationRow("MP1", "M1", 500, None, 1, opening, {}, {}))
+    damage = DamageList()
+    again = Registrations(store, damage)
+    assert [found.item for found in damage.listed()] == [
+        "opening value of 1-0:1.8.0 of M1 at MP1",
+        "opening value of 1-0:2.8.0 of M1 at MP1",
+    ]
+    assert again.supply_at("MP1").meter == "M1"

@@ -1,12 +1,16 @@
 """Settlement makes a version of each closed day once, again when something changed, and survives being killed."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.curve_book import CurveBook
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, Commodity, Interval, Obis, Scaled
@@ -73,6 +77,12 @@ class House:
         zeros = np.zeros(count, np.int32)
         column = CaptureColumn(obis, UNITS["Wh"], 0, values)
         self.data.take([CaptureBlock(device, Source.PUSH, int(times[-1]) + 5, times, (column,), zeros, zeros)])
+
+    def take_one(self, device, obis, unit, exponent, value, *, after=timedelta()):
+        times = np.array([int((START + after).timestamp()) + 900], np.int64)
+        zeros = np.zeros(1, np.int32)
+        column = CaptureColumn(obis, UNITS[unit], exponent, np.array([value], np.int64))
+        self.data.take([CaptureBlock(device, Source.PUSH, int(times[0]) + 5, times, (column,), zeros, zeros)])
 
     def versions(self):
         found = self.data.versions("MP1", Interval(START - timedelta(days=2), NOW))
@@ -196,3 +206,81 @@ def test_a_supply_that_cannot_be_settled_is_named_and_the_others_are_settled(hou
     assert "span more than" in house.data.damage()[0].reason
     assert house.versions() == settled_apart(0)
     assert house.unsettled > 0
+
+
+EXPONENTS = [-127, 127]
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_registers_of_impossible_steps_keep_no_supply_from_being_settled(house, exponent):
+    house.install("MP2", "M2", Commodity.WATER)
+    house.take(0)
+    for obis, unit in ((Obis(8, 0, 1, 0, 0), "m3"), (Obis(8, 0, 1, 0, 1), "L")):
+        house.take_one("M2", obis, unit, exponent, 7)
+    house.data.maintain(NOW)
+    assert house.versions() == settled_apart(0)
+    assert house.unsettled == 0
+    assert [item.item for item in house.data.damage()] == ["register 8-0:1.0.0 of M2", "register 8-0:1.0.1 of M2"]
+    assert house.data.day("h1", Commodity.WATER, START.date()).closing is None
+    assert house.data.totals().damaged == 2
+
+
+@pytest.mark.parametrize("exponent", EXPONENTS)
+def test_an_impossible_opening_that_was_stored_by_an_older_release_is_named_and_counts_nothing(house, exponent):
+    house.take(0)
+    (row,) = house.data.installations("MP1")
+    house.registry.save(replace(row, opening={"1-0:1.8.0": [5, exponent, "Wh"]}))
+    house.open()
+    house.data.maintain(NOW)
+    assert house.versions() == settled_apart(0)
+    assert [item.item for item in house.data.damage()] == ["opening value of 1-0:1.8.0 of M1 at MP1"]
+
+
+def test_a_supply_whose_settlement_fails_is_settled_when_the_fault_is_gone(house, monkeypatch):
+    house.install("MP2", "G1", Commodity.GAS)
+    house.take(0)
+    house.take_one("G1", Obis(7, 0, 3, 0, 0), "m3", 0, 7)
+    curve = CurveBook.curve
+
+    def fails(self, snapshot, supply, *rest):
+        if supply.usage_point == "MP2":
+            raise OverflowError("too great")
+        return curve(self, snapshot, supply, *rest)
+
+    monkeypatch.setattr(CurveBook, "curve", fails)
+    house.data.maintain(NOW)
+    assert [(item.item, item.reason) for item in house.data.damage()] == [("settlement of MP2", "too great")]
+    assert (house.versions(), house.unsettled) == (settled_apart(0), 1)
+    monkeypatch.undo()
+    house.data.maintain(NOW)
+    assert (house.data.damage(), house.unsettled) == ([], 0)
+
+
+def answers(house):
+    """Return all that a house says of its first supply."""
+    day = house.data.day("h1", Commodity.ELECTRICITY, START.date())
+    month = house.data.month("h1", Commodity.ELECTRICITY, START.date())
+    return day, month, house.versions(), house.data.unexplained()
+
+
+@given(
+    exponent=st.integers(-128, 127),
+    value=st.integers(-(2**63), 2**63 - 1),
+    unit=st.sampled_from(["m3", "L", "Wh", "J", "W", "1"]),
+    obis=st.sampled_from([Obis(8, 0, 1, 0, 0), Obis(1, 0, 1, 8, 0), Obis(1, 0, 1, 7, 0)]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_exponent_and_no_value_ends_the_upkeep_or_changes_another_supply(exponent, value, unit, obis):
+    house, alone = House(), House()
+    for made in (house, alone):
+        made.install("MP2", "M2", Commodity.WATER)
+        made.take(0)
+    for at, shown in enumerate((value, 0, value, -value - 1)):
+        house.take_one("M2", obis, unit, exponent, shown, after=timedelta(hours=at))
+    for made in (house, alone):
+        made.data.maintain(NOW)
+    assert answers(house)[:3] == answers(alone)[:3]
+    assert [item for item in house.data.unexplained() if item.usage_point == "MP1"] == alone.data.unexplained()
+    assert house.unsettled == 0
+    house.data.live("h1", START + timedelta(hours=4))
+    assert {view.commodity for view in house.data.live("h1", START).today} == {Commodity.ELECTRICITY, Commodity.WATER}

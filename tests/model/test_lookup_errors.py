@@ -10,6 +10,8 @@ from meterspan.model.lookup_errors import (
     MeterPresentError,
     NotInstalledError,
     PeriodError,
+    RatioError,
+    RegisterError,
     RegistrationError,
     SupplyPresentError,
     TariffUnitError,
@@ -36,6 +38,8 @@ EVERY = (
     (NotInstalledError("MP1", "M1"), RegistrationError, {"usage_point": "MP1", "device": "M1"}),
     (PeriodError("MP1", 0), RegistrationError, {"usage_point": "MP1", "period_s": 0}),
     (ExchangeTimeError("M1", AT), RegistrationError, {"device": "M1", "at": AT}),
+    (RegisterError("M1", "1-0:1.8.0", "too wide"), RegistrationError, {"register": "1-0:1.8.0", "reason": "too wide"}),
+    (RatioError("M1", 0), RegistrationError, {"device": "M1", "multiplier": 0}),
     (TariffUnitError("x", "m3", "MP1", "kWh"), RegistrationError, {"unit": "m3", "counted": "kWh"}),
 )
 

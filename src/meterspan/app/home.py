@@ -22,12 +22,13 @@ from meterspan.engine.security import SecurityKeys
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.state import StateFile
 
-__all__ = ["AccessPointOptions", "HomePlaces", "HomeUp", "radio_keys", "run_home", "serve_home", "upstream_identity"]
+__all__ = ["AccessPointOptions", "HomePlaces", "HomeUp", "radio_meters", "run_home", "serve_home", "upstream_identity"]
 
 _IDENTITY_KEPT: Final = "access point"
 _MANUFACTURER: Final = b"MSP"
@@ -88,9 +89,10 @@ class HomeUp:
     point: AccessPoint | None
 
 
-def radio_keys(keys: Mapping[str, MeterKeys]) -> dict[str, bytes]:
-    """Return the keys of those meters that are radio meters of a supply, by device."""
-    return {name: known.key for name, known in keys.items() if radio_commodity(name) is not None}
+def radio_meters(keys: Mapping[str, MeterKeys]) -> dict[str, RadioSettings]:
+    """Return how those meters are heard that are radio meters of a supply, by device."""
+    heard = {name: known for name, known in keys.items() if radio_commodity(name) is not None}
+    return {name: RadioSettings(known.key, known.protection, known.hourly_max) for name, known in heard.items()}
 
 
 def serve_home(

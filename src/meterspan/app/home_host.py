@@ -31,7 +31,9 @@ from meterspan.lnap.home_collector import (
 )
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
 from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.registrations import possible_registers
 from meterspan.model.lookup_errors import RegistrationError
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Commodity, utc
@@ -68,7 +70,7 @@ class HomeConfig:
         zone: IANA time zone.
         currency: of its tariffs.
         tariffs: by commodity.
-        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        radio_meters: its radio meters by device; no other one is accepted.
         upstream: identity of its access point on G1; None without a head end.
 
     """
@@ -78,7 +80,7 @@ class HomeConfig:
     zone: str
     currency: str
     tariffs: Mapping[Commodity, Tariff]
-    radio_keys: Mapping[str, bytes]
+    radio_meters: Mapping[str, RadioSettings]
     upstream: UpstreamIdentity | None = None
 
 
@@ -108,7 +110,7 @@ class HomeHost:
         """Decisions that could not be stored yet."""
         data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
         ports = HomePorts(state, state, state.outbox("home"), state.outbox("uplink"))
-        self._collector = HomeCollector(config.home_id, self._zone, config.radio_keys, config.upstream, ports=ports)
+        self._collector = HomeCollector(config.home_id, self._zone, config.radio_meters, config.upstream, ports=ports)
         self._pump()
 
     @property
@@ -263,9 +265,9 @@ class HomeHost:
         self.data.exchange_meter(
             event.usage_point,
             old_device=event.old_device,
-            closing=event.closing,
+            closing=possible_registers(event.closing),
             new_device=event.new_device,
-            opening=event.opening,
+            opening=possible_registers(event.opening),
             at=utc(event.time),
             protocol=PROTOCOLS[event.interface],
             interface=event.interface,

@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from meterspan.mdm import (
+    Damage,
     ImportReport,
     MeterDataManagement,
     TableFormat,
@@ -206,8 +207,8 @@ class Extract:
     resolution: Resolution = Resolution.DAY
 
 
-def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat) -> int:
-    """Write a table of a data folder and return the number of its rows; see ``export``.
+def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat) -> tuple[int, Sequence[Damage]]:
+    """Write a table of a data folder; return the number of its rows, and the damage that was left out; see ``export``.
 
     Args:
         folder: of the data.
@@ -224,11 +225,13 @@ def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat)
     with opened(folder, must_exist=True) as data:
         if extract.home_id is not None and extract.home_id not in {known.home_id for known in data.homes()}:
             raise UnknownHomeError(extract.home_id)
-        return export(data, target, extract, form)
+        return export(data, target, extract, form), data.damage()
 
 
 def export(data: MeterDataManagement, target: Path, extract: Extract, form: TableFormat) -> int:
     """Write a table and return the number of its rows; a reader never sees half a file.
+
+    A usage point that is damaged or impossible is left out and named by ``data.damage()``.
 
     Args:
         data: the readings and derived values.
@@ -250,8 +253,11 @@ def _totals(data: MeterDataManagement, extract: Extract) -> Iterator[dict[str, A
     for home in data.homes():
         if extract.home_id in {None, home.home_id}:
             for point in home.usage_points:
-                for month in _months(data, home, point.usage_point, extract):
-                    yield from _totals_of_month(data, home, point.commodity, month, extract)
+                rows: list[dict[str, Any]] = []
+                with data.aside(point.usage_point, "export of totals"):
+                    for month in _months(data, home, point.usage_point, extract):
+                        rows.extend(_totals_of_month(data, home, point.commodity, month, extract))
+                yield from rows
 
 
 def _totals_of_month(

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "decode": ("meterspan.cli.decode:decode", "Decode frames of any meter: P1, DLMS push, SML, M-Bus."),
     "meter": ("meterspan.cli.meter:meter", "Run one simulated meter as a real program: DLMS, P1, wireless M-Bus."),
     "read": ("meterspan.cli.read:read", "Read a DLMS meter: identification, clock, registers, profiles, events."),
+    "scan": ("meterspan.cli.scan:scan", "Find the slaves of a wired M-Bus, by primary or secondary address."),
     "listen": ("meterspan.cli.listen:listen", "Listen to meters: wireless M-Bus, P1, receivers that print hex lines."),
     "display": ("meterspan.cli.display:display", "Show a home on the in-home display, live from its P1 port."),
     "home": ("meterspan.cli.home:home", "Show one home its power, consumption and cost, without a head end."),

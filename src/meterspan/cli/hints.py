@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from meterspan.model.failures import FailureKind
+from meterspan.model.remedies import REMEDIES
 
-__all__ = ["MBUS_OPTIONS", "NEED_NO_OPTION", "OPTIONS"]
+__all__ = ["MBUS_OPTIONS", "NEED_NO_OPTION", "OPTIONS", "hints_for"]
 
 OPTIONS: Final[Mapping[FailureKind, str]] = {
     FailureKind.UNREACHABLE: "host and port, or the name of the serial device",
@@ -37,6 +38,7 @@ MBUS_OPTIONS: Final[Mapping[FailureKind, str]] = {
     FailureKind.UNREACHABLE: OPTIONS[FailureKind.UNREACHABLE],
     FailureKind.TIMEOUT: "address= or secondary=, baud=",
     FailureKind.DAMAGED: "secondary= selects one of several slaves at an address",
+    FailureKind.UNKNOWN_DEVICE: "all 16 digits of secondary= select one slave",
 }
 """The same for a slave of wired M-Bus."""
 
@@ -53,3 +55,8 @@ NEED_NO_OPTION: Final = frozenset(
     }
 )
 """Kinds that no option helps against."""
+
+
+def hints_for(kind: FailureKind, options: Mapping[FailureKind, str]) -> list[str]:
+    """Return the sentence of a failure and the options that help."""
+    return [REMEDIES[kind], *([f"options: {options[kind]}"] if kind in options else [])]

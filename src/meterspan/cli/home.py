@@ -10,13 +10,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, radio_keys, serve_home
+from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, radio_meters, serve_home
 from meterspan.app.home_host import HomeConfig
 from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 
 __all__ = ["EPILOG", "home"]
@@ -86,7 +87,8 @@ def home(  # noqa: PLR0917 - typer calls it by name
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
     chosen = zone_option(zone).key
-    config = HomeConfig(HOME_ID, title, chosen, currency, tariffs_by_commodity(price, currency, tariffs), _keys(keys))
+    prices = tariffs_by_commodity(price, currency, tariffs)
+    config = HomeConfig(HOME_ID, title, chosen, currency, prices, _radio_meters(keys))
     console = Console(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
@@ -154,7 +156,7 @@ def _source(text: str) -> Endpoint | Path:
         raise typer.BadParameter(f"{error}; or name a file to replay", param_hint="--p1") from error
 
 
-def _keys(path: Path | None) -> dict[str, bytes]:
+def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    return radio_keys(read_key_file(path))
+    return radio_meters(read_key_file(path))

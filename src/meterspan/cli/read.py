@@ -4,7 +4,6 @@ Each error is printed with its remedy (``model.remedies``) and the options that 
 """
 
 import sys
-from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
@@ -19,7 +18,7 @@ from meterspan.app.mbus_reading import read_bus
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import ReaderSettings, client_of, read_meter
 from meterspan.cli.decode import show_telegram
-from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS
+from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
@@ -28,8 +27,6 @@ from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy
-from meterspan.model.failures import FailureKind
-from meterspan.model.remedies import REMEDIES
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.mbus_client import MbusError
@@ -170,7 +167,7 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:
         errors.print(f"[red]{error}[/red]", highlight=False)
-        for hint in _remedy(error.failure.kind, MBUS_OPTIONS):
+        for hint in hints_for(error.failure.kind, MBUS_OPTIONS):
             errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
         raise typer.Exit(1) from error
     if as_json:
@@ -183,17 +180,12 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
 
 def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> list[str]:
     """Return what to do about a failure."""
-    found = _remedy(error.failure.kind, OPTIONS)
+    found = hints_for(error.failure.kind, OPTIONS)
     if isinstance(error, AssociationFailedError):
         found.append(f"tried: client {settings.addresses.client}, --auth {settings.auth.mechanism.short}")
         if not is_traced:
             found.append("--trace shows each frame")
     return found
-
-
-def _remedy(kind: FailureKind, options: Mapping[FailureKind, str]) -> list[str]:
-    """Return the sentence of a failure and the options that help."""
-    return [REMEDIES[kind], *([f"options: {options[kind]}"] if kind in options else [])]
 
 
 def _tracing(console: Console, zone: tzinfo) -> OnFrame:

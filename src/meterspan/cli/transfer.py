@@ -113,14 +113,18 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     end = END if after is None else datetime.combine(after, time(), place)
     try:
         with _target(file) as target:
-            count = export_from(_folder(data), target, Extract(what, start, end, home, resolution), chosen)
+            extract = Extract(what, start, end, home, resolution)
+            count, damage = export_from(_folder(data), target, extract, chosen)
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error
     except (StorageError, ValueError, OSError) as error:
         console.print("[red]not exported[/red]:", str(error), soft_wrap=True)
         raise typer.Exit(2) from error
+    for item in damage:
+        console.print(f"[yellow]damaged[/yellow]: {item.item}: {item.reason}", soft_wrap=True)
     if as_json:
-        typer.echo(json.dumps({"file": str(file), "what": what, "rows": count, "format": chosen}))
+        named = [item.item for item in damage]
+        typer.echo(json.dumps({"file": str(file), "what": what, "rows": count, "format": chosen, "damaged": named}))
     elif str(file) != "-":
         console.print(f"[green]{count:,}[/green] {what} in {file}")
 

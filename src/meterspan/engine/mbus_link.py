@@ -9,12 +9,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from fractions import Fraction
+from typing import Final
 
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import BAUD_RATES, ApplicationMessage, Selection, read_application, write_selection
 from meterspan.wire.mbus.link import (
     ACKNOWLEDGE,
+    MAX_FRAME,
     RSP_UD,
     Address,
     ControlField,
@@ -40,6 +43,7 @@ __all__ = [
     "MasterEvent",
     "MbusMaster",
     "MbusSlave",
+    "Probing",
     "Request",
     "RequestKind",
     "SearchFinished",
@@ -65,6 +69,11 @@ ID_DIGITS = 8
 DECIMAL_DIGITS = "0123456789"
 HEX_DIGITS = "0123456789ABCDE"
 """F is the wildcard (EN 13757-3:2018, 12.3)."""
+OCTETS_HEARD_MAX: Final = 2 * MAX_FRAME
+"""Octets of an answer that are kept for the case that it is damaged."""
+DAMAGED_PROBES_MAX: Final = 32
+"""A search ends after so many damaged answers in a row: devices that differ in one digit give nine at most, noise any
+number of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +129,14 @@ class Request:
         kind: the service.
         address: the primary address, 253 for the selected slave.
         payload: CI field and data of SEND and SELECT.
+        is_first_only: a READ ends with the first telegram of the readout.
 
     """
 
     kind: RequestKind
     address: int
     payload: bytes | None = None
+    is_first_only: bool = False
 
 
 class LineFault(Enum):
@@ -166,17 +177,27 @@ class DataRead:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """All tries of a request failed."""
+    """All tries of a request failed; ``octets`` is what was received instead of an answer, as far as it is kept."""
 
     request: Request
     fault: LineFault
+    octets: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """A search asks for the devices whose number begins with ``digits``; ``share`` of all numbers is behind it."""
+
+    digits: str
+    share: Fraction
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A search found a device."""
+    """A search found a device; ``primary`` is its primary address."""
 
     address: DeviceAddress
+    primary: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,12 +209,13 @@ class Collision:
 
 @dataclass(frozen=True, slots=True)
 class SearchFinished:
-    """The whole range was searched."""
+    """A search ended; not ``is_complete`` where the bus gave nothing but damaged answers, so that it was left."""
 
     found: tuple[DeviceAddress, ...]
+    is_complete: bool = True
 
 
-MasterEvent = Acknowledged | DataRead | Failed | Found | Collision | SearchFinished
+MasterEvent = Acknowledged | DataRead | Failed | Probing | Found | Collision | SearchFinished
 
 
 class MbusMaster:
@@ -208,7 +230,7 @@ class MbusMaster:
         self._counts: dict[int, bool] = {}
         self._current: Request | None = None
         self._tries = 0
-        self._heard = False
+        self._heard = bytearray()
         self._deadline: float | None = None
         self._pages: list[ApplicationMessage] = []
         self._page_octets: list[bytes] = []
@@ -219,9 +241,9 @@ class MbusMaster:
         """Reset a slave's link (SND_NKE); at 253, deselect."""
         self._queue(Request(RequestKind.INITIALISE, address), now)
 
-    def read(self, address: int, now: float) -> None:
-        """Read a slave's data (REQ_UD2), all telegrams of it."""
-        self._queue(Request(RequestKind.READ, address), now)
+    def read(self, address: int, now: float, *, is_first_only: bool = False) -> None:
+        """Read a slave's data (REQ_UD2): all telegrams of it, or the first, which identifies it."""
+        self._queue(Request(RequestKind.READ, address, is_first_only=is_first_only), now)
 
     def read_alarm(self, address: int, now: float) -> None:
         """Ask for class 1 data (REQ_UD1); a slave without any answers E5."""
@@ -246,14 +268,15 @@ class MbusMaster:
             raise ValueError("a search is under way")
         if len(digits) > ID_DIGITS or any(digit not in HEX_DIGITS for digit in digits):
             raise ValueError(f"{digits!r} is not the beginning of an identification number")
-        self._search = _Search([digits], [], HEX_DIGITS if self.settings.hex_digits else DECIMAL_DIGITS)
+        alphabet = HEX_DIGITS if self.settings.hex_digits else DECIMAL_DIGITS
+        self._search = _Search([digits], [], alphabet, len(digits))
         self._next_probe(now)
 
     def receive(self, octets: bytes, now: float) -> None:
         """Process octets from the segment, in any cut."""
         if self._current is None:
             return
-        self._heard = self._heard or bool(octets)
+        self._heard += octets[: OCTETS_HEARD_MAX - len(self._heard)]
         for frame in self._reader.receive(octets):
             if self._answers(frame):
                 self._reader.reset()
@@ -271,12 +294,13 @@ class MbusMaster:
             request, self._current, self._deadline = self._current, None, None
             self._finish(Acknowledged(request), now)
             return
-        damaged = self._reader.reset() > 0 or self._heard
+        damaged = bool(self._heard)
         if self._tries <= self.settings.retries and not (self._search is not None and damaged):
             self._transmit(now)
             return
         request, self._current, self._deadline = self._current, None, None
-        self._finish(Failed(request, LineFault.DAMAGED if damaged else LineFault.SILENCE), now)
+        fault = LineFault.DAMAGED if damaged else LineFault.SILENCE
+        self._finish(Failed(request, fault, bytes(self._heard)), now)
 
     def deadline(self) -> float | None:
         """When ``advance`` must be called next."""
@@ -311,7 +335,7 @@ class MbusMaster:
         if request is None:
             raise AssertionError("nothing to transmit")
         self._tries += 1
-        self._heard = False
+        self._heard.clear()
         self._reader.reset()
         control = ControlField.PRIMARY | _FUNCTIONS[request.kind]
         if request.kind != RequestKind.INITIALISE:
@@ -349,20 +373,20 @@ class MbusMaster:
             message = read_application(frame.payload)
         except WireError:
             self._current = None
-            self._finish(Failed(request, LineFault.DAMAGED), now)
+            self._finish(Failed(request, LineFault.DAMAGED, bytes(self._heard)), now)
             return
         repeated = message.payload in self._page_octets
         if not repeated:
             self._pages.append(message)
             self._page_octets.append(message.payload)
             self._frames.append(write_link_frame(frame))  # as it was received: no part of a frame has two forms
-        more = message.records.more_follows
-        if more and not repeated and len(self._pages) < MAX_PAGES and self._search is None:
+        more = message.records.more_follows and not request.is_first_only
+        if more and not repeated and len(self._pages) < MAX_PAGES:
             self._tries = 0
             self._transmit(now)
             return
         self._current = None
-        is_complete = not more or self._search is not None
+        is_complete = not more
         read = DataRead(
             request, frame.address, tuple(self._pages), tuple(self._frames), is_complete, frame.access_demand
         )
@@ -386,11 +410,12 @@ class MbusMaster:
         search = self._search
         if search is None:
             return
-        if not search.stack:
+        if not search.stack or search.damaged_in_row > DAMAGED_PROBES_MAX:
             self._search = None
-            self._events.append(SearchFinished(tuple(search.found)))
+            self._events.append(SearchFinished(tuple(search.found), is_complete=not search.stack))
             self._start(now)
             return
+        self._events.append(Probing(search.stack[-1], search.share))
         digits = search.stack[-1].ljust(ID_DIGITS, "F")
         selection = Selection(bytes.fromhex(digits)[::-1] + b"\xff" * 4)
         select = Request(RequestKind.SELECT, Address.NETWORK_LAYER, write_selection(selection))
@@ -400,29 +425,46 @@ class MbusMaster:
     def _judge_probe(self, search: "_Search", event: Acknowledged | DataRead | Failed, now: float) -> None:
         """Read one answer to a probe: no device, one device, or several (12.4)."""
         if isinstance(event, Acknowledged):
-            self._waiting.appendleft(Request(RequestKind.READ, Address.NETWORK_LAYER))
+            self._waiting.appendleft(Request(RequestKind.READ, Address.NETWORK_LAYER, is_first_only=True))
             self._start(now)
             return
         digits = search.stack.pop()
-        if isinstance(event, DataRead) and event.messages and event.messages[0].transport.address is not None:
+        is_damaged = isinstance(event, Failed) and event.fault == LineFault.DAMAGED
+        search.damaged_in_row = search.damaged_in_row + 1 if is_damaged else 0
+        if isinstance(event, DataRead) and event.messages[0].transport.address is not None:
             address = event.messages[0].transport.address
             search.found.append(address)
-            self._events.append(Found(address))
-        elif isinstance(event, DataRead) or event.fault == LineFault.DAMAGED:
+            self._events.append(Found(address, event.address))
+        elif is_damaged or isinstance(event, DataRead):
             if len(digits) < ID_DIGITS:
                 search.stack.extend(digits + digit for digit in reversed(search.alphabet))
-            else:
-                self._events.append(Collision(digits))
+                self._next_probe(now)
+                return
+            self._events.append(Collision(digits))
+        search.share += Fraction(1, len(search.alphabet) ** (len(digits) - search.digits_given))
         self._next_probe(now)
 
 
 @dataclass(slots=True)
 class _Search:
-    """A search under way: prefixes still to probe, and the devices found."""
+    """A search under way.
+
+    Attributes:
+        stack: beginnings of numbers that are still to be probed.
+        found: the devices found.
+        alphabet: the digits that numbers have.
+        digits_given: how many digits the search began with.
+        share: of all numbers, what is behind the search.
+        damaged_in_row: damaged answers since the last one that was not.
+
+    """
 
     stack: list[str]
     found: list[DeviceAddress]
     alphabet: str
+    digits_given: int
+    share: Fraction = Fraction(0)
+    damaged_in_row: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,9 +87,10 @@ class ReadoutDone:
 
 @dataclass(frozen=True, slots=True)
 class ReadoutFailed:
-    """A slave could not be read."""
+    """A slave could not be read; ``octets`` is a damaged answer, as far as it is kept."""
 
     failure: Failure
+    octets: bytes = b""
 
 
 ReadoutEvent = ReadoutDone | ReadoutFailed
@@ -150,15 +151,25 @@ class MbusReadout:
     def _take(self, event: MasterEvent, now: float) -> None:
         match event:
             case DataRead():
-                self._end(ReadoutDone(event.frames, event.is_complete))
+                self._end(self._checked(event))
             case Acknowledged():
                 self._master.read(self._slave.primary, now)
             case Failed() if event.request.kind is RequestKind.INITIALISE and event.fault is LineFault.SILENCE:
                 self._master.read(self._slave.primary, now)
             case Failed():
-                self._end(ReadoutFailed(self._failure(event)))
+                self._end(ReadoutFailed(self._failure(event), event.octets))
             case _:
                 pass
+
+    def _checked(self, read: DataRead) -> ReadoutEvent:
+        """Return the readout, or the failure that a slave with another identification answered the selection."""
+        selection = self._slave.secondary
+        for message, frame in zip(read.messages, read.frames, strict=True):
+            address = message.transport.address
+            if selection is not None and address is not None and not selection.matches(address):
+                failure = Failure(FailureKind.UNKNOWN_DEVICE, f"{address} answers, which was not selected")
+                return ReadoutFailed(failure, frame)
+        return ReadoutDone(read.frames, read.is_complete)
 
     def _failure(self, event: Failed) -> Failure:
         kind = FailureKind.TIMEOUT if event.fault is LineFault.SILENCE else FailureKind.DAMAGED

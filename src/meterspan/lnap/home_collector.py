@@ -26,6 +26,7 @@ from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import (
     CATALOGUE,
@@ -186,7 +187,7 @@ class HomeCollector:
     Args:
         home_id: short name; prefix of its usage points.
         zone: of the home.
-        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        radio_meters: its radio meters by device; no other one is accepted.
         upstream: identity of its access point; None without a head end.
         ports: memory.
 
@@ -199,7 +200,7 @@ class HomeCollector:
         self,
         home_id: str,
         zone: ZoneInfo,
-        radio_keys: Mapping[str, bytes],
+        radio_meters: Mapping[str, RadioSettings],
         upstream: UpstreamIdentity | None,
         *,
         ports: HomePorts,
@@ -210,7 +211,7 @@ class HomeCollector:
         """Rows of P1 that were dropped because the store took nothing for too long."""
         self._home_id = home_id
         self._zone = zone
-        self._radio_keys = radio_keys
+        self._radio_meters = radio_meters
         self._upstream = upstream
         self._state = ports.state
         self._events: deque[HomeEvent] = deque()
@@ -263,7 +264,7 @@ class HomeCollector:
         if telegram is None:
             return
         address = telegram.address
-        device = mbus_device(address.manufacturer, address.id, address.medium)
+        device = mbus_device(address)
         channel = self.point.channel(device)
         if channel is None:
             return
@@ -279,7 +280,7 @@ class HomeCollector:
         Of the access point's rows only radio meters' are: P1 was kept finer already.
         """
         batch = self._rows.peek(PUSH_ROWS_MAX)
-        rows = [] if batch is None else [row for row in batch.rows if row.device in self._radio_keys]
+        rows = [] if batch is None else [row for row in batch.rows if row.device in self._radio_meters]
         waiting = tuple(self._waiting)
         if not waiting and batch is None:
             return None
@@ -313,11 +314,21 @@ class HomeCollector:
     def _known_meters(self) -> list[LocalMeter]:
         """List the meters on the allow-list, and those of the port that a head end knows already."""
         found = []
-        for device, key in self._radio_keys.items():
+        for device, radio in self._radio_meters.items():
             commodity = radio_commodity(device)
             if commodity is not None:
                 registers = (CATALOGUE[commodity].register,)
-                found.append(LocalMeter(device, commodity, self._home_id, registers, key))
+                found.append(
+                    LocalMeter(
+                        device,
+                        commodity,
+                        self._home_id,
+                        registers,
+                        radio.key,
+                        protection=radio.protection,
+                        hourly_max=radio.hourly_max,
+                    )
+                )
         if self._upstream is not None:
             found += [self._port_meter(device) for device in self._channels if radio_commodity(device) is None]
         return found

@@ -4,24 +4,60 @@ Nothing is read here: ``Extents`` returns the time of a series' first and last r
 """
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
-from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, unit_step
+from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, step_fault, unit_step
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
 
-__all__ = ["EVER", "NEVER", "Chain", "ChainRegister", "Extents", "billing_series", "chain_of"]
+__all__ = [
+    "EVER",
+    "MAX_STEPS",
+    "NEVER",
+    "Chain",
+    "ChainRegister",
+    "Extents",
+    "RefusedRegister",
+    "billing_series",
+    "chain_of",
+]
 
 SAME_EXTENT_S = DAY_S
 """A total that begins and ends within a day of its tariff registers holds all that they hold."""
 EVER, NEVER = -(1 << 62), 1 << 62
+MAX_STEPS = 1 << 55
+"""A register above is damage (36 TWh in mWh), and its differences must not leave 63 bits."""
 
 Extents = Callable[[int], tuple[int, int] | None]
 """First and last stored time (UTC seconds) of a series by its number, or None where nothing is stored."""
 SeriesOf = Callable[[str], Sequence[SeriesRow]]
 """The series of a device."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRegister:
+    """A register, or the opening or closing value of one, that is stored and does not bill."""
+
+    device: str
+    what: str
+    """``1-0:1.8.0``, ``opening value of 1-0:1.8.0``."""
+    reason: str
+    """Why, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class GivenRegister:
+    """A register that was read when its installation began or ended: an integer, and the size of its step."""
+
+    value: int
+    step: Fraction
+
+    def in_steps(self, step: Fraction) -> int:
+        """Return the value in a step that its own is a multiple of."""
+        return int(self.value * (self.step / step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +69,8 @@ class ChainRegister:
         installation: when the device was installed; cut where another register bills the rest of its time.
         channels: the series of the register, one per scale, each with the size of its step in the shown unit.
         extent: first and last stored time of the channels.
+        opening: the register when the installation began, where it was given and can be used.
+        closing: the register when it ended.
 
     """
 
@@ -40,6 +78,8 @@ class ChainRegister:
     installation: InstallationRow
     channels: tuple[tuple[SeriesRow, Fraction], ...]
     extent: tuple[int, int]
+    opening: GivenRegister | None = None
+    closing: GivenRegister | None = None
 
     @property
     def obis(self) -> str:
@@ -57,6 +97,8 @@ class Chain:
     shown: str
     """``kWh`` or ``m3``."""
     period_s: int
+    refused: tuple[RefusedRegister, ...] = ()
+    """What is stored of the supply and does not bill."""
 
     @property
     def series(self) -> list[int]:
@@ -71,7 +113,7 @@ class Chain:
     @property
     def basis(self) -> Hashable:
         """The billing registers by time: two chains of equal basis derive the same intervals from the same readings."""
-        return tuple(
+        registers = (
             (
                 register.tariff,
                 register.installation.start,
@@ -80,11 +122,12 @@ class Chain:
             )
             for register in self.registers
         )
+        return (*registers, *self.refused)
 
     def first_of(self, tariff: int) -> int:
         """Return the time of the first register of a tariff, an opening register included."""
         own = [register for register in self.registers if register.tariff == tariff]
-        given = [item.installation.start for item in own if item.obis in item.installation.opening]
+        given = [item.installation.start for item in own if item.opening is not None]
         return min(_joined(register.extent for register in own)[0], *given, NEVER)
 
     def last_of(self, tariff: int) -> int:
@@ -117,7 +160,10 @@ def chain_of(
     for installation in installations:
         for part, billing in _billing(extents, installation, series_of(installation.device), commodity, direction):
             registers.extend(_registers(extents, part, billing, commodity, shown))
-    return Chain(tuple(registers), _common_step(registers, shown), shown, period_s)
+    step = _common_step(registers)
+    refused = [*_refused_series(installations, series_of, extents), *_refused_given(registers, step, shown)]
+    usable = tuple(_without_impossible(register, step) for register in registers)
+    return Chain(usable, step, shown, period_s, tuple(refused))
 
 
 def billing_series(
@@ -149,7 +195,7 @@ def _billing(
     Where the total of a meter was read later, or for a while only, its tariff registers bill the rest: a total that
     appears must not remove what was counted before.
     """
-    live = [row for row in rows if extents(row.series_id) is not None]
+    live = [row for row in rows if extents(row.series_id) is not None and step_fault(row.unit, row.exponent) is None]
     best = billing_registers(live, commodity, direction)
     if commodity is not Commodity.ELECTRICITY or len(best) != 1 or parse_obis(best[0][0].obis).e != TOTAL_TARIFF:
         return [(installation, best)]
@@ -199,20 +245,70 @@ def _registers(
         if steps:
             tariff = parse_obis(channels[0].obis).e if commodity is Commodity.ELECTRICITY else 0
             extent = _extent(extents, [[row for row, _step in steps]])
-            found.append(ChainRegister(tariff, installation, tuple(steps), extent))
+            obis = channels[0].obis
+            opening, closing = _given(installation.opening, obis, shown), _given(installation.closing, obis, shown)
+            found.append(ChainRegister(tariff, installation, tuple(steps), extent, opening, closing))
     return found
 
 
-def _common_step(registers: Iterable[ChainRegister], shown: str) -> Fraction:
+def _given(given: Mapping[str, Sequence[Any]], obis: str, shown: str) -> GivenRegister | None:
+    """Read the value that was given of a register; None where there is none, or none that can be used."""
+    if obis not in given:
+        return None
+    try:
+        value, exponent, unit = given[obis]
+        return GivenRegister(int(value), unit_step(unit, exponent, shown))
+    except (ValueError, TypeError):
+        return None
+
+
+def _common_step(registers: Iterable[ChainRegister]) -> Fraction:
     """Return the greatest step that all scales of the chain are multiples of; 1 for a chain without registers."""
     steps = [step for register in registers for _row, step in register.channels]
     for register in registers:
-        for given in (register.installation.opening, register.installation.closing):
-            if register.obis in given:
-                _value, exponent, unit = given[register.obis]
-                steps.append(unit_step(unit, exponent, shown))
+        steps.extend(item.step for item in (register.opening, register.closing) if item is not None)
     common = steps[0] if steps else Fraction(1)
     for step in steps[1:]:
         numerator = math.gcd(common.numerator * step.denominator, step.numerator * common.denominator)
         common = Fraction(numerator, common.denominator * step.denominator)
     return common
+
+
+# --- what does not bill -----------------------------------------------------------------------------------------
+
+
+def _is_possible(given: GivenRegister, register: ChainRegister, step: Fraction) -> bool:
+    return abs(given.in_steps(step)) * register.installation.multiplier <= MAX_STEPS
+
+
+def _without_impossible(register: ChainRegister, step: Fraction) -> ChainRegister:
+    """Return the register without an opening or closing value that no meter counts up to."""
+    opening, closing = (
+        given if given is None or _is_possible(given, register, step) else None
+        for given in (register.opening, register.closing)
+    )
+    return replace(register, opening=opening, closing=closing)
+
+
+def _refused_series(
+    installations: Iterable[InstallationRow], series_of: SeriesOf, extents: Extents
+) -> Iterator[RefusedRegister]:
+    """Name the registers whose step is one that no meter counts in."""
+    for device in dict.fromkeys(installation.device for installation in installations):
+        for row in series_of(device):
+            fault = step_fault(row.unit, row.exponent)
+            if fault is not None and extents(row.series_id) is not None:
+                yield RefusedRegister(device, row.obis, str(fault))
+
+
+def _refused_given(registers: Iterable[ChainRegister], step: Fraction, shown: str) -> Iterator[RefusedRegister]:
+    """Name the opening and closing values that cannot be used."""
+    for register in registers:
+        row = register.installation
+        for name, given, used in (
+            ("opening", row.opening, register.opening),
+            ("closing", row.closing, register.closing),
+        ):
+            if register.obis in given and (used is None or not _is_possible(used, register, step)):
+                reason = f"{given[register.obis]} is no register in {shown} that a meter can show"
+                yield RefusedRegister(row.device, f"{name} value of {register.obis}", reason)

@@ -5,6 +5,7 @@ OBIS value groups after IEC 62056-6-1; M-Bus values behind an electricity meter 
 
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from meterspan.model.readings import SeriesKind
@@ -12,12 +13,19 @@ from meterspan.quantities import CATALOGUE, UNITS, Commodity, Direction, Obis, U
 from meterspan.quantities.codes import CURRENT_VALUE
 
 __all__ = [
+    "StepError",
     "billing_registers",
     "canonical",
     "direction_of",
     "kind_of",
+    "step_fault",
     "unit_step",
 ]
+
+STEP_LEAST, STEP_MOST = Fraction(1, 10**9), Fraction(10**6)
+"""Steps of a register that bills, in kWh or m3: from a microwatt-hour or a millionth of a litre to a gigawatt-hour."""
+EXPONENT_MAX = 30
+"""A greater power of ten is outside with every unit of the table, and is not computed."""
 
 TIME_INTEGRAL_1 = 8
 LAST_AVERAGE, TIME_INTEGRAL_2, TIME_INTEGRAL_5 = 5, 9, 29
@@ -28,6 +36,18 @@ TOTAL_TARIFF, LAST_TARIFF = 0, 63
 _CUMULATED = {
     "energy", "apparent energy", "reactive energy", "volume", "volume at base conditions", "mass", "pulses", "charge",
 }  # fmt: skip
+
+
+class StepError(ValueError):
+    """The step of a register is one that no meter counts in: its readings are stored and do not bill."""
+
+    def __init__(self, unit: str, exponent: int, shown: str) -> None:
+        super().__init__(
+            f"its step of 10^{exponent} {unit} is not between {float(STEP_LEAST):g} and {float(STEP_MOST):g} {shown}"
+        )
+        self.unit = unit
+        self.exponent = exponent
+        self.shown = shown
 
 
 class ChannelRow(Protocol):
@@ -74,6 +94,7 @@ def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
     """Return the size of one integer step in the shown unit, ``kWh`` or ``m3``: 1/1000 for Wh.
 
     Raises:
+        StepError: the step is outside of ``STEP_LEAST`` to ``STEP_MOST``.
         ValueError: no such unit, or another dimension.
 
     """
@@ -83,7 +104,30 @@ def unit_step(unit: str, exponent: int, shown: str) -> Fraction:
     reference, power = (UNITS["Wh"], 3) if shown == "kWh" else (UNITS["m3"], 0)
     if own.dimension.removesuffix(" at base conditions") != reference.dimension:
         raise ValueError(f"{unit} is not shown in {shown}")
-    return Fraction(10) ** (exponent - power) * own.factor / reference.factor
+    if abs(exponent) > EXPONENT_MAX:
+        raise StepError(unit, exponent, shown)
+    step = Fraction(10) ** (exponent - power) * own.factor / reference.factor
+    if not STEP_LEAST <= step <= STEP_MOST:
+        raise StepError(unit, exponent, shown)
+    return step
+
+
+@lru_cache(maxsize=1_024)
+def step_fault(unit: str, exponent: int) -> StepError | None:
+    """Return why registers of this unit and scale cannot bill; None where they can, or are of what is never billed."""
+    own = UNITS.get(unit)
+    shown = None if own is None else _SHOWN.get(own.dimension.removesuffix(" at base conditions"))
+    if shown is None:
+        return None
+    try:
+        unit_step(unit, exponent, shown)
+    except StepError as error:
+        return error
+    return None
+
+
+_SHOWN = {"energy": "kWh", "volume": "m3"}
+"""The unit that people read by the dimension of a register."""
 
 
 def billing_registers(channels: Sequence[ChannelT], commodity: Commodity, direction: Direction) -> list[list[ChannelT]]:

@@ -7,15 +7,14 @@ is that of the whole history. ``CurveWindow.depends`` is the span of readings it
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at
 from meterspan.analytics.conserve import Conserved, Installation, LeftOutReading, Unexplained, conserve
-from meterspan.mdm.chains import EVER, NEVER, Chain, ChainRegister
-from meterspan.mdm.channels import TOTAL_TARIFF, unit_step
+from meterspan.mdm.chains import EVER, MAX_STEPS, NEVER, Chain, ChainRegister, RefusedRegister
+from meterspan.mdm.channels import TOTAL_TARIFF
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import DAY_S
 
@@ -23,8 +22,6 @@ __all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "CurveWindow", "derive", "is_brack
 
 BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that separate a dip or a rise from a reset."""
-MAX_STEPS = 1 << 55
-"""A register above is damage (36 TWh in mWh), and its differences must not leave 63 bits."""
 MAX_AHEAD_S = DAY_S
 """A register stamped further ahead of its arrival has no usable time; it stays raw and is not counted."""
 
@@ -48,6 +45,7 @@ class Curve:
         closing: register at its end.
         last: UTC seconds of the last register in the span, or None.
         depends: first and last instant of readings that may change the curve.
+        refused: registers of the supply that are stored and do not bill.
 
     """
 
@@ -62,6 +60,7 @@ class Curve:
     closing: Fraction | None = None
     last: int | None = None
     depends: tuple[int, int] = (EVER, NEVER)
+    refused: tuple[RefusedRegister, ...] = ()
 
     @property
     def total(self) -> Fraction:
@@ -140,7 +139,8 @@ def derive(chain: Chain, window: CurveWindow, bounds: Sequence[int]) -> Curve:
     start, end = bounds[0], bounds[-1]
     if not chain.registers or start >= end:
         empty = np.zeros(0, np.int64)
-        return Curve(empty, empty, empty, np.zeros(0, np.int32), Fraction(1), depends=window.depends)
+        nothing = np.zeros(0, np.int32)
+        return Curve(empty, empty, empty, nothing, Fraction(1), depends=window.depends, refused=chain.refused)
     step, period_s = chain.step, chain.period_s
     chains = window.installations
     outcomes = {tariff: conserve(items, period_s=period_s) for tariff, items in chains.items()}
@@ -158,6 +158,7 @@ def derive(chain: Chain, window: CurveWindow, bounds: Sequence[int]) -> Curve:
         _register_at(counted, end + tolerance, start, step),
         int(within.max()) if len(within) else None,
         window.depends,
+        chain.refused,
     )
 
 
@@ -181,13 +182,14 @@ def _installation(register: ChainRegister, readings: Readings, chain: Chain, dep
     times, values, quality = [], [], []
     for channel, size in register.channels:
         factor = int(size / chain.step)
+        most = MAX_STEPS // (factor * row.multiplier)  # the consumption, too, must not leave 63 bits
         own = (readings.series == channel.series_id) & (readings.time <= readings.received_at + MAX_AHEAD_S)
-        own &= (readings.value <= MAX_STEPS // factor) & (readings.value >= -(MAX_STEPS // factor))
+        own &= (readings.value <= most) & (readings.value >= -most)
         times.append(readings.time[own])
         values.append(readings.value[own] * factor)
         quality.append(readings.quality[own])
-    width = row.width.get(register.obis)
-    opening, closing = _given(row.opening, register, chain), _given(row.closing, register, chain)
+    opening = None if register.opening is None else register.opening.in_steps(chain.step)
+    closing = None if register.closing is None else register.closing.in_steps(chain.step)
     inside_opening = opening is not None and row.start >= depends[0]
     inside_closing = closing is not None and row.end is not None and row.end <= depends[1]
     return Installation(
@@ -198,16 +200,16 @@ def _installation(register: ChainRegister, readings: Readings, chain: Chain, dep
         end=row.end,
         opening=opening if inside_opening else None,
         closing=closing if inside_closing else None,
-        width=None if width is None else width * int(register.channels[0][1] / chain.step),
+        width=_width(register, chain),
         multiplier=row.multiplier,
     )
 
 
-def _given(given: Mapping[str, Sequence[Any]], register: ChainRegister, chain: Chain) -> int | None:
-    if register.obis not in given:
-        return None
-    value, exponent, unit = given[register.obis]
-    return int(value * unit_step(unit, exponent, chain.shown) / chain.step)
+def _width(register: ChainRegister, chain: Chain) -> int | None:
+    """Return after how many steps of the chain the register begins anew; None where no meter is so wide."""
+    steps = register.installation.width.get(register.obis)
+    width = 0 if steps is None else steps * int(register.channels[0][1] / chain.step)
+    return width if 0 < width * register.installation.multiplier <= MAX_STEPS else None
 
 
 def _cut_to(outcome: Conserved, bounds: Sequence[int]) -> Pieces:

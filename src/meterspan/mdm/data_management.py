@@ -6,6 +6,7 @@ methods may be called from any thread, and each answer is of one state of the da
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
 from typing import Self
@@ -19,7 +20,7 @@ from meterspan.mdm.generations import Generations
 from meterspan.mdm.home_views import HomeAnswers
 from meterspan.mdm.intake import Intake
 from meterspan.mdm.operator_numbers import OperatorNumbers, Totals, UnexplainedView
-from meterspan.mdm.registrations import Exchange, Registrations, given
+from meterspan.mdm.registrations import Exchange, Registrations, given, given_ratio, given_widths
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
@@ -52,6 +53,7 @@ class MeterDataManagement:
     def __init__(self, directory: Path, *, stores: "Stores | None" = None) -> None:
         self._journal, self._registry = (open_stores if stores is None else stores)(directory)
         damage, self._generations = DamageList(), Generations()
+        self._damage = damage
         self._registrations = Registrations(self._registry, damage)
         self._series = SeriesTable(self._registry, damage)
         self._curves = CurveBook(self._journal, self._series, self._generations, Derived())
@@ -164,13 +166,15 @@ class MeterDataManagement:
             MeterPresentError: another meter is installed there; exchange it.
             SupplyPresentError: the home has another usage point of this commodity.
             PeriodError: the period is not positive.
+            RegisterError: an opening value or a width is none that a meter has.
+            RatioError: the transformer ratio is not positive, or greater than any.
 
         """
         point = UsagePointRow(usage_point, home_id, str(commodity), period_s)
         row = DeviceRow(device, str(commodity), protocol, interface, network)
-        width = {str(obis): steps for obis, steps in (register_width or {}).items()}
-        time = utc_seconds(at)
-        installation = InstallationRow(usage_point, device, time, None, multiplier, given(opening), {}, width)
+        width, registers = given_widths(device, register_width or {}), given(device, opening)
+        time, ratio = utc_seconds(at), given_ratio(device, multiplier)
+        installation = InstallationRow(usage_point, device, time, None, ratio, registers, {}, width)
         with self._generations.changing({device}) as change:
             if not self._registrations.plan_installation(home_id, point, device):
                 self._registrations.install(home_id, point, row, installation)
@@ -218,6 +222,7 @@ class MeterDataManagement:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: ``old_device`` is not the one installed there.
             ExchangeTimeError: ``at`` is before its installation.
+            RegisterError: a closing or opening value, or a width, is none that a meter has.
 
         """
         exchange = Exchange(
@@ -306,6 +311,10 @@ class MeterDataManagement:
     def damage(self) -> Sequence[Damage]:
         """List damaged or impossible items that are left out of all answers."""
         return self._numbers.damage()
+
+    def aside(self, usage_point: str, question: str) -> AbstractContextManager[None]:
+        """Return a context for one of many usage points: one that cannot be answered for is named by ``damage``."""
+        return self._damage.aside(f"usage point {usage_point}", question=question)
 
     # --- readings, curves, versions -----------------------------------------------------------------------------
 

@@ -10,14 +10,13 @@ from zoneinfo import ZoneInfo
 from meterspan.analytics.calendar import day_bounds, days_of_month, local_day, sums_between
 from meterspan.analytics.tariff import bands_of_day, exact_decimal
 from meterspan.mdm.curve_book import CurveBook, Momentary
-from meterspan.mdm.damage import DamageList
+from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.periods import day_cost, day_view, month_view, unit_price
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
-from meterspan.model.storage.errors import DamagedError
 from meterspan.model.views import Home, LiveView, PeriodView, TodayView
 from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
 from meterspan.quantities.codes import EXPORT_POWER, IMPORT_POWER, NET_POWER
@@ -122,7 +121,7 @@ class HomeAnswers:
                     band, price, band_until = _band_now(supply, today, instant)
                     power = _power(self._curves.momentary(snapshot, supply, *_around(instant)))
                 views.append(self._today(snapshot, supply, today, now))
-            except (ValueError, DamagedError) as error:
+            except IMPOSSIBLE as error:
                 if not snapshot.holds:
                     raise  # it was changed meanwhile, and is asked again
                 self._damage.note(item, error, question="live")

@@ -14,14 +14,13 @@ from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import direction_of, kind_of
 from meterspan.mdm.curve_book import CurveBook
-from meterspan.mdm.damage import Damage, DamageList
+from meterspan.mdm.damage import IMPOSSIBLE, Damage, DamageList
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable, unit_of
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.model.readings import Series, SeriesKind
-from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.model.views import CompletenessCell, CompletenessView
@@ -139,7 +138,7 @@ class OperatorNumbers:
     def damage(self) -> Sequence[Damage]:
         """List damaged or impossible items that are left out of all answers: stored items first, by name."""
         stored = [*self._journal.quarantined(), *self._registry.quarantined()]
-        return [*(Damage(item.name, item.reason) for item in stored), *self._damage.listed()]
+        return [*map(Damage.of, stored), *self._damage.listed()]
 
     # --- of one state -------------------------------------------------------------------------------------------
 
@@ -181,7 +180,7 @@ class OperatorNumbers:
         item = f"usage point {supply.usage_point}"
         try:
             answer = ask(supply)
-        except (ValueError, DamagedError) as error:
+        except IMPOSSIBLE as error:
             if not snapshot.holds:
                 raise  # it was changed meanwhile, and is asked again
             self._damage.note(item, error, question=question)

@@ -251,4 +251,5 @@ def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...
         count = sum(1 for item in curve.left_out if item.quality is flag)
         if count:
             notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
+    notes.extend(f"{item.device}: {item.what} is kept and not billed: {item.reason}." for item in curve.refused)
     return tuple(notes)

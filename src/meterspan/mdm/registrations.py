@@ -8,12 +8,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.mdm.channels import canonical
-from meterspan.mdm.damage import DamageList
+from meterspan.mdm.chains import MAX_STEPS
+from meterspan.mdm.channels import canonical, step_fault
+from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.supplies import Supply
 from meterspan.mdm.tariffs import declaration_of, tariff_of
 from meterspan.model.lookup_errors import (
@@ -21,6 +22,8 @@ from meterspan.model.lookup_errors import (
     MeterPresentError,
     NotInstalledError,
     PeriodError,
+    RatioError,
+    RegisterError,
     SupplyPresentError,
     TariffUnitError,
     UnknownHomeError,
@@ -30,13 +33,16 @@ from meterspan.model.lookup_errors import (
     UnknownZoneError,
 )
 from meterspan.model.storage.ports import RegistryStore
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
 from meterspan.model.views import Home, UsagePointView
 from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
 
-__all__ = ["Exchange", "Registrations", "given"]
+__all__ = ["Exchange", "Registrations", "given", "given_ratio", "given_widths", "possible_registers"]
 
 RowT = TypeVar("RowT")
+RATIO_MAX = 1_000_000
+"""More than current and voltage transformers make together: 1,000 A to 1 A and 100 kV to 100 V are a million."""
 ORDER = {commodity: number for number, commodity in enumerate(Commodity)}
 
 
@@ -110,6 +116,7 @@ class Registrations:
         chains: dict[str, list[InstallationRow]] = {}
         for row in self._store.installations():
             chains.setdefault(row.usage_point, []).append(row)
+            _note_given(row, damage)
         tariffs = self._load_tariffs(damage)
 
         def add(point: UsagePointRow) -> None:
@@ -140,6 +147,8 @@ class Registrations:
             raise PeriodError(point.usage_point, point.period_s)
         if not chain:
             raise ValueError("no meter was ever installed")
+        for row in chain:
+            given_ratio(row.device, row.multiplier)
         unknown = next((row.device for row in chain if row.device not in self._devices), None)
         if unknown is not None:
             raise UnknownMeterError(unknown)
@@ -223,8 +232,12 @@ class Registrations:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the old device is not the one installed there.
             ExchangeTimeError: the exchange is before the old device's installation.
+            RegisterError: a closing or opening value, or a width, is none that a meter has.
 
         """
+        given(exchange.old_device, exchange.closing)
+        given(exchange.new_device, exchange.opening)
+        given_widths(exchange.new_device, exchange.width or {})
         with self._lock:
             chain = self.supply_at(exchange.usage_point).installations
             if any(row.device == exchange.new_device and row.start == exchange.time for row in chain):
@@ -243,15 +256,15 @@ class Registrations:
                 return
             supply = self.supply_at(exchange.usage_point)
             old = next(row for row in reversed(supply.installations) if row.device == exchange.old_device)
-            ended = replace(old, end=exchange.time, closing=given(exchange.closing))
-            width = old.width if exchange.width is None else {str(k): v for k, v in exchange.width.items()}
+            ended = replace(old, end=exchange.time, closing=given(exchange.old_device, exchange.closing))
+            width = old.width if exchange.width is None else given_widths(exchange.new_device, exchange.width)
             begun = InstallationRow(
                 exchange.usage_point,
                 exchange.new_device,
                 exchange.time,
                 None,
                 old.multiplier,
-                given(exchange.opening),
+                given(exchange.new_device, exchange.opening),
                 {},
                 width,
             )
@@ -384,13 +397,71 @@ def _add(names: dict[str, tuple[str, ...]], key: str, name: str) -> None:
         names[key] = (*known, name)
 
 
-def given(registers: Mapping[Obis, Scaled] | None) -> dict[str, list[object]]:
-    """Write registers as an installation row keeps them: OBIS text to [integer, exponent, unit symbol]."""
+def given(device: str, registers: Mapping[Obis, Scaled] | None) -> dict[str, list[object]]:
+    """Write registers as an installation row keeps them: OBIS text to [integer, exponent, unit symbol].
+
+    Raises:
+        RegisterError: an integer is too great, or the step is one that no meter counts in.
+
+    """
     written: dict[str, list[object]] = {}
     for obis, scaled in (registers or {}).items():
         unit, exponent = canonical(scaled.unit, scaled.exponent)
+        fault = _fault([scaled.value, exponent, unit.symbol])
+        if fault:
+            raise RegisterError(device, str(obis), fault)
         written[str(obis)] = [scaled.value, exponent, unit.symbol]
     return written
+
+
+def possible_registers(registers: Mapping[Obis, Scaled]) -> dict[Obis, Scaled]:
+    """Return those registers that can be given as opening or closing value."""
+    possible = {}
+    for obis, scaled in registers.items():
+        unit, exponent = canonical(scaled.unit, scaled.exponent)
+        if not _fault([scaled.value, exponent, unit.symbol]):
+            possible[obis] = scaled
+    return possible
+
+
+def given_widths(device: str, widths: Mapping[Obis, int]) -> dict[str, int]:
+    """Write the widths of registers as an installation row keeps them.
+
+    Raises:
+        RegisterError: a width is not positive, or wider than any meter's register.
+
+    """
+    for obis, steps in widths.items():
+        if not 0 < steps <= MAX_STEPS:
+            raise RegisterError(device, str(obis), f"it cannot begin anew after {steps} steps")
+    return {str(obis): steps for obis, steps in widths.items()}
+
+
+def given_ratio(device: str, multiplier: int) -> int:
+    """Return a transformer ratio; raises ``RatioError`` where it is not positive, or greater than any."""
+    if not 0 < multiplier <= RATIO_MAX:
+        raise RatioError(device, multiplier)
+    return multiplier
+
+
+def _fault(kept: Sequence[Any]) -> str:
+    """Return why a given register cannot be counted with; "" where it can."""
+    try:
+        value, exponent, unit = kept
+        if abs(value) > MAX_STEPS:
+            return f"{value} is more than any meter counts"
+        return str(step_fault(unit, exponent) or "")
+    except (TypeError, ValueError):
+        return f"{kept} is no integer with exponent and unit"
+
+
+def _note_given(row: InstallationRow, damage: DamageList) -> None:
+    """Name the stored opening and closing values that cannot be used; the installation counts without them."""
+    for name, registers in (("opening", row.opening), ("closing", row.closing)):
+        for obis, kept in registers.items():
+            fault = _fault(kept)
+            if fault:
+                damage.note(f"{name} value of {obis} of {row.device} at {row.usage_point}", fault)
 
 
 def _check_home(row: HomeRow) -> None:
@@ -408,8 +479,8 @@ def _usable(
     for row in rows:
         try:
             use(row)
-        except (ValueError, LookupError, ArithmeticError) as error:
-            damage.note(name(row), error)
+        except IMPOSSIBLE as error:
+            damage.note(name(row), error, kind=DamageKind.ROW)
         else:
             usable.append(row)
     return usable

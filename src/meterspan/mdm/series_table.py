@@ -3,10 +3,11 @@
 import threading
 from collections.abc import Sequence
 
-from meterspan.mdm.channels import canonical, kind_of
+from meterspan.mdm.channels import canonical, kind_of, step_fault
 from meterspan.mdm.damage import DamageList
 from meterspan.model.readings import CaptureColumn, SeriesKind
 from meterspan.model.storage.ports import RegistryStore
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.quantities import UNITS, Obis, Unit, parse_obis
 
@@ -18,6 +19,7 @@ class SeriesTable:
 
     def __init__(self, store: RegistryStore, damage: DamageList) -> None:
         self._store = store
+        self._damage = damage
         self._lock = threading.Lock()
         self._rows: dict[int, SeriesRow] = {}
         self._of_device: dict[str, tuple[SeriesRow, ...]] = {}
@@ -27,7 +29,7 @@ class SeriesTable:
             try:
                 self._index(row)
             except ValueError as error:
-                damage.note(f"series {row.series_id} of {row.device}", error)
+                damage.note(f"series {row.series_id} of {row.device}", error, kind=DamageKind.ROW)
 
     def number(self, device: str, column: CaptureColumn) -> int | None:
         """Return the number of a column's series, or None where it is new."""
@@ -73,6 +75,9 @@ class SeriesTable:
         self._rows[row.series_id] = row
         self._of_device[row.device] = (*self._of_device.get(row.device, ()), row)
         self._numbers[row.device, obis, row.unit, row.exponent] = row.series_id
+        fault = step_fault(row.unit, row.exponent)
+        if fault is not None:
+            self._damage.note(f"register {row.obis} of {row.device}", fault, question=f"step of series {row.series_id}")
 
 
 def unit_of(symbol: str) -> Unit:

@@ -13,7 +13,7 @@ import numpy as np
 
 from meterspan.mdm.curve_book import CurveBook
 from meterspan.mdm.curves import Curve
-from meterspan.mdm.damage import DamageList
+from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.series_table import SeriesTable
@@ -21,7 +21,6 @@ from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose
 from meterspan.mdm.windows import neighbours
-from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import UnsettledDays
 from meterspan.model.storage.registry import VersionRow
@@ -141,7 +140,7 @@ class Settlement:
         item = f"settlement of {usage_point}"
         try:
             made = self._new_versions(usage_point, days, horizon, now)
-        except (ValueError, DamagedError) as error:
+        except IMPOSSIBLE as error:
             self._damage.note(item, error)
             return None
         self._damage.clear(item)

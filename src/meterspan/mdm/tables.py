@@ -22,9 +22,11 @@ import pyarrow.parquet as pq
 
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
+from meterspan.mdm.curves import Curve
 from meterspan.mdm.data_management import MeterDataManagement
 from meterspan.model.lookup_errors import UnknownUsagePointError
 from meterspan.model.readings import CaptureBlock, Source
+from meterspan.model.views import UsagePointView
 from meterspan.quantities import (
     CATALOGUE,
     Commodity,
@@ -138,7 +140,9 @@ def export_intervals(
     usage_point: str | None = None,
     home_id: str | None = None,
 ) -> int:
-    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and give how many.
+    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and return how many.
+
+    A usage point that is damaged or impossible is left out and named by ``MeterDataManagement.damage``.
 
     Args:
         management: the data management.
@@ -158,27 +162,30 @@ def export_intervals(
             for point in home.usage_points:
                 if usage_point is not None and point.usage_point != usage_point:
                     continue
-                for direction in Direction:
-                    curve = management.curve(point.usage_point, direction, start, end)
-                    for low, high, value, quality in zip(
-                        curve.start.tolist(),
-                        curve.end.tolist(),
-                        curve.value.tolist(),
-                        curve.quality.tolist(),
-                        strict=True,
-                    ):
-                        known = not quality & Quality.MISSING
-                        yield {
-                            "usage_point": point.usage_point,
-                            "direction": str(direction),
-                            "start": utc_text(utc(low)),
-                            "end": utc_text(utc(high)),
-                            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
-                            "unit": point.unit,
-                            "quality": _flags(quality),
-                        }
+                found: list[dict[str, Any]] = []
+                with management.aside(point.usage_point, "export of intervals"):
+                    for direction in Direction:
+                        curve = management.curve(point.usage_point, direction, start, end)
+                        found.extend(_interval_rows(point, direction, curve))
+                yield from found
 
     return write_table(path, INTERVAL_COLUMNS, rows(), form)
+
+
+def _interval_rows(point: UsagePointView, direction: Direction, curve: Curve) -> Iterator[dict[str, Any]]:
+    for low, high, value, quality in zip(
+        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(), strict=True
+    ):
+        known = not quality & Quality.MISSING
+        yield {
+            "usage_point": point.usage_point,
+            "direction": str(direction),
+            "start": utc_text(utc(low)),
+            "end": utc_text(utc(high)),
+            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
+            "unit": point.unit,
+            "quality": _flags(quality),
+        }
 
 
 def _devices_of(management: MeterDataManagement, home_id: str) -> frozenset[str]:

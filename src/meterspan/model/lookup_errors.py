@@ -13,6 +13,8 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
 ├── ExchangeTimeError                   the exchange is before the installation
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
+├── RegisterError                       an opening or closing value, or a width, is none that a meter has
+├── RatioError                          the transformer ratio is not a positive number
 └── TariffUnitError                     the tariff is per another unit than the supply is counted in
 
 Callers dispatch on the type and read the fields; nobody reads the sentence.
@@ -27,6 +29,8 @@ __all__ = [
     "MeterPresentError",
     "NotInstalledError",
     "PeriodError",
+    "RatioError",
+    "RegisterError",
     "RegistrationError",
     "SupplyPresentError",
     "TariffUnitError",
@@ -143,6 +147,26 @@ class PeriodError(RegistrationError):
         super().__init__(f"{period_s} s cannot be the period of {usage_point}")
         self.usage_point = usage_point
         self.period_s = period_s
+
+
+class RegisterError(RegistrationError):
+    """A register was given that no meter shows: its integer, step, unit or width is impossible."""
+
+    def __init__(self, device: str, register: str, reason: str) -> None:
+        super().__init__(f"{register} of {device} cannot be registered: {reason}")
+        self.device = device
+        self.register = register
+        """OBIS code as text."""
+        self.reason = reason
+
+
+class RatioError(RegistrationError):
+    """The transformer ratio is not a positive number, or one that no transformer has."""
+
+    def __init__(self, device: str, multiplier: int) -> None:
+        super().__init__(f"{multiplier} cannot be the transformer ratio of {device}")
+        self.device = device
+        self.multiplier = multiplier
 
 
 class TariffUnitError(RegistrationError):

@@ -218,22 +218,31 @@ def read_wired(octets: bytes, key: bytes | None = None) -> Telegram:
     """Read one wired frame and open it.
 
     Raises:
+        SecurityError: a key is given and the frame is not encrypted.
         WireError: the frame is damaged, holds no application data, or cannot be opened.
 
     """
     message = read_application(Cursor(read_link_frame(Cursor(octets)).payload or b"", base=_LONG_HEAD))
     if message.error is not None:
         raise WireError(f"the device reports: {message.error}")
-    return _opened(message, key, None)
+    payload, records = message.payload, message.records
+    if key is not None or (message.transport.announces_encryption and message.ci in _RECORDS_CI):
+        payload = open_transport(message.transport, payload, key, offset=message.offset)
+        records = read_records(payload)
+    return _wired_telegram(message, payload, records)
 
 
 def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None) -> Telegram:
+    """Open a wired message for a person to look at; one in the clear is read as it is, though a key was given."""
     payload, records = message.payload, message.records
     if message.transport.announces_encryption and message.ci in _RECORDS_CI:
-        payload = open_transport(message.transport, payload, key, offset=message.offset)
+        payload = open_transport_insecurely(message.transport, payload, key, offset=message.offset, has_des=False)
         records = read_records(Cursor(payload, base=message.offset, trace=trace))
-    address = message.transport.address or DeviceAddress(bytes(8))
-    return Telegram(address, message.transport, payload, records)
+    return _wired_telegram(message, payload, records)
+
+
+def _wired_telegram(message: ApplicationMessage, payload: bytes, records: Records) -> Telegram:
+    return Telegram(message.transport.address or DeviceAddress(bytes(8)), message.transport, payload, records)
 
 
 def _opened_insecurely(message: ApplicationMessage, job: DecodeJob) -> tuple[Telegram, tuple[WireError, ...]]:

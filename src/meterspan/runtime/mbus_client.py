@@ -1,14 +1,15 @@
-"""Wired M-Bus slaves in asyncio: read one now, or again and again.
+"""Wired M-Bus slaves in asyncio: read one now, search a bus, or poll it again and again.
 
-A connection lasts for one readout, as gateways serve one program at a time.
+A connection lasts for one readout, search or round, as gateways serve one program at a time.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from types import MappingProxyType
+from typing import Final, Protocol, TypeVar
 
-from meterspan.engine.links import TRANSPORTS
+from meterspan.engine.links import TRANSPORTS, DeviceProtocol, Transport
 from meterspan.engine.mbus_link import LineSettings
 from meterspan.engine.mbus_readout import (
     MbusReadout,
@@ -18,24 +19,50 @@ from meterspan.engine.mbus_readout import (
     SlaveAddress,
     parse_slave,
 )
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.engine.mbus_search import BusSearch, SearchEnded, SearchEvent
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import OnOctets, StreamShell
+from meterspan.runtime.shell import OnOctets, StreamMachine, StreamShell
+from meterspan.wire.mbus.application import BAUD_RATES
 
-__all__ = ["BAUD", "MbusError", "mbus_telegrams", "read_slave", "slave_of"]
+__all__ = [
+    "BAUD",
+    "MBUS_TRANSPORTS",
+    "RETRIES",
+    "MbusError",
+    "bus_line",
+    "line_of",
+    "mbus_telegrams",
+    "read_slave",
+    "search_bus",
+    "slave_of",
+]
 
 BAUD: Final = 2_400
 """The factory setting of slaves (EN 13757-2:2018, 5.2)."""
+RETRIES: Final = 2
+"""How often a request is repeated (EN 13757-2:2018, 5.7.4)."""
+MBUS_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType(
+    {scheme: row for scheme, row in TRANSPORTS.items() if row.protocol is DeviceProtocol.MBUS}
+)
+"""The transports of wired M-Bus, by scheme."""
 _SERIAL_OPTIONS: Final = {"baud": str(BAUD), "format": "8E1"}
 
+EventT = TypeVar("EventT")
+EventT_co = TypeVar("EventT_co", covariant=True)
 
-class MbusError(Exception):
+
+class _Started(StreamMachine[EventT_co], Protocol[EventT_co]):
+    """A machine that its owner starts once the medium is there."""
+
+    def start(self, now: float) -> None:
+        """Begin."""
+        ...
+
+
+class MbusError(FailedError):
     """A slave could not be read; ``failure`` is the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 def slave_of(endpoint: Endpoint) -> SlaveAddress:
@@ -66,30 +93,105 @@ async def read_slave(
         MbusError: there is no connection, or no answer that can be read.
 
     """
-    transport = TRANSPORTS[endpoint.scheme]
-    settings = LineSettings(endpoint.number("baud", BAUD), latency_s=transport.octet_timeout_s)
-    readout = MbusReadout(slave_of(endpoint), settings)
-    ended: asyncio.Future[ReadoutEvent] = asyncio.get_running_loop().create_future()
+    settings = line_of(endpoint, latency_s=TRANSPORTS[endpoint.scheme].octet_timeout_s)
 
-    def on_event(event: ReadoutEvent) -> None:
-        if not ended.done():
-            ended.set_result(event)
+    def is_last(_event: ReadoutEvent) -> bool:
+        return True
 
-    shell: StreamShell[ReadoutEvent] = StreamShell(readout, clock, on_event, on_octets=on_octets)
-    line = replace(endpoint, options=_SERIAL_OPTIONS | dict(endpoint.options))
-    try:
-        await connect_stream(line, lambda: shell)
-    except CannotConnectError as error:
-        raise MbusError(Failure(FailureKind.UNREACHABLE, str(error))) from error
-    try:
-        readout.start(clock())
-        shell.pump()
-        ending = await ended
-    finally:
-        shell.close()
+    readout: _Started[ReadoutEvent] = MbusReadout(slave_of(endpoint), settings)
+    ending = await _ended(endpoint, readout, is_last, clock=clock, on_octets=on_octets)
     if isinstance(ending, ReadoutFailed):
         raise MbusError(ending.failure)
     return ending
+
+
+async def search_bus(
+    endpoint: Endpoint,
+    search: BusSearch,
+    on_event: Callable[[SearchEvent], None],
+    *,
+    clock: Callable[[], float],
+    on_octets: OnOctets | None = None,
+) -> None:
+    """Search a bus to its end.
+
+    Args:
+        endpoint: ``mbus+tcp`` or ``mbus+serial``, with ``baud=`` of the bus.
+        search: what is searched; made here, so never started before.
+        on_event: called with what is found, and with the progress.
+        clock: UTC seconds.
+        on_octets: called with everything that passes.
+
+    Raises:
+        MbusError: there is no connection, or the search came to no end.
+
+    """
+
+    def is_last(event: SearchEvent) -> bool:
+        on_event(event)
+        return isinstance(event, SearchEnded)
+
+    started: _Started[SearchEvent] = search
+    ending = await _ended(endpoint, started, is_last, clock=clock, on_octets=on_octets)
+    if isinstance(ending, SearchEnded) and ending.failure is not None:
+        raise MbusError(ending.failure)
+
+
+def line_of(endpoint: Endpoint, *, latency_s: float, retries: int = RETRIES, hex_digits: bool = True) -> LineSettings:
+    """Return the timing of the bus behind an endpoint, as ``LineSettings`` describes it.
+
+    Args:
+        endpoint: with ``baud=`` of the bus.
+        latency_s: delay that a gateway or converter adds, seconds.
+        retries: how often a request is repeated.
+        hex_digits: a search also probes the digits A to E.
+
+    Raises:
+        EndpointError: the baud rate is none of M-Bus.
+
+    """
+    baud = endpoint.number("baud", BAUD)
+    if baud not in BAUD_RATES.values():
+        raise EndpointError(f"baud={baud} is no rate of M-Bus: {', '.join(map(str, BAUD_RATES.values()))}")
+    return LineSettings(baud, retries, latency_s, hex_digits)
+
+
+async def _ended(
+    endpoint: Endpoint,
+    machine: "_Started[EventT]",
+    is_last: Callable[[EventT], bool],
+    *,
+    clock: Callable[[], float],
+    on_octets: OnOctets | None,
+) -> EventT:
+    """Run a machine over a connection of its own until its last event, and return that.
+
+    Raises:
+        MbusError: there is no connection.
+
+    """
+    ended: asyncio.Future[EventT] = asyncio.get_running_loop().create_future()
+
+    def on_event(event: EventT) -> None:
+        if is_last(event) and not ended.done():
+            ended.set_result(event)
+
+    shell: StreamShell[EventT] = StreamShell(machine, clock, on_event, on_octets=on_octets)
+    try:
+        await connect_stream(bus_line(endpoint), lambda: shell)
+    except CannotConnectError as error:
+        raise MbusError(Failure(FailureKind.UNREACHABLE, str(error))) from error
+    try:
+        machine.start(clock())
+        shell.pump()
+        return await ended
+    finally:
+        shell.close()
+
+
+def bus_line(endpoint: Endpoint) -> Endpoint:
+    """Return the endpoint with the format of an M-Bus line, where it is serial and says nothing else."""
+    return replace(endpoint, options=_SERIAL_OPTIONS | dict(endpoint.options))
 
 
 async def mbus_telegrams(
