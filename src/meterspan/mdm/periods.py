@@ -19,7 +19,7 @@ from meterspan.mdm.supplies import Supply
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
 from meterspan.quantities import Quality, utc
 
-__all__ = ["day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
+__all__ = ["day_cost", "day_view", "is_known", "month_view", "tariff_view", "unit_price"]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
 
@@ -106,7 +106,7 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         bounds = grid(low, high, supply.period_s)
         expected = int((bounds[:-1] < seen_until).sum())
         received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
-        known = _is_known(part)
+        known = is_known(part)
         if bill is not None:
             total_cost += bill.total
         points.append(
@@ -144,7 +144,7 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
     if tariff is None:
         return None
     low, high, value, _owner = _fine_cut(supply, curve, tariff, day)
-    return cost(low, high, value, tariff, zone=supply.zone, unit_per_step=curve.step, days=1 if _is_known(curve) else 0)
+    return cost(low, high, value, tariff, zone=supply.zone, unit_per_step=curve.step, days=1 if is_known(curve) else 0)
 
 
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
@@ -190,7 +190,7 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
     return [exact_decimal(amount) for amount in sums]
 
 
-def _is_known(curve: Curve) -> bool:
+def is_known(curve: Curve) -> bool:
     """Whether anything is known of a span; a gap between two meters is not."""
     return bool(((curve.quality & int(Quality.MISSING)) == 0).any())
 
