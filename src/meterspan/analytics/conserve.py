@@ -558,6 +558,7 @@ def share(value: Values, start: Times, end: Times, length: Times) -> Values:
     if len(length) and int(length.max()) >= WHOLE_PRODUCT_S:
         exact = rest.astype(object)
         beyond: Values = (exact * end // length - exact * start // length).astype(np.int64)
-        return whole * (end - start) + beyond
+        long_part: Values = whole * (end - start) + beyond
+        return long_part
     part: Values = whole * (end - start) + (rest * end) // length - (rest * start) // length
     return part
