@@ -10,6 +10,8 @@ import pytest
 from meterspan.app.doctor import COUNTERS_END, Finding, Health, examine, is_healthy
 from meterspan.app.transfer import install_new, opened
 from meterspan.mdm import import_csv
+from meterspan.model.damage import LOSSES, REMEDIES
+from meterspan.model.storage.readings import DamageKind
 from meterspan.runtime.state import StateFile
 
 RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
@@ -108,6 +110,15 @@ def test_what_the_store_has_quarantined_stays_a_fault(folder: Path) -> None:
     (fault,) = _faults(folder)
     assert fault.what == "batch 9"
     assert "96 readings are missing" in fault.detail
+    assert fault.detail.endswith(f"{LOSSES[DamageKind.BATCH]} {REMEDIES[DamageKind.BATCH]}"), "as the portal says it"
+
+
+def test_a_row_whose_values_are_none_is_named_before_a_program_leaves_it_out(folder: Path) -> None:
+    with sqlite3.connect(folder / "data" / "registry.sqlite") as registry:
+        registry.execute("insert into tariff values ('MP9', '2026-01-01', '{cut')")
+    (fault,) = _faults(folder)
+    assert fault.what == "tariff MP9 2026-01-01"
+    assert REMEDIES[DamageKind.ROW] in fault.detail
 
 
 @pytest.mark.parametrize("name", ["data/readings/journal.sqlite", "data/registry.sqlite", "home.sqlite"])

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from meterspan.analytics.completeness import share_received
 from meterspan.app.home_views import LATE_AFTER_S, HomeNetworkViews
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
+from meterspan.head_end.views import LEFT_OUT_NAMED
+from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame
 from meterspan.model.views import CompletenessCell, CompletenessView, Home, MeterState, UsagePointView
@@ -52,6 +54,9 @@ class Numbers:
 
     def readings_stored(self):
         return 42
+
+    def damage(self):
+        return [Damage(f"usage point {number}", "impossible") for number in range(7)]
 
 
 def explain(octets, protocol):
@@ -106,6 +111,8 @@ def test_the_headline_adds_up_today_and_yesterday_over_all_meters(days):
     assert dict(found.by_state) == {MeterState.OK: 1, MeterState.LATE: 1}
     assert dict(found.by_commodity) == Counter(devices.values())
     assert (found.meters, found.unexplained_wh, found.readings_stored) == (2, 7, 42)
+    assert (found.damaged, found.left_out) == (7, tuple(f"usage point {number}" for number in range(LEFT_OUT_NAMED)))
+    assert [item.item for item in views.damage()][:5] == list(found.left_out)
 
 
 def test_a_story_has_what_was_noted_of_the_meter_newest_first_and_its_frames_explained():

@@ -12,10 +12,12 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody
 from meterspan.head_end.planner import ReadPolicy
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.errors import ReplayError
@@ -38,6 +40,9 @@ class Numbers:
 
     def unexplained_wh(self) -> int:
         return 0
+
+    def damage(self) -> Sequence[Damage]:
+        return [Damage("batch 7", "cut", DamageKind.BATCH, 1_000, "journal", 96)]
 
 
 def explain(octets: bytes, protocol: str) -> tuple[str, tuple[SpanView, ...]]:
@@ -115,6 +120,9 @@ def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews)
     assert summary.completeness_today == Decimal("0.5")
     assert summary.completeness_yesterday is None, "the meters were mounted today: nothing was due"
     assert (summary.meters, summary.readings_stored, summary.unexplained_wh) == (2, 42, 0)
+    assert (summary.damaged, summary.left_out) == (1, ("batch 7",))
+    (damage,) = views.damage()
+    assert (damage.kind, damage.readings, damage.found_at) == (DamageKind.BATCH, 96, at(1_000))
 
 
 def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: HeadEndViews) -> None:

@@ -17,10 +17,12 @@ from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import NO_REASON, Reason, Situation
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
     CompletenessCell,
     CompletenessView,
+    DamageView,
     FrameView,
     Home,
     IntervalPoint,
@@ -361,6 +363,31 @@ METERS = _meters()
 _WORST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
 
 
+_JOURNAL = "/var/lib/meterspan/data/readings/journal.sqlite (table quarantined)"
+_NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
+DAMAGE = (
+    DamageView(
+        "batch 4711", DamageKind.BATCH, "the checksum is wrong: 1 octet <b>", NOW - timedelta(hours=5), _JOURNAL, 1_536,
+        _NIGHT, _NIGHT + timedelta(hours=3),
+    ),
+    DamageView(
+        "2026-03-01-00000017.parquet", DamageKind.SEGMENT, "is gone; restore it from a backup", None, "", 61_440,
+        _NIGHT - timedelta(days=264), _NIGHT - timedelta(days=263),
+    ),
+    DamageView(
+        "days to settle 12", DamageKind.DAYS, "it has no octets", NOW - timedelta(days=2), _JOURNAL, None, None, None,
+    ),
+    DamageView(
+        "tariff DE0003-gas 2026-01-01", DamageKind.ROW, "declaration is no table of values", NOW - timedelta(minutes=9),
+        "/var/lib/meterspan/data/registry.sqlite (table tariff)", None, None, None,
+    ),
+    DamageView(
+        "usage point DE0002-water", DamageKind.SUPPLY, "readings span more than 4,000,000 periods",
+        NOW - timedelta(minutes=3), "", None, None, None,
+    ),
+)  # fmt: skip
+
+
 class SampleNetwork:
     """``NetworkViews`` in memory."""
 
@@ -384,6 +411,8 @@ class SampleNetwork:
             len(self.quarantine()),
             4_182_000 + minute % 100_000,
             11,
+            len(self.damage()),
+            tuple(item.item for item in self.damage()[:2]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -501,6 +530,9 @@ class SampleNetwork:
             )
             for index, (kind, reason) in enumerate(kinds)
         ][:limit]
+
+    def damage(self) -> Sequence[DamageView]:
+        return DAMAGE
 
 
 class SampleDesk:

@@ -184,7 +184,7 @@ def test_only_allowed_host_names_are_answered(ask, host, status):
 def test_the_openapi_document_is_valid_and_every_reference_resolves(ask):
     document = ask("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    assert len([path for path in document["paths"] if path.startswith("/api/v1/")]) == len(document["paths"]) == 13
+    assert len([path for path in document["paths"] if path.startswith("/api/v1/")]) == len(document["paths"]) == 14
     for reference in _references(document):
         place = document
         for part in reference.removeprefix("#/").split("/"):
@@ -194,7 +194,7 @@ def test_the_openapi_document_is_valid_and_every_reference_resolves(ask):
             assert operation["summary"]
             assert operation["responses"]["404"]["content"]["application/problem+json"]
     assert document["components"]["schemas"]["PeriodPayload"]["properties"]["total"]["type"] == "string"
-    assert len({operation["operationId"] for item in document["paths"].values() for operation in item.values()}) == 13
+    assert len({operation["operationId"] for item in document["paths"].values() for operation in item.values()}) == 14
 
 
 def test_answers_have_the_shape_that_the_openapi_document_promises(ask):
@@ -269,3 +269,15 @@ def test_the_sentences_of_an_answer_are_in_the_readers_language_and_its_codes_ar
     assert (language, german["failure"]) == ("de", "key-wrong")
     assert german["reason"].startswith("Nicht erreicht: falscher Schlüssel")
     assert german["reason"].endswith("(the tags of 14 frames differ)"), "what an expert looks for is not translated"
+
+
+def test_damage_at_rest_is_listed_with_its_kind_span_loss_and_remedy(ask):
+    batch, segment, *_ = ask("/api/v1/operator/damage").json()
+    assert (batch["item"], batch["kind"], batch["readings"]) == ("batch 4711", "batch", 1_536)
+    assert (batch["first"], batch["last"]) == ("2026-11-20T00:00:00Z", "2026-11-20T03:00:00Z")
+    assert segment["found_at"] is None
+    assert batch["loss"].startswith("Its readings are missing")
+    german = ask("/api/v1/operator/damage?limit=1", headers={"Accept-Language": "de"}).json()
+    assert [item["remedy"].split()[0] for item in german] == ["Ein"]
+    summary = ask("/api/v1/operator/summary").json()
+    assert (summary["damaged"], summary["left_out"]) == (5, ["batch 4711", "2026-03-01-00000017.parquet"])

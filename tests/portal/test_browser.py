@@ -25,6 +25,7 @@ PAGES = (
     "/operator",
     "/operator/meters/DME220817004",
     "/operator/orders",
+    "/operator/damage",
     "/api",
     "/no",
 )

@@ -14,11 +14,14 @@ import httpx
 import pytest
 
 from meterspan import portal
+from meterspan.model.damage import LOSSES, REMEDIES
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePointView
 from meterspan.portal import create_app
+from meterspan.portal.paging import PAGE_ROWS
 from meterspan.portal.words import languages
 from meterspan.quantities import Commodity
-from tests.portal.sample_views import METERS, NOW, SampleDesk, SampleHomes, SampleNetwork
+from tests.portal.sample_views import DAMAGE, METERS, NOW, SampleDesk, SampleHomes, SampleNetwork
 
 PAGES = (
     "/",
@@ -28,6 +31,7 @@ PAGES = (
     "/operator",
     "/operator/meters/DME220817004",
     "/operator/orders",
+    "/operator/damage",
     "/api",
 )
 VOID = {"meta", "link", "br", "input", "hr", "img"}
@@ -305,6 +309,52 @@ def test_remedies_are_in_the_language_of_the_page(ask, path):
     assert "falscher Schlüssel" in german
     assert "wrong key: the meter" not in german
     assert "wrong key: the meter" in ask(path).text.replace("&#39;", "'")
+
+
+def test_damage_at_rest_is_named_with_place_time_loss_and_remedy(ask):
+    html = ask("/operator/damage").text
+    items = [" ".join(re.sub(r"<[^>]+>", " ", item).split()) for item in re.findall(r"<li>.*?</li>", html, re.DOTALL)]
+    batch, segment, days, row, supply = items
+    assert "batch 4711 batch of the journal the checksum is wrong: 1 octet &lt;b&gt;" in batch
+    assert "Found 2026-11-21T12:42:10Z Readings missing 1536 Between 2026-11-20T00:00:00Z" in batch
+    assert LOSSES[DamageKind.BATCH] in batch
+    assert REMEDIES[DamageKind.BATCH] in batch
+    assert "Kept at /var/lib/meterspan/data/readings/journal.sqlite" in batch
+    assert "Found not known" in segment
+    assert "Kept at" not in segment
+    assert "Readings missing" not in days
+    assert LOSSES[DamageKind.DAYS] in days
+    assert REMEDIES[DamageKind.ROW] in row
+    assert REMEDIES[DamageKind.SUPPLY] in supply
+
+
+def test_damage_is_counted_and_named_on_the_overview_and_nothing_is_where_nothing_is_damaged(ask):
+    class Whole(SampleNetwork):
+        def damage(self):
+            return ()
+
+    html = ask("/operator").text
+    assert "5 items at rest are damaged" in html
+    assert "<strong>batch 4711, 2026-03-01-00000017.parquet …</strong>" in html
+    assert 'href="/operator/damage"' in html
+    assert "items at rest are damaged" not in render(network=Whole(), path="/operator").text
+    assert "Nothing that is stored is damaged." in render(network=Whole(), path="/operator/damage").text
+
+
+def test_a_list_of_damage_of_any_length_is_searched_and_cut_on_the_server():
+    class Ruins(SampleNetwork):
+        def damage(self):
+            return [replace(DAMAGE[0], item=f"batch {number}") for number in range(10_000)]
+
+    first = render(network=Ruins(), path="/operator/damage").text
+    assert first.count("<li>") == PAGE_ROWS
+    assert "1\u201350 of 10000" in first
+    assert 'href="?page=2"' in first
+    found = render(network=Ruins(), path="/operator/damage?q=batch+77&page=3").text
+    assert "of 280" in found
+    assert 'value="batch 77"' in found
+    assert 'href="?page=2&amp;q=batch%2077"' in found
+    assert "Nothing fits this search." in render(network=Ruins(), path="/operator/damage?q=nosuch").text
 
 
 def test_the_menu_offers_the_order_book_where_there_is_a_head_end(ask):

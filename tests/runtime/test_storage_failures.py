@@ -187,5 +187,11 @@ def test_a_damaged_journal_batch_is_shown_to_the_operator_and_everything_else_is
     with running(tmp_path, "serve", str(tmp_path / "serve.toml")) as server:
         health = server.get("/healthz")
         assert (health["status"], health["damaged"]) == ("ok", ["batch 1"])
+        (damage,) = server.get("/api/v1/operator/damage")
+        assert (damage["item"], damage["kind"], damage["readings"]) == ("batch 1", "batch", 1)
+        assert damage["found_at"] is not None
+        assert damage["kept_at"].endswith("(table quarantined)")
+        summary = server.get("/api/v1/operator/summary")
+        assert (summary["damaged"], summary["left_out"], summary["readings_stored"]) == (1, ["batch 1"], 1)
     with MeterDataManagement(tmp_path / "central" / "data") as data:
         assert data.totals().readings == 1

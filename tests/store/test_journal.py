@@ -5,6 +5,7 @@ from contextlib import closing
 
 import pytest
 
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 from meterspan.store import journal
 from tests.store.contract import T0, readings
 
@@ -32,6 +33,24 @@ def test_a_journal_of_format_1_gets_its_tables_and_the_days_of_its_batches(conne
         ((_number, days),) = journal.unsettled_rows(connection)
         assert (days.series.tolist(), days.readings.tolist()) == ([1, 2], [2, 1])
         assert connection.execute("pragma user_version").fetchone() == (journal.FORMAT,)
+
+
+def test_what_format_2_quarantined_gets_its_kind_and_an_unknown_time(connection, tmp_path):
+    journal.prepare(connection, tmp_path)
+    connection.executescript(
+        "alter table quarantined drop column kind; alter table quarantined drop column found_at;"
+        "insert into quarantined values ('batch 4', 'cut', 'journal', 96, 10, 20, x'00');"
+        "insert into quarantined values ('days to settle 2', 'cut', 'journal', 0, null, null, x'00');"
+        "insert into quarantined values ('2026-03-01-00000001.parquet', 'gone', '', 96, 10, 20, null);"
+        "pragma user_version = 2;"
+    )
+    assert [item.found_at for item in journal.quarantined_rows(connection)] == [None] * 3, "read without converting it"
+    journal.prepare(connection, tmp_path)
+    found = journal.quarantined_rows(connection)
+    assert [item.kind for item in found] == [DamageKind.BATCH, DamageKind.DAYS, DamageKind.SEGMENT]
+    assert [item.found_at for item in found] == [None] * 3
+    journal.insert_quarantined(connection, QuarantinedItem("batch 5", "cut", "journal", 0, 1, 2, DamageKind.BATCH, 77))
+    assert journal.quarantined_rows(connection)[-1].found_at == 77
 
 
 def test_an_upgrade_that_fails_leaves_format_1_as_it_was(connection, tmp_path, monkeypatch):

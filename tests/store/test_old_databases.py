@@ -14,6 +14,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.quantities import DAY_S, Commodity, utc_seconds
 from meterspan.runtime.inventory_file import InventoryFile
 from meterspan.runtime.state import StateFile
+from meterspan.store import journal
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
@@ -43,7 +44,7 @@ def test_readings_events_and_open_days_of_0_1_0_are_there(central):
             assert days.readings.tolist() == [95, 40]
             assert store.quarantined() == []
     with closing(sqlite3.connect(central / "data" / "readings" / "journal.sqlite")) as connection:
-        assert connection.execute("pragma user_version").fetchone() == (2,)
+        assert connection.execute("pragma user_version").fetchone() == (journal.FORMAT,)
 
 
 def test_the_registry_and_the_settled_versions_of_0_1_0_are_there(central):

@@ -24,6 +24,7 @@ from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.damage import Damage
 from meterspan.model.identity import split_mbus_device
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity
 from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, place_of, protocol_of
@@ -97,9 +98,9 @@ class CentralSystem:
         self.state.close()
         self._inventory.close()
 
-    def damage(self) -> list[str]:
-        """Name the damaged items that are left out, in data and inventory."""
-        return [*(item.item for item in self.data.damage()), *(item.name for item in self._inventory.quarantined())]
+    def damage(self) -> list[Damage]:
+        """List the damaged items that are left out, in data and inventory."""
+        return [*self.data.damage(), *map(Damage.of, self._inventory.quarantined())]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 

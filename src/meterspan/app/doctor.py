@@ -7,15 +7,21 @@ others go on. SQLite files are opened read-only, batches and segments are held a
 import fcntl
 import shutil
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+import sqlalchemy as sa
+
+from meterspan.model.damage import LOSSES, REMEDIES
 from meterspan.model.storage.errors import StorageError
-from meterspan.store import journal
+from meterspan.model.storage.readings import DamageKind
+from meterspan.quantities import utc
+from meterspan.runtime import inventory_file
+from meterspan.store import journal, registry
 from meterspan.store.columns import read_batch
 from meterspan.store.segments import check_segment
 
@@ -128,7 +134,7 @@ def _batches(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
         except StorageError as error:
             damaged += 1
             detail = f"{error}: {row.readings:,} readings; it is quarantined when the store opens"
-            yield Finding(Health.FAULT, f"batch {row.seq}", detail)
+            yield Finding(Health.FAULT, f"batch {row.seq}", f"{detail}. {_advice(DamageKind.BATCH)}")
     yield Finding(Health.GOOD, "batches", f"{len(rows) - damaged:,} of {len(rows):,} whole")
 
 
@@ -136,7 +142,9 @@ def _quarantined(connection: sqlite3.Connection, _path: Path) -> Iterator[Findin
     if not _has_table(connection, "quarantined"):  # format 1
         return
     for item in journal.quarantined_rows(connection):
-        detail = f"quarantined: {item.reason}; {item.readings:,} readings are missing; kept at {item.kept_at}"
+        since = "" if item.found_at is None else f" on {utc(item.found_at):%Y-%m-%d %H:%M} UTC"
+        lost = f" {item.readings:,} readings are missing;" if item.readings else ""
+        detail = f"quarantined{since}: {item.reason};{lost} kept at {item.kept_at or 'no place'}. {_advice(item.kind)}"
         yield Finding(Health.FAULT, item.name, detail)
 
 
@@ -151,13 +159,30 @@ def _unsettled(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]
             days += len(found)
     yield Finding(Health.GOOD, "days to settle", f"{days:,} days of series; home and serve settle them by themselves")
     if damaged:
-        yield Finding(Health.FAULT, "days to settle", f"{damaged} rows of them are damaged")
+        yield Finding(Health.FAULT, "days to settle", f"{damaged} rows are damaged. {_advice(DamageKind.DAYS)}")
 
 
 def _left_out(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
     if _has_table(connection, "quarantined_row"):
         for name, reason in connection.execute("select name, reason from quarantined_row order by number"):
-            yield Finding(Health.FAULT, str(name), f"left out of the registry: {reason}")
+            yield Finding(Health.FAULT, str(name), f"left out: {reason}. {_advice(DamageKind.ROW)}")
+
+
+def _rows_of(tables: Mapping[str, sa.Table]) -> "Check":
+    """Return a check of the values of JSON in the rows of a database: what a program leaves out when it opens it."""
+
+    def check(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+        for name, table in tables.items():
+            keys = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
+            for column in (column for column in table.columns if isinstance(column.type, sa.JSON)):
+                if _has_table(connection, name):
+                    query = f'select {keys} from "{name}" where not json_valid("{column.name}")'  # noqa: S608 - our own names
+                    for key in connection.execute(query).fetchmany(DAMAGES_SHOWN):
+                        item = f"{name} {' '.join(map(str, key))}"
+                        detail = f"{column.name} is no table of values. {_advice(DamageKind.ROW)}"
+                        yield Finding(Health.FAULT, item, detail)
+
+    return check
 
 
 def _counters(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
@@ -170,6 +195,11 @@ def _counters(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
     yield Finding(Health.GOOD, f"counters in {path.name}", f"{len(rows):,} kept")
 
 
+def _advice(kind: DamageKind) -> str:
+    """Return what is lost and what to do, in the words of the operator's page."""
+    return f"{LOSSES[kind]} {REMEDIES[kind]}"
+
+
 def _has_table(connection: sqlite3.Connection, name: str) -> bool:
     found = connection.execute("select 1 from sqlite_master where type = 'table' and name = ?", (name,)).fetchone()
     return found is not None
@@ -177,10 +207,10 @@ def _has_table(connection: sqlite3.Connection, name: str) -> bool:
 
 _FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
     ("data/readings/journal.sqlite", journal.FORMAT, (_batches, _quarantined, _unsettled)),
-    ("data/registry.sqlite", None, (_left_out,)),
+    ("data/registry.sqlite", None, (_left_out, _rows_of(registry.METADATA.tables))),
     ("home.sqlite", None, (_counters,)),
     ("head_end.sqlite", None, (_counters,)),
-    ("inventory.sqlite", None, ()),
+    ("inventory.sqlite", None, (_left_out, _rows_of(inventory_file.METADATA.tables))),
 )
 """Databases of a folder: path, newest format of the file that is known, and what is looked at in it."""
 

@@ -7,12 +7,13 @@ from typing import Final
 
 from meterspan.analytics.completeness import share_received
 from meterspan.app.home_host import PROTOCOLS, HomeHost
-from meterspan.head_end.views import DataNumbers, Explain
+from meterspan.head_end.views import LEFT_OUT_NAMED, DataNumbers, Explain
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation
 from meterspan.model.views import (
     CompletenessCell,
     CompletenessView,
+    DamageView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -58,6 +59,7 @@ class HomeNetworkViews:
         before = [found[today - timedelta(days=1)] for found in cells.values() if today - timedelta(days=1) in found]
         meters = self.meters(now)
         states = Counter(meter.state for meter in meters)
+        damaged = self._numbers.damage()
         expected, received = sum(cell.expected for cell in day), sum(cell.received for cell in day)
         return NetworkSummary(
             at=now,
@@ -74,6 +76,8 @@ class HomeNetworkViews:
             quarantined=self._host.point.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
             sessions_open=0,
+            damaged=len(damaged),
+            left_out=tuple(item.item for item in damaged[:LEFT_OUT_NAMED]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -136,6 +140,10 @@ class HomeNetworkViews:
             )
             for frame in self._host.point.quarantine.newest(limit)
         ]
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
+        return [DamageView.of(item) for item in self._numbers.damage()]
 
     def _state(self, device: str, now: datetime) -> tuple[MeterState, Reason]:
         heard = self._host.meters.get(device)

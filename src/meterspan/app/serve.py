@@ -42,7 +42,8 @@ async def run_central_system(
 
     """
     config = system.config
-    views = HeadEndViews(system.head_end, StoredNumbers(system.data), explain, clock.utc, on_order=system.host.wake)
+    numbers = StoredNumbers(system.data, system.damage)
+    views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     asked = passed_through(views, on_loop(asyncio.get_running_loop()))
 
     async def report_ready() -> None:
@@ -73,5 +74,5 @@ def _health(system: CentralSystem) -> dict[str, Any]:
         "rows_pushed": counts.rows_pushed,
         "push_port": system.host.push_port,
         "quarantined": system.head_end.quarantine.total,
-        "damaged": system.damage()[:DAMAGE_SHOWN_MAX],
+        "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
     }

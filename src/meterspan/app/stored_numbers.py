@@ -1,15 +1,25 @@
 """The data management's part of the operator's headline."""
 
+from collections.abc import Callable, Sequence
+
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.damage import Damage
 
 __all__ = ["StoredNumbers"]
 
 
 class StoredNumbers:
-    """Readings stored and energy unexplained, summed again only after a change."""
+    """Readings stored, energy unexplained and items damaged; sums are made again only after a change.
 
-    def __init__(self, data: MeterDataManagement) -> None:
+    Args:
+        data: the data management.
+        damage: lists damaged items; those of the data management where it is not given.
+
+    """
+
+    def __init__(self, data: MeterDataManagement, damage: Callable[[], Sequence[Damage]] | None = None) -> None:
         self._data = data
+        self._damage = data.damage if damage is None else damage
         self._revision = -1
         self._readings = self._unexplained_wh = 0
 
@@ -22,6 +32,10 @@ class StoredNumbers:
         """Energy that no interval explains, Wh."""
         self._sum_up()
         return self._unexplained_wh
+
+    def damage(self) -> Sequence[Damage]:
+        """List damaged or impossible items that are left out of all numbers."""
+        return self._damage()
 
     def _sum_up(self) -> None:
         revision = self._data.revision

@@ -11,11 +11,13 @@ from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.system import HeadEnd
+from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.remedies import NO_REASON, Reason, Situation, reason_of
 from meterspan.model.views import (
     CompletenessCell,
     CompletenessView,
+    DamageView,
     FrameView,
     MeterState,
     MeterStatus,
@@ -29,10 +31,13 @@ from meterspan.model.views import (
 )
 from meterspan.quantities import DAY_S, DAY_ZERO, utc
 
-__all__ = ["DataNumbers", "Explain", "HeadEndViews"]
+__all__ = ["LEFT_OUT_NAMED", "DataNumbers", "Explain", "HeadEndViews"]
 
 FAILING_AFTER_FAILURES = 3
 """Sessions failed in a row before a meter is called failing, not late."""
+
+LEFT_OUT_NAMED = 5
+"""Damaged items that the headline names; the page of damage lists all."""
 
 _SHOWN_FRAMES = 12
 
@@ -49,6 +54,10 @@ class DataNumbers(Protocol):
 
     def unexplained_wh(self) -> int:
         """Energy that no interval explains, Wh."""
+        ...
+
+    def damage(self) -> Sequence[Damage]:
+        """List damaged or impossible items that are left out of all numbers."""
         ...
 
 
@@ -93,6 +102,7 @@ class HeadEndViews:
                     elif count.day == midnight // DAY_S - 1:
                         expected_before += count.expected
                         received_before += count.received
+        damaged = self._numbers.damage()
         states = Counter(self._status(device, until).state for device in self._metering())
         commodities = Counter(device.commodity for device in self._metering() if device.removed_at is None)
         return NetworkSummary(
@@ -108,6 +118,8 @@ class HeadEndViews:
             quarantined=self._head_end.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
             sessions_open=self._head_end.planner.open_count,
+            damaged=len(damaged),
+            left_out=tuple(item.item for item in damaged[:LEFT_OUT_NAMED]),
         )
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
@@ -156,6 +168,10 @@ class HeadEndViews:
             )
             for frame in self._head_end.quarantine.newest(limit)
         ]
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
+        return [DamageView.of(item) for item in self._numbers.damage()]
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
         """Order a read of all registers of a meter, to be answered within ``deadline_s``.

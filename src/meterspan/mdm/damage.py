@@ -2,11 +2,14 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from meterspan.model.damage import Damage
 from meterspan.model.storage.errors import DamagedError
+from meterspan.model.storage.readings import DamageKind
 
 __all__ = ["IMPOSSIBLE", "Damage", "DamageList"]
 
@@ -16,29 +19,42 @@ IMPOSSIBLE = (ValueError, ArithmeticError, LookupError, TypeError, DamagedError)
 """What the data of one supply can raise: the supply is named and set aside, and the others are answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """One item that is damaged or impossible."""
+@dataclass(slots=True)
+class _Item:
+    """What is known of one item: a reason for each question that fails on it."""
 
-    item: str
-    """The item: ``usage point MP1``, ``tariff of MP1 from 2026-01-01``, ``batch 17``."""
-    reason: str
-    """The damage, for a person."""
+    kind: DamageKind
+    found_at: int
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 class DamageList:
-    """Items quarantined by the data management; each is logged when it is found first."""
+    """Items quarantined by the data management; each is logged when it is found first.
 
-    def __init__(self) -> None:
+    Args:
+        clock: UTC seconds, for when an item was found.
+
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:  # noqa: TID251 - found at any moment, by any question
+        self._clock = clock
         self._guard = threading.Lock()
-        self._items: dict[str, dict[str, str]] = {}
+        self._items: dict[str, _Item] = {}
 
-    def note(self, item: str, reason: object, *, question: str = "") -> None:
-        """Set an item aside, because ``question`` cannot be answered of it."""
+    def note(self, item: str, reason: object, *, question: str = "", kind: DamageKind = DamageKind.SUPPLY) -> None:
+        """Set an item aside, because ``question`` cannot be answered of it.
+
+        Args:
+            item: its name: ``usage point MP1``, ``tariff of MP1 from 2026-01-01``.
+            reason: the damage, for a person.
+            question: what failed on it.
+            kind: what sort of thing it is.
+
+        """
         with self._guard:
-            reasons = self._items.setdefault(item, {})
-            is_new = str(reason) not in reasons.values()
-            reasons[question] = str(reason)
+            known = self._items.setdefault(item, _Item(kind, int(self._clock())))
+            is_new = str(reason) not in known.reasons.values()
+            known.reasons[question] = str(reason)
         if is_new:
             log.warning("set aside as damaged", extra={"item": item, "reason": str(reason)})
 
@@ -47,9 +63,12 @@ class DamageList:
         if item not in self._items:
             return
         with self._guard:
-            self._items.get(item, {}).pop(question, None)
-            if not self._items.get(item):
-                self._items.pop(item, None)
+            known = self._items.get(item)
+            if known is None:
+                return
+            known.reasons.pop(question, None)
+            if not known.reasons:
+                del self._items[item]
 
     @contextmanager
     def aside(self, item: str, *, question: str = "") -> Iterator[None]:
@@ -64,4 +83,7 @@ class DamageList:
     def listed(self) -> list[Damage]:
         """List the items that are quarantined now, by name."""
         with self._guard:
-            return [Damage(item, next(iter(reasons.values()))) for item, reasons in sorted(self._items.items())]
+            return [
+                Damage(name, next(iter(item.reasons.values())), item.kind, item.found_at)
+                for name, item in sorted(self._items.items())
+            ]

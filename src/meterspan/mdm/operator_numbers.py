@@ -138,7 +138,7 @@ class OperatorNumbers:
     def damage(self) -> Sequence[Damage]:
         """List damaged or impossible items that are left out of all answers: stored items first, by name."""
         stored = [*self._journal.quarantined(), *self._registry.quarantined()]
-        return [*(Damage(item.name, item.reason) for item in stored), *self._damage.listed()]
+        return [*map(Damage.of, stored), *self._damage.listed()]
 
     # --- of one state -------------------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from meterspan.model.lookup_errors import (
     UnknownZoneError,
 )
 from meterspan.model.storage.ports import RegistryStore
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
 from meterspan.model.views import Home, UsagePointView
 from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
@@ -479,7 +480,7 @@ def _usable(
         try:
             use(row)
         except IMPOSSIBLE as error:
-            damage.note(name(row), error)
+            damage.note(name(row), error, kind=DamageKind.ROW)
         else:
             usable.append(row)
     return usable

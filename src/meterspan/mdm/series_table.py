@@ -7,6 +7,7 @@ from meterspan.mdm.channels import canonical, kind_of, step_fault
 from meterspan.mdm.damage import DamageList
 from meterspan.model.readings import CaptureColumn, SeriesKind
 from meterspan.model.storage.ports import RegistryStore
+from meterspan.model.storage.readings import DamageKind
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.quantities import UNITS, Obis, Unit, parse_obis
 
@@ -28,7 +29,7 @@ class SeriesTable:
             try:
                 self._index(row)
             except ValueError as error:
-                damage.note(f"series {row.series_id} of {row.device}", error)
+                damage.note(f"series {row.series_id} of {row.device}", error, kind=DamageKind.ROW)
 
     def number(self, device: str, column: CaptureColumn) -> int | None:
         """Return the number of a column's series, or None where it is new."""

@@ -9,9 +9,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from meterspan.model import damage
 from meterspan.model.failures import Failure, FailureKind
 
-__all__ = ["ENGLISH", "NO_REASON", "REMEDIES", "SITUATIONS", "Reason", "Situation", "advice", "reason_of", "tell"]
+__all__ = [
+    "ENGLISH",
+    "NO_REASON",
+    "REMEDIES",
+    "SITUATIONS",
+    "Phrase",
+    "Reason",
+    "Situation",
+    "advice",
+    "reason_of",
+    "tell",
+]
 
 REMEDIES: Final[Mapping[FailureKind, str]] = {
     FailureKind.UNREACHABLE: "its address does not answer; check the address, the network and its power",
@@ -96,6 +108,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     **{f"remedy.{kind}": text for kind, text in REMEDIES.items()},
     **{f"situation.{situation}": text for situation, text in SITUATIONS.items()},
     "situation.through": " through {point}",
+    **damage.ENGLISH,
 }
 """Every sentence by its key in the catalogues."""
 
@@ -131,6 +144,17 @@ class Reason:
 NO_REASON: Final = Reason()
 
 
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A sentence of the catalogues without places, by its key."""
+
+    key: str
+
+    def __str__(self) -> str:
+        """Write it in English."""
+        return ENGLISH[self.key]
+
+
 def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, *, through: str = "") -> Reason:
     """Return the reason that a failure is; ``NO_REASON`` where nothing failed."""
     return NO_REASON if failure is None else Reason(situation, failure.kind, failure.detail, through)
@@ -141,8 +165,10 @@ def advice(failure: Failure) -> str:
     return tell(reason_of(failure))
 
 
-def tell(reason: Reason, texts: Mapping[str, str] = ENGLISH) -> str:
+def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
     """Return a reason in the language of ``texts``, which have the keys of ``ENGLISH``."""
+    if isinstance(reason, Phrase):
+        return texts[reason.key]
     why = "" if reason.failure is None else texts[f"remedy.{reason.failure}"]
     why = f"{why} ({reason.detail})" if why and reason.detail else why
     through = texts["situation.through"].format(point=reason.through) if reason.through else ""

@@ -11,17 +11,19 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
+from meterspan.model.damage import Damage
 from meterspan.model.failures import FailureKind
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import NO_REASON, Reason
-from meterspan.quantities import Commodity, Quality
+from meterspan.model.remedies import NO_REASON, Phrase, Reason
+from meterspan.model.storage.readings import DamageKind
+from meterspan.quantities import Commodity, Quality, utc
 
 __all__ = [
     "BandWindow",
     "CompletenessCell",
-    "CompletenessView",
+    "DamageView",
     "FrameView",
     "Home",
     "HomeViews",
@@ -325,6 +327,44 @@ class QuarantineView:
 
 
 @dataclass(frozen=True, slots=True)
+class DamageView:
+    """One damaged or impossible item at rest; it is named here and left out of every other answer."""
+
+    item: str
+    """Its name: ``batch 17``, a file, table and key of a row, ``usage point MP1``."""
+    kind: DamageKind
+    reason: str
+    """The damage, for an expert."""
+    found_at: datetime | None
+    """When it was found; null where an earlier release found it."""
+    kept_at: str
+    """File or table that holds its octets; "" where nothing had to be moved."""
+    readings: int | None
+    """Readings that are missing with it; null where that is not known."""
+    first: datetime | None
+    """Start of the span in which its readings lie; null where that is not known."""
+    last: datetime | None
+
+    @property
+    def loss(self) -> Phrase:
+        """What is lost with it, and what is not, in the reader's language."""
+        return Phrase(f"damage_loss.{self.kind}")
+
+    @property
+    def remedy(self) -> Phrase:
+        """What to do about it, in the reader's language."""
+        return Phrase(f"damage_remedy.{self.kind}")
+
+    @classmethod
+    def of(cls, item: Damage) -> Self:
+        """Return a damaged item as it is shown."""
+        found, first, last = (
+            None if time is None else utc(time) for time in (item.found_at, item.first_time, item.last_time)
+        )
+        return cls(item.item, item.kind, item.reason, found, item.kept_at, item.readings, first, last)
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSummary:
     """The operator's headline numbers."""
 
@@ -342,6 +382,10 @@ class NetworkSummary:
     quarantined: int
     readings_stored: int
     sessions_open: int
+    damaged: int = 0
+    """Items at rest that are damaged or impossible, and left out of every number here."""
+    left_out: tuple[str, ...] = ()
+    """Names of the first of them."""
 
 
 class NetworkViews(Protocol):
@@ -365,6 +409,10 @@ class NetworkViews(Protocol):
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
         """List quarantined frames, newest first."""
+        ...
+
+    def damage(self) -> Sequence[DamageView]:
+        """List damaged or impossible items at rest, stored items first."""
         ...
 
 

@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from meterspan.model.views import (
     CompletenessView,
+    DamageView,
     Home,
     LiveView,
     MeterState,
@@ -63,6 +64,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_homes(homes, sources)
     _add_live(homes, sources, feeds)
     _add_network(operator, sources)
+    _add_damage(operator, sources)
     _add_orders(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
@@ -156,6 +158,17 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     )
     def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
         return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))
+
+
+def _add_damage(router: APIRouter, sources: Sources) -> None:
+    @router.get(
+        "/damage",
+        response_model=list_of(DamageView),
+        summary="Damaged or impossible items at rest, with what is lost and what to do",
+    )
+    def list_damage(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000) -> Response:
+        found = sources.network.damage()[:limit]
+        return _spoken(request, lambda texts: json_list(DamageView, found, texts))
 
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:

@@ -13,14 +13,19 @@ from meterspan.model.views import MeterState
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_operator
 from meterspan.portal.pages import Pages, Tab
+from meterspan.portal.paging import QUERY_MAX, listing_of
 
 __all__ = ["TABS", "add_operator_pages"]
 
 TABS: Final = (
     Tab("/operator", "operator.title"),
     Tab("/operator/orders", "orders.title", lambda sources: sources.orders is not None),
+    Tab("/operator/damage", "damage.title"),
 )
 """The operator's menu; it is shown once it has two entries."""
+
+Search = Annotated[str, Query(alias="q", max_length=QUERY_MAX)]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 
 MAP_DAYS: Final = 28
 """Four weeks: a weekly pattern shows, and the map still fits a desk."""
@@ -76,3 +81,9 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
     @router.get("/operator/orders", dependencies=operator)
     def list_orders(request: Request) -> Response:
         return pages.render(request, "orders.html", orders=pages.sources.desk.orders(ORDER_ROWS))
+
+    @router.get("/operator/damage", dependencies=operator)
+    def list_damage(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
+        found = pages.sources.network.damage()
+        listing = listing_of(found, text=lambda item: f"{item.item} {item.kind} {item.reason}", query=query, page=page)
+        return pages.render(request, "damage.html", listing=listing)

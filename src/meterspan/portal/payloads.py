@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic import create_model as create
 
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import ENGLISH, Reason, tell
+from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
 __all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
@@ -138,7 +138,7 @@ def _severity_name(value: Any) -> Any:
 
 
 def _reason_text(value: Any, info: ValidationInfo) -> Any:
-    return tell(value, info.context or ENGLISH) if isinstance(value, Reason) else value
+    return tell(value, info.context or ENGLISH) if isinstance(value, Reason | Phrase) else value
 
 
 _BY_TYPE: Final[dict[Any, Any]] = {
@@ -151,5 +151,6 @@ _BY_TYPE: Final[dict[Any, Any]] = {
     Quality: Annotated[list[str], BeforeValidator(_flag_names)],
     EventSeverity: Annotated[str, BeforeValidator(_severity_name)],
     Reason: Annotated[str, BeforeValidator(_reason_text)],
+    Phrase: Annotated[str, BeforeValidator(_reason_text)],
 }
 """What JSON has no type for, or has a poorer one."""

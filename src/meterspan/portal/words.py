@@ -12,7 +12,7 @@ from functools import cache
 from importlib.resources import files
 
 from meterspan.model import remedies
-from meterspan.model.remedies import Reason
+from meterspan.model.remedies import Phrase, Reason
 
 __all__ = ["Words", "catalogues", "languages", "words_for"]
 
@@ -44,8 +44,8 @@ class Words:
         """Name a word that comes with the data (a tariff band, a quarantine kind), or give it back as it is."""
         return self.entries.get(f"{kind}.{word.lower()}", word)
 
-    def tell(self, reason: Reason) -> str:
-        """Return why a meter or an order is as it is, and what to do."""
+    def tell(self, reason: Reason | Phrase) -> str:
+        """Return a sentence of failures or damage."""
         return remedies.tell(reason, self.entries)
 
     def part(self, prefix: str) -> dict[str, str]:

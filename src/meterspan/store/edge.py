@@ -8,7 +8,8 @@ SQLAlchemy and ``store.segments`` for Parquet. Nothing here needs more than the 
 import contextlib
 import errno
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,10 +22,13 @@ from meterspan.model.storage.errors import (
     StorageUnavailableError,
 )
 
-__all__ = ["BUSY_TIMEOUT_S", "harden", "storage_errors", "translated"]
+__all__ = ["BUSY_TIMEOUT_S", "harden", "storage_errors", "translated", "wall_time"]
 
 BUSY_TIMEOUT_S: Final = 10.0
 """How long a writer waits for another process that holds the database; longer waits would look like a hang."""
+
+wall_time: Final[Callable[[], float]] = time.time  # noqa: TID251 - damage is found at any moment, by any reader
+"""UTC seconds of this machine, for when damage was found."""
 
 _PRIMARY: Final = 0xFF
 _BY_CODE: Final[dict[int, type[StorageError]]] = {

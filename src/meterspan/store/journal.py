@@ -1,16 +1,17 @@
 """The journal's tables and the statements on them; ``docs/formats/journal.md`` is their page.
 
-Format 2 added ``unsettled`` and ``quarantined``; a journal of format 1 is converted at opening, in one transaction.
+Format 2 added ``unsettled`` and ``quarantined``, format 3 the kind and the time of what is quarantined. An older one is
+converted at opening, in one transaction.
 Every function runs inside a transaction of its caller, except ``prepare``.
 """
 
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from meterspan.model.storage.errors import DamagedBatchError, DamagedError, UnknownFormatError
-from meterspan.model.storage.readings import QuarantinedItem, Readings, UnsettledDays
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem, Readings, UnsettledDays
 from meterspan.store.columns import read_batch, read_unsettled, write_batch, write_unsettled
 from meterspan.store.unsettled import merged_days, touched_days
 
@@ -34,7 +35,7 @@ __all__ = [
     "unsettled_rows",
 ]
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 APPLICATION_ID: Final = 0x4D53_504E  # "MSPN" in the header of the SQLite file
 
 _TABLES_1: Final = """
@@ -64,6 +65,14 @@ create table quarantined (
   readings integer not null, first_time integer, last_time integer, octets blob
 );
 """
+_TABLES_3: Final = """
+alter table quarantined add column kind text not null default 'batch';
+alter table quarantined add column found_at integer;
+update quarantined set kind = case
+  when name like 'batch %' then 'batch' when name like 'days to settle %' then 'days-to-settle' else 'segment' end;
+"""
+_TABLES: Final = (_TABLES_1, _TABLES_2, _TABLES_3)
+"""What each format added."""
 _STAMP: Final = f"pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT};"
 
 
@@ -99,7 +108,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise UnknownFormatError(str(path), version, FORMAT)
     if version == FORMAT:
         return
-    tables = _TABLES_1 + _TABLES_2 if version == 0 else _TABLES_2
+    tables = "".join(_TABLES[version:])
     try:
         connection.executescript(f"begin immediate; {tables} {_STAMP}")
         if version == 1:
@@ -180,14 +189,16 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
 
 def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
     """List quarantined items, in the order they were found."""
-    query = "select name, reason, kept_at, readings, first_time, last_time from quarantined order by rowid"
-    return [QuarantinedItem(*row) for row in connection.execute(query)]
+    (version,) = connection.execute("pragma user_version").fetchone()
+    added = "kind, found_at" if version >= FORMAT else "'batch', null"  # of a journal that a reader may not convert
+    query = f"select name, reason, kept_at, readings, first_time, last_time, {added} from quarantined order by rowid"  # noqa: S608 - no data
+    return [_quarantined(*row) for row in connection.execute(query)]
 
 
 def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, octets: bytes | None = None) -> None:
     """Name what is damaged, with its octets where they are kept here, and count its readings no more."""
     connection.execute(
-        "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?)",
+        "insert or replace into quarantined values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             item.name,
             item.reason,
@@ -196,10 +207,17 @@ def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, oc
             item.first_time,
             item.last_time,
             octets,
+            item.kind,
+            item.found_at,
         ),
     )
     if item.readings:
         add_meta(connection, "readings", -item.readings)
+
+
+def _quarantined(*row: Any) -> QuarantinedItem:
+    *facts, kind, found_at = row
+    return QuarantinedItem(*facts, DamageKind(kind), found_at)  # type: ignore[call-arg] # six facts, as the query has them
 
 
 def meta_of(connection: sqlite3.Connection, name: str) -> int | None:

@@ -7,7 +7,7 @@ into the table ``quarantined_row``. Only SQLite can hold such a row: text that i
 import json
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,6 +15,7 @@ from sqlalchemy import exc
 
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.store.databases import Database
+from meterspan.store.edge import wall_time
 
 __all__ = ["LeftOutRows", "quarantine_table"]
 
@@ -42,8 +43,9 @@ class LeftOutRows:
     Rows that refer to one that is left out are left out too, so read the tables in the order of their references.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Callable[[], float] = wall_time) -> None:
         self._database = database
+        self._clock = clock
         self._items: dict[_Key, QuarantinedItem] = {}
         self._guard = threading.Lock()
 
@@ -58,9 +60,8 @@ class LeftOutRows:
         with self._guard:
             if (table.name, texts) in self._items:
                 return
-            item = QuarantinedItem(
-                f"{table.name} {' '.join(texts)}", reason, f"{self._database.name} (table {table.name})"
-            )
+            name, kept_at = f"{table.name} {' '.join(texts)}", f"{self._database.name} (table {table.name})"
+            item = QuarantinedItem(name, reason, kept_at, found_at=int(self._clock()))
             self._items[table.name, texts] = item
         log.error("left out", extra={"item": item.name, "reason": reason, "path": self._database.name})
 

@@ -7,10 +7,11 @@ found again at the next opening. A segment that is put back whole from a backup 
 
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from meterspan.model.storage.readings import QuarantinedItem
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem
+from meterspan.store.edge import wall_time
 from meterspan.store.journal import BatchRow, SegmentRow
 from meterspan.store.segments import sync_directory
 
@@ -30,10 +31,12 @@ class StoreQuarantine:
     Args:
         directory: of the store; segments are moved to its folder ``quarantine``.
         journal: path of the journal, named as the place of octets kept there.
+        clock: UTC seconds, for when an item was found.
 
     """
 
-    def __init__(self, directory: Path, journal: Path) -> None:
+    def __init__(self, directory: Path, journal: Path, clock: Callable[[], float] = wall_time) -> None:
+        self._clock = clock
         self._folder = directory / "quarantine"
         self._journal = journal
         self._items: dict[str, QuarantinedItem] = {}
@@ -73,12 +76,15 @@ class StoreQuarantine:
     def of_batch(self, row: BatchRow, reason: str) -> QuarantinedItem:
         """Describe a damaged batch by its row."""
         kept_at = f"{self._journal} (table quarantined)"
-        return QuarantinedItem(batch_name(row.seq), reason, kept_at, row.readings or 0, row.first_time, row.last_time)
+        span = row.first_time, row.last_time
+        kind, found_at = DamageKind.BATCH, int(self._clock())
+        return QuarantinedItem(batch_name(row.seq), reason, kept_at, row.readings or 0, *span, kind, found_at)
 
     def of_days(self, number: int, reason: str) -> QuarantinedItem:
         """Describe a damaged row of days to settle."""
         kept_at = f"{self._journal} (table quarantined)"
-        return QuarantinedItem(f"days to settle {number}", reason, kept_at)
+        kind, found_at = DamageKind.DAYS, int(self._clock())
+        return QuarantinedItem(f"days to settle {number}", reason, kept_at, kind=kind, found_at=found_at)
 
     def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> QuarantinedItem:
         """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds.
@@ -91,7 +97,7 @@ class StoreQuarantine:
 
         """
         kept_at = self.move_file(path)
-        return QuarantinedItem(row.name, reason, kept_at, row.readings, *span)
+        return QuarantinedItem(row.name, reason, kept_at, row.readings, *span, DamageKind.SEGMENT, int(self._clock()))
 
     def move_file(self, path: Path) -> str:
         """Move a file into the folder; return where it is now, "" where there is none."""

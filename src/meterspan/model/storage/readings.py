@@ -4,13 +4,23 @@ Times are UTC seconds, values integer steps of their series; unit and exponent o
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["COLUMNS", "QuarantinedItem", "Readings", "Receipt", "SettledIntervals", "StoreCounts", "UnsettledDays"]
+__all__ = [
+    "COLUMNS",
+    "DamageKind",
+    "QuarantinedItem",
+    "Readings",
+    "Receipt",
+    "SettledIntervals",
+    "StoreCounts",
+    "UnsettledDays",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +190,21 @@ class StoreCounts:
     """Readings in them, as far as it is known: these are missing from ``readings``."""
 
 
+class DamageKind(StrEnum):
+    """What sort of thing is damaged; the values are stored and sent, so they are never renamed."""
+
+    BATCH = "batch"
+    """A batch of the journal."""
+    SEGMENT = "segment"
+    """A closed day's file of readings."""
+    DAYS = "days-to-settle"
+    """A row of days to settle."""
+    ROW = "row"
+    """A row of the registry or the inventory."""
+    SUPPLY = "supply"
+    """A usage point whose readings or registrations are impossible together."""
+
+
 @dataclass(frozen=True, slots=True)
 class QuarantinedItem:
     """One thing at rest that is not what was written: it is kept, never counted, and named here."""
@@ -195,3 +220,6 @@ class QuarantinedItem:
     first_time: int | None = None
     """UTC seconds of the span that they lie in, where it is known."""
     last_time: int | None = None
+    kind: DamageKind = DamageKind.ROW
+    found_at: int | None = field(default=None, compare=False)
+    """UTC seconds when it was found; None for what an earlier release found."""

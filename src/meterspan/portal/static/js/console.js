@@ -19,6 +19,7 @@ export function startConsole() {
 async function refreshNetwork() {
   const page = await fetchPage(location.href);
   swap(page, "summary");
+  swap(page, "damage");
   if (document.querySelector("#network:hover, #network:focus-within, #quarantine:focus-within")) return;
   const left = document.querySelector(".map-scroll").scrollLeft;
   startMap(swap(page, "network").querySelector("[data-map]"));

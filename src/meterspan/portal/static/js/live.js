@@ -67,8 +67,8 @@ function announce(next) {
 }
 
 function operator(summary) {
-  announce(JSON.stringify([summary.received_today, summary.quarantined, summary.by_state]));
-  for (const name of ["meters", "received_today", "expected_today", "completeness_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open"]) put(name, summary[name]);
+  announce(JSON.stringify([summary.received_today, summary.quarantined, summary.damaged, summary.by_state]));
+  for (const name of ["meters", "received_today", "expected_today", "completeness_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open", "damaged"]) put(name, summary[name]);
   for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
 }
 

@@ -1,0 +1,69 @@
+"""Lists of any length, searched and cut on the server: a page shows a bounded part and says how much there is."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+__all__ = ["PAGE_ROWS", "QUERY_MAX", "Listing", "listing_of"]
+
+RowT = TypeVar("RowT")
+
+PAGE_ROWS = 50
+"""Rows of a page: some screens of a desk, and far below 300 KB."""
+QUERY_MAX = 100
+"""Characters of a search: longer than any name of a meter or a home."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[RowT]):
+    """A part of a list.
+
+    Attributes:
+        rows: what is shown.
+        page: its number, from 1.
+        pages: how many there are, at least 1.
+        found: how many rows fit the search.
+        total: how many rows there are.
+        query: the search, "" for none.
+
+    """
+
+    rows: Sequence[RowT]
+    page: int
+    pages: int
+    found: int
+    total: int
+    query: str
+
+    @property
+    def first(self) -> int:
+        """Number of the first row shown, from 1; 0 where none is."""
+        return (self.page - 1) * PAGE_ROWS + 1 if self.rows else 0
+
+    @property
+    def last(self) -> int:
+        """Number of the last row shown."""
+        return max(0, self.first + len(self.rows) - 1)
+
+
+def listing_of(rows: Sequence[RowT], *, text: Callable[[RowT], str], query: str = "", page: int = 1) -> Listing[RowT]:
+    """Return the rows of a page whose text holds every word of the query, whatever their case.
+
+    Args:
+        rows: all rows, in the order of the list.
+        text: returns what of a row is searched.
+        query: words.
+        page: from 1; a number beyond the last is the last.
+
+    """
+    words = query.casefold().split()
+    found = [row for row in rows if _holds(text(row), words)] if words else rows
+    pages = max(1, -(-len(found) // PAGE_ROWS))
+    page = min(max(1, page), pages)
+    part = found[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
+    return Listing(part, page, pages, len(found), len(rows), " ".join(query.split()))
+
+
+def _holds(text: str, words: Sequence[str]) -> bool:
+    folded = text.casefold()
+    return all(word in folded for word in words)
