@@ -43,6 +43,7 @@ class LocalMeter:
         registers: the OBIS codes that are captured.
         key: AES-128 key of its telegrams; b"" for telegrams in the clear.
         period_s: capture period.
+        is_wired: it is polled over wired M-Bus; no radio telegram is accepted as its own.
 
     """
 
@@ -52,6 +53,7 @@ class LocalMeter:
     registers: tuple[Obis, ...]
     key: bytes = field(default=b"", repr=False)
     period_s: int = 900
+    is_wired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
