@@ -13,6 +13,8 @@ from meterspan.cli.key_files import (
     read_key_file,
     warn_of_visible_keys,
 )
+from meterspan.model.radio_protection import RadioProtection
+from meterspan.quantities import UNITS, Scaled
 
 KEY = bytes(range(16))
 
@@ -25,6 +27,19 @@ def test_what_is_appended_is_read_again_and_only_its_owner_may(tmp_path):
     assert read_key_file(path) == {"MSP10000000042": first, "MSP-10000042-03": second}
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert KEY.hex() not in repr(first)
+
+
+def test_a_radio_meters_entry_holds_the_protection_that_it_requires_and_the_most_that_its_register_rises(tmp_path):
+    path = tmp_path / "keys.toml"
+    path.write_text(
+        f"[meters.A]\nkey = '{KEY.hex()}'\nprotection = 'authenticated'\nhourly_max = '2.5 m3'\n"
+        f"[meters.B]\nkey = '{KEY.hex()}'\nhourly_max = '40 kWh'\n[meters.C]\nprotection = 'insecure-plain'\n"
+    )
+    assert read_key_file(path) == {
+        "A": MeterKeys(KEY, protection=RadioProtection.AUTHENTICATED, hourly_max=Scaled(25, -1, UNITS["m3"])),
+        "B": MeterKeys(KEY, hourly_max=Scaled(40, 3, UNITS["Wh"])),
+        "C": MeterKeys(protection=RadioProtection.INSECURE_PLAIN),
+    }
 
 
 def test_secrets_come_as_text_or_from_files(tmp_path):
@@ -42,7 +57,14 @@ def test_secrets_come_as_text_or_from_files(tmp_path):
     [
         ("[meters.A]\nkey = '12'", "16 octets"),
         ("[meters.A]\nkey = 'zz'", "hexadecimal"),
-        ("[meters.A]\nunknown = 'x'", "auth_key, key, password"),
+        ("[meters.A]\nunknown = 'x'", "auth_key, hourly_max, key, password, protection"),
+        ("[meters.A]\nprotection = 'none'", "insecure-plain, encrypted, authenticated"),
+        (f"[meters.A]\nkey = '{KEY.hex()}'\nprotection = 'insecure-plain'", "cannot be insecure-plain"),
+        ("[meters.A]\nprotection = 'authenticated'", "needs a key"),
+        ("[meters.A]\nhourly_max = '3'", "like 2.5 m3"),
+        ("[meters.A]\nhourly_max = 'three m3'", "like 2.5 m3"),
+        ("[meters.A]\nhourly_max = '-3 m3'", "like 2.5 m3"),
+        ("[meters.A]\nhourly_max = 'NaN m3'", "like 2.5 m3"),
         ("meters = 3", "write a table"),
         ("[[[", "is no TOML file"),
         ("\udcff", "is no TOML file"),

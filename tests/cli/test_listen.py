@@ -5,34 +5,9 @@ import select
 import socket
 import subprocess
 
-from meterspan.meter.metrology import VolumeFlow
-from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.wire.mbus.transport import SecurityMode
 from tests.helpers_bench import MAIN, environment, run, running_meter
-
-KEY = bytes(range(16))
-START = 1_790_000_000.0
-
-
-class Counters:
-    def __init__(self):
-        self.last = 0
-
-    def reserve(self, name, count):
-        self.last += count
-        return self.last - count + 1
-
-    def accept(self, name, value):
-        return True
-
-    def accepted(self, name):
-        return 0
-
-
-def telegram(number="10000001", *, medium=RadioMedium.WATER, key=KEY, mode=SecurityMode.AES_CBC_IV):
-    meter = RadioMeter(RadioMeterConfig(medium, "MSP", number, key, mode, opening=123_456), START, Counters())
-    meter.advance(VolumeFlow(0) if medium is not RadioMedium.HEAT else None, START + 1)
-    return meter.telegram(START + 1)
+from tests.helpers_radio import radio_telegram as telegram
 
 
 def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):

@@ -6,26 +6,12 @@ from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
 from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from tests.memory import MemoryState
 
 CLIENT, METER = b"HES\0\0\0\0\1", b"MSP\0\0\0\0\1"
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
 GET = bytes.fromhex("C001C1000301000108 00FF0200".replace(" ", ""))
 SENT, RECEIVED = FrameDirection.SENT, FrameDirection.RECEIVED
-
-
-class Counters:
-    def __init__(self):
-        self.last = 0
-
-    def reserve(self, name, count):
-        self.last += count
-        return self.last - count + 1
-
-    def accept(self, name, value):
-        return True
-
-    def accepted(self, name):
-        return 0
 
 
 def wrapped(apdu):
@@ -55,7 +41,7 @@ def test_frames_are_found_again_in_any_cut(cut):
 
 
 def test_ciphered_apdus_are_told_in_the_clear_once_the_title_passed():
-    context = SecurityContext(CLIENT, KEYS, counters=Counters(), peer_title=METER)
+    context = SecurityContext(CLIENT, KEYS, counters=MemoryState(), peer_title=METER)
     sealed = context.protect(GET)
     tracer = FrameTracer(WrapperCutter, keys=SuiteKeys(KEYS.unicast, KEYS.authentication))
     (before,) = tracer.feed(SENT, wrapped(sealed), 0.0)

@@ -12,11 +12,19 @@ from meterspan.engine.mbus_security import (
     build_telegram,
     open_frame,
     open_frame_insecurely,
-    open_payload,
     open_transport,
     open_transport_insecurely,
 )
-from meterspan.wire import KeyMissingError, KeyWrongError, Trace, TruncatedError, UnsupportedError, WireError
+from meterspan.model.radio_protection import RadioProtection
+from meterspan.wire import (
+    KeyMissingError,
+    KeyWrongError,
+    SecurityError,
+    Trace,
+    TruncatedError,
+    UnsupportedError,
+    WireError,
+)
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader
@@ -30,6 +38,7 @@ LONG = TransportHeader(0x72, HeaderKind.LONG, METER, 0x2A)
 DATA = bytes.fromhex("0413E8030000023BC800")
 KEY = bytes(range(16))
 WRONG = bytes(16)
+PLAIN, ENCRYPTED, AUTHENTICATED = RadioProtection
 MODES = [SecurityMode.NONE, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC]
 SEALED_LINK = ExtendedLink(0x8D, 0x20, 7, None, bytes.fromhex("04030220"))
 
@@ -44,7 +53,13 @@ def telegram(mode, *, header=SHORT, link=LINK, ell=None, form=FrameFormat.A):
 @pytest.mark.parametrize("form", list(FrameFormat))
 def test_a_built_telegram_opens_with_its_key(mode, header, ell, form):
     link = LINK if header is SHORT else LinkHeader(0x44, ADAPTER)
-    opened = open_frame(read_frame(telegram(mode, header=header, link=link, ell=ell, form=form)), KEY)
+    frame = read_frame(telegram(mode, header=header, link=link, ell=ell, form=form))
+    opened = open_frame_insecurely(frame, KEY)
+    if mode or ell is SEALED_LINK:
+        assert open_frame(frame, KEY) == opened
+    else:
+        with pytest.raises(SecurityError, match="not encrypted"):
+            open_frame(frame, KEY)
     assert [record.value for record in read_records(opened.payload).records] == [1000, 200]
     assert opened.address == METER
     assert opened.transport.mode == mode
@@ -55,11 +70,11 @@ def test_a_built_telegram_opens_with_its_key(mode, header, ell, form):
 def test_a_missing_key_and_a_wrong_key_are_different_errors(mode, ell):
     frame = read_frame(telegram(mode, ell=ell))
     with pytest.raises(KeyMissingError):
-        open_payload(frame, None)
+        open_frame_insecurely(frame, None, has_des=False)
     with pytest.raises(KeyWrongError):
-        open_payload(frame, WRONG)
+        open_frame_insecurely(frame, WRONG, has_des=False)
     with pytest.raises(KeyWrongError, match="16 octets"):
-        open_payload(frame, b"short")
+        open_frame_insecurely(frame, b"short", has_des=False)
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -70,21 +85,21 @@ def test_a_payload_that_was_opened_before_is_read_as_it_stands(mode, key):
     frame = read_frame(write_frame(LINK, header, clear))
     if mode == SecurityMode.AES_CBC_DYNAMIC and key is not None:
         with pytest.raises(WireError, match="message counter"):
-            open_payload(frame, key)
+            open_frame_insecurely(frame, key, has_des=False)
     else:
-        assert open_payload(frame, key) == clear
+        assert open_frame_insecurely(frame, key, has_des=False).payload == clear
 
 
 def test_octets_behind_the_encrypted_blocks_stay_as_they_are():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED) + b"\x01\xfd\x08\x05"
     octets = bytes((len(octets) - 1,)) + octets[1:]
-    assert open_payload(read_frame(octets), KEY).endswith(b"\x01\xfd\x08\x05")
+    assert open_frame_insecurely(read_frame(octets), KEY, has_des=False).payload.endswith(b"\x01\xfd\x08\x05")
 
 
 def test_encrypted_blocks_that_are_cut_say_so():
     octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED)[:-1]
     with pytest.raises(TruncatedError):
-        open_payload(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY)
+        open_frame_insecurely(read_frame(bytes((len(octets) - 1,)) + octets[1:]), KEY, has_des=False)
 
 
 @pytest.mark.parametrize("mode", [1, 2, 3, 4, 8, 9, 10, 13, 6])
@@ -93,14 +108,101 @@ def test_a_mode_that_is_not_handled_is_named_and_the_header_is_kept(mode):
     frame = read_frame(write_frame(LINK, header, bytes(16)))
     assert frame.transport == header
     with pytest.raises(UnsupportedError, match=f"security mode {mode} "):
-        open_payload(frame, KEY)
+        open_frame_insecurely(frame, KEY, has_des=False)
 
 
 def test_a_changed_message_fails_its_mac():
     octets = bytearray(telegram(SecurityMode.AES_CBC_DYNAMIC, form=FrameFormat.STRIPPED))
     octets[-1] ^= 1
     with pytest.raises(KeyWrongError, match="MAC"):
-        open_payload(read_frame(bytes(octets)), KEY)
+        open_frame_insecurely(read_frame(bytes(octets)), KEY, has_des=False)
+
+
+def clear_behind_2f2f(mode):
+    extension = b"\x10" if mode == SecurityMode.AES_CBC_DYNAMIC else b""
+    header = replace(SHORT, configuration=mode << 8 | 0x10, extension=extension)
+    return write_frame(LINK, header, b"\x2f\x2f" + DATA + b"\x2f" * 4)
+
+
+def altered(mac_octets=None, **afl):
+    """Return a telegram in mode 7 with another AFL, of the lengths that its sender declares."""
+    frame = read_frame(telegram(SecurityMode.AES_CBC_DYNAMIC))
+    mac = frame.afl.mac if mac_octets is None else frame.afl.mac[:mac_octets]
+    return write_frame(LINK, frame.transport, frame.payload, afl=replace(frame.afl, mac=mac, **afl))
+
+
+FORGED = {
+    "in mode 0": telegram(SecurityMode.NONE),
+    "in mode 5, in the clear behind 2F2F": clear_behind_2f2f(SecurityMode.AES_CBC_IV),
+    "in mode 7, in the clear behind 2F2F": clear_behind_2f2f(SecurityMode.AES_CBC_DYNAMIC),
+    "in mode 5 without an encrypted block": write_frame(LINK, replace(SHORT, configuration=0x0500), DATA),
+    "without a transport layer that has a mode": write_frame(LINK, TransportHeader(0x78), DATA),
+    "in mode 7 without a MAC": altered(0),
+    "in mode 7 with a MAC of two octets": altered(2, message_control=0x23),
+    "in mode 7 with a MAC of four octets": altered(4, message_control=0x24),
+    "with an extended link layer in the clear": write_frame(LINK, TransportHeader(0x78), DATA, ell=SEALED_LINK),
+}
+
+
+@pytest.mark.parametrize("octets", FORGED.values(), ids=FORGED)
+def test_a_telegram_with_less_protection_than_its_key_gives_is_refused(octets):
+    with pytest.raises(SecurityError):
+        open_frame(read_frame(octets), KEY)
+    with pytest.raises(SecurityError):
+        open_frame(read_frame(octets), KEY, required=PLAIN)
+
+
+def test_mode_7_without_derived_keys_has_no_mac_and_is_refused():
+    frame = read_frame(telegram(SecurityMode.AES_CBC_DYNAMIC))
+    with pytest.raises(SecurityError, match="derived keys"):
+        open_frame(replace(frame, transport=replace(frame.transport, extension=b"\0")), KEY)
+
+
+@pytest.mark.parametrize(("mode", "ell"), [(SecurityMode.AES_CBC_IV, None), (SecurityMode.NONE, SEALED_LINK)])
+def test_encryption_is_not_enough_for_a_meter_that_must_be_authenticated(mode, ell):
+    with pytest.raises(SecurityError, match="not authenticated"):
+        open_frame(read_frame(telegram(mode, ell=ell)), KEY, required=AUTHENTICATED)
+    frame = read_frame(telegram(SecurityMode.AES_CBC_DYNAMIC, ell=ell))
+    assert open_frame(frame, KEY, required=AUTHENTICATED) == open_frame(frame, KEY, required=ENCRYPTED)
+
+
+def test_octets_in_the_clear_behind_the_encrypted_ones_are_not_returned_in_mode_5():
+    octets = telegram(SecurityMode.AES_CBC_IV, form=FrameFormat.STRIPPED) + b"\x0c\x13\x99\x99\x99\x99"
+    frame = read_frame(bytes((len(octets) - 1,)) + octets[1:])
+    assert open_frame(frame, KEY).payload == open_frame(read_frame(telegram(SecurityMode.AES_CBC_IV)), KEY).payload
+    assert open_frame_insecurely(frame, KEY).payload.endswith(b"\x99" * 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_meter_without_a_key_is_read_in_the_clear_only_where_it_may_be(mode):
+    frame = read_frame(telegram(mode))
+    if mode:
+        with pytest.raises(KeyMissingError):
+            open_frame(frame, None, required=PLAIN)
+        return
+    assert open_frame(frame, None, required=PLAIN).payload == DATA
+    with pytest.raises(SecurityError):
+        open_frame(frame, None)
+
+
+@given(st.data())
+def test_a_changed_authenticated_telegram_is_refused_or_says_the_same(data):
+    octets = telegram(SecurityMode.AES_CBC_DYNAMIC, form=FrameFormat.STRIPPED)
+    bits = data.draw(st.sets(st.integers(8 * 10, 8 * len(octets) - 1), min_size=1, max_size=4))
+    changed = bytearray(octets)
+    for bit in bits:
+        changed[bit // 8] ^= 1 << bit % 8
+    try:
+        opened = open_frame(read_frame(bytes(changed), form=FrameFormat.STRIPPED), KEY)
+    except WireError:
+        return
+    assert opened.payload == open_frame(read_frame(octets), KEY).payload, "the fragment number is not authenticated"
+
+
+def test_a_wired_telegram_in_the_clear_is_refused_where_a_key_is_given():
+    with pytest.raises(SecurityError):
+        open_transport(LONG, DATA, KEY)
+    assert open_transport(LONG, DATA, None) == DATA
 
 
 def test_a_wired_long_header_needs_no_link_address():
@@ -119,7 +221,7 @@ def test_an_old_wired_signature_is_no_mode():
 def test_what_decryption_uncovers_is_explained():
     trace = Trace()
     frame = read_frame(telegram(SecurityMode.NONE, ell=SEALED_LINK, form=FrameFormat.STRIPPED), trace=trace)
-    open_frame(frame, KEY, trace=trace)
+    open_frame_insecurely(frame, KEY, trace=trace)
     assert "access number" in [span.field for span in trace.spans]
 
 
@@ -169,7 +271,7 @@ def test_a_des_mode_is_refused_wherever_values_are_stored(mode, key):
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
         open_frame(frame, key)
     with pytest.raises(UnsupportedError, match="single DES protects nothing"):
-        open_payload(frame, key)
+        open_frame_insecurely(frame, key, has_des=False)
 
 
 @pytest.mark.parametrize("mode", DES_MODES)

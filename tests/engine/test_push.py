@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.engine.link import Role
-from meterspan.engine.push import PushReceived, PushRefused, PushSink, PushSource, match_push
+from meterspan.engine.push import PushReceived, PushRefused, PushSink, match_push
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.profile import write_capture_objects
@@ -26,6 +26,7 @@ from tests.helpers_cosem import (
     TestMeter,
     links,
 )
+from tests.helpers_push import PushSource
 
 NOW = 1_772_323_200.0
 OBJECTS = (

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 
 from meterspan.engine.association.records import Encoded, GetDone, Notification
-from meterspan.engine.push import PushSource
 from meterspan.engine.scripts import (
     NO_INSTANT,
     ClockPolicy,
@@ -64,6 +63,7 @@ from tests.helpers_cosem import (
     join,
     set_of,
 )
+from tests.helpers_push import PushSource
 
 START_S = int(START.timestamp())
 UNKNOWN = Obis(1, 0, 77, 7, 0)

@@ -31,7 +31,7 @@ from meterspan.engine.mbus_link import MbusMaster, MbusSlave
 from meterspan.engine.mbus_polling import MbusPoller, PolledSlave
 from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
 from meterspan.engine.mbus_search import BusSearch, primary_search, secondary_search
-from meterspan.engine.push import PushSink, PushSource
+from meterspan.engine.push import PushSink
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.session import Session, Sleep, fetch, fetch_each, fetch_encoded, perform
 from meterspan.engine.uplink import Push, Uplink
@@ -79,6 +79,7 @@ from tests.helpers_cosem import (
     links,
     set_of,
 )
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 
 START = 1_700_000_000.0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
 from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push import PushSource, PushValue, write_described
+from meterspan.engine.push import PushValue, write_described
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
@@ -47,6 +47,7 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 from tests.helpers_cosem import ENERGY, EXPORT, TestMeter
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 from tests.memory import MemoryState
 

@@ -1,5 +1,6 @@
 """The access point hears whom it knows, refuses what is replayed, and loses no row over an outage."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -21,6 +22,7 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
 from meterspan.model.quarantine import FrameFault
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.wire.mbus.address import DeviceAddress
@@ -40,6 +42,10 @@ def water_meter(number: str = "12345678", mode: SecurityMode = SecurityMode.AES_
 
 def local(device: str, commodity: Commodity = Commodity.WATER, key: bytes = KEY) -> LocalMeter:
     return LocalMeter(device, commodity, "home-1", (CATALOGUE[commodity].register,), key)
+
+
+def plain(device: str) -> LocalMeter:
+    return replace(local(device, key=b""), protection=RadioProtection.INSECURE_PLAIN)
 
 
 def access_point(
@@ -68,7 +74,7 @@ def rows_of(point: AccessPoint) -> list[tuple[Obis, float, int]]:
 @pytest.mark.parametrize("mode", [SecurityMode.NONE, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
 def test_every_quarter_hour_becomes_one_row_on_its_mark(mode: SecurityMode) -> None:
     meter = water_meter(mode=mode)
-    point = access_point(local(meter.device))
+    point = access_point(local(meter.device) if mode else plain(meter.device))
     for frame in meter.advance(FLOW, START + 4 * 3_600):
         point.hear_radio(frame, START + 1)
     opening, *rows = rows_of(point)

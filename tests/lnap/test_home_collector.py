@@ -25,6 +25,7 @@ from meterspan.lnap.outbox import RowOutbox
 from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.failures import FailureKind
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.quantities import ClockTime, Commodity, Obis, parse_obis
 from meterspan.quantities.codes import NET_POWER
 from meterspan.wire.errors import ChecksumError
@@ -64,7 +65,8 @@ class Memory:
 
     def collector(self, keys=None, upstream=None):
         ports = HomePorts(self.state, self.state, self.home, self.uplink)
-        return HomeCollector("home", BERLIN, keys or {}, upstream, ports=ports)
+        radios = {device: RadioSettings(key) for device, key in (keys or {}).items()}
+        return HomeCollector("home", BERLIN, radios, upstream, ports=ports)
 
 
 def events(collector, *kinds):

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver, WmbusReceiver
 from meterspan.meter.metrology import HeatFlow, VolumeFlow
 from meterspan.meter.radio import COUNTERS_RESERVED, RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.wire import KeyMissingError, KeyWrongError
@@ -48,7 +48,7 @@ def test_telegrams_open_and_carry_now_and_due(medium: RadioMedium, mode: Securit
     meter = radio_meter(medium, mode)
     frames = meter.advance(FLOWS[medium], START + 1_200)
     assert 6 <= len(frames) <= 8
-    receiver = WmbusReceiver({meter.config.address.id_octets: KEY})
+    receiver = InsecureWmbusReceiver({meter.config.address.id_octets: KEY})
     records = receiver.read(frames[-1]).records.records
     due = [record for record in records if record.storage == 1]
     now, mark = (record.decimal for record in (records[0], due[0]))
@@ -62,7 +62,7 @@ def test_the_due_value_is_exactly_that_of_the_mark() -> None:
     meter = radio_meter(RadioMedium.WATER, SecurityMode.NONE)
     meter.advance(VolumeFlow(60_000), START + 900)
     frames = meter.advance(VolumeFlow(36_000_000), START + 1_200)
-    records = WmbusReceiver({}).read(frames[-1]).records.records
+    records = InsecureWmbusReceiver({}).read(frames[-1]).records.records
     due = [record for record in records if record.storage == 1]
     assert due[0].decimal == Decimal("0.015")
     stamped = due[-1].value

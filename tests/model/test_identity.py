@@ -4,13 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.model.identity import MBusClientIdentity, mbus_client_identity, mbus_device, p1_device, split_mbus_device
+from meterspan.wire.mbus.address import DeviceAddress
 
 LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=3)
 
 
 @given(LETTERS, st.text("0123456789", min_size=8, max_size=8), st.integers(0, 255))
 def test_an_m_bus_meter_is_named_and_identified_by_its_address(letters, number, medium):
-    device = mbus_device(letters, number, medium)
+    device = mbus_device(DeviceAddress.of(letters, number, 7, medium))
     assert split_mbus_device(device) == (letters, number, medium)
     identity = mbus_client_identity(device)
     assert (identity.number, identity.medium) == (int(number, 16), medium)

@@ -10,7 +10,7 @@ from tests.strategies import obis_codes
 @given(obis_codes)
 def test_every_code_survives_both_notations(code: Obis) -> None:
     assert parse_obis(str(code)) == code
-    assert parse_obis(code.dotted) == code
+    assert parse_obis(".".join(map(str, bytes(code)))) == code
     assert Obis(*bytes(code)) == code
 
 

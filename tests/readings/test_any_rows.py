@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.quantities import CATALOGUE, Commodity, Obis
 from meterspan.readings.any_rows import rows_of
-from meterspan.wire.errors import KeyMissingError, KeyWrongError, WireError
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, SecurityError, WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.link import LinkFrame, write_link_frame
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
@@ -39,9 +39,11 @@ def sml() -> bytes:
     return write_frame(sml_capture(Integer(-700, 2, signed=True)))
 
 
-@pytest.mark.parametrize("octets", [radio(), radio(SecurityMode.AES_CBC_IV, KEY), wired()])
-def test_an_m_bus_meter_gives_its_register_now_and_at_the_due_date(octets: bytes) -> None:
-    telegram = rows_of(octets, NOW, key=KEY)
+@pytest.mark.parametrize(
+    ("octets", "key"), [(radio(), None), (radio(SecurityMode.AES_CBC_IV, KEY), KEY), (wired(), None)]
+)
+def test_an_m_bus_meter_gives_its_register_now_and_at_the_due_date(octets: bytes, key: bytes | None) -> None:
+    telegram = rows_of(octets, NOW, key=key)
     (device,) = telegram.devices
     assert (device.device, device.commodity) == ("TST-12345678-07", Commodity.WATER)
     due = int(datetime(2025, 2, 1, tzinfo=UTC).timestamp())
@@ -49,6 +51,12 @@ def test_an_m_bus_meter_gives_its_register_now_and_at_the_due_date(octets: bytes
         (CATALOGUE[Commodity.WATER].register, "12.345 m3", round(NOW)),
         (CATALOGUE[Commodity.WATER].register, "12.340 m3", due),
     ]
+
+
+@pytest.mark.parametrize("octets", [radio(), wired()])
+def test_a_telegram_in_the_clear_makes_no_rows_where_a_key_is_given(octets: bytes) -> None:
+    with pytest.raises(SecurityError):
+        rows_of(octets, NOW, key=KEY)
 
 
 def test_a_push_gives_rows_at_the_meters_own_time() -> None:

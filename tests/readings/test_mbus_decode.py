@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.mbus_security import Protection, build_telegram, seal_payload
-from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver
 from meterspan.model.failures import FailureKind, kind_of_error
 from meterspan.model.mbus_devices.factory_keys import factory_keys_of
 from meterspan.model.telegram import DecodedTelegram
@@ -105,7 +105,7 @@ def test_a_compact_frame_with_a_wrong_check_is_named_and_shown_but_opened_for_no
     compact = build_telegram(
         LinkHeader(0x44, ADDRESS), TransportHeader(0x79), bytes(body), Protection(), form=FrameFormat.STRIPPED
     )
-    decoder, receiver = Decoder(), WmbusReceiver({})
+    decoder, receiver = Decoder(), InsecureWmbusReceiver({})
     decoder.decode(wireless(Protection()))
     receiver.read(wireless(Protection()))
     shown = decoder.decode(compact)

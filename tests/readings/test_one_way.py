@@ -22,7 +22,7 @@ from meterspan.display.model import DisplayModel
 from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.engine.security import SecurityContext, SecurityKeys
-from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.push_intake import PushIntake
@@ -30,6 +30,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.radio_protection import RadioProtection, RadioSettings
 from meterspan.model.readings import CaptureBlock, MeterEvent
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, parse_obis
 from meterspan.readings.mbus import rows_of_mbus
@@ -87,7 +88,7 @@ class Case:
     def rows(self, octets: bytes, now: float) -> HeardTelegram:
         if self.is_p1:
             return rows_of_p1(read_telegram(octets), now)
-        return rows_of_mbus(WmbusReceiver({}).read(octets), octets, now)
+        return rows_of_mbus(InsecureWmbusReceiver({}).read(octets), octets, now)
 
 
 CASES = {
@@ -138,7 +139,7 @@ def by_listen(case: Case, _folder: Path) -> Truth:
 
 
 def by_home(case: Case, folder: Path) -> Truth:
-    keys = {} if case.is_p1 else {case.device: b""}
+    keys = {} if case.is_p1 else {case.device: RadioSettings(protection=RadioProtection.INSECURE_PLAIN)}
     config = HomeConfig("home", "Home", "Europe/Berlin", "EUR", {}, keys)
     with MeterDataManagement(folder / "data") as data, StateFile(folder / "state.sqlite") as state:
         host = HomeHost(config, data=data, state=state, clock=lambda: HEARD)
@@ -158,7 +159,8 @@ def by_home(case: Case, folder: Path) -> Truth:
 
 
 def access_point(case: Case) -> AccessPoint:
-    meter = LocalMeter(case.device, case.commodity, "home", (CATALOGUE[case.commodity].register,))
+    registers, plain = (CATALOGUE[case.commodity].register,), RadioProtection.INSECURE_PLAIN
+    meter = LocalMeter(case.device, case.commodity, "home", registers, protection=plain)
     state = MemoryState()
     config = AccessPointConfig("POINT", POINT, meters=(meter,))
     point = AccessPoint(config, counters=state, state=state, outbox=MemoryOutbox())

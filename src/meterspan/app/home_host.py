@@ -38,6 +38,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.registrations import possible_registers
 from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import RegistrationError
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Commodity, utc
@@ -75,7 +76,7 @@ class HomeConfig:
         zone: IANA time zone.
         currency: of its tariffs.
         tariffs: by commodity.
-        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        radio_meters: its radio meters by device; no other one is accepted.
         upstream: identity of its access point on G1; None without a head end.
 
     """
@@ -85,7 +86,7 @@ class HomeConfig:
     zone: str
     currency: str
     tariffs: Mapping[Commodity, Tariff]
-    radio_keys: Mapping[str, bytes]
+    radio_meters: Mapping[str, RadioSettings]
     upstream: UpstreamIdentity | None = None
 
 
@@ -115,7 +116,7 @@ class HomeHost:
         """Decisions that could not be stored yet."""
         data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
         ports = HomePorts(state, state, state.outbox("home"), state.outbox("uplink"))
-        self._collector = HomeCollector(config.home_id, self._zone, config.radio_keys, config.upstream, ports=ports)
+        self._collector = HomeCollector(config.home_id, self._zone, config.radio_meters, config.upstream, ports=ports)
         self._pump()
 
     @property

@@ -61,14 +61,12 @@ class HeardMeter:
     """The latest of one meter.
 
     Attributes:
-        first_at: when it was heard first.
         count: how many telegrams.
         last: the last one.
         read: the last one that could be read.
 
     """
 
-    first_at: float
     count: int
     last: Hearing
     read: Hearing | None
@@ -106,13 +104,13 @@ class TelegramListener:
             octets = b""
         if octets:
             return self.hear(octets, source, now)
-        damaged = _failed("unknown", WireError(f"no hexadecimal digits in {line[:40]!r}"))
+        damaged = DecodedTelegram("unknown", errors=(WireError(f"no hexadecimal digits in {line[:40]!r}"),))
         return self._note(Hearing(now, source, "", Outcome.DAMAGED, damaged))
 
     def hear_p1(self, telegram: P1Telegram | P1Damage, source: str, now: float) -> Hearing:
         """Decode and count a P1 telegram."""
         if isinstance(telegram, P1Damage):
-            damaged = _failed("p1", telegram.error)
+            damaged = DecodedTelegram("p1", errors=(telegram.error,))
             return self._note(Hearing(now, source, "", Outcome.DAMAGED, damaged, telegram.octets))
         decoded = self._decoder.decode(telegram.octets, as_=Format.P1, now=now)
         name = decoded.device.id or telegram.identification
@@ -122,9 +120,9 @@ class TelegramListener:
         try:
             frame = read_frame(octets)
         except WireError as error:
-            return Hearing(now, source, "", Outcome.DAMAGED, _failed("wmbus", error), octets)
+            return Hearing(now, source, "", Outcome.DAMAGED, DecodedTelegram("wmbus", errors=(error,)), octets)
         address = frame.address
-        name = mbus_device(address.manufacturer, address.id, address.medium)
+        name = mbus_device(address)
         key = self._key(name, address.id)
         telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS, now=now)
         if not telegram.device.id:
@@ -151,7 +149,7 @@ class TelegramListener:
             return hearing
         meter = self.meters.pop(hearing.name, None)
         if meter is None:
-            meter = HeardMeter(hearing.at, 0, hearing, None)
+            meter = HeardMeter(0, hearing, None)
         meter.count += 1
         meter.last = hearing
         meter.read = hearing if hearing.outcome is Outcome.READ else meter.read
@@ -159,10 +157,6 @@ class TelegramListener:
         if len(self.meters) > METERS_MAX:
             self.meters.popitem(last=False)
         return hearing
-
-
-def _failed(protocol: str, error: WireError) -> DecodedTelegram:
-    return DecodedTelegram(protocol, errors=(error,))
 
 
 def _fate(telegram: DecodedTelegram) -> Outcome:

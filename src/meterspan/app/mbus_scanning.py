@@ -16,13 +16,12 @@ from meterspan.engine.mbus_search import (
     primary_search,
     secondary_search,
 )
-from meterspan.model.identity import mbus_device
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.mbus_client import line_of, search_bus
 from meterspan.wire.mbus.address import DeviceAddress
 
-__all__ = ["BusScan", "ScanRequest", "device_of", "parse_addresses", "read_place", "scan_bus", "secondary_address"]
+__all__ = ["BusScan", "ScanRequest", "parse_addresses", "read_place", "scan_bus", "secondary_address"]
 
 WAIT_S: Final = 0.5
 """A gateway in the same network, or a USB converter, adds less to an answer."""
@@ -130,11 +129,6 @@ def parse_addresses(text: str) -> tuple[int, ...]:
 def secondary_address(identity: DeviceAddress) -> str:
     """Return a secondary address as ``secondary=`` takes it: number, manufacturer, version and medium, 16 digits."""
     return identity.id + identity.long_header[4:].hex().upper()
-
-
-def device_of(identity: DeviceAddress) -> str:
-    """Return the name of a slave in key files and inventories."""
-    return mbus_device(identity.manufacturer, identity.id, identity.medium)
 
 
 def read_place(endpoint: Endpoint, slave: SlaveFound, *, by_primary: bool) -> str:

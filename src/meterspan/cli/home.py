@@ -22,6 +22,7 @@ from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
 from meterspan.lnap.home_collector import radio_commodity
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
@@ -115,7 +116,8 @@ def home(  # noqa: PLR0917 - typer calls it by name
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
     chosen = zone_option(zone).key
-    config = HomeConfig(HOME_ID, title, chosen, currency, tariffs_by_commodity(price, currency, tariffs), _keys(keys))
+    prices = tariffs_by_commodity(price, currency, tariffs)
+    config = HomeConfig(HOME_ID, title, chosen, currency, prices, _radio_meters(keys))
     console = Console(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
@@ -202,7 +204,8 @@ def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
     return found
 
 
-def _keys(path: Path | None) -> dict[str, bytes]:
+def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    return {name: keys.key for name, keys in read_key_file(path).items() if radio_commodity(name) is not None}
+    meters = {name: keys for name, keys in read_key_file(path).items() if radio_commodity(name) is not None}
+    return {name: RadioSettings(keys.key, keys.protection, keys.hourly_max) for name, keys in meters.items()}

@@ -8,6 +8,7 @@ import os
 import sys
 import tomllib
 from collections.abc import Mapping
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
@@ -17,6 +18,8 @@ from rich.console import Console
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.suites import KEY_SIZE
+from meterspan.model.radio_protection import RadioProtection, required_of
+from meterspan.quantities import Scaled, parse_unit
 
 __all__ = [
     "append_keys",
@@ -29,7 +32,7 @@ __all__ = [
 
 _HEADER: Final = "# Keys of meters, for meterspan. Anyone who has them can read and command the meters.\n"
 _SECRET_OPTIONS: Final = frozenset({"--key", "--auth-key", "--password"})
-_FIELDS: Final = frozenset({"key", "auth_key", "password"})
+_FIELDS: Final = frozenset({"key", "auth_key", "password", "protection", "hourly_max"})
 
 
 def state_home() -> Path:
@@ -131,7 +134,37 @@ def _keys_of(path: Path, name: str, table: object) -> MeterKeys:
         raise typer.BadParameter(f"{where}: the entries are {', '.join(sorted(_FIELDS))}", param_hint="--keys")
     texts = {key: str(value) for key, value in table.items()}
     key, auth_key = parse_key(texts.get("key"), where), parse_key(texts.get("auth_key"), where)
-    return MeterKeys(key, auth_key, parse_password(texts.get("password"), where))
+    protection, hourly_max = _protection(texts.get("protection"), key, where), _amount(texts.get("hourly_max"), where)
+    return MeterKeys(key, auth_key, parse_password(texts.get("password"), where), protection, hourly_max)
+
+
+def _protection(text: str | None, key: bytes, where: str) -> RadioProtection:
+    """Read the protection that a radio meter requires; ENCRYPTED where the file does not say."""
+    try:
+        return required_of(RadioProtection(text or RadioProtection.ENCRYPTED), has_key=bool(key))
+    except ValueError as error:
+        words = str(error) if text in set(RadioProtection) else f"protection is one of {', '.join(RadioProtection)}"
+        raise typer.BadParameter(f"{where}: {words}", param_hint="--keys") from error
+
+
+def _amount(text: str | None, where: str) -> Scaled | None:
+    """Read an amount like ``2.5 m3``; None where there is no text."""
+    if text is None:
+        return None
+    try:
+        return _scaled(text)
+    except (ValueError, KeyError, ArithmeticError) as error:
+        words = f"hourly_max is a number and a unit, like 2.5 m3, not {text!r}"
+        raise typer.BadParameter(f"{where}: {words}", param_hint="--keys") from error
+
+
+def _scaled(text: str) -> Scaled:
+    number, _, symbol = text.partition(" ")
+    unit, scale = parse_unit(symbol.strip())
+    sign, digits, exponent = Decimal(number).as_tuple()
+    if sign or not symbol or not isinstance(exponent, int):
+        raise ValueError(f"{text!r} is no amount with a unit")
+    return Scaled(int("".join(map(str, digits))), exponent + scale, unit)
 
 
 def _from_file(text: str, option: str) -> str:

@@ -6,18 +6,21 @@ not know which one it stands on (IEC 62056-1-0). Misuse by the caller raises ``L
 ``ValueError``; anything that the peer does becomes an event, never an exception.
 """
 
+from collections import deque
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import Final, Generic, Protocol, TypeVar
 
-from meterspan.engine.machine import Machine
+from meterspan.engine.machine import EVENTS_MAX, Machine
 from meterspan.model.failures import Failure
 from meterspan.wire.errors import WireError
 
 __all__ = [
+    "SEND_QUEUE_OCTETS_MAX",
     "ApduReceived",
     "FrameDamaged",
     "Link",
+    "LinkCore",
     "LinkCounts",
     "LinkDown",
     "LinkEvent",
@@ -25,6 +28,11 @@ __all__ = [
     "LinkUp",
     "Role",
 ]
+
+SEND_QUEUE_OCTETS_MAX: Final = 1 << 20
+"""Octets that may wait to be sent, sixteen of the longest APDUs; beyond it the caller ignores back-pressure."""
+
+ConfigT = TypeVar("ConfigT")
 
 
 class Role(Enum):
@@ -111,6 +119,47 @@ class LinkCounts:
     """Frames that this side had to send again."""
     octets_dropped: int = 0
     """Octets not sent because the peer does not read its answers (output bound)."""
+
+
+class LinkCore(Generic[ConfigT]):
+    """What every link has: its role, configuration, counts and events.
+
+    Args:
+        role: client or server.
+        config: how the link is set up.
+
+    """
+
+    def __init__(self, role: Role, config: ConfigT) -> None:
+        self._role = role
+        self._config = config
+        self._counts = LinkCounts()
+        self._events: deque[LinkEvent] = deque()
+
+    @property
+    def role(self) -> Role:
+        """Client (primary station) or server (secondary station)."""
+        return self._role
+
+    @property
+    def config(self) -> ConfigT:
+        """As given."""
+        return self._config
+
+    @property
+    def counts(self) -> LinkCounts:
+        """Counts since the link was made."""
+        return self._counts
+
+    def next_event(self) -> LinkEvent | None:
+        """Return the next event in order and remove it, or None."""
+        return self._events.popleft() if self._events else None
+
+    def _note_damage(self, octets: bytes, error: WireError) -> None:
+        """Count damage, and report it while the owner collects events."""
+        self._counts.frames_damaged += 1
+        if len(self._events) < EVENTS_MAX:
+            self._events.append(FrameDamaged(octets, error))
 
 
 class Link(Machine[LinkEvent], Protocol):

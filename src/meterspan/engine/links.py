@@ -29,6 +29,7 @@ __all__ = [
     "LinkAddresses",
     "LinkTiming",
     "Transport",
+    "medium_of",
     "transport_of",
 ]
 
@@ -94,6 +95,11 @@ class LinkTiming:
 LinkMaker = Callable[[Role, LinkAddresses, LinkTiming], Link]
 
 
+def medium_of(scheme: str) -> str:
+    """Return the medium of the octets, the last part of a scheme: ``tcp`` of ``hdlc+tcp``."""
+    return scheme.rpartition("+")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class Transport:
     """One way to a device.
@@ -124,7 +130,7 @@ class Transport:
     @property
     def medium(self) -> str:
         """The medium of the octets: ``tcp``, ``serial``, …."""
-        return self.scheme.rpartition("+")[2]
+        return medium_of(self.scheme)
 
     def client(self, addresses: LinkAddresses) -> Link:
         """Make the link of the side that reads.

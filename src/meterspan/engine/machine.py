@@ -5,9 +5,12 @@ virtual clock in a simulation. A machine never reads a clock, opens a socket or 
 """
 
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-__all__ = ["ConnectingMachine", "Machine", "WantsConnection"]
+__all__ = ["EVENTS_MAX", "ConnectingMachine", "Machine", "WantsConnection"]
+
+EVENTS_MAX: Final = 4_096
+"""Events kept for an owner that does not collect them; further damage and unsolicited APDUs are then dropped."""
 
 EventT_co = TypeVar("EventT_co", covariant=True)
 

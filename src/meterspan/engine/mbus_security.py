@@ -1,8 +1,8 @@
 """Opens and seals M-Bus payloads: joins the wire's headers with the crypto of the modes and of the ELL.
 
-EN 13757-7:2018, 7.7 and EN 13757-4:2019, 13.2.9. A payload that announces encryption but already begins with 2F2F is
-read as it stands; a missing key, a wrong key and an unknown mode are three different errors. Modes 2 and 3 (DES)
-protect nothing: they are refused, and only functions with ``insecurely`` in the name open them, for a person to see.
+EN 13757-7:2018, 7.7 and EN 13757-4:2019, 13.2.9. Strategy: where a key is given, only what it opened is returned.
+Octets in the clear, a MAC that is missing or too short, and modes 2 and 3 (DES) are refused, each with its own error.
+Functions with ``insecurely`` in the name read also what nothing protects, for a person to see and never to store.
 """
 
 from dataclasses import dataclass, replace
@@ -27,8 +27,16 @@ from meterspan.crypto.mbus_modes import (
 )
 from meterspan.crypto.prios import DEFAULT_KEYS, prios_crypt
 from meterspan.model.mbus_devices.payload import Seal, cut
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.wire.cursor import Trace
-from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, UnsupportedError, WireError
+from meterspan.wire.errors import (
+    KeyMissingError,
+    KeyWrongError,
+    SecurityError,
+    TruncatedError,
+    UnsupportedError,
+    WireError,
+)
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.application import VERIFICATION
 from meterspan.wire.mbus.records import build_record, read_records
@@ -43,7 +51,7 @@ __all__ = [
     "check_mac",
     "open_frame",
     "open_frame_insecurely",
-    "open_payload",
+    "open_link",
     "open_sealed",
     "open_transport",
     "open_transport_insecurely",
@@ -59,6 +67,12 @@ DATE_HEAD = b"\x02\x6c"
 """DIF and VIF of a date of type G."""
 MAX_BLOCKS = 15
 """The configuration field counts encrypted blocks in four bits."""
+MAC_OCTETS_MIN = 8
+"""The MAC of OMS security profile B; the authentication type in a telegram is its sender's word, so no shorter one is
+believed: two octets are found in 65,536 tries."""
+KEY_DERIVED = 1
+"""Key derivation function A; without it mode 7 has no key for a MAC (EN 13757-7:2018, 7.7.6)."""
+MODES = "EN 13757-7:2018, 7.7"
 MAC_SIZE_8 = 5
 """Authentication type 5: AES-CMAC cut to 8 octets (EN 13757-7:2018, table 6)."""
 PRIOS_CLEAR, PRIOS_SIZE, PRIOS_CHECK = 4, 11, b"\x4b"
@@ -66,25 +80,43 @@ PRIOS_CLEAR, PRIOS_SIZE, PRIOS_CHECK = 4, 11, b"\x4b"
 _MODE_NAMES = {int(mode): mode.name.replace("_", " ") for mode in SecurityMode}
 
 
-def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None) -> WmbusFrame:
-    """Remove all protection of a telegram: give the frame with its payload in the clear.
+def open_frame(
+    frame: WmbusFrame,
+    key: bytes | None,
+    *,
+    required: RadioProtection = RadioProtection.ENCRYPTED,
+    is_link_opened: bool = False,
+) -> WmbusFrame:
+    """Check and remove the protection of a telegram; return the frame with its payload in the clear.
+
+    Of a payload in mode 5 only the encrypted octets are returned: what follows them in the clear is anybody's.
 
     Args:
-        frame: as read.
+        frame: as read; its extended link layer may be opened by ``open_link`` already.
         key: the meter's AES-128 key, or None.
-        trace: collects the meaning of octets that decryption uncovers.
+        required: the least protection; with a key never less than ENCRYPTED.
+        is_link_opened: whether ``open_link`` decrypted the extended link layer.
 
     Raises:
         KeyMissingError: the payload is encrypted and there is no key.
         KeyWrongError: the plaintext does not begin as it must, or the MAC differs.
+        SecurityError: the telegram has less protection than required.
         UnsupportedError: a security mode that is not handled; ``frame`` still shows header and mode.
+        TruncatedError: fewer octets than are said to be encrypted.
 
     """
+    if key is None and required is RadioProtection.INSECURE_PLAIN:
+        return open_frame_insecurely(frame, None, has_des=False)
     if frame.sealed is not None:
-        frame = _open_link(frame, frame.sealed, key, trace)
-    if frame.transport is None or not frame.transport.mode:
+        frame, is_link_opened = open_link(frame, key), True
+    mode = 0 if frame.transport is None else frame.transport.mode
+    if required is RadioProtection.AUTHENTICATED and mode != SecurityMode.AES_CBC_DYNAMIC:
+        raise SecurityError("is not authenticated, as its meter requires", frame.offset, "configuration field", MODES)
+    if is_link_opened and not mode:
         return frame
-    payload = open_transport(
+    if frame.transport is None:
+        raise SecurityError("has no transport layer that protects it", frame.offset, "CI field", MODES)
+    payload = _open_protected(
         frame.transport,
         frame.payload,
         key,
@@ -96,32 +128,74 @@ def open_frame(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = No
     return replace(frame, payload=payload)
 
 
-def open_frame_insecurely(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None) -> WmbusFrame:
-    """Remove all protection of a telegram, also that of modes 2 and 3: never for values that are stored or billed.
+def open_link(frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None) -> WmbusFrame:
+    """Decrypt the extended link layer of a telegram whose ``sealed`` is not None.
+
+    Raises:
+        KeyMissingError: there is no key.
+        KeyWrongError: the payload CRC differs after decryption.
+        WireError: an inner layer is malformed.
+
+    """
+    return frame if frame.sealed is None else _open_link(frame, frame.sealed, key, trace)
+
+
+def open_frame_insecurely(
+    frame: WmbusFrame, key: bytes | None, *, trace: Trace | None = None, has_des: bool = True
+) -> WmbusFrame:
+    """Remove all protection that there is: never for values that are stored or billed.
+
+    A payload in the clear is returned as it is, also where it announces encryption or a key is given.
 
     Args:
         frame: as read.
         key: the meter's key: 8 octets for modes 2 and 3, else 16; or None.
         trace: collects the meaning of octets that decryption uncovers.
+        has_des: whether modes 2 and 3 are opened too.
 
     Raises:
         KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
 
     """
-    if frame.sealed is not None:
-        frame = _open_link(frame, frame.sealed, key, trace)
-    if frame.transport is None or frame.transport.mode not in DES_MODES:
-        return open_frame(frame, key, trace=trace)
-    payload = open_transport_insecurely(frame.transport, frame.payload, key, frame.link.address, offset=frame.offset)
+    frame = open_link(frame, key, trace=trace)
+    if frame.transport is None or not frame.transport.mode:
+        return frame
+    address = frame.link.address
+    if has_des and frame.transport.mode in DES_MODES:
+        payload = open_transport_insecurely(frame.transport, frame.payload, key, address, offset=frame.offset)
+    else:
+        payload = _open_leniently(
+            frame.transport,
+            frame.payload,
+            key,
+            address,
+            afl=frame.afl,
+            message=frame.message,
+            offset=frame.offset,
+        )
     return replace(frame, payload=payload)
 
 
-def open_payload(frame: WmbusFrame, key: bytes | None) -> bytes:
-    """Return the application data of a telegram in the clear; raises as ``open_frame``."""
-    return open_frame(frame, key).payload
+def open_transport(header: TransportHeader, payload: bytes, key: bytes | None, *, offset: int = 0) -> bytes:
+    """Decrypt the payload of a wired telegram behind its transport header; without a key, return a plain one as it is.
+
+    Args:
+        header: the transport header.
+        payload: the application data behind it.
+        key: the meter's AES-128 key, or None.
+        offset: of the payload in the frame, for errors.
+
+    Raises:
+        SecurityError: a key is given and the payload is not encrypted.
+        KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
+
+    """
+    if key is None:
+        return _open_leniently(header, payload, None, offset=offset)
+    return _open_protected(header, payload, key, offset=offset)
 
 
-def open_transport(
+def _open_protected(
     header: TransportHeader,
     payload: bytes,
     key: bytes | None,
@@ -131,7 +205,46 @@ def open_transport(
     message: bytes = b"",
     offset: int = 0,
 ) -> bytes:
-    """Decrypt the payload behind a transport header, wired or wireless; a plain payload is returned as it is.
+    """Decrypt what is encrypted and refuse everything else; arguments as ``_open_leniently``."""
+    _check_mode(header, offset)
+    size = header.encrypted_size
+    if not header.mode or header.kind == HeaderKind.NONE or not size:
+        raise SecurityError("is not encrypted, as its meter requires", offset, "configuration field", MODES)
+    key = _checked_key(header, key, offset)
+    if size > len(payload):
+        raise TruncatedError(f"{size} octets are encrypted, {len(payload)} are here", offset, "payload")
+    address = _address_of(header, link_address, offset)
+    if header.mode == SecurityMode.AES_CBC_IV:
+        plain, rest = cbc_decrypt(key, mode5_iv(address.octets, header.access_number), payload[:size]), b""
+    else:
+        _require_mac(header, afl)
+        message_key = _message_key(header, key, address, afl, message)
+        plain, rest = cbc_decrypt(message_key, mode7_iv(), payload[:size]), payload[size:]
+    if plain[:2] != VERIFICATION:
+        raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+    return plain + rest
+
+
+def _require_mac(header: TransportHeader, afl: Afl | None) -> None:
+    """Check that a message in mode 7 has the counter and the MAC of its profile, before the MAC itself is checked."""
+    if header.key_derivation != KEY_DERIVED or afl is None or afl.counter is None:
+        raise SecurityError("mode 7 without derived keys and a message counter", None, "AFL", "EN 13757-7:2018, 9.6.2")
+    if len(afl.mac) < MAC_OCTETS_MIN:
+        reason = f"a MAC of {len(afl.mac)} octets, where at least {MAC_OCTETS_MIN} are required"
+        raise SecurityError(reason, None, "AFL MAC", "EN 13757-7:2018, 6.3.9")
+
+
+def _open_leniently(
+    header: TransportHeader,
+    payload: bytes,
+    key: bytes | None,
+    link_address: DeviceAddress | None = None,
+    *,
+    afl: Afl | None = None,
+    message: bytes = b"",
+    offset: int = 0,
+) -> bytes:
+    """Decrypt a payload in mode 5 or 7; one in the clear is returned as it is, whatever its header announces.
 
     Args:
         header: the transport header.
@@ -142,44 +255,52 @@ def open_transport(
         message: the octets that a MAC covers behind the AFL.
         offset: of the payload in the frame, for errors.
 
-    Raises:
-        KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
-
     """
-    mode = header.mode
-    if not mode or header.kind == HeaderKind.NONE:
+    if not header.mode or header.kind == HeaderKind.NONE:
         return payload
     if link_address is None and not header.announces_encryption:  # an old wired signature
         return payload
-    if mode not in (SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
-        name = _MODE_NAMES.get(mode, "reserved")
-        why = "is not accepted: single DES protects nothing" if mode in DES_MODES else "is not handled"
-        raise UnsupportedError(f"security mode {mode} ({name}) {why}", offset, "configuration field")
+    _check_mode(header, offset)
     size = header.encrypted_size
-    if not size:
+    is_clear = payload[:2] == VERIFICATION
+    if not size or (is_clear and (key is None or size > len(payload))):
         return payload
-    if key is None:
-        if payload[:2] == VERIFICATION:
-            return payload
-        raise KeyMissingError(f"the payload is encrypted in mode {mode} and there is no key", offset, "payload")
-    if len(key) != KEY_SIZE:
-        raise KeyWrongError(f"a key has {KEY_SIZE} octets, this one {len(key)}", offset, "payload")
+    key = _checked_key(header, key, offset)
     if size > len(payload):
-        if payload[:2] == VERIFICATION:
-            return payload
         raise TruncatedError(f"{size} octets are encrypted, {len(payload)} are here", offset, "payload")
-    address = header.address or link_address
-    if address is None:
-        raise WireError("a short header needs the address of a wireless link", offset, "transport header")
-    if mode == SecurityMode.AES_CBC_IV:
+    address = _address_of(header, link_address, offset)
+    if header.mode == SecurityMode.AES_CBC_IV:
         plain = cbc_decrypt(key, mode5_iv(address.octets, header.access_number), payload[:size])
     else:
         plain = cbc_decrypt(_message_key(header, key, address, afl, message), mode7_iv(), payload[:size])
     if plain[:2] == VERIFICATION:
         return plain + payload[size:]
-    if payload[:2] == VERIFICATION:
+    if is_clear:
         return payload
     raise KeyWrongError("the key does not fit: decrypted octets do not begin with 2F2F", offset, "payload")
+
+
+def _check_mode(header: TransportHeader, offset: int) -> None:
+    mode = header.mode
+    if mode not in (SecurityMode.NONE, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC):
+        name = _MODE_NAMES.get(mode, "reserved")
+        why = "is not accepted: single DES protects nothing" if mode in DES_MODES else "is not handled"
+        raise UnsupportedError(f"security mode {mode} ({name}) {why}", offset, "configuration field")
+
+
+def _checked_key(header: TransportHeader, key: bytes | None, offset: int) -> bytes:
+    if key is None:
+        raise KeyMissingError(f"the payload is encrypted in mode {header.mode} and there is no key", offset, "payload")
+    if len(key) != KEY_SIZE:
+        raise KeyWrongError(f"a key has {KEY_SIZE} octets, this one {len(key)}", offset, "payload")
+    return key
+
+
+def _address_of(header: TransportHeader, link_address: DeviceAddress | None, offset: int) -> DeviceAddress:
+    address = header.address or link_address
+    if address is None:
+        raise WireError("a short header needs the address of a wireless link", offset, "transport header")
+    return address
 
 
 def open_transport_insecurely(
@@ -189,8 +310,9 @@ def open_transport_insecurely(
     link_address: DeviceAddress | None = None,
     *,
     offset: int = 0,
+    has_des: bool = True,
 ) -> bytes:
-    """Decrypt the payload behind a transport header as ``open_transport``, also in modes 2 and 3, without an AFL.
+    """Decrypt the payload behind a transport header, also in modes 2 and 3, without an AFL; a plain one stays as it is.
 
     Args:
         header: the transport header.
@@ -198,14 +320,15 @@ def open_transport_insecurely(
         key: the meter's key: 8 octets for modes 2 and 3, else 16; or None.
         link_address: of the wireless link layer, for short headers.
         offset: of the payload in the frame, for errors.
+        has_des: whether modes 2 and 3 are opened too.
 
     Raises:
         KeyMissingError, KeyWrongError, UnsupportedError, TruncatedError: see ``open_frame``.
         WireError: mode 3 without its date, or a size that is no whole blocks.
 
     """
-    if header.mode not in DES_MODES or header.kind == HeaderKind.NONE:
-        return open_transport(header, payload, key, link_address, offset=offset)
+    if not has_des or header.mode not in DES_MODES or header.kind == HeaderKind.NONE:
+        return _open_leniently(header, payload, key, link_address, offset=offset)
     size = header.encrypted_size
     if not size or payload[:2] == VERIFICATION:
         return payload

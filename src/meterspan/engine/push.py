@@ -1,4 +1,4 @@
-"""Push, both roles (IEC 62056-6-2, 4.4.8; DataNotification, IEC 62056-5-3, 6.12): from objects to octets and back.
+"""Push (IEC 62056-6-2, 4.4.8; DataNotification, IEC 62056-5-3, 6.12): bodies of our devices, and a sink for all.
 
 Strategy: a notification is ciphered by general-glo, so that the sink finds the keys by the system title in the clear.
 The sink opens it, refuses replays, and reads the body into ``PushValue``s. Bodies have two forms: a structure of one
@@ -12,12 +12,10 @@ from dataclasses import dataclass
 
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
 from meterspan.engine.security import SecurityContext, is_ciphered
-from meterspan.model.cosem.device import LogicalDevice
-from meterspan.model.cosem.objects import AccessRefusedError
 from meterspan.model.cosem.profile import read_push_objects
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.quantities import ClockTime
-from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, null, octet_string, structure
+from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, octet_string, structure
 from meterspan.wire.errors import KeyMissingError, SecurityError, WireError
 from meterspan.wire.xdlms import (
     ApduTag,
@@ -27,7 +25,6 @@ from meterspan.wire.xdlms import (
     GeneralCipheredApdu,
     LongInvokeIdAndPriority,
     read_apdu,
-    write_apdu,
 )
 
 __all__ = [
@@ -35,7 +32,6 @@ __all__ = [
     "PushReceived",
     "PushRefused",
     "PushSink",
-    "PushSource",
     "PushValue",
     "SecurityOf",
     "match_push",
@@ -48,51 +44,6 @@ EVENTS_MAX = 65_536
 """Pushes that may wait to be taken, the oldest going first: some minutes of a large network."""
 INVOKE_IDS = 1 << 24
 """Values of a long invoke-id (IEC 62056-5-3, 6.11)."""
-
-
-class PushSource:
-    """Builds the notifications of one push setup.
-
-    Args:
-        device: whose attributes are pushed.
-        security: ciphers them; None pushes in the clear.
-
-    """
-
-    def __init__(self, device: LogicalDevice, *, security: SecurityContext | None = None) -> None:
-        self._device = device
-        self._security = security
-        self._last_invoke_id = 0
-
-    def notification(
-        self, objects: Sequence[CaptureObjectDefinition], now: float, *, time: ClockTime | None = None
-    ) -> bytes:
-        """Build one notification's octets, for ``Link.send_unnumbered``.
-
-        Args:
-            objects: the push object list; what cannot be read is pushed as null-data.
-            now: UTC seconds.
-            time: by the meter's clock; None leaves it out.
-
-        """
-        self._last_invoke_id = (self._last_invoke_id + 1) % INVOKE_IDS
-        body = structure(*(self._value(item, now) for item in objects))
-        plain = write_apdu(DataNotification(LongInvokeIdAndPriority(self._last_invoke_id), body, time))
-        return plain if self._security is None else self._security.protect(plain, general=True)
-
-    def _value(self, item: CaptureObjectDefinition, now: float) -> Data:
-        found = self._device.find(item.class_id, item.instance)
-        if found is None:
-            return null()
-        try:
-            value = found.read(item.attribute, now)
-        except AccessRefusedError:
-            return null()
-        if item.data_index == 0:
-            return value
-        return (
-            value.items[item.data_index - 1] if value.is_composite and item.data_index <= len(value.items) else null()
-        )
 
 
 @dataclass(frozen=True, slots=True)

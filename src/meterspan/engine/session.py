@@ -33,8 +33,9 @@ from meterspan.engine.association.records import (
     SetDone,
 )
 from meterspan.engine.association.states import AssociationState
+from meterspan.engine.machine import EVENTS_MAX
 from meterspan.engine.timers import earliest
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import ActionResult, DataAccessResult
@@ -63,8 +64,6 @@ __all__ = [
 
 SESSION_TIMEOUT_S = 300.0
 """Time for a whole session by default: a month of profile over a slow power line network."""
-EVENTS_MAX = 4_096
-"""Events kept for an owner that does not read them; unsolicited APDUs of the peer are then dropped."""
 ResultT = TypeVar("ResultT")
 
 
@@ -86,12 +85,8 @@ Script: TypeAlias = Generator[ScriptRequest, ScriptResponse, ResultT]
 """A generator that yields requests, receives each one's result (None after ``Sleep``), and returns its result."""
 
 
-class ScriptError(Exception):
+class ScriptError(FailedError):
     """A script cannot continue; ``failure`` is the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 class RefusedError(ScriptError):

@@ -3,13 +3,17 @@
 The common telegram (any frame format, short header, mode 0 or 5, a device type seen before) takes a short
 path: the fields of ``wire.wmbus.short``, one AES run, one ``struct``; every other telegram takes the layered path. Both
 give the same ``Telegram``. The cost does not depend on the number of meters, for keys are found by address.
+
+``WmbusReceiver`` gives, and learns from, telegrams alone that have the protection their meter requires.
+``InsecureWmbusReceiver`` reads what it can, for a person to look at.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from meterspan.crypto.mbus_modes import cbc_decrypt, mode5_iv
-from meterspan.engine.mbus_security import KEY_SIZE, open_frame, open_frame_insecurely
+from meterspan.engine.mbus_security import KEY_SIZE, open_frame, open_frame_insecurely, open_link
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.wire.cursor import Cursor, Trace
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
@@ -22,7 +26,7 @@ from meterspan.wire.wmbus.frame import FrameFormat, strip_blocks
 from meterspan.wire.wmbus.short import PAYLOAD_OFFSET, read_short, without_crcs
 from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
 
-__all__ = ["Telegram", "WmbusReceiver"]
+__all__ = ["InsecureWmbusReceiver", "Telegram", "WmbusReceiver"]
 
 MODE_5 = int(SecurityMode.AES_CBC_IV)
 COMPACT = frozenset({Ci.COMPACT_LONG, Ci.COMPACT_NONE, Ci.COMPACT_SHORT})
@@ -51,21 +55,28 @@ class Telegram:
 
 
 class WmbusReceiver:
-    """Opens and reads telegrams.
+    """Opens and reads telegrams, and refuses those with less protection than their meter requires.
 
     Args:
         keys: AES-128 keys by identification number as transmitted (4 octets), or by the whole address (8 octets:
             manufacturer, id, version, medium) where two manufacturers' numbers meet.
         formats: compact-frame formats known so far; learnt ones are added.
-        insecure: also opens modes 2 and 3 (DES), which protect nothing: for a person to look at, never to store.
+        required: the protection of meters by the same addresses; ENCRYPTED for all others.
 
     """
 
+    _is_lenient = False
+    """Whether octets in the clear behind the encrypted ones are read."""
+
     def __init__(
-        self, keys: Mapping[bytes, bytes], formats: FormatStore | None = None, *, insecure: bool = False
+        self,
+        keys: Mapping[bytes, bytes],
+        formats: FormatStore | None = None,
+        *,
+        required: Mapping[bytes, RadioProtection] | None = None,
     ) -> None:
         self.keys = keys
-        self._open = open_frame_insecurely if insecure else open_frame
+        self.required = {} if required is None else required
         self.formats = FormatStore() if formats is None else formats
         self._layouts = LayoutCache()
         self._fragments = FragmentStore()
@@ -77,6 +88,7 @@ class WmbusReceiver:
         frame is read although the CRC of its full frame differs.
 
         Raises:
+            SecurityError: the telegram has less protection than its meter requires.
             WireError: the telegram cannot be read or opened.
 
         """
@@ -99,6 +111,20 @@ class WmbusReceiver:
     def _key(self, address: DeviceAddress) -> bytes | None:
         return self.keys.get(address.octets) or self.keys.get(address.id_octets)
 
+    def _required(self, address: bytes, id_octets: bytes) -> RadioProtection:
+        known = self.required.get(address) or self.required.get(id_octets)
+        return RadioProtection.ENCRYPTED if known is None else known
+
+    def _may_be_plain(self, address: bytes, id_octets: bytes) -> bool:
+        is_plain = self._required(address, id_octets) is RadioProtection.INSECURE_PLAIN
+        return is_plain and address not in self.keys and id_octets not in self.keys
+
+    def _open(self, frame: WmbusFrame, link_key: bytes | None) -> WmbusFrame:
+        """Open a whole telegram as its meter requires; ``link_key`` opened its extended link layer, if any did."""
+        address = frame.address
+        key, required = self._key(address), self._required(address.octets, address.id_octets)
+        return open_frame(frame, key, required=required, is_link_opened=link_key is not None and link_key == key)
+
     def _read_short(self, octets: bytes) -> Telegram | None:
         """Read the common telegram; None leaves the telegram, or its error, to the layered path."""
         frame = read_short(octets)
@@ -106,14 +132,16 @@ class WmbusReceiver:
             return None
         address, id_octets, access_number, mode, size, payload, header, kind = frame
         if mode == MODE_5:
+            if self.required and self._required(address, id_octets) is RadioProtection.AUTHENTICATED:
+                return None
             key = self.keys.get(address) or self.keys.get(id_octets)
             if not size or key is None or len(key) != KEY_SIZE or size > len(payload):
                 return None
             clear = cbc_decrypt(key, mode5_iv(address, access_number), payload[:size])
             if clear[:2] != VERIFICATION:
                 return None
-            payload = clear if size == len(payload) else clear + payload[size:]
-        elif mode:
+            payload = clear if size == len(payload) or not self._is_lenient else clear + payload[size:]
+        elif mode or not self._may_be_plain(address, id_octets):
             return None
         layout = self._layouts.find(kind, payload)
         if layout is None:
@@ -141,11 +169,12 @@ class WmbusReceiver:
         self, octets: bytes, trace: Trace | None, *, form: FrameFormat | None = None, is_checked: bool = True
     ) -> Telegram:
         frame = read_frame(octets, trace=trace, form=form)
-        key = self._key(frame.address) or self._key(frame.link.address)
-        whole = self._fragments.add(self._open(frame, key, trace=trace) if frame.sealed is not None else frame)
+        link_key = None if frame.sealed is None else self._key(frame.link.address)
+        part = open_link(frame, link_key, trace=trace)
+        whole = self._fragments.add(part)
         if whole is None:
             return Telegram(frame.address, None, b"", Records(), frame)
-        frame = self._open(whole, self._key(whole.address) or key, trace=trace)
+        frame = self._open(whole, link_key if whole is part else None)
         if frame.ci in FORMAT:
             self.formats.learn(read_format_frame(frame.payload, offset=frame.offset))
         payload, offset = frame.payload, frame.offset
@@ -157,3 +186,28 @@ class WmbusReceiver:
         if frame.ci in RECORDS and records.error is None and records.records:
             self.formats.learn(format_of(records))
         return Telegram(frame.address, frame.transport, payload, records, frame)
+
+
+class InsecureWmbusReceiver(WmbusReceiver):
+    """Opens what it can and reads what nothing protects: for a person to look at, never to store.
+
+    Args:
+        keys: see ``WmbusReceiver``.
+        formats: see ``WmbusReceiver``.
+        has_des: also opens modes 2 and 3 (DES).
+
+    """
+
+    _is_lenient = True
+
+    def __init__(
+        self, keys: Mapping[bytes, bytes], formats: FormatStore | None = None, *, has_des: bool = False
+    ) -> None:
+        super().__init__(keys, formats)
+        self._has_des = has_des
+
+    def _may_be_plain(self, address: bytes, id_octets: bytes) -> bool:  # noqa: ARG002 - one signature for both
+        return True
+
+    def _open(self, frame: WmbusFrame, link_key: bytes | None) -> WmbusFrame:
+        return open_frame_insecurely(frame, self._key(frame.address) or link_key, has_des=self._has_des)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from meterspan.engine.link import (
+    SEND_QUEUE_OCTETS_MAX,
     ApduReceived,
-    FrameDamaged,
-    LinkCounts,
+    LinkCore,
     LinkDown,
-    LinkEvent,
     LinkNotUpError,
     LinkUp,
     Role,
@@ -26,14 +25,12 @@ from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, read_datagram, write_wpdu
 
-__all__ = ["INACTIVITY_TIMEOUT_S", "PARTIAL_TIMEOUT_S", "SEND_QUEUE_OCTETS_MAX", "WrapperConfig", "WrapperLink"]
+__all__ = ["INACTIVITY_TIMEOUT_S", "PARTIAL_TIMEOUT_S", "WrapperConfig", "WrapperLink"]
 
 PARTIAL_TIMEOUT_S: Final = 30.0
 """An incomplete PDU without a new octet for this long will not end: TCP repeats sooner, even over cellular nets."""
 INACTIVITY_TIMEOUT_S: Final = 180.0
 """Default of COSEM's TCP-UDP setup, inactivity_time_out (IEC 62056-6-2, class 41)."""
-SEND_QUEUE_OCTETS_MAX: Final = 1 << 20
-"""Octets that may wait to be sent: sixteen of the longest APDUs; beyond it the caller ignores back-pressure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +63,12 @@ class WrapperConfig:
             raise ValueError("a wPort has sixteen bits")
 
 
-class WrapperLink:
+class WrapperLink(LinkCore[WrapperConfig]):
     """One wrapper link; a ``Link``."""
 
     def __init__(self, role: Role, config: WrapperConfig) -> None:
-        self._role = role
-        self._config = config
-        self._counts = LinkCounts()
+        super().__init__(role, config)
         self._reader = WrapperReader(apdu_size_max=config.apdu_size_max)
-        self._events: deque[LinkEvent] = deque()
         self._output: deque[bytes] = deque()
         self._output_octets = 0
         self._is_up = False
@@ -84,24 +78,9 @@ class WrapperLink:
         self._inactivity_deadline: float | None = None
 
     @property
-    def role(self) -> Role:
-        """Client or server."""
-        return self._role
-
-    @property
-    def config(self) -> WrapperConfig:
-        """As given."""
-        return self._config
-
-    @property
     def is_up(self) -> bool:
         """Whether ``send`` may be called."""
         return self._is_up
-
-    @property
-    def counts(self) -> LinkCounts:
-        """Counts since the link was made."""
-        return self._counts
 
     def connect(self, now: float) -> None:
         """Start on a connection that the medium has made: ``LinkUp`` at once, in either role."""
@@ -184,10 +163,6 @@ class WrapperLink:
         self._counts.octets_sent += len(octets)
         return octets
 
-    def next_event(self) -> LinkEvent | None:
-        """Return the next event in order and remove it, or None."""
-        return self._events.popleft() if self._events else None
-
     def _send(self, wpdu: WrapperPdu) -> None:
         if not self._is_up:
             raise LinkNotUpError("the wrapper link is not connected")
@@ -205,8 +180,7 @@ class WrapperLink:
             if isinstance(item, WrapperPdu):
                 self._take_wpdu(item, now)
                 continue
-            self._counts.frames_damaged += 1
-            self._events.append(FrameDamaged(item.octets, item.error))
+            self._note_damage(item.octets, item.error)
             if not self._config.is_datagram:
                 words = f"the stream is broken: {item.error}"
                 self._go_down(Failure(FailureKind.WRONG_FRAMING, words, error=item.error), by_peer=True)

@@ -36,7 +36,6 @@ class HeadEndCounts:
 
     sessions_ok: int = 0
     sessions_failed: int = 0
-    blocks_taken: int = 0
     rows_pushed: int = 0
     unknown_devices: int = 0
     """Blocks of devices that are not in the inventory: refused."""
@@ -192,7 +191,6 @@ class HeadEnd:
         """Count blocks that are durable already; returns the number of slots newly filled."""
         filled = 0
         for block in blocks:
-            self.counts.blocks_taken += 1
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)

@@ -1,9 +1,10 @@
 """The local network access point: receives known meters' telegrams, stores their rows, serves the home and head ends.
 
-Strategy: a telegram is accepted only from an installed meter (allow-list), only if its key opens it and only if it is
-not older than earlier ones. Every new row of a channel goes into a durable outbox before anything else may happen to
-it, and leaves the outbox when the head end has confirmed it; the profile of the channel stays for reads. A row in the
-outbox is a typed record with its own scale; it becomes A-XDR when it is pushed.
+Strategy: a telegram is accepted only from an installed meter (allow-list), only with the protection that this meter
+requires, and only if ``RadioTrust`` believes it; until then nothing is learnt from it. Every new row of a channel goes
+into a durable outbox before anything else may happen to it, and leaves the outbox when the head end has confirmed it;
+the profile of the channel stays for reads. A row in the outbox is a typed record with its own scale; it becomes A-XDR
+when it is pushed.
 """
 
 from collections import Counter, deque
@@ -17,19 +18,21 @@ from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import LocalMeter, MBusChannel, Observation, RegisterScale
 from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
+from meterspan.lnap.radio_trust import RadioTrust
 from meterspan.model.cosem.classes import ExtendedRegister
 from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.mbus_decode import read_wired, wired_sender
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
-from meterspan.wire.errors import ReplayError, WireError
+from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.p1 import P1Telegram
 
@@ -41,8 +44,6 @@ UNKNOWN_DEVICES_MAX: Final = 1_024
 """Unknown devices counted individually; all others are counted together."""
 REPEATS_KEPT: Final = 256
 """Telegrams remembered to recognise repeaters and double reception."""
-CLOCK_SLACK_S: Final = 120.0
-"""A telegram's minute stamp may be this much older than the newest one before it counts as a replay."""
 PUSH_ROWS_MAX: Final = 64
 """Rows in one push: some 4 KB, a few TCP segments."""
 
@@ -101,7 +102,7 @@ class AccessPoint:
         self._channels: dict[str, MBusChannel] = {}
         self._receiver = WmbusReceiver({})
         self._repeats: deque[bytes] = deque(maxlen=REPEATS_KEPT)
-        self._radio_times: dict[str, float] = {}
+        self._trust = RadioTrust(counters, state)
         for meter in config.meters:
             self.install(meter)
 
@@ -134,6 +135,7 @@ class AccessPoint:
                 raise ValueError(f"no channel is free; an access point has at most {CHANNELS_MAX} meters")
             known = self._channels[meter.device] = MBusChannel(number, meter)
             self._restore(known)
+            self._trust.restore(meter.device)
         known.meter = meter
         self._rekey()
         return known
@@ -144,8 +146,10 @@ class AccessPoint:
         if octets in self._repeats:
             self.counts["repeated"] += 1
             return None
-        self._repeats.append(octets)
-        return self._take_radio(octets, now, source)
+        telegram = self._take_radio(octets, now, source)
+        if telegram is not None:
+            self._repeats.append(octets)
+        return telegram
 
     def reopen(self, device: str) -> int:
         """Process the quarantined telegrams of a device again whose key was at fault; return how many open now.
@@ -170,7 +174,7 @@ class AccessPoint:
         """
         self.counts["wired readouts"] += 1
         sender = wired_sender(octets)
-        device = "" if sender is None else _device_of(sender)
+        device = "" if sender is None else mbus_device(sender)
         try:
             telegram = read_wired(octets, key or None)
             heard = rows_of_mbus(
@@ -313,14 +317,14 @@ class AccessPoint:
                 self._note_unknown(device)
                 return None
             telegram = self._receiver.read(octets)
-            device = _device_of(telegram.address)
+            device = mbus_device(telegram.address)
             channel = self._radio_channel(device)
             if channel is None:
                 self._note_unknown(device)
                 return None
             offset_s, key = self.config.radio_offset_s, channel.meter.key or None
             heard = rows_of_mbus(telegram, octets, now, offset_s=offset_s, key=key)
-            self._check_fresh(device, telegram, heard.own_time)
+            self._trust.believe(channel.meter, telegram, heard, now)
             for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
@@ -380,20 +384,7 @@ class AccessPoint:
 
     def _sender(self, octets: bytes) -> str:
         """Return the sender of a frame without CRCs or of format A; "" where only the full reader can find it."""
-        return _device_of(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
-
-    def _check_fresh(self, device: str, telegram: Telegram, sent: int | None) -> None:
-        frame = telegram.frame
-        if frame is not None and frame.afl is not None and frame.afl.counter is not None:
-            if not self._counters.accept(f"radio/{device}", frame.afl.counter):
-                raise ReplayError(f"message counter {frame.afl.counter} was used before", None, "AFL MCR")
-            return
-        if sent is None:
-            return
-        newest = self._radio_times.get(device, sent)
-        if sent < newest - CLOCK_SLACK_S:
-            raise ReplayError(f"sent {newest - sent:.0f} s before the newest telegram", None, "date and time")
-        self._radio_times[device] = max(newest, sent)
+        return mbus_device(DeviceAddress(octets[2:10])) if len(octets) >= 12 and octets[1] in _FROM_METERS else ""
 
     def _note_unknown(self, device: str) -> None:
         self.counts["unknown devices"] += 1
@@ -401,9 +392,11 @@ class AccessPoint:
         self.unknown_devices[device if is_counted else "others"] += 1
 
     def _rekey(self) -> None:
-        self._receiver.keys = dict(
-            _radio_key(channel.meter) for channel in self.channels if channel.meter.key and _is_radio(channel.meter)
-        )
+        meters = [(_id_octets(channel.meter), channel.meter) for channel in self.channels if _is_radio(channel.meter)]
+        self._receiver.keys = {number: meter.key for number, meter in meters if meter.key}
+        self._receiver.required = {
+            number: meter.protection for number, meter in meters if meter.protection is not _DEFAULT
+        }
 
     def _restore(self, channel: MBusChannel) -> None:
         kept = self._state.load(f"profile/{channel.meter.device}")
@@ -414,13 +407,10 @@ class AccessPoint:
             channel.recall(int(period) * channel.meter.period_s)
 
 
+_DEFAULT = RadioProtection.ENCRYPTED
 _KEY_FAULTS = frozenset({FrameFault.WRONG_KEY, FrameFault.MISSING_KEY})
 _FROM_METERS = frozenset({0x44, 0x46, 0x48, 0x08})
 """C fields of telegrams that meters send: SND-NR, SND-IR, ACC-DMD… (EN 13757-4, 12.5.4)."""
-
-
-def _device_of(address: DeviceAddress) -> str:
-    return mbus_device(address.manufacturer, address.id, address.medium)
 
 
 def _is_radio(meter: LocalMeter) -> bool:
@@ -431,9 +421,9 @@ def _is_radio(meter: LocalMeter) -> bool:
     return True
 
 
-def _radio_key(meter: LocalMeter) -> tuple[bytes, bytes]:
+def _id_octets(meter: LocalMeter) -> bytes:
     manufacturer, number, medium = split_mbus_device(meter.device)
-    return DeviceAddress.of(manufacturer, number, 0, medium).id_octets, meter.key
+    return DeviceAddress.of(manufacturer, number, 0, medium).id_octets
 
 
 def _profile(channel: MBusChannel, scales: dict[Obis, ScalerUnit], rows: list[OutboxRow]) -> PushedProfile:

@@ -15,6 +15,7 @@ from typing import Final
 from meterspan.engine.push_rows import utc_row
 from meterspan.model.cosem.load_profile import NOT_CAPTURED, LoadProfile
 from meterspan.model.cosem.profile import Row
+from meterspan.model.radio_protection import RadioProtection, required_of
 from meterspan.quantities import Commodity, Obis, Scaled, Unit
 
 __all__ = ["LocalMeter", "MBusChannel", "Observation", "RegisterScale", "RowsAtScale"]
@@ -41,9 +42,14 @@ class LocalMeter:
         commodity: its commodity.
         home: the home that it belongs to.
         registers: the OBIS codes that are captured.
-        key: AES-128 key of its telegrams; b"" for telegrams in the clear.
+        key: AES-128 key of its telegrams; b"" where it is not known, or the meter has none.
         period_s: capture period.
+        protection: the least protection of a radio telegram that is believed.
+        hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: not known.
         is_wired: it is polled over wired M-Bus; no radio telegram is accepted as its own.
+
+    Raises:
+        ValueError: the protection does not fit to the key.
 
     """
 
@@ -53,7 +59,12 @@ class LocalMeter:
     registers: tuple[Obis, ...]
     key: bytes = field(default=b"", repr=False)
     period_s: int = 900
+    protection: RadioProtection = RadioProtection.ENCRYPTED
+    hourly_max: Scaled | None = None
     is_wired: bool = False
+
+    def __post_init__(self) -> None:
+        required_of(self.protection, has_key=bool(self.key))
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import (
     CATALOGUE,
@@ -187,7 +188,7 @@ class HomeCollector:
     Args:
         home_id: short name; prefix of its usage points.
         zone: of the home.
-        radio_keys: keys of its radio meters, by device; no other radio meter is accepted.
+        radio_meters: its radio meters by device; no other one is accepted.
         upstream: identity of its access point; None without a head end.
         ports: memory.
 
@@ -200,7 +201,7 @@ class HomeCollector:
         self,
         home_id: str,
         zone: ZoneInfo,
-        radio_keys: Mapping[str, bytes],
+        radio_meters: Mapping[str, RadioSettings],
         upstream: UpstreamIdentity | None,
         *,
         ports: HomePorts,
@@ -211,7 +212,7 @@ class HomeCollector:
         """Rows of P1 that were dropped because the store took nothing for too long."""
         self._home_id = home_id
         self._zone = zone
-        self._radio_keys = radio_keys
+        self._radio_meters = radio_meters
         self._upstream = upstream
         self._state = ports.state
         self._events: deque[HomeEvent] = deque()
@@ -220,7 +221,8 @@ class HomeCollector:
         self._noted: dict[tuple[str, Obis], deque[int]] = {}
         self._rows = RowOutbox(ports.home)
         self.point = self._access_point(ports)
-        self.wired = WiredMeters(home_id, radio_keys, ports.state)
+        keys = {device: radio.key for device, radio in radio_meters.items()}
+        self.wired = WiredMeters(home_id, keys, ports.state)
         self._channels: dict[str, int] = json.loads(ports.state.load(CHANNELS_KEPT) or b"{}")
         for meter in self._known_meters():
             self._give_channel(meter)
@@ -265,7 +267,7 @@ class HomeCollector:
         if telegram is None:
             return
         address = telegram.address
-        device = mbus_device(address.manufacturer, address.id, address.medium)
+        device = mbus_device(address)
         channel = self.point.channel(device)
         if channel is None:
             return
@@ -335,7 +337,7 @@ class HomeCollector:
         self.places.save()
 
     def _is_stored(self, device: str) -> bool:
-        return device in self._radio_keys or device in self.wired
+        return device in self._radio_meters or device in self.wired
 
     def _access_point(self, ports: HomePorts) -> AccessPoint:
         who = self._upstream or _NOT_UPSTREAM
@@ -346,12 +348,22 @@ class HomeCollector:
     def _known_meters(self) -> list[LocalMeter]:
         """List the meters on the allow-list, the wired ones, and those of the port that a head end knows already."""
         found = []
-        for device, key in self._radio_keys.items():
+        for device, radio in self._radio_meters.items():
             commodity = radio_commodity(device)
             if commodity is not None:
                 registers = (CATALOGUE[commodity].register,)
-                found.append(LocalMeter(device, commodity, self._home_id, registers, key))
-        found += [meter for meter in self.wired.known() if meter.device not in self._radio_keys]
+                found.append(
+                    LocalMeter(
+                        device,
+                        commodity,
+                        self._home_id,
+                        registers,
+                        radio.key,
+                        protection=radio.protection,
+                        hourly_max=radio.hourly_max,
+                    )
+                )
+        found += [meter for meter in self.wired.known() if meter.device not in self._radio_meters]
         if self._upstream is not None:
             found += [self._port_meter(device) for device in self._channels if radio_commodity(device) is None]
         return found

@@ -121,7 +121,7 @@ class WiredMeters:
 
         """
         sender = wired_sender(octets)
-        device = "" if sender is None else mbus_device(sender.manufacturer, sender.id, sender.medium)
+        device = "" if sender is None else mbus_device(sender)
         heard = point.read_wired(octets, self._keys.get(device, b""), now, source)
         if heard is None:
             return self._note_failure(_UNREADABLE, now, source)

@@ -143,7 +143,7 @@ class RadioMeterConfig:
     @property
     def device(self) -> str:
         """Its name in inventories."""
-        return mbus_device(self.manufacturer, self.number, self.medium.value)
+        return mbus_device(self.address)
 
 
 class RadioMeter:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
     ChecksumError,
+    ImplausibleError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
@@ -19,7 +20,7 @@ from meterspan.wire.errors import (
     WireError,
 )
 
-__all__ = ["Failure", "FailureKind", "kind_of_error"]
+__all__ = ["FailedError", "Failure", "FailureKind", "kind_of_error"]
 
 
 class FailureKind(StrEnum):
@@ -135,6 +136,14 @@ class Failure:
         return cls(FailureKind.STORAGE, str(error), code=error.code, permanent=not error.is_transient)
 
 
+class FailedError(Exception):
+    """Something asked for did not succeed; ``failure`` is the reason."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
 def kind_of_error(error: WireError) -> FailureKind:
     """Return the kind of a wire error, by its type."""
     return next((kind for type_, kind in _KINDS if isinstance(error, type_)), FailureKind.UNREADABLE)
@@ -148,4 +157,5 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (ChecksumError, FailureKind.DAMAGED),
     (TruncatedError, FailureKind.DAMAGED),
     (UnsupportedError, FailureKind.UNSUPPORTED),
+    (ImplausibleError, FailureKind.IMPLAUSIBLE),
 )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from meterspan.quantities import CATALOGUE, Commodity
-from meterspan.wire.mbus.address import pack_manufacturer
+from meterspan.wire.mbus.address import DeviceAddress, pack_manufacturer
 
 __all__ = [
     "MANUFACTURER",
@@ -30,16 +30,9 @@ HEX_DIGITS_MIN: Final = 8
 _DIGITS: Final = 8
 
 
-def mbus_device(manufacturer: str, identification: str, medium: int) -> str:
-    """Name an M-Bus meter: ``MSP-12345678-03``.
-
-    Args:
-        manufacturer: three letters.
-        identification: eight digits (hex digits survive).
-        medium: the device type octet (EN 13757-7, table 13).
-
-    """
-    return f"{manufacturer}-{identification}-{medium:02X}"
+def mbus_device(address: DeviceAddress) -> str:
+    """Name an M-Bus meter by manufacturer, identification (eight digits) and device type: ``MSP-12345678-03``."""
+    return f"{address.manufacturer}-{address.id}-{address.medium:02X}"
 
 
 def split_mbus_device(device: str) -> tuple[str, str, int]:

@@ -11,9 +11,11 @@ from enum import StrEnum
 
 from meterspan.wire import (
     ChecksumError,
+    ImplausibleError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
+    SecurityError,
     TruncatedError,
     UnsupportedError,
     WireError,
@@ -29,6 +31,9 @@ class FrameFault(StrEnum):
     REPLAYED = "replayed"
     WRONG_KEY = "wrong key"
     MISSING_KEY = "missing key"
+    NOT_PROTECTED = "not protected"
+    """It has less protection than its sender must apply."""
+    IMPLAUSIBLE = "implausible"
     UNKNOWN_DEVICE = "unknown device"
     OVERSIZED = "oversized"
     UNREADABLE = "unreadable"
@@ -105,6 +110,8 @@ _FAULTS: tuple[tuple[type[WireError], FrameFault], ...] = (
     (KeyMissingError, FrameFault.MISSING_KEY),
     (KeyWrongError, FrameFault.WRONG_KEY),
     (ReplayError, FrameFault.REPLAYED),
+    (SecurityError, FrameFault.NOT_PROTECTED),
+    (ImplausibleError, FrameFault.IMPLAUSIBLE),
     (ChecksumError, FrameFault.DAMAGED),
     (TruncatedError, FrameFault.DAMAGED),
     (UnsupportedError, FrameFault.UNREADABLE),

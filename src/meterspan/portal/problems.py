@@ -80,57 +80,6 @@ def problem_of(error: Exception) -> ProblemError:
     return _FAULT if known is None else _PROBLEMS[known](error)
 
 
-def _unknown_home(error: UnknownHomeError) -> ProblemError:
-    return ProblemError(
-        404,
-        "unknown-home",
-        title="This home is not known here",
-        detail=f"No home is called {error.home_id!r}.",
-        remedy="Take the name from the list of homes; it is case-sensitive.",
-    )
-
-
-def _unknown_supply(error: UnknownSupplyError) -> ProblemError:
-    return ProblemError(
-        404,
-        "no-such-supply",
-        title="This home has no such supply",
-        detail=f"No {error.commodity} is measured in this home.",
-        remedy="Choose one of the home's usage points; they are listed with the home.",
-    )
-
-
-def _unknown_meter(error: UnknownMeterError) -> ProblemError:
-    return ProblemError(
-        404,
-        "unknown-meter",
-        title="This meter is not in the inventory",
-        detail=f"No meter is called {error.device!r}.",
-        remedy="Take the identification from the meter list of the operator view; it is case-sensitive.",
-    )
-
-
-def _unknown_order(error: UnknownOrderError) -> ProblemError:
-    return ProblemError(
-        404,
-        "unknown-order",
-        title="This order is not known",
-        detail=f"No order has number {error.order_id}, or it is so old that it was forgotten.",
-        remedy="Ask for the meter again; the answer names the new order.",
-    )
-
-
-def _too_many_listeners(error: FeedsFullError) -> ProblemError:
-    return ProblemError(
-        503,
-        "too-many-listeners",
-        title="All places for listeners are taken",
-        detail=f"{error.listeners} event streams are open, and no more are admitted.",
-        remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
-        retry_s=30,
-    )
-
-
 def _storage(error: StorageError) -> ProblemError:
     detail, remedy = _STORAGE_WORDS.get(error.code, _STORAGE_WORDS[StorageError.code])
     return ProblemError(
@@ -143,15 +92,11 @@ def _storage(error: StorageError) -> ProblemError:
     )
 
 
-def _busy(_error: TimeoutError) -> ProblemError:
-    return ProblemError(
-        503,
-        "busy",
-        title="The head end is busy",
-        detail="It did not answer the portal in time.",
-        remedy="Try again in a moment. If it stays, the network may be too large for this machine.",
-        retry_s=10,
-    )
+def _kind(
+    status: int, kind: str, *, title: str, detail: Callable[[Any], str], remedy: str, retry_s: int | None = None
+) -> Callable[[Any], ProblemError]:
+    """Return the maker of one kind of problem; ``detail`` writes the fields of the exception."""
+    return lambda error: ProblemError(status, kind, title=title, detail=detail(error), remedy=remedy, retry_s=retry_s)
 
 
 _STORAGE_WORDS: Final = {
@@ -182,13 +127,51 @@ _FAULT: Final = ProblemError(
 )
 _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
     ProblemError: lambda error: error,
-    UnknownHomeError: _unknown_home,
-    UnknownSupplyError: _unknown_supply,
-    UnknownMeterError: _unknown_meter,
-    UnknownOrderError: _unknown_order,
-    FeedsFullError: _too_many_listeners,
+    UnknownHomeError: _kind(
+        404,
+        "unknown-home",
+        title="This home is not known here",
+        detail=lambda error: f"No home is called {error.home_id!r}.",
+        remedy="Take the name from the list of homes; it is case-sensitive.",
+    ),
+    UnknownSupplyError: _kind(
+        404,
+        "no-such-supply",
+        title="This home has no such supply",
+        detail=lambda error: f"No {error.commodity} is measured in this home.",
+        remedy="Choose one of the home's usage points; they are listed with the home.",
+    ),
+    UnknownMeterError: _kind(
+        404,
+        "unknown-meter",
+        title="This meter is not in the inventory",
+        detail=lambda error: f"No meter is called {error.device!r}.",
+        remedy="Take the identification from the meter list of the operator view; it is case-sensitive.",
+    ),
+    UnknownOrderError: _kind(
+        404,
+        "unknown-order",
+        title="This order is not known",
+        detail=lambda error: f"No order has number {error.order_id}, or it is so old that it was forgotten.",
+        remedy="Ask for the meter again; the answer names the new order.",
+    ),
+    FeedsFullError: _kind(
+        503,
+        "too-many-listeners",
+        title="All places for listeners are taken",
+        detail=lambda error: f"{error.listeners} event streams are open, and no more are admitted.",
+        remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
+        retry_s=30,
+    ),
     StorageError: _storage,
-    TimeoutError: _busy,
+    TimeoutError: _kind(
+        503,
+        "busy",
+        title="The head end is busy",
+        detail=lambda _error: "It did not answer the portal in time.",
+        remedy="Try again in a moment. If it stays, the network may be too large for this machine.",
+        retry_s=10,
+    ),
 }
 HANDLED: Final[Sequence[type[Exception]]] = (*_PROBLEMS, Exception)
 """The types for which the application needs a handler."""

@@ -54,11 +54,6 @@ class Obis:
         """Write the six octets of a COSEM logical name."""
         return bytes((self.a, self.b, self.c, self.d, self.e, self.f))
 
-    @property
-    def dotted(self) -> str:
-        """Write all six groups with dots, as COSEM tools do: ``1.0.1.8.0.255``."""
-        return f"{self.a}.{self.b}.{self.c}.{self.d}.{self.e}.{self.f}"
-
 
 _FULL = re.compile(r"(\d{1,3})-(\d{1,3}):(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:[*&](\d{1,3}))?")
 _DOTTED = re.compile(r"(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})(?:\.(\d{1,3}))?")

@@ -9,10 +9,12 @@ from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
 
 from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, commodity_of_obis, standard_offset_s
 from meterspan.quantities.codes import CURRENT_VALUE
 from meterspan.readings.decoder import Decoder
+from meterspan.readings.job import ForAnyAddress
 from meterspan.readings.mbus import rows_of_mbus
 from meterspan.readings.mbus_decode import read_wired
 from meterspan.readings.p1 import rows_of_p1
@@ -28,7 +30,9 @@ def rows_of(
 ) -> HeardTelegram:
     """Return the rows of one telegram of any protocol.
 
-    A ciphered DLMS push is opened only with both keys, so that its tag is checked. Replays are the caller's to refuse.
+    A ciphered DLMS push is opened only with both keys, so that its tag is checked. An M-Bus telegram for which a key is
+    given must be encrypted; without one, whoever calls believes what anybody may have sent. Replays are the caller's to
+    refuse.
 
     Args:
         octets: as they were received.
@@ -45,7 +49,8 @@ def rows_of(
     if kind is Format.P1:
         return rows_of_p1(read_telegram(octets), now, zone)
     if kind is Format.WMBUS:
-        receiver = WmbusReceiver({octets[2:10]: key} if key is not None else {})
+        required = ForAnyAddress(RadioProtection.INSECURE_PLAIN if key is None else RadioProtection.ENCRYPTED)
+        receiver = WmbusReceiver(ForAnyAddress(key), required=required)
         return rows_of_mbus(receiver.read(octets), octets, now, offset_s=standard_offset_s(zone, now), key=key)
     if kind is Format.MBUS:
         telegram, offset_s = read_wired(octets, key), standard_offset_s(zone, now)

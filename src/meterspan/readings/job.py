@@ -2,34 +2,37 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver
 from meterspan.model.mbus_devices import SHIPPED_FORMATS
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
-__all__ = ["DecodeJob", "Learnt", "OneKey"]
+__all__ = ["DecodeJob", "ForAnyAddress", "Learnt"]
+
+ValueT = TypeVar("ValueT")
 
 
-class OneKey(Mapping[bytes, bytes]):
-    """The key of the current telegram, for any address."""
+class ForAnyAddress(Mapping[bytes, ValueT]):
+    """One value for any address: the key of the current telegram; no address is in it while it is None."""
 
-    def __init__(self) -> None:
-        self.value: bytes | None = None
+    def __init__(self, value: ValueT | None = None) -> None:
+        self.value = value
 
-    def __getitem__(self, address: bytes) -> bytes:
-        """Return the key."""
+    def __getitem__(self, address: bytes) -> ValueT:
+        """Return the value."""
         if self.value is None:
             raise KeyError(address)
         return self.value
 
     def __iter__(self) -> Iterator[bytes]:
-        """List nothing: any address has this key."""
+        """List nothing: any address has this value."""
         return iter(())
 
     def __len__(self) -> int:
-        """Count nothing."""
-        return 0
+        """Count it once, where there is a value."""
+        return self.value is not None
 
 
 class Learnt:
@@ -37,7 +40,7 @@ class Learnt:
 
     Attributes:
         key: the key of the current telegram.
-        receiver: opens and reads wireless telegrams.
+        receiver: opens and reads wireless telegrams, also what nothing protects: a person looks at them.
 
     Args:
         insecure: the receiver also opens modes 2 and 3 (DES), which protect nothing.
@@ -45,8 +48,8 @@ class Learnt:
     """
 
     def __init__(self, *, insecure: bool = False) -> None:
-        self.key = OneKey()
-        self.receiver = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), insecure=insecure)
+        self.key: ForAnyAddress[bytes] = ForAnyAddress()
+        self.receiver = InsecureWmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), has_des=insecure)
 
 
 @dataclass(slots=True)

@@ -103,7 +103,7 @@ def rows_of_mbus(
     rows = tuple(_rows(contents.readings, round(now), offset_s))
     if not rows:
         failures.append(Failure(FailureKind.UNREADABLE, f"a telegram of a {commodity} meter without its register"))
-    name = mbus_device(address.manufacturer, address.id, address.medium)
+    name = mbus_device(address)
     devices = (DeviceRows(name, commodity, rows),) if rows else ()
     return HeardTelegram(protocol, octets, round(now), devices, tuple(failures), own_time=own)
 

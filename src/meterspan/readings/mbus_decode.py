@@ -218,12 +218,13 @@ def read_wired(octets: bytes, key: bytes | None = None) -> Telegram:
     """Read the wired frames of one readout and open them; several telegrams are one, with the records of all.
 
     Raises:
+        SecurityError: a key is given and the frame is not encrypted.
         WireError: a frame is damaged, holds no application data, cannot be opened, or is of another device.
 
     """
     cursor, found = Cursor(octets), list[Telegram]()
     while not found or (cursor.remaining and len(found) < MAX_FRAMES):
-        found.append(_opened(_read_message(cursor), key, None))
+        found.append(_opened_with(_read_message(cursor), key))
     if len({telegram.address for telegram in found}) > 1:
         raise WireError("one readout has telegrams of several devices", None, "address")
     return found[0] if len(found) == 1 else _joined(found)
@@ -245,6 +246,15 @@ def _read_message(cursor: Cursor) -> ApplicationMessage:
     return message
 
 
+def _opened_with(message: ApplicationMessage, key: bytes | None) -> Telegram:
+    """Open a message; with a key, one that is not encrypted is refused."""
+    payload, records = message.payload, message.records
+    if key is not None or (message.transport.announces_encryption and message.ci in _RECORDS_CI):
+        payload = open_transport(message.transport, payload, key, offset=message.offset)
+        records = read_records(payload)
+    return _wired_telegram(message, payload, records)
+
+
 def _joined(telegrams: Sequence[Telegram]) -> Telegram:
     """Return the telegrams of one readout as one."""
     first, parts = telegrams[0], [telegram.records for telegram in telegrams]
@@ -260,12 +270,16 @@ def _joined(telegrams: Sequence[Telegram]) -> Telegram:
 
 
 def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None) -> Telegram:
+    """Open a wired message for a person to look at; one in the clear is read as it is, though a key was given."""
     payload, records = message.payload, message.records
     if message.transport.announces_encryption and message.ci in _RECORDS_CI:
-        payload = open_transport(message.transport, payload, key, offset=message.offset)
+        payload = open_transport_insecurely(message.transport, payload, key, offset=message.offset, has_des=False)
         records = read_records(Cursor(payload, base=message.offset, trace=trace))
-    address = message.transport.address or DeviceAddress(bytes(8))
-    return Telegram(address, message.transport, payload, records)
+    return _wired_telegram(message, payload, records)
+
+
+def _wired_telegram(message: ApplicationMessage, payload: bytes, records: Records) -> Telegram:
+    return Telegram(message.transport.address or DeviceAddress(bytes(8)), message.transport, payload, records)
 
 
 def _opened_insecurely(message: ApplicationMessage, job: DecodeJob) -> tuple[Telegram, tuple[WireError, ...]]:

@@ -48,7 +48,7 @@ from meterspan.engine.session import (
     perform,
     put,
 )
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError, connect_stream
@@ -73,12 +73,8 @@ ResultT = TypeVar("ResultT")
 OnFrame = Callable[[TracedFrame], None]
 
 
-class DlmsError(Exception):
+class DlmsError(FailedError):
     """Reading the meter failed; ``failure`` is the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 class AssociationFailedError(DlmsError):

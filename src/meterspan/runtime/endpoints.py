@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from meterspan.engine.links import TRANSPORTS, Transport
+from meterspan.engine.links import TRANSPORTS, Transport, medium_of
 
 __all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint", "parse_transport"]
 
@@ -61,7 +61,7 @@ class Endpoint:
     @property
     def medium(self) -> str:
         """The medium of the octets: ``tcp``, ``udp`` or ``serial``."""
-        return self.scheme.rpartition("+")[2]
+        return medium_of(self.scheme)
 
     @property
     def is_serial(self) -> bool:

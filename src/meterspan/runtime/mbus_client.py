@@ -21,7 +21,7 @@ from meterspan.engine.mbus_readout import (
     parse_slave,
 )
 from meterspan.engine.mbus_search import BusSearch, SearchEnded, SearchEvent
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.connecting import ConnectingHost
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.media import CannotConnectError, connect_stream
@@ -64,12 +64,8 @@ class _Started(StreamMachine[EventT_co], Protocol[EventT_co]):
         ...
 
 
-class MbusError(Exception):
+class MbusError(FailedError):
     """A slave could not be read; ``failure`` is the reason."""
-
-    def __init__(self, failure: Failure) -> None:
-        super().__init__(str(failure))
-        self.failure = failure
 
 
 def slave_of(endpoint: Endpoint) -> SlaveAddress:

@@ -19,6 +19,7 @@ from meterspan.lnap.cosem import LnapAccess, logical_device
 from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.identity import mbus_device
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.quantities import Commodity
 from meterspan.readings.p1 import rows_of_p1
@@ -246,7 +247,7 @@ class Building:
         telegram = self.host.point.hear_radio(octets, now, self.host.name)
         if telegram is not None:
             address = telegram.address
-            self.on_radio(f"{address.manufacturer}-{address.id}-{address.medium:02X}", octets, now)
+            self.on_radio(mbus_device(address), octets, now)
 
 
 def local_meters(homes: Sequence[SimulatedHome], wrong_keys: frozenset[str] = frozenset()) -> tuple[LocalMeter, ...]:

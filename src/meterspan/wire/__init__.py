@@ -7,6 +7,7 @@ Any octets give a record or a ``WireError``.
 from meterspan.wire.cursor import Cursor, Span, Trace
 from meterspan.wire.errors import (
     ChecksumError,
+    ImplausibleError,
     KeyMissingError,
     KeyWrongError,
     ReplayError,
@@ -19,6 +20,7 @@ from meterspan.wire.errors import (
 __all__ = [
     "ChecksumError",
     "Cursor",
+    "ImplausibleError",
     "KeyMissingError",
     "KeyWrongError",
     "ReplayError",

@@ -4,6 +4,7 @@ WireError                any octets give a record or one of these; nothing else
 ├── TruncatedError       the octets end before the field does (a stream reader may wait for more)
 ├── ChecksumError        CRC, FCS, HCS, checksum or length check differs
 ├── UnsupportedError     well-formed, but of a kind that this reader does not know
+├── ImplausibleError     well-formed, but the values cannot be those of this device
 └── SecurityError        the protection could not be removed
     ├── KeyMissingError  no key was given for this device
     ├── KeyWrongError    a key was given and does not fit
@@ -12,6 +13,7 @@ WireError                any octets give a record or one of these; nothing else
 
 __all__ = [
     "ChecksumError",
+    "ImplausibleError",
     "KeyMissingError",
     "KeyWrongError",
     "ReplayError",
@@ -58,6 +60,10 @@ class ChecksumError(WireError):
 
 class UnsupportedError(WireError):
     """Well-formed octets of a kind that this reader does not know."""
+
+
+class ImplausibleError(WireError):
+    """Well-formed octets whose values cannot be those of their device."""
 
 
 class SecurityError(WireError):

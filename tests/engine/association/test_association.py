@@ -12,7 +12,6 @@ from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
 from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
-from meterspan.engine.association.core import EVENTS_MAX
 from meterspan.engine.association.records import (
     ActionDone,
     ApduRefused,
@@ -32,7 +31,7 @@ from meterspan.engine.association.records import (
 from meterspan.engine.association.server import ServerLimits
 from meterspan.engine.association.states import AssociationState, ClientMove
 from meterspan.engine.link import Role
-from meterspan.engine.push import PushSource
+from meterspan.engine.machine import EVENTS_MAX
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.model.cosem.profile import range_of_times
@@ -75,6 +74,7 @@ from tests.helpers_cosem import (
     join,
     set_of,
 )
+from tests.helpers_push import PushSource
 
 LINKS = ["wrapper", "hdlc"]
 WAYS = {"none": NO_SECURITY, "lls": LLS, "sha1": SHA1, "gmac in the clear": GMAC_CLEAR, "gmac": GMAC}

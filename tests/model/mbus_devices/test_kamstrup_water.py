@@ -3,7 +3,7 @@
 import pytest
 
 from meterspan.engine.mbus_security import Protection, build_telegram
-from meterspan.engine.wmbus_receiver import WmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver
 from meterspan.quantities import CATALOGUE, Commodity
 from meterspan.readings import Decoder
 from meterspan.readings.mbus import rows_of_mbus
@@ -38,7 +38,7 @@ def test_the_information_code_is_told_in_words(code: int, words: dict[str, str])
 
 def test_the_register_is_the_standards_and_is_billed() -> None:
     octets = telegram(0)
-    (device,) = rows_of_mbus(WmbusReceiver({}).read(octets), octets, 1_000.0).devices
+    (device,) = rows_of_mbus(InsecureWmbusReceiver({}).read(octets), octets, 1_000.0).devices
     assert (device.device, device.commodity) == ("KAM-11223344-16", Commodity.WATER)
     (row,) = device.rows
     assert (row.obis, str(row.value)) == (CATALOGUE[Commodity.WATER].register, "12.345 m3")

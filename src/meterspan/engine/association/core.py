@@ -16,16 +16,15 @@ from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import ApduRefused, AssociationEvent, Notification
 from meterspan.engine.association.states import AssociationState
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
+from meterspan.engine.machine import EVENTS_MAX
 from meterspan.engine.timers import earliest, is_due
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.acse import ACSE_TAGS, AcseApdu, read_acse
 from meterspan.wire.errors import WireError
 
-__all__ = ["CHALLENGE_OCTETS", "CLAUSE", "EVENTS_MAX", "Association"]
+__all__ = ["CHALLENGE_OCTETS", "CLAUSE", "Association"]
 
 CLAUSE = "IEC 62056-5-3, 6.2"
-EVENTS_MAX = 4_096
-"""Events kept for an owner that does not read them. Beyond it, unsolicited APDUs of the peer are dropped first."""
 CHALLENGE_OCTETS = 16
 """Length of our challenges: 8 to 64 are legal; 16 cannot be guessed and every meter accepts them."""
 

@@ -10,11 +10,11 @@ from typing import Final, assert_never
 from meterspan.engine.hdlc.addressing import is_of_another_link, is_ours
 from meterspan.engine.hdlc.config import HdlcConfig
 from meterspan.engine.hdlc.table import STIMULUS_OF_KIND, TRANSITIONS, LinkAction, State, Stimulus
-from meterspan.engine.hdlc.turn import SEND_QUEUE_OCTETS_MAX, Segment, Turn, Verdict
+from meterspan.engine.hdlc.turn import Segment, Turn, Verdict
 from meterspan.engine.link import (
+    SEND_QUEUE_OCTETS_MAX,
     ApduReceived,
-    FrameDamaged,
-    LinkCounts,
+    LinkCore,
     LinkDown,
     LinkEvent,
     LinkNotUpError,
@@ -38,12 +38,10 @@ from meterspan.wire.hdlc import (
 )
 from meterspan.wire.hdlc.llc import LLC_COMMAND, LLC_RESPONSE, LLC_SIZE, has_llc
 
-__all__ = ["EVENTS_MAX", "OUTPUT_OCTETS_MAX", "HdlcLink"]
+__all__ = ["OUTPUT_OCTETS_MAX", "HdlcLink"]
 
 OUTPUT_OCTETS_MAX: Final = 1 << 18
 """Octets made for a medium that does not accept them; beyond it frames are dropped as if lost, for polls are cheap."""
-EVENTS_MAX: Final = 4096
-"""Events kept for an owner that does not collect them; further damage is then counted only."""
 
 _STANDARD: Final = HdlcParameters()
 _DISCONNECTED: Final = LinkDown(Failure(FailureKind.CANCELLED, "disconnected"), by_peer=False)
@@ -53,15 +51,12 @@ _LOST: Final = LinkDown(Failure(FailureKind.LINK_LOST, "the connection was close
 _FRMR_REASONS: Final = {Stimulus.UNKNOWN: 0x01, Stimulus.OVERFLOW: 0x04, Stimulus.BAD_NUMBER: 0x08}
 
 
-class HdlcLink:
+class HdlcLink(LinkCore[HdlcConfig]):
     """One HDLC link; a ``Link``."""
 
     def __init__(self, role: Role, config: HdlcConfig) -> None:
-        self._role = role
-        self._config = config
-        self._counts = LinkCounts()
+        super().__init__(role, config)
         self._reader = HdlcReader()
-        self._events: deque[LinkEvent] = deque()
         self._output = bytearray()
         self._state = State.NDM
         self._down = _DISCONNECTED
@@ -80,16 +75,6 @@ class HdlcLink:
     # --- the owner's view
 
     @property
-    def role(self) -> Role:
-        """Client (primary station) or server (secondary station)."""
-        return self._role
-
-    @property
-    def config(self) -> HdlcConfig:
-        """As given."""
-        return self._config
-
-    @property
     def state(self) -> State:
         """The state of the link."""
         return self._state
@@ -98,11 +83,6 @@ class HdlcLink:
     def is_up(self) -> bool:
         """Whether ``send`` may be called."""
         return self._turn is not None
-
-    @property
-    def counts(self) -> LinkCounts:
-        """Counts since the link was made."""
-        return self._counts
 
     @property
     def negotiated(self) -> HdlcParameters:
@@ -191,10 +171,6 @@ class HdlcLink:
         self._output.clear()
         self._counts.octets_sent += len(octets)
         return octets
-
-    def next_event(self) -> LinkEvent | None:
-        """Return the next event in order, or None."""
-        return self._events.popleft() if self._events else None
 
     # --- from octets to stimuli
 
@@ -475,11 +451,6 @@ class HdlcLink:
     def _note_activity(self, now: float) -> None:
         timeout_s = self._config.inactivity_timeout_s
         self._inactivity_deadline = None if timeout_s is None else now + timeout_s
-
-    def _note_damage(self, octets: bytes, error: WireError) -> None:
-        self._counts.frames_damaged += 1
-        if len(self._events) < EVENTS_MAX:
-            self._emit(FrameDamaged(octets, error))
 
     def _emit(self, event: LinkEvent) -> None:
         self._events.append(event)

@@ -9,20 +9,17 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from meterspan.engine.hdlc.config import HdlcConfig
-from meterspan.engine.link import LinkCounts, LinkDown, Role
+from meterspan.engine.link import SEND_QUEUE_OCTETS_MAX, LinkCounts, LinkDown, Role
 from meterspan.engine.timers import earliest, is_due
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.hdlc import FrameKind, HdlcFrame, HdlcParameters, control_octet
 from meterspan.wire.hdlc.frame import SEQUENCE_MODULUS
 from meterspan.wire.hdlc.llc import LLC_SIZE, has_llc
 
-__all__ = ["SEND_QUEUE_OCTETS_MAX", "Segment", "Turn", "TurnFrame", "Verdict"]
-
-SEND_QUEUE_OCTETS_MAX: Final = 1 << 20
-"""Octets that may wait for the turn; exceeding it means that the caller ignores back-pressure."""
+__all__ = ["Segment", "Turn", "TurnFrame", "Verdict"]
 
 
 class Segment(NamedTuple):

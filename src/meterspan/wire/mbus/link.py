@@ -112,11 +112,6 @@ class LinkFrame:
         return not self.is_primary and self.frame_count_bit
 
     @property
-    def data_flow_control(self) -> bool:
-        """DFC of a slave's frame: it cannot take more data."""
-        return self.control is not None and not self.is_primary and bool(self.control & ControlField.FRAME_COUNT_VALID)
-
-    @property
     def ci(self) -> int | None:
         """The CI field."""
         return self.payload[0] if self.payload else None
@@ -212,11 +207,6 @@ class FrameReader:
         self.skipped += dropped
         self._buffer.clear()
         return dropped
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether a frame has begun."""
-        return bool(self._buffer)
 
 
 def _control(cursor: Cursor) -> int:
