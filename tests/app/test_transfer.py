@@ -2,9 +2,10 @@
 
 import csv
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -20,6 +21,8 @@ from meterspan.app.transfer import (
     parquet_lines,
 )
 from meterspan.mdm import TableFormat, import_csv
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import UNITS, Commodity, Obis, utc_seconds
 
 RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
 ROWS = [
@@ -29,6 +32,7 @@ ROWS = [
     ("2026-03-30T22:00:00+00:00", "18.25"),
     ("2026-03-31T22:00:00+00:00", "21.5"),
 ]
+EXPORTED = (What.INTERVALS, What.TOTALS)
 TABLE = ["time,meter,obis,value,unit", *(f"{time},E1,1-0:1.8.0,{value},kWh" for time, value in ROWS)]
 
 
@@ -80,3 +84,26 @@ def test_rows_of_a_parquet_file_are_lines_of_csv(tmp_path) -> None:
         ["2026-03-29T00:00:00+00:00", 'a "quoted", one', "1"],
         ["", "b", "2"],
     ]
+
+
+def test_a_day_of_which_only_a_reset_is_known_is_a_row_of_the_totals(data, tmp_path) -> None:
+    more = ["2026-04-01T22:00:00+00:00,E1,1-0:1.8.0,0.5,kWh", "2026-04-02T22:00:00+00:00,E1,1-0:1.8.0,0.75,kWh"]
+    import_csv(data, [TABLE[0], *more], zone="Europe/Berlin", received_at=RECEIVED_AT + timedelta(days=5))
+    count = export(data, tmp_path / "out.csv", Extract(What.TOTALS), TableFormat.CSV)
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert len(rows) == count == 5
+    assert [(row["total"], row["unexplained"]) for row in rows][-2:] == [("0", "-21"), ("0.25", "0")]
+    for row in rows:
+        assert Decimal(row["opening"]) + Decimal(row["total"]) + Decimal(row["unexplained"]) == Decimal(row["closing"])
+
+
+def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(data, tmp_path, monkeypatch) -> None:
+    data.register_home("h2", "h2", zone="UTC")
+    data.install_meter("h2", "h2-G", device="G1", commodity=Commodity.GAS, at=RECEIVED_AT)
+    whole = {what: export(data, tmp_path / "all", Extract(what), TableFormat.JSON) for what in EXPORTED}
+    column = CaptureColumn(Obis(7, 0, 3, 0, 0), UNITS["m3"], 0, np.array([1, 2], np.int64))
+    times, zeros = np.array([utc_seconds(RECEIVED_AT), 14_000_000_000], np.int64), np.zeros(2, np.int32)
+    data.take([CaptureBlock("G1", Source.PUSH, 14_000_000_000, times, (column,), zeros, zeros)])
+    for what in EXPORTED:
+        assert export(data, tmp_path / "all", Extract(what), TableFormat.JSON) == whole[what]
+    assert [item.item for item in data.damage()] == ["usage point h2-G"]

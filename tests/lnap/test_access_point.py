@@ -352,7 +352,7 @@ def test_a_row_that_a_full_disk_refused_is_captured_from_the_next_telegram() -> 
     append, outbox.append = outbox.append, _full  # type: ignore[method-assign]  # the disk fills up
     with pytest.raises(StorageFullError):
         point.hear_p1(p1("000001.000", START), START)
-    outbox.append = append  # type: ignore[method-assign]
+    outbox.append = append  # type: ignore[method-assign]  # there is room again
     assert point.hear_p1(p1("000001.001", START + 10), START + 10)
     assert [_row(push) for push in pushes_of(point)] == [(1_001, START + 10)]
 

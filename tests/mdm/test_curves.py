@@ -3,16 +3,22 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from meterspan.analytics.calendar import day_bounds
 from meterspan.analytics.conserve import conserve, installation_of
 from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.chains import EVER, NEVER, chain_of
+from meterspan.mdm.curves import derive, window_of
 from meterspan.mdm.versions import compose
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.model.storage.readings import Readings
+from meterspan.model.storage.registry import InstallationRow, SeriesRow
 from meterspan.quantities import UNITS, Commodity, Direction, Obis, Scaled
 
 ENERGY = Obis(1, 0, 1, 8, 0)
@@ -234,3 +240,179 @@ def test_a_ratio_does_not_carry_a_register_out_of_63_bits(tmp_path):
         )
         mdm.take(registers("M1", 0, (TOTAL, [1_000, 1_025, 2**54])))
         assert whole(mdm, 1) == 25
+
+
+# --- the registers at the ends of a span ----------------------------------------------------------------------------
+
+ZONES = ("UTC", "Europe/Berlin", "Asia/Kathmandu", "America/St_Johns", "Africa/Cairo")
+DAYS = [START.date() + timedelta(days=offset) for offset in range(-1, 4)]  # with the spring change of Berlin
+
+
+class Meter:
+    """One usage point whose curve is derived from all that was read, without a store."""
+
+    def __init__(self, period_s):
+        self.period_s = period_s
+        self.series, self.installations, self.columns = [], [], []
+
+    def install(self, device, start, end=None, *, multiplier=1, opening=None, closing=None):
+        def given(value):
+            return {} if value is None else {str(TOTAL): [value, 0, "Wh"]}
+
+        self.installations.append(
+            InstallationRow("MP1", device, start, end, multiplier, given(opening), given(closing), {})
+        )
+
+    def read(self, device, obis, rows):
+        number = len(self.series) + 1
+        self.series.append(SeriesRow(number, device, str(obis), "Wh", 0))
+        self.columns.extend((number, time, value) for time, value in rows)
+
+    def curve(self, low, high):
+        extents = {}
+        for number, time, _value in self.columns:
+            first, last = extents.get(number, (time, time))
+            extents[number] = min(first, time), max(last, time)
+        chain = chain_of(
+            self.installations,
+            lambda device: [row for row in self.series if row.device == device],
+            extents.get,
+            commodity=Commodity.ELECTRICITY,
+            direction=Direction.IMPORT,
+            period_s=self.period_s,
+        )
+        number, time, value = (np.array(column, np.int64) for column in zip(*self.columns, strict=True))
+        zeros = np.zeros(len(time), np.int32)
+        readings = Readings(number.astype(np.int32), time, value, zeros, zeros, zeros.astype(np.int8), time)
+        return derive(chain, window_of(chain, readings.sorted(), EVER, NEVER), (low, high))
+
+    def day(self, day, zone):
+        return self.curve(*day_bounds(day, zone))
+
+
+SEEN = st.lists(
+    st.tuples(
+        st.sampled_from((1, 1, 1, 1, 1, 1, 3)),
+        st.sampled_from((0, 0, 0, 0, 7, -7, 400, -400)),
+        st.sampled_from(("", "", "", "", "", "", "reset", "zero", "rise", "conflict")),
+        st.integers(0, 900),
+    ),
+    min_size=24,
+    max_size=48,
+)
+
+
+@st.composite
+def meters(draw):
+    """Draw one meter with one to three tariffs, read beside the grid, with gaps, resets, dips and contradictions."""
+    meter = Meter(draw(st.sampled_from((900, 3_600, 86_400))))
+    meter.install("M1", T0 - 9 * 86_400, multiplier=draw(st.sampled_from((1, 40))))
+    step = draw(st.sampled_from((3_600, 7_200, 21_600)))
+    for tariff in draw(st.sampled_from(((0,), (1,), (1, 2), (1, 2, 3)))):
+        begin, register, rows = T0 - 86_400, 5_000, []
+        for periods, beside, happens, more in draw(SEEN):
+            begin += step * periods
+            register = more // 20 if happens == "reset" else register + more
+            shown = {"zero": 0, "rise": register + 99_000}.get(happens, register)
+            rows.append((begin + beside, shown))
+            if happens == "conflict":
+                rows.append((begin + beside, 110 * more))
+        meter.read("M1", Obis(1, 0, 1, 8, tariff), rows)
+    return meter
+
+
+def unexplained(curve):
+    return sum(item.value for item in curve.unexplained) * curve.step
+
+
+@given(meters(), st.sampled_from(ZONES))
+@settings(max_examples=50, deadline=None)
+def test_opening_and_total_and_unexplained_are_the_closing_and_the_opening_of_the_next_day(meter, zone):
+    curves = [meter.day(day, zone) for day in DAYS]
+    (installation,) = meter.installations
+    values = {value for _number, _time, value in meter.columns}
+    for curve, day in zip(curves, DAYS, strict=True):
+        if curve.opening is not None and curve.closing is not None:
+            assert curve.opening + curve.total + unexplained(curve) == curve.closing
+        if curve.closing is not None:
+            end = day_bounds(day, zone)[1]
+            near = [time for _number, time, _value in meter.columns if 2 * abs(time - end) <= meter.period_s]
+            assert near
+            if len(meter.series) == 1:
+                assert curve.closing / curve.step / installation.multiplier in values
+    for before, after in pairwise(curves):
+        assert before.closing is None or before.closing == after.opening
+
+
+@given(st.sampled_from(("UTC", "Europe/Berlin", "Africa/Cairo")), st.sampled_from((900, 3_600)), st.integers(0, 500))
+@settings(max_examples=20, deadline=None)
+def test_a_day_whose_midnights_were_read_shows_exactly_these_registers(zone, period_s, step):
+    meter = Meter(period_s)
+    meter.install("M1", T0 - 9 * 86_400)
+    rows = [(T0 - 2 * 86_400 + at * period_s, 1_000 + at * step) for at in range(9 * 86_400 // period_s)]
+    meter.read("M1", TOTAL, rows)
+    for day in DAYS[:-1]:
+        low, high = day_bounds(day, zone)
+        curve = meter.curve(low, high)
+        assert (curve.opening, curve.closing) == (dict(rows)[low] * curve.step, dict(rows)[high] * curve.step)
+
+
+@pytest.mark.parametrize("last", [0, 900, 43_200, 86_400 - 451])
+def test_the_register_at_the_end_of_a_day_is_unknown_until_it_is_read(last):
+    meter = Meter(900)
+    meter.install("M1", T0 - 86_400)
+    meter.read("M1", TOTAL, [(T0 - 900, 75), (T0, 100), (T0 + last, 118)][: 2 if not last else 3])
+    curve = meter.day(START.date(), "UTC")
+    assert (curve.opening, curve.closing) == (Fraction(100, 1_000), None)
+
+
+def test_a_reset_belongs_to_the_day_that_ends_with_the_register_after_it():
+    meter = Meter(900)
+    meter.install("M1", T0 - 86_400)
+    late = T0 + 86_400 + 300  # the nearest to midnight
+    meter.read("M1", TOTAL, [(T0, 5_000), (late - 1_200, 5_100), (late, 40), (late + 900, 50), (late + 2 * 86_400, 60)])
+    day, following = (meter.day(START.date() + timedelta(days=offset), "UTC") for offset in (0, 1))
+    assert (day.opening, day.closing, day.total) == (5, Fraction(40, 1_000), Fraction(100, 1_000))
+    assert (unexplained(day), unexplained(following)) == (Fraction(-5_060, 1_000), 0)
+    assert following.opening == day.closing
+
+
+def test_a_midnight_inside_an_interval_has_no_register():
+    meter = Meter(3_600)
+    meter.install("M1", T0 - 86_400)
+    meter.read("M1", TOTAL, [(T0 - 43_200 + at * 3_600, 100 * at) for at in range(60)])
+    curve = meter.day(START.date(), "Asia/Kathmandu")
+    assert (curve.opening, curve.closing, curve.total) == (None, None, Fraction(24 * 100, 1_000))
+
+
+def exchanged(at, *, after):
+    """Return a meter that is exchanged at an instant; both count 25 Wh a quarter hour, the new one from 0."""
+    meter = Meter(900)
+    meter.install("M1", T0 - 86_400, at, closing=9_000)
+    meter.install("M2", at, opening=0)
+    old = [(T0 + quarter * 900, 5_000 + 25 * quarter) for quarter in range(-4, 97) if T0 + quarter * 900 < at]
+    meter.read("M1", TOTAL, [*old, (at, 9_000)])
+    meter.read("M2", TOTAL, [(at, 0), *((time, 7) for time in after)])
+    return meter
+
+
+def test_at_an_exchange_at_midnight_the_old_meter_closes_the_day_and_the_new_one_opens_the_next():
+    meter = exchanged(T0 + 86_400, after=[T0 + 86_400 + 900 * at for at in range(1, 98)])
+    day, following = (meter.day(START.date() + timedelta(days=offset), "UTC") for offset in (0, 1))
+    assert (day.opening, day.closing) == (5, 9)
+    assert (following.opening, following.closing) == (0, Fraction(7, 1_000))
+
+
+def test_the_opening_value_of_a_new_meter_is_not_the_register_at_the_end_of_the_day():
+    meter = exchanged(T0 + 43_200, after=[])
+    assert meter.day(START.date(), "UTC").closing is None
+    meter = exchanged(T0 + 43_200, after=[T0 + 86_400])
+    assert meter.day(START.date(), "UTC").closing == Fraction(7, 1_000)
+
+
+def test_a_transformer_ratio_is_part_of_the_registers_as_it_is_of_the_consumption():
+    meter = Meter(900)
+    meter.install("M1", T0 - 86_400, multiplier=40)
+    meter.read("M1", TOTAL, [(T0 - 900, 75), (T0, 100), (T0 + 86_400, 340)])
+    curve = meter.day(START.date(), "UTC")
+    assert (curve.opening, curve.total, curve.closing) == (4, Fraction("9.6"), Fraction("13.6"))

@@ -97,7 +97,7 @@ def test_a_batch_that_is_not_stored_leaves_every_answer_and_the_next_one_is_take
     assert house.data.day("h1", Commodity.ELECTRICITY, START.date()) == before
     house.journal.is_full = False
     house.data.take([block("M1", (T0 + 1_800, 1_050))])
-    assert house.data.day("h1", Commodity.ELECTRICITY, START.date()).closing * 1_000 == 1_050
+    assert house.data.day("h1", Commodity.ELECTRICITY, START.date()).total * 1_000 == 50
 
 
 def test_a_series_row_that_cannot_be_read_is_named_and_the_rest_opens(house):

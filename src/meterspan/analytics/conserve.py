@@ -17,6 +17,7 @@ from meterspan.quantities import Quality
 
 __all__ = [
     "Conserved",
+    "CountedRegisters",
     "GapPolicy",
     "Installation",
     "LeftOutReading",
@@ -117,6 +118,44 @@ class LeftOutReading:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class CountedRegisters:
+    """The registers that the intervals rest on, in order of time.
+
+    At an exchange two of them have one time: the last of the old device and the first of the new one.
+
+    Attributes:
+        time: UTC seconds at which each was read.
+        value: the register in steps, times the multiplier.
+        owner: position of its installation in the chain.
+        bounds: UTC seconds of the bounds for which a register stands, rising.
+        at: the position of the register that stands for each bound: its nearest, within half a period.
+
+    """
+
+    time: Times
+    value: Values
+    owner: NDArray[np.intp]
+    bounds: Times
+    at: NDArray[np.intp]
+
+    def at_bound(self, bound: int, owner: int | None) -> int | None:
+        """Return the position of the register of an installation that stands for a bound; None where none does.
+
+        Args:
+            bound: UTC seconds.
+            owner: position of the installation in the chain; None: any.
+
+        """
+        place = int(np.searchsorted(self.bounds, bound))
+        if place == len(self.bounds) or self.bounds[place] != bound:
+            return None
+        first = int(self.at[place])
+        seen = [at for at in (first, first + 1, first - 1) if 0 <= at < len(self.time)]
+        same = (at for at in seen if self.time[at] == self.time[first])
+        return next((at for at in same if owner is None or self.owner[at] == owner), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Conserved:
     """Intervals in order of time, and what they do not hold.
 
@@ -128,6 +167,7 @@ class Conserved:
         unexplained: register differences without consumption.
         left_out: readings without influence.
         difference: of the registers over the chain, rollovers added, in steps.
+        counted: the registers that the intervals rest on.
 
     """
 
@@ -138,6 +178,7 @@ class Conserved:
     unexplained: tuple[Unexplained, ...]
     left_out: tuple[LeftOutReading, ...]
     difference: int
+    counted: CountedRegisters
 
     def __len__(self) -> int:
         """Count the intervals."""
@@ -183,6 +224,10 @@ class _RegisterCurve:
     """Registers that count, with what happened between each and the next."""
 
     time: Times
+    value: Values
+    """Register of each node, times the multiplier."""
+    owner: NDArray[np.intp]
+    """Position of the installation of each node in the chain."""
     quality: NDArray[np.int32]
     step: Values
     """Consumption from each node to the next; one fewer than nodes."""
@@ -217,9 +262,11 @@ def _settle(installation: Installation) -> _RegisterCurve:
         step[at] = 0
         step_quality[at] = reason | Quality.MISSING
     first, last = (int(values[0]), int(values[-1])) if len(values) else (0, 0)
-    difference = (last - first + rolled * (installation.width or 0)) * installation.multiplier
+    ratio = installation.multiplier
+    difference = (last - first + rolled * (installation.width or 0)) * ratio
+    owner = np.zeros(len(times), np.intp)  # of one installation; _join numbers them
     return _RegisterCurve(
-        times, quality, step * installation.multiplier, step_quality, unexplained, left_out, difference
+        times, values * ratio, owner, quality, step * ratio, step_quality, unexplained, left_out, difference
     )
 
 
@@ -354,6 +401,7 @@ def _is_lone_rise(before: int, top: int, after: int) -> bool:
 def _join(curves: list[_RegisterCurve]) -> _RegisterCurve:
     """Put the curves of the installations after each other; between them nothing was measured."""
     filled = [curve for curve in curves if len(curve.time)]
+    owners = [np.full(len(curve.time), at, np.intp) for at, curve in enumerate(curves)]
     steps: list[Values] = [np.zeros(0, np.int64)]
     step_quality: list[NDArray[np.int32]] = [np.zeros(0, np.int32)]
     before: _RegisterCurve | None = None
@@ -370,6 +418,8 @@ def _join(curves: list[_RegisterCurve]) -> _RegisterCurve:
         before = curve
     return _RegisterCurve(
         np.concatenate([np.zeros(0, np.int64), *(curve.time for curve in filled)]),
+        np.concatenate([np.zeros(0, np.int64), *(curve.value for curve in filled)]),
+        np.concatenate([np.zeros(0, np.intp), *owners]),
         np.concatenate([np.zeros(0, np.int32), *(curve.quality for curve in filled)]),
         np.concatenate(steps),
         np.concatenate(step_quality),
@@ -415,7 +465,8 @@ def _anchors(times: Times, period: int) -> tuple[NDArray[np.intp], Times]:
 
 def _cut(curve: _RegisterCurve, anchors: tuple[NDArray[np.intp], Times], period: int, gap: GapPolicy) -> Conserved:
     nodes, bounds = anchors
-    rest = (tuple(curve.unexplained), tuple(curve.left_out), curve.difference)
+    counted = CountedRegisters(curve.time, curve.value, curve.owner, bounds, nodes)
+    rest = (tuple(curve.unexplained), tuple(curve.left_out), curve.difference, counted)
     if len(nodes) < 2:
         none = np.zeros(0, np.int64)
         return Conserved(none, none, none, np.zeros(0, np.int32), *rest)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
-from meterspan.engine.links import TRANSPORTS
+from meterspan.app.mbus_reading import frames_to
+from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.mbus_search import (
     PRIMARY_ADDRESSES,
     SearchEvent,
@@ -96,17 +96,10 @@ async def scan_bus(
     endpoint = request.endpoint
     if {"address", "secondary"} & set(endpoint.options):
         raise EndpointError("a search is for all slaves of the bus: leave address= and secondary= out")
-    tracer = FrameTracer(TRANSPORTS[endpoint.scheme].cutter)
-
-    def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
-        for frame in tracer.feed(direction, octets, now):
-            if on_frame is not None:
-                on_frame(frame)
-
     line = line_of(endpoint, latency_s=request.wait_s, retries=request.retries, hex_digits=request.hex_digits)
     by_primary = request.addresses is not None
     search = primary_search(request.addresses or (), line) if by_primary else secondary_search(request.digits, line)
-    await search_bus(endpoint, search, scan.note, clock=SystemClock(), on_octets=on_octets)
+    await search_bus(endpoint, search, scan.note, clock=SystemClock(), on_octets=frames_to(on_frame, endpoint))
 
 
 def parse_addresses(text: str) -> tuple[int, ...]:

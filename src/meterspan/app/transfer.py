@@ -186,8 +186,10 @@ def _totals_of_month(
     same = {"home": home.home_id, "commodity": str(commodity), "unit": view.unit, "currency": view.currency}
     zone = ZoneInfo(home.zone)
     first, last = (moment.astimezone(zone).date() for moment in (extract.start, extract.end - timedelta(seconds=1)))
-    days = [day for day in view.points if first <= day.start <= last and day.value is not None]
-    views = [data.day(home.home_id, commodity, day.start) for day in days]
+    asked = [day for day in view.points if first <= day.start <= last and (day.value is not None or view.unexplained)]
+    pairs = [(day, data.day(home.home_id, commodity, day.start)) for day in asked]
+    known = [(day, shown) for day, shown in pairs if day.value is not None or shown.unexplained]
+    days, views = [day for day, _shown in known], [shown for _day, shown in known]
     if extract.resolution is Resolution.DAY:
         for day, shown in zip(days, views, strict=True):
             yield same | _total(day.start, [day], [shown])

@@ -14,6 +14,8 @@ from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, Li
 from meterspan.engine.security import SecurityContext, is_ciphered
 from meterspan.model.cosem.profile import read_push_objects
 from meterspan.model.cosem.view import fields_of, read_logical_name
+from meterspan.model.failures import Failure
+from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import ClockTime
 from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, octet_string, structure
 from meterspan.wire.errors import KeyMissingError, SecurityError, WireError
@@ -32,6 +34,7 @@ __all__ = [
     "PushReceived",
     "PushRefused",
     "PushSink",
+    "PushUnstored",
     "PushValue",
     "SecurityOf",
     "match_push",
@@ -93,7 +96,15 @@ class PushRefused:
     sender: bytes = b""
 
 
-PushEvent = PushReceived | PushRefused
+@dataclass(frozen=True, slots=True)
+class PushUnstored:
+    """A notification whose counter cannot be stored now, and which is not accepted: its sender sends it again."""
+
+    octets: bytes
+    failure: Failure
+
+
+PushEvent = PushReceived | PushRefused | PushUnstored
 
 
 SecurityOf = Callable[[bytes], SecurityContext | None]
@@ -170,6 +181,8 @@ class PushSink:
                 insecure_accept_plain=self._accepts_plain,
             )
             self._events.append(opened)
+        except StorageError as error:
+            self._events.append(PushUnstored(octets, Failure.of_storage(error)))
         except WireError as error:
             self._events.append(PushRefused(octets, error, _claimed_title(octets)))
 

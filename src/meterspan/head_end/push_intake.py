@@ -14,7 +14,7 @@ from functools import partial
 
 from meterspan.engine.link import Link
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
-from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink
+from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
@@ -121,6 +121,8 @@ class PushIntake:
         """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
         if isinstance(event, PushRefused):
             self._refuse(event.octets, event.error, peer, now, event.sender)
+            return None
+        if isinstance(event, PushUnstored):
             return None
         try:
             device, context = self._known(event.sender)
@@ -281,7 +283,7 @@ class PushConnection:
             while (event := self._sink.next_event()) is not None:
                 self._take(event, now)
         except (StorageError, OSError) as error:
-            self._fail(FailureKind.STORAGE, error)
+            self._fail(Failure(FailureKind.STORAGE, str(error)))
         self._was_up = self._was_up or self._link.is_up
 
     def advance(self, now: float) -> None:
@@ -306,6 +308,9 @@ class PushConnection:
         return self._has_medium and (self._link.is_up or not self._was_up)
 
     def _take(self, event: PushEvent, now: float) -> None:
+        if isinstance(event, PushUnstored):
+            self._fail(event.failure)
+            return
         push = self._intake.read(event, self._peer, now)
         if push is None:
             return
@@ -326,16 +331,16 @@ class PushConnection:
             if confirmation and self._link.is_up:
                 self._link.send(confirmation, now)
         except StorageError as error:
-            self._fail(FailureKind.STORAGE, error)
+            self._fail(Failure.of_storage(error))
         except (CounterExhaustedError, ValueError) as error:
-            self._fail(FailureKind.INTERNAL, error)
+            self._fail(Failure(FailureKind.INTERNAL, str(error)))
         else:
             self._events.append(taken)
 
-    def _fail(self, kind: FailureKind, error: Exception) -> None:
+    def _fail(self, failure: Failure) -> None:
         """Close the connection: the sender still has its rows, and sends them again."""
         self._has_medium = False
-        self._events.append(PushFailed(Failure(kind, str(error))))
+        self._events.append(PushFailed(failure))
 
 
 class _UnknownDeviceError(WireError):

@@ -38,6 +38,8 @@ __all__ = [
 SILENT_S: Final = {"H1": 3_600.0, "M": 21_600.0}
 """By interface: a meter that has not been heard for so long may have been exchanged. A P1 port sends every ten seconds
 and its M-Bus meters every hour at the latest; radio meters send several times in six hours."""
+TIMES_MAX: Final = 64
+"""Times of reception kept before those of devices that hold no place are dropped."""
 DEVICES_MAX: Final = 16
 """Candidates and second meters known for one supply; more devices of it are not noted."""
 PLACES_KEPT: Final = "meter places"
@@ -192,7 +194,7 @@ class MeterPlaces:
     def hear(self, heard: RegistersHeard, now: float) -> None:
         """Note registers of a device, received at ``now`` (UTC seconds)."""
         self._listening_since = now if self._listening_since is None else min(self._listening_since, now)
-        self._heard_at[heard.device] = now
+        self._note_time(heard.device, now)
         place = f"{self._home_id}-{CATALOGUE[heard.commodity].letter}"
         known = self._last.get(place)
         if known is None:
@@ -205,6 +207,12 @@ class MeterPlaces:
             self._exchange(place, known, heard, first)
         else:
             self._other(place, known, heard, now)
+
+    def _note_time(self, device: str, now: float) -> None:
+        if len(self._heard_at) >= TIMES_MAX:
+            present = {known.device for known in self._last.values()}
+            self._heard_at = {name: at for name, at in self._heard_at.items() if name in present}
+        self._heard_at[device] = now
 
     def save(self) -> None:
         """Save the newest registers; decisions are saved by themselves."""

@@ -14,7 +14,7 @@ from typing import Any
 from meterspan.analytics.completeness import DayCount, count_days
 from meterspan.analytics.conserve import Unexplained
 from meterspan.mdm.chains import EVER, NEVER, Chain, billing_series, chain_of
-from meterspan.mdm.curves import Curve, derive
+from meterspan.mdm.curves import Curve, derive, unexplained_in
 from meterspan.mdm.derived import Derived, Kept
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.series_table import SeriesTable
@@ -88,8 +88,8 @@ class CurveBook:
                 margin = 4 * supply.period_s
                 low, high = max(first - margin, low), min(last + margin, high)
                 kept = tuple((item, step) for item, step in before.value if item.end <= low or item.end > high)
-            curve = derive(chain, read_window(self._source, chain, low, high), (low, high))
-            found = (*kept, *((item, curve.step) for item in curve.unexplained))
+            items = unexplained_in(chain, read_window(self._source, chain, low, high), low, high)
+            found = (*kept, *((item, chain.step) for item in items))
             return tuple(sorted(found, key=_of_time)), (EVER, NEVER), OCTETS_OF_ITEM * len(found)
 
         found: tuple[tuple[Unexplained, Fraction], ...] = self._value(snapshot, supply, direction, key[2:], make)

@@ -4,7 +4,7 @@ A span is derived from a window around it that is wide enough: registers on both
 is that of the whole history. ``CurveWindow.depends`` is the span of readings it depends on.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at
-from meterspan.analytics.conserve import Conserved, Installation, LeftOutReading, Unexplained, conserve
+from meterspan.analytics.conserve import OFF_GRID_SHARE, Conserved, Installation, LeftOutReading, Unexplained, conserve
 from meterspan.mdm.chains import EVER, MAX_STEPS, NEVER, Chain, ChainRegister, RefusedRegister
 from meterspan.mdm.channels import TOTAL_TARIFF
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import DAY_S
 
-__all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "CurveWindow", "derive", "is_bracketed", "window_of"]
+__all__ = ["BRACKET", "MAX_AHEAD_S", "Curve", "CurveWindow", "derive", "is_bracketed", "unexplained_in", "window_of"]
 
 BRACKET = 3
 """Registers wanted on each side of a span: the bracketing one and those that separate a dip or a rise from a reset."""
@@ -41,8 +41,10 @@ class Curve:
         step: size of a step in the shown unit (kWh, m3).
         unexplained: register differences without consumption that end in the span, in steps.
         left_out: readings in the span without influence.
-        opening: register at the begin of the span in the shown unit, None where unknown.
-        closing: register at its end.
+        opening: register at the begin of the span in the shown unit, times the transformer ratio: the one that the
+            intervals rest on there, of the device that bills from then on. None where none was read within half a
+            period, where the bound lies inside an interval, or where the curve has not come so far.
+        closing: register at its end, of the device that billed until then.
         last: UTC seconds of the last register in the span, or None.
         depends: first and last instant of readings that may change the curve.
         refused: registers of the supply that are stored and do not bill.
@@ -141,25 +143,44 @@ def derive(chain: Chain, window: CurveWindow, bounds: Sequence[int]) -> Curve:
         empty = np.zeros(0, np.int64)
         nothing = np.zeros(0, np.int32)
         return Curve(empty, empty, empty, nothing, Fraction(1), depends=window.depends, refused=chain.refused)
-    step, period_s = chain.step, chain.period_s
-    chains = window.installations
-    outcomes = {tariff: conserve(items, period_s=period_s) for tariff, items in chains.items()}
+    outcomes = _outcomes(chain, window)
     pieces = _sum_pieces([_cut_to(outcome, bounds) for outcome in outcomes.values()])
-    tolerance = period_s // 60
-    counted = {tariff: _counted(items, outcomes[tariff]) for tariff, items in chains.items()}
-    times = np.concatenate([time for time, _value in counted.values()])
-    within = times[(times >= start) & (times < end + tolerance)]
+    opened, closed = (_registers_at(chain, outcomes, bound, is_opening=bound == start) for bound in (start, end))
+    times = np.concatenate([outcome.counted.time for outcome in outcomes.values()])
+    within = times[(times >= start) & (times < end + chain.period_s // OFF_GRID_SHARE)]
     return Curve(
         *pieces,
-        step,
-        tuple(item for outcome in outcomes.values() for item in outcome.unexplained if start < item.end <= end),
+        chain.step,
+        tuple(item for outcome in outcomes.values() for item in _unexplained_between(outcome, start, end)),
         tuple(item for outcome in outcomes.values() for item in outcome.left_out if start <= item.time < end),
-        _register_at(counted, start + tolerance, start - period_s, step),
-        _register_at(counted, end + tolerance, start, step),
+        _sum_of(opened, chain.step),
+        _sum_of(closed, chain.step) if _are_comparable(opened, closed) else None,
         int(within.max()) if len(within) else None,
         window.depends,
         chain.refused,
     )
+
+
+def unexplained_in(chain: Chain, window: CurveWindow, low: int, high: int) -> list[Unexplained]:
+    """List the register differences that no consumption explains and that end in ``low < time <= high``.
+
+    Args:
+        chain: the registers that bill the supply.
+        window: their readings, bracketing the span.
+        low: UTC seconds.
+        high: UTC seconds.
+
+    Raises:
+        ValueError: as ``derive``.
+
+    """
+    found = _outcomes(chain, window).values()
+    return [item for outcome in found for item in outcome.unexplained if low < item.end <= high]
+
+
+def _outcomes(chain: Chain, window: CurveWindow) -> dict[int, Conserved]:
+    """Derive the intervals of each tariff's registers."""
+    return {tariff: conserve(items, period_s=chain.period_s) for tariff, items in window.installations.items()}
 
 
 def _nodes(item: Installation) -> NDArray[np.int64]:
@@ -237,35 +258,54 @@ def _sum_pieces(
     return edges[:-1][covered], edges[1:][covered], value[covered], quality[covered]
 
 
-def _counted(chain: Sequence[Installation], outcome: Conserved) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return time and value of the registers that the chain rests on, in order of time."""
-    times, values = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for item in chain:
-        low = item.start if item.start is not None else EVER
-        high = item.end if item.end is not None else NEVER
-        inside = (item.times >= low) & (item.times <= high)
-        times.append(item.times[inside])
-        values.append(item.values[inside])
-    time, value = np.concatenate(times), np.concatenate(values)
-    dropped = {(item.time, item.value) for item in outcome.left_out}
-    suspects = np.flatnonzero(np.isin(time, [at for at, _value in dropped]))
-    gone = [at for at in suspects if (int(time[at]), int(value[at])) in dropped]
-    time, value = np.delete(time, gone), np.delete(value, gone)
-    order = np.argsort(time, kind="stable")  # at an exchange the new meter's register is last
-    return time[order], value[order]
+# --- the registers at the ends ----------------------------------------------------------------------------------
+
+TariffRegisters = dict[int, int]
+"""The register of each tariff that bills at an instant, in steps; empty where one of them is not known."""
 
 
-def _register_at(
-    counted: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]], time: int, not_before: int, step: Fraction
-) -> Fraction | None:
-    """Return the register as last counted up to an instant: the total, or the sum of the tariff registers."""
-    latest: dict[bool, list[tuple[int, int]]] = {}
-    for tariff, (times, values) in counted.items():
-        at = int(np.searchsorted(times, time, side="right")) - 1
-        if at >= 0 and times[at] >= not_before:
-            latest.setdefault(tariff == TOTAL_TARIFF, []).append((int(times[at]), int(values[at])))
-    if not latest:
-        return None
-    # Where a meter changed from one to the other, the one that was read last; the total where both were.
-    _at, _is_total, registers = max((max(rows)[0], is_total, rows) for is_total, rows in latest.items())
-    return sum(value for _time, value in registers) * step
+def _registers_at(chain: Chain, outcomes: Mapping[int, Conserved], bound: int, *, is_opening: bool) -> TariffRegisters:
+    """Return the registers that the intervals rest on at a bound, of the device that bills after or before it.
+
+    A register that was read further than half a period from the bound says nothing about it, and neither does that of
+    another device: the total at that bound is not known then.
+    """
+    found: TariffRegisters = {}
+    for tariff, outcome in outcomes.items():
+        own = [register for register in chain.registers if register.tariff == tariff]
+        billing = (
+            at for at, register in enumerate(own) if _bills_at(register, bound, chain.period_s, is_opening=is_opening)
+        )
+        owner = next(billing, None)
+        if owner is None:
+            continue
+        at = outcome.counted.at_bound(bound, owner)
+        if at is None:
+            return {}
+        found[tariff] = int(outcome.counted.value[at])
+    return found
+
+
+def _bills_at(register: ChainRegister, bound: int, period_s: int, *, is_opening: bool) -> bool:
+    row, (first, last) = register.installation, register.extent
+    end = NEVER if row.end is None else row.end
+    is_installed = row.start <= bound < end if is_opening else row.start < bound <= end
+    return is_installed and 2 * (first - bound) <= period_s and 2 * (bound - last) <= period_s
+
+
+def _are_comparable(opened: TariffRegisters, closed: TariffRegisters) -> bool:
+    """Whether both are sums of the same tariffs; from tariff registers to a total the sum goes on."""
+    return not opened or opened.keys() == closed.keys() or (TOTAL_TARIFF in opened) != (TOTAL_TARIFF in closed)
+
+
+def _sum_of(registers: TariffRegisters, step: Fraction) -> Fraction | None:
+    return sum(registers.values()) * step if registers else None
+
+
+def _unexplained_between(outcome: Conserved, start: int, end: int) -> Iterator[Unexplained]:
+    """Yield what happened from the register at the start to the register at the end: they may lie beside the bounds."""
+    low, high = (
+        bound if at is None else int(outcome.counted.time[at])
+        for bound, at in ((bound, outcome.counted.at_bound(bound, None)) for bound in (start, end))
+    )
+    return (item for item in outcome.unexplained if low < item.end <= high)

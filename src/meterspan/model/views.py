@@ -154,7 +154,8 @@ class PeriodPoint:
 class PeriodView:
     """A day (``intervals``) or a month (``points``) of one commodity with its registers and totals.
 
-    The sum of the intervals plus ``unexplained`` is ``closing`` minus ``opening``.
+    The sum of the intervals plus ``unexplained`` is ``closing`` minus ``opening``, where no meter was exchanged and no
+    register began anew in the period.
     """
 
     commodity: Commodity
@@ -167,8 +168,9 @@ class PeriodView:
     unexplained: Decimal
     """Register difference that no interval explains; 0 unless something happened."""
     opening: Decimal | None
-    """Register at the start of the period, in ``unit``."""
+    """Register at the start of the period, in ``unit``, times the transformer ratio; null where none was read there."""
     closing: Decimal | None
+    """Register at the end of the period; null while the period lasts, and where none was read at its end."""
     intervals: tuple[IntervalPoint, ...] = ()
     points: tuple[PeriodPoint, ...] = ()
     tariff: TariffView | None = None

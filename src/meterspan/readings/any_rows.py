@@ -31,7 +31,7 @@ def rows_of(
     """Return the rows of one telegram of any protocol.
 
     A ciphered DLMS push is opened only with both keys, so that its tag is checked. An M-Bus telegram for which a key is
-    given must be encrypted; without one, whoever calls believes what anybody may have sent. Replays are the caller's to
+    given must be encrypted; without one, nothing shows who sent it. Replays are the caller's to
     refuse.
 
     Args:

@@ -161,7 +161,7 @@ class ClientAssociation(Association[ClientMove]):
             self._emit(RequestFailed(request_id, Failure(FailureKind.CANCELLED, "there is no association")))
             return request_id
         self._waiting.append((request_id, request))
-        self._start_next(now)
+        self._attempt(self._start_next, now)
         self._pump(now)
         return request_id
 
@@ -174,7 +174,7 @@ class ClientAssociation(Association[ClientMove]):
         self._move(ClientMove.RELEASE)
         self._farewell = Released()
         if was_associated and self._settings.release is not Release.LINK_ONLY:
-            self._send_rlrq(now)
+            self._attempt(self._send_rlrq, now)
         else:
             self._drop_link(now)
         self._pump(now)
@@ -194,6 +194,11 @@ class ClientAssociation(Association[ClientMove]):
         if self._security is not None:
             self._security.forget_dedicated_key()
         self._emit(LinkLost(event.failure, event.by_peer) if farewell is None else farewell)
+
+    def _give_up(self, failure: Failure, now: float) -> None:
+        if isinstance(self._farewell, Released):
+            self._farewell = Released(failure)
+        super()._give_up(failure, now)
 
     def _drop_link(self, now: float) -> None:
         self._timer = None

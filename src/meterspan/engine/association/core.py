@@ -1,8 +1,9 @@
 """The common part of client and server association: a link below, a state, one timer, events above.
 
 Strategy: ``Association`` is the machine. It takes the link's events in order, hands each APDU to its role, moves by the
-role's table, and sends without ever raising. A role (``ClientAssociation``, ``ServerAssociation``) has its own
-table and handles ACSE APDUs, service APDUs, unusable APDUs, the end of the link and the end of its timer.
+role's table, and sends without ever raising: where a counter or a row that a step needs cannot be stored, the
+association ends with that failure. A role (``ClientAssociation``, ``ServerAssociation``) has its own table and handles
+ACSE APDUs, service APDUs, unusable APDUs, the end of the link and the end of its timer.
 """
 
 from abc import ABC, abstractmethod
@@ -15,10 +16,12 @@ from typing import Generic, TypeVar
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import ApduRefused, AssociationEvent, Notification
 from meterspan.engine.association.states import AssociationState
-from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
+from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkEvent, LinkUp
 from meterspan.engine.machine import EVENTS_MAX
+from meterspan.engine.security import CounterExhaustedError
 from meterspan.engine.timers import earliest, is_due
 from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.storage.errors import StorageError
 from meterspan.wire.acse import ACSE_TAGS, AcseApdu, read_acse
 from meterspan.wire.errors import WireError
 
@@ -90,7 +93,7 @@ class Association(ABC, Generic[MoveT]):
         self._pump(now)
         if is_due(self._timer, now):
             self._timer = None
-            self._time_out(now)
+            self._attempt(self._time_out, now)
             self._pump(now)
 
     def deadline(self) -> float | None:
@@ -136,18 +139,40 @@ class Association(ABC, Generic[MoveT]):
     def _pump(self, now: float) -> None:
         """Process the link's events until none is left."""
         while (event := self._link.next_event()) is not None:
-            match event:
-                case LinkUp():
-                    self._link_came_up(event, now)
-                case LinkDown():
-                    self._take_link_down(event)
-                case ApduReceived():
-                    self._take_apdu(event, now)
-                case FrameDamaged():
-                    self._emit(ApduRefused(event.octets, event.error))
+            try:
+                self._take(event, now)
+            except (StorageError, CounterExhaustedError) as error:
+                self._give_up(_failure_of(error), now)
+
+    def _take(self, event: LinkEvent, now: float) -> None:
+        match event:
+            case LinkUp():
+                self._link_came_up(event, now)
+            case LinkDown():
+                self._take_link_down(event)
+            case ApduReceived():
+                self._take_apdu(event, now)
+            case FrameDamaged():
+                self._emit(ApduRefused(event.octets, event.error))
+
+    def _attempt(self, step: Callable[[float], None], now: float) -> None:
+        """Carry a step out; where its counter or row cannot be stored, end the association: nothing is sent."""
+        try:
+            step(now)
+        except (StorageError, CounterExhaustedError) as error:
+            self._give_up(_failure_of(error), now)
+
+    def _give_up(self, failure: Failure, now: float) -> None:
+        """End the association and the link, for a failure on this side."""
+        self._cause, self._timer = failure, None
+        was_up = self._link.is_up
+        self._link.disconnect(now)
+        if not was_up:
+            self._take_link_down(LinkDown(failure, by_peer=False))
 
     def _take_link_down(self, event: LinkDown) -> None:
         if self._state is AssociationState.IDLE:
+            self._cause = None
             return
         self._move(self._link_down)
         self._timer = None
@@ -187,3 +212,9 @@ class Association(ABC, Generic[MoveT]):
                 return
             self._events.popleft()
         self._events.append(event)
+
+
+def _failure_of(error: StorageError | CounterExhaustedError) -> Failure:
+    if isinstance(error, StorageError):
+        return Failure.of_storage(error)
+    return Failure(FailureKind.INTERNAL, str(error), permanent=True)

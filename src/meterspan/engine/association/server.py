@@ -178,6 +178,11 @@ class ServerAssociation(Association[ServerMove]):
         if was_served:
             self._emit(LinkLost(event.failure, event.by_peer))
 
+    def _give_up(self, failure: Failure, now: float) -> None:
+        if self._served is None:
+            self._emit(AssociationRefused(failure))
+        super()._give_up(failure, now)
+
     def _time_out(self, now: float) -> None:
         """End an idle association."""
         if not self._may(ServerMove.INACTIVE):
