@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.engine.mbus_security import Protection, build_telegram
-from meterspan.engine.push import match_push
+from meterspan.engine.push_body import read_body
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
@@ -272,7 +272,7 @@ def p1_point(state: MemoryState | None = None, outbox: MemoryOutbox | None = Non
 def pushes_of(point: AccessPoint) -> list[PushedContent]:
     found = []
     while (push := point.next_push()) is not None:
-        found.append(read_content(match_push(push.body)))
+        found.append(read_content(read_body(push.body).values))
         point.pushed(push.through)
     return found
 

@@ -17,6 +17,7 @@ from meterspan.wire import (
     ReplayError,
     SecurityError,
     TruncatedError,
+    UnknownLayoutError,
     UnsupportedError,
     WireError,
 )
@@ -35,6 +36,7 @@ class FrameFault(StrEnum):
     """It has less protection than its sender must apply."""
     IMPLAUSIBLE = "implausible"
     UNKNOWN_DEVICE = "unknown device"
+    UNKNOWN_LAYOUT = "unknown layout"
     OVERSIZED = "oversized"
     UNREADABLE = "unreadable"
 
@@ -114,5 +116,6 @@ _FAULTS: tuple[tuple[type[WireError], FrameFault], ...] = (
     (ImplausibleError, FrameFault.IMPLAUSIBLE),
     (ChecksumError, FrameFault.DAMAGED),
     (TruncatedError, FrameFault.DAMAGED),
+    (UnknownLayoutError, FrameFault.UNKNOWN_LAYOUT),
     (UnsupportedError, FrameFault.UNREADABLE),
 )
