@@ -2,9 +2,10 @@
 
 import pytest
 
-from meterspan.app.home import AccessPointOptions, radio_meters, upstream_identity
+from meterspan.app.home import AccessPointOptions, parse_buses, radio_meters, upstream_identity
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.model.radio_protection import RadioSettings
+from meterspan.runtime.endpoints import EndpointError
 from meterspan.runtime.state import StateFile
 
 KEYS = MeterKeys(bytes(16), bytes(range(16)))
@@ -48,3 +49,21 @@ def test_two_homes_make_different_identities(tmp_path):
 def test_only_radio_meters_of_a_supply_are_heard_by_radio():
     keys = {"MSP-12345678-07": KEYS, "MSP10000000042": KEYS, "access point": KEYS}
     assert radio_meters(keys) == {"MSP-12345678-07": RadioSettings(KEYS.key, KEYS.protection, KEYS.hourly_max)}
+
+
+def test_a_bus_is_an_endpoint_with_its_slaves():
+    assert [bus.place for bus in parse_buses(["mbus+tcp://127.0.0.1:10001?address=5,6"])] == ["127.0.0.1:10001"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "words"),
+    [
+        (["tcp://127.0.0.1:4059"], "mbus"),
+        (["mbus+tcp://127.0.0.1:10001"], "names no slave"),
+        (["mbus+tcp://127.0.0.1:10001?address=5&baud=1"], "no rate of M-Bus"),
+        (["mbus+tcp://127.0.0.1:10001?address=5", "mbus+tcp://127.0.0.1:10001?address=6"], "one endpoint"),
+    ],
+)
+def test_an_endpoint_that_is_no_bus_is_refused_in_words(texts, words):
+    with pytest.raises(EndpointError, match=words):
+        parse_buses(texts)

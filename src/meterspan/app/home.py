@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,11 +24,21 @@ from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.lnap_upstream import LnapUpstream
+from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, line_of, slaves_of
 from meterspan.runtime.state import StateFile
 
-__all__ = ["AccessPointOptions", "HomePlaces", "HomeUp", "radio_meters", "run_home", "serve_home", "upstream_identity"]
+__all__ = [
+    "AccessPointOptions",
+    "HomePlaces",
+    "HomeUp",
+    "parse_buses",
+    "radio_meters",
+    "run_home",
+    "serve_home",
+    "upstream_identity",
+]
 
 _IDENTITY_KEPT: Final = "access point"
 _MANUFACTURER: Final = b"MSP"
@@ -44,6 +54,8 @@ class HomePlaces:
         port: of the portal; 0 takes a free one.
         source: a P1 port, or a file to replay; None without P1.
         radio: UDP port of radio telegrams; None without radio.
+        buses: wired M-Bus with the slaves to poll, one endpoint for each.
+        poll_every_s: seconds between their rounds.
         outlets: TCP port by interface (``H1``, ``H2``, ``G1``); 0 takes a free one.
         uplink: the head end that gets pushes, if any.
 
@@ -53,6 +65,8 @@ class HomePlaces:
     port: int
     source: Endpoint | Path | None = None
     radio: int | None = None
+    buses: tuple[Endpoint, ...] = ()
+    poll_every_s: float = 900.0
     outlets: Mapping[str, int] = field(default_factory=dict)
     uplink: Endpoint | None = None
 
@@ -87,6 +101,22 @@ class HomeUp:
     portal: str
     ports: Mapping[str, int]
     point: AccessPoint | None
+
+
+def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
+    """Read the endpoints of wired M-Buses, each with the slaves that are read: ``?address=5,6``.
+
+    Raises:
+        EndpointError: one is none, or names no slave, or its baud rate is none, or a bus has two endpoints.
+
+    """
+    found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)
+    for bus in found:
+        slaves_of(bus)
+        line_of(bus, latency_s=0.0)
+    if len({bus.place for bus in found}) < len(found):
+        raise EndpointError("name all slaves of one bus in one endpoint: ?address=5,6")
+    return found
 
 
 def radio_meters(keys: Mapping[str, MeterKeys]) -> dict[str, RadioSettings]:
@@ -210,6 +240,7 @@ def _jobs(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> 
             jobs.append(uplink.run())
     if places.radio is not None:
         jobs.append(home.hear_radio(Endpoint("udp", places.host, places.radio)))
+    jobs += [home.poll_wired(bus, places.poll_every_s) for bus in places.buses]
     return jobs
 
 
@@ -227,7 +258,12 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
 def _health(home: HomeHost) -> dict[str, Any]:
     heard = {meter.device: meter.count for meter in home.meters.values()}
     damaged = [item.item for item in home.data.damage()]
-    return {"meters": heard, "kept_aside": home.point.quarantine.total, "damaged": damaged[:DAMAGE_SHOWN_MAX]}
+    return {
+        "meters": heard,
+        "kept_aside": home.point.quarantine.total,
+        "damaged": damaged[:DAMAGE_SHOWN_MAX],
+        "not_read": dict(home.wired_failures),
+    }
 
 
 async def _replay(home: HomeHost, path: Path) -> None:
