@@ -1,34 +1,24 @@
 """``meterspan home``: one home by itself: P1 port and radio meters, history and cost, in a browser."""
 
 import json
-import logging
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.home import HomePlaces, HomeUp, run_home
-from meterspan.app.home_host import HomeConfig, HomeHost
-from meterspan.app.serving import PortalFailedError, reasons_of
+from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, parse_buses, radio_meters, serve_home
+from meterspan.app.home_host import HomeConfig
+from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
-from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.lnap.home_collector import radio_commodity
-from meterspan.mdm import MeterDataManagement
+from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.model.radio_protection import RadioSettings
-from meterspan.model.storage.errors import StorageError
-from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "home"]
 
@@ -41,6 +31,8 @@ meterspan home --p1 tcp://127.0.0.1:2001 --tariffs tariffs.toml   [dim]the P1 po
 
 meterspan home --radio 7373 --keys keys.toml   [dim]radio meters whose keys are in the file; others are not heard[/dim]
 
+meterspan home --mbus mbus+tcp://192.168.1.60:10001?address=5,6   [dim]wired M-Bus meters, every quarter hour[/dim]
+
 meterspan home --p1 /dev/ttyUSB0 --radio 7373 --keys keys.toml --push 192.168.1.2:4060 --g1-port 4059
   [dim]an access point (LNAP): a head end gets every quarter hour, and reads missing values[/dim]
 
@@ -48,7 +40,6 @@ meterspan home --p1 capture.txt   [dim]replay a capture, each telegram at its ow
 """
 
 HOME_ID = "home"
-_log = logging.getLogger("meterspan.home")
 
 
 def home(  # noqa: PLR0917 - typer calls it by name
@@ -58,7 +49,20 @@ def home(  # noqa: PLR0917 - typer calls it by name
     radio: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="UDP port at which radio telegrams are heard.")
     ] = None,
-    keys: Annotated[Path | None, typer.Option(help="Key file with the home's radio meters.", metavar="FILE")] = None,
+    mbus: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Wired M-Bus to poll: mbus+tcp://host:port?address=5,6&secondary=12345678; repeat for each bus.",
+            metavar="ENDPOINT",
+        ),
+    ] = None,
+    mbus_every: Annotated[
+        int, typer.Option(min=60, max=3_600, help="Seconds between readouts of each wired meter.")
+    ] = 900,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Key file with the home's radio meters; also of wired ones.", metavar="FILE"),
+    ] = None,
     title: Annotated[str, typer.Option(help="Name of the home.")] = "Home",
     price: Annotated[str | None, typer.Option(help="Price of electricity per kWh.", metavar="NUMBER")] = None,
     currency: Annotated[str, typer.Option(help="Currency, ISO 4217.")] = "EUR",
@@ -91,10 +95,12 @@ def home(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
 
-    Only listens: nothing is ever sent to a meter. The history survives restarts, meter exchanges and clock changes.
+    Only listens: nothing is ever sent to a meter, but the question for its data on a wired M-Bus. The history survives
+    restarts, meter exchanges and clock changes.
     """
-    if p1 is None and radio is None:
-        raise typer.BadParameter("give --p1 or --radio: where does the home hear its meters?")
+    if p1 is None and radio is None and not mbus:
+        raise typer.BadParameter("give --p1, --radio or --mbus: where does the home hear its meters?")
+    buses = _buses(mbus or [])
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
     chosen = zone_option(zone).key
@@ -104,24 +110,19 @@ def home(  # noqa: PLR0917 - typer calls it by name
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
     outlets = {interface: number for interface, number in asked.items() if number is not None}
-    places = HomePlaces(host, port, source, radio, outlets, uplink)
+    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink)
     folder = data or state_home() / "home"
-    clock = SystemClock()
+    key_file = keys or folder / "access_point.toml"
+    access_point = AccessPointOptions(
+        lambda who: upstream_keys(who, key_file, console), name_option(name), title_option(system_title)
+    )
+    announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
-        with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
-            who, upstream = None, None
-            if uplink is not None or g1_port is not None:
-                who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
-            running = HomeHost(replace(config, upstream=who), data=held, state=state, clock=clock)
-            if who is not None:
-                secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
-                upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
-            announce = _Announcer(console, str(p1 or ""), as_json=as_json)
-            uvloop.run(run_home(running, places, clock, upstream=upstream, on_up=announce))
-    except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
-        for reason in reasons_of(group):
+        serve_home(config, places, folder, access_point=access_point, on_up=announce)
+    except ProgramStoppedError as error:
+        for reason in error.reasons:
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
-        raise typer.Exit(2) from None
+        raise typer.Exit(2) from error
 
 
 class _Announcer:
@@ -172,8 +173,15 @@ def _source(text: str) -> Endpoint | Path:
         raise typer.BadParameter(f"{error}; or name a file to replay", param_hint="--p1") from error
 
 
+def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
+    """Return the buses to poll; what is wrong with an endpoint is said before anything is opened."""
+    try:
+        return parse_buses(texts)
+    except EndpointError as error:
+        raise typer.BadParameter(str(error), param_hint="--mbus") from error
+
+
 def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    meters = {name: keys for name, keys in read_key_file(path).items() if radio_commodity(name) is not None}
-    return {name: RadioSettings(keys.key, keys.protection, keys.hourly_max) for name, keys in meters.items()}
+    return radio_meters(read_key_file(path))
