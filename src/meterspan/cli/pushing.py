@@ -11,11 +11,11 @@ from rich.console import Console
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import append_keys, parse_key, read_key_file
-from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
+from meterspan.crypto.suites import KEY_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.lnap.home_collector import UpstreamIdentity
-from meterspan.model.identity import MANUFACTURER
+from meterspan.model.identity import MANUFACTURER, parse_system_title
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.state import StateFile
 
@@ -61,11 +61,9 @@ def upstream_identity(
     if not 4 <= len(chosen) <= NAME_MAX or not chosen.isascii():
         raise typer.BadParameter(f"a COSEM device name has 4 to {NAME_MAX} letters or digits", param_hint="--name")
     try:
-        octets = bytes.fromhex(title)
-    except ValueError:
-        octets = b""
-    if len(octets) != SYSTEM_TITLE_SIZE:
-        raise typer.BadParameter("a system title has 16 hexadecimal digits", param_hint="--system-title")
+        octets = parse_system_title(title)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--system-title") from error
     state.save(_IDENTITY_KEPT, json.dumps({"name": chosen, "system_title": title}).encode())
     return UpstreamIdentity(chosen, octets, pushes)
 
