@@ -4,7 +4,7 @@ Strategy: a supply has one meter. Another device of the same commodity is a cand
 has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
 dated back to the candidate's first register, so that no consumption is lost between their readings. A meter
 that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
-port needs no silence: a port belongs to one meter.
+port and the meter at an address of a wired M-Bus need no silence: a port and an address belong to one meter.
 
 The last registers and the decisions are one entry of the state, written at once before a decision is reported: power
 that fails leaves both as they were or both as they are. A decision is reported again after a restart until
@@ -59,7 +59,8 @@ class RegistersHeard:
         interface: H1 or M.
         time: UTC seconds of the values.
         registers: values by OBIS code.
-        is_main: the device is the electricity meter that has the P1 port.
+        is_main: the device has the meter's place: it is the electricity meter with the P1 port, or the meter at the
+            address of a wired M-Bus where the supply's meter was.
 
     """
 
@@ -202,7 +203,8 @@ class MeterPlaces:
         elif known.device == heard.device:
             self._again(place, known, heard)
         elif heard.time > known.time and heard.is_main and known.interface in ("", heard.interface):
-            self._exchange(place, known, heard, Candidate(heard.time, dict(heard.registers)))
+            first = known.candidates.get(heard.device, Candidate(heard.time, dict(heard.registers)))
+            self._exchange(place, known, heard, first)
         else:
             self._other(place, known, heard, now)
 
