@@ -98,7 +98,7 @@ class CentralSystem:
             push_port=config.push.port,
             push_connections_max=config.push.connections_max,
         )
-        intake = PushIntake(self.head_end, contexts=contexts, zone=zone)
+        intake = PushIntake(self.head_end, contexts=contexts, zone=zone, state=self.state)
         self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
 
     def close(self) -> None:
