@@ -32,6 +32,7 @@ from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
+from meterspan.store.private_files import make_private_folder
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
@@ -350,7 +351,7 @@ Stores = Callable[[Path], tuple[ReadingJournal, RegistryStore]]
 
 def open_stores(directory: Path) -> tuple[ReadingJournal, RegistryStore]:
     """Open the journal and the registry of a directory, both or none."""
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_folder(directory)
     journal = ReadingStore(directory / "readings")
     try:
         return journal, Registry.open(directory / "registry.sqlite")

@@ -15,7 +15,6 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.quantities import Commodity, parse_obis
 from meterspan.store.databases import Database, file_url
-from meterspan.store.edge import storage_errors
 from meterspan.store.left_out import LeftOutRows, quarantine_table
 
 __all__ = ["InventoryFile"]
@@ -66,10 +65,7 @@ class InventoryFile:
     """
 
     def __init__(self, path: Path) -> None:
-        url = file_url(path)
-        with storage_errors(path):
-            path.touch(mode=0o600)
-        self._database = Database(url, METADATA, version=SCHEMA_VERSION)
+        self._database = Database(file_url(path), METADATA, version=SCHEMA_VERSION)
         self._left_out = LeftOutRows(self._database)
 
     def close(self) -> None:
