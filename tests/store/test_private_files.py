@@ -24,6 +24,12 @@ def mode_of(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+def half_replace(path):
+    with replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
 def test_new_folders_are_their_owners_alone_and_those_that_are_there_keep_their_mode(tmp_path):
     tmp_path.chmod(0o755)
     make_private_folder(tmp_path / "a" / "b")
@@ -60,9 +66,8 @@ def test_a_file_is_replaced_whole_and_privately_or_stays_as_it_is(tmp_path):
     with replacing(path) as file:
         file.write(b"first")
     assert (path.read_bytes(), mode_of(path), victim.read_text()) == (b"first", 0o600, "untouched")
-    with pytest.raises(ZeroDivisionError), replacing(path) as file:
-        file.write(b"half")
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError):
+        half_replace(path)
     assert path.read_bytes() == b"first"
     assert sorted(place.name for place in tmp_path.iterdir()) == ["out.csv", "out.csv.tmp", "victim"]
 
