@@ -21,8 +21,6 @@ TABLE = """device;obis;time;value;unit
 E1;1-0:1.8.0;2026-03-01T00:00:00Z;10;kWh
 E1;1-0:1.8.0;2026-03-02T00:00:00Z;12;kWh
 """
-    "device;obis;time;value;unit\nE1;1-0:1.8.0;2026-03-01T00:00:00Z;10;kWh\nE1;1-0:1.8.0;2026-03-02T00:00:00Z;12;kWh\n"
-)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=NO_POSTGRESQL)])
