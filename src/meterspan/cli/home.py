@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,7 @@ from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
+from meterspan.lnap import kept_state
 from meterspan.lnap.home_collector import radio_commodity
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.radio_protection import RadioSettings
@@ -87,6 +89,10 @@ def home(  # noqa: PLR0917 - typer calls it by name
     system_title: Annotated[
         str | None, typer.Option(help="Its system title; made once by default.", metavar="HEX")
     ] = None,
+    set_aside: Annotated[
+        list[str] | None,
+        typer.Option(help="Go on without a damaged entry of the state; it is kept beside.", metavar="ENTRY"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
 ) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
@@ -109,6 +115,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     clock = SystemClock()
     try:
         with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
+            _set_aside(state, set_aside or (), console)
             who, upstream = None, None
             if uplink is not None or g1_port is not None:
                 who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
@@ -122,6 +129,13 @@ def home(  # noqa: PLR0917 - typer calls it by name
         for reason in reasons_of(group):
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
         raise typer.Exit(2) from None
+
+
+def _set_aside(state: StateFile, names: Sequence[str], console: Console) -> None:
+    for name in names:
+        was_there = kept_state.set_aside(state, name)
+        words = "was set aside" if was_there else "is not in the state"
+        console.print(f"the entry {name!r} {words}", soft_wrap=True, highlight=False, markup=False)
 
 
 class _Announcer:

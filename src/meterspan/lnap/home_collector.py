@@ -14,11 +14,14 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.delivery import TwoOutboxes, blocks_of
 from meterspan.lnap.hearing import P1_REGISTERS
+from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, MeterPlaces, PlaceEvent, RegistersHeard
 from meterspan.lnap.outbox import RowOutbox
 from meterspan.model.failures import Failure, FailureKind
@@ -65,6 +68,8 @@ SPANS_KNOWN: Final = 32
 """Capture spans remembered for each register; a telegram repeated later gives equal rows, which the store knows."""
 ROWS_WAITING_MAX: Final = 100_000
 """Rows of P1 that wait for the store: four days of a full disk; the oldest go first."""
+DEVICES_HEARD_MAX: Final = 128
+"""Devices whose hearing is remembered; beyond it the one that was not heard for longest is forgotten."""
 CHANNELS_KEPT: Final = "channels"
 _RULES_AT: Final = 1_767_225_600
 """UTC seconds of 1 January 2026: its time zone rules give the standard time of radio meters."""
@@ -192,7 +197,7 @@ class HomeCollector:
         ports: memory.
 
     Raises:
-        DamagedError: the kept state cannot be read.
+        DamagedEntryError: the kept state cannot be read.
 
     """
 
@@ -220,7 +225,7 @@ class HomeCollector:
         self._noted: dict[tuple[str, Obis], deque[int]] = {}
         self._rows = RowOutbox(ports.home)
         self.point = self._access_point(ports)
-        self._channels: dict[str, int] = json.loads(ports.state.load(CHANNELS_KEPT) or b"{}")
+        self._channels = _read_channels(ports.state)
         for meter in self._known_meters():
             self._give_channel(meter)
         for store in (ports.home, ports.uplink):
@@ -254,7 +259,7 @@ class HomeCollector:
             self._quarantine(Failure(FailureKind.UNREADABLE, reason), frame)
             return
         for device in heard.devices:
-            self._hear_device(device, heard, now)
+            self._hear_device(device, heard, now, is_checked=item.crc_matches is True)
         if self._upstream is not None:
             self._capture_main(heard, now, source)
 
@@ -361,7 +366,7 @@ class HomeCollector:
             return
         self.point.take_p1(heard, now, source)
 
-    def _hear_device(self, device: DeviceRows, heard: HeardTelegram, now: float) -> None:
+    def _hear_device(self, device: DeviceRows, heard: HeardTelegram, now: float, *, is_checked: bool) -> None:
         self._note_heard(device.device, device.commodity, "H1", now, heard.octets)
         every_s = REGISTERS_EVERY_S if device.commodity is Commodity.ELECTRICITY else 1
         times: dict[int, dict[Obis, Scaled]] = {}
@@ -373,7 +378,9 @@ class HomeCollector:
                 is_kept = True
         for time, registers in sorted(times.items()):
             is_main = not device.channel and device.commodity is Commodity.ELECTRICITY
-            registers_heard = RegistersHeard(device.device, device.commodity, "H1", time, registers, is_main)
+            registers_heard = RegistersHeard(
+                device.device, device.commodity, "H1", time, registers, is_main, is_checked
+            )
             self.places.hear(registers_heard, now)
         if is_kept:
             self.places.save()
@@ -406,6 +413,8 @@ class HomeCollector:
         )
 
     def _note_heard(self, device: str, commodity: Commodity, interface: str, now: float, octets: bytes) -> None:
+        if device not in self.meters and len(self.meters) >= DEVICES_HEARD_MAX:
+            self._forget(min(self.meters.values(), key=lambda meter: meter.heard_at).device)
         meter = self.meters.setdefault(device, HomeMeter(device, commodity, interface, now))
         is_new = not meter.count or now - meter.heard_at > HEARD_AGAIN_S
         meter.heard_at, meter.count = now, meter.count + 1
@@ -415,9 +424,27 @@ class HomeCollector:
             self._framed[device] = now
             self._events.append(FrameHeard(device, interface, now, octets))
 
+    def _forget(self, device: str) -> None:
+        """Forget the device heard longest ago: damaged identifications of a port must not fill the memory."""
+        del self.meters[device]
+        self._framed.pop(device, None)
+        self._noted = {key: spans for key, spans in self._noted.items() if key[0] != device}
+
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)
         self._events.append(TelegramQuarantined(failure, frame))
+
+
+def _read_channels(state: StateStore) -> dict[str, int]:
+    """Read the channel of each meter: a head end identifies a meter by it, so a damaged list is not made up anew."""
+    try:
+        channels = msgspec.json.decode(state.load(CHANNELS_KEPT) or b"{}", type=dict[str, int])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise DamagedEntryError(CHANNELS_KEPT, "the channels of the home's meters", error) from error
+    numbers = sorted(channels.values())
+    if len(set(numbers)) < len(numbers) or not all(1 <= number <= CHANNELS_MAX for number in numbers):
+        raise DamagedEntryError(CHANNELS_KEPT, "the channels of the home's meters", f"numbers {numbers}")
+    return channels
 
 
 def radio_commodity(device: str) -> Commodity | None:
