@@ -1,4 +1,4 @@
-"""One way for each thing: no constant, code or function of the sources is written in two places."""
+"""One way for each thing: no OBIS code and no function of the sources is written in two places."""
 
 import ast
 from collections import defaultdict
@@ -6,8 +6,31 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "meterspan"
-TREES = {path.relative_to(SOURCE): ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))}
+TREES = {
+    path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text("utf-8")) for path in sorted(SOURCE.rglob("*.py"))
+}
 OBIS_PARTS = range(5, 7)
+NODES_MAX = 24
+"""Nodes of a body that may be written again: a property, a getter, one call with its result."""
+
+
+def test_an_obis_code_is_written_out_in_one_module_only() -> None:
+    places = defaultdict(set)
+    for path, tree in TREES.items():
+        for code in _codes(tree):
+            places[code].add(path)
+    assert places["Obis(0, 0, 1, 0, 0)"] == {"quantities/codes.py"}
+    assert {code: sorted(found) for code, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_two_functions_have_the_same_body() -> None:
+    places = defaultdict(list)
+    for path, tree in TREES.items():
+        for function in _functions(tree):
+            if body := _body(function):
+                places[body].append(f"{path}:{function.lineno} {function.name}")
+    assert len(places) > 1_000
+    assert [found for found in places.values() if len(found) > 1] == []
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:
@@ -18,10 +41,22 @@ def _codes(tree: ast.AST) -> Iterator[str]:
             yield ast.unparse(node)
 
 
-def test_an_obis_code_is_written_out_in_one_module_only() -> None:
-    places = defaultdict(set)
-    for path, tree in TREES.items():
-        for code in _codes(tree):
-            places[code].add(str(path))
-    assert places["Obis(0, 0, 1, 0, 0)"] == {"quantities/codes.py"}
-    assert {code: sorted(found) for code, found in places.items() if len(found) > 1} == {}
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
+
+
+def _body(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """Return the body with numbered parameters and local names, or "" for a short one."""
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    if sum(1 for statement in statements for _ in ast.walk(statement)) <= NODES_MAX:
+        return ""
+    arguments = function.args
+    names = [item.arg for item in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs)]
+    nodes = [node for statement in statements for node in ast.walk(statement)]
+    names += [node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
+    numbers = {name: str(number) for number, name in enumerate(dict.fromkeys(names))}
+    copy = ast.parse(ast.unparse(ast.Module(statements, [])))
+    for node in ast.walk(copy):
+        if isinstance(node, ast.Name) and node.id in numbers:
+            node.id = f"name_{numbers[node.id]}"
+    return ast.unparse(copy)

@@ -1,12 +1,11 @@
 import pytest
 
 from meterspan.engine.link import Role
-from meterspan.engine.push import PushReceived, PushRefused, PushSink, match_push
+from meterspan.engine.push import PushReceived, PushRefused, PushSink
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
-from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.quantities import ClockTime, Obis
-from meterspan.wire.axdr import DataType, array, double_long_unsigned, structure, unsigned
+from meterspan.wire.axdr import DataType, double_long_unsigned, unsigned
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
@@ -151,18 +150,6 @@ def test_another_apdu_is_no_push():
     event = taken(sink(insecure_accept_plain=True), bytes.fromhex("C001C1000F0000280000FF0200"))
     assert isinstance(event, PushRefused)
     assert isinstance(event.error, WireError)
-
-
-def test_a_body_that_brings_its_object_list_is_matched_by_it():
-    listed = (CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2), OBJECTS[0], OBJECTS[1])
-    body = structure(write_capture_objects(listed), unsigned(1), unsigned(2))
-    assert [value.definition for value in match_push(body, [OBJECTS[:3]])] == list(listed)
-
-
-def test_a_body_of_unknown_shape_keeps_its_values_without_names():
-    assert [value.definition for value in match_push(structure(unsigned(1)), [OBJECTS])] == [None]
-    assert match_push(array(unsigned(1)))[0].definition is None
-    assert match_push(structure(array(unsigned(1)), unsigned(2)))[1].definition is None
 
 
 def test_a_profile_is_pushed_whole():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.engine.push import PushValue, match_push
+from meterspan.engine.push_body import PushValue, read_body
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, read_content, utc_row, write_profiles
 from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.profile import write_capture_objects
@@ -36,7 +36,7 @@ def profiles(draw):
 @given(st.lists(profiles(), max_size=4, unique_by=lambda profile: profile.name))
 def test_what_is_written_is_read_back_whole(written):
     body = read_data(write_data(write_profiles(written)))
-    content = read_content(match_push(body))
+    content = read_content(read_body(body).values)
     assert {name: [item.items for item in rows] for name, rows in content.rows.items()} == {
         profile.name: [tuple(row) for row in profile.rows] for profile in written
     }
@@ -62,7 +62,7 @@ def test_a_standard_push_by_object_list_gives_the_same_content():
         structure(integer(-1), enum(30)),
         buffer,
     )
-    content = read_content(match_push(body))
+    content = read_content(read_body(body).values)
     assert content.time == moment
     assert content.values[ENERGY].integer == 42
     assert content.scalers == {ENERGY: ScalerUnit(-1, UNITS["Wh"])}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
 from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push import PushValue, write_described
+from meterspan.engine.push_body import PushValue, write_described
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
@@ -148,11 +148,11 @@ def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_tim
     listed = CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2)
     body = structure(
         write_capture_objects([listed, *objects]),
-        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr]
+        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr] # the meter has it
     )
     stamp = ClockTime.of(utc(NOW - 60))
     assert world.push(body, time=stamp)
-    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr]
+    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr] # the meter has it
     assert world.values == [
         ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0),
         ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),
@@ -166,7 +166,7 @@ def test_the_push_source_of_a_device_and_the_intake_understand_each_other_once_t
     source = PushSource(meter.device, security=world.senders[METER])
     assert world.intake.take(source.notification(objects, NOW), "peer", NOW) is None
     assert world.head_end.quarantine.newest(1)[0].reason.startswith("the device's push object list is not known")
-    world.intake.learn_objects("METER", objects)
+    world.head_end.layouts.learn_objects("METER", objects)
     assert world.intake.take(source.notification(objects, NOW), "peer", NOW) is None
     assert "scaler of 1-0:1.8.0 is neither pushed nor known" in world.head_end.quarantine.newest(1)[0].reason
     world.head_end.learn_scalers("METER", {ENERGY: WH, EXPORT: WH})
@@ -187,6 +187,84 @@ def test_an_object_list_that_was_sent_once_serves_later_pushes() -> None:
     assert world.push(structure(write_capture_objects(objects), double_long_unsigned(5), scale))
     assert world.push(structure(null(), double_long_unsigned(6), null())), "scale and list are known now"
     assert [row[3:] for row in world.values] == [(5, 1), (6, 1)]
+
+
+def test_plain_values_without_a_known_list_are_refused_by_type_and_the_list_is_asked_for() -> None:
+    world = World()
+    assert not world.push(structure(double_long_unsigned(5), double_long_unsigned(6)))
+    assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
+    assert world.head_end.layouts.is_asked_for("METER")
+    assert world.values == []
+
+
+def test_a_list_that_only_another_meter_has_the_shape_of_names_nothing() -> None:
+    world = World()
+    assert not world.push(structure(double_long_unsigned(1_500))), "a maker's list of this shape is for people"
+    assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
+
+
+def test_a_list_of_codes_with_scales_is_stored_at_the_clock_among_its_values() -> None:
+    world = World()
+    stamp = octet_string(write_clock_time(ClockTime.of(utc(NOW - 5))))
+    body = structure(
+        octet_string(bytes(Obis(0, 0, 1, 0, 0))), stamp,
+        octet_string(bytes(Obis(0, 0, 96, 1, 0))), octet_string(b"7777"),
+        octet_string(bytes(ENERGY)), double_long_unsigned(12_345), structure(integer(1), enum(30)),
+    )  # fmt: skip
+    assert world.push(body)
+    assert world.values == [("METER", int(NOW) - 5, "1-0:1.8.0", 12_345, 1)]
+
+
+def test_a_list_of_codes_without_scales_waits_for_them() -> None:
+    world = World()
+    body = structure(octet_string(bytes(ENERGY)), double_long_unsigned(12_345))
+    assert not world.push(body)
+    assert "scaler of 1-0:1.8.0 is neither pushed nor known" in world.head_end.quarantine.newest(1)[0].reason
+    world.head_end.learn_scalers("METER", {ENERGY: WH})
+    assert world.push(body)
+    assert world.values == [("METER", int(NOW), "1-0:1.8.0", 12_345, 0)]
+
+
+COLUMNS = (
+    CaptureObjectDefinition(1, Obis(0, 0, 96, 10, 1), 2),
+    CaptureObjectDefinition(3, EXPORT, 2),
+    CaptureObjectDefinition(8, Obis(0, 0, 1, 0, 0), 2),
+    CaptureObjectDefinition(3, Obis(1, 0, 3, 8, 0), 2),
+    CaptureObjectDefinition(3, ENERGY, 2),
+)
+
+
+def captured(time: float, *, export: int, energy: int) -> Data:
+    stamp = octet_string(write_clock_time(ClockTime.of(utc(time))))
+    cells = (double_long_unsigned(export), stamp, double_long_unsigned(9), double_long_unsigned(energy))
+    return structure(unsigned(8), *cells)
+
+
+def test_rows_of_a_profile_are_read_in_the_order_of_its_capture_objects_once_they_are_known() -> None:
+    world = World()
+    world.head_end.learn_scalers("METER", {ENERGY: WH, EXPORT: WH})
+    captures = value(7, PROFILE, ProfileGeneric.capture_objects.number, write_capture_objects(COLUMNS))
+    rows = value(7, PROFILE, ProfileGeneric.buffer.number, array(captured(900, export=1, energy=5)))
+    assert not world.push(write_described([rows])), "other than clock, status and what is due"
+    assert world.push(write_described([captures, rows]))
+    later = value(7, PROFILE, ProfileGeneric.buffer.number, array(captured(1_800, export=2, energy=6)))
+    assert world.push(write_described([later]))
+    assert world.values == [
+        ("METER", 900, "1-0:1.8.0", 5, 0),
+        ("METER", 900, "1-0:2.8.0", 1, 0),
+        ("METER", 1_800, "1-0:1.8.0", 6, 0),
+        ("METER", 1_800, "1-0:2.8.0", 2, 0),
+    ]
+    assert [block.status.tolist() for block in world.sink.blocks] == [[8], [8]]
+
+
+def test_a_profile_that_does_not_capture_what_is_due_is_refused_by_type() -> None:
+    world = World()
+    world.head_end.learn_scalers("METER", {ENERGY: WH, EXPORT: WH})
+    world.head_end.layouts.learn_columns("METER", PROFILE, COLUMNS[:4])
+    row = structure(*captured(900, export=1, energy=5).items[:4])
+    assert not world.push(write_described([value(7, PROFILE, ProfileGeneric.buffer.number, array(row))]))
+    assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
 
 
 def test_rows_of_a_channel_belong_to_its_meter_at_the_scale_beside_them() -> None:
@@ -244,10 +322,17 @@ STREAMS = [name for name, transport in NETWORK_TRANSPORTS.items() if transport.m
 
 
 @pytest.mark.parametrize(("kind", "cut"), [*((kind, None) for kind in NETWORK_TRANSPORTS), *product(STREAMS, [1, 7])])
-def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str, cut: int | None) -> None:
+@pytest.mark.parametrize("is_plain", [False, True])
+def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(
+    kind: str, cut: int | None, *, is_plain: bool
+) -> None:
     world = World(kind)
     register = PushedRegister(ExtendedRegister.class_id, Obis(0, 3, 24, 2, 1), LITRES)
     body = write_profiles([PushedProfile(CHANNEL, (register,), (utc_row(1_772_323_200, 0, [165]),))])
+    if is_plain:
+        world.head_end.layouts.learn_objects("POINT", [CaptureObjectDefinition(4, register.name, 2)])
+        world.head_end.learn_scalers("POINT", {register.name: LITRES})
+        body = structure(double_long_unsigned(165))
 
     class Rows:
         def __init__(self) -> None:
@@ -268,7 +353,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(kind: str
     pair.run(NOW + 20)
     assert pair.left_events == [RowsConfirmed(1)]
     assert pair.right_events == [PushTaken("POINT", 1)]
-    assert len(world.values) == 1
+    assert [(row[0], *row[2:]) for row in world.values] == [("MSP-12345678-07", "8-0:1.0.0", 165, -3)]
     assert connection.is_up
 
 

@@ -28,13 +28,17 @@ from meterspan.meter.electricity import EXPORT, IMPORT, ElectricityMeter, Electr
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.cosem.profile import read_push_objects
+from meterspan.model.cosem.standard_objects import PUSH_SETUP
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
 from meterspan.quantities.codes import LOAD_PROFILE
+from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 from tests.memory import MemoryOutbox, MemoryState
 
@@ -363,3 +367,38 @@ def test_counters_lost_by_the_head_end_are_recovered_from_the_meter(world: World
     assert isinstance(endings[0], SessionFailed)
     assert isinstance(endings[-1], SessionDone), endings
     assert "counter" in {entry.kind for entry in world.head_end.device_log.entries("MSP1000000001")}
+
+
+def test_a_push_of_plain_values_is_understood_after_a_session_has_read_the_push_setup(world: World) -> None:
+    meter, _ = electricity(world)
+    now = START + 3 * 3_600 + 120.0
+    device, security = logical_device(meter, MeterAccess()), context(METER_TITLE, MemoryState())
+    source = PushSource(device, security=security)
+    setup = device.find(PushSetup.class_id, PUSH_SETUP)
+    assert setup is not None
+    objects = read_push_objects(setup.read(PushSetup.push_object_list.number, now))
+    assert world.intake.take(source.notification(objects, now), "peer", now) is None
+    assert world.head_end.quarantine.newest(1)[0].fault is FrameFault.UNKNOWN_LAYOUT
+    ending, _ = world.read(serve(device, security), now)
+    assert isinstance(ending, SessionDone)
+    assert world.head_end.layouts.objects_of("MSP1000000001") == objects
+    world.sink.blocks.clear()
+    assert world.intake.take(source.notification(objects, now), "peer", now) is not None
+    pushed = {column.obis: column.values.tolist() for block in world.sink.blocks for column in block.columns}
+    assert pushed[IMPORT] == [meter.indication[IMPORT].value]
+
+
+def test_a_meter_that_refuses_to_show_its_push_setup_is_asked_once(world: World) -> None:
+    meter, _ = electricity(world)
+    now = START + 3 * 3_600 + 120.0
+    whole = logical_device(meter, MeterAccess())
+    shown = [item for item in whole.objects if item.interface.class_id != PushSetup.class_id]
+    device = LogicalDevice(whole.sap, whole.name, objects=shown, associations=whole.associations)
+    world.head_end.layouts.ask_for("MSP1000000001")
+    ending, collected = world.read(serve(device, context(METER_TITLE, MemoryState())), now)
+    assert isinstance(ending, SessionDone)
+    ((_, kind, title),) = collected.notes
+    assert kind == "push"
+    assert title.startswith("Its push object list cannot be read (")
+    world.head_end.layouts.ask_for("MSP1000000001")
+    assert not world.head_end.layouts.is_asked_for("MSP1000000001")

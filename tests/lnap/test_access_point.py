@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from meterspan.engine.mbus_security import Protection, build_telegram
-from meterspan.engine.push import match_push
+from meterspan.engine.push_body import read_body
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
@@ -272,7 +272,7 @@ def p1_point(state: MemoryState | None = None, outbox: MemoryOutbox | None = Non
 def pushes_of(point: AccessPoint) -> list[PushedContent]:
     found = []
     while (push := point.next_push()) is not None:
-        found.append(read_content(match_push(push.body)))
+        found.append(read_content(read_body(push.body).values))
         point.pushed(push.through)
     return found
 
@@ -352,7 +352,7 @@ def test_a_row_that_a_full_disk_refused_is_captured_from_the_next_telegram() -> 
     append, outbox.append = outbox.append, _full  # type: ignore[method-assign]  # the disk fills up
     with pytest.raises(StorageFullError):
         point.hear_p1(p1("000001.000", START), START)
-    outbox.append = append  # type: ignore[method-assign]
+    outbox.append = append  # type: ignore[method-assign]  # there is room again
     assert point.hear_p1(p1("000001.001", START + 10), START + 10)
     assert [_row(push) for push in pushes_of(point)] == [(1_001, START + 10)]
 

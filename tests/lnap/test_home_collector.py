@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.lnap import home_collector
 from meterspan.lnap.home_collector import (
-    DEVICES_HEARD_MAX,
+    METERS_MAX,
     DisplayLine,
     FrameHeard,
     HomeCollector,
@@ -130,6 +130,19 @@ def test_registers_are_kept_once_a_minute_and_power_every_five_seconds_however_o
     found = stored(collector.delivery(START))
     assert [second for _, obis, second, _ in found if obis == IMPORT] == [0, 60]
     assert len([second for _, obis, second, _ in found if obis == NET_POWER]) == 24
+
+
+def test_a_port_that_names_another_meter_in_each_telegram_fills_no_memory():
+    collector = Memory().collector()
+    collector.hear_p1(p1("000001.000", START), START, "port")
+    for number in range(3 * METERS_MAX):
+        second = START + 1 + number
+        for name in (f"MSP2{number:09d}", "MSP1000000001"):
+            collector.hear_p1(p1("000001.000", second, meter=name), second, "port")
+        events(collector)
+    assert len(collector.meters) == METERS_MAX
+    assert collector.meters["MSP1000000001"].count == 1 + 3 * METERS_MAX
+    assert set(collector._noted) == set(collector.meters) >= set(collector._framed)
 
 
 def test_octets_that_are_no_telegram_are_quarantined_as_they_were_received():
@@ -289,20 +302,6 @@ def test_damaged_channels_are_named_and_not_made_up_anew(octets):
         memory.collector()
     assert set_aside(memory.state, "channels")
     memory.collector()
-
-
-def test_a_flood_of_devices_on_the_port_takes_no_more_memory_than_its_bound():
-    collector = Memory().collector()
-    collector.hear_p1(p1("000223.456", START), START, "port")
-    for number in range(2 * DEVICES_HEARD_MAX):
-        at = START + 20 * (number + 1)
-        collector.hear_p1(p1("000000.001", at, meter=f"FLOOD{number:08}"), at, "port")
-        collector.hear_p1(p1("000223.456", at + 10), at + 10, "port")
-        events(collector)
-    assert len(collector.meters) <= DEVICES_HEARD_MAX
-    assert set(collector._framed) <= set(collector.meters)
-    assert {device for device, _ in collector._noted} <= set(collector.meters)
-    assert collector.places.last_heard["home-E"].device == "MSP1000000001"
 
 
 def test_a_damaged_identification_on_a_port_without_a_crc_exchanges_nothing():

@@ -10,11 +10,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from meterspan.lnap.meter_places import (
     DECISIONS_MAX,
     DEVICES_MAX,
-    HEARD_MAX,
     LAST_KEPT,
     PLACES_KEPT,
     REPEATED_MIN,
     SILENT_S,
+    TIMES_MAX,
     MeterExchanged,
     MeterFirstHeard,
     MeterPlaces,
@@ -189,7 +189,7 @@ def test_a_crowd_of_devices_takes_no_more_memory_than_its_bounds():
             hear(places, gas("A", 2 + 2 * n, n), power("E", 2 + 2 * n, n))
         last = places.last_heard["home-G"]
         assert max(len(last.candidates), len(last.seconds)) <= DEVICES_MAX
-        assert len(places._heard_at) <= HEARD_MAX
+        assert len(places._heard_at) <= TIMES_MAX
         assert len(places._unsure) <= 2
     assert {known.device for known in places.last_heard.values()} == {"A", "E"}
     assert len(state.kept[PLACES_KEPT]) < 8_192

@@ -8,7 +8,7 @@ import pytest
 
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, SeriesKind, Source
-from meterspan.model.storage.errors import DamagedSegmentError
+from meterspan.model.storage.errors import DamagedSegmentError, DamagedSupplyError
 from meterspan.quantities import UNITS, Commodity, Direction, Obis
 from tests.store.memory_backends import MemoryJournal, MemoryRegistry
 
@@ -73,7 +73,11 @@ def test_what_cannot_be_derived_is_named_and_everything_else_is_shown_and_summed
     assert found.item == "usage point MP2"
     assert reason in found.reason
     assert next(row.device for row in data.completeness(START.date(), START.date())) == "M1"
-    assert next(view.commodity for view in data.live("h1", NOW).today) is Commodity.ELECTRICITY
+    live = data.live("h1", NOW)
+    assert [view.commodity for view in live.today] == [Commodity.ELECTRICITY]
+    assert live.left_out == live.without_cost[-1:] == (Commodity.GAS,)
+    with pytest.raises(DamagedSupplyError, match="usage point MP2"):
+        data.day("h1", Commodity.GAS, START.date())
     assert data.day("h1", Commodity.ELECTRICITY, START.date()).unexplained < 0
 
 

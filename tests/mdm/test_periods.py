@@ -13,7 +13,7 @@ from meterspan.analytics.calendar import day_bounds
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.mdm.curves import Curve
-from meterspan.mdm.periods import day_cost, day_view, month_view, tariff_view, unit_price
+from meterspan.mdm.periods import covers, day_cost, day_view, month_view, tariff_view, unit_price
 from meterspan.mdm.supplies import Supply
 from meterspan.model.storage.registry import InstallationRow
 from meterspan.quantities import Commodity, Quality
@@ -64,7 +64,10 @@ def test_the_intervals_of_a_day_are_its_grid_and_add_up_to_its_total(both):
     view = day_view(supply(), curve, day, ())
     low, high = day_bounds(day, ZONE)
     assert len(view.intervals) == (high - low) // 900
-    assert sum(point.value or 0 for point in view.intervals) == view.total == curve.total
+    known = [point.value for point in view.intervals if point.value is not None]
+    assert view.total == (sum(known) if known else None)
+    assert (view.total or 0) == curve.total
+    assert (view.known, view.parts) == (len(known), len(view.intervals))
     ends = [point.end for point in view.intervals]
     assert [point.start for point in view.intervals] == [view.start, *ends[:-1]]
     for point in view.intervals:
@@ -79,7 +82,7 @@ def test_the_cost_of_a_day_is_that_of_its_intervals_and_the_standing_charge_wher
     view = day_view(supply(), curve, day, ())
     is_known = any(point.value is not None for point in view.intervals)
     priced = sum((point.cost for point in view.intervals if point.cost is not None), Decimal(0))
-    assert view.cost == priced + (Decimal("0.5") if is_known else 0)
+    assert view.cost == (priced + Decimal("0.5") if is_known else None)
     for point in view.intervals:
         if point.value is not None:
             assert point.cost == point.value * unit_price(DAY_AND_NIGHT, point.band)
@@ -99,12 +102,12 @@ def test_a_day_of_a_month_is_the_day_alone(both):
     assert (month.total, month.cost) == (alone.total, alone.cost)
 
 
-def test_without_a_tariff_nothing_costs_and_nothing_is_priced():
+def test_without_a_tariff_no_cost_is_known_and_nothing_is_priced():
     day = DAYS[2]
     low, _ = day_bounds(day, ZONE)
     curve = Curve(np.array([low]), np.array([low + 900]), np.array([70]), np.zeros(1, np.int32), STEP)
     view = day_view(supply(None), curve, day, ())
-    assert (view.cost, view.tariff, view.intervals[0].cost) == (Decimal(0), None, None)
+    assert (view.cost, view.tariff, view.intervals[0].cost) == (None, None, None)
     assert view.intervals[0].value == Decimal("0.07")
     assert day_cost(supply(None), curve, day) is None
 
@@ -151,3 +154,28 @@ def test_what_happened_to_the_data_is_told_in_words():
     assert "2 intervals estimated" in notes
     assert "1 intervals changed by readings that came after" in notes
     assert high - low == 86_400
+
+
+def test_a_span_of_which_nothing_is_known_has_no_total_no_cost_and_no_unexplained_part():
+    day = DAYS[2]
+    low, _high = day_bounds(day, ZONE)
+    empty = np.zeros(0, np.int64)
+    nothing = Curve(empty, empty, empty, empty.astype(np.int32), STEP)
+    gap = Curve(
+        np.array([low]), np.array([low + 900]), np.array([0]), np.array([int(Quality.MISSING)], np.int32), STEP
+    )  # fmt: skip
+    for curve in (nothing, gap):
+        for view in (day_view(supply(), curve, day, ()), month_view(supply(), curve, day, seen_until=1 << 40)):
+            assert (view.total, view.cost, view.unexplained, view.known) == (None, None, None, 0)
+            assert {point.value for point in view.points} <= {None}
+            assert {point.by_band for point in view.points} <= {()}
+
+
+def test_a_span_is_covered_where_every_second_of_it_is_known():
+    quality = np.array([0, int(Quality.MISSING), 0], np.int32)
+    curve = Curve(np.array([0, 900, 1_800]), np.array([900, 1_800, 2_700]), np.array([1, 0, 1]), quality, STEP)
+    assert covers(curve, 0, 900)
+    assert covers(curve, 1_900, 2_700)
+    assert not covers(curve, 0, 901)
+    assert not covers(curve, 1_800, 2_701)
+    assert not covers(curve, 0, 0), "nothing is known of no time"

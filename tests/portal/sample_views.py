@@ -517,7 +517,7 @@ class SampleNetwork:
             ("replayed", "invocation counter 4711 is not above the last accepted, 4790"),
             ("damaged", "octet 14, CRC of block 2: computed 3A1F, received 3A5F (EN 13757-4, 11.5)"),
             ("unknown device", "no meter KAM66309999 in the inventory; add it or take it off the allow list"),
-            ("oversized", "announces 70,000 octets; at most 65,535 are taken"),
+            ("damaged", "announces 70,000 octets; at most 65,535 are taken"),
         )
         return [
             QuarantineView(

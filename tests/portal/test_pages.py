@@ -15,6 +15,7 @@ import pytest
 
 from meterspan import portal
 from meterspan.model.damage import LOSSES, REMEDIES
+from meterspan.model.storage.errors import DamagedSupplyError
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import Home, LiveView, MeterState, TodayView, UsagePointView
 from meterspan.portal import create_app
@@ -184,13 +185,13 @@ def test_static_files_are_kept_for_ever_under_their_digest(ask):
     assert ask("/static/../app.py").status_code == 404
 
 
-def render(homes=None, network=None, path="/", now=NOW, orders=None):
+def render(homes=None, network=None, path="/", *, now=NOW, orders=None, language="en"):
     app = create_app(homes or SampleHomes(), network or SampleNetwork(), clock=lambda: now, orders=orders)
 
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.get(path)
+            return await client.get(path, headers={"Accept-Language": language})
 
     return asyncio.run(run())
 
@@ -205,12 +206,15 @@ class HeatOnly(SampleHomes):
         return Home("flat", "Flat", "Europe/London", (UsagePointView("U", Commodity.HEAT, "M", "kWh"),))
 
     def live(self, home_id, now):
-        today = TodayView(Commodity.HEAT, Decimal(0), "kWh", Decimal(0), None, None)
-        return LiveView("flat", now, None, None, "", None, None, (today,), Decimal(0), "GBP")
+        today = TodayView(Commodity.HEAT, None, "kWh", None, None, None)
+        return LiveView("flat", now, None, None, "", None, None, (today,), None, "GBP")
 
     def day(self, home_id, commodity, day):
         view = super().day("lindenhof-3", Commodity.HEAT, day)
-        return replace(view, opening=None, closing=None, tariff=None, cost=Decimal(0), intervals=())
+        return replace(view, opening=None, closing=None, tariff=None, total=None, cost=None, intervals=())
+
+    def month(self, home_id, commodity, month):
+        return replace(SampleHomes().month("lindenhof-3", Commodity.HEAT, month), opening=None, cost=None, tariff=None)
 
 
 def test_a_home_that_knows_little_is_shown_with_what_it_knows():
@@ -273,6 +277,42 @@ def test_a_network_without_meters_is_a_calm_page():
     assert "No frame is quarantined." in html
     assert "100.0 %" not in html, "nothing was due: the share is unknown"
     assert 'data-live="completeness_today"><span class="n">\u2013</span>' in html
+
+
+class OneDamaged(SampleHomes):
+    """A home whose gas readings are impossible."""
+
+    def live(self, home_id, now):
+        view = SampleHomes().live(home_id, now)
+        rest = tuple(row for row in view.today if row.commodity is not Commodity.GAS)
+        return replace(view, today=rest, left_out=(Commodity.GAS,))
+
+    def day(self, home_id, commodity, day):
+        if commodity is Commodity.GAS:
+            raise DamagedSupplyError("usage point DE0001-gas: readings span more than 4,000,000 periods")
+        return super().day(home_id, commodity, day)
+
+
+def test_a_home_with_one_damaged_supply_names_it_and_shows_the_rest():
+    html = render(OneDamaged(), path="/homes/lindenhof-3").text
+    text = " ".join(re.sub(r"<[^>]+>", " ", html).split())
+    assert "so far, without Gas" in text
+    assert "data damaged" in text
+    assert html.count("<tr data-start=") == 96
+    damaged = render(OneDamaged(), path="/homes/lindenhof-3/gas/2026-11-20")
+    assert damaged.status_code == 200
+    assert "The readings of this supply are damaged" in damaged.text
+    assert 'id="power"' in damaged.text
+    answer = render(OneDamaged(), path="/api/v1/homes/lindenhof-3/gas/days/2026-11-20")
+    assert (answer.status_code, answer.json()["type"]) == (503, "urn:meterspan:problem:damaged-supply")
+    live = render(OneDamaged(), path="/api/v1/homes/lindenhof-3/live").json()
+    assert (live["left_out"], live["without_cost"]) == (["gas"], ["gas"])
+
+
+def test_a_total_over_a_hole_says_what_it_lacks(ask):
+    assert "this day in total, missing intervals: 5" in ask("/homes/lindenhof-3/electricity/2026-11-18").text
+    assert "this day in total</p>" in ask("/homes/lindenhof-3/electricity/2026-11-19").text
+    assert "this month in total, incomplete days: 1" in ask("/homes/lindenhof-3/electricity/2026-11").text
 
 
 def test_power_that_is_old_is_told_with_its_time_and_not_as_now():

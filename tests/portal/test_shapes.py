@@ -176,7 +176,24 @@ def test_months_follow_each_other_over_the_year():
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "share"), [("1", "4", 25.0), ("5", "4", 100.0), ("-1", "4", 0.0), ("1", "0", 0.0)]
+    ("part", "whole", "share"), [("1", "4", 25.0), ("5", "4", 100.0), ("-1", "4", 0.0), ("1", "0", None)]
 )
 def test_a_share_is_drawn_within_its_bar(part, whole, share):
     assert shapes.percent(Decimal(part), Decimal(whole)) == share
+
+
+def test_a_share_of_the_unknown_is_not_drawn():
+    assert shapes.percent(None, Decimal(4)) is None
+    assert shapes.percent(Decimal(1), None) is None
+
+
+def test_a_total_counts_what_it_lacks_by_now_and_not_what_is_to_come():
+    homes = SampleHomes()
+    day = homes.day("lindenhof-3", Commodity.ELECTRICITY, date(2026, 11, 18))
+    assert shapes.holes_of(day, NOW, NOW.date()) == shapes.Holes(5, 0)
+    today = homes.day("lindenhof-3", Commodity.ELECTRICITY, NOW.date())
+    assert shapes.holes_of(today, NOW, NOW.date()) == shapes.Holes(0, 0)
+    month = homes.month("lindenhof-3", Commodity.ELECTRICITY, date(2026, 11, 1))
+    assert shapes.holes_of(month, NOW, NOW.date()) == shapes.Holes(0, 1)
+    gone = replace(month, points=(replace(month.points[0], value=None), *month.points[1:]))
+    assert shapes.holes_of(gone, NOW, NOW.date()) == shapes.Holes(1, 1)

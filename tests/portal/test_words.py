@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.model.failures import FailureKind
+from meterspan.model.quarantine import FrameFault
 from meterspan.model.remedies import ENGLISH, Reason, Situation
 from meterspan.portal.words import Words, catalogues, languages, words_for
 
@@ -55,6 +56,12 @@ def test_every_failure_has_its_remedy_in_every_language(language, kind):
     assert table[f"remedy.{kind}"] in told
     assert "(octet 14)" in told
     assert "LNAP 1" in told
+
+
+@pytest.mark.parametrize("language", sorted(set(catalogues()) - {"en"}))
+def test_every_reason_of_the_quarantine_is_named_in_every_other_language(language):
+    named = {key for key in catalogues()[language] if key.startswith("quarantine_kind.")}
+    assert named == {f"quarantine_kind.{fault}" for fault in FrameFault}
 
 
 @given(wishes, gaps, gaps)

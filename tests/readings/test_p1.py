@@ -252,7 +252,7 @@ def test_a_number_in_a_unit_that_its_code_does_not_measure_makes_no_row_and_is_n
     lines = [line for line in DSMR if line[0] != code] + [(code, text)]
     found = heard(lines)
     electricity = device(found, Commodity.ELECTRICITY)
-    assert electricity.row(Obis(*code)) is None  # type: ignore[arg-type]
+    assert electricity.row(Obis(*code)) is None  # type: ignore[arg-type] # a tuple of five or six
     assert {item.value.unit.dimension for _, item in electricity.registers()} <= {"energy"}
     assert [failure.kind for failure in found.failures] == [FailureKind.IMPLAUSIBLE]
     if code == (1, 0, 1, 8, 1):

@@ -1,20 +1,27 @@
 """Push bodies: named by codes, by push objects, by layouts; scaled by physics where nothing says how."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
 
+from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
+from meterspan.model.cosem.classes import ExtendedRegister
+from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.quantities import UNITS, ClockTime, Obis
 from meterspan.readings import Decoder
 from meterspan.wire.axdr import (
     Data,
     array,
     double_long_unsigned,
+    enum,
     integer,
     long_unsigned,
     octet_string,
     structure,
     write_data,
 )
+from meterspan.wire.axdr.clock import write_clock_time
 from tests.readings.frames import KAMSTRUP, name, notification, values
 
 
@@ -90,3 +97,26 @@ def test_the_resolution_of_currents_follows_from_the_power(powers: dict[str, int
     body = structure(*rows, name("1.0.31.7.0.255"), long_unsigned(raw), name("1.0.32.7.0.255"), long_unsigned(2_300))
     found = [item.value for item in Decoder().decode(notification(body)).readings if item.unit == "A"]
     assert found == [Decimal(amperes)]
+
+
+def test_the_push_of_an_access_point_shows_each_row_at_its_own_time_and_scale() -> None:
+    register = PushedRegister(ExtendedRegister.class_id, Obis(0, 3, 24, 2, 1), ScalerUnit(-3, UNITS["m3"]))
+    rows = (utc_row(1_772_323_200, 0, [165]), utc_row(1_772_324_100, 8, [None]))
+    body = write_profiles([PushedProfile(Obis(0, 3, 24, 3, 0), (register,), rows)])
+    telegram = Decoder().decode(notification(body))
+    assert telegram.error is None
+    assert [(str(item.obis), item.value, item.unit, item.time) for item in telegram.readings if item.unit] == [
+        ("0-3:24.2.1", Decimal("0.165"), "m3", "2026-03-01T00:00:00Z")
+    ]
+
+
+def test_a_list_of_attributes_takes_the_scale_that_is_pushed_beside_its_value_and_the_meters_clock() -> None:
+    of = [(8, "0.0.1.0.0.255", 2), (3, "1.0.1.8.0.255", 2), (3, "1.0.1.8.0.255", 3)]
+    listed = array(*(structure(long_unsigned(c), name(n), integer(a), long_unsigned(0)) for c, n, a in of))
+    stamp = octet_string(write_clock_time(ClockTime.of(datetime(2026, 3, 2, 11, 0, tzinfo=UTC))))
+    body = structure(listed, stamp, double_long_unsigned(1_234), structure(integer(3), enum(30)))
+    telegram = Decoder().decode(notification(body))
+    assert telegram.time == datetime(2026, 3, 2, 11, 0, tzinfo=UTC), "not the notification's, as at the head end"
+    assert [(str(item.obis), item.value, item.unit) for item in telegram.readings if item.unit] == [
+        ("1-0:1.8.0", Decimal(1_234_000), "Wh")
+    ]

@@ -5,10 +5,20 @@ from datetime import UTC, datetime
 import pytest
 
 from meterspan.engine.links import DeviceProtocol
-from meterspan.quantities import CATALOGUE, Commodity, Obis
-from meterspan.runtime.config import MeterEntry, ServeConfig, channels_of, place_of, protocol_of, read_config
+from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis
+from meterspan.runtime.config import (
+    MeterEntry,
+    ServeConfig,
+    channels_of,
+    place_of,
+    protocol_of,
+    push_objects_of,
+    read_config,
+)
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.endpoints import EndpointError
+from meterspan.wire.xdlms import CaptureObjectDefinition
 
 METER = '[[meters]]\ndevice = "M1"\nhome = "h"\n'
 POINT = '[[access_points]]\ndevice = "AP"\nsystem_title = "4D53504C00000001"\n'
@@ -57,6 +67,9 @@ def test_the_optional_lines_of_the_example_are_valid_too():
         ('endpoint = "tcp://1.2.3.4:1"\nperiod_s = 0', "period_s: 0 s does not divide a day"),
         ('endpoint = "tcp://1.2.3.4:1"\nchannels = ["power"]', "channels: "),
         ('endpoint = "tcp://1.2.3.4:1"\nprofile = "power"', "channels: "),
+        ('endpoint = "tcp://1.2.3.4:1"\npush_objects = ["8/0-0:1.0.0/2", "3/1-0:1.8.0/2 kWh"]', ""),
+        ('endpoint = "tcp://1.2.3.4:1"\npush_objects = ["1-0:1.8.0"]', "push_objects: '1-0:1.8.0' is not class/OBIS/"),
+        ('endpoint = "tcp://1.2.3.4:1"\npush_objects = ["3/1-0:1.8.0/2 apples"]', "push_objects: "),
     ],
 )
 def test_a_meter_is_sound_or_its_one_fault_is_named_with_its_field(entry, told):
@@ -123,3 +136,12 @@ def test_the_inventory_keeps_how_and_where_a_meter_is_read(endpoint, protocol, p
 def test_an_endpoint_without_sessions_has_no_place():
     with pytest.raises(EndpointError):
         place_of("serial:///dev/ttyUSB0")
+
+
+def test_a_given_push_object_list_has_its_attributes_in_order_and_the_scales_that_it_names():
+    text = HOME + METER + 'endpoint = "tcp://1.2.3.4:1"\npush_objects = ["8/0-0:1.0.0/2", "3/1-0:1.8.0/2 kWh"]'
+    (entry,) = read_config(text).meters
+    energy = Obis(1, 0, 1, 8, 0)
+    objects, scales = push_objects_of(entry)
+    assert objects == (CaptureObjectDefinition(8, Obis(0, 0, 1, 0, 0), 2), CaptureObjectDefinition(3, energy, 2))
+    assert scales == {energy: ScalerUnit(3, UNITS["Wh"])}

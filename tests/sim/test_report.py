@@ -79,6 +79,7 @@ def test_the_report_has_a_word_for_how_each_kind_of_fault_is_handled():
 
 
 def test_completeness_is_one_only_where_nothing_is_missing():
-    assert Completeness(0, 0).share == 1.0
+    assert Completeness(0, 0).share is None
+    assert Completeness(100_000, 99_999).share == 0.9999
     assert Completeness(4, 4).share == 1.0
     assert Completeness(4, 3).share == 0.75

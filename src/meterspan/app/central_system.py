@@ -27,7 +27,16 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.model.damage import Damage
 from meterspan.model.identity import split_mbus_device
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity
-from meterspan.runtime.config import VIA, AccessPointEntry, MeterEntry, ServeConfig, channels_of, place_of, protocol_of
+from meterspan.runtime.config import (
+    VIA,
+    AccessPointEntry,
+    MeterEntry,
+    ServeConfig,
+    channels_of,
+    place_of,
+    protocol_of,
+    push_objects_of,
+)
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile
@@ -120,11 +129,19 @@ class CentralSystem:
         devices = sorted((*declared, *gone), key=lambda device: bool(device.channels))  # access points first
         for device in devices:
             self.head_end.add_device(device, now)
+        for entry in self.config.meters:
+            self._give_push_objects(entry)
         self._register_homes(tariffs)
         self._recall(now)
         for device in devices:
             if device.removed_at is not None:
                 self.head_end.remove_device(device.device, device.removed_at, now)
+
+    def _give_push_objects(self, entry: MeterEntry) -> None:
+        objects, scales = push_objects_of(entry)
+        if objects:
+            self.head_end.layouts.learn_objects(entry.device, objects)
+            self.head_end.learn_scalers(entry.device, scales)
 
     def _check_custody(self, device: Device) -> None:
         try:

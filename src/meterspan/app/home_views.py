@@ -75,7 +75,7 @@ class HomeNetworkViews:
             unexplained_wh=self._numbers.unexplained_wh(),
             quarantined=self._host.point.quarantine.total,
             readings_stored=self._numbers.readings_stored(),
-            sessions_open=0,
+            sessions_open=None,
             damaged=len(damaged),
             left_out=tuple(item.item for item in damaged[:LEFT_OUT_NAMED]),
         )

@@ -9,8 +9,9 @@ from meterspan.readings import Decoder, Format
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import read_slave
+from meterspan.runtime.shell import OnOctets
 
-__all__ = ["read_mbus"]
+__all__ = ["frames_to", "read_mbus"]
 
 
 async def read_mbus(
@@ -28,12 +29,18 @@ async def read_mbus(
         MbusError: it cannot be read.
 
     """
+    done = await read_slave(endpoint, clock=SystemClock(), on_octets=frames_to(on_frame, endpoint))
+    return Decoder().decode(b"".join(done.frames), key=key, as_=Format.MBUS)
+
+
+def frames_to(on_frame: Callable[[TracedFrame], None] | None, endpoint: Endpoint) -> OnOctets | None:
+    """Return what cuts the octets of a line into frames and passes them on; None without a taker."""
+    if on_frame is None:
+        return None
     tracer = FrameTracer(TRANSPORTS[endpoint.scheme].cutter)
 
     def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
         for frame in tracer.feed(direction, octets, now):
-            if on_frame is not None:
-                on_frame(frame)
+            on_frame(frame)
 
-    done = await read_slave(endpoint, clock=SystemClock(), on_octets=on_octets)
-    return Decoder().decode(b"".join(done.frames), key=key, as_=Format.MBUS)
+    return on_octets

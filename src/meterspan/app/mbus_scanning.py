@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
-from meterspan.engine.links import TRANSPORTS
+from meterspan.app.mbus_reading import frames_to
+from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.mbus_search import (
     PRIMARY_ADDRESSES,
     SearchEvent,
@@ -16,13 +16,12 @@ from meterspan.engine.mbus_search import (
     primary_search,
     secondary_search,
 )
-from meterspan.model.identity import mbus_device
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.mbus_client import line_of, search_bus
 from meterspan.wire.mbus.address import DeviceAddress
 
-__all__ = ["BusScan", "ScanRequest", "device_of", "parse_addresses", "read_place", "scan_bus", "secondary_address"]
+__all__ = ["BusScan", "ScanRequest", "parse_addresses", "read_place", "scan_bus", "secondary_address"]
 
 WAIT_S: Final = 0.5
 """A gateway in the same network, or a USB converter, adds less to an answer."""
@@ -97,17 +96,10 @@ async def scan_bus(
     endpoint = request.endpoint
     if {"address", "secondary"} & set(endpoint.options):
         raise EndpointError("a search is for all slaves of the bus: leave address= and secondary= out")
-    tracer = FrameTracer(TRANSPORTS[endpoint.scheme].cutter)
-
-    def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
-        for frame in tracer.feed(direction, octets, now):
-            if on_frame is not None:
-                on_frame(frame)
-
     line = line_of(endpoint, latency_s=request.wait_s, retries=request.retries, hex_digits=request.hex_digits)
     by_primary = request.addresses is not None
     search = primary_search(request.addresses or (), line) if by_primary else secondary_search(request.digits, line)
-    await search_bus(endpoint, search, scan.note, clock=SystemClock(), on_octets=on_octets)
+    await search_bus(endpoint, search, scan.note, clock=SystemClock(), on_octets=frames_to(on_frame, endpoint))
 
 
 def parse_addresses(text: str) -> tuple[int, ...]:
@@ -130,11 +122,6 @@ def parse_addresses(text: str) -> tuple[int, ...]:
 def secondary_address(identity: DeviceAddress) -> str:
     """Return a secondary address as ``secondary=`` takes it: number, manufacturer, version and medium, 16 digits."""
     return identity.id + identity.long_header[4:].hex().upper()
-
-
-def device_of(identity: DeviceAddress) -> str:
-    """Return the name of a slave in key files and inventories."""
-    return mbus_device(identity)
 
 
 def read_place(endpoint: Endpoint, slave: SlaveFound, *, by_primary: bool) -> str:

@@ -21,15 +21,16 @@ class StoredNumbers:
         self._data = data
         self._damage = data.damage if damage is None else damage
         self._revision = -1
-        self._readings = self._unexplained_wh = 0
+        self._readings = 0
+        self._unexplained_wh: int | None = None
 
     def readings_stored(self) -> int:
         """How many readings are stored."""
         self._sum_up()
         return self._readings
 
-    def unexplained_wh(self) -> int:
-        """Energy that no interval explains, Wh."""
+    def unexplained_wh(self) -> int | None:
+        """Energy that no interval explains, Wh; None while nothing is stored that could be compared."""
         self._sum_up()
         return self._unexplained_wh
 
@@ -41,4 +42,5 @@ class StoredNumbers:
         revision = self._data.revision
         if revision != self._revision:
             totals = self._data.totals()
-            self._readings, self._unexplained_wh, self._revision = totals.readings, totals.unexplained_wh, revision
+            self._readings, self._revision = totals.readings, revision
+            self._unexplained_wh = totals.unexplained_wh if totals.readings else None

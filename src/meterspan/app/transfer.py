@@ -186,7 +186,8 @@ def _totals_of_month(
     same = {"home": home.home_id, "commodity": str(commodity), "unit": view.unit, "currency": view.currency}
     zone = ZoneInfo(home.zone)
     first, last = (moment.astimezone(zone).date() for moment in (extract.start, extract.end - timedelta(seconds=1)))
-    asked = [day for day in view.points if first <= day.start <= last and (day.value is not None or view.unexplained)]
+    due = [day for day in view.points if first <= day.start <= last]
+    asked = [day for day in due if day.value is not None or view.unexplained]
     pairs = [(day, data.day(home.home_id, commodity, day.start)) for day in asked]
     known = [(day, shown) for day, shown in pairs if day.value is not None or shown.unexplained]
     days, views = [day for day, _shown in known], [shown for _day, shown in known]
@@ -194,19 +195,25 @@ def _totals_of_month(
         for day, shown in zip(days, views, strict=True):
             yield same | _total(day.start, [day], [shown])
     elif days:
-        yield same | _total(month, days, views)
+        yield same | _total(month, due, views)
 
 
 def _total(start: date, days: Sequence[PeriodPoint], views: Sequence[PeriodView]) -> dict[str, Any]:
-    """Sum days up so that opening + total + unexplained can be held against closing."""
-    costs = [day.cost for day in days if day.cost is not None]
+    """Sum days up so that opening + total + unexplained can be held against closing.
+
+    ``expected`` counts days of which nothing is known too; the cost is empty where that of a day is not known.
+    """
+    known = [day for day in days if day.value is not None]
+    values = [day.value for day in known if day.value is not None]
+    costs = [day.cost for day in known if day.cost is not None]
+    unexplained = [view.unexplained for view in views if view.unexplained is not None]
     return {
         "start": start.isoformat(),
         "opening": _exact(views[0].opening),
         "closing": _exact(views[-1].closing),
-        "total": _exact(sum((day.value for day in days if day.value is not None), Decimal(0))),
-        "unexplained": _exact(sum((view.unexplained for view in views), Decimal(0))),
-        "cost": _exact(sum(costs, Decimal(0)) if costs else None),
+        "total": _exact(sum(values, Decimal(0))),
+        "unexplained": _exact(sum(unexplained, Decimal(0)) if unexplained else None),
+        "cost": _exact(sum(costs, Decimal(0)) if costs and len(costs) == len(known) else None),
         "expected": sum(day.expected for day in days),
         "received": sum(day.received for day in days),
     }

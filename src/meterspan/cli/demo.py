@@ -75,7 +75,7 @@ def _print_check(found: dict[str, Any], errors: Console, *, as_json: bool) -> No
     errors.print(
         Panel(
             f"{found['meters']['total']} meters, {complete['expected']:,} values due, "
-            f"{100 * complete['before_gap_recovery']:.2f} % before and {100 * complete['after_gap_recovery']:.2f} % "
+            f"{_percent(complete['before_gap_recovery'])} before and {_percent(complete['after_gap_recovery'])} "
             f"after gap recovery, {found['unexplained']['energy_wh']} Wh unexplained,\n"
             f"{found['verification']['differences']} differences from the measured registers, "
             f"{len(found['faults'])} faults, in {found['run_time_s']} s: {verdict}",
@@ -83,6 +83,11 @@ def _print_check(found: dict[str, Any], errors: Console, *, as_json: bool) -> No
             expand=False,
         )
     )
+
+
+def _percent(share: float | None) -> str:
+    """Write a share that was rounded down to four digits; one that is not known is no number."""
+    return "an unknown share" if share is None else f"{100 * share:.2f} %"
 
 
 # --- the living demo --------------------------------------------------------------------------------------------

@@ -48,6 +48,7 @@ NEED_NO_OPTION: Final = frozenset(
         FailureKind.UNSUPPORTED,  # the failure names what is missing
         FailureKind.PROTOCOL,  # a fault of the meter or of this program: --trace shows it
         FailureKind.UNREADABLE,  # likewise
+        FailureKind.UNKNOWN_LAYOUT,  # nothing is pushed to the bench
         FailureKind.UNKNOWN_DEVICE,  # there is no list of devices on the bench
         FailureKind.IMPLAUSIBLE,  # values are shown as they are on the bench
         FailureKind.CANCELLED,  # the user did it

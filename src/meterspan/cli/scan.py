@@ -17,7 +17,6 @@ from meterspan.app.mbus_scanning import (
     WAIT_S,
     BusScan,
     ScanRequest,
-    device_of,
     parse_addresses,
     read_place,
     scan_bus,
@@ -28,6 +27,7 @@ from meterspan.cli.reading_pages import trace_lines
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.mbus_search import SlaveFound, SlavesCollided
 from meterspan.model.failures import Failure
+from meterspan.model.identity import mbus_device
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, MbusError
 
@@ -213,7 +213,7 @@ def _slave(request: ScanRequest, slave: SlaveFound) -> dict[str, Any]:
             "medium": who.medium_name,
             "version": f"{who.version:02X}",
             "secondary": secondary_address(who),
-            "device": device_of(who),
+            "device": mbus_device(who),
         }
     return told
 

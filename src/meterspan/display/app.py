@@ -232,14 +232,14 @@ def _link(view: DisplayView, colors: _Colors, ended: str) -> Text:
 
 
 def _gauge(view: DisplayView, colors: _Colors, width: int) -> Text:
+    if view.power_w is None:
+        return Text("┄" * width + "\n", colors.track).append("power not known", colors.quiet)
     full = view.contract_w or SCALE_W_DEFAULT
-    share = min(1.0, abs(view.power_w or 0) / full)
+    share = min(1.0, abs(view.power_w) / full)
     filled = round(share * width)
     color = colors.of_level(_level(view))
     text = Text("━" * filled, color)
     text.append("━" * (width - filled) + "\n", colors.track)
-    if view.power_w is None:
-        return text.append("power not known", colors.quiet)
     way = "to the grid" if view.power_w < 0 else "from the grid"
     text.append(way, color)
     if view.contract_w is not None and view.power_share is not None:
@@ -272,7 +272,11 @@ def _today(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
         text.append("\n" * max(0, height - 2 - text.plain.count("\n")))  # the sum is at the foot
         text.append("─" * width + "\n", colors.track)
         total = f"{sign}{_places(view.cost_today, 2)}"
-        text.append("Cost so far".ljust(width - len(total)), colors.text)
+        lacking = [str(supply.commodity) for supply in view.today if supply.cost is None]
+        label = f"Cost so far, without {', '.join(lacking)}" if lacking else "Cost so far"
+        room = width - len(total) - 1
+        label = label if len(label) <= room else f"{label[: room - 1]}…"
+        text.append(label.ljust(width - len(total)), colors.text)
         text.append(total, f"bold {colors.text}")
     return text
 
@@ -295,7 +299,10 @@ def _hours(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
     """Draw a bar per hour of the local day, with a scale on the left and hours below."""
     rows = height - 1
     values = [bar.value for bar in view.hours]
-    top = _round_up(max([value for value in values if value is not None], default=Decimal(0)) or Decimal(1))
+    known = [value for value in values if value is not None]
+    if not known:
+        return Text("nothing of today is known yet", colors.quiet)
+    top = _round_up(max(known) or Decimal(1))
     margin = 4
     column = max(1, min(4, (width - margin) // max(1, len(values))))
     dearest = _dearest(view.hours)
@@ -320,13 +327,14 @@ def _curve(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
     """Draw the power of the last hour as bars of a few minutes each; what flowed into the grid is of another colour."""
     rows = height - 2
     bars = _grouped(view.minutes_w, width)
-    peak = max([abs(bar) for bar in bars if bar is not None], default=0)
-    if not peak:
+    known = [abs(bar) for bar in bars if bar is not None]
+    if not known:
         return Text("no power heard yet", colors.quiet)
+    peak = max(known)
     text = Text(f"peak {_kilowatts(peak)}\n", colors.quiet)
     for row in range(rows, 0, -1):
         for bar in bars:
-            cell = _cell(None if bar is None else Decimal(abs(bar)), Decimal(peak), row, rows)
+            cell = _cell(None if bar is None else Decimal(abs(bar)), Decimal(max(1, peak)), row, rows)
             text.append(cell, colors.track if bar is None else colors.good if bar < 0 else colors.main)
         text.append("\n")
     return text.append("-60 min" + "now".rjust(width - 7), colors.quiet)

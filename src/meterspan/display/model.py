@@ -273,7 +273,7 @@ class DisplayModel:
             CATALOGUE[commodity].display_unit,
             exact_decimal(_total(current)) if current else None,
             exact_decimal(_total(export)) if export else None,
-            sum(costs, Decimal(0)) if costs else None,
+            sum(costs, Decimal(0)) if costs and len(costs) == len(current) else None,
             None if since is None else datetime.fromtimestamp(since, self._info),
             datetime.fromtimestamp(max(counter.at for counter in counters), self._info),
             "; ".join(counter.note for counter in current if counter.note),
@@ -420,12 +420,13 @@ class _Counter:
         return key, counter
 
     def cost(self) -> Decimal | None:
-        """Return the cost of the counted consumption, tax included."""
+        """Return the cost of the counted consumption, tax included; None without a price for all of it."""
         if self.tariff is None:
             return None
         prices = {band.name: Fraction(band.price) for band in self.tariff.bands}
-        # a restored band may be gone from the tariff since
-        net = sum((used * prices.get(band, Fraction(0)) for band, used in self.by_band.items()), Fraction(0))
+        if not self.by_band.keys() <= prices.keys():
+            return None  # a restored band may be gone from the tariff since
+        net = sum((used * prices[band] for band, used in self.by_band.items()), Fraction(0))
         return exact_decimal(net * self.tariff.units_per_metered * (1 + Fraction(self.tariff.tax)))
 
     def _difference(self, register: _ShownRegister) -> Fraction | None:

@@ -4,7 +4,6 @@ Strategy: a ``MbusMaster`` does the asking. A slave with a primary address is in
 secondary address is selected and read at 253. A slave that leaves SND_NKE unanswered is read all the same.
 """
 
-from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,9 +15,9 @@ from meterspan.engine.mbus_link import (
     LineFault,
     LineSettings,
     MasterEvent,
-    MbusMaster,
     RequestKind,
 )
+from meterspan.engine.mbus_machine import MasterMachine
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.mbus.application import Selection
 from meterspan.wire.mbus.link import Address
@@ -96,7 +95,7 @@ class ReadoutFailed:
 ReadoutEvent = ReadoutDone | ReadoutFailed
 
 
-class MbusReadout:
+class MbusReadout(MasterMachine[ReadoutEvent]):
     """One readout; a ``Machine`` of ``ReadoutEvent`` that ends with exactly one event.
 
     Args:
@@ -106,10 +105,8 @@ class MbusReadout:
     """
 
     def __init__(self, slave: SlaveAddress, settings: LineSettings | None = None) -> None:
+        super().__init__(settings)
         self._slave = slave
-        self._master = MbusMaster(settings)
-        self._events: deque[ReadoutEvent] = deque()
-        self._is_over = False
 
     def start(self, now: float) -> None:
         """Begin; call it when the medium is there."""
@@ -117,36 +114,6 @@ class MbusReadout:
             self._master.initialise(self._slave.primary, now)
         else:
             self._master.select(self._slave.secondary, now)
-
-    def receive(self, octets: bytes, now: float) -> None:
-        """Process octets from the segment, in any cut."""
-        self._master.receive(octets, now)
-        self._pump(now)
-
-    def advance(self, now: float) -> None:
-        """Let time pass."""
-        self._master.advance(now)
-        self._pump(now)
-
-    def deadline(self) -> float | None:
-        """When ``advance`` must be called next, or None."""
-        return None if self._is_over else self._master.deadline()
-
-    def octets_to_send(self) -> bytes:
-        """Return all octets that are ready for the segment, and remove them."""
-        return self._master.octets_to_send()
-
-    def next_event(self) -> ReadoutEvent | None:
-        """Return the next event in order and remove it, or None."""
-        return self._events.popleft() if self._events else None
-
-    def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines
-        """Note that the connection is gone."""
-        self._end(ReadoutFailed(Failure(FailureKind.LINK_LOST, "the connection was closed")))
-
-    def _pump(self, now: float) -> None:
-        while (event := self._master.next_event()) is not None and not self._is_over:
-            self._take(event, now)
 
     def _take(self, event: MasterEvent, now: float) -> None:
         match event:
@@ -176,7 +143,5 @@ class MbusReadout:
         who = "the selected slave" if self._slave.secondary is not None else f"address {self._slave.primary}"
         return Failure(kind, f"{event.fault.value} of {who} to {event.request.kind.value}")
 
-    def _end(self, event: ReadoutEvent) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._events.append(event)
+    def _failed(self, failure: Failure) -> ReadoutEvent:
+        return ReadoutFailed(failure)

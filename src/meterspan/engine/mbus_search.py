@@ -22,11 +22,11 @@ from meterspan.engine.mbus_link import (
     LineFault,
     LineSettings,
     MasterEvent,
-    MbusMaster,
     Probing,
     RequestKind,
     SearchFinished,
 )
+from meterspan.engine.mbus_machine import MasterMachine
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.wire.mbus.address import DeviceAddress
 
@@ -92,7 +92,7 @@ class SearchEnded:
 SearchEvent = SlaveFound | SlavesCollided | SearchProgress | SearchEnded
 
 
-class BusSearch:
+class BusSearch(MasterMachine[SearchEvent]):
     """One search; a ``Machine`` of ``SearchEvent`` that ends with exactly one ``SearchEnded``.
 
     Args:
@@ -110,13 +110,11 @@ class BusSearch:
             raise ValueError(f"a slave's primary address is 0 to {PRIMARY_ADDRESSES[-1]}")
         if len(digits) > ID_DIGITS or any(digit not in HEX_DIGITS for digit in digits):
             raise ValueError(f"{digits!r} is not the beginning of an identification number")
+        super().__init__(settings)
         self._digits = digits
         self._addresses = None if addresses is None else deque(dict.fromkeys(addresses))
         self._count = len(self._addresses or ())
-        self._master = MbusMaster(settings)
-        self._events: deque[SearchEvent] = deque()
         self._has_begun = False
-        self._is_over = False
 
     def start(self, now: float) -> None:
         """Begin; call it when the medium is there."""
@@ -129,38 +127,14 @@ class BusSearch:
         else:
             self._ask_next(self._addresses, now)
 
-    def receive(self, octets: bytes, now: float) -> None:
-        """Process octets from the segment, in any cut."""
-        self._master.receive(octets, now)
-        self._pump(now)
+    def _take(self, event: MasterEvent, now: float) -> None:
+        if self._addresses is None:
+            self._note_secondary(event)
+        else:
+            self._note_primary(event, self._addresses, now)
 
-    def advance(self, now: float) -> None:
-        """Let time pass."""
-        self._master.advance(now)
-        self._pump(now)
-
-    def deadline(self) -> float | None:
-        """When ``advance`` must be called next, or None."""
-        return None if self._is_over else self._master.deadline()
-
-    def octets_to_send(self) -> bytes:
-        """Return all octets that are ready for the segment, and remove them."""
-        return self._master.octets_to_send()
-
-    def next_event(self) -> SearchEvent | None:
-        """Return the next event in order and remove it, or None."""
-        return self._events.popleft() if self._events else None
-
-    def medium_lost(self, now: float) -> None:  # noqa: ARG002 - one signature for all machines
-        """Note that the connection is gone."""
-        self._end(Failure(FailureKind.LINK_LOST, "the connection was closed"))
-
-    def _pump(self, now: float) -> None:
-        while not self._is_over and (event := self._master.next_event()) is not None:
-            if self._addresses is None:
-                self._note_secondary(event)
-            else:
-                self._note_primary(event, self._addresses, now)
+    def _failed(self, failure: Failure) -> SearchEvent:
+        return SearchEnded(failure)
 
     def _note_secondary(self, event: MasterEvent) -> None:
         match event:
@@ -171,7 +145,8 @@ class BusSearch:
             case Collision():
                 self._events.append(SlavesCollided(digits=event.digits))
             case SearchFinished():
-                self._end(None if event.is_complete else Failure(FailureKind.DAMAGED, "every answer was damaged"))
+                failure = Failure(FailureKind.DAMAGED, "every answer was damaged")
+                self._end(SearchEnded(None if event.is_complete else failure))
             case _:
                 pass
 
@@ -192,16 +167,11 @@ class BusSearch:
 
     def _ask_next(self, addresses: deque[int], now: float) -> None:
         if not addresses:
-            self._end(None)
+            self._end(SearchEnded(None))
             return
         address = addresses.popleft()
         self._events.append(SearchProgress(str(address), 1 - Fraction(len(addresses) + 1, self._count)))
         self._master.initialise(address, now)
-
-    def _end(self, failure: Failure | None) -> None:
-        if not self._is_over:
-            self._is_over = True
-            self._events.append(SearchEnded(failure))
 
 
 def primary_search(addresses: Sequence[int], settings: LineSettings | None = None) -> BusSearch:

@@ -1,9 +1,7 @@
-"""Push (IEC 62056-6-2, 4.4.8; DataNotification, IEC 62056-5-3, 6.12): bodies of our devices, and a sink for all.
+"""Push (IEC 62056-6-2, 4.4.8; DataNotification, IEC 62056-5-3, 6.12): the sink that opens and reads notifications.
 
 Strategy: a notification is ciphered by general-glo, so that the sink finds the keys by the system title in the clear.
-The sink opens it, refuses replays, and reads the body into ``PushValue``s. Bodies have two forms: a structure of one
-element per push object (the object list is in the body, or known for the meter), and an array of values that each
-carry their own descriptor (``write_described``), which our meters and access points send.
+The sink opens it, refuses replays, and reads the body into ``PushValue``s (``engine.push_body``).
 """
 
 from collections import deque
@@ -11,13 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkUp
+from meterspan.engine.push_body import PushValue, read_body
 from meterspan.engine.security import SecurityContext, is_ciphered
-from meterspan.model.cosem.profile import read_push_objects
-from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.model.failures import Failure
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import ClockTime
-from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, octet_string, structure
 from meterspan.wire.errors import KeyMissingError, SecurityError, WireError
 from meterspan.wire.xdlms import (
     ApduTag,
@@ -35,11 +31,8 @@ __all__ = [
     "PushRefused",
     "PushSink",
     "PushUnstored",
-    "PushValue",
     "SecurityOf",
-    "match_push",
     "open_push",
-    "write_described",
 ]
 
 CLAUSE = "IEC 62056-6-2, 4.4.8"
@@ -47,14 +40,6 @@ EVENTS_MAX = 65_536
 """Pushes that may wait to be taken, the oldest going first: some minutes of a large network."""
 INVOKE_IDS = 1 << 24
 """Values of a long invoke-id (IEC 62056-5-3, 6.11)."""
-
-
-@dataclass(frozen=True, slots=True)
-class PushValue:
-    """One pushed value, and its attribute; ``definition`` is None where the attribute is unknown."""
-
-    definition: CaptureObjectDefinition | None
-    value: Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +53,7 @@ class PushReceived:
         invoke: its number and whether it must be confirmed; None for an event notification.
         time: by the meter's clock, None where the notification has none.
         values: the pushed values, in order.
+        objects: the push object list that the body brought; empty where it brought none.
 
     """
 
@@ -78,6 +64,7 @@ class PushReceived:
     invoke: LongInvokeIdAndPriority | None
     time: ClockTime | None
     values: tuple[PushValue, ...]
+    objects: tuple[CaptureObjectDefinition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,75 +210,13 @@ def open_push(
     sender = _sender_of(octets)
     apdu = read_apdu(_plain(octets, sender, security_of, accepts_plain=insecure_accept_plain))
     if isinstance(apdu, DataNotification):
-        values = match_push(apdu.body, () if objects_of is None else objects_of(sender))
-        return PushReceived(octets, sender, source, apdu.invoke, apdu.time, values)
+        body = read_body(apdu.body, () if objects_of is None else objects_of(sender))
+        return PushReceived(octets, sender, source, apdu.invoke, apdu.time, body.values, body.objects)
     if isinstance(apdu, EventNotificationRequest):
         attribute = apdu.attribute
         definition = CaptureObjectDefinition(attribute.class_id, attribute.instance, attribute.attribute)
         return PushReceived(octets, sender, source, None, apdu.time, (PushValue(definition, apdu.value),))
     raise WireError(f"{type(apdu).__name__} is not a notification", 0, "apdu", CLAUSE)
-
-
-def write_described(values: Sequence[PushValue]) -> Data:
-    """Build a body in which every value carries its own descriptor (class, logical name, attribute, value).
-
-    Raises:
-        ValueError: a value has no definition, or is a part of an attribute (data index).
-
-    """
-    return array(*map(_described, values))
-
-
-def match_push(body: Data, lists: Sequence[Sequence[CaptureObjectDefinition]] = ()) -> tuple[PushValue, ...]:
-    """Match the values of a notification's body to the attributes that they are of.
-
-    Args:
-        body: a structure of one element per push object, or an array of described values.
-        lists: known push object lists; the first of the right length applies where the body has none itself.
-
-    """
-    if body.type is DataType.ARRAY:
-        described = _read_described(body)
-        return described or (PushValue(None, body),)
-    if body.type is not DataType.STRUCTURE:
-        return (PushValue(None, body),)
-    own = next((found for found in map(_object_list, body.items) if len(found) == len(body.items)), None)
-    known = own or next((listed for listed in lists if len(listed) == len(body.items)), None)
-    if known is None:
-        return tuple(PushValue(None, item) for item in body.items)
-    return tuple(PushValue(definition, item) for definition, item in zip(known, body.items, strict=True))
-
-
-def _described(value: PushValue) -> Data:
-    of = value.definition
-    if of is None or of.data_index:
-        raise ValueError("only whole attributes are described")
-    return structure(long_unsigned(of.class_id), octet_string(of.instance), integer(of.attribute), value.value)
-
-
-def _read_described(body: Data) -> tuple[PushValue, ...]:
-    """Read an array of described values; empty where this is another array."""
-    try:
-        return tuple(map(_read_described_value, body.items))
-    except WireError:
-        return ()
-
-
-def _read_described_value(item: Data) -> PushValue:
-    class_id, name, attribute, value = fields_of(item, 4, "pushed value")
-    if class_id.type is not DataType.LONG_UNSIGNED or attribute.type is not DataType.INTEGER:
-        raise WireError("not a described value", None, "pushed value")
-    return PushValue(CaptureObjectDefinition(class_id.integer, read_logical_name(name), attribute.integer), value)
-
-
-def _object_list(data: Data) -> Sequence[CaptureObjectDefinition]:
-    """Read a push object list that is part of the body; empty where the body has none."""
-    if data.type is not DataType.ARRAY:
-        return ()
-    try:
-        return read_push_objects(data)
-    except WireError:
-        return ()  # another array, a value of its own
 
 
 def _plain(octets: bytes, sender: bytes, security_of: SecurityOf, *, accepts_plain: bool) -> bytes:

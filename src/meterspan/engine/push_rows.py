@@ -1,22 +1,24 @@
 """The body of a push of readings: rows of profiles, values of registers, and the scaler_unit of each; both directions.
 
 Strategy: the writer puts each profile's rows and the scale of every captured register side by side, described one by
-one (``push.write_described``). The reader sorts any push's values by attribute, whatever form the body had, so that a
-standard push by object list and a push of our own access points are the same thing to the head end.
+one (``push_body.write_described``). The reader sorts any push's values by attribute or code, whatever form the body
+had, so that every form is the same thing to the head end, and to a person who looks at a frame.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from meterspan.engine.push import PushValue, write_described
+from meterspan.engine.push_body import PushValue, scaled_pair, write_described
 from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
-from meterspan.model.cosem.profile import Row
+from meterspan.model.cosem.profile import Row, read_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
-from meterspan.quantities import ClockTime, Obis, Scaled, utc
+from meterspan.quantities import ClockTime, Obis, Scaled, commodity_of_obis, utc
+from meterspan.quantities.codes import CLOCK, CURRENT_VALUE
 from meterspan.wire.axdr import (
     Data,
+    IeeeFloat,
     array,
     double_long_unsigned,
     long64,
@@ -61,7 +63,9 @@ class PushedContent:
         rows: rows by profile.
         scalers: scale by register.
         values: value by register.
-        is_named: whether any value could be matched to its attribute.
+        columns: the capture objects of a profile, where they were pushed too.
+        registers: the registers whose scales were pushed behind a profile's rows, in the order of its columns.
+        is_named: whether any value could be matched to what it is of.
 
     """
 
@@ -69,6 +73,8 @@ class PushedContent:
     rows: Mapping[Obis, Sequence[Data]] = field(default_factory=dict)
     scalers: Mapping[Obis, ScalerUnit] = field(default_factory=dict)
     values: Mapping[Obis, Data] = field(default_factory=dict)
+    columns: Mapping[Obis, Sequence[CaptureObjectDefinition]] = field(default_factory=dict)
+    registers: Mapping[Obis, Sequence[Obis]] = field(default_factory=dict)
     is_named: bool = True
 
 
@@ -95,31 +101,69 @@ def read_content(values: Sequence[PushValue], time: ClockTime | None = None) -> 
 
     Args:
         values: of one notification.
-        time: the notification's own date-time.
+        time: the notification's own date-time; a clock among the values counts before it.
 
     Raises:
-        WireError: a scaler_unit or a clock has another shape.
+        WireError: a scaler_unit, a clock or a list of capture objects has another shape.
 
     """
-    rows: dict[Obis, list[Data]] = {}
-    scalers: dict[Obis, ScalerUnit] = {}
-    numbers: dict[Obis, Data] = {}
-    clock: ClockTime | None = None
+    found = _SortedValues()
     for value in values:
         of = value.definition
-        if of is None or of.data_index or value.value.value is None:
+        if value.value.value is None:
             continue
+        if of is None:
+            found.note_named(value)
+        elif not of.data_index:
+            found.note_attribute(of, value.value)
+    is_named = any(value.obis is not None for value in values)
+    return PushedContent(
+        found.clock or time, found.rows, found.scalers, found.numbers, found.columns, found.registers, is_named
+    )
+
+
+@dataclass(slots=True)
+class _SortedValues:
+    """What was found in a push so far; fields as in ``PushedContent``."""
+
+    clock: ClockTime | None = None
+    rows: dict[Obis, list[Data]] = field(default_factory=dict)
+    scalers: dict[Obis, ScalerUnit] = field(default_factory=dict)
+    numbers: dict[Obis, Data] = field(default_factory=dict)
+    columns: dict[Obis, Sequence[CaptureObjectDefinition]] = field(default_factory=dict)
+    registers: dict[Obis, list[Obis]] = field(default_factory=dict)
+    profile: Obis | None = None
+
+    def note_attribute(self, of: CaptureObjectDefinition, data: Data) -> None:
         what = of.class_id, of.attribute
         if what == _BUFFER:
-            rows.setdefault(of.instance, []).extend(value.value.items)
+            self.profile = of.instance
+            self.rows.setdefault(of.instance, []).extend(data.items)
         elif what in _SCALERS:
-            scalers[of.instance] = read_scaler_unit(value.value)
+            self.scalers[of.instance] = read_scaler_unit(data)
+            if self.profile is not None:
+                self.registers.setdefault(self.profile, []).append(of.instance)
         elif what in _VALUES:
-            numbers[of.instance] = value.value
+            number, scaler = scaled_pair(data)
+            self._note_number(of.instance, number, scaler)
         elif what == _CLOCK:
-            clock = value.value.clock_time
-    is_named = any(value.definition is not None for value in values)
-    return PushedContent(clock or time, rows, scalers, numbers, is_named)
+            self.clock = data.clock_time
+        elif what == _COLUMNS:
+            self.columns[of.instance] = read_capture_objects(data)
+
+    def note_named(self, value: PushValue) -> None:
+        """Note a value with a code alone: a clock, or a number of a supply."""
+        if value.name is None or value.name.f != CURRENT_VALUE:
+            return
+        if value.name == CLOCK:
+            self.clock = value.value.clock_time
+        elif commodity_of_obis(value.name) is not None and isinstance(value.value.value, int | IeeeFloat):
+            self._note_number(value.name, value.value, value.scaler)
+
+    def _note_number(self, name: Obis, data: Data, scaler: ScalerUnit | None) -> None:
+        self.numbers[name] = data
+        if scaler is not None:
+            self.scalers[name] = scaler
 
 
 def _value(class_id: int, name: Obis, attribute: int, value: Data) -> PushValue:
@@ -147,4 +191,5 @@ _VALUES = frozenset(
     }
 )
 _BUFFER = (ProfileGeneric.class_id, ProfileGeneric.buffer.number)
+_COLUMNS = (ProfileGeneric.class_id, ProfileGeneric.capture_objects.number)
 _CLOCK = (Clock.class_id, Clock.time.number)

@@ -20,11 +20,14 @@ from meterspan.model.cosem.classes import (
     DemandRegister,
     ExtendedRegister,
     ProfileGeneric,
+    PushSetup,
     Register,
 )
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION
 from meterspan.model.cosem.profile import CLOCK_COLUMN, is_clock, range_of_times, read_capture_objects
+from meterspan.model.cosem.profile import read_push_objects as read_push_list
 from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
+from meterspan.model.cosem.standard_objects import PUSH_SETUP
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.model.cosem.view import read_object_list as read_elements
 from meterspan.model.failures import Failure, FailureKind
@@ -59,6 +62,7 @@ __all__ = [
     "read_object_list",
     "read_profile",
     "read_profile_layout",
+    "read_push_objects",
     "read_registers",
     "set_clock",
     "shift_clock",
@@ -213,14 +217,34 @@ def read_profile_layout(logical_name: Obis) -> Script[ProfileLayout]:
     captured = yield from fetch(Get(ProfileGeneric.capture_objects.at(logical_name)))
     period = yield from fetch(Get(ProfileGeneric.capture_period.at(logical_name)))
     columns = read_capture_objects(captured)
+    scalers = yield from _read_scalers(columns)
+    layouts = tuple(ProfileColumnLayout(column, scalers.get(column)) for column in columns)
+    return ProfileLayout(logical_name, layouts, period.integer)
+
+
+def read_push_objects(
+    logical_name: Obis = PUSH_SETUP,
+) -> Script[tuple[tuple[CaptureObjectDefinition, ...], dict[Obis, ScalerUnit]]]:
+    """Read the push object list of a push setup, and the scales of the registers in it.
+
+    Raises:
+        RefusedError: the meter refuses.
+        WireError: its answer has another shape.
+
+    """
+    objects = read_push_list((yield from fetch(Get(PushSetup.push_object_list.at(logical_name)))))
+    scalers = yield from _read_scalers(objects)
+    return objects, {column.instance: scaler for column, scaler in scalers.items()}
+
+
+def _read_scalers(columns: Sequence[CaptureObjectDefinition]) -> Script[dict[CaptureObjectDefinition, ScalerUnit]]:
+    """Read the scales of the registers among some attributes; those that the meter refuses are left out."""
     scaled = [column for column in columns if _is_scaled(column)]
     asked = [Get(_SCALER_ATTRIBUTE[column.class_id].at(column.instance)) for column in scaled]
     answers = yield from fetch_each(*asked)
-    scalers = {
+    return {
         column: read_scaler_unit(data) for column, data in zip(scaled, answers, strict=True) if isinstance(data, Data)
     }
-    layouts = tuple(ProfileColumnLayout(column, scalers.get(column)) for column in columns)
-    return ProfileLayout(logical_name, layouts, period.integer)
 
 
 def read_profile(

@@ -1,13 +1,14 @@
 """Pushes from access points and meters: opened, attributed, made durable, and only then confirmed.
 
 Built along the DataNotification service with confirmation (IEC 62056-5-3, 6.12): a notification whose invoke id asks
-for it is answered by DataNotificationConfirm once its rows are durable, so that the sender may forget them. Bodies of
-described values and standard pushes by object list (``engine.push``) are read alike. Rows of profile 0-n:24.3.0, and
-values of 0-n:24.2.e, belong to the meter that the inventory has on channel n of the sender.
+for it is answered by DataNotificationConfirm once its rows are durable, so that the sender may forget them. All forms
+of body are read alike (``engine.push_body``); plain values are named by a list that the head end knows for the sender
+(``PushLayouts``), and refused where it knows none. Rows of profile 0-n:24.3.0, and values of 0-n:24.2.e, belong to the
+meter that the inventory has on channel n of the sender.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
@@ -20,7 +21,8 @@ from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.cosem.classes import PushSetup
+from meterspan.model.cosem.classes import DataObject, Register
+from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
@@ -28,8 +30,8 @@ from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
-from meterspan.wire.axdr import Data
-from meterspan.wire.errors import KeyMissingError, WireError
+from meterspan.wire.axdr import Data, structure, unsigned
+from meterspan.wire.errors import KeyMissingError, UnknownLayoutError, WireError
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
     DataNotificationConfirm,
@@ -95,8 +97,6 @@ class PushIntake:
         self._contexts = contexts
         self._transport = transport
         self._zone = zone
-        self._objects: dict[str, tuple[CaptureObjectDefinition, ...]] = {}
-        """Push object lists that devices have sent along, by device."""
         self._bare = self.sink(None)
 
     def connection(self, peer: str, keep: Keep | None = None) -> "PushConnection":
@@ -112,10 +112,6 @@ class PushIntake:
     def sink(self, link: Link | None) -> PushSink:
         """Make the sink that opens notifications of one link, or bare ones."""
         return PushSink(link, security_of=self._security_of, objects_of=self._objects_of)
-
-    def learn_objects(self, device: str, objects: Sequence[CaptureObjectDefinition]) -> None:
-        """Remember a device's push object list, for pushes that leave it out."""
-        self._objects[device] = tuple(objects)
 
     def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
         """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
@@ -161,8 +157,8 @@ class PushIntake:
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
         device = self._head_end.inventory.of_title(title)
-        objects = None if device is None else self._objects.get(device.device)
-        return () if objects is None else (objects,)
+        objects = () if device is None else self._head_end.layouts.objects_of(device.device)
+        return (objects,) if objects else ()
 
     def _known(self, title: bytes) -> tuple[Device, SecurityContext]:
         try:
@@ -188,7 +184,10 @@ class PushIntake:
     def _blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:
         content = read_content(received.values, received.time)
         if not content.is_named:
-            raise WireError("the device's push object list is not known", None, "push_object_list", _PUSH_CLAUSE)
+            self._head_end.layouts.ask_for(sender.device)
+            raise UnknownLayoutError(
+                "the device's push object list is not known", None, "push_object_list", _PUSH_CLAUSE
+            )
         self._remember(sender.device, received, content)
         scalers = self._head_end.scalers_of(sender.device)
         blocks: list[CaptureBlock] = []
@@ -196,14 +195,19 @@ class PushIntake:
             owner = self._owner(sender, profile)
             if owner is not None:
                 shapes = [_shape(profile, index, plan, scalers) for index, plan in enumerate(owner[1])]
-                blocks += _blocks_of_rows(owner[0], shapes, captured, zone=self._zone, received_at=int(now))
+                columns = self._head_end.layouts.columns_of(sender.device, profile)
+                registers = [_register(profile, index, plan) for index, plan in enumerate(owner[1])]
+                rows = _rows_by(columns, registers, captured) if columns else captured
+                blocks += _blocks_of_rows(owner[0], shapes, rows, zone=self._zone, received_at=int(now))
         return blocks + self._values(sender, content, scalers, now)
 
     def _remember(self, sender: str, received: PushReceived, content: PushedContent) -> None:
-        """Keep the object list and scales of an authentic push, for later ones."""
-        definitions = tuple(value.definition for value in received.values if value.definition is not None)
-        if any((of.class_id, of.attribute) == _OBJECT_LIST for of in definitions):
-            self.learn_objects(sender, definitions)
+        """Keep the lists and scales of an authentic push, for later ones."""
+        layouts = self._head_end.layouts
+        if received.objects:
+            layouts.learn_objects(sender, received.objects)
+        for profile, columns in content.columns.items():
+            layouts.learn_columns(sender, profile, columns)
         self._head_end.learn_scalers(sender, content.scalers)
 
     def _values(
@@ -355,9 +359,37 @@ def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityConte
 
 
 def _shape(profile: Obis, index: int, plan: ChannelPlan, scalers: Mapping[Obis, ScalerUnit]) -> tuple[Obis, ScalerUnit]:
-    """Return a column's OBIS code and scale; an M-Bus channel's registers are 0-n:24.2.e."""
-    register = Obis(0, profile.b, _MBUS, _MBUS_VALUE, index + 1) if profile.c == _MBUS else plan.obis
-    return plan.obis, _scaler(register, scalers)
+    """Return a column's OBIS code and scale."""
+    return plan.obis, _scaler(_register(profile, index, plan), scalers)
+
+
+def _register(profile: Obis, index: int, plan: ChannelPlan) -> Obis:
+    """Return the logical name of a column's register; those of an M-Bus channel are 0-n:24.2.e."""
+    return Obis(0, profile.b, _MBUS, _MBUS_VALUE, index + 1) if profile.c == _MBUS else plan.obis
+
+
+def _rows_by(columns: Sequence[CaptureObjectDefinition], registers: Sequence[Obis], rows: Iterable[Data]) -> list[Data]:
+    """Return rows in the order of their capture objects as rows of (clock, status, values…).
+
+    Raises:
+        WireError: a row has another length, or a register that is due is not captured.
+
+    """
+    clock = next((index for index, column in enumerate(columns) if is_clock(column)), None)
+    status = next((index for index, column in enumerate(columns) if _is_status(column)), None)
+    places = {column.instance: index for index, column in enumerate(columns) if column.attribute == _VALUE}
+    if clock is None or not all(register in places for register in registers):
+        raise UnknownLayoutError("the profile captures no clock, or not what is due", None, "capture_objects", _CLAUSE)
+    found = []
+    for row in rows:
+        cells = fields_of(row, len(columns), "profile row")
+        word = unsigned(0) if status is None or cells[status].value is None else cells[status]
+        found.append(structure(cells[clock], word, *(cells[places[register]] for register in registers)))
+    return found
+
+
+def _is_status(column: CaptureObjectDefinition) -> bool:
+    return column.class_id == DataObject.class_id and (column.instance.c, column.instance.d) == _STATUS
 
 
 def _scaler(register: Obis, scalers: Mapping[Obis, ScalerUnit]) -> ScalerUnit:
@@ -409,5 +441,6 @@ def _block(
 
 
 _MBUS, _MBUS_VALUE, _MBUS_PROFILE = 24, 2, 3
-_PUSH_CLAUSE = "IEC 62056-6-2, 4.4.8"
-_OBJECT_LIST = (PushSetup.class_id, PushSetup.push_object_list.number)
+_PUSH_CLAUSE, _CLAUSE = "IEC 62056-6-2, 4.4.8", "IEC 62056-6-2, 4.3.6"
+_VALUE = Register.value.number
+_STATUS = (96, 10)  # value groups C and D of a profile's status (IEC 62056-6-1, table 18)

@@ -20,6 +20,7 @@ from meterspan.engine.scripts import (
     read_clock,
     read_profile,
     read_profile_layout,
+    read_push_objects,
     read_registers,
     set_clock,
     shift_clock,
@@ -38,7 +39,7 @@ from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
-from meterspan.wire.errors import SecurityError
+from meterspan.wire.errors import SecurityError, WireError
 
 __all__ = ["CollectedRows", "SessionMaker"]
 
@@ -153,6 +154,8 @@ class SessionMaker:
         return ClientAssociation(link, settings, security=security, entropy=self._entropy)
 
     def _script(self, device: Device, tasks: Sequence[Task], collected: CollectedRows) -> Script[CollectedRows]:
+        if self._head_end.layouts.is_asked_for(device.device):
+            yield from self._learn_push_objects(device.device, collected)
         for task in tasks:
             if task.order is not None:
                 yield from self._answer(task.order, collected)
@@ -175,11 +178,25 @@ class SessionMaker:
             layout = yield from read_profile_layout(hole.profile)
             scalers = {column.capture.instance: column.scaler for column in layout.columns if column.scaler is not None}
             self._head_end.learn_scalers(target.device, scalers)
+            captured = tuple(column.capture for column in layout.columns)
+            self._head_end.layouts.learn_columns(target.device, hole.profile, captured)
             if hole.device == target.device and len(self._layouts) < LAYOUTS_KEPT:
                 self._layouts[key] = layout
         read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
         block = to_capture_block(hole.device, read, received_at=0, source=source)
         collected.blocks.append(block if hole.device == target.device else _renamed(block, self._owed(hole)))
+
+    def _learn_push_objects(self, device: str, collected: CollectedRows) -> Script[None]:
+        """Read the push object list and the scales of its registers, so that later pushes of plain values are read."""
+        layouts = self._head_end.layouts
+        try:
+            objects, scalers = yield from read_push_objects()
+        except (RefusedError, WireError) as error:
+            layouts.note_refusal(device)
+            collected.notes.append((device, "push", f"Its push object list cannot be read ({error})"))
+            return
+        self._head_end.learn_scalers(device, scalers)
+        layouts.learn_objects(device, objects)
 
     def _read_now(self, device: str, names: Sequence[Obis], source: Source, collected: CollectedRows) -> Script[None]:
         values = yield from read_registers(names)

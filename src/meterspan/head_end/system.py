@@ -16,6 +16,7 @@ from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
 from meterspan.head_end.orders import OrderBook
 from meterspan.head_end.planner import Hole, NetworkPolicy, Order, Planner, ReadPolicy, SessionJob
+from meterspan.head_end.push_layouts import PushLayouts
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import Failure
 from meterspan.model.lookup_errors import UnknownMeterError
@@ -71,6 +72,7 @@ class HeadEnd:
         self.custody = custody
         self.sink = sink
         self._members: dict[str, list[str]] = {}
+        self.layouts = PushLayouts()
         self._scalers: dict[str, dict[Obis, ScalerUnit]] = {}
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, Failure] = {}

@@ -52,8 +52,8 @@ class DataNumbers(Protocol):
         """How many readings are stored."""
         ...
 
-    def unexplained_wh(self) -> int:
-        """Energy that no interval explains, Wh."""
+    def unexplained_wh(self) -> int | None:
+        """Energy that no interval explains, Wh; None while nothing is stored that could be compared."""
         ...
 
     def damage(self) -> Sequence[Damage]:

@@ -64,12 +64,12 @@ POWER_EVERY_S: Final = 5
 REGISTERS_EVERY_S: Final = 60
 HEARD_AGAIN_S: Final = 3_600.0
 """A meter that was silent for so long is reported when it is heard again."""
+METERS_MAX: Final = 64
+"""Meters remembered as heard; then the longest silent one goes, as a port may name another meter in each telegram."""
 SPANS_KNOWN: Final = 32
 """Capture spans remembered for each register; a telegram repeated later gives equal rows, which the store knows."""
 ROWS_WAITING_MAX: Final = 100_000
 """Rows of P1 that wait for the store: four days of a full disk; the oldest go first."""
-DEVICES_HEARD_MAX: Final = 128
-"""Devices whose hearing is remembered; beyond it the one that was not heard for longest is forgotten."""
 CHANNELS_KEPT: Final = "channels"
 _RULES_AT: Final = 1_767_225_600
 """UTC seconds of 1 January 2026: its time zone rules give the standard time of radio meters."""
@@ -222,7 +222,7 @@ class HomeCollector:
         self._events: deque[HomeEvent] = deque()
         self._waiting: deque[CaptureBlock] = deque()
         self._framed: dict[str, float] = {}
-        self._noted: dict[tuple[str, Obis], deque[int]] = {}
+        self._noted: dict[str, dict[Obis, deque[int]]] = {}
         self._rows = RowOutbox(ports.home)
         self.point = self._access_point(ports)
         self._channels = _read_channels(ports.state)
@@ -391,7 +391,7 @@ class HomeCollector:
     def _is_due(self, device: str, row: Row, every_s: int) -> bool:
         """Whether a value is kept: the first of each span, so that marks are always met; none twice."""
         span = row.time // every_s
-        known = self._noted.setdefault((device, row.obis), deque(maxlen=SPANS_KNOWN))
+        known = self._noted.setdefault(device, {}).setdefault(row.obis, deque(maxlen=SPANS_KNOWN))
         if span in known:
             return False
         known.append(span)
@@ -413,7 +413,7 @@ class HomeCollector:
         )
 
     def _note_heard(self, device: str, commodity: Commodity, interface: str, now: float, octets: bytes) -> None:
-        if device not in self.meters and len(self.meters) >= DEVICES_HEARD_MAX:
+        if device not in self.meters and len(self.meters) >= METERS_MAX:
             self._forget(min(self.meters.values(), key=lambda meter: meter.heard_at).device)
         meter = self.meters.setdefault(device, HomeMeter(device, commodity, interface, now))
         is_new = not meter.count or now - meter.heard_at > HEARD_AGAIN_S
@@ -425,10 +425,9 @@ class HomeCollector:
             self._events.append(FrameHeard(device, interface, now, octets))
 
     def _forget(self, device: str) -> None:
-        """Forget the device heard longest ago: damaged identifications of a port must not fill the memory."""
         del self.meters[device]
         self._framed.pop(device, None)
-        self._noted = {key: spans for key, spans in self._noted.items() if key[0] != device}
+        self._noted.pop(device, None)
 
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)

@@ -42,10 +42,10 @@ SILENT_S: Final = {"H1": 3_600.0, "M": 21_600.0}
 and its M-Bus meters every hour at the latest; radio meters send several times in six hours."""
 REPEATED_MIN: Final = 3
 """Telegrams in a row, twenty seconds of a P1 port, that name a meter before it is believed to be there."""
+TIMES_MAX: Final = 64
+"""Times of reception kept: those of all meters and their candidates; those of devices heard longest ago go first."""
 DEVICES_MAX: Final = 16
 """Candidates, and second meters as well, known for one supply; of more, those not heard for longest are forgotten."""
-HEARD_MAX: Final = 64
-"""Devices whose last hearing is remembered: all meters and their candidates; those not heard for longest go first."""
 DECISIONS_MAX: Final = 64
 """Decisions that wait to be carried out: more exchanges than a home sees in its life. No further one is made then."""
 PLACES_KEPT: Final = "meter places"
@@ -213,7 +213,7 @@ class MeterPlaces:
     def hear(self, heard: RegistersHeard, now: float) -> None:
         """Note registers of a device, received at ``now`` (UTC seconds)."""
         self._listening_since = now if self._listening_since is None else min(self._listening_since, now)
-        self._note_heard(heard.device, now)
+        self._note_time(heard.device, now)
         place = f"{self._home_id}-{CATALOGUE[heard.commodity].letter}"
         known = self._last.get(place)
         if known is None:
@@ -243,11 +243,11 @@ class MeterPlaces:
         self._state.save(PLACES_KEPT, _write(self._last, self._pending))
         self._unsaved = False
 
-    def _note_heard(self, device: str, now: float) -> None:
-        """Note when a device was heard; beyond ``HEARD_MAX`` the one heard longest ago goes, but no supply's meter."""
+    def _note_time(self, device: str, now: float) -> None:
+        """Note when a device was heard; beyond ``TIMES_MAX`` the one heard longest ago goes, but no supply's meter."""
         self._heard_at.pop(device, None)
         self._heard_at[device] = now
-        if len(self._heard_at) > HEARD_MAX:
+        if len(self._heard_at) > TIMES_MAX:
             meters = {known.device for known in self._last.values()}
             del self._heard_at[next(name for name in self._heard_at if name not in meters)]
 

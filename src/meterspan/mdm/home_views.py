@@ -12,11 +12,12 @@ from meterspan.analytics.tariff import bands_of_day, exact_decimal
 from meterspan.mdm.curve_book import CurveBook, Momentary
 from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.generations import Generations
-from meterspan.mdm.periods import day_cost, day_view, month_view, unit_price
+from meterspan.mdm.periods import covers, day_cost, day_view, is_known_at_all, month_view, unit_price
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
+from meterspan.model.storage.errors import DamagedSupplyError
 from meterspan.model.views import Home, LiveView, PeriodView, TodayView
 from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
 from meterspan.quantities.codes import EXPORT_POWER, IMPORT_POWER, NET_POWER
@@ -76,8 +77,7 @@ class HomeAnswers:
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
 
-        def ask(snapshot: Snapshot) -> PeriodView:
-            supply = self._registrations.supply(home_id, commodity)
+        def ask(snapshot: Snapshot, supply: Supply) -> PeriodView:
             start, end = day_bounds(day, supply.zone)
             curve = self._curves.curve(snapshot, supply, Direction.IMPORT, start, end)
             changed = [
@@ -88,19 +88,38 @@ class HomeAnswers:
             ]
             return day_view(supply, curve, day, changed)
 
-        return self._ask(ask)
+        return self._of_supply(home_id, commodity, ask)
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
         """Return the days of the month that contains ``month``."""
 
-        def ask(snapshot: Snapshot) -> PeriodView:
-            supply = self._registrations.supply(home_id, commodity)
+        def ask(snapshot: Snapshot, supply: Supply) -> PeriodView:
             midnights = sorted({edge for day in days_of_month(month) for edge in day_bounds(day, supply.zone)})
             newest = self._newest()
             curve = self._curves.curve(snapshot, supply, Direction.IMPORT, *midnights)
             return month_view(supply, curve, month, seen_until=newest)
 
-        return self._ask(ask)
+        return self._of_supply(home_id, commodity, ask)
+
+    def _of_supply(
+        self, home_id: str, commodity: Commodity, ask: Callable[[Snapshot, Supply], PeriodView]
+    ) -> PeriodView:
+        """Return the answer for one supply; one that is damaged is named, and raises ``DamagedSupplyError``."""
+
+        def answer(snapshot: Snapshot) -> PeriodView:
+            supply = self._registrations.supply(home_id, commodity)
+            item = f"usage point {supply.usage_point}"
+            try:
+                view = ask(snapshot, supply)
+            except IMPOSSIBLE as error:
+                if not snapshot.holds:
+                    raise  # it was changed meanwhile, and is asked again
+                self._damage.note(item, error, question="history")
+                raise DamagedSupplyError(f"{item}: {error}") from error
+            self._damage.clear(item, question="history")
+            return view
+
+        return self._ask(answer)
 
     def _ask(self, ask: Callable[[Snapshot], ResultT]) -> ResultT:
         return consistent(self._generations, ask)
@@ -112,6 +131,7 @@ class HomeAnswers:
         instant = utc_seconds(now)
         today = local_day(instant, home.zone)
         views: list[TodayView] = []
+        left_out: list[Commodity] = []
         band, price, band_until = "", None, None
         power: tuple[int | None, datetime | None] = None, None
         for supply in self._registrations.supplies_of(home_id):
@@ -125,8 +145,10 @@ class HomeAnswers:
                 if not snapshot.holds:
                     raise  # it was changed meanwhile, and is asked again
                 self._damage.note(item, error, question="live")
+                left_out.append(supply.commodity)
             else:
                 self._damage.clear(item, question="live")
+        costs = [view.cost for view in views if view.cost is not None]
         return LiveView(
             home_id,
             now,
@@ -135,8 +157,9 @@ class HomeAnswers:
             price,
             band_until,
             tuple(views),
-            sum((view.cost for view in views), Decimal(0)),
+            sum(costs, Decimal(0)) if costs else None,
             home.currency,
+            tuple(left_out),
         )
 
     def _today(self, snapshot: Snapshot, supply: Supply, today: date, now: datetime) -> TodayView:
@@ -145,21 +168,21 @@ class HomeAnswers:
         yesterday = today - timedelta(days=1)
         low, high = day_bounds(yesterday, supply.zone)
         before = self._curves.curve(snapshot, supply, Direction.IMPORT, low, high)
-        same_time = None
-        if len(before.start) and curve.last is not None:
+        same_time, is_known = None, is_known_at_all(curve)
+        if is_known and curve.last is not None:
             seen = min(now, utc(curve.last))  # compare only up to the last reading: a late meter did not save energy
             wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
                 year=yesterday.year, month=yesterday.month, day=yesterday.day
             )
             until = min(max(utc_seconds(wall), low), high)
-            same_time = exact_decimal(
-                int(sums_between(before.start, before.end, before.value, (low, until)).sum()) * before.step
-            )
+            if covers(before, low, until):  # a hole of yesterday would show as more used today
+                used = sums_between(before.start, before.end, before.value, (low, until))
+                same_time = exact_decimal(int(used.sum()) * before.step)
         return TodayView(
             supply.commodity,
-            exact_decimal(curve.total),
+            exact_decimal(curve.total) if is_known else None,
             supply.unit,
-            Decimal(0) if bill is None else bill.total,
+            bill.total if bill is not None and is_known else None,
             same_time,
             None if curve.last is None else utc(curve.last),
         )

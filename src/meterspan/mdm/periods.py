@@ -19,7 +19,7 @@ from meterspan.mdm.supplies import Supply
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
 from meterspan.quantities import Quality, utc
 
-__all__ = ["day_cost", "day_view", "month_view", "tariff_view", "unit_price"]
+__all__ = ["covers", "day_cost", "day_view", "is_known_at_all", "month_view", "tariff_view", "unit_price"]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
 
@@ -68,14 +68,15 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
         for cell in range(cells)
     )
     bill = day_cost(supply, curve, day)
+    is_known = is_known_at_all(curve)
     return PeriodView(
         supply.commodity,
         supply.unit,
         supply.currency,
         utc(start),
         utc(end),
-        exact_decimal(curve.total),
-        bill.total if bill is not None else Decimal(0),
+        exact_decimal(curve.total) if is_known else None,
+        bill.total if bill is not None and is_known else None,
         _unexplained(curve),
         _register(curve.opening),
         _register(curve.closing),
@@ -97,7 +98,7 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
     """
     start, end = month_bounds(month, supply.zone)
     points = []
-    total_cost = Decimal(0)
+    costs = []
     for day in days_of_month(month):
         low, high = day_bounds(day, supply.zone)
         part = _part(curve, low, high)
@@ -106,15 +107,15 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         bounds = grid(low, high, supply.period_s)
         expected = int((bounds[:-1] < seen_until).sum())
         received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
-        known = _is_known(part)
-        if bill is not None:
-            total_cost += bill.total
+        known = is_known_at_all(part)
+        if bill is not None and known:
+            costs.append(bill.total)
         points.append(
             PeriodPoint(
                 day,
                 exact_decimal(part.total) if known else None,
                 bill.total if bill is not None and known else None,
-                () if bill is None else _by_band(supply, bill, day),
+                _by_band(supply, bill, day) if bill is not None and known else (),
                 expected > 0 and received >= expected and high <= seen_until,
                 expected,
                 received,
@@ -127,8 +128,8 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         supply.currency,
         utc(start),
         utc(end),
-        exact_decimal(curve.total),
-        total_cost,
+        exact_decimal(curve.total) if is_known_at_all(curve) else None,
+        sum(costs, Decimal(0)) if costs else None,
         _unexplained(curve),
         _register(curve.opening),
         _register(curve.closing),
@@ -144,7 +145,9 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
     if tariff is None:
         return None
     low, high, value, _owner = _fine_cut(supply, curve, tariff, day)
-    return cost(low, high, value, tariff, zone=supply.zone, unit_per_step=curve.step, days=1 if _is_known(curve) else 0)
+    return cost(
+        low, high, value, tariff, zone=supply.zone, unit_per_step=curve.step, days=1 if is_known_at_all(curve) else 0
+    )
 
 
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
@@ -190,9 +193,16 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
     return [exact_decimal(amount) for amount in sums]
 
 
-def _is_known(curve: Curve) -> bool:
+def is_known_at_all(curve: Curve) -> bool:
     """Whether anything is known of a span; a gap between two meters is not."""
     return bool(((curve.quality & int(Quality.MISSING)) == 0).any())
+
+
+def covers(curve: Curve, low: int, high: int) -> bool:
+    """Whether a value is known for every second of ``low <= time < high``."""
+    known = (curve.quality & int(Quality.MISSING)) == 0
+    inside = np.minimum(curve.end[known], high) - np.maximum(curve.start[known], low)
+    return int(inside[inside > 0].sum()) >= high - low > 0
 
 
 def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
@@ -208,7 +218,9 @@ def _part(curve: Curve, start: int, end: int) -> Curve:
     return Curve(low[inside], high[inside], value[inside], curve.quality[owner[inside]], curve.step)
 
 
-def _unexplained(curve: Curve) -> Decimal:
+def _unexplained(curve: Curve) -> Decimal | None:
+    if not is_known_at_all(curve) and curve.opening is None and curve.closing is None and not curve.unexplained:
+        return None
     return exact_decimal(sum(item.value for item in curve.unexplained) * curve.step)
 
 

@@ -16,6 +16,7 @@ from meterspan.wire.errors import (
     ReplayError,
     SecurityError,
     TruncatedError,
+    UnknownLayoutError,
     UnsupportedError,
     WireError,
 )
@@ -84,6 +85,8 @@ class FailureKind(StrEnum):
     """A checksum differs, or the octets end early."""
     UNREADABLE = "unreadable"
     """Well-framed octets that cannot be read as what they claim to be."""
+    UNKNOWN_LAYOUT = "unknown-layout"
+    """Plain values in an order that is not known: a push without names, of a meter without a known push object list."""
     UNKNOWN_DEVICE = "unknown-device"
     """The device is not on the list."""
     IMPLAUSIBLE = "implausible"
@@ -156,6 +159,7 @@ _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (SecurityError, FailureKind.NOT_PROTECTED),
     (ChecksumError, FailureKind.DAMAGED),
     (TruncatedError, FailureKind.DAMAGED),
+    (UnknownLayoutError, FailureKind.UNKNOWN_LAYOUT),
     (UnsupportedError, FailureKind.UNSUPPORTED),
     (ImplausibleError, FailureKind.IMPLAUSIBLE),
 )

@@ -5,21 +5,12 @@ kept whole up to a bound, every frame is counted by kind.
 """
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from meterspan.wire import (
-    ChecksumError,
-    ImplausibleError,
-    KeyMissingError,
-    KeyWrongError,
-    ReplayError,
-    SecurityError,
-    TruncatedError,
-    UnsupportedError,
-    WireError,
-)
+from meterspan.model.failures import FailureKind, kind_of_error
+from meterspan.wire import WireError
 
 __all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "fault_of"]
 
@@ -35,7 +26,7 @@ class FrameFault(StrEnum):
     """It has less protection than its sender must apply."""
     IMPLAUSIBLE = "implausible"
     UNKNOWN_DEVICE = "unknown device"
-    OVERSIZED = "oversized"
+    UNKNOWN_LAYOUT = "unknown layout"
     UNREADABLE = "unreadable"
 
 
@@ -100,19 +91,15 @@ class FrameQuarantine:
 
 def fault_of(error: WireError) -> FrameFault:
     """Return which kind of fault an error is."""
-    for kind, fault in _FAULTS:
-        if isinstance(error, kind):
-            return fault
-    return FrameFault.UNREADABLE
+    return _FAULTS.get(kind_of_error(error), FrameFault.UNREADABLE)
 
 
-_FAULTS: tuple[tuple[type[WireError], FrameFault], ...] = (
-    (KeyMissingError, FrameFault.MISSING_KEY),
-    (KeyWrongError, FrameFault.WRONG_KEY),
-    (ReplayError, FrameFault.REPLAYED),
-    (SecurityError, FrameFault.NOT_PROTECTED),
-    (ImplausibleError, FrameFault.IMPLAUSIBLE),
-    (ChecksumError, FrameFault.DAMAGED),
-    (TruncatedError, FrameFault.DAMAGED),
-    (UnsupportedError, FrameFault.UNREADABLE),
-)
+_FAULTS: Mapping[FailureKind, FrameFault] = {
+    FailureKind.KEY_MISSING: FrameFault.MISSING_KEY,
+    FailureKind.KEY_WRONG: FrameFault.WRONG_KEY,
+    FailureKind.REPLAY: FrameFault.REPLAYED,
+    FailureKind.NOT_PROTECTED: FrameFault.NOT_PROTECTED,
+    FailureKind.IMPLAUSIBLE: FrameFault.IMPLAUSIBLE,
+    FailureKind.UNKNOWN_LAYOUT: FrameFault.UNKNOWN_LAYOUT,
+    FailureKind.DAMAGED: FrameFault.DAMAGED,
+}

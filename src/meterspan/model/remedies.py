@@ -57,6 +57,9 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
     FailureKind.PROTOCOL: "the meter's answer does not fit the request; report its frames",
     FailureKind.DAMAGED: "what arrived is damaged; check the line or the radio",
     FailureKind.UNREADABLE: "what arrived cannot be read; report its frames",
+    FailureKind.UNKNOWN_LAYOUT: (
+        "the order of the pushed values is not known; let a session read the push setup, or set push_objects"
+    ),
     FailureKind.UNKNOWN_DEVICE: "the device is not in the inventory; add it",
     FailureKind.IMPLAUSIBLE: "the values cannot be of this meter; check whether it was exchanged",
     FailureKind.STORAGE: "readings or counters could not be stored; make room on the disk or look at the log",

@@ -99,11 +99,13 @@ class TodayView:
     """One commodity since local midnight."""
 
     commodity: Commodity
-    consumed: Decimal
+    consumed: Decimal | None
+    """Null where nothing of today is known yet."""
     unit: str
-    cost: Decimal
+    cost: Decimal | None
+    """Null where nothing of today is known yet, or no price."""
     yesterday_same_time: Decimal | None
-    """Consumed yesterday up to the same local time, where known."""
+    """Consumed yesterday up to the same local time, where all of that span is known."""
     last_reading: datetime | None
 
 
@@ -120,8 +122,16 @@ class LiveView:
     price: Decimal | None
     band_until: datetime | None
     today: tuple[TodayView, ...]
-    cost_today: Decimal
+    cost_today: Decimal | None
+    """Sum of the costs that are known, null where none is; ``without_cost`` names what it lacks."""
     currency: str
+    left_out: tuple[Commodity, ...] = ()
+    """Supplies whose data are damaged: they are not in ``today``."""
+
+    @property
+    def without_cost(self) -> tuple[Commodity, ...]:
+        """Supplies whose cost of today is not known and not in ``cost_today``."""
+        return (*(today.commodity for today in self.today if today.cost is None), *self.left_out)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +173,12 @@ class PeriodView:
     currency: str
     start: datetime
     end: datetime
-    total: Decimal
-    cost: Decimal
-    unexplained: Decimal
-    """Register difference that no interval explains; 0 unless something happened."""
+    total: Decimal | None
+    """Sum of what is known, null where nothing is; ``known`` of ``parts`` are in it."""
+    cost: Decimal | None
+    """Cost of what is known, null where nothing is, or no price."""
+    unexplained: Decimal | None
+    """Register difference that no interval explains; null where no register of the period is known."""
     opening: Decimal | None
     """Register at the start of the period, in ``unit``, times the transformer ratio; null where none was read there."""
     closing: Decimal | None
@@ -176,6 +188,17 @@ class PeriodView:
     tariff: TariffView | None = None
     notes: tuple[str, ...] = ()
     """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+
+    @property
+    def parts(self) -> int:
+        """How many intervals (of a day) or days (of a month) the period has, those to come too."""
+        return len(self.intervals) or len(self.points)
+
+    @property
+    def known(self) -> int:
+        """Of how many of its parts something is known, and is in the total."""
+        values = [interval.value for interval in self.intervals] + [point.value for point in self.points]
+        return sum(value is not None for value in values)
 
 
 class HomeViews(Protocol):
@@ -322,7 +345,8 @@ class QuarantineView:
     source: str
     """Where it was heard: listener or access point."""
     kind: str
-    """``damaged``, ``replayed``, ``wrong key``, ``missing key``, ``unknown device``, ``oversized``, ``unreadable``."""
+    """``damaged``, ``replayed``, ``wrong key``, ``missing key``, ``not protected``,
+    ``implausible``, ``unknown device``, ``unreadable``."""
     reason: str
     octets: str
     device: str = ""
@@ -380,10 +404,12 @@ class NetworkSummary:
     """0..1, rounded down; None while nothing is due."""
     completeness_yesterday: Decimal | None
     """0..1, rounded down; None where nothing was due."""
-    unexplained_wh: int
+    unexplained_wh: int | None
+    """Energy that no interval explains; null where nothing is stored that could be compared."""
     quarantined: int
     readings_stored: int
-    sessions_open: int
+    sessions_open: int | None
+    """Null where meters send by themselves, and no session is held."""
     damaged: int = 0
     """Items at rest that are damaged or impossible, and left out of every number here."""
     left_out: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """The consumer's pages: the list of homes, and one home with its live numbers and its history."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
@@ -7,7 +8,8 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import Response
 
-from meterspan.model.views import Home, TodayView
+from meterspan.model.storage.errors import DamagedSupplyError
+from meterspan.model.views import Home, PeriodView, TodayView
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_consumer
 from meterspan.portal.pages import Pages
@@ -78,10 +80,10 @@ def _consumer_page(request: Request, pages: Pages, home: Home, choice: _Choice) 
     now = sources.clock()
     today = sources.local_today(home)
     fetch = sources.day if choice.span == "day" else sources.month
-    view = fetch(home.home_id, choice.commodity, choice.on)
+    view = _unless_damaged(lambda: fetch(home.home_id, choice.commodity, choice.on))
     commodities = _commodities(home)
     measured_now = Commodity.ELECTRICITY if Commodity.ELECTRICITY in commodities else None
-    electricity = sources.day(home.home_id, measured_now, today) if measured_now else None
+    electricity = _unless_damaged(lambda: sources.day(home.home_id, measured_now, today)) if measured_now else None
     last = today if choice.span == "day" else today.replace(day=1)
     return pages.render(
         request,
@@ -98,12 +100,20 @@ def _consumer_page(request: Request, pages: Pages, home: Home, choice: _Choice) 
         day_choice=_Choice(choice.commodity, "day", _day_to_open(choice, today)),
         month_choice=_Choice(choice.commodity, "month", choice.on.replace(day=1)),
         view=view,
-        slots=shapes.band_slots(view),
-        proof=shapes.prove(view),
+        slots=shapes.band_slots(view) if view else {},
+        proof=shapes.prove(view) if view else None,
         electricity=electricity,
         electricity_slots=shapes.band_slots(electricity) if electricity else {},
         change=_change,
     )
+
+
+def _unless_damaged(fetch: Callable[[], PeriodView]) -> PeriodView | None:
+    """Return a period, None where its supply is damaged: the page says so and shows the others."""
+    try:
+        return fetch()
+    except DamagedSupplyError:
+        return None
 
 
 def _day_to_open(choice: _Choice, today: date) -> date:
@@ -120,6 +130,6 @@ def _commodities(home: Home) -> tuple[Commodity, ...]:
 
 def _change(today: TodayView) -> int | None:
     """Return the change against yesterday at the same time in whole percent, where there is something to compare."""
-    if not today.yesterday_same_time:
+    if not today.yesterday_same_time or today.consumed is None:
         return None
     return int(((today.consumed / today.yesterday_same_time - 1) * 100).to_integral_value())

@@ -121,8 +121,9 @@ def _json_of_tuple(hint: Any) -> Any:
         raise TypeError(f"no JSON is defined for {hint}: its length is fixed")
     if get_origin(item) is tuple:
         key, value = get_args(item)
-        return Annotated[dict[key, _json_type(value)], BeforeValidator(_mapping)]  # type: ignore[misc,valid-type]
-    return list[_json_type(item)]  # type: ignore[misc] # likewise
+        pairs = dict[key, _json_type(value)]  # type: ignore[misc,valid-type] # made at run time
+        return Annotated[pairs, BeforeValidator(_mapping)]
+    return list[_json_type(item)]  # type: ignore[misc] # made at run time
 
 
 def _mapping(value: Any) -> Any:

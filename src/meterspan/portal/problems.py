@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
-from meterspan.model.storage.errors import StorageError
+from meterspan.model.storage.errors import DamagedSupplyError, StorageError
 from meterspan.portal.feeds import FeedsFullError
 
 __all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response"]
@@ -162,6 +162,13 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
         detail=lambda error: f"{error.listeners} event streams are open, and no more are admitted.",
         remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
         retry_s=30,
+    ),
+    DamagedSupplyError: _kind(
+        503,
+        "damaged-supply",
+        title="The readings of this supply cannot be used",
+        detail=lambda error: f"They are kept, and nothing can be derived from them ({error.detail}).",
+        remedy="The operator's page of damage names the usage point and what to do; other supplies are shown.",
     ),
     StorageError: _storage,
     TimeoutError: _kind(

@@ -16,6 +16,7 @@ from meterspan.model.views import (
     FrameView,
     IntervalPoint,
     LiveView,
+    PeriodPoint,
     PeriodView,
     SpanView,
 )
@@ -23,12 +24,15 @@ from meterspan.quantities import Commodity, Quality
 
 __all__ = [
     "CompletenessMap",
+    "Holes",
     "MapGroup",
     "OctetRun",
     "Proof",
     "band_slots",
     "cell_level",
+    "day_state",
     "group_map",
+    "holes_of",
     "is_stale",
     "month_after",
     "month_before",
@@ -127,7 +131,7 @@ ROUNDED = Decimal("0.5E-12")
 
 def prove(view: PeriodView) -> Proof | None:
     """Add up the chart and compare it with the registers; None where a register reading is missing."""
-    if view.opening is None or view.closing is None:
+    if view.opening is None or view.closing is None or view.unexplained is None:
         return None
     values = [point.value for point in view.intervals] or [point.value for point in view.points]
     total = sum((value for value in values if value is not None), Decimal(0))
@@ -144,9 +148,34 @@ def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[fl
     return round(100 * first, 2), round(100 * max(0.0, last - first), 2)
 
 
-def percent(part: Decimal, whole: Decimal) -> float:
-    """Return a part of a whole in percent for drawing, 0 to 100."""
-    return round(float(max(Decimal(0), min(part / whole, Decimal(1)))) * 100, 2) if whole > 0 else 0.0
+def percent(part: Decimal | None, whole: Decimal | None) -> float | None:
+    """Return a part of a whole in percent for drawing, 0 to 100; None where it is not known, or of nothing."""
+    if part is None or whole is None or whole <= 0:
+        return None
+    return round(float(max(Decimal(0), min(part / whole, Decimal(1)))) * 100, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Holes:
+    """The parts of a period that its total lacks: ``missing`` altogether, ``partial`` in part."""
+
+    missing: int
+    partial: int
+
+
+def holes_of(view: PeriodView, now: datetime, today: date) -> Holes:
+    """Count what a total lacks of what should be there by now; what is still to come is not missing."""
+    states = states_of(view, now) if view.intervals else tuple(day_state(point, today) for point in view.points)
+    return Holes(states.count("missing"), states.count("partial"))
+
+
+def day_state(point: PeriodPoint, today: date) -> str:
+    """Return one word for a day of a month: how much of it is known."""
+    if point.start > today:
+        return "future"
+    if point.value is None:
+        return "missing"
+    return "complete" if point.complete or point.start == today else "partial"
 
 
 def cell_level(cell: CompletenessCell) -> str:

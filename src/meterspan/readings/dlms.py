@@ -4,7 +4,7 @@ Strategy: every transport yields APDUs; an APDU is opened (deciphered, put toget
 notification, a response with data, bare COSEM data, or a P1 telegram under DLMS protection; its data become readings.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -17,7 +17,7 @@ from meterspan.readings.merge import MAX_ERRORS, merge
 from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
-from meterspan.wire import Cursor, TruncatedError, UnsupportedError, WireError
+from meterspan.wire import Cursor, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
@@ -243,15 +243,16 @@ def _clock(octets: bytes) -> ClockTime | None:
 
 
 def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None = None) -> DecodedTelegram:
-    readings, version = readings_of_body(data)
-    if clock is not None:
-        readings.insert(0, clock)
-    unnamed = UnsupportedError(f"a list without names, of a layout that is not known: {str(data)[:120]}")
+    """Return the telegram of a push body; its time is the meter's clock in the body before that of the notification."""
+    body = readings_of_body(data)
+    readings = (*([] if clock is None else [clock]), *body.readings)
+    own = None if body.clock is None else body.clock.to_utc()
+    unnamed = UnknownLayoutError(f"a list without names, of a layout that is not known: {str(data)[:120]}")
     errors = () if readings else (unnamed,)
-    return DecodedTelegram("dlms-push", _identity(readings, version), moment, tuple(readings), errors)
+    return DecodedTelegram("dlms-push", _identity(readings, body.version), own or moment, readings, errors)
 
 
-def _identity(readings: list[DecodedReading], version: str) -> DeviceIdentity:
+def _identity(readings: Sequence[DecodedReading], version: str) -> DeviceIdentity:
     texts = [(item.obis.c, item.obis.d, item.value) for item in readings if item.obis and isinstance(item.value, str)]
     identification = next((text for c, d, text in texts if (c, d) in _IDENTIFICATIONS and text), "")
     name = version or next((text for c, d, text in texts if (c, d) == (0, 2)), "")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from typing import Final
 
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import Failure
 from meterspan.model.identity import p1_device
 from meterspan.quantities import (
     CATALOGUE,
@@ -40,7 +40,7 @@ from meterspan.quantities.codes import (
 )
 from meterspan.readings.names import meaning_of
 from meterspan.readings.rows import NOTHING_AGAINST, DeviceRows, HeardTelegram, Row, is_storable
-from meterspan.wire.errors import WireError
+from meterspan.wire.errors import ImplausibleError, WireError
 from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
 __all__ = [
@@ -152,7 +152,7 @@ def _implausible(lines: Mapping[Obis, P1Object], rows: Iterable[Row]) -> Iterato
     for obis, item in lines.items():
         if obis not in found and obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
             words = f"{obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
-            yield Failure(FailureKind.IMPLAUSIBLE, words)
+            yield Failure.of_error(ImplausibleError(words))
 
 
 def _faults(telegram: P1Telegram) -> Iterator[WireError]:

@@ -45,7 +45,7 @@ def decode_p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         _identity(telegram, told),
         utc(heard.time) if heard.time == heard.own_time else None,
         tuple(_readings(telegram, told)),
-        (*_crc_errors(telegram, octets), *_errors(told)),
+        (*_crc_errors(telegram, octets), *(failure.error for failure in heard.failures if failure.error is not None)),
     )
 
 
@@ -61,11 +61,6 @@ def decode_p1_line(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         raise WireError("no data line", 0, "line")
     readings = tuple(_readings(telegram, read_p1(telegram, job.now)))
     return DecodedTelegram("p1", DeviceIdentity(), None, readings, (WireError("lines without a telegram around them"),))
-
-
-def _errors(told: P1Rows) -> Iterator[WireError]:
-    for failure in told.heard.failures:
-        yield WireError(failure.detail) if failure.error is None else failure.error
 
 
 def _crc_errors(telegram: P1Telegram, octets: bytes) -> Iterator[WireError]:

@@ -1,29 +1,27 @@
-"""Push bodies as decoded readings: values with names are read by their names, other lists by their layout.
+"""Push bodies as decoded readings, for a person to look at.
 
-Strategy: walk the tree once. An OBIS code names what follows it; a pair (integer, enum) behind the value scales it; a
-list of push objects at the start names the elements behind it; a list without any name is matched by its shape with
-the layouts of ``model.push_layouts``. Where a list leaves the scaler out, its layout names it; where there is no
-layout, physics does: a mains voltage is between 80 and 500 V, and no power is above the sum of U times I.
+Strategy: ``engine.push_body`` names the values, ``engine.push_rows`` sorts them: both as the head end does. A person
+also sees texts and values without a scale: a maker's layout has the power of ten, and where there is no layout,
+physics does: a mains voltage is between 80 and 500 V, and no power is above the sum of U times I.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from itertools import pairwise
 
-from meterspan.model.cosem.profile import read_push_objects
-from meterspan.model.cosem.scaler_unit import is_scaler_unit, read_scaler_unit
-from meterspan.model.push_layouts import POSITIONAL_LISTS, SCALED_LISTS, ScaledList
+from meterspan.engine.push_body import CLOCK_SIZE, PushValue, read_body, read_values, scaled_pair, text_of
+from meterspan.engine.push_rows import PushedContent, read_content
+from meterspan.model.cosem.classes import ProfileGeneric
+from meterspan.model.cosem.scaler_unit import ScalerUnit, is_scaler_unit
+from meterspan.model.push_layouts import SCALED_LISTS, ScaledList
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import ClockTime, Obis
 from meterspan.readings.names import meaning_of
 from meterspan.wire import WireError
-from meterspan.wire.axdr import Data, DataType, IeeeFloat
+from meterspan.wire.axdr import Data, IeeeFloat, octet_string
 
-__all__ = ["clock_text", "readings_of_body"]
+__all__ = ["BodyReadings", "readings_of_body"]
 
-_CLOCK_SIZE = 12
-_NUMBERS = frozenset({"V", "A", "W", "var", "VA", "Wh", "varh", "VAh", "Hz", "1"})
 _VOLTAGE_MIN, _VOLTAGE_MAX = 80, 500
 _EXPONENTS = (0, -1, -2, -3)
 
@@ -38,19 +36,96 @@ class _NamedValue:
     unit: str | None = None
 
 
-def readings_of_body(body: Data) -> tuple[list[DecodedReading], str]:
-    """Return the readings of a push body, and the name of the meter's list ("" where it names none)."""
-    texts = [text for text in map(_text, _leaves(body)) if text]
-    named = list(_walk(body))
+@dataclass(frozen=True, slots=True)
+class BodyReadings:
+    """The readings of a push body.
+
+    Attributes:
+        readings: in the order of the body, rows of profiles behind them.
+        version: the name of the meter's list, "" where it names none.
+        clock: the meter's clock among the values, None where there is none.
+
+    """
+
+    readings: tuple[DecodedReading, ...]
+    version: str = ""
+    clock: ClockTime | None = None
+
+
+def readings_of_body(body: Data) -> BodyReadings:
+    """Return the readings of a push body."""
+    values = read_body(body, by_shape=True).values
+    content = _content(values)
+    texts = [text for text in map(text_of, _leaves(body)) if text]
     layout = next((item for item in SCALED_LISTS if any(text.startswith(item.mark) for text in texts)), None)
     version = next((text for text in texts if any(text.startswith(item.mark) for item in SCALED_LISTS)), "")
-    return [_reading(item) for item in _scale(named, layout)], version
+    named = [item for value in values for item in _named(value, content)]
+    readings = [_reading(item) for item in _scale(named, layout)]
+    return BodyReadings((*readings, *_rows(content)), version, content.time)
 
 
-def clock_text(octets: bytes) -> str | None:
+def _content(values: Sequence[PushValue]) -> PushedContent:
+    """Sort the values; where one of them has a wrong shape, a person sees them unsorted."""
+    try:
+        return read_content(values)
+    except WireError:
+        return PushedContent()
+
+
+def _named(value: PushValue, content: PushedContent) -> Iterator[_NamedValue]:
+    of = value.definition
+    if of is None:
+        if value.name is not None:
+            yield _scaled(value.name, value.value, value.scaler, value.exponent)
+        return
+    if (of.class_id, of.attribute) in _NO_VALUES or is_scaler_unit(value.value):
+        return
+    number, scaler = scaled_pair(value.value)
+    if number.is_composite:
+        yield from (item for inner in read_values(number) for item in _named(inner, content))
+    else:
+        yield _scaled(of.instance, number, scaler or content.scalers.get(of.instance))
+
+
+def _scaled(obis: Obis, value: Data, scaler: ScalerUnit | None, exponent: int | None = None) -> _NamedValue:
+    return (
+        _NamedValue(obis, value, exponent)
+        if scaler is None
+        else _NamedValue(obis, value, scaler.exponent, scaler.unit.symbol)
+    )
+
+
+def _rows(content: PushedContent) -> Iterator[DecodedReading]:
+    """Iterate over the values of profile rows whose registers were pushed behind them: clock, status, values."""
+    for profile, rows in content.rows.items():
+        names = content.registers.get(profile, ())
+        for row in rows:
+            cells = row.items if row.is_composite else ()
+            if names and len(cells) == len(names) + 2:
+                moment = _moment(cells[0])
+                for name, cell in zip(names, cells[2:], strict=True):
+                    if cell.value is not None:
+                        yield replace(_reading(_scaled(name, cell, content.scalers.get(name))), time=moment)
+
+
+def _moment(data: Data) -> str | None:
+    try:
+        return _iso(data.clock_time)
+    except WireError:
+        return None
+
+
+_NO_VALUES = {
+    (ProfileGeneric.class_id, ProfileGeneric.buffer.number),
+    (ProfileGeneric.class_id, ProfileGeneric.capture_objects.number),
+}
+"""Attributes that name or hold other values."""
+
+
+def _clock_text(octets: bytes) -> str | None:
     """Write the twelve octets of a date-time as ISO 8601, or None where they are not one."""
     try:
-        moment = Data(DataType.OCTET_STRING, octets).clock_time
+        moment = octet_string(octets).clock_time
     except WireError:
         return None
     if moment.year is None or moment.month is None or moment.day is None or not 2000 <= moment.year <= 2099:
@@ -58,136 +133,10 @@ def clock_text(octets: bytes) -> str | None:
     return _iso(moment)
 
 
-def _walk(data: Data) -> Iterator[_NamedValue]:
-    if not data.is_composite:
-        return
-    items = tuple(item for item in data.items if item.value is not None or not _padding(data.items))
-    objects = _push_objects(items)
-    if objects:
-        yield from _by_objects(objects, items[1:])
-        return
-    if not any(_obis(item) or _descriptor(item) or item.is_composite for item in items):
-        yield from _positional(items)
-        return
-    index = 0
-    while index < len(items):
-        obis = _obis(items[index]) or _descriptor(items[index])
-        if obis is None:
-            yield from _walk(items[index])
-            index += 1
-            continue
-        named, used = _named(obis, items[index + 1 : index + 3])
-        if named is not None:
-            yield named
-        index += 1 + used
-
-
-def _padding(items: Sequence[Data]) -> bool:
-    """Whether null-data fills the places of values that a one-phase meter does not have, names included (Kamstrup)."""
-    return any(first.value is None and second.value is None for first, second in pairwise(items))
-
-
-def _named(obis: Obis, behind: Sequence[Data]) -> tuple[_NamedValue | None, int]:
-    """Return the value behind a name and how many elements it took."""
-    if not behind or _obis(behind[0]):
-        return None, 0
-    value = behind[0]
-    scaler = _scaler_unit(behind[1]) if len(behind) > 1 else None
-    if scaler is not None:
-        return _NamedValue(obis, value, *scaler), 2
-    inner = _items(value)
-    scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
-    if scaler is not None:
-        return _NamedValue(obis, inner[0], *scaler), 1
-    return _NamedValue(obis, value), 1
-
-
-def _items(value: Data) -> Sequence[Data]:
-    """Return the elements of a composite value, none of a simple one."""
-    return value.items if value.is_composite else ()
-
-
-def _push_objects(items: Sequence[Data]) -> list[Obis]:
-    """Return the names in a push object list at the start, none where there is no such list (IEC 62056-6-2, 4.4.8)."""
-    try:
-        return [item.instance for item in read_push_objects(items[0])] if len(items) > 1 else []
-    except WireError:
-        return []
-
-
-def _by_objects(objects: list[Obis], values: Sequence[Data]) -> Iterator[_NamedValue]:
-    """Pair names with values; a list that names itself first has one name more (quirk 5)."""
-    names = objects[1:] if len(objects) == len(values) + 1 else objects
-    for obis, value in zip(names, values, strict=False):
-        inner = _items(value)
-        scaler = _scaler_unit(inner[1]) if len(inner) == 2 else None
-        if scaler is not None:
-            yield _NamedValue(obis, inner[0], *scaler)
-        elif value.is_composite:
-            yield from _walk(value)
-        else:
-            yield _NamedValue(obis, value)
-
-
-def _positional(items: Sequence[Data]) -> Iterator[_NamedValue]:
-    shape = "".join(map(_letter, items)).replace("-", "")
-    values = [item for item in items if _letter(item) != "-"]
-    for layout in POSITIONAL_LISTS:
-        if layout.shape == shape and (
-            not layout.mark or any((_text(item) or "").startswith(layout.mark) for item in values)
-        ):
-            for place, value in zip(layout.fields, values, strict=True):
-                if place is not None:
-                    yield _NamedValue(place.obis, value, place.exponent)
-            return
-
-
-def _letter(data: Data) -> str:
-    if data.value is None:
-        return "-"
-    if isinstance(data.value, bytes):
-        return "c" if len(data.value) == _CLOCK_SIZE and clock_text(data.value) else "s"
-    if isinstance(data.value, str):
-        return "s"
-    return "c" if isinstance(data.value, ClockTime) else "n"
-
-
-def _obis(data: Data) -> Obis | None:
-    value = data.value
-    if data.type is DataType.OCTET_STRING and isinstance(value, bytes) and len(value) == 6 and value[5] == 0xFF:
-        return Obis(*value)
-    return None
-
-
-def _descriptor(data: Data) -> Obis | None:
-    """Read (class, logical name, attribute …) as what it names."""
-    if not data.is_composite or not 3 <= len(data.items) <= 6:
-        return None
-    first, second, third = data.items[:3]
-    if first.type is DataType.LONG_UNSIGNED and third.type is DataType.INTEGER:
-        return _obis(second)
-    return None
-
-
-def _scaler_unit(data: Data) -> tuple[int, str] | None:
-    if not is_scaler_unit(data):
-        return None
-    scale = read_scaler_unit(data)
-    return scale.exponent, scale.unit.symbol
-
-
 def _leaves(data: Data) -> Iterator[Data]:
     for item in data.items if data.is_composite else ():
         yield item
         yield from _leaves(item)
-
-
-def _text(data: Data) -> str | None:
-    if isinstance(data.value, str):
-        return data.value
-    if isinstance(data.value, bytes) and data.value and all(0x20 <= octet < 0x7F for octet in data.value):
-        return data.value.decode("ascii")
-    return None
 
 
 def _scale(named: list[_NamedValue], layout: ScaledList | None) -> list[_NamedValue]:
@@ -290,8 +239,8 @@ def _reading(item: _NamedValue) -> DecodedReading:
 def _words(data: Data) -> str:
     value = data.value
     if isinstance(value, bytes):
-        moment = clock_text(value) if len(value) == _CLOCK_SIZE else None
-        return moment or _text(data) or value.hex().upper()
+        moment = _clock_text(value) if len(value) == CLOCK_SIZE else None
+        return moment or text_of(data) or value.hex().upper()
     if isinstance(value, ClockTime):
         return _iso(value)
     return "" if value is None else str(value)

@@ -100,7 +100,7 @@ class HeardTelegram:
     """One telegram: its octets and its rows.
 
     Attributes:
-        protocol: ``p1``, ``wmbus``, ``mbus``, ``dlms-push`` or ``sml``.
+        protocol: ``p1``, ``wmbus`` or ``mbus``.
         octets: as they were received.
         time: UTC seconds: the telegram's own clock where it is believed, else the time of reception.
         devices: the rows of each device.

@@ -15,9 +15,11 @@ from zoneinfo import ZoneInfo
 
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
-from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis
+from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
+from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = [
     "VIA",
@@ -32,6 +34,7 @@ __all__ = [
     "channels_of",
     "place_of",
     "protocol_of",
+    "push_objects_of",
     "read_config",
 ]
 
@@ -130,6 +133,11 @@ class MeterEntry:
     profile: str = option("Load profile that captures them; by default the meter's, or its channel's.", default="",
                           example="1-0:99.1.0")  # fmt: skip
     mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1)
+    push_objects: tuple[str, ...] = option(
+        "Where it pushes plain values: class/OBIS/attribute of each, in order, and the unit of a number; by default as"
+        " its pushes or its push setup say.",
+        default=(), example=("8/0-0:1.0.0/2", "3/1-0:1.8.0/2 Wh"),
+    )  # fmt: skip
     period_s: int = option("Capture period, seconds.", default=900)
     installed_at: datetime | None = option("Start of the values due; the first start's day by default.",
                                            default=None, example=datetime(2026, 10, 25, tzinfo=UTC))  # fmt: skip
@@ -194,6 +202,31 @@ def protocol_of(endpoint: str) -> DeviceProtocol:
     return DeviceProtocol.DLMS_WRAPPER if transport is None else transport.protocol
 
 
+def push_objects_of(meter: MeterEntry) -> tuple[tuple[CaptureObjectDefinition, ...], dict[Obis, ScalerUnit]]:
+    """Return the push object list that is given for a meter, and the scales that are given in it.
+
+    Raises:
+        ValueError: an entry is not class/OBIS/attribute with a unit behind it or none.
+
+    """
+    found = [_push_object(text) for text in meter.push_objects]
+    scales = {of.instance: scale for of, scale in found if scale is not None}
+    return tuple(of for of, _ in found), scales
+
+
+def _push_object(text: str) -> tuple[CaptureObjectDefinition, ScalerUnit | None]:
+    attribute, _, symbol = text.strip().partition(" ")
+    match attribute.split("/"):
+        case [class_id, name, number]:
+            of = CaptureObjectDefinition(int(class_id), parse_obis(name), int(number))
+        case _:
+            raise ValueError(f"{text!r} is not class/OBIS/attribute, like 3/1-0:1.8.0/2")
+    if not symbol:
+        return of, None
+    unit, exponent = parse_unit(symbol)
+    return of, ScalerUnit(exponent, unit)
+
+
 def place_of(endpoint: str) -> str:
     """Return ``host:port`` of an endpoint, as the inventory keeps it; "" for a device that only pushes.
 
@@ -250,6 +283,10 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
             parse_obis(text)
         except ValueError as error:
             yield f"{where}.channels", str(error)
+    try:
+        push_objects_of(meter)
+    except ValueError as error:
+        yield f"{where}.push_objects", str(error)
 
 
 def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:

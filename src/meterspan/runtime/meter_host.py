@@ -8,14 +8,14 @@ objects live in its own time, which may run faster.
 import asyncio
 import struct
 from collections.abc import Callable, Iterable
-from typing import Final, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 from meterspan.engine.links import Transport
 from meterspan.engine.mbus_link import LineSettings, MbusSlave, SlaveEvent
 from meterspan.engine.security import SecurityKeys
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import ElectricityMeter
-from meterspan.meter.metrology import ElectricityFlow, Flow
+from meterspan.meter.metrology import ElectricityFlow, Flow, Indication
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
@@ -34,7 +34,11 @@ TICK_S: Final = 1.0
 _TIME_KEPT: Final = "meter time"
 _TIME: Final = struct.Struct(">d")
 
+FlowT = TypeVar("FlowT")
 FlowT_co = TypeVar("FlowT_co", covariant=True)
+FlowT_contra = TypeVar("FlowT_contra", contravariant=True)
+ResultT = TypeVar("ResultT")
+ResultT_co = TypeVar("ResultT_co", covariant=True)
 
 
 class FlowSource(Protocol[FlowT_co]):
@@ -72,7 +76,46 @@ def kept_time(state: StateFile) -> float | None:
     return None if octets is None else float(_TIME.unpack(octets)[0])
 
 
-class ElectricityHost:
+class _Meter(Protocol[FlowT_contra, ResultT_co]):
+    @property
+    def indication(self) -> Indication: ...
+
+    def advance(self, flow: FlowT_contra | None, until: float, /) -> ResultT_co: ...
+
+    def preserve(self) -> None: ...
+
+
+class _MeterHost(Generic[FlowT, ResultT]):
+    """Measures: lets a supply flow through a meter as time passes, and keeps the time that was reached."""
+
+    def __init__(
+        self, meter: _Meter[FlowT, ResultT], *, state: StateFile, time: MeterTime, supply: FlowSource[FlowT]
+    ) -> None:
+        self._meter = meter
+        self._state = state
+        self._time = time
+        self._supply = supply
+        self._reached = meter.indication.time
+
+    def pass_over(self, until: float) -> None:
+        """Let time pass without supply: the meter was off, or its supply was shut."""
+        if until > self._reached:
+            self._meter.advance(None, until)
+            self._reached = until
+
+    def _measure(self) -> list[ResultT]:
+        """Measure up to now, and save registers and time; return the result of each step."""
+        now = self._time()
+        results = []
+        if now > self._reached:
+            results = [self._meter.advance(flow, until) for flow, until in self._supply(self._reached, now)]
+            self._reached = now
+        self._state.save(_TIME_KEPT, _TIME.pack(now))
+        self._meter.preserve()
+        return results
+
+
+class ElectricityHost(_MeterHost[ElectricityFlow, int]):
     """Runs one electricity meter.
 
     Args:
@@ -88,6 +131,8 @@ class ElectricityHost:
 
     """
 
+    _meter: ElectricityMeter
+
     def __init__(
         self,
         meter: ElectricityMeter,
@@ -101,18 +146,14 @@ class ElectricityHost:
         limits: HostLimits | None = None,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
+        super().__init__(meter, state=state, time=time, supply=supply)
         self.security = DeviceSecurity(meter.config.system_title, keys, state)
         self.on_captured: Callable[[], None] = lambda: None
         """Called once new rows are captured and kept."""
-        self._meter = meter
-        self._state = state
-        self._time = time
         self._clock = clock
-        self._supply = supply
         access = MeterAccess(password, self.security.invocation_counter)
         device = _paced(logical_device(meter, access), time)
         self._dlms = DlmsServer(lambda: device, self.security, clock=clock, limits=limits, on_note=on_note)
-        self._reached = meter.indication.time
         self._p1 = Relay()
 
     @property
@@ -120,23 +161,9 @@ class ElectricityHost:
         """How many DLMS connections are open."""
         return self._dlms.connections
 
-    def pass_over(self, until: float) -> None:
-        """Let time pass without supply: the meter was off."""
-        if until > self._reached:
-            self._meter.advance(None, until)
-            self._reached = until
-
     def advance(self) -> None:
         """Measure up to now, and save the registers."""
-        now = self._time()
-        captured = 0
-        if now > self._reached:
-            for flow, until in self._supply(self._reached, now):
-                captured += self._meter.advance(flow, until)
-            self._reached = now
-        self._state.save(_TIME_KEPT, _TIME.pack(now))
-        self._meter.preserve()
-        if captured:
+        if any(self._measure()):
             self.on_captured()
 
     async def listen(self, transport: Transport, host: str, port: int) -> int:
@@ -168,7 +195,7 @@ class ElectricityHost:
             self._p1.send(p1_telegram(self._meter, self._reached))
 
 
-class RadioHost:
+class RadioHost(_MeterHost[Flow, list[bytes]]):
     """Runs one radio meter, whose telegrams go out as UDP datagrams.
 
     Args:
@@ -182,6 +209,8 @@ class RadioHost:
 
     """
 
+    _meter: RadioMeter
+
     def __init__(
         self,
         meter: RadioMeter,
@@ -193,22 +222,12 @@ class RadioHost:
         receiver: Endpoint,
         on_sent: Callable[[bytes], None] = lambda _octets: None,
     ) -> None:
-        self._meter = meter
-        self._state = state
-        self._time = time
+        super().__init__(meter, state=state, time=time, supply=supply)
         self._clock = clock
-        self._supply = supply
         self._receiver = receiver
         self._on_sent = on_sent
-        self._reached = meter.indication.time
         self._radio: DatagramShell | None = None
         self._listeners: list[OpenPort] = []
-
-    def pass_over(self, until: float) -> None:
-        """Let time pass without flow: the supply was shut."""
-        if until > self._reached:
-            self._meter.advance(None, until)
-            self._reached = until
 
     async def open(self) -> None:
         """Open the radio.
@@ -248,16 +267,9 @@ class RadioHost:
 
     def advance(self) -> None:
         """Measure up to now, save the registers, and send due telegrams."""
-        now = self._time()
-        telegrams: list[bytes] = []
-        if now > self._reached:
-            for flow, until in self._supply(self._reached, now):
-                telegrams += self._meter.advance(flow, until)
-            self._reached = now
-        self._state.save(_TIME_KEPT, _TIME.pack(now))
-        self._meter.preserve()
-        for telegram in telegrams:
-            self._send(telegram)
+        for telegrams in self._measure():
+            for telegram in telegrams:
+                self._send(telegram)
 
     def send_now(self) -> None:
         """Send a telegram out of turn, as a meter does when its button is pressed."""

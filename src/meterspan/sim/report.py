@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from meterspan.analytics.completeness import share_received
 from meterspan.model.readings import SeriesKind, Source
 from meterspan.quantities import QUARTER_S, Commodity, Obis, utc
 from meterspan.sim.district import District, Happening, midnight_after
@@ -32,9 +33,10 @@ class Completeness:
     received: int
 
     @property
-    def share(self) -> float:
-        """Return 0..1; exactly 1 only where nothing is missing."""
-        return self.received / self.expected if self.expected else 1.0
+    def share(self) -> float | None:
+        """Return 0..1, exactly 1 only where nothing is missing; None where nothing was due."""
+        share = share_received(self.received, self.expected)
+        return None if share is None else float(share)
 
 
 def completeness(district: District, until: float) -> Completeness:
@@ -87,7 +89,7 @@ def report(district: District, until: float, *, differences: Sequence[str]) -> d
         },
         "completeness": {
             "expected": after.expected,
-            "before_gap_recovery": round(before.share, 6),
+            "before_gap_recovery": before.share,
             "after_gap_recovery": after.share,
             "missing": after.expected - after.received,
         },

@@ -13,6 +13,7 @@ from meterspan.wire.errors import (
     ReplayError,
     SecurityError,
     TruncatedError,
+    UnknownLayoutError,
     UnsupportedError,
     WireError,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "Span",
     "Trace",
     "TruncatedError",
+    "UnknownLayoutError",
     "UnsupportedError",
     "WireError",
 ]

@@ -4,6 +4,7 @@ WireError                any octets give a record or one of these; nothing else
 ├── TruncatedError       the octets end before the field does (a stream reader may wait for more)
 ├── ChecksumError        CRC, FCS, HCS, checksum or length check differs
 ├── UnsupportedError     well-formed, but of a kind that this reader does not know
+│   └── UnknownLayoutError  plain values in an order that is not known
 ├── ImplausibleError     well-formed, but the values cannot be those of this device
 └── SecurityError        the protection could not be removed
     ├── KeyMissingError  no key was given for this device
@@ -19,6 +20,7 @@ __all__ = [
     "ReplayError",
     "SecurityError",
     "TruncatedError",
+    "UnknownLayoutError",
     "UnsupportedError",
     "WireError",
 ]
@@ -60,6 +62,10 @@ class ChecksumError(WireError):
 
 class UnsupportedError(WireError):
     """Well-formed octets of a kind that this reader does not know."""
+
+
+class UnknownLayoutError(UnsupportedError):
+    """Values without names, and no list is known that names them by their order."""
 
 
 class ImplausibleError(WireError):

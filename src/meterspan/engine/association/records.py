@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from meterspan.engine.association.agreement import Agreement
-from meterspan.model.cosem.device import CURRENT_ASSOCIATION
+from meterspan.model.cosem.device import CURRENT_ASSOCIATION, SERVER_CONFORMANCE
 from meterspan.model.failures import Failure
 from meterspan.quantities import Obis
 from meterspan.wire.acse import AuthenticationMechanism
@@ -63,20 +63,8 @@ class Release(StrEnum):
     """Only the link is taken down."""
 
 
-CLIENT_CONFORMANCE = (
-    Conformance.GET
-    | Conformance.SET
-    | Conformance.ACTION
-    | Conformance.SELECTIVE_ACCESS
-    | Conformance.MULTIPLE_REFERENCES
-    | Conformance.BLOCK_TRANSFER_WITH_GET
-    | Conformance.BLOCK_TRANSFER_WITH_SET
-    | Conformance.BLOCK_TRANSFER_WITH_ACTION
-    | Conformance.GENERAL_PROTECTION
-    | Conformance.DATA_NOTIFICATION
-    | Conformance.EVENT_NOTIFICATION
-)
-"""The mechanisms that the client machine supports."""
+CLIENT_CONFORMANCE = SERVER_CONFORMANCE
+"""The mechanisms that the client machine supports: both machines are of one engine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ StorageError                  cannot be stored or read now
 ├── DamagedError              what is stored is not what was written
 │   ├── DamagedBatchError     octets of a batch
 │   ├── DamagedSegmentError   a segment
-│   └── ForeignSegmentError   a segment that this journal never wrote
+│   ├── ForeignSegmentError   a segment that this journal never wrote
+│   └── DamagedSupplyError    readings or registrations of a usage point that are impossible together
 ├── UnknownFormatError        written by a newer version
 ├── ConcurrentWriterError     another process owns the file or directory
 └── StorageClosedError        used after close
@@ -23,6 +24,7 @@ __all__ = [
     "DamagedBatchError",
     "DamagedError",
     "DamagedSegmentError",
+    "DamagedSupplyError",
     "ForeignSegmentError",
     "StorageClosedError",
     "StorageError",
@@ -89,6 +91,10 @@ class DamagedSegmentError(DamagedError):
 
     def __init__(self, path: str, why: str) -> None:
         super().__init__(f"{why}; restore it from a backup", path)
+
+
+class DamagedSupplyError(DamagedError):
+    """Nothing can be derived for a usage point; the others of the home are answered."""
 
 
 class ForeignSegmentError(DamagedError):

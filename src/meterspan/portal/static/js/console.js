@@ -32,8 +32,9 @@ function tell(parts) {
 }
 
 function cellText(cell) {
-  const [r, e] = cell.textContent.match(/(\d+)\/(\d+)$/).slice(1).map(Number);
-  if (!e) return say("not_expected");
+  const counts = cell.textContent.match(/(\d+)\/(\d+)$/);
+  if (!counts) return say("not_expected");
+  const [r, e] = counts.slice(1).map(Number);
   if (r >= e) return say("all_received", { e: number(e, 0) });
   return `${say("received", { r: number(r, 0), e: number(e, 0) })} (${received(r / e)})`;
 }

@@ -104,8 +104,12 @@ function writeHours(labels) {
 
 export function writeChange(element, consumed) {
   const yesterday = Number(element.dataset.yesterday);
-  if (!yesterday) return;
-  const now = consumed ?? Number(document.querySelector(`[data-live="consumed.${element.dataset.change}"]`).value);
+  const known = consumed ?? document.querySelector(`[data-live="consumed.${element.dataset.change}"]`).value;
+  if (!yesterday || known === "") {
+    element.textContent = "";
+    return;
+  }
+  const now = Number(known);
   const change = now / yesterday - 1;
   const key = Math.abs(change) < 0.005 ? "same" : change < 0 ? "less" : "more";
   element.textContent = say(key, { share: share(Math.abs(change), 0) });

@@ -44,7 +44,7 @@ async function browse(url, link) {
 // The shown day or month goes on while it is read: drawn anew when readings came, unless somebody is in the chart.
 async function refresh() {
   const section = document.getElementById("history");
-  if (Date.parse(section.dataset.end) < Date.parse(section.dataset.now) || section.matches(":hover, :focus-within")) return;
+  if (!section || Date.parse(section.dataset.end) < Date.parse(section.dataset.now) || section.matches(":hover, :focus-within")) return;
   const turn = latest;
   const page = await fetchPage(location.href);
   const open = section.querySelector(".values").open;
@@ -61,6 +61,7 @@ function focusKey(link) {
 
 function drawHistory() {
   const section = document.getElementById("history");
+  if (!section) return; // its supply is damaged, and the page says so
   const plot = section.querySelector("[data-plot]");
   const rows = [...section.querySelectorAll("[data-rows] tr")].map((row) => ({ ...row.dataset }));
   localiseTable(section);

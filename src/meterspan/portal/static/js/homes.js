@@ -27,5 +27,6 @@ async function show(card) {
   const strong = document.createElement("strong");
   const [value, unit] = live.power_w === null ? ["–", ""] : power(live.power_w);
   strong.append(`${live.power_w < 0 ? "↑ " : ""}${value} `, Object.assign(document.createElement("span"), { className: "u", textContent: unit }));
-  place.replaceChildren(strong, say("cost_today", { amount: money(Number(live.cost_today), live.currency) }));
+  const cost = live.cost_today === null ? [] : [say("cost_today", { amount: money(Number(live.cost_today), live.currency) })];
+  place.replaceChildren(strong, ...cost);
 }

@@ -6,6 +6,7 @@ const WINDOW_MS = 2 * 3600 * 1000;
 const SAMPLES_MAX = 1200;
 // A power value older than this is told with its time and not as what flows now (STALE_S in shapes.py).
 const STALE_MS = 120_000;
+const QUARTER_MS = 900_000;
 
 export function startLive() {
   const home = document.getElementById("live");
@@ -68,7 +69,10 @@ function announce(next) {
 
 function operator(summary) {
   announce(JSON.stringify([summary.received_today, summary.quarantined, summary.damaged, summary.by_state]));
-  for (const name of ["meters", "received_today", "expected_today", "completeness_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open", "damaged"]) put(name, summary[name]);
+  const due = summary.expected_today > 0;
+  put("received_today", due ? summary.received_today : null);
+  put("expected_today", due ? summary.expected_today : null);
+  for (const name of ["meters", "completeness_today", "completeness_yesterday", "unexplained_wh", "quarantined", "readings_stored", "sessions_open", "damaged"]) put(name, summary[name]);
   for (const [state, count] of Object.entries(summary.by_state)) put(`state.${state}`, count);
 }
 
@@ -112,9 +116,10 @@ function consumer(home, hear) {
       put(`consumed.${today.commodity}`, today.consumed);
       put(`cost.${today.commodity}`, today.cost);
       const change = document.querySelector(`[data-change="${today.commodity}"]`);
-      if (change) writeChange(change, Number(today.consumed));
+      if (change) writeChange(change, today.consumed ?? "");
       const part = document.querySelector(`[data-share="${today.commodity}"]`);
-      part?.setAttribute("width", `${Math.min(100, Math.max(0, (100 * today.cost) / (live.cost_today || 1)))}%`);
+      const share = today.cost === null || !(live.cost_today > 0) ? 0 : (100 * today.cost) / live.cost_today;
+      part?.setAttribute("width", `${Math.min(100, Math.max(0, share))}%`);
     }
     if (strip) needle(strip, new Date(live.at));
     if (band !== null && band !== live.band) showBand(live.band);
@@ -156,18 +161,31 @@ function sparkline(figure) {
     const [low, high] = [Math.min(...values), Math.max(...values, 100)];
     const x = (at) => Math.max(0, width - 5 - ((latest - at) / WINDOW_MS) * (width - 5));
     const y = (watts) => 5 + (1 - (watts - low) / (high - low)) * (height - 10);
-    const points = steps.filter((step) => step.to > latest - WINDOW_MS).flatMap((step) => [[x(step.from), y(step.watts)], [x(step.to), y(step.watts)]]);
-    const trace = samples.map((sample) => [x(sample.at), y(sample.watts)]);
-    const line = [...points, ...trace].map(([px, py], index) => `${index ? "L" : "M"}${px.toFixed(1)} ${py.toFixed(1)}`).join("");
+    const shown = steps.filter((step) => step.to > latest - WINDOW_MS);
+    const moments = [
+      ...shown.flatMap((step) => [{ at: step.from, watts: step.watts, gap: 1 }, { at: step.to, watts: step.watts, gap: step.to - step.from }]),
+      ...samples.map((sample) => ({ ...sample, gap: STALE_MS })),
+    ];
+    // No line is drawn across a hole: where nothing is known for longer than a step or a live value lasts, it ends.
+    const runs = [];
+    for (const moment of moments) {
+      const before = runs.at(-1)?.at(-1);
+      const lasts = samples.length && moment.gap === STALE_MS && before && before.gap !== STALE_MS ? QUARTER_MS + STALE_MS : moment.gap;
+      if (before && moment.at - before.at <= Math.max(lasts, 1)) runs.at(-1).push(moment);
+      else runs.push([moment]);
+    }
+    const place = ({ at, watts }) => `${x(at).toFixed(1)} ${y(watts).toFixed(1)}`;
+    const line = runs.map((run) => `M${run.map(place).join("L")}`).join("");
+    const area = runs.map((run) => `M${run.map(place).join("L")}L${x(run.at(-1).at).toFixed(1)} ${y(0).toFixed(1)}L${x(run[0].at).toFixed(1)} ${y(0).toFixed(1)}Z`).join("");
     const image = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
     if (line) {
-      const [last, first] = [[...points, ...trace].at(-1), [...points, ...trace][0]];
+      const last = moments.at(-1);
       image.append(
-        svg("path", { d: `${line}L${last[0].toFixed(1)} ${y(0).toFixed(1)}L${first[0].toFixed(1)} ${y(0).toFixed(1)}Z`, class: "area" }),
+        svg("path", { d: area, class: "area" }),
         svg("line", { x1: 0, x2: width, y1: y(0), y2: y(0), class: "zero" }),
         svg("path", { d: line, class: "line" }),
       );
-      if (trace.length) image.append(svg("circle", { cx: last[0], cy: last[1], r: 3.5, class: "tip" }));
+      if (samples.length) image.append(svg("circle", { cx: x(last.at), cy: y(last.watts), r: 3.5, class: "tip" }));
     }
     plot.replaceChildren(image);
   };

@@ -1,0 +1,38 @@
+"""What a head end knows of the order of pushed values."""
+
+from meterspan.head_end.push_layouts import PushLayouts
+from meterspan.quantities import Obis
+from meterspan.wire.xdlms import CaptureObjectDefinition
+
+ENERGY, PROFILE = CaptureObjectDefinition(3, Obis(1, 0, 1, 8, 0), 2), Obis(1, 0, 99, 1, 0)
+
+
+def test_nothing_is_known_of_a_device_before_it_is_learnt() -> None:
+    layouts = PushLayouts()
+    assert layouts.objects_of("M") == layouts.columns_of("M", PROFILE) == ()
+    assert not layouts.is_asked_for("M")
+
+
+def test_a_list_is_asked_for_until_it_is_learnt_and_the_newest_counts() -> None:
+    layouts = PushLayouts()
+    layouts.ask_for("M")
+    assert layouts.is_asked_for("M")
+    layouts.learn_objects("M", [ENERGY, ENERGY])
+    layouts.learn_objects("M", [ENERGY])
+    assert layouts.objects_of("M") == (ENERGY,)
+    assert not layouts.is_asked_for("M")
+
+
+def test_a_device_that_has_refused_to_show_its_list_is_not_asked_again() -> None:
+    layouts = PushLayouts()
+    layouts.ask_for("M")
+    layouts.note_refusal("M")
+    layouts.ask_for("M")
+    assert not layouts.is_asked_for("M")
+
+
+def test_columns_are_kept_by_device_and_profile() -> None:
+    layouts = PushLayouts()
+    layouts.learn_columns("M", PROFILE, [ENERGY])
+    assert layouts.columns_of("M", PROFILE) == (ENERGY,)
+    assert layouts.columns_of("N", PROFILE) == layouts.columns_of("M", ENERGY.instance) == ()
