@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 
 from meterspan.engine.mbus_link import LineSettings, MbusSlave, SlaveEvent
 from meterspan.runtime.clock import SystemClock
@@ -16,11 +17,12 @@ from meterspan.wire.mbus.records import DataRecord, build_header, build_record
 FAST = LineSettings(38_400)
 VOLUME, ENERGY = b"\x13", b"\x06"
 """VIF of litres and of kilowatt-hours."""
+STEPS = {VOLUME: Decimal("0.001"), ENERGY: Decimal(1_000)}
 WATER, HEAT, GAS = 0x07, 0x04, 0x03
 
 
-def register(value: int, vif: bytes = VOLUME, storage: int = 0) -> DataRecord:
-    return build_record(build_header(0x04, vif, storage=storage), value)
+def register(steps: int, vif: bytes = VOLUME, storage: int = 0) -> DataRecord:
+    return build_record(build_header(0x04, vif, storage=storage), steps * STEPS[vif])
 
 
 def bus_slave(

@@ -299,3 +299,21 @@ def test_shares_add_up_exactly(value, lengths):
     total = np.full(count, edges[-1])
     parts = share(np.full(count, value), edges[:-1], edges[1:], total)
     assert int(parts.sum()) == value
+
+
+@given(st.integers(-(2**55), 2**55), st.integers(1, 2**34), st.data())
+def test_parts_of_an_interval_of_centuries_add_up_to_it(value, length, data):
+    cuts = sorted(data.draw(st.lists(st.integers(0, length), max_size=4)))
+    edges = np.array([0, *cuts, length], np.int64)
+    count = len(edges) - 1
+    parts = share(np.full(count, value), edges[:-1], edges[1:], np.full(count, length))
+    assert parts.tolist() == [
+        value * end // length - value * start // length for start, end in pairwise(edges.tolist())
+    ]
+
+
+def test_differences_that_leave_63_bits_are_refused_and_not_wrapped():
+    times = np.arange(1_200, dtype=np.int64) * HOUR
+    values = np.where(np.arange(1_200) // 2 % 2, 1 << 55, 1)
+    with pytest.raises(ValueError, match="more than any meter counts"):
+        conserve([Installation(times, values, np.zeros(1_200, np.int32))], period_s=HOUR)

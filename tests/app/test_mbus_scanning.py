@@ -5,7 +5,6 @@ import pytest
 from meterspan.app.mbus_scanning import BusScan, parse_addresses, read_place, secondary_address
 from meterspan.engine.mbus_readout import parse_slave
 from meterspan.engine.mbus_search import SearchEnded, SearchProgress, SlaveFound, SlavesCollided
-from meterspan.model.identity import mbus_device
 from meterspan.runtime.endpoints import parse_transport
 from meterspan.runtime.mbus_client import slave_of
 from meterspan.wire.mbus.address import DeviceAddress
@@ -24,7 +23,7 @@ def test_what_is_no_address_is_refused(text):
         parse_addresses(text)
 
 
-def test_a_found_slave_has_the_endpoint_that_reads_it_and_its_name():
+def test_a_found_slave_has_the_endpoint_that_reads_it():
     endpoint = parse_transport("mbus+tcp://gateway:10001?baud=300")
     by_number = parse_transport(read_place(endpoint, SlaveFound(0, WHO), by_primary=False))
     selected = slave_of(by_number)
@@ -33,7 +32,6 @@ def test_a_found_slave_has_the_endpoint_that_reads_it_and_its_name():
     assert selected.secondary.matches(WHO)
     assert read_place(endpoint, SlaveFound(7, None), by_primary=False).endswith("baud=300&address=7")
     assert read_place(endpoint, SlaveFound(7, WHO), by_primary=True).endswith("address=7")
-    assert mbus_device(WHO) == "KAM-12345678-16"
 
 
 def test_a_scan_keeps_findings_and_reports_progress():

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,11 +10,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from meterspan.cli import main
 from meterspan.quantities import ClockTime, parse_obis
 from meterspan.runtime.state import StateFile
 from meterspan.wire.p1 import PROFILES, P1Reader, p1_object, p1_time, write_telegram
 from tests.cli.test_serve import until
 from tests.helpers_bench import run, running_meter
+from tests.helpers_bus import ENERGY, HEAT, bus_slave, register, running_bus
 from tests.helpers_serve import free_port, running
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -208,3 +211,35 @@ def test_a_damaged_entry_stops_the_start_by_name_and_is_set_aside_on_request(tmp
         assert server.get("/healthz")
     with StateFile(tmp_path / "home" / "home.sqlite") as state:
         assert (state.load("set aside/channels"), state.load("channels")) == (b"{", b"")
+
+
+def test_wired_meters_of_a_bus_are_polled_installed_and_shown(tmp_path):
+    slaves = [bus_slave(1, "10000001"), bus_slave(2, "20000002", HEAT, [register(7, ENERGY)])]
+    options = ("--data", str(tmp_path / "home"), "--port", "0", "--zone", "Europe/Berlin")
+    with running_bus(slaves) as port:
+        bus = f"mbus+tcp://127.0.0.1:{port}?baud=38400&address=1&secondary=20000002"
+        with running(tmp_path, "home", "--mbus", bus, *options) as server:
+            meters = until(lambda: len(told := server.get("/api/v1/operator/meters")) == 2 and told)
+            assert {one["device"]: one["interface"] for one in meters} == {
+                "MSP-10000001-07": "M",
+                "MSP-20000002-04": "M",
+            }
+            health = until(lambda: len((told := server.get("/healthz"))["meters"]) == 2 and told)
+            assert (health["not_read"], health["kept_aside"]) == ({}, 0)
+
+
+@pytest.mark.parametrize(
+    ("buses", "words"),
+    [
+        (["mbus+tcp://127.0.0.1:1"], "names no slave"),
+        (["mbus+tcp://127.0.0.1:1?address=999"], "0 to 250"),
+        (["tcp://127.0.0.1:1?address=1"], "mbus+tcp://"),
+        (["mbus+tcp://127.0.0.1:1?address=1", "mbus+tcp://127.0.0.1:1?address=2"], "name all slaves of one bus"),
+    ],
+)
+def test_a_bus_that_cannot_be_polled_is_said_before_anything_is_opened(monkeypatch, capsys, buses, words):
+    monkeypatch.setattr(sys, "argv", ["meterspan", "home", *(part for bus in buses for part in ("--mbus", bus))])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert words in " ".join(capsys.readouterr().err.replace("│", " ").split())

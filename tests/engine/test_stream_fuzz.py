@@ -28,6 +28,7 @@ from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Role
 from meterspan.engine.mbus_link import MbusMaster, MbusSlave
+from meterspan.engine.mbus_polling import MbusPoller, PolledSlave
 from meterspan.engine.mbus_readout import MbusReadout, SlaveAddress
 from meterspan.engine.mbus_search import BusSearch, primary_search, secondary_search
 from meterspan.engine.push import PushSink
@@ -470,6 +471,18 @@ def search_bench(search: BusSearch) -> Bench:
     return Bench(search, bench.subject, search.start, (), (), forged_mbus)
 
 
+def poller_bench() -> Bench:
+    bench = mbus_bench(_SERVER)
+    slaves = [PolledSlave("1", SlaveAddress(1)), PolledSlave("nobody", SlaveAddress(9))]
+    poller = MbusPoller(slaves, every_s=60.0)
+
+    def connect(now: float) -> None:
+        poller.advance(now)
+        poller.connect(now)
+
+    return Bench(poller, bench.subject, connect, [connect], (), forged_mbus)
+
+
 def _associations(role: Role) -> list[Engine]:
     name, machine = ("client", ClientAssociation) if role is Role.CLIENT else ("server", ServerAssociation)
     return [
@@ -497,6 +510,7 @@ ENGINES = [
     Engine("M-Bus master", MbusMaster, lambda: mbus_bench(_CLIENT)),
     Engine("M-Bus slave", MbusSlave, lambda: mbus_bench(_SERVER)),
     Engine("M-Bus readout", MbusReadout, readout_bench),
+    Engine("M-Bus poller", MbusPoller, poller_bench),
     Engine("M-Bus search by primary address", BusSearch, lambda: search_bench(primary_search([1, 2, 3]))),
     Engine("M-Bus search by secondary address", BusSearch, lambda: search_bench(secondary_search("1234567"))),
 ]

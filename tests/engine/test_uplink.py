@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from meterspan.engine.link import ApduReceived, FrameDamaged
 from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import (
     CONFIRM_TIMEOUT_S,
@@ -16,7 +17,6 @@ from meterspan.engine.uplink import (
     RowsConfirmed,
     Uplink,
     UplinkFailed,
-    WantsConnection,
 )
 from meterspan.model.failures import FailureKind
 from meterspan.model.storage.errors import StorageFullError

@@ -10,9 +10,10 @@ from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
-from meterspan.engine.uplink import RowsConfirmed, Uplink, WantsConnection
+from meterspan.engine.uplink import RowsConfirmed, Uplink
 from meterspan.engine.wrapper_link import WrapperConfig, WrapperLink
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose

@@ -284,3 +284,61 @@ def test_no_exponent_and_no_value_ends_the_upkeep_or_changes_another_supply(expo
     assert house.unsettled == 0
     house.data.live("h1", START + timedelta(hours=4))
     assert {view.commodity for view in house.data.live("h1", START).today} == {Commodity.ELECTRICITY, Commodity.WATER}
+
+
+@pytest.mark.parametrize(
+    "times", [(-(2**63), 2**63 - 1), (-(2**31), 4_102_444_800), (0, 1), (-62_135_596_800, 253_402_300_799)]
+)
+@pytest.mark.parametrize("values", [(2**63 - 1, -(2**63)), (5, 7)])
+def test_odd_times_of_one_meter_keep_no_supply_from_being_settled(house, times, values):
+    house.install("MP2", "M2", Commodity.WATER)
+    house.take(0)
+    zeros = np.zeros(2, np.int32)
+    column = CaptureColumn(Obis(8, 0, 1, 0, 0), UNITS["L"], 0, np.array(values, np.int64))
+    taken = CaptureBlock("M2", Source.PUSH, int(NOW.timestamp()), np.array(times, np.int64), (column,), zeros, zeros)
+    house.data.take([taken])
+    house.data.maintain(NOW)
+    assert house.versions() == settled_apart(0)
+    assert house.data.totals().unexplained_wh == 0
+    house.data.month("h1", Commodity.WATER, START.date())
+    house.data.completeness(START.date(), START.date())
+
+
+def test_registers_that_fall_ten_thousand_times_in_a_second_are_one_contradiction(house):
+    house.take(0)
+    alone = house.data.day("h1", Commodity.ELECTRICITY, START.date())
+    rows = 10_000
+    zeros = np.zeros(rows, np.int32)
+    column = CaptureColumn(ENERGY, UNITS["Wh"], 0, 2_000 - np.arange(rows, dtype=np.int64))
+    times = np.full(rows, int(START.timestamp()) + 450, np.int64)
+    house.data.take([CaptureBlock("M1", Source.PUSH, int(times[0]), times, (column,), zeros, zeros)])
+    house.data.maintain(NOW)
+    view = house.data.day("h1", Commodity.ELECTRICITY, START.date())
+    assert (view.total, view.opening, view.closing) == (alone.total, alone.opening, alone.closing)
+
+
+@pytest.mark.parametrize(
+    ("obis", "exponent", "value", "power_w"),
+    [
+        (Obis(1, 0, 1, 7, 0), 127, 5, None),
+        (Obis(1, 0, 1, 7, 0), -128, 5, None),
+        (Obis(1, 0, 1, 7, 0), 0, 2**63 - 1, None),
+        (Obis(1, 0, 2, 7, 0), 0, 0, None),
+        (Obis(1, 0, 2, 7, 0), 0, 300, -300),
+        (Obis(1, 0, 1, 7, 0), 0, 0, 0),
+    ],
+)
+def test_power_that_is_not_known_is_not_shown_as_a_number(house, obis, exponent, value, power_w):
+    house.take_one("M1", obis, "W", exponent, value)
+    assert house.data.live("h1", START + timedelta(minutes=16)).power_w == power_w
+
+
+def test_what_was_used_yesterday_is_unknown_where_no_meter_was_there_and_not_nothing(house):
+    house.take_one("M1", ENERGY, "Wh", 0, 1_000, after=-timedelta(hours=12))
+    house.data.exchange_meter(
+        "MP1", old_device="M1", closing={}, new_device="M2", opening={}, at=START - timedelta(hours=11)
+    )
+    house.take(1, device="M2")
+    assert house.data.day("h1", Commodity.ELECTRICITY, START.date()).intervals[40].value is None
+    (today,) = house.data.live("h1", START + timedelta(days=1, hours=12)).today
+    assert (today.yesterday_same_time, today.consumed > 0) == (None, True)

@@ -14,6 +14,7 @@ from meterspan.model.mbus_devices.factory_keys import factory_keys_of
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings import Decoder
 from meterspan.readings.mbus import rows_of_mbus
+from meterspan.readings.mbus_decode import read_wired, wired_sender
 from meterspan.wire import ChecksumError, KeyMissingError, SecurityError, Trace, UnsupportedError, WireError
 from meterspan.wire.mbus import read_records
 from meterspan.wire.mbus.address import DeviceAddress
@@ -284,3 +285,23 @@ def test_a_frame_with_a_length_field_that_is_too_small_makes_no_rows_of_what_lie
 def test_any_octets_give_a_telegram(octets: bytes, insecure: bool) -> None:
     telegram = Decoder(insecure=insecure).decode(b"\x44" + octets, as_="wmbus", key=DES_KEY)
     assert all(isinstance(error, WireError) for error in telegram.errors)
+
+
+def test_the_telegrams_of_one_wired_readout_are_one_with_the_records_of_all() -> None:
+    first, second, other = (
+        write_link_frame(LinkFrame(0x08, 5, bytes.fromhex(f"72{number}7036010701000000{records}")))
+        for number, records in (
+            ("78563412", "0413E80300001F"),
+            ("78563412", "4413D0070000"),
+            ("11111111", "0413E8030000"),
+        )
+    )
+    telegram = read_wired(first + second)
+    assert [(str(record.value), record.storage) for record in telegram.records.records] == [("1000", 0), ("2000", 1)]
+    assert (telegram.address.id, telegram.records.error) == ("12345678", None)
+    assert wired_sender(first + second) == telegram.address
+    assert wired_sender(second[:-3]) is None
+    with pytest.raises(WireError, match="several devices"):
+        read_wired(first + other)
+    with pytest.raises(WireError):
+        read_wired(first + second[:-1])

@@ -41,6 +41,11 @@ ROLLOVER_SHARE = 2
 MAX_GRID = 10_000_000
 """Intervals of one call: a clock that jumped centuries must not fill the memory (285 years of quarter hours)."""
 
+MAX_SUM = float(1 << 62)
+"""Steps of consumption of one call: their sums must not leave 63 bits."""
+WHOLE_PRODUCT_S = 1 << 31
+"""Seconds below which a remainder times a length stays inside 63 bits: 68 years."""
+
 
 class GapPolicy(StrEnum):
     """What becomes of registers that are more than a period apart."""
@@ -204,7 +209,8 @@ def conserve(installations: Sequence[Installation], *, period_s: int, gap: GapPo
         gap: what becomes of registers that are more than a period apart.
 
     Raises:
-        ValueError: the period is not positive, or the readings span more than ``MAX_GRID`` periods.
+        ValueError: the period is not positive, the readings span more than ``MAX_GRID`` periods, or their differences
+            do not add up in 63 bits.
 
     """
     if period_s <= 0:
@@ -212,6 +218,8 @@ def conserve(installations: Sequence[Installation], *, period_s: int, gap: GapPo
     curve = _join([_settle(installation) for installation in installations])
     if len(curve.time) and (int(curve.time[-1]) - int(curve.time[0])) // period_s > MAX_GRID:
         raise ValueError(f"readings from {curve.time[0]} to {curve.time[-1]} span more than {MAX_GRID} periods")
+    if float(np.abs(curve.step).sum(dtype=np.float64)) > MAX_SUM:
+        raise ValueError("the differences of the registers add up to more than any meter counts")
     anchors = _anchors(curve.time, period_s)
     return _cut(curve, anchors, period_s, gap)
 
@@ -537,7 +545,7 @@ def _spread(
 def share(value: Values, start: Times, end: Times, length: Times) -> Values:
     """Return the part of ``value`` between ``start`` and ``end`` of ``length``; parts that meet add up exactly.
 
-    Part = floor(value x end / length) - floor(value x start / length), without overflow for lengths below 2^31.
+    Part = floor(value x end / length) - floor(value x start / length), without overflow.
 
     Args:
         value: integer steps of whole intervals.
@@ -547,5 +555,10 @@ def share(value: Values, start: Times, end: Times, length: Times) -> Values:
 
     """
     whole, rest = np.divmod(value, length)
+    if len(length) and int(length.max()) >= WHOLE_PRODUCT_S:
+        exact = rest.astype(object)
+        beyond: Values = (exact * end // length - exact * start // length).astype(np.int64)
+        long_part: Values = whole * (end - start) + beyond
+        return long_part
     part: Values = whole * (end - start) + (rest * end) // length - (rest * start) // length
     return part

@@ -33,6 +33,8 @@ class HomePlaces:
         port: of the portal; 0 takes a free one.
         source: a P1 port, or a file to replay; None without P1.
         radio: UDP port of radio telegrams; None without radio.
+        buses: wired M-Bus with the slaves to poll, one endpoint for each.
+        poll_every_s: seconds between their rounds.
         outlets: TCP port by interface (``H1``, ``H2``, ``G1``); 0 takes a free one.
         uplink: the head end that gets pushes, if any.
 
@@ -42,6 +44,8 @@ class HomePlaces:
     port: int
     source: Endpoint | Path | None = None
     radio: int | None = None
+    buses: tuple[Endpoint, ...] = ()
+    poll_every_s: float = 900.0
     outlets: Mapping[str, int] = field(default_factory=dict)
     uplink: Endpoint | None = None
 
@@ -113,6 +117,7 @@ def _jobs(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> 
             jobs.append(uplink.run())
     if places.radio is not None:
         jobs.append(home.hear_radio(Endpoint("udp", places.host, places.radio)))
+    jobs += [home.poll_wired(bus, places.poll_every_s) for bus in places.buses]
     return jobs
 
 
@@ -130,7 +135,12 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
 def _health(home: HomeHost) -> dict[str, Any]:
     heard = {meter.device: meter.count for meter in home.meters.values()}
     damaged = [item.item for item in home.data.damage()]
-    return {"meters": heard, "kept_aside": home.point.quarantine.total, "damaged": damaged[:DAMAGE_SHOWN_MAX]}
+    return {
+        "meters": heard,
+        "kept_aside": home.point.quarantine.total,
+        "damaged": damaged[:DAMAGE_SHOWN_MAX],
+        "not_read": dict(home.wired_failures),
+    }
 
 
 async def _replay(home: HomeHost, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One home as a running program: its P1 port and its radio meters into a data management of its own, no head end.
+"""One home as a running program: its meters on P1, radio and wires into a data management of its own, no head end.
 
 Strategy: ``lnap.home_collector`` decides; this host moves octets in and events out. Rows are stored every two seconds;
 what cannot be stored or registered now stays with the collector and is tried again. The home's displays are served
@@ -15,6 +15,9 @@ from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.engine.links import DeviceProtocol
+from meterspan.engine.machine import WantsConnection
+from meterspan.engine.mbus_polling import PollEvent, RoundEnded, SlaveNotRead, SlaveRead
 from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.home_collector import (
@@ -30,14 +33,17 @@ from meterspan.lnap.home_collector import (
     UpstreamIdentity,
 )
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
+from meterspan.lnap.wired_meters import WiredMeterNotRead
 from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.registrations import possible_registers
+from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import RegistrationError
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Commodity, utc
 from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.mbus_client import poll_bus
 from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.runtime.relay import Relay
@@ -151,6 +157,31 @@ class HomeHost:
             async for octets, peer, now in telegrams:
                 self._hear(self._collector.hear_radio, octets, now, peer)
 
+    async def poll_wired(self, endpoint: Endpoint, every_s: float) -> None:
+        """Read the meters of a wired M-Bus in rounds until cancelled; ``endpoint`` names them all.
+
+        Raises:
+            EndpointError: its options are wrong.
+
+        """
+        await poll_bus(endpoint, every_s=every_s, clock=self._clock, on_event=self.take_poll, on_note=_log.debug)
+
+    def take_poll(self, event: PollEvent) -> None:
+        """Process an outcome of the polling of a wired M-Bus."""
+        match event:
+            case SlaveRead():
+                self._hear(self._collector.hear_wired, event.octets, self._clock(), event.slave)
+            case SlaveNotRead():
+                self._collector.wired_failed(event.failure, event.octets, self._clock(), event.slave)
+                self._pump()
+            case WantsConnection() | RoundEnded():
+                pass
+
+    @property
+    def wired_failures(self) -> Mapping[str, FailureKind]:
+        """The slaves of wired M-Bus whose last readout failed, and how."""
+        return self._collector.wired.failing
+
     def hear_p1(self, item: P1Telegram | P1Damage, now: float, source: str) -> None:
         """Process one telegram of the P1 port."""
         self._hear(self._collector.hear_p1, item, now, source)
@@ -216,16 +247,26 @@ class HomeHost:
             case DisplayLine():
                 self._relays[event.interface].send(event.octets)
             case FrameHeard():
-                frame = Frame(event.time, sent=False, protocol=PROTOCOLS[event.interface], octets=event.octets)
+                protocol = self._protocol(event.device, event.interface)
+                frame = Frame(event.time, sent=False, protocol=protocol, octets=event.octets)
                 self.device_log.frame(event.device, frame)
             case MeterHeard():
                 self._note(event.device, event.time, "heard", f"Heard on {event.interface}")
+            case WiredMeterNotRead():
+                _log.warning("not read", extra={"source": event.source, "reason": str(event.failure)})
+                if event.device:
+                    self._note(
+                        event.device, event.time, "not-read", f"Not read: {event.failure}", EventSeverity.WARNING
+                    )
             case SecondMeterHeard():
                 self._note(event.device, event.time, "second", f"Not billed: {event.failure}")
             case TelegramQuarantined():
                 _log.debug("quarantined", extra={"reason": str(event.failure), "source": event.frame.source})
             case MeterFirstHeard() | MeterExchanged():
                 self._register(event)
+
+    def _protocol(self, device: str, interface: str) -> str:
+        return DeviceProtocol.MBUS if device in self._collector.wired else PROTOCOLS[interface]
 
     def _register(self, event: MeterFirstHeard | MeterExchanged) -> None:
         """Register a decision; one that contradicts the registry is noted, and reported again after a restart."""
@@ -254,7 +295,7 @@ class HomeHost:
             commodity=event.commodity,
             at=moment,
             period_s=ELECTRICITY_PERIOD_S if is_quarterly else PORT_PERIOD_S,
-            protocol=PROTOCOLS[event.interface],
+            protocol=self._protocol(event.device, event.interface),
             interface=event.interface,
             network=self.config.home_id,
         )
@@ -271,7 +312,7 @@ class HomeHost:
             new_device=event.new_device,
             opening=possible_registers(event.opening),
             at=utc(event.time),
-            protocol=PROTOCOLS[event.interface],
+            protocol=self._protocol(event.new_device, event.interface),
             interface=event.interface,
         )
         self._note(event.new_device, event.time, "exchanged", f"Replaced {event.old_device}")

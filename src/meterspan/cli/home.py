@@ -27,8 +27,9 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
 from meterspan.runtime.lnap_upstream import LnapUpstream
+from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, line_of, slaves_of
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.state import StateFile
 
@@ -42,6 +43,8 @@ meterspan home --p1 serial:///dev/ttyUSB0?baud=115200 --price 0.32
 meterspan home --p1 tcp://127.0.0.1:2001 --tariffs tariffs.toml   [dim]the P1 port of meterspan meter --p1 2001[/dim]
 
 meterspan home --radio 7373 --keys keys.toml   [dim]radio meters whose keys are in the file; others are not heard[/dim]
+
+meterspan home --mbus mbus+tcp://192.168.1.60:10001?address=5,6   [dim]wired M-Bus meters, every quarter hour[/dim]
 
 meterspan home --p1 /dev/ttyUSB0 --radio 7373 --keys keys.toml --push 192.168.1.2:4060 --g1-port 4059
   [dim]an access point (LNAP): a head end gets every quarter hour, and reads missing values[/dim]
@@ -60,7 +63,20 @@ def home(  # noqa: PLR0917 - typer calls it by name
     radio: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="UDP port at which radio telegrams are heard.")
     ] = None,
-    keys: Annotated[Path | None, typer.Option(help="Key file with the home's radio meters.", metavar="FILE")] = None,
+    mbus: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Wired M-Bus to poll: mbus+tcp://host:port?address=5,6&secondary=12345678; repeat for each bus.",
+            metavar="ENDPOINT",
+        ),
+    ] = None,
+    mbus_every: Annotated[
+        int, typer.Option(min=60, max=3_600, help="Seconds between readouts of each wired meter.")
+    ] = 900,
+    keys: Annotated[
+        Path | None,
+        typer.Option(help="Key file with the home's radio meters; also of wired ones.", metavar="FILE"),
+    ] = None,
     title: Annotated[str, typer.Option(help="Name of the home.")] = "Home",
     price: Annotated[str | None, typer.Option(help="Price of electricity per kWh.", metavar="NUMBER")] = None,
     currency: Annotated[str, typer.Option(help="Currency, ISO 4217.")] = "EUR",
@@ -97,10 +113,12 @@ def home(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
 
-    Only listens: nothing is ever sent to a meter. The history survives restarts, meter exchanges and clock changes.
+    Only listens: nothing is ever sent to a meter, but the question for its data on a wired M-Bus. The history survives
+    restarts, meter exchanges and clock changes.
     """
-    if p1 is None and radio is None:
-        raise typer.BadParameter("give --p1 or --radio: where does the home hear its meters?")
+    if p1 is None and radio is None and not mbus:
+        raise typer.BadParameter("give --p1, --radio or --mbus: where does the home hear its meters?")
+    buses = _buses(mbus or [])
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
     chosen = zone_option(zone).key
@@ -110,7 +128,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
     outlets = {interface: number for interface, number in asked.items() if number is not None}
-    places = HomePlaces(host, port, source, radio, outlets, uplink)
+    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink)
     folder = data or state_home() / "home"
     clock = SystemClock()
     try:
@@ -184,6 +202,20 @@ def _source(text: str) -> Endpoint | Path:
         return parse_endpoint(text, ["tcp", "serial"])
     except EndpointError as error:
         raise typer.BadParameter(f"{error}; or name a file to replay", param_hint="--p1") from error
+
+
+def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
+    """Return the buses to poll; what is wrong with an endpoint is said before anything is opened."""
+    try:
+        found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)
+        for bus in found:
+            slaves_of(bus)
+            line_of(bus, latency_s=0.0)
+    except EndpointError as error:
+        raise typer.BadParameter(str(error), param_hint="--mbus") from error
+    if len({bus.place for bus in found}) < len(found):
+        raise typer.BadParameter("name all slaves of one bus in one endpoint: ?address=5,6", param_hint="--mbus")
+    return found
 
 
 def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:

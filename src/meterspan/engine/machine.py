@@ -4,9 +4,10 @@
 virtual clock in a simulation. A machine never reads a clock, opens a socket or draws randomness by itself.
 """
 
+from dataclasses import dataclass
 from typing import Final, Protocol, TypeVar
 
-__all__ = ["EVENTS_MAX", "Machine"]
+__all__ = ["EVENTS_MAX", "ConnectingMachine", "Machine", "WantsConnection"]
 
 EVENTS_MAX: Final = 4_096
 """Events kept for an owner that does not collect them; further damage and unsolicited APDUs are then dropped."""
@@ -35,4 +36,26 @@ class Machine(Protocol[EventT_co]):
 
     def next_event(self) -> EventT_co | None:
         """Return the next event in order and remove it, or None."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class WantsConnection:
+    """The machine needs a connection: its owner makes one and calls ``connect``, or ``medium_lost``."""
+
+
+class ConnectingMachine(Machine[EventT_co], Protocol[EventT_co]):
+    """A machine that asks for connections (``WantsConnection`` is one of its events) and gives them back."""
+
+    @property
+    def has_medium(self) -> bool:
+        """Whether a connection is in use; False once the machine has given it up: close it."""
+        ...
+
+    def connect(self, now: float) -> None:
+        """Use the connection that the owner has made."""
+        ...
+
+    def medium_lost(self, now: float) -> None:
+        """Note that the connection is gone, or could not be made."""
         ...

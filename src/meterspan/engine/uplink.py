@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from meterspan.engine.link import ApduReceived, FrameDamaged, Link, LinkDown, LinkNotUpError, LinkUp
+from meterspan.engine.machine import WantsConnection
 from meterspan.engine.push import INVOKE_IDS
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.model.failures import Failure, FailureKind
@@ -25,7 +26,7 @@ from meterspan.wire.xdlms import (
     write_apdu,
 )
 
-__all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "UplinkFailed", "WantsConnection"]
+__all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "UplinkFailed"]
 
 CONFIRM_TIMEOUT_S: Final = 30.0
 RETRY_FIRST_S: Final = 5.0
@@ -62,11 +63,6 @@ class PushRows(Protocol):
 
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class WantsConnection:
-    """There are rows to push and no connection: the owner makes one and calls ``connect``, or ``medium_lost``."""
 
 
 @dataclass(frozen=True, slots=True)

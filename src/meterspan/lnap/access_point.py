@@ -30,6 +30,7 @@ from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
+from meterspan.readings.mbus_decode import read_wired, wired_sender
 from meterspan.readings.p1 import rows_of_p1
 from meterspan.readings.rows import HeardTelegram
 from meterspan.wire.errors import WireError
@@ -161,10 +162,51 @@ class AccessPoint:
         """
         kept = self.quarantine.newest(len(self.quarantine))
         mistyped = [frame for frame in kept if frame.device == device and frame.fault in _KEY_FAULTS]
-        taken = [self._take_radio(frame.octets, frame.time, frame.source) for frame in reversed(mistyped)]
-        opened = sum(telegram is not None for telegram in taken)
+        opened = sum(self._take_again(frame) for frame in reversed(mistyped))
         self.counts["reopened"] += opened
         return opened
+
+    def read_wired(self, octets: bytes, key: bytes, now: float, source: str = "wired") -> HeardTelegram | None:
+        """Read one readout of wired M-Bus; return its rows, None where it was quarantined.
+
+        Args:
+            octets: its frames as they were received, one after the other.
+            key: opens them; b"" for those in the clear.
+            now: UTC seconds.
+            source: where the slave is.
+
+        """
+        self.counts["wired readouts"] += 1
+        sender = wired_sender(octets)
+        device = "" if sender is None else mbus_device(sender)
+        try:
+            telegram = read_wired(octets, key or None)
+            heard = rows_of_mbus(
+                telegram, octets, now, offset_s=self.config.radio_offset_s, key=key or None, protocol="mbus"
+            )
+            if not heard.devices:
+                failure = heard.failures[0]
+                raise failure.error or WireError(str(failure))
+        except WireError as error:
+            self.keep_damaged(octets, error, now, source, device)
+            return None
+        return heard
+
+    def take_wired(self, heard: HeardTelegram, now: float, source: str = "wired") -> bool:
+        """Capture the rows of a readout; return whether they are of an installed meter and could be used."""
+        device = heard.devices[0].device
+        channel = self._channels.get(device)
+        if channel is None:
+            self._note_unknown(device)
+            return False
+        try:
+            for observation in observations_of(channel.meter, heard):
+                self._observe(channel, observation, now)
+        except (WireError, ValueError) as error:
+            fault = fault_of(error) if isinstance(error, WireError) else FrameFault.UNREADABLE
+            self.quarantine_frame(QuarantinedFrame(now, source, fault, str(error), heard.octets, device))
+            return False
+        return True
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
         """Process one P1 telegram; return the electricity meter's name, "" where it was not accepted."""
@@ -176,7 +218,7 @@ class AccessPoint:
         device = next((item for item in telegram.devices if not item.channel), None)
         if device is None:
             reason = "a P1 telegram without a register of an electricity meter"
-            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, reason, telegram.octets))
+            self.quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, reason, telegram.octets))
             return ""
         channel = self._channels.get(device.device)
         if channel is None:
@@ -187,21 +229,27 @@ class AccessPoint:
             for observation in observations_of(channel.meter, telegram):
                 self._observe(channel, observation, now)
         except (WireError, ValueError) as error:
-            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), telegram.octets))
+            self.quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), telegram.octets))
             return ""
         return device.device
 
-    def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str) -> None:
-        """Quarantine octets that a stream reader could not read as a frame.
+    def keep_damaged(self, octets: bytes, error: WireError, now: float, source: str, device: str = "") -> None:
+        """Quarantine octets that could not be read as a frame, or as a readout.
 
         Args:
             octets: as received.
             error: why they are not a frame.
             now: UTC seconds.
             source: the port that received them.
+            device: the sender, where it is known.
 
         """
-        self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets))
+        self.quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+
+    def quarantine_frame(self, frame: QuarantinedFrame) -> None:
+        """Keep and count a frame that could not be used."""
+        self.counts[frame.fault] += 1
+        self.quarantine.keep(frame)
 
     def next_push(self) -> Push | None:
         """Return the oldest rows that no head end has confirmed, or None."""
@@ -257,16 +305,23 @@ class AccessPoint:
         scales = ";".join("-" if scale is None else f"{scale[1]}*{scale[0]}" for scale in channel.scales)
         self._state.save(_profile_key(channel), scales.encode() + b"\n" + channel.rows.pack())
 
+    def _take_again(self, frame: QuarantinedFrame) -> bool:
+        channel = self._channels.get(frame.device)
+        if channel is None or not channel.meter.is_wired:
+            return self._take_radio(frame.octets, frame.time, frame.source) is not None
+        heard = self.read_wired(frame.octets, channel.meter.key, frame.time, frame.source)
+        return heard is not None and self.take_wired(heard, frame.time, frame.source)
+
     def _take_radio(self, octets: bytes, now: float, source: str) -> Telegram | None:
         device = ""
         try:
             device = self._sender(octets)
-            if device and device not in self._channels:
+            if device and self._radio_channel(device) is None:
                 self._note_unknown(device)
                 return None
             telegram = self._receiver.read(octets)
             device = mbus_device(telegram.address)
-            channel = self._channels.get(device)
+            channel = self._radio_channel(device)
             if channel is None:
                 self._note_unknown(device)
                 return None
@@ -276,12 +331,16 @@ class AccessPoint:
             for observation in observations_of(channel.meter, heard):
                 self._observe(channel, observation, now)
         except WireError as error:
-            self._quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
+            self.quarantine_frame(QuarantinedFrame(now, source, fault_of(error), str(error), octets, device))
             return None
         except ValueError as error:
-            self._quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), octets, device))
+            self.quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), octets, device))
             return None
         return telegram
+
+    def _radio_channel(self, device: str) -> MBusChannel | None:
+        channel = self._channels.get(device)
+        return None if channel is None or channel.meter.is_wired else channel
 
     def _observe(self, channel: MBusChannel, observation: Observation, now: float) -> None:
         self.convert_outbox()
@@ -334,10 +393,6 @@ class AccessPoint:
         self.counts["unknown devices"] += 1
         is_counted = device in self.unknown_devices or len(self.unknown_devices) < UNKNOWN_DEVICES_MAX
         self.unknown_devices[device if is_counted else "others"] += 1
-
-    def _quarantine_frame(self, frame: QuarantinedFrame) -> None:
-        self.counts[frame.fault] += 1
-        self.quarantine.keep(frame)
 
     def _rekey(self) -> None:
         meters = [(_id_octets(channel.meter), channel.meter) for channel in self.channels if _is_radio(channel.meter)]

@@ -46,6 +46,7 @@ class LocalMeter:
         period_s: capture period.
         protection: the least protection of a radio telegram that is believed.
         hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: not known.
+        is_wired: it is polled over wired M-Bus; no radio telegram is accepted as its own.
 
     Raises:
         ValueError: the protection does not fit to the key.
@@ -60,6 +61,7 @@ class LocalMeter:
     period_s: int = 900
     protection: RadioProtection = RadioProtection.ENCRYPTED
     hourly_max: Scaled | None = None
+    is_wired: bool = False
 
     def __post_init__(self) -> None:
         required_of(self.protection, has_key=bool(self.key))

@@ -24,6 +24,7 @@ from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, MeterPlaces, PlaceEvent, RegistersHeard
 from meterspan.lnap.outbox import RowOutbox
+from meterspan.lnap.wired_meters import WiredHeard, WiredMeterNotRead, WiredMeters
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.mbus_devices import commodity_of_device
@@ -167,7 +168,7 @@ class TelegramQuarantined:
     frame: QuarantinedFrame
 
 
-HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | TelegramQuarantined
+HomeEvent = PlaceEvent | MeterHeard | FrameHeard | DisplayLine | TelegramQuarantined | WiredMeterNotRead
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +226,8 @@ class HomeCollector:
         self._noted: dict[str, dict[Obis, deque[int]]] = {}
         self._rows = RowOutbox(ports.home)
         self.point = self._access_point(ports)
+        keys = {device: radio.key for device, radio in radio_meters.items()}
+        self.wired = WiredMeters(home_id, keys, ports.state)
         self._channels = _read_channels(ports.state)
         for meter in self._known_meters():
             self._give_channel(meter)
@@ -279,13 +282,41 @@ class HomeCollector:
             registers = dict(channel.values_of(channel.latest))
             self.places.hear(RegistersHeard(device, commodity, "M", channel.latest.time, registers), now)
 
+    def hear_wired(self, octets: bytes, now: float, source: str) -> None:
+        """Process one readout of wired M-Bus: its frames, one after the other; ``source`` is the slave's name."""
+        heard = self.wired.hear(octets, now, source, point=self.point, install=self._give_channel)
+        if isinstance(heard, WiredMeterNotRead):
+            self._events.append(heard)
+        if not isinstance(heard, WiredHeard) or heard.channel.latest is None:
+            return
+        meter, latest = heard.channel.meter, heard.channel.latest
+        self._note_heard(meter.device, meter.commodity, "M", now, octets)
+        known = self.places.last_heard.get(f"{self._home_id}-{CATALOGUE[meter.commodity].letter}")
+        has_place = known is not None and heard.replaces == known.device
+        registers = dict(heard.channel.values_of(latest))
+        self.places.hear(RegistersHeard(meter.device, meter.commodity, "M", latest.time, registers, has_place), now)
+
+    def wired_failed(self, failure: Failure, octets: bytes, now: float, source: str) -> None:
+        """Process a readout of wired M-Bus that failed; arguments as ``WiredMeters.fail`` takes them.
+
+        Args:
+            failure: why.
+            octets: a damaged answer, b"" for none.
+            now: UTC seconds.
+            source: the slave's name.
+
+        """
+        event = self.wired.fail(failure, octets, now, source, point=self.point)
+        if event is not None:
+            self._events.append(event)
+
     def delivery(self, now: float) -> Delivery | None:
         """Return the rows to store now, or None where there are none.
 
-        Of the access point's rows only radio meters' are: P1 was kept finer already.
+        Of the access point's rows only those of M-Bus meters are: P1 was kept finer already.
         """
         batch = self._rows.peek(PUSH_ROWS_MAX)
-        rows = [] if batch is None else [row for row in batch.rows if row.device in self._radio_meters]
+        rows = [] if batch is None else [row for row in batch.rows if self._is_stored(row.device)]
         waiting = tuple(self._waiting)
         if not waiting and batch is None:
             return None
@@ -310,6 +341,9 @@ class HomeCollector:
         self.point.preserve()
         self.places.save()
 
+    def _is_stored(self, device: str) -> bool:
+        return device in self._radio_meters or device in self.wired
+
     def _access_point(self, ports: HomePorts) -> AccessPoint:
         who = self._upstream or _NOT_UPSTREAM
         outbox = TwoOutboxes(ports.uplink, ports.home) if who.pushes else ports.home
@@ -317,7 +351,7 @@ class HomeCollector:
         return AccessPoint(config, counters=ports.counters, state=ports.state, outbox=outbox)
 
     def _known_meters(self) -> list[LocalMeter]:
-        """List the meters on the allow-list, and those of the port that a head end knows already."""
+        """List the meters on the allow-list, the wired ones, and those of the port that a head end knows already."""
         found = []
         for device, radio in self._radio_meters.items():
             commodity = radio_commodity(device)
@@ -334,6 +368,7 @@ class HomeCollector:
                         hourly_max=radio.hourly_max,
                     )
                 )
+        found += [meter for meter in self.wired.known() if meter.device not in self._radio_meters]
         if self._upstream is not None:
             found += [self._port_meter(device) for device in self._channels if radio_commodity(device) is None]
         return found

@@ -4,9 +4,10 @@ Strategy: a supply has one meter. Another device of the same commodity is a cand
 has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
 dated back to the candidate's first register, so that no consumption is lost between their readings. A meter
 that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
-port needs no silence: a port belongs to one meter, and so another identification in ``REPEATED_MIN`` telegrams in a row
-is an exchange. One telegram is not enough, because a port without a CRC (DSMR 2 and 3) passes on damaged
-identifications, and no two damages are alike; it does not install the first meter either.
+port and the meter at an address of a wired M-Bus need no silence: a port and an address belong to one meter. On a P1
+port another identification in ``REPEATED_MIN`` telegrams in a row is an exchange; one telegram is not enough, because a
+port without a CRC (DSMR 2 and 3) passes on damaged identifications, and no two damages are alike. So it does not
+install the first meter either.
 
 The last registers and the decisions are one entry of the state, written at once before a decision is reported: power
 that fails leaves both as they were or both as they are. A decision is reported again after a restart until
@@ -65,8 +66,9 @@ class RegistersHeard:
         interface: H1 or M.
         time: UTC seconds of the values.
         registers: values by OBIS code.
-        is_main: the device is the electricity meter that has the P1 port.
-        is_checked: a CRC, a decryption or a MAC shows that the telegram is as it was sent.
+        is_main: the device has the meter's place: it is the electricity meter with the P1 port, or the meter at the
+            address of a wired M-Bus where the supply's meter was.
+        is_checked: a checksum, a decryption or a MAC shows that the telegram is as it was sent.
 
     """
 
@@ -222,7 +224,7 @@ class MeterPlaces:
             self._unsure.pop(place, None)
             self._again(place, known, heard)
         elif heard.time > known.time and heard.is_main and known.interface in ("", heard.interface):
-            first = self._named_again(place, heard)
+            first = self._first_of_main(place, known, heard)
             if first is not None:
                 self._exchange(place, known, heard, first)
         else:
@@ -260,6 +262,12 @@ class MeterPlaces:
         newest = {**first.registers, **heard.registers}
         self._last[place] = LastHeard(heard.device, heard.interface, heard.time, newest, {})
         self._decide(MeterFirstHeard(place, heard.device, heard.commodity, heard.interface, first.since))
+
+    def _first_of_main(self, place: str, known: LastHeard, heard: RegistersHeard) -> Candidate | None:
+        """Return the first registers of a device that has the meter's place, once that is believed; else None."""
+        if heard.interface == "H1" or not heard.is_checked:
+            return self._named_again(place, heard)
+        return known.candidates.get(heard.device, Candidate(heard.time, dict(heard.registers)))
 
     def _named_again(self, place: str, heard: RegistersHeard) -> Candidate | None:
         """Return a device's first registers once it is named in ``REPEATED_MIN`` telegrams in a row, else None."""

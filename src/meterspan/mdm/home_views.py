@@ -30,6 +30,8 @@ LIVE_S = 1_800
 """A power value older than this is not "now" any more."""
 LIVE_AHEAD_S = 300
 """A power value stamped further ahead of its arrival, by a clock that is wrong, is never "now"."""
+POWER_EXPONENT_MAX, POWER_MAX_W = 9, 10**10
+"""Scales from nanowatts to gigawatts, and more watts than any connection carries: the rest is no power of a home."""
 
 
 class HomeAnswers:
@@ -194,18 +196,24 @@ def _around(now: int) -> tuple[int, int]:
 
 
 def _power(series: Sequence[Momentary]) -> tuple[int | None, datetime | None]:
-    """Return import minus export in W with its time, from the newest momentary values; None where there are none."""
+    """Return import minus export in W with its time, from the newest momentary values; None where there are none.
+
+    A meter that says nothing of its import tells the power only while it exports.
+    """
     values: dict[Obis, tuple[int, Fraction]] = {}
     for item in series:
         obis = parse_obis(item.obis)
         readings = item.readings[item.readings.time <= item.readings.received_at + LIVE_AHEAD_S]
-        if len(readings) and obis in {IMPORT_POWER, EXPORT_POWER, NET_POWER}:
-            newest = int(readings.time[-1]), int(readings.value[-1]) * Fraction(10) ** item.exponent
+        if not len(readings) or abs(item.exponent) > POWER_EXPONENT_MAX:
+            continue
+        newest = int(readings.time[-1]), int(readings.value[-1]) * Fraction(10) ** item.exponent
+        if obis in {IMPORT_POWER, EXPORT_POWER, NET_POWER} and abs(newest[1]) <= POWER_MAX_W:
             values[obis] = max(values.get(obis, newest), newest)
     if IMPORT_POWER in values or EXPORT_POWER in values:
         zero = (0, Fraction(0))
         bought, sold = values.get(IMPORT_POWER, zero), values.get(EXPORT_POWER, zero)
-        return round(bought[1] - sold[1]), utc(max(bought[0], sold[0]))
+        if IMPORT_POWER in values or sold[1]:
+            return round(bought[1] - sold[1]), utc(max(bought[0], sold[0]))
     if NET_POWER in values:
         return round(values[NET_POWER][1]), utc(values[NET_POWER][0])
     return None, None

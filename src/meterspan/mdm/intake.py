@@ -1,5 +1,6 @@
 """Intake: readings and events of any device, stored durably; afterwards everybody can know what changed."""
 
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -18,6 +19,10 @@ from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, commodity_
 
 __all__ = ["Intake"]
 
+log = logging.getLogger(__name__)
+
+FIRST_S, LAST_S = -62_135_596_800, 253_402_300_799
+"""UTC seconds of the first instant of year 1 and the last of year 9999: the calendar of clocks, and of Python."""
 MAX_DAYS_BACK = 400
 """Closed days without one reading of a right clock that are passed over at the opening."""
 
@@ -102,7 +107,7 @@ class Intake:
             return Readings.empty()
         ids = [self._number(block.device, column) for block, column in pairs]
         counts = [len(block.times) for block, _column in pairs]
-        return Readings(
+        readings = Readings(
             np.repeat(np.array(ids, np.int32), counts),
             np.concatenate([block.times for block, _column in pairs]).astype(np.int64, copy=False),
             np.concatenate([column.values for _block, column in pairs]).astype(np.int64, copy=False),
@@ -111,6 +116,17 @@ class Intake:
             np.repeat(np.array([int(block.source) for block, _column in pairs], np.int8), counts),
             np.repeat(np.array([block.received_at for block, _column in pairs], np.int64), counts),
         )
+        if int(readings.time.min()) < FIRST_S or int(readings.time.max()) > LAST_S:
+            return self._of_a_calendar(readings)
+        return readings
+
+    def _of_a_calendar(self, readings: Readings) -> Readings:
+        """Leave out readings at times that no clock can mean, and log their devices: no day is theirs."""
+        possible = (readings.time >= FIRST_S) & (readings.time <= LAST_S)
+        for number in np.unique(readings.series[~possible]).tolist():
+            row = self._series.row(number)
+            log.warning("readings outside of the calendar were not stored", extra={"device": row and row.device})
+        return readings[possible]
 
     def _number(self, device: str, column: CaptureColumn) -> int:
         number = self._series.number(device, column)

@@ -7,7 +7,7 @@ says so.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -38,7 +38,7 @@ from meterspan.wire.mbus.transport import DES_MODES, Ci, SecurityMode, Transport
 from meterspan.wire.wmbus import FrameFormat, read_frame
 from meterspan.wire.wmbus.compact import FULL_FRAME_CRC
 
-__all__ = ["decode_mbus", "decode_wmbus", "read_wired"]
+__all__ = ["decode_mbus", "decode_wmbus", "read_wired", "wired_sender"]
 
 MAX_FRAMES = 64
 """Frames of one input; a long profile of a wired meter has fewer pages."""
@@ -215,21 +215,58 @@ def _application(message: ApplicationMessage, job: DecodeJob) -> DecodedTelegram
 
 
 def read_wired(octets: bytes, key: bytes | None = None) -> Telegram:
-    """Read one wired frame and open it.
+    """Read the wired frames of one readout and open them; several telegrams are one, with the records of all.
 
     Raises:
         SecurityError: a key is given and the frame is not encrypted.
-        WireError: the frame is damaged, holds no application data, or cannot be opened.
+        WireError: a frame is damaged, holds no application data, cannot be opened, or is of another device.
 
     """
-    message = read_application(Cursor(read_link_frame(Cursor(octets)).payload or b"", base=_LONG_HEAD))
+    cursor, found = Cursor(octets), list[Telegram]()
+    while not found or (cursor.remaining and len(found) < MAX_FRAMES):
+        found.append(_opened_with(_read_message(cursor), key))
+    if len({telegram.address for telegram in found}) > 1:
+        raise WireError("one readout has telegrams of several devices", None, "address")
+    return found[0] if len(found) == 1 else _joined(found)
+
+
+def wired_sender(octets: bytes) -> DeviceAddress | None:
+    """Return the sender of a wired frame, which no protection hides; None where it names none, or is damaged."""
+    try:
+        return _read_message(Cursor(octets)).transport.address
+    except WireError:
+        return None
+
+
+def _read_message(cursor: Cursor) -> ApplicationMessage:
+    offset = cursor.position + _LONG_HEAD
+    message = read_application(Cursor(read_link_frame(cursor).payload or b"", base=offset))
     if message.error is not None:
         raise WireError(f"the device reports: {message.error}")
+    return message
+
+
+def _opened_with(message: ApplicationMessage, key: bytes | None) -> Telegram:
+    """Open a message; with a key, one that is not encrypted is refused."""
     payload, records = message.payload, message.records
     if key is not None or (message.transport.announces_encryption and message.ci in _RECORDS_CI):
         payload = open_transport(message.transport, payload, key, offset=message.offset)
         records = read_records(payload)
     return _wired_telegram(message, payload, records)
+
+
+def _joined(telegrams: Sequence[Telegram]) -> Telegram:
+    """Return the telegrams of one readout as one."""
+    first, parts = telegrams[0], [telegram.records for telegram in telegrams]
+    data = [part.manufacturer_data for part in parts if part.manufacturer_data]
+    records = Records(
+        tuple(record for part in parts for record in part.records),
+        b"".join(data) if data else None,
+        parts[-1].more_follows,
+        rest=b"".join(part.rest for part in parts),
+        error=next((part.error for part in parts if part.error is not None), None),
+    )
+    return Telegram(first.address, first.header, b"".join(telegram.payload for telegram in telegrams), records)
 
 
 def _opened(message: ApplicationMessage, key: bytes | None, trace: Trace | None) -> Telegram:

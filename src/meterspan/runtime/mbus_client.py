@@ -4,13 +4,14 @@ A connection lasts for one readout, search or round, as gateways serve one progr
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, Protocol, TypeVar
 
 from meterspan.engine.links import TRANSPORTS, DeviceProtocol, Transport
 from meterspan.engine.mbus_link import LineSettings
+from meterspan.engine.mbus_polling import MbusPoller, PolledSlave, PollEvent
 from meterspan.engine.mbus_readout import (
     MbusReadout,
     ReadoutDone,
@@ -21,6 +22,7 @@ from meterspan.engine.mbus_readout import (
 )
 from meterspan.engine.mbus_search import BusSearch, SearchEnded, SearchEvent
 from meterspan.model.failures import FailedError, Failure, FailureKind
+from meterspan.runtime.connecting import ConnectingHost
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import OnOctets, StreamMachine, StreamShell
@@ -33,10 +35,11 @@ __all__ = [
     "MbusError",
     "bus_line",
     "line_of",
-    "mbus_telegrams",
+    "poll_bus",
     "read_slave",
     "search_bus",
     "slave_of",
+    "slaves_of",
 ]
 
 BAUD: Final = 2_400
@@ -194,31 +197,49 @@ def bus_line(endpoint: Endpoint) -> Endpoint:
     return replace(endpoint, options=_SERIAL_OPTIONS | dict(endpoint.options))
 
 
-async def mbus_telegrams(
+async def poll_bus(
     endpoint: Endpoint,
-    clock: Callable[[], float],
     *,
     every_s: float,
-    on_failure: Callable[[Failure], None] = lambda _failure: None,
-) -> AsyncGenerator[tuple[bytes, str, float], None]:
-    """Read a slave for ever: the octets of each telegram, where it was read, and when.
+    clock: Callable[[], float],
+    on_event: Callable[[PollEvent], None],
+    on_note: Callable[[str], None],
+) -> None:
+    """Read all slaves that an endpoint names, in rounds, until cancelled.
 
     Args:
-        endpoint: as ``read_slave`` takes it.
+        endpoint: ``mbus+tcp`` or ``mbus+serial``, with lists of ``address=`` and ``secondary=``, and ``baud=``.
+        every_s: seconds between rounds, which begin on multiples of it.
         clock: UTC seconds.
-        every_s: seconds between readouts, counted from multiples of it, so that readouts are on marks of the clock.
-        on_failure: called with every readout that fails; the next one follows in its time.
+        on_event: called with the outcome of each slave.
+        on_note: called with a sentence for each connection that is made, fails or ends.
 
     Raises:
         EndpointError: the endpoint's options are wrong.
 
     """
-    while True:
-        try:
-            done = await read_slave(endpoint, clock=clock)
-        except MbusError as error:
-            on_failure(error.failure)
-        else:
-            for frame in done.frames:
-                yield frame, str(endpoint), clock()
-        await asyncio.sleep(every_s - clock() % every_s)
+    line = line_of(endpoint, latency_s=TRANSPORTS[endpoint.scheme].octet_timeout_s)
+    poller = MbusPoller(slaves_of(endpoint), every_s=every_s, settings=line)
+    host: ConnectingHost[PollEvent] = ConnectingHost(
+        poller, bus_line(endpoint), clock=clock, on_event=on_event, on_note=on_note
+    )
+    await host.run()
+
+
+def slaves_of(endpoint: Endpoint) -> tuple[PolledSlave, ...]:
+    """Return the slaves that an endpoint names: ``address=5,6&secondary=12345678``.
+
+    Raises:
+        EndpointError: it names none, one twice, or what is no address.
+
+    """
+    found = []
+    for kind in ("address", "secondary"):
+        for text in filter(None, endpoint.options.get(kind, "").split(",")):
+            slave = slave_of(replace(endpoint, options={kind: text.strip()}))
+            found.append(PolledSlave(f"{endpoint} {kind} {text.strip()}", slave))
+    if not found:
+        raise EndpointError(f"{endpoint} names no slave: append ?address=5,6 or ?secondary=12345678")
+    if len({slave.name for slave in found}) < len(found):
+        raise EndpointError(f"{endpoint} names a slave twice")
+    return tuple(found)

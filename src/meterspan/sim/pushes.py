@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any, Final
 
 from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.uplink import Uplink, WantsConnection
+from meterspan.engine.machine import WantsConnection
+from meterspan.engine.uplink import Uplink
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.push_intake import PushConnection, PushIntake
 from meterspan.head_end.system import HeadEnd
