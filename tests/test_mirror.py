@@ -69,10 +69,17 @@ def dotted(module: str) -> str:
     return f"meterspan.{module.removesuffix('.py').replace('/', '.')}"
 
 
+def users_of(module: str) -> list[str]:
+    """Modules that import a module, and commands that import a program (``app``) that imports it."""
+    users = [user for user in MODULES if dotted(module) in IMPORTS[user]]
+    programs = [dotted(user) for user in users if user.startswith("app/")]
+    return users + [user for user in MODULES if user.startswith("cli/") and IMPORTS[user] & set(programs)]
+
+
 def is_used(module: str, proof: Path) -> bool:
-    """Whether a test uses a module, or what is built directly on it: another module, or a command that it runs."""
+    """Whether a test uses a module, or what is built on it: a module that imports it, or a command that it runs."""
     used, said = names_used(proof), strings_of(proof)
-    for user in (module, *(user for user in MODULES if dotted(module) in IMPORTS[user])):
+    for user in (module, *users_of(module)):
         if dotted(user) in used or names_defined(user) & used:
             return True
         if user.startswith("cli/") and Path(user).stem in said:

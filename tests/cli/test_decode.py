@@ -7,8 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from meterspan.cli.decode import answer_lines, decode, telegram_json
-from meterspan.readings import Decoder
+from meterspan.cli.decode import decode
 from meterspan.wire.p1 import crc_of
 from meterspan.wire.sml import Integer, SmlEntry, SmlGetListResponse, SmlMessage, SmlTag, write_file, write_frame
 
@@ -18,68 +17,6 @@ RUN = CliRunner()
 WIRELESS = "2144344E7856341201077A05000000" + "0413C8E10000" + "4413A0860100" + "426C5F2C" + "2F2F2F"
 BODY = "/TST5\\2X\r\n\r\n1-3:0.2.8(50)\r\n1-0:1.8.1(000001.500*kWh)\r\n!"
 P1 = BODY + f"{crc_of(BODY.encode()):04X}\r\n"
-
-
-def ask(*questions: object) -> list[dict[str, object]]:
-    lines = [question if isinstance(question, str) else json.dumps(question) for question in questions]
-    return [json.loads(answer) for answer in answer_lines(lines)]
-
-
-def test_each_question_gets_one_answer_in_order() -> None:
-    answers = ask({"id": "a", "hex": WIRELESS}, {"id": 2, "text": P1}, {"id": "c", "hex": "FF"}, "no json", {"id": "e"})
-    assert [answer["id"] for answer in answers] == ["a", 2, "c", "", "e"]
-    assert [answer["protocol"] for answer in answers] == ["wmbus", "p1", "unknown", "unknown", "unknown"]
-    assert answers[0]["error"] is None
-    assert all(answer["error"] for answer in answers[2:])
-
-
-def test_an_answer_has_the_fields_of_the_contract_and_exact_numbers() -> None:
-    (answer,) = ask({"id": "a", "hex": WIRELESS})
-    assert set(answer) == {"id", "protocol", "device", "time", "readings", "error"}
-    assert answer["device"] == {"id": "12345678", "manufacturer": "SQT", "medium": "water", "version": "01"}
-    readings = answer["readings"]
-    assert isinstance(readings, list)
-    assert readings[0] == {
-        "quantity": "volume",
-        "obis": "8-0:1.0.0",
-        "value": 57.8,
-        "unit": "m3",
-        "time": None,
-        "storage": 0,
-        "tariff": 0,
-        "subunit": 0,
-        "function": "instantaneous",
-    }
-    assert readings[2]["value"] == "2018-12-31"
-    assert readings[2]["unit"] == ""
-
-
-def test_a_list_of_telegrams_gives_the_readings_of_the_last() -> None:
-    other = WIRELESS.replace("C8E10000", "D0E10000")
-    (answer,) = ask({"id": 1, "hex": [WIRELESS, other]})
-    assert answer["readings"][0]["value"] == 57.808  # type: ignore[index] # the contract makes it a list of dicts
-
-
-def test_bad_keys_and_odd_questions_are_errors_not_tracebacks() -> None:
-    answers = ask(
-        {"id": 1, "hex": WIRELESS, "key": "xyz"},
-        {"id": 2, "hex": 5},
-        {"id": 3, "hex": ["zz"]},
-        {"id": 4, "hex": WIRELESS, "as": "x"},
-        [],
-        "1",
-        "null",
-        {"id": {"deep": [1]}, "text": "?"},
-    )
-    assert all(answer["error"] for answer in answers)
-    assert "key" in str(answers[0]["error"])
-    assert len(answers) == 8
-
-
-def test_numbers_keep_all_their_digits_in_json() -> None:
-    text = "/T\r\n\r\n1-0:1.8.0(123456789012.345678*kWh)\r\n!\r\n"
-    line = telegram_json(Decoder().decode(text))
-    assert "123456789012345.678" in line
 
 
 def test_people_get_a_table_with_the_device_and_values_in_their_units() -> None:
@@ -152,9 +89,3 @@ def test_text_in_a_frame_neither_styles_nor_breaks_the_terminal(tmp_path, said, 
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert "\x1b[31m" not in done.stdout
     assert "\x07" not in done.stdout
-
-
-def test_every_line_gets_its_answer_even_a_blank_one():
-    answers = ask("", {"id": "a", "text": P1}, "   ")
-    assert len(answers) == 3
-    assert [bool(answer["error"]) for answer in answers] == [True, False, True]

@@ -1,4 +1,5 @@
 import asyncio
+import re
 from datetime import datetime, time
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -197,6 +198,32 @@ def test_a_view_without_anything_is_drawn():
         assert "Nothing heard yet" in shown(app, "#today")
         assert "no power heard yet" in shown(app, "#curve")
         await pilot.press("q")
+
+    drive(script)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (40, 16), (120, 40)])
+def test_what_is_unknown_is_no_0_no_100_and_no_bar(size):
+    async def script(app, pilot, say, clock):
+        cards = {selector: shown(app, selector) for selector in ("#gauge", "#today", "#hours", "#curve")}
+        of_unknown = re.compile(r"(?<![\w.:,])(?:0|100)(?:[.,]0+)?(?![\w:])|[━▁-█]")
+        found = {selector: of_unknown.findall(text) for selector, text in cards.items()}
+        assert found == {selector: [] for selector in cards}
+        assert "power not known" in cards["#gauge"]
+        await say(HeardTelegram("p1", b"", int(clock()), (), power_w=0))
+        assert "from the grid" in shown(app, "#gauge"), "a power of 0 is known"
+        assert "peak 0 W" in shown(app, "#curve")
+
+    drive(script, size=size)
+
+
+def test_a_sum_of_costs_names_the_supplies_that_it_lacks():
+    async def script(app, pilot, say, clock):
+        water = Row(CATALOGUE[Commodity.WATER].register, Scaled(5_000, -3, UNITS["m3"]), int(clock()))
+        await say(electricity(int(clock()), 5, 100))
+        assert "Cost so far  " in shown(app, "#today")
+        await say(HeardTelegram("p1", b"", int(clock()) + 10, (DeviceRows("W1", Commodity.WATER, (water,)),)))
+        assert "Cost so far, without water" in shown(app, "#today")
 
     drive(script)
 

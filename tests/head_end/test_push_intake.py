@@ -258,6 +258,14 @@ def test_rows_of_a_profile_are_read_in_the_order_of_its_capture_objects_once_the
     assert [block.status.tolist() for block in world.sink.blocks] == [[8], [8]]
 
 
+def test_rows_that_describe_their_registers_are_taken_beside_another_order_of_capture() -> None:
+    world = World()
+    world.head_end.layouts.learn_columns("METER", PROFILE, COLUMNS)
+    registers = tuple(PushedRegister(Register.class_id, obis, WH) for obis in (ENERGY, EXPORT))
+    assert world.push(write_profiles([PushedProfile(PROFILE, registers, (utc_row(900, 0, [5, 1]),))]))
+    assert [row[2:] for row in world.values] == [("1-0:1.8.0", 5, 0), ("1-0:2.8.0", 1, 0)]
+
+
 def test_a_profile_that_does_not_capture_what_is_due_is_refused_by_type() -> None:
     world = World()
     world.head_end.learn_scalers("METER", {ENERGY: WH, EXPORT: WH})

@@ -281,3 +281,15 @@ def test_damage_at_rest_is_listed_with_its_kind_span_loss_and_remedy(ask):
     assert [item["remedy"].split()[0] for item in german] == ["Ein"]
     summary = ask("/api/v1/operator/summary").json()
     assert (summary["damaged"], summary["left_out"]) == (5, ["batch 4711", "2026-03-01-00000017.parquet"])
+
+
+@pytest.mark.parametrize("path", ["/homes", "/operator/meters", "/operator/completeness"])
+def test_a_list_is_answered_in_parts_that_lead_to_the_next(ask, path):
+    whole = ask(f"/api/v1{path}").json()
+    place, found = f"/api/v1{path}?limit=2", []
+    while place:
+        response = ask(place)
+        assert len(response.json()) <= 2
+        found += response.json()
+        place = response.links["next"]["url"] if "next" in response.links else ""
+    assert found == whole

@@ -24,6 +24,7 @@ PAGES = (
     f"{HOME}/heat/2026-11",
     "/operator",
     "/operator/meters/DME220817004",
+    "/operator/meters",
     "/operator/orders",
     "/operator/damage",
     "/api",

@@ -8,6 +8,7 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import httpx
@@ -31,6 +32,7 @@ PAGES = (
     "/homes/lindenhof-5/water/2026-10-25",
     "/operator",
     "/operator/meters/DME220817004",
+    "/operator/meters",
     "/operator/orders",
     "/operator/damage",
     "/api",
@@ -379,6 +381,56 @@ def test_damage_is_counted_and_named_on_the_overview_and_nothing_is_where_nothin
     assert 'href="/operator/damage"' in html
     assert "items at rest are damaged" not in render(network=Whole(), path="/operator").text
     assert "Nothing that is stored is damaged." in render(network=Whole(), path="/operator/damage").text
+
+
+LENGTH = 10_000
+
+
+class ManyHomes(SampleHomes):
+    def homes(self):
+        return [Home(f"h{number}", f"Elm Street {number}", "Europe/Berlin") for number in range(LENGTH)]
+
+
+class ManyMeters(SampleNetwork):
+    def __init__(self):
+        super().__init__()
+        (first, *_) = super().meters(NOW)
+        self.many = [replace(first, device=f"MSP{number:08}") for number in range(LENGTH)]
+
+    def meters(self, now):
+        return self.many
+
+
+class ManyOrders(SampleDesk):
+    def orders(self, limit=100):
+        first, *_ = super().orders()
+        return [replace(first, order_id=number, device=f"MSP{number:08}") for number in range(LENGTH)][:limit]
+
+
+@pytest.mark.parametrize("path", ["/", "/operator/meters", "/operator/orders"])
+def test_a_list_of_ten_thousand_is_cut_and_searched_on_the_server(path):
+    many = {"homes": ManyHomes(), "network": ManyMeters(), "orders": ManyOrders()}
+    before = process_time()
+    first = render(**many, path=path)
+    assert process_time() - before < 3
+    assert len(first.content) < 120_000
+    assert "page 1 of 200" in first.text
+    name = "9999" if path == "/" else "MSP00009999"
+    assert name not in first.text
+    found = render(**many, path=f"{path}?q=9999").text
+    assert name in found
+    assert "page 1" not in found
+    assert 'value="9999"' in found
+    assert name in render(**many, path=f"{path}?page=200").text
+
+
+def test_the_list_of_meters_is_of_one_state_where_that_is_asked_for_and_keeps_it_on_its_pages(ask):
+    html = ask("/operator/meters?state=failing").text
+    assert html.count('<span class="trouble-head">') == 1
+    assert '<option value="failing" selected>' in html
+    assert ask("/operator/meters?q=&state=").text.count('<span class="trouble-head">') == len(METERS)
+    many = render(network=ManyMeters(), path="/operator/meters?state=failing").text
+    assert 'href="?page=2&amp;state=failing"' in many
 
 
 def test_a_list_of_damage_of_any_length_is_searched_and_cut_on_the_server():

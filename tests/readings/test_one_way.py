@@ -15,9 +15,9 @@ from typing import TypeAlias
 
 import pytest
 
+from meterspan.app.decoding import answer_lines
 from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.listening import TelegramListener
-from meterspan.cli.decode import answer_lines
 from meterspan.display.model import DisplayModel
 from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.mbus_security import Protection, build_telegram

@@ -13,7 +13,7 @@ from meterspan.analytics.tables import TIME, exact_column, exact_field, quality_
 from meterspan.api.octets import octets_of
 from meterspan.app.bench_reading import text_of
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
+from meterspan.app.reading import Reader, ReaderSettings, client_of
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.records import Get
 from meterspan.engine.links import LinkAddresses
@@ -156,7 +156,7 @@ async def open_meter(
     keys = MeterKeys(octets_of(key), octets_of(auth_key), secret)
     addresses = LinkAddresses(client_of(security) if client is None else client, server, physical)
     with _state(state) as kept:
-        settings = ReaderSettings(parse_transport(endpoint), addresses, security, keys, system_title(kept), timeout_s)
+        settings = ReaderSettings(parse_transport(endpoint), addresses, security, keys, timeout_s=timeout_s)
         async with Reader(settings, kept).connect() as connected:
             yield Meter(connected, ClockPolicy(zone))
 

@@ -11,10 +11,10 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo
 
 from meterspan.app.explaining import explain
@@ -29,7 +29,18 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.report import report, verify
 
-__all__ = ["MARKER", "CheckedDay", "DemoPortal", "free_port", "fresh_data", "living_district", "midnight_before"]
+__all__ = [
+    "MARKER",
+    "CheckedDay",
+    "DemoPortal",
+    "ShownProgress",
+    "check_days",
+    "free_port",
+    "fresh_data",
+    "live",
+    "living_district",
+    "midnight_before",
+]
 
 ZONE: Final = "Europe/Berlin"
 CHECKED_DAY: Final = date(2026, 10, 25)
@@ -45,6 +56,74 @@ MARKER: Final = "meterspan-demo"
 
 Progress = Callable[[float, str], object]
 """Called with the virtual seconds done and a name of the step."""
+
+
+class ShownProgress(Protocol):
+    """Shows how far a run of virtual time is."""
+
+    def __call__(self, done_s: float, words: str, /) -> object:
+        """Show the virtual seconds done, and a name of the step."""
+        ...
+
+    def stop(self) -> None:
+        """Show it no longer."""
+        ...
+
+
+ProgressOver = Callable[[float], AbstractContextManager[ShownProgress]]
+"""Shows the progress of a run of so many virtual seconds while the context lasts."""
+
+
+def check_days(homes: int, days: int, seed: int, progress: ProgressOver) -> dict[str, Any]:
+    """Run bad days of a district and return the report; ``passed`` is whether every number is right.
+
+    Args:
+        homes: how many.
+        days: how many days, the first of them ``CHECKED_DAY``.
+        seed: another seed is another district.
+        progress: shows how far it is.
+
+    """
+    checked = CheckedDay(homes, days, seed)
+    with progress(checked.span_s) as advance:
+        return checked.run(advance)
+
+
+def live(
+    folder: Path,
+    *,
+    homes: int,
+    days: int,
+    seed: int,
+    port: int,
+    progress: ProgressOver,
+    on_up: Callable[[str, bool], object],
+) -> BaseException | None:
+    """Run a living district and its portal until interrupted; return what stopped the simulation, if anything did.
+
+    Args:
+        folder: of the readings; those of an earlier demo are removed.
+        homes: how many.
+        days: days of history.
+        seed: another seed is another district.
+        port: of the portal; the next free one where it is taken.
+        progress: shows how far the history is.
+        on_up: called with the portal's address, and whether the history is still being made.
+
+    Raises:
+        FileExistsError: the directory holds files that are not a demo's.
+        ConcurrentWriterError: another demo is running on it.
+
+    """
+    clock = SystemClock()
+    start = midnight_before(clock(), days)
+    with fresh_data(folder) as sink, progress(clock() - start) as advance:
+        living = living_district(sink, start, clock, homes=homes, seed=seed, on_progress=advance)
+
+        def report_up(url: str) -> None:
+            on_up(url, not living.caught_up.is_set())
+
+        return asyncio.run(DemoPortal(living, port, on_up=report_up, on_caught_up=advance.stop).serve())
 
 
 class CheckedDay:

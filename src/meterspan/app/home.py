@@ -1,26 +1,50 @@
 """The program ``meterspan home``: a home's receivers, portal, outlets and upkeep on one loop."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+import secrets
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import msgspec
 
 from meterspan.app.explaining import explain
-from meterspan.app.home_host import HomeHost
+from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.home_views import HomeNetworkViews
-from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, until_signal
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.links import TRANSPORTS
+from meterspan.engine.security import SecurityKeys
+from meterspan.lnap import kept_state
 from meterspan.lnap.access_point import AccessPoint
+from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
+from meterspan.mdm import MeterDataManagement
+from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.lnap_upstream import LnapUpstream
+from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, line_of, slaves_of
+from meterspan.runtime.state import StateFile
 
-__all__ = ["HomePlaces", "HomeUp", "run_home"]
+__all__ = [
+    "AccessPointOptions",
+    "HomePlaces",
+    "HomeUp",
+    "parse_buses",
+    "radio_meters",
+    "run_home",
+    "serve_home",
+    "upstream_identity",
+]
 
+_IDENTITY_KEPT: Final = "access point"
+_MANUFACTURER: Final = b"MSP"
 _log = logging.getLogger("meterspan.home")
 
 
@@ -51,6 +75,22 @@ class HomePlaces:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessPointOptions:
+    """How a home is an access point; what is not chosen is made once and kept.
+
+    Attributes:
+        keys: returns the keys of the access point of this name, which it shares with the head end.
+        name: COSEM logical device name.
+        system_title: eight octets.
+
+    """
+
+    keys: Callable[[str], MeterKeys]
+    name: str | None = None
+    system_title: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class HomeUp:
     """Where a home that is up answers.
 
@@ -64,6 +104,108 @@ class HomeUp:
     portal: str
     ports: Mapping[str, int]
     point: AccessPoint | None
+
+
+def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
+    """Read the endpoints of wired M-Buses, each with the slaves that are read: ``?address=5,6``.
+
+    Raises:
+        EndpointError: one is none, or names no slave, or its baud rate is none, or a bus has two endpoints.
+
+    """
+    found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)
+    for bus in found:
+        slaves_of(bus)
+        line_of(bus, latency_s=0.0)
+    if len({bus.place for bus in found}) < len(found):
+        raise EndpointError("name all slaves of one bus in one endpoint: ?address=5,6")
+    return found
+
+
+def radio_meters(keys: Mapping[str, MeterKeys]) -> dict[str, RadioSettings]:
+    """Return how those meters are heard that are radio meters of a supply, by device."""
+    heard = {name: known for name, known in keys.items() if radio_commodity(name) is not None}
+    return {name: RadioSettings(known.key, known.protection, known.hourly_max) for name, known in heard.items()}
+
+
+def serve_home(
+    config: HomeConfig,
+    places: HomePlaces,
+    folder: Path,
+    *,
+    access_point: AccessPointOptions,
+    set_aside: Sequence[str] = (),
+    on_up: Callable[[HomeUp], object],
+) -> None:
+    """Run a home on its folder until it is interrupted.
+
+    With an uplink or a port of G1 it is an access point too.
+
+    Args:
+        config: of the home.
+        places: where it listens.
+        folder: keeps its history and its state.
+        access_point: used where it is one.
+        set_aside: entries of the state to go on without, because they are damaged.
+        on_up: called once it answers.
+
+    Raises:
+        ProgramStoppedError: it could not start or run on.
+
+    """
+    run_program(_opened(config, places, folder, access_point=access_point, set_aside=set_aside, on_up=on_up))
+
+
+async def _opened(
+    config: HomeConfig,
+    places: HomePlaces,
+    folder: Path,
+    *,
+    access_point: AccessPointOptions,
+    set_aside: Sequence[str],
+    on_up: Callable[[HomeUp], object],
+) -> None:
+    clock = SystemClock()
+    with MeterDataManagement(folder / "data") as data, StateFile(folder / "home.sqlite") as state:
+        for name in set_aside:
+            found = kept_state.set_aside(state, name)
+            _log.warning("an entry of the state was set aside", extra={"entry": name, "found": found})
+        if places.uplink is None and "G1" not in places.outlets:
+            home = HomeHost(config, data=data, state=state, clock=clock)
+            await run_home(home, places, clock, on_up=on_up)
+            return
+        who = upstream_identity(state, access_point, pushes=places.uplink is not None)
+        home = HomeHost(replace(config, upstream=who), data=data, state=state, clock=clock)
+        shared = access_point.keys(who.name)
+        keys = SecurityKeys(shared.key, shared.auth_key)
+        upstream = LnapUpstream(home.point, keys, state=state, clock=clock, on_note=_log.info)
+        await run_home(home, places, clock, upstream=upstream, on_up=on_up)
+
+
+def upstream_identity(state: StateFile, options: AccessPointOptions, *, pushes: bool) -> UpstreamIdentity:
+    """Return name and title of the access point: those chosen, those it had before, or new ones; they are kept.
+
+    Args:
+        state: keeps the identity between runs.
+        options: the chosen ones.
+        pushes: whether the access point pushes to a head end.
+
+    """
+    kept = _kept_identity(state)
+    made = _MANUFACTURER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MANUFACTURER))
+    title = options.system_title or bytes.fromhex(kept.get("system_title", "")) or made
+    name = options.name or kept.get("name") or f"MSPL{title.hex()[6:].upper()}"
+    state.save(_IDENTITY_KEPT, json.dumps({"name": name, "system_title": title.hex()}).encode())
+    return UpstreamIdentity(name, title, pushes)
+
+
+def _kept_identity(state: StateFile) -> dict[str, str]:
+    """Return name and title of earlier runs: a head end knows the access point by them, so no new ones are guessed."""
+    try:
+        return msgspec.json.decode(state.load(_IDENTITY_KEPT) or b"{}", type=dict[str, str])
+    except (msgspec.DecodeError, ValueError) as error:
+        what = "name and title of the access point"
+        raise kept_state.DamagedEntryError(_IDENTITY_KEPT, what, error) from error
 
 
 async def run_home(

@@ -1,11 +1,15 @@
-"""The meters that a listener receives: the latest telegram of each, and the outcome of every telegram.
+"""What ``meterspan listen`` is: its sources, the latest telegram of each meter, and the outcome of every telegram.
 
 Each telegram is counted under one ``Outcome``, by the type of its error; no telegram, however damaged, ends the
 listening. Meters are bounded.
 """
 
+import asyncio
+import signal
+import sys
 from collections import Counter, OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
@@ -13,12 +17,17 @@ from typing import Final
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings import Decoder, Format, recognise
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.p1_source import hex_lines, p1_telegrams
+from meterspan.runtime.radio import radio_telegrams
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedError, WireError
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
 
-__all__ = ["HeardMeter", "Hearing", "Outcome", "TelegramListener"]
+__all__ = ["HeardMeter", "Hearing", "Listening", "Outcome", "TelegramListener", "listen_at"]
 
+PAINTED_EVERY_S: Final = 0.5
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
 
@@ -179,3 +188,127 @@ def _runs(line: str) -> list[str]:
     """Return the runs of hexadecimal digits of a line that are whole octets."""
     words = "".join(letter if letter in "0123456789abcdefABCDEF" else " " for letter in line).split()
     return [word for word in words if len(word) % 2 == 0]
+
+
+# --- the sources ----------------------------------------------------------------------------------------------------
+
+Shown = Callable[["Listening"], AbstractContextManager[Callable[[], object]]]
+"""Shows a listening while it lasts; gives what paints it anew."""
+
+
+def listen_at(
+    places: Sequence[Endpoint | None],
+    keys: Mapping[str, bytes],
+    *,
+    seconds: float | None,
+    on_hearing: Callable[[Hearing], object] = lambda _hearing: None,
+    on_ready: Callable[[int], None] = lambda _port: None,
+    shown: Shown | None = None,
+) -> "Listening":
+    """Listen until a signal, the time is up, or every source has ended; return what was heard.
+
+    Args:
+        places: the sources; None is standard input.
+        keys: by the meter's name or number.
+        seconds: how long; None without end.
+        on_hearing: called with each telegram.
+        on_ready: called with each UDP port that is open.
+        shown: paints it meanwhile.
+
+    Raises:
+        CannotConnectError: a port cannot be opened.
+
+    """
+    listening = Listening(places, TelegramListener(keys), on_hearing, on_ready)
+    asyncio.run(listening.run(seconds, shown))
+    return listening
+
+
+class Listening:
+    """All sources at once, and what is heard at them.
+
+    Args:
+        places: the sources; None is standard input.
+        listener: decodes and counts their telegrams.
+        on_hearing: called with each telegram.
+        on_ready: called with each UDP port that is open.
+
+    """
+
+    def __init__(
+        self,
+        places: Sequence[Endpoint | None],
+        listener: TelegramListener,
+        on_hearing: Callable[[Hearing], object],
+        on_ready: Callable[[int], None],
+    ) -> None:
+        self.places = tuple(places)
+        self.listener = listener
+        self.trouble: dict[str, str] = {}
+        """A sentence for each source that is down now, by the source."""
+        self.clock = SystemClock()
+        self._on_hearing = on_hearing
+        self._on_ready = on_ready
+
+    async def run(self, seconds: float | None, shown: Shown | None) -> None:
+        """Listen; see ``listen_at``."""
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        tasks = [asyncio.create_task(self._hear(place)) for place in self.places]
+        waiting = asyncio.create_task(stop.wait())
+        ending = asyncio.gather(*tasks)
+        try:
+            with nullcontext() if shown is None else shown(self) as paint:
+                await self._until_over(ending, waiting, seconds, paint)
+        finally:
+            waiting.cancel()
+            ending.cancel()
+            failures = await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(ending, return_exceptions=True)
+        for failure in failures:
+            if isinstance(failure, Exception):
+                raise failure
+
+    async def _until_over(
+        self,
+        ending: "asyncio.Future[list[None]]",
+        waiting: asyncio.Task[bool],
+        seconds: float | None,
+        paint: Callable[[], object] | None,
+    ) -> None:
+        """Wait for the end of all sources, for a signal or the time; paint meanwhile."""
+        if paint is None:
+            await asyncio.wait((ending, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            return
+        until = None if seconds is None else self.clock() + seconds
+        while not ending.done() and not waiting.done() and (until is None or self.clock() < until):
+            paint()
+            await asyncio.wait((ending, waiting), timeout=PAINTED_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+
+    async def _hear(self, place: Endpoint | None) -> None:
+        async with aclosing(self._hearings(place)) as hearings:
+            async for hearing in hearings:
+                self.trouble.pop(str(place), None)
+                self._on_hearing(hearing)
+
+    async def _hearings(self, place: Endpoint | None) -> AsyncGenerator[Hearing, None]:
+        def trouble(text: str) -> None:
+            self.trouble[str(place)] = text
+
+        if place is None:
+            while line := await asyncio.to_thread(sys.stdin.readline):
+                if line.strip():
+                    yield self.listener.hear_text(line, "-", self.clock())
+        elif place.scheme == "udp":
+            async with aclosing(radio_telegrams(place, self.clock, on_ready=self._on_ready)) as datagrams:
+                async for octets, peer, now in datagrams:
+                    yield self.listener.hear(octets, f"udp://{peer}", now)
+        elif place.scheme.startswith("hex+"):
+            async with aclosing(hex_lines(place, on_trouble=trouble)) as lines:
+                async for text in lines:
+                    yield self.listener.hear_text(text, str(place), self.clock())
+        else:
+            async with aclosing(p1_telegrams(place, on_trouble=trouble)) as telegrams:
+                async for telegram in telegrams:
+                    yield self.listener.hear_p1(telegram, str(place), self.clock())

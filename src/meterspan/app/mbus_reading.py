@@ -1,5 +1,6 @@
 """What ``meterspan read`` finds out about a wired M-Bus slave: all its telegrams, as readings."""
 
+import asyncio
 from collections.abc import Callable
 
 from meterspan.engine.frame_trace import FrameDirection, FrameTracer, TracedFrame
@@ -11,7 +12,14 @@ from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import read_slave
 from meterspan.runtime.shell import OnOctets
 
-__all__ = ["frames_to", "read_mbus"]
+__all__ = ["frames_to", "read_bus", "read_mbus"]
+
+
+def read_bus(
+    endpoint: Endpoint, *, key: bytes | None = None, on_frame: Callable[[TracedFrame], None] | None = None
+) -> DecodedTelegram:
+    """Run ``read_mbus`` on an event loop of its own; its arguments, answer and errors are the same."""
+    return asyncio.run(read_mbus(endpoint, key=key, on_frame=on_frame))
 
 
 async def read_mbus(

@@ -1,7 +1,8 @@
 """What ``meterspan scan`` finds out about a wired M-Bus: its slaves, how each is read, and where several collide."""
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
@@ -21,7 +22,7 @@ from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.mbus_client import line_of, search_bus
 from meterspan.wire.mbus.address import DeviceAddress
 
-__all__ = ["BusScan", "ScanRequest", "parse_addresses", "read_place", "scan_bus", "secondary_address"]
+__all__ = ["BusScan", "ScanRequest", "parse_addresses", "read_place", "run_scan", "scan_bus", "secondary_address"]
 
 WAIT_S: Final = 0.5
 """A gateway in the same network, or a USB converter, adds less to an answer."""
@@ -51,18 +52,20 @@ class ScanRequest:
     retries: int = RETRIES
 
 
+@dataclass(slots=True)
 class BusScan:
     """The findings of a search, while it runs and after it.
 
-    Args:
+    Attributes:
         on_progress: called with what is asked for, and the share that was searched.
+        slaves: those found.
+        collisions: where several slaves answered.
 
     """
 
-    def __init__(self, on_progress: Callable[[str, Fraction], None] = lambda _asking, _share: None) -> None:
-        self.slaves: list[SlaveFound] = []
-        self.collisions: list[SlavesCollided] = []
-        self._on_progress = on_progress
+    on_progress: Callable[[str, Fraction], None] = lambda _asking, _share: None
+    slaves: list[SlaveFound] = field(default_factory=list)
+    collisions: list[SlavesCollided] = field(default_factory=list)
 
     def note(self, event: SearchEvent) -> None:
         """Note an event of the search."""
@@ -72,9 +75,14 @@ class BusScan:
             case SlavesCollided():
                 self.collisions.append(event)
             case SearchProgress():
-                self._on_progress(event.asking, event.share)
+                self.on_progress(event.asking, event.share)
             case _:
                 pass
+
+
+def run_scan(request: ScanRequest, scan: BusScan, *, on_frame: Callable[[TracedFrame], None] | None = None) -> None:
+    """Run ``scan_bus`` on an event loop of its own; its arguments and errors are the same."""
+    asyncio.run(scan_bus(request, scan, on_frame=on_frame))
 
 
 async def scan_bus(

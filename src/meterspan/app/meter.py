@@ -2,8 +2,9 @@
 
 import asyncio
 import fcntl
+import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,7 @@ from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
-from meterspan.meter.metrology import Indication
+from meterspan.meter.metrology import CorruptStateError, Indication
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.identity import MANUFACTURER
@@ -34,10 +35,12 @@ __all__ = [
     "BenchMeter",
     "ElectricityPlaces",
     "MeterRunsError",
+    "MeterStateError",
     "RadioPlaces",
     "RunningBenchMeter",
     "meter_name",
     "owned",
+    "run_bench",
     "run_until",
 ]
 
@@ -49,6 +52,10 @@ FlowT = TypeVar("FlowT")
 
 class MeterRunsError(Exception):
     """Another program runs this meter: two would measure twice and mix their counters."""
+
+
+class MeterStateError(Exception):
+    """The registers at rest cannot be trusted; the words name their file."""
 
 
 @contextmanager
@@ -149,22 +156,22 @@ class BenchMeter:
         commodity: its commodity.
         seed: which household, and which meter number.
         zone: of its clock.
-        clock: the wall clock.
         history_s: how much of a load profile a new meter starts with.
         speed: its seconds per second.
         start: UTC time at which a new meter begins its life; now by default.
         on_note: called with a sentence for each event on its ports.
+        clock: the wall clock.
 
     """
 
     commodity: Commodity
     seed: int
     zone: ZoneInfo
-    clock: SystemClock
     history_s: float = 0.0
     speed: float = 1.0
     start: datetime | None = None
     on_note: Callable[[str], None] = lambda _text: None
+    clock: SystemClock = field(default_factory=SystemClock)
 
     @property
     def name(self) -> str:
@@ -323,6 +330,55 @@ def _supply(household: Household, pick: Callable[[Flows, int], FlowT]) -> FlowSo
             yield pick(flows, step), float(flows.edges[step + 1])
 
     return supply
+
+
+Shown = Callable[[RunningBenchMeter], AbstractContextManager[Callable[[], object] | None]]
+"""Announces an open meter; gives what paints it each second, or None where nothing is painted."""
+
+
+def run_bench(
+    bench: BenchMeter,
+    folder: Path,
+    keys: MeterKeys,
+    places: ElectricityPlaces | RadioPlaces,
+    *,
+    pv_kw: float | None = None,
+    shown: Shown,
+) -> None:
+    """Run a meter until SIGINT or SIGTERM.
+
+    Args:
+        bench: the meter.
+        folder: keeps registers, profile and counters.
+        keys: the keys that clients must hold; ``key`` alone is that of a radio meter.
+        places: where it is heard: a radio meter's, or an electricity meter's.
+        pv_kw: peak power of its solar modules; the household's own by default.
+        shown: announces the meter once its ports are open.
+
+    Raises:
+        MeterRunsError: another program runs this meter.
+        MeterStateError: the registers at rest cannot be trusted.
+        OSError: a port cannot be opened.
+        CannotConnectError: likewise.
+
+    """
+
+    async def run(state: StateFile) -> None:
+        if isinstance(places, ElectricityPlaces):
+            running = await bench.open_electricity(state, keys, places, pv_kw=pv_kw)
+        else:
+            running = await bench.open_radio(state, keys.key, places)
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        with shown(running) as paint:
+            await run_until(stopped, running, paint)
+
+    with owned(folder, bench.name) as path, StateFile(path) as kept:
+        try:
+            asyncio.run(run(kept))
+        except CorruptStateError as error:
+            raise MeterStateError(f"{path}: {error}") from error
 
 
 async def run_until(

@@ -4,11 +4,13 @@ Counters are kept for each key, as every key needs counters that never repeat, w
 behind, the meter sends the expected one, or the public client reads it.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import Final
 
 from meterspan.app.bench_reading import BenchReading, ReadRequest
@@ -28,7 +30,7 @@ from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
-__all__ = ["Reader", "ReaderSettings", "client_of", "system_title"]
+__all__ = ["Reader", "ReaderSettings", "client_of", "read_meter", "system_title"]
 
 _TITLE_KEPT: Final = "system title"
 _CLIENTS: Final = {Security.NONE: PUBLIC_CLIENT, Security.LLS: READER_CLIENT}
@@ -70,7 +72,7 @@ class ReaderSettings:
         addresses: client and server address.
         auth: how we associate.
         keys: ours for this meter.
-        title: our system title.
+        title: our system title; b"" takes our own, which is made once and kept.
         timeout_s: how long to wait for each answer.
         recover: whether to catch our invocation counter up.
 
@@ -80,9 +82,36 @@ class ReaderSettings:
     addresses: LinkAddresses
     auth: Security
     keys: MeterKeys
-    title: bytes
+    title: bytes = b""
     timeout_s: float = 10.0
     recover: bool = True
+
+
+def read_meter(
+    settings: ReaderSettings,
+    order: ReadRequest,
+    folder: Path,
+    *,
+    on_step: Callable[[str], None],
+    on_frame: OnFrame | None = None,
+) -> tuple[BenchReading, int | None]:
+    """Read a meter; return the reading, and the counter that the meter had seen where ours was behind.
+
+    Args:
+        settings: how.
+        order: which values.
+        folder: keeps our invocation counters, in ``reader.sqlite``.
+        on_step: called with a name for each step.
+        on_frame: called with every frame, for a trace.
+
+    Raises:
+        DlmsError: it cannot be read.
+
+    """
+    with StateFile(folder / "reader.sqlite") as state:
+        reader = Reader(settings, state, on_frame)
+        found = asyncio.run(reader.read(order, on_step))
+        return found, reader.recovered
 
 
 class Reader:
@@ -101,6 +130,7 @@ class Reader:
     def __init__(self, settings: ReaderSettings, state: StateFile, on_frame: OnFrame | None = None) -> None:
         self.recovered: int | None = None
         self._settings = settings
+        self._title = settings.title or system_title(state)
         self._state = state
         self._on_frame = on_frame
 
@@ -168,7 +198,7 @@ class Reader:
         keys = self._settings.keys
         generation = int.from_bytes(sha256(b"meterspan generation" + keys.key).digest()[:6], "big")
         secret = SecurityKeys(keys.key, keys.auth_key, generation=generation)
-        return SecurityContext(self._settings.title, secret, counters=self._state)
+        return SecurityContext(self._title, secret, counters=self._state)
 
     async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:
         """Return the counter that the meter expects: as it said, or as the public client reads; None if neither."""

@@ -1,19 +1,25 @@
 """What ``meterspan serve`` is: a central system, its portal and its upkeep on one event loop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from meterspan.analytics.tariff import Tariff
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.explaining import explain
-from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, until_signal
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.config import ServeConfig
+from meterspan.runtime.master_key import load_master_key
 
-__all__ = ["CentralSystemReady", "run_central_system"]
+__all__ = ["CentralSystemReady", "run_central_system", "serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,44 @@ class CentralSystemReady:
     portal: str
     push: str
     meters: int
+
+
+def serve(
+    config: ServeConfig,
+    *,
+    keys: Mapping[str, MeterKeys],
+    tariffs: Sequence[Tariff],
+    master_key: Path,
+    on_ready: Callable[[CentralSystemReady], object],
+) -> None:
+    """Run the central system of a configuration until it is interrupted.
+
+    Args:
+        config: its configuration.
+        keys: keys of meters by device; those of known devices may be left out.
+        tariffs: that meters name.
+        master_key: the file that holds, or will hold, the key of the keys at rest.
+        on_ready: called once it answers.
+
+    Raises:
+        ConfigError: the configuration contradicts the stored inventory, or lacks a key.
+        MasterKeyError: the file of the master key cannot be used.
+        StorageError: the data cannot be opened.
+        ProgramStoppedError: it cannot listen, or one of its parts failed.
+
+    """
+    clock = SystemClock()
+    known = {name: _device_keys(secrets) for name, secrets in keys.items()}
+    secret = load_master_key(master_key, config.data)
+    system = CentralSystem(config, keys=known, master_key=secret, tariffs=tariffs, clock=clock)
+    try:
+        run_program(run_central_system(system, clock, on_ready))
+    finally:
+        system.close()
+
+
+def _device_keys(keys: MeterKeys) -> DeviceKeys:
+    return DeviceKeys(keys.key or None, keys.auth_key or None, keys.password or None)
 
 
 async def run_central_system(

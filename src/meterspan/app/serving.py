@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, Final
 
+import uvloop
 from fastapi import FastAPI
 
 from meterspan.mdm import MeterDataManagement
@@ -16,13 +17,16 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
+from meterspan.runtime.media import CannotConnectError
 
 __all__ = [
     "DAMAGE_SHOWN_MAX",
     "PortalFailedError",
+    "ProgramStoppedError",
     "maintain",
     "portal",
     "reasons_of",
+    "run_program",
     "together",
     "until_signal",
 ]
@@ -37,6 +41,35 @@ DAMAGE_SHOWN_MAX: Final = 100
 
 class PortalFailedError(Exception):
     """The portal did not start; the words say why."""
+
+
+class ProgramStoppedError(Exception):
+    """A program could not run on: a port is taken, a disk is full, one of its parts failed.
+
+    Attributes:
+        reasons: a sentence for each failure.
+
+    """
+
+    def __init__(self, reasons: Sequence[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = tuple(reasons)
+
+
+def run_program(program: Coroutine[Any, Any, None]) -> None:
+    """Run a program on an event loop of its own until it ends.
+
+    Raises:
+        ProgramStoppedError: it could not start or run on; a defect is raised as it is.
+
+    """
+    failures: BaseExceptionGroup[BaseException] | None = None
+    try:
+        uvloop.run(program)
+    except* (PortalFailedError, CannotConnectError, StorageError, OSError) as group:
+        failures = group
+    if failures is not None:
+        raise ProgramStoppedError(reasons_of(failures)) from failures
 
 
 @asynccontextmanager

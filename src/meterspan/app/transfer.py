@@ -12,19 +12,32 @@ from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from meterspan.mdm import MeterDataManagement, TableFormat, export_intervals, export_readings, write_table
+from meterspan.mdm import (
+    Damage,
+    ImportReport,
+    MeterDataManagement,
+    TableFormat,
+    export_intervals,
+    export_readings,
+    import_csv,
+    write_table,
+)
+from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
-from meterspan.quantities import CATALOGUE, Commodity
+from meterspan.quantities import CATALOGUE, Commodity, Obis
 
 __all__ = [
     "BEGINNING",
     "END",
     "Extract",
+    "ImportDefaults",
     "NoReadingsError",
     "Resolution",
     "What",
     "export",
+    "export_from",
+    "import_into",
     "install_new",
     "opened",
     "parquet_lines",
@@ -80,6 +93,53 @@ def opened(folder: Path, *, must_exist: bool = False) -> Iterator[MeterDataManag
 
 
 # --- import ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ImportDefaults:
+    """What a table may leave out.
+
+    Attributes:
+        zone: IANA name for times without an offset.
+        device: the meter, where the file names none.
+        obis: the register, where the file names none.
+        unit: the unit (``kWh``), where the file names none.
+
+    """
+
+    zone: str
+    device: str | None = None
+    obis: Obis | None = None
+    unit: str | None = None
+
+
+def import_into(
+    folder: Path, lines: Iterable[str], defaults: ImportDefaults, *, home_id: str | None
+) -> tuple[ImportReport, list[str]]:
+    """Import the lines of a table; return what became of them, and the names of the meters that were installed.
+
+    Args:
+        folder: of the data.
+        lines: CSV with a header.
+        defaults: what the table may leave out.
+        home_id: where new meters are installed; None installs none.
+
+    Raises:
+        StorageError: another program has the folder open, or it cannot be read.
+        ValueError: the header lacks a column that is not given either, or has one twice.
+
+    """
+    with opened(folder) as data:
+        report = import_csv(
+            data,
+            lines,
+            zone=defaults.zone,
+            received_at=datetime.now(UTC),
+            device=defaults.device,
+            obis=defaults.obis,
+            unit=defaults.unit,
+        )
+        return report, [] if home_id is None else install_new(data, home_id, defaults.zone)
 
 
 def parquet_lines(file: Path) -> Iterator[str]:
@@ -145,6 +205,27 @@ class Extract:
     end: datetime = END
     home_id: str | None = None
     resolution: Resolution = Resolution.DAY
+
+
+def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat) -> tuple[int, Sequence[Damage]]:
+    """Write a table of a data folder; return the number of its rows, and the damage that was left out; see ``export``.
+
+    Args:
+        folder: of the data.
+        target: the file to write.
+        extract: rows, homes and span.
+        form: CSV, Parquet or JSON.
+
+    Raises:
+        NoReadingsError: the folder holds no readings.
+        UnknownHomeError: no home has the id of the extract.
+        StorageError: another program has the folder open, or it cannot be read.
+
+    """
+    with opened(folder, must_exist=True) as data:
+        if extract.home_id is not None and extract.home_id not in {known.home_id for known in data.homes()}:
+            raise UnknownHomeError(extract.home_id)
+        return export(data, target, extract, form), data.damage()
 
 
 def export(data: MeterDataManagement, target: Path, extract: Extract, form: TableFormat) -> int:

@@ -3,23 +3,19 @@
 One output line per input line, in order, never a traceback: the answer names the error.
 """
 
-import json
 import sys
-from collections.abc import Iterable, Iterator
-from decimal import Decimal
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_text, octets_of_hex, telegram_json
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
-from meterspan.readings import Decoder, Format
-from meterspan.wire import Trace, WireError
+from meterspan.readings import Format
+from meterspan.wire import Trace
 
-__all__ = ["answer_lines", "decode", "show_telegram", "telegram_json"]
-
-MAX_LINE = 16 << 20
-"""Characters of one input line; above it, the line is answered with an error."""
+__all__ = ["decode", "show_telegram"]
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -71,10 +67,9 @@ def decode(  # noqa: PLR0917 - typer calls it by name
             sys.stdout.write(answer + "\n")
         return
     secret, second = _key(key, "--key"), _key(auth_key, "--auth-key")
-    decoder, failed = Decoder(fix_unsigned_power=fix_unsigned_power, insecure=True), False
-    for item in _inputs(source):
-        trace = Trace() if explain else None
-        telegram = decoder.decode(item, key=secret, auth_key=second, meter_id=meter_id, as_=as_, trace=trace)
+    options = DecodeOptions(secret, second, meter_id, as_, fix_unsigned_power)
+    failed = False
+    for telegram, trace in decoded(_inputs(source), options, explain=explain):
         failed |= telegram.error is not None and not telegram.readings
         if as_json:
             sys.stdout.write(telegram_json(telegram) + "\n")
@@ -84,102 +79,9 @@ def decode(  # noqa: PLR0917 - typer calls it by name
         raise typer.Exit(1)
 
 
-def answer_lines(lines: Iterable[str], *, fix_unsigned_power: bool = False) -> Iterator[str]:
-    """Answer questions of the decode contract, one JSON line for each line."""
-    decoder = Decoder(fix_unsigned_power=fix_unsigned_power, insecure=True)
-    return (_answer(decoder, line) for line in lines)
-
-
-def telegram_json(telegram: DecodedTelegram, question: Any = None) -> str:
-    """Write a decoded telegram as one line of JSON; numbers keep all their digits."""
-    device = telegram.device
-    parts = [f'"id": {json.dumps(question)}'] if question is not None else []
-    fields = {"id": device.id, "manufacturer": device.manufacturer, "medium": device.medium, "version": device.version}
-    time = None if telegram.time is None else telegram.time.isoformat().replace("+00:00", "Z")
-    parts += [
-        f'"protocol": {_string(telegram.protocol)}',
-        f'"device": {json.dumps(fields)}',
-        f'"time": {json.dumps(time)}',
-        f'"readings": [{", ".join(map(_reading_json, telegram.readings))}]',
-        f'"error": {_string(telegram.error)}',
-    ]
-    return "{" + ", ".join(parts) + "}"
-
-
-def _answer(decoder: Decoder, line: str) -> str:
-    try:
-        question = json.loads(line) if len(line) <= MAX_LINE else None
-    except (ValueError, RecursionError):
-        question = None
-    if not isinstance(question, dict):
-        return telegram_json(_refused("the line is no JSON object"), "")
-    telegram = _refused('the question has neither "hex" nor "text"')
-    try:
-        secret, second = _octets(question.get("key"), "key"), _octets(question.get("auth_key"), "auth_key")
-        for source in _sources(question):
-            telegram = decoder.decode(
-                source,
-                key=secret,
-                auth_key=second,
-                meter_id=_text(question.get("meter_id")),
-                as_=_text(question.get("as")),
-            )
-    except ValueError as error:
-        telegram = _refused(str(error))
-    return telegram_json(telegram, question.get("id", ""))
-
-
-def _refused(reason: str) -> DecodedTelegram:
-    return DecodedTelegram("unknown", errors=(WireError(reason),))
-
-
-def _sources(question: dict[str, Any]) -> list[str]:
-    given = question.get("hex") or question.get("text")
-    frames = given if isinstance(given, list) else [given]
-    return [frame for frame in frames if isinstance(frame, str) and frame]
-
-
-def _octets(value: Any, name: str) -> bytes | None:
-    if value is None or value == "":
-        return None
-    try:
-        return bytes.fromhex("".join(str(value).split()))
-    except ValueError as error:
-        raise ValueError(f'"{name}" is not hexadecimal: {error}') from error
-
-
-def _text(value: Any) -> str | None:
-    return str(value) if value else None
-
-
-def _reading_json(reading: DecodedReading) -> str:
-    obis = "null" if reading.obis is None else f'"{reading.obis}"'
-    time = "null" if reading.time is None else f'"{reading.time}"'
-    device = f', "device": {_string(reading.device)}' if reading.device else ""
-    value = reading.value
-    number = _string(value) if isinstance(value, str) else _number(value)
-    return (
-        f'{{"quantity": {_string(reading.quantity)}, "obis": {obis}, "value": {number}, '
-        f'"unit": {_string(reading.unit)}, '
-        f'"time": {time}, "storage": {reading.storage}, "tariff": {reading.tariff}, "subunit": {reading.subunit}, '
-        f'"function": "{reading.function}"{device}}}'
-    )
-
-
-def _number(value: int | Decimal) -> str:
-    if isinstance(value, int):
-        return str(value)
-    text = f"{value:f}"
-    return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _string(text: str | None) -> str:
-    return json.dumps(text)
-
-
 def _key(text: str | None, option: str) -> bytes | None:
     try:
-        return _octets(text, option)
+        return octets_of_hex(text, option)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
 
@@ -257,7 +159,7 @@ def _row(reading: DecodedReading) -> tuple["Text", ...]:
     where = [f"{name} {number}" for name, number in numbers if number]
     where += [reading.function] if reading.function != "instantaneous" else []
     where += [reading.device] if reading.device else []
-    value = reading.value if isinstance(reading.value, str) else _number(reading.value)
+    value = reading.value if isinstance(reading.value, str) else number_text(reading.value)
     unit = "" if reading.unit == "1" else reading.unit
     cells = (reading.quantity, str(reading.obis or ""), value, unit, reading.time or "", ", ".join(where))
     return tuple(_words(text, "bold" if place == _VALUE_PLACE else "") for place, text in enumerate(cells))

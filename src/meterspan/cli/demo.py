@@ -1,11 +1,11 @@
 """``meterspan demo``: a district read over real protocols; with ``--check`` its numbers are proved."""
 
-import asyncio
 import json
 import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -15,9 +15,8 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from meterspan.app.demo import CheckedDay, DemoPortal, fresh_data, living_district, midnight_before
+from meterspan.app.demo import check_days, live
 from meterspan.model.storage.errors import ConcurrentWriterError
-from meterspan.runtime.clock import SystemClock
 
 __all__ = ["EPILOG", "demo"]
 
@@ -56,9 +55,7 @@ def demo(  # noqa: PLR0917 (options, given by name)
         raise typer.Exit(
             _live(errors, homes=homes, days=days or 2, seed=seed, data=data, port=port, opens=open_browser)
         )
-    checked = CheckedDay(homes, days or 1, seed)
-    with _progress(errors, checked.span_s) as advance:
-        found = checked.run(advance)
+    found = check_days(homes, days or 1, seed, partial(_progress, errors))
     _print_check(found, errors, as_json=as_json)
     raise typer.Exit(0 if found["passed"] else 1)
 
@@ -95,22 +92,18 @@ def _percent(share: float | None) -> str:
 
 def _live(errors: Console, *, homes: int, days: int, seed: int, data: Path, port: int, opens: bool) -> int:
     """Live until interrupted; return the exit code."""
+
+    def show(url: str, is_lapsing: bool) -> None:
+        errors.print(_invitation(url, is_lapsing=is_lapsing))
+        if opens:
+            webbrowser.open(url)
+
+    progress = partial(_progress, errors)
     try:
-        sink = fresh_data(data.expanduser())
+        fault = live(data.expanduser(), homes=homes, days=days, seed=seed, port=port, progress=progress, on_up=show)
     except (ConcurrentWriterError, FileExistsError) as error:
         errors.print(f"[red]{error}[/red]", highlight=False)
         return 1
-    clock = SystemClock()
-    start = midnight_before(clock(), days)
-    with sink, _progress(errors, clock() - start) as advance:
-        living = living_district(sink, start, clock, homes=homes, seed=seed, on_progress=advance)
-
-        def show(url: str) -> None:
-            errors.print(_invitation(url, is_lapsing=not living.caught_up.is_set()))
-            if opens:
-                webbrowser.open(url)
-
-        fault = asyncio.run(DemoPortal(living, port, on_up=show, on_caught_up=advance.stop).serve())
     if fault is not None:
         errors.print(f"[red]the simulation stopped: {fault!r}[/red]", highlight=False)
         return 1

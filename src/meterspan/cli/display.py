@@ -5,12 +5,10 @@ from typing import Annotated
 
 import typer
 
-from meterspan.app.display import run_display
+from meterspan.app.display import show_home
 from meterspan.cli.key_files import state_home
 from meterspan.cli.options import tariffs_by_commodity, zone_option
-from meterspan.display.model import DisplayModel
 from meterspan.runtime.endpoints import EndpointError, parse_endpoint
-from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "display"]
 
@@ -46,6 +44,5 @@ def display(  # noqa: PLR0917 - typer calls it by name
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="SOURCE") from error
     known = tariffs_by_commodity(price, currency, tariffs)
-    model = DisplayModel(zone_option(zone).key, tariffs=known, contract_w=contract_w)
-    with StateFile(state_home() / "display.sqlite") as state:
-        run_display(model, place, state, title=title, dark=not light)
+    home_zone = zone_option(zone).key
+    show_home(place, state_home(), zone=home_zone, tariffs=known, contract_w=contract_w, title=title, dark=not light)

@@ -1,37 +1,24 @@
 """``meterspan home``: one home by itself: P1 port and radio meters, history and cost, in a browser."""
 
 import json
-import logging
-from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.home import HomePlaces, HomeUp, run_home
-from meterspan.app.home_host import HomeConfig, HomeHost
-from meterspan.app.serving import PortalFailedError, reasons_of
+from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, parse_buses, radio_meters, serve_home
+from meterspan.app.home_host import HomeConfig
+from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
-from meterspan.cli.pushing import push_endpoint, upstream_identity, upstream_keys
-from meterspan.lnap import kept_state
-from meterspan.lnap.home_collector import radio_commodity
-from meterspan.mdm import MeterDataManagement
+from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.model.radio_protection import RadioSettings
-from meterspan.model.storage.errors import StorageError
-from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
-from meterspan.runtime.lnap_upstream import LnapUpstream
-from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, line_of, slaves_of
-from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.state import StateFile
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
 
 __all__ = ["EPILOG", "home"]
 
@@ -53,7 +40,6 @@ meterspan home --p1 capture.txt   [dim]replay a capture, each telegram at its ow
 """
 
 HOME_ID = "home"
-_log = logging.getLogger("meterspan.home")
 
 
 def home(  # noqa: PLR0917 - typer calls it by name
@@ -130,30 +116,17 @@ def home(  # noqa: PLR0917 - typer calls it by name
     outlets = {interface: number for interface, number in asked.items() if number is not None}
     places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink)
     folder = data or state_home() / "home"
-    clock = SystemClock()
+    key_file = keys or folder / "access_point.toml"
+    access_point = AccessPointOptions(
+        lambda who: upstream_keys(who, key_file, console), name_option(name), title_option(system_title)
+    )
+    announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
-        with MeterDataManagement(folder / "data") as held, StateFile(folder / "home.sqlite") as state:
-            _set_aside(state, set_aside or (), console)
-            who, upstream = None, None
-            if uplink is not None or g1_port is not None:
-                who = upstream_identity(state, name=name, system_title=system_title, pushes=uplink is not None)
-            running = HomeHost(replace(config, upstream=who), data=held, state=state, clock=clock)
-            if who is not None:
-                secret = upstream_keys(who.name, keys or folder / "access_point.toml", console)
-                upstream = LnapUpstream(running.point, secret, state=state, clock=clock, on_note=_log.info)
-            announce = _Announcer(console, str(p1 or ""), as_json=as_json)
-            uvloop.run(run_home(running, places, clock, upstream=upstream, on_up=announce))
-    except* (StorageError, PortalFailedError, CannotConnectError, OSError) as group:
-        for reason in reasons_of(group):
+        serve_home(config, places, folder, access_point=access_point, set_aside=set_aside or (), on_up=announce)
+    except ProgramStoppedError as error:
+        for reason in error.reasons:
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)
-        raise typer.Exit(2) from None
-
-
-def _set_aside(state: StateFile, names: Sequence[str], console: Console) -> None:
-    for name in names:
-        was_there = kept_state.set_aside(state, name)
-        words = "was set aside" if was_there else "is not in the state"
-        console.print(f"the entry {name!r} {words}", soft_wrap=True, highlight=False, markup=False)
+        raise typer.Exit(2) from error
 
 
 class _Announcer:
@@ -207,19 +180,12 @@ def _source(text: str) -> Endpoint | Path:
 def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
     """Return the buses to poll; what is wrong with an endpoint is said before anything is opened."""
     try:
-        found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)
-        for bus in found:
-            slaves_of(bus)
-            line_of(bus, latency_s=0.0)
+        return parse_buses(texts)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="--mbus") from error
-    if len({bus.place for bus in found}) < len(found):
-        raise typer.BadParameter("name all slaves of one bus in one endpoint: ?address=5,6", param_hint="--mbus")
-    return found
 
 
 def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    meters = {name: keys for name, keys in read_key_file(path).items() if radio_commodity(name) is not None}
-    return {name: RadioSettings(keys.key, keys.protection, keys.hourly_max) for name, keys in meters.items()}
+    return radio_meters(read_key_file(path))

@@ -1,11 +1,9 @@
 """``meterspan listen``: every meter within earshot, live, with the latest of each and how its telegrams fare."""
 
-import asyncio
 import json
-import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final
@@ -17,16 +15,13 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.listening import HeardMeter, Hearing, Outcome, TelegramListener
-from meterspan.cli.decode import telegram_json
+from meterspan.app.decoding import telegram_json
+from meterspan.app.listening import HeardMeter, Hearing, Listening, Outcome, listen_at
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium, utc, utc_text
-from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.p1_source import hex_lines, p1_telegrams
-from meterspan.runtime.radio import radio_telegrams
 
 __all__ = ["EPILOG", "listen"]
 
@@ -46,7 +41,6 @@ A key file has a table for each meter: [bold]\\[meters."MSP-12345678-03"][/bold]
 
 SCHEMES: Final = ("udp", "tcp", "serial", "hex+serial", "hex+tcp")
 RADIO_PORT: Final = 7373
-_REFRESH_S: Final = 0.5
 _EXPORT: Final = 2
 """Value group C of active energy and power that flows into the network (IEC 62056-6-1, table 5)."""
 _READINGS_SHOWN: Final = 4
@@ -74,129 +68,71 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    listener = TelegramListener(_radio_keys(keys))
-    ears = _Ears(places, listener, as_json=as_json)
+    is_painted = not as_json and sys.stdout.isatty()
     try:
-        asyncio.run(ears.listen(seconds))
+        found = listen_at(
+            places,
+            _radio_keys(keys),
+            seconds=seconds,
+            on_hearing=_print_line if as_json else lambda _hearing: None,
+            on_ready=_print_port if as_json else lambda _port: None,
+            shown=_painted if is_painted else None,
+        )
     except CannotConnectError as error:
         Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
         raise typer.Exit(1) from error
+    if not as_json:
+        Console().print(_table(found))
 
 
 def _radio_keys(path: Path | None) -> dict[str, bytes]:
     return {} if path is None else {name: found.key for name, found in read_key_file(path).items()}
 
 
-class _Ears:
-    """All sources at once, and the table or the lines of their telegrams."""
+def _print_line(hearing: Hearing) -> None:
+    sys.stdout.write(_line(hearing) + "\n")
+    sys.stdout.flush()
 
-    def __init__(self, places: list[Endpoint | None], listener: TelegramListener, *, as_json: bool) -> None:
-        self._places = places
-        self._listener = listener
-        self._as_json = as_json
-        self._clock = SystemClock()
-        self._trouble: dict[str, str] = {}
-        self._ports: dict[str, str] = {}
 
-    async def listen(self, seconds: float | None) -> None:
-        """Listen until a signal, the time is up, or every source has ended.
+def _print_port(port: int) -> None:
+    sys.stderr.write(f"listening at UDP port {port}\n")
+    sys.stderr.flush()
 
-        Raises:
-            CannotConnectError: a port cannot be opened.
 
-        """
-        stop = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        tasks = [asyncio.create_task(self._hear(place)) for place in self._places]
-        waiting = asyncio.create_task(stop.wait())
-        ending = asyncio.gather(*tasks)
-        try:
-            if self._as_json or not sys.stdout.isatty():
-                await asyncio.wait((ending, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            else:
-                await self._paint(ending, waiting, seconds)
-        finally:
-            waiting.cancel()
-            ending.cancel()
-            failures = await asyncio.gather(*tasks, return_exceptions=True)
-            await asyncio.gather(ending, return_exceptions=True)
-        for failure in failures:
-            if isinstance(failure, Exception):
-                raise failure
-        if not self._as_json:
-            Console().print(self._table())
+@contextmanager
+def _painted(listening: Listening) -> Iterator[Callable[[], None]]:
+    with Live(console=Console(), auto_refresh=False, screen=True) as live:
+        yield lambda: live.update(_table(listening), refresh=True)
 
-    async def _hear(self, place: Endpoint | None) -> None:
-        async with aclosing(self._hearings(place)) as hearings:
-            async for hearing in hearings:
-                self._trouble.pop(str(place), None)
-                if self._as_json:
-                    sys.stdout.write(_line(hearing) + "\n")
-                    sys.stdout.flush()
 
-    async def _hearings(self, place: Endpoint | None) -> AsyncGenerator[Hearing, None]:
-        def trouble(text: str) -> None:
-            self._trouble[str(place)] = text
+def _table(listening: Listening) -> RenderableType:
+    now, heard = listening.clock(), listening.listener
+    table = Table(header_style="bold", expand=True, title=_title(listening), title_justify="left", title_style="")
+    table.add_column("heard", justify="right", no_wrap=True)
+    table.add_column("meter", style="cyan", no_wrap=True)
+    table.add_column("medium")
+    table.add_column("values", ratio=1)
+    table.add_column("telegrams", justify="right")
+    table.add_column("last", no_wrap=True)
+    for name in sorted(heard.meters):
+        table.add_row(*_row(name, heard.meters[name], now))
+    troubles = [Text(text, style="yellow") for text in listening.trouble.values()]
+    if heard.last_damage:
+        troubles.append(Text(f"last damage: {heard.last_damage}", style="dim"))
+    if not heard.meters:
+        troubles.insert(0, Text("nothing heard yet", style="dim"))
+    return Group(table, *troubles)
 
-        if place is None:
-            while line := await asyncio.to_thread(sys.stdin.readline):
-                if line.strip():
-                    yield self._listener.hear_text(line, "-", self._clock())
-        elif place.scheme == "udp":
-            async with aclosing(radio_telegrams(place, self._clock, on_ready=self._ready)) as datagrams:
-                async for octets, peer, now in datagrams:
-                    yield self._listener.hear(octets, f"udp://{peer}", now)
-        elif place.scheme.startswith("hex+"):
-            async with aclosing(hex_lines(place, on_trouble=trouble)) as lines:
-                async for text in lines:
-                    yield self._listener.hear_text(text, str(place), self._clock())
-        else:
-            async with aclosing(p1_telegrams(place, on_trouble=trouble)) as telegrams:
-                async for telegram in telegrams:
-                    yield self._listener.hear_p1(telegram, str(place), self._clock())
 
-    def _ready(self, port: int) -> None:
-        if self._as_json:
-            sys.stderr.write(f"listening at UDP port {port}\n")
-            sys.stderr.flush()
-
-    async def _paint(
-        self, ending: "asyncio.Future[list[None]]", waiting: asyncio.Task[bool], seconds: float | None
-    ) -> None:
-        until = None if seconds is None else self._clock() + seconds
-        with Live(console=Console(), auto_refresh=False, screen=True) as live:
-            while not ending.done() and not waiting.done() and (until is None or self._clock() < until):
-                live.update(self._table(), refresh=True)
-                await asyncio.wait((ending, waiting), timeout=_REFRESH_S, return_when=asyncio.FIRST_COMPLETED)
-
-    def _table(self) -> RenderableType:
-        now = self._clock()
-        table = Table(header_style="bold", expand=True, title=self._title(), title_justify="left", title_style="")
-        table.add_column("heard", justify="right", no_wrap=True)
-        table.add_column("meter", style="cyan", no_wrap=True)
-        table.add_column("medium")
-        table.add_column("values", ratio=1)
-        table.add_column("telegrams", justify="right")
-        table.add_column("last", no_wrap=True)
-        for name in sorted(self._listener.meters):
-            table.add_row(*_row(name, self._listener.meters[name], now))
-        troubles = [Text(text, style="yellow") for text in self._trouble.values()]
-        if self._listener.last_damage:
-            troubles.append(Text(f"last damage: {self._listener.last_damage}", style="dim"))
-        if not self._listener.meters:
-            troubles.insert(0, Text("nothing heard yet", style="dim"))
-        return Group(table, *troubles)
-
-    def _title(self) -> str:
-        places = "  ".join("-" if place is None else str(place) for place in self._places)
-        outcomes = self._listener.outcomes
-        counts = "  ".join(
-            f"[{_COLOURS[outcome]}]{outcomes[outcome]} {outcome}[/{_COLOURS[outcome]}]"
-            for outcome in Outcome
-            if outcomes[outcome]
-        )
-        return f"[bold]listening[/bold]  [dim]{escape(places)}[/dim]  {counts}"
+def _title(listening: Listening) -> str:
+    places = "  ".join("-" if place is None else str(place) for place in listening.places)
+    outcomes = listening.listener.outcomes
+    counts = "  ".join(
+        f"[{_COLOURS[outcome]}]{outcomes[outcome]} {outcome}[/{_COLOURS[outcome]}]"
+        for outcome in Outcome
+        if outcomes[outcome]
+    )
+    return f"[bold]listening[/bold]  [dim]{escape(places)}[/dim]  {counts}"
 
 
 def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:

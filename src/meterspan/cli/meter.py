@@ -1,12 +1,11 @@
 """``meterspan meter``: one simulated meter as a program, to read, to break, to learn from."""
 
-import asyncio
 import json
 import secrets
-import signal
 import sys
 from collections import deque
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Final
@@ -23,11 +22,11 @@ from meterspan.app.meter import (
     BenchMeter,
     ElectricityPlaces,
     MeterRunsError,
+    MeterStateError,
     RadioPlaces,
     RunningBenchMeter,
     meter_name,
-    owned,
-    run_until,
+    run_bench,
 )
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
@@ -41,13 +40,11 @@ from meterspan.cli.key_files import (
 from meterspan.cli.options import zone_option
 from meterspan.cli.pushing import push_endpoint
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
-from meterspan.meter.metrology import CorruptStateError, Indication
+from meterspan.meter.metrology import Indication
 from meterspan.quantities import UNITS, Commodity
 from meterspan.readings.names import meaning_of
-from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
 from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.state import StateFile
 from meterspan.wire.mbus.transport import SecurityMode
 
 __all__ = ["EPILOG", "meter"]
@@ -146,7 +143,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     console = Console(stderr=True)
     place = zone_option(zone)
     screen = _Screen(console, meter_name(medium, seed), medium, place, as_json=as_json)
-    bench = BenchMeter(medium, seed, place, SystemClock(), _span(history), speed, start, screen.note)
+    bench = BenchMeter(medium, seed, place, _span(history), speed, start, screen.note)
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
     secret = _secrets(given, keys, bench.name, console, is_electricity=is_electricity)
     mode_chosen = _mode(mode)
@@ -154,21 +151,10 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     try:
         receiver = parse_endpoint(f"udp://{radio.removeprefix('udp://')}", ["udp"])
         heard = RadioPlaces(receiver, interval, mode_chosen, {} if is_electricity else ports)
-        with owned(folder, bench.name) as path, StateFile(path) as kept:
-
-            async def run() -> None:
-                if is_electricity:
-                    places = ElectricityPlaces(ports, host, p1, uplink, timeout)
-                    running = await bench.open_electricity(kept, secret, places, pv_kw=pv)
-                else:
-                    running = await bench.open_radio(kept, secret.key, heard)
-                await screen.show(running)
-
-            try:
-                asyncio.run(run())
-            except CorruptStateError as error:
-                words = "the registers cannot be trusted any more, use another --state"
-                raise _stop(f"{path}: {error}; {words}") from error
+        places = ElectricityPlaces(ports, host, p1, uplink, timeout) if is_electricity else heard
+        run_bench(bench, folder, secret, places, pv_kw=pv, shown=screen.shown)
+    except MeterStateError as error:
+        raise _stop(f"{error}; the registers cannot be trusted any more, use another --state") from error
     except MeterRunsError as error:
         raise _stop(f"{error}; take another --seed or --state") from error
     except (OSError, CannotConnectError, EndpointError) as error:
@@ -218,26 +204,24 @@ class _Screen:
         self._zone = zone
         self._as_json = as_json
         self._is_live = console.is_terminal and not as_json
-        self._clock = SystemClock()
         self._notes: deque[str] = deque(maxlen=_NOTES_MAX)
 
     def note(self, text: str) -> None:
         """Print what happened, or keep it for the live picture."""
-        line = f"{datetime.fromtimestamp(self._clock(), self._zone):%H:%M:%S}  {text}"
+        line = f"{datetime.now(self._zone):%H:%M:%S}  {text}"
         self._notes.append(line)
         if not self._is_live and not self._as_json:
             self._console.print(line, highlight=False, style="dim")
 
-    async def show(self, running: RunningBenchMeter) -> None:
-        """Run a meter until SIGINT or SIGTERM, and show it meanwhile."""
-        stopped = asyncio.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    @contextmanager
+    def shown(self, running: RunningBenchMeter) -> Iterator[Callable[[], object] | None]:
+        """Announce a meter, and yield what paints it, where somebody looks."""
         self._announce(running)
-        live = Live(console=self._console, auto_refresh=False, transient=True) if self._is_live else None
-        with live or nullcontext():
-            paint = None if live is None else lambda: live.update(self._picture(running), refresh=True)
-            await run_until(stopped, running, paint)
+        if not self._is_live:
+            yield None
+            return
+        with Live(console=self._console, auto_refresh=False, transient=True) as live:
+            yield lambda: live.update(self._picture(running), refresh=True)
 
     def _announce(self, running: RunningBenchMeter) -> None:
         if self._as_json:

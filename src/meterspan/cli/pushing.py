@@ -1,6 +1,5 @@
 """What ``meter`` and ``home`` share to push rows to a head end."""
 
-import json
 import os
 import secrets
 from pathlib import Path
@@ -13,17 +12,13 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import append_keys, parse_key, read_key_file
 from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
-from meterspan.engine.security import SecurityKeys
-from meterspan.lnap.home_collector import UpstreamIdentity
-from meterspan.model.identity import MANUFACTURER
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
-from meterspan.runtime.state import StateFile
 
-__all__ = ["push_endpoint", "upstream_identity", "upstream_keys"]
+__all__ = ["name_option", "push_endpoint", "title_option", "upstream_keys"]
 
+NAME_MIN: Final = 4
 NAME_MAX: Final = 16
 """Octets of a COSEM logical device name (IEC 62056-6-2, 4.1.8.2)."""
-_IDENTITY_KEPT: Final = "access point"
 
 
 def push_endpoint(text: str) -> Endpoint:
@@ -39,38 +34,39 @@ def push_endpoint(text: str) -> Endpoint:
         raise typer.BadParameter(str(error), param_hint="--push") from error
 
 
-def upstream_identity(
-    state: StateFile, *, name: str | None, system_title: str | None, pushes: bool
-) -> UpstreamIdentity:
-    """Return name and title of the access point: those given, those it had before, or new ones.
-
-    Args:
-        state: keeps the identity between runs.
-        name: COSEM device name, None for the kept or a new one.
-        system_title: 16 hexadecimal digits, None for the kept or a new one.
-        pushes: whether the access point pushes to a head end.
+def name_option(text: str | None) -> str | None:
+    """Return the COSEM device name that was chosen, if any.
 
     Raises:
-        typer.BadParameter: the name or the title is invalid.
+        typer.BadParameter: it is no such name.
 
     """
-    kept = json.loads(state.load(_IDENTITY_KEPT) or b"{}")
-    made = (MANUFACTURER.encode() + secrets.token_bytes(5)).hex()
-    title = (system_title or kept.get("system_title") or made).lower()
-    chosen = name or kept.get("name") or f"MSPL{title[6:].upper()}"
-    if not 4 <= len(chosen) <= NAME_MAX or not chosen.isascii():
-        raise typer.BadParameter(f"a COSEM device name has 4 to {NAME_MAX} letters or digits", param_hint="--name")
+    if text is not None and not (NAME_MIN <= len(text) <= NAME_MAX and text.isascii()):
+        raise typer.BadParameter(
+            f"a COSEM device name has {NAME_MIN} to {NAME_MAX} letters or digits", param_hint="--name"
+        )
+    return text
+
+
+def title_option(text: str | None) -> bytes | None:
+    """Return the system title that was chosen, if any.
+
+    Raises:
+        typer.BadParameter: it is none.
+
+    """
+    if text is None:
+        return None
     try:
-        octets = bytes.fromhex(title)
+        title = bytes.fromhex(text)
     except ValueError:
-        octets = b""
-    if len(octets) != SYSTEM_TITLE_SIZE:
+        title = b""
+    if len(title) != SYSTEM_TITLE_SIZE:
         raise typer.BadParameter("a system title has 16 hexadecimal digits", param_hint="--system-title")
-    state.save(_IDENTITY_KEPT, json.dumps({"name": chosen, "system_title": title}).encode())
-    return UpstreamIdentity(chosen, octets, pushes)
+    return title
 
 
-def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
+def upstream_keys(name: str, path: Path, console: Console) -> MeterKeys:
     """Return the access point's keys: from the environment, from a key file, or made up and added to the file."""
     given = MeterKeys(
         parse_key(os.environ.get("METERSPAN_KEY"), "METERSPAN_KEY"),
@@ -85,4 +81,4 @@ def upstream_keys(name: str, path: Path, console: Console) -> SecurityKeys:
     if filed is None and not (given.key and given.auth_key):
         append_keys(path, name, keys)
         console.print(f"[dim]keys of {name} are in[/dim] {path}", soft_wrap=True)
-    return SecurityKeys(keys.key, keys.auth_key)
+    return keys

@@ -3,7 +3,6 @@
 Each error is printed with its remedy (``model.remedies``) and the options that help (``hints``).
 """
 
-import asyncio
 import sys
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -14,10 +13,11 @@ import typer
 from rich.console import Console
 
 from meterspan.app.bench_reading import ProfileRequest, ReadRequest
-from meterspan.app.mbus_reading import read_mbus
+from meterspan.app.decoding import telegram_json
+from meterspan.app.mbus_reading import read_bus
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.reading import Reader, ReaderSettings, client_of, system_title
-from meterspan.cli.decode import show_telegram, telegram_json
+from meterspan.app.reading import ReaderSettings, client_of, read_meter
+from meterspan.cli.decode import show_telegram
 from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import obis_option, zone_option
@@ -27,11 +27,9 @@ from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy
-from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.mbus_client import MbusError
-from meterspan.runtime.state import StateFile
 
 __all__ = ["EPILOG", "read"]
 
@@ -134,28 +132,27 @@ def read(  # noqa: PLR0917 - typer calls it by name
     errors = Console(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
-    with StateFile((state_home() if state is None else state) / "reader.sqlite") as kept:
-        settings = ReaderSettings(place, addresses, auth, secret, _title(kept, title), timeout, recover)
-        reader = Reader(settings, kept, on_frame)
-        quiet = trace or as_json or not errors.is_terminal
-        status = nullcontext() if quiet else errors.status(f"connecting to {place} …")
-        try:
-            with status as shown:
-                say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
-                found = asyncio.run(reader.read(order, say))
-        except DlmsError as error:
-            errors.print(f"[red]{error}[/red]", highlight=False)
-            for hint in _hints(error, settings, is_traced=trace):
-                errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
-            raise typer.Exit(1) from error
-        except KeyboardInterrupt as error:
-            raise typer.Exit(130) from error
+    settings = ReaderSettings(place, addresses, auth, secret, _title(title), timeout, recover)
+    quiet = trace or as_json or not errors.is_terminal
+    status = nullcontext() if quiet else errors.status(f"connecting to {place} …")
+    folder = state_home() if state is None else state
+    try:
+        with status as shown:
+            say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
+            found, recovered = read_meter(settings, order, folder, on_step=say, on_frame=on_frame)
+    except DlmsError as error:
+        errors.print(f"[red]{error}[/red]", highlight=False)
+        for hint in _hints(error, settings, is_traced=trace):
+            errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
+        raise typer.Exit(1) from error
+    except KeyboardInterrupt as error:
+        raise typer.Exit(130) from error
     if as_json:
         sys.stdout.write(reading_json(found, str(place)) + "\n")
     else:
         show_reading(Console(), found, place=str(place), zone=local, with_view=view)
-    if reader.recovered is not None and not as_json:
-        errors.print(f"[dim]our counter was behind: went on after {reader.recovered}[/dim]", highlight=False)
+    if recovered is not None and not as_json:
+        errors.print(f"[dim]our counter was behind: went on after {recovered}[/dim]", highlight=False)
 
 
 def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: tzinfo | None, as_json: bool) -> None:
@@ -165,7 +162,7 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
     errors = Console(stderr=True)
     on_frame = None if trace_zone is None else _tracing(errors, trace_zone)
     try:
-        telegram = asyncio.run(read_mbus(place, key=keys.key or None, on_frame=on_frame))
+        telegram = read_bus(place, key=keys.key or None, on_frame=on_frame)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:
@@ -226,10 +223,10 @@ def _require(mechanism: Mechanism, keys: MeterKeys) -> None:
         raise typer.BadParameter(f"{mechanism.short} needs --password, or --keys FILE", param_hint="--auth")
 
 
-def _title(state: StateFile, text: str | None) -> bytes:
-    """Return our system title: as given, or one of our own that stays."""
+def _title(text: str | None) -> bytes:
+    """Return our system title as given, or b"" for the one of our own."""
     if text is None:
-        return system_title(state)
+        return b""
     try:
         title = bytes.fromhex(text)
     except ValueError as error:
@@ -240,7 +237,7 @@ def _title(state: StateFile, text: str | None) -> bytes:
 
 
 def _span(since: str | None, until: str | None, zone: tzinfo) -> tuple[int, int]:
-    end = datetime.fromtimestamp(SystemClock()(), UTC) if until is None else _moment(until, zone, "--to")
+    end = datetime.now(UTC) if until is None else _moment(until, zone, "--to")
     start = end - timedelta(days=1) if since is None else _moment(since, zone, "--from")
     if start > end:
         raise typer.BadParameter("is after --to", param_hint="--from")

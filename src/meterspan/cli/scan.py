@@ -1,6 +1,5 @@
 """``meterspan scan``: find the slaves of a wired M-Bus, by primary or secondary address."""
 
-import asyncio
 import json
 import sys
 from datetime import datetime
@@ -19,7 +18,7 @@ from meterspan.app.mbus_scanning import (
     ScanRequest,
     parse_addresses,
     read_place,
-    scan_bus,
+    run_scan,
     secondary_address,
 )
 from meterspan.cli.hints import MBUS_OPTIONS, hints_for
@@ -122,7 +121,7 @@ def _run(request: ScanRequest, found: BusScan, tracing: Console | None) -> tuple
                 tracing.print(line, highlight=False, soft_wrap=True)
 
     try:
-        asyncio.run(scan_bus(request, found, on_frame=on_frame))
+        run_scan(request, found, on_frame=on_frame)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:

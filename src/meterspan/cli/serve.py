@@ -9,25 +9,23 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-import uvloop
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.central_system import CentralSystem
-from meterspan.app.serve import CentralSystemReady, run_central_system
-from meterspan.app.serving import PortalFailedError, reasons_of
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.serve import CentralSystemReady
+from meterspan.app.serve import serve as run
+from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
-from meterspan.head_end.inventory import DeviceKeys
 from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
-from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig, read_config
 from meterspan.runtime.declared import ConfigError, annotated_example
-from meterspan.runtime.master_key import MasterKeyError, load_master_key
+from meterspan.runtime.master_key import MasterKeyError
 
 __all__ = ["EPILOG", "serve"]
 
@@ -81,9 +79,12 @@ def serve(  # noqa: PLR0917 - typer calls it by name
             return
         log_to_stderr(as_json=as_json, verbose=verbose)
         path = chosen.master_key_file or master_key_file or _default_master_key()
-        clock = SystemClock()
-        system = CentralSystem(
-            chosen, keys=keys, master_key=load_master_key(path, chosen.data), tariffs=tariffs, clock=clock
+        run(
+            chosen,
+            keys=keys,
+            tariffs=tariffs,
+            master_key=path,
+            on_ready=lambda ready: _announce(ready, chosen.data, console, as_json=as_json),
         )
     except ConfigError as error:
         raise _stop(
@@ -91,14 +92,8 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         ) from error
     except (MasterKeyError, StorageError, ValueError, OSError) as error:
         raise _stop(console, "cannot start", [str(error)]) from error
-    try:
-        uvloop.run(
-            run_central_system(system, clock, lambda ready: _announce(ready, chosen.data, console, as_json=as_json))
-        )
-    except* (PortalFailedError, OSError) as group:
-        raise _stop(console, "stopped", reasons_of(group)) from None
-    finally:
-        system.close()
+    except ProgramStoppedError as error:
+        raise _stop(console, "stopped", error.reasons) from error
     _log.info("stopped in order")
 
 
@@ -123,13 +118,8 @@ def _with_options(config: ServeConfig, *, data: Path | None, port: int | None, p
     return config
 
 
-def _keys(config: ServeConfig) -> dict[str, DeviceKeys]:
-    if config.keys is None:
-        return {}
-    return {
-        name: DeviceKeys(keys.key or None, keys.auth_key or None, keys.password or None)
-        for name, keys in read_key_file(config.keys).items()
-    }
+def _keys(config: ServeConfig) -> dict[str, MeterKeys]:
+    return {} if config.keys is None else read_key_file(config.keys)
 
 
 def _tariffs(config: ServeConfig) -> Sequence[Tariff]:

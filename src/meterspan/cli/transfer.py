@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Final
@@ -15,10 +15,21 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.transfer import BEGINNING, END, Extract, Resolution, What, export, install_new, opened, parquet_lines
+from meterspan.app.transfer import (
+    BEGINNING,
+    END,
+    Extract,
+    ImportDefaults,
+    Resolution,
+    What,
+    export_from,
+    import_into,
+    parquet_lines,
+)
 from meterspan.cli.key_files import state_home
 from meterspan.cli.options import day_option, obis_option, zone_option
-from meterspan.mdm import ImportReport, TableFormat, import_csv
+from meterspan.mdm import ImportReport, TableFormat
+from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.storage.errors import StorageError
 
 __all__ = ["EPILOG", "export_table", "import_table"]
@@ -52,13 +63,10 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     """
     console = Console(stderr=True, highlight=False)
     register = None if obis is None else obis_option(obis, "--obis")
-    place = zone_option(zone).key
+    defaults = ImportDefaults(zone_option(zone).key, device, register, unit)
     try:
-        with opened(_folder(data)) as held, _lines(file, console, is_quiet=as_json) as lines:
-            report = import_csv(
-                held, lines, zone=place, received_at=datetime.now(UTC), device=device, obis=register, unit=unit
-            )
-            installed = [] if home is None else install_new(held, home, place)
+        with _lines(file, console, is_quiet=as_json) as lines:
+            report, installed = import_into(_folder(data), lines, defaults, home_id=home)
     except (StorageError, ValueError, OSError) as error:
         console.print("[red]not imported[/red]:", str(error), soft_wrap=True)
         raise typer.Exit(2) from error
@@ -104,11 +112,11 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     after = None if last is None else day_option(last, "--to") + timedelta(days=1)
     end = END if after is None else datetime.combine(after, time(), place)
     try:
-        with opened(_folder(data), must_exist=True) as held, _target(file) as target:
-            if home is not None and home not in {known.home_id for known in held.homes()}:
-                raise typer.BadParameter(f"no home is called {home!r}", param_hint="--home")
-            count = export(held, target, Extract(what, start, end, home, resolution), chosen)
-            damage = held.damage()
+        with _target(file) as target:
+            extract = Extract(what, start, end, home, resolution)
+            count, damage = export_from(_folder(data), target, extract, chosen)
+    except UnknownHomeError as error:
+        raise typer.BadParameter(str(error), param_hint="--home") from error
     except (StorageError, ValueError, OSError) as error:
         console.print("[red]not exported[/red]:", str(error), soft_wrap=True)
         raise typer.Exit(2) from error

@@ -197,7 +197,8 @@ class PushIntake:
                 shapes = [_shape(profile, index, plan, scalers) for index, plan in enumerate(owner[1])]
                 columns = self._head_end.layouts.columns_of(sender.device, profile)
                 registers = [_register(profile, index, plan) for index, plan in enumerate(owner[1])]
-                rows = _rows_by(columns, registers, captured) if columns else captured
+                is_described = profile in content.registers and not _fit(columns, captured)
+                rows = _rows_by(columns, registers, captured) if columns and not is_described else captured
                 blocks += _blocks_of_rows(owner[0], shapes, rows, zone=self._zone, received_at=int(now))
         return blocks + self._values(sender, content, scalers, now)
 
@@ -366,6 +367,11 @@ def _shape(profile: Obis, index: int, plan: ChannelPlan, scalers: Mapping[Obis, 
 def _register(profile: Obis, index: int, plan: ChannelPlan) -> Obis:
     """Return the logical name of a column's register; those of an M-Bus channel are 0-n:24.2.e."""
     return Obis(0, profile.b, _MBUS, _MBUS_VALUE, index + 1) if profile.c == _MBUS else plan.obis
+
+
+def _fit(columns: Sequence[CaptureObjectDefinition], rows: Sequence[Data]) -> bool:
+    """Whether rows have one value for each capture object."""
+    return all(row.is_composite and len(row.items) == len(columns) for row in rows)
 
 
 def _rows_by(columns: Sequence[CaptureObjectDefinition], registers: Sequence[Obis], rows: Iterable[Data]) -> list[Data]:

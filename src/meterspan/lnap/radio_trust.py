@@ -38,7 +38,7 @@ RISE_SLACK_S: Final = 3_600
 """A rise is held against what the connection carries in the time that passed and an hour more: meters send late."""
 
 
-class _KeptValue(msgspec.Struct, array_like=True, frozen=True):
+class _KeptTrust(msgspec.Struct, array_like=True, frozen=True):
     """One value of a register, and its time (UTC seconds)."""
 
     time: int
@@ -68,8 +68,8 @@ class _Heard(msgspec.Struct, frozen=True):
     at: int
     number: int | None = None
     sent: int | None = None
-    levels: dict[str, _KeptValue] = {}
-    marks: dict[str, _KeptValue] = {}
+    levels: dict[str, _KeptTrust] = {}
+    marks: dict[str, _KeptTrust] = {}
 
 
 class RadioTrust:
@@ -151,7 +151,7 @@ def _of_telegram(meter: LocalMeter, telegram: Telegram, heard: HeardTelegram, at
     device = heard.device(meter.device)
     rows = [] if device is None else [row for row in device.rows if row.obis in meter.registers]
     levels = {str(row.obis): _kept(row) for row in rows if row.time == heard.time}
-    marks: dict[str, _KeptValue] = {}
+    marks: dict[str, _KeptTrust] = {}
     for row in sorted(rows, key=lambda row: row.time):
         if row.time != heard.time:
             marks[str(row.obis)] = _kept(row)
@@ -167,7 +167,7 @@ def _merged(kept: _Heard, new: _Heard) -> _Heard:
     return _Heard(new.address, new.at, new.number, sent, kept.levels | new.levels, kept.marks | marks)
 
 
-def _is_later(mark: _KeptValue, known: _KeptValue | None) -> bool:
+def _is_later(mark: _KeptTrust, known: _KeptTrust | None) -> bool:
     return known is None or mark.time > known.time
 
 
@@ -210,13 +210,13 @@ def _doubt_of_register(meter: LocalMeter, obis: Obis, kept: _Heard, new: _Heard)
     return ""
 
 
-def _is_below(first: _KeptValue, second: _KeptValue) -> bool:
+def _is_below(first: _KeptTrust, second: _KeptTrust) -> bool:
     """Whether the first value is less than the second one, exactly."""
     unit = second.scaled.unit
     return first.scaled.to(unit) < second.scaled.to(unit)
 
 
-def _rises_too_fast(meter: LocalMeter, known: _KeptValue, level: _KeptValue) -> bool:
+def _rises_too_fast(meter: LocalMeter, known: _KeptTrust, level: _KeptTrust) -> bool:
     """Whether a register rose by more than the connection carries, where that is configured."""
     hourly = meter.hourly_max
     if hourly is None:
@@ -226,8 +226,8 @@ def _rises_too_fast(meter: LocalMeter, known: _KeptValue, level: _KeptValue) -> 
     return rise * 3_600 > hourly.to(unit) * (passed_s + RISE_SLACK_S)
 
 
-def _kept(row: Row) -> _KeptValue:
-    return _KeptValue(row.time, row.value.value, row.value.exponent, row.value.unit.symbol)
+def _kept(row: Row) -> _KeptTrust:
+    return _KeptTrust(row.time, row.value.value, row.value.exponent, row.value.unit.symbol)
 
 
 def _counter_of(meter: LocalMeter, telegram: Telegram) -> int | None:

@@ -5,10 +5,10 @@ language of ``Accept-Language``, English by default. ``/homes/{id}/live`` has tw
 representations: ``application/json`` is now, ``text/event-stream`` is now and on.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -49,6 +49,11 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     404: {**_PROBLEM, "description": "Not known here"},
     422: {**_PROBLEM, "description": "Not a valid request"},
 }
+ROWS_MAX = 10_000
+Limit = Annotated[int, Query(ge=1, le=ROWS_MAX, description="Rows of one answer; Link leads to the next.")]
+Offset = Annotated[int, Query(ge=0, le=100_000_000, description="Rows to pass over.")]
+RowT = TypeVar("RowT")
+
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
     503: {**_PROBLEM, "description": "Too many listeners; try again later"},
@@ -75,8 +80,9 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
 
 def _add_homes(router: APIRouter, sources: Sources) -> None:
     @router.get("", response_model=list_of(Home), summary="List all homes")
-    def list_homes(request: Request) -> Response:
-        return _answer(request, json_list(Home, sources.homes.homes()))
+    def list_homes(request: Request, limit: Limit = 1_000, offset: Offset = 0) -> Response:
+        part, link = _part(request, sources.homes.homes(), limit, offset)
+        return _linked(_answer(request, json_list(Home, part)), link)
 
     @router.get("/{home_id}", response_model=payload_of(Home), summary="One home and its supplies")
     def show_home(request: Request, home_id: str) -> Response:
@@ -126,10 +132,13 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
     def list_meters(
         request: Request,
         state: Annotated[list[MeterState] | None, Query(description="Only meters in one of these states.")] = None,
+        limit: Limit = 1_000,
+        offset: Offset = 0,
     ) -> Response:
         meters = sources.network.meters(sources.clock())
         chosen = [meter for meter in meters if not state or meter.state in state]
-        return _spoken(request, lambda texts: json_list(MeterStatus, chosen, texts))
+        part, link = _part(request, chosen, limit, offset)
+        return _linked(_spoken(request, lambda texts: json_list(MeterStatus, part, texts)), link)
 
     @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
@@ -145,11 +154,14 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         request: Request,
         first: Annotated[date | None, Query(description="First day; 27 days before the last by default.")] = None,
         last: Annotated[date | None, Query(description="Last day; today by default.")] = None,
+        limit: Limit = 1_000,
+        offset: Offset = 0,
     ) -> Response:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        return _answer(request, json_list(CompletenessView, sources.network.completeness(first, last)))
+        part, link = _part(request, sources.network.completeness(first, last), limit, offset)
+        return _linked(_answer(request, json_list(CompletenessView, part)), link)
 
     @router.get(
         "/quarantine",
@@ -212,6 +224,22 @@ def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> N
 def _event(name: str, view: object) -> Event:
     """Return a view as an event, which is sent when anything but its time has changed."""
     return Event(name, json_of(view).decode(), json_of(view, exclude=frozenset({"at"})).decode())
+
+
+def _part(request: Request, rows: Sequence[RowT], limit: int, offset: int) -> tuple[Sequence[RowT], str]:
+    """Return the rows asked for, and the link to the next ones (RFC 8288), "" where there are no more."""
+    following = offset + limit
+    link = ""
+    if following < len(rows):
+        address = request.url.include_query_params(limit=limit, offset=following)
+        link = f'<{address.path}?{address.query}>; rel="next"'
+    return rows[offset:following], link
+
+
+def _linked(response: Response, link: str) -> Response:
+    if link:
+        response.headers["Link"] = link
+    return response
 
 
 def _spoken(request: Request, write: Callable[[Mapping[str, str]], bytes]) -> Response:

@@ -13,6 +13,7 @@ from meterspan.model.views import Home, PeriodView, TodayView
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_consumer
 from meterspan.portal.pages import Pages
+from meterspan.portal.paging import PageNumber, Search, listing_of
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import parse_month
 from meterspan.quantities import Commodity
@@ -25,8 +26,10 @@ def add_consumer_pages(router: APIRouter, pages: Pages) -> None:
     consumer = [Depends(admit_consumer)]
 
     @router.get("/", dependencies=consumer)
-    def list_homes(request: Request) -> Response:
-        return pages.render(request, "homes.html", homes=pages.sources.homes.homes())
+    def list_homes(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
+        homes = pages.sources.homes.homes()
+        listing = listing_of(homes, text=lambda home: f"{home.name} {home.home_id}", query=query, page=page)
+        return pages.render(request, "homes.html", listing=listing)
 
     @router.get("/homes/{home_id}", dependencies=consumer)
     def show_home(request: Request, home_id: str) -> Response:

@@ -4,7 +4,7 @@ A page is a row of ``TABS`` (or a link from another page), a route here, and a t
 """
 
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response
@@ -13,19 +13,17 @@ from meterspan.model.views import MeterState
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_operator
 from meterspan.portal.pages import Pages, Tab
-from meterspan.portal.paging import QUERY_MAX, listing_of
+from meterspan.portal.paging import PageNumber, Search, listing_of
 
 __all__ = ["TABS", "add_operator_pages"]
 
 TABS: Final = (
     Tab("/operator", "operator.title"),
+    Tab("/operator/meters", "meters.title"),
     Tab("/operator/orders", "orders.title", lambda sources: sources.orders is not None),
     Tab("/operator/damage", "damage.title"),
 )
 """The operator's menu; it is shown once it has two entries."""
-
-Search = Annotated[str, Query(alias="q", max_length=QUERY_MAX)]
-PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 
 MAP_DAYS: Final = 28
 """Four weeks: a weekly pattern shows, and the map still fits a desk."""
@@ -33,8 +31,8 @@ TROUBLED_ROWS: Final = 60
 """Worst first; the JSON interface returns all."""
 QUARANTINE_ROWS: Final = 50
 """The rows of the operator page; the JSON interface returns more."""
-ORDER_ROWS: Final = 100
-"""An operator's morning; the head end remembers more."""
+ORDERS_MAX: Final = 10_000
+"""More orders than a head end remembers; a page shows a part of them."""
 
 
 def add_operator_pages(router: APIRouter, pages: Pages) -> None:
@@ -67,6 +65,17 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             quarantine=network.quarantine(QUARANTINE_ROWS),
         )
 
+    @router.get("/operator/meters", dependencies=operator)
+    def list_meters(
+        request: Request, query: Search = "", page: PageNumber = 1, state: MeterState | Literal[""] = ""
+    ) -> Response:
+        meters = pages.sources.network.meters(pages.sources.clock())
+        chosen = [meter for meter in meters if not state or meter.state is state]
+        listing = listing_of(
+            chosen, text=lambda meter: f"{meter.device} {meter.usage_point} {meter.network}", query=query, page=page
+        )
+        return pages.render(request, "meters.html", listing=listing, state=state, states=tuple(MeterState))
+
     @router.get("/operator/meters/{device}", dependencies=operator)
     def show_meter(request: Request, device: str) -> Response:
         sources = pages.sources
@@ -79,8 +88,10 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
         )
 
     @router.get("/operator/orders", dependencies=operator)
-    def list_orders(request: Request) -> Response:
-        return pages.render(request, "orders.html", orders=pages.sources.desk.orders(ORDER_ROWS))
+    def list_orders(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
+        orders = pages.sources.desk.orders(ORDERS_MAX)
+        listing = listing_of(orders, text=lambda order: f"{order.device} {order.state}", query=query, page=page)
+        return pages.render(request, "orders.html", listing=listing)
 
     @router.get("/operator/damage", dependencies=operator)
     def list_damage(request: Request, query: Search = "", page: PageNumber = 1) -> Response:

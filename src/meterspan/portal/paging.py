@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
-__all__ = ["PAGE_ROWS", "QUERY_MAX", "Listing", "listing_of"]
+from fastapi import Query
+
+__all__ = ["PAGE_ROWS", "Listing", "PageNumber", "Search", "listing_of"]
 
 RowT = TypeVar("RowT")
 
@@ -12,6 +14,8 @@ PAGE_ROWS = 50
 """Rows of a page: some screens of a desk, and far below 300 KB."""
 QUERY_MAX = 100
 """Characters of a search: longer than any name of a meter or a home."""
+Search = Annotated[str, Query(alias="q", max_length=QUERY_MAX, description="Only rows that hold these words.")]
+PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 
 
 @dataclass(frozen=True, slots=True)

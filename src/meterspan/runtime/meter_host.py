@@ -76,7 +76,7 @@ def kept_time(state: StateFile) -> float | None:
     return None if octets is None else float(_TIME.unpack(octets)[0])
 
 
-class _Meter(Protocol[FlowT_contra, ResultT_co]):
+class _HostedMeter(Protocol[FlowT_contra, ResultT_co]):
     @property
     def indication(self) -> Indication: ...
 
@@ -89,7 +89,7 @@ class _MeterHost(Generic[FlowT, ResultT]):
     """Measures: lets a supply flow through a meter as time passes, and keeps the time that was reached."""
 
     def __init__(
-        self, meter: _Meter[FlowT, ResultT], *, state: StateFile, time: MeterTime, supply: FlowSource[FlowT]
+        self, meter: _HostedMeter[FlowT, ResultT], *, state: StateFile, time: MeterTime, supply: FlowSource[FlowT]
     ) -> None:
         self._meter = meter
         self._state = state

@@ -157,6 +157,7 @@ function chart(section, plot, model) {
   const width = plot.clientWidth;
   const height = plot.clientHeight;
   const [w, h] = [width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
+  if (w <= 0 || h <= 0) return; // not laid out yet
   const sums = model.columns.flatMap((column) => [
     column.parts.reduce((sum, [, value]) => sum + Math.max(0, value), 0),
     column.parts.reduce((sum, [, value]) => sum + Math.min(0, value), 0),
@@ -176,10 +177,11 @@ function chart(section, plot, model) {
     );
   }
   const digits = Math.max(0, Math.min(3, -Math.floor(Math.log10(scale.step) + 1e-9) + (String(scale.step).includes("25") ? 1 : 0)));
-  for (const value of scale.values) {
+  const known = model.columns.some((column) => column.parts.length);
+  for (const value of known ? scale.values : [0]) {
     image.append(
       svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value), class: value === 0 ? "axis" : "grid" }),
-      svg("text", { x: MARGIN.left - 8, y: y(value) + 3.5, class: "tick end" }, number(value, digits)),
+      ...(known ? [svg("text", { x: MARGIN.left - 8, y: y(value) + 3.5, class: "tick end" }, number(value, digits))] : []),
     );
   }
   image.append(svg("text", { x: MARGIN.left - 8, y: 10, class: "tick end" }, unitName(section.dataset.unit)));
