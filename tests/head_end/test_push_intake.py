@@ -72,7 +72,7 @@ class Sink:
 class World:
     """A head end that knows a meter, and a water meter on channel 3 of an access point."""
 
-    def __init__(self, kind: str = "tcp") -> None:
+    def __init__(self, kind: str = "tcp", state: MemoryState | None = None) -> None:
         self.sink, custody = Sink(), KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, custody)
         wrapped = (
@@ -102,7 +102,7 @@ class World:
         )
         self.head_end.add_device(water, NOW)
         contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
-        self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind])
+        self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind], state=state)
         self.senders = {
             title: SecurityContext(title, KEYS, counters=MemoryState(), peer_title=HEAD_END) for title in (METER, POINT)
         }
@@ -273,6 +273,17 @@ def test_a_profile_that_does_not_capture_what_is_due_is_refused_by_type() -> Non
     row = structure(*captured(900, export=1, energy=5).items[:4])
     assert not world.push(write_described([value(7, PROFILE, ProfileGeneric.buffer.number, array(row))]))
     assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
+
+
+def test_a_list_and_scales_that_were_sent_once_serve_pushes_after_a_restart() -> None:
+    state, objects = MemoryState(), (CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, ENERGY, 3))
+    scale = structure(integer(1), enum(30))
+    assert World(state=state).push(structure(write_capture_objects(objects), double_long_unsigned(5), scale))
+    world = World(state=state)
+    assert world.push(structure(double_long_unsigned(6), null()))
+    assert [row[3:] for row in world.values] == [(6, 1)]
+    state.save("push layouts/METER", b"damaged")
+    assert not World(state=state).push(structure(double_long_unsigned(6), null())), "learnt again, not guessed"
 
 
 def test_rows_of_a_channel_belong_to_its_meter_at_the_scale_beside_them() -> None:

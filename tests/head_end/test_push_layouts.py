@@ -1,7 +1,12 @@
 """What a head end knows of the order of pushed values."""
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from meterspan.head_end.push_layouts import PushLayouts
-from meterspan.quantities import Obis
+from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.quantities import UNITS, Obis
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 ENERGY, PROFILE = CaptureObjectDefinition(3, Obis(1, 0, 1, 8, 0), 2), Obis(1, 0, 99, 1, 0)
@@ -36,3 +41,24 @@ def test_columns_are_kept_by_device_and_profile() -> None:
     layouts.learn_columns("M", PROFILE, [ENERGY])
     assert layouts.columns_of("M", PROFILE) == (ENERGY,)
     assert layouts.columns_of("N", PROFILE) == layouts.columns_of("M", ENERGY.instance) == ()
+
+
+def test_what_is_kept_fills_what_is_not_known_and_replaces_nothing() -> None:
+    layouts, scales = PushLayouts(), {ENERGY.instance: ScalerUnit(-1, UNITS["Wh"])}
+    layouts.learn_objects("M", [ENERGY])
+    layouts.learn_columns("M", PROFILE, [ENERGY, ENERGY])
+    layouts.learn_columns("N", PROFILE, [ENERGY])
+    kept = layouts.write("M", scales)
+    later = PushLayouts()
+    assert later.restore("M", kept) == scales
+    assert (later.objects_of("M"), later.columns_of("M", PROFILE)) == ((ENERGY,), (ENERGY, ENERGY))
+    declared = PushLayouts()
+    declared.learn_objects("M", [ENERGY, ENERGY])
+    declared.restore("M", kept)
+    assert declared.objects_of("M") == (ENERGY, ENERGY)
+
+
+@given(st.binary(max_size=40) | st.sampled_from([b"{}", b"[]", b'{"objects": 1, "columns": {}, "scalers": {}}']))
+def test_octets_that_are_not_kept_layouts_are_a_value_error(octets: bytes) -> None:
+    with pytest.raises(ValueError, match="cannot be read"):
+        PushLayouts().restore("M", octets)

@@ -1,9 +1,17 @@
 """A device has one name, and one identity behind an access point, for its writer and for its checker."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.identity import MBusClientIdentity, mbus_client_identity, mbus_device, p1_device, split_mbus_device
+from meterspan.model.identity import (
+    MBusClientIdentity,
+    mbus_client_identity,
+    mbus_device,
+    p1_device,
+    parse_system_title,
+    split_mbus_device,
+)
 from meterspan.wire.mbus.address import DeviceAddress
 
 LETTERS = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ", min_size=3, max_size=3)
@@ -42,3 +50,14 @@ def test_short_numbers_are_no_hex_and_what_cannot_be_printed_is_no_name():
     assert p1_device("  1234567 ") == "1234567"
     assert p1_device("0011223344") == "0011223344", "its octets are no letters"
     assert p1_device("\x1b[2J") == ""
+
+
+@given(st.binary(min_size=8, max_size=8))
+def test_a_system_title_is_read_from_its_sixteen_digits(title):
+    assert parse_system_title(title.hex()) == parse_system_title(title.hex().upper()) == title
+
+
+@pytest.mark.parametrize("text", ["", "4d53", "4d535000000000zz", "4d5350000000000102"])
+def test_what_is_no_system_title_is_refused(text):
+    with pytest.raises(ValueError, match="16 hexadecimal digits"):
+        parse_system_title(text)

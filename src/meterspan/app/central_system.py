@@ -25,7 +25,7 @@ from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.damage import Damage
-from meterspan.model.identity import split_mbus_device
+from meterspan.model.identity import parse_system_title, split_mbus_device
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity
 from meterspan.runtime.config import (
     VIA,
@@ -88,7 +88,7 @@ class CentralSystem:
             self.close()
             raise
         zone = ZoneInfo(config.zone)
-        title = bytes.fromhex(config.system_title)
+        title = parse_system_title(config.system_title)
         contexts = ContextCache(self.head_end, system_title=title, counters=self.state)
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
         limits = HeadEndHostConfig(
@@ -98,7 +98,7 @@ class CentralSystem:
             push_port=config.push.port,
             push_connections_max=config.push.connections_max,
         )
-        intake = PushIntake(self.head_end, contexts=contexts, zone=zone)
+        intake = PushIntake(self.head_end, contexts=contexts, zone=zone, state=self.state)
         self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
 
     def close(self) -> None:

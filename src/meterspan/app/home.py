@@ -25,6 +25,7 @@ from meterspan.lnap import kept_state
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.identity import MANUFACTURER
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
@@ -44,7 +45,6 @@ __all__ = [
 ]
 
 _IDENTITY_KEPT: Final = "access point"
-_MANUFACTURER: Final = b"MSP"
 _log = logging.getLogger("meterspan.home")
 
 
@@ -192,7 +192,7 @@ def upstream_identity(state: StateFile, options: AccessPointOptions, *, pushes: 
 
     """
     kept = _kept_identity(state)
-    made = _MANUFACTURER + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(_MANUFACTURER))
+    made = MANUFACTURER.encode() + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(MANUFACTURER.encode()))
     title = options.system_title or bytes.fromhex(kept.get("system_title", "")) or made
     name = options.name or kept.get("name") or f"MSPL{title.hex()[6:].upper()}"
     state.save(_IDENTITY_KEPT, json.dumps({"name": name, "system_title": title.hex()}).encode())

@@ -10,8 +10,9 @@ from rich.console import Console
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import append_keys, parse_key, read_key_file
-from meterspan.crypto.suites import KEY_SIZE, SYSTEM_TITLE_SIZE
+from meterspan.crypto.suites import KEY_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
+from meterspan.model.identity import parse_system_title
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 
 __all__ = ["name_option", "push_endpoint", "title_option", "upstream_keys"]
@@ -58,12 +59,9 @@ def title_option(text: str | None) -> bytes | None:
     if text is None:
         return None
     try:
-        title = bytes.fromhex(text)
-    except ValueError:
-        title = b""
-    if len(title) != SYSTEM_TITLE_SIZE:
-        raise typer.BadParameter("a system title has 16 hexadecimal digits", param_hint="--system-title")
-    return title
+        return parse_system_title(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--system-title") from error
 
 
 def upstream_keys(name: str, path: Path, console: Console) -> MeterKeys:

@@ -23,10 +23,10 @@ from meterspan.cli.key_files import parse_key, parse_password, read_key_file, st
 from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
 from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
-from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import ClockPolicy
+from meterspan.model.identity import parse_system_title
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsError, OnFrame
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.mbus_client import MbusError
@@ -228,12 +228,9 @@ def _title(text: str | None) -> bytes:
     if text is None:
         return b""
     try:
-        title = bytes.fromhex(text)
+        return parse_system_title(text)
     except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not hexadecimal", param_hint="--title") from error
-    if len(title) != SYSTEM_TITLE_SIZE:
-        raise typer.BadParameter("a system title has 8 octets, 16 hexadecimal digits", param_hint="--title")
-    return title
+        raise typer.BadParameter(str(error), param_hint="--title") from error
 
 
 def _span(since: str | None, until: str | None, zone: tzinfo) -> tuple[int, int]:

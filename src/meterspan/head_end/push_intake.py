@@ -7,6 +7,7 @@ of body are read alike (``engine.push_body``); plain values are named by a list 
 meter that the inventory has on channel n of the sender.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.model.storage.errors import StorageError
@@ -38,6 +40,8 @@ from meterspan.wire.xdlms import (
     LongInvokeIdAndPriority,
     write_apdu,
 )
+
+_log = logging.getLogger("meterspan.head_end")
 
 __all__ = ["Keep", "PushConnection", "PushConnectionEvent", "PushFailed", "PushIntake", "PushRead", "PushTaken"]
 
@@ -82,6 +86,7 @@ class PushIntake:
         contexts: security contexts, shared with the sessions.
         transport: makes the listening end of each connection's link.
         zone: reads clock times without deviation.
+        state: keeps the lists and scales that pushes brought; None forgets them at the end of the program.
 
     """
 
@@ -92,11 +97,15 @@ class PushIntake:
         contexts: ContextCache,
         transport: Transport = TRANSPORTS["tcp"],
         zone: tzinfo = UTC,
+        state: StateStore | None = None,
     ) -> None:
         self._head_end = head_end
         self._contexts = contexts
         self._transport = transport
         self._zone = zone
+        self._state = state
+        self._kept: dict[str, bytes] = {}
+        """What is kept of each sender that was heard in this run."""
         self._bare = self.sink(None)
 
     def connection(self, peer: str, keep: Keep | None = None) -> "PushConnection":
@@ -157,7 +166,10 @@ class PushIntake:
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
         device = self._head_end.inventory.of_title(title)
-        objects = () if device is None else self._head_end.layouts.objects_of(device.device)
+        if device is None:
+            return ()
+        self._recall(device.device)
+        objects = self._head_end.layouts.objects_of(device.device)
         return (objects,) if objects else ()
 
     def _known(self, title: bytes) -> tuple[Device, SecurityContext]:
@@ -210,6 +222,29 @@ class PushIntake:
         for profile, columns in content.columns.items():
             layouts.learn_columns(sender, profile, columns)
         self._head_end.learn_scalers(sender, content.scalers)
+        self._preserve(sender)
+
+    def _preserve(self, sender: str) -> None:
+        """Keep what is known of a sender where it is not what is kept."""
+        known = self._head_end.layouts.write(sender, self._head_end.scalers_of(sender))
+        if self._state is not None and self._kept.get(sender) != known:
+            self._state.save(_kept_name(sender), known)
+            self._kept[sender] = known
+
+    def _recall(self, sender: str) -> None:
+        """Recall what is kept of a sender, once in a run; what cannot be read is learnt again."""
+        if self._state is None or sender in self._kept:
+            return
+        octets = self._state.load(_kept_name(sender)) or b""
+        self._kept[sender] = octets
+        if not octets:
+            return
+        try:
+            scalers = self._head_end.layouts.restore(sender, octets)
+        except ValueError as error:
+            _log.warning("kept push layouts are left out", extra={"device": sender, "reason": str(error)})
+            return
+        self._head_end.learn_scalers(sender, scalers | dict(self._head_end.scalers_of(sender)))
 
     def _values(
         self, sender: Device, content: PushedContent, scalers: Mapping[Obis, ScalerUnit], now: float
@@ -346,6 +381,10 @@ class PushConnection:
         """Close the connection: the sender still has its rows, and sends them again."""
         self._has_medium = False
         self._events.append(PushFailed(failure))
+
+
+def _kept_name(sender: str) -> str:
+    return f"push layouts/{sender}"
 
 
 class _UnknownDeviceError(WireError):

@@ -1,12 +1,15 @@
 """The lists that name the plain values of devices' pushes, and the columns of their profiles.
 
 A list is given (configuration), brought by a push, or read from the device's push setup in a session; it is asked for
-when a push of plain values was refused for lack of it. What a device shows itself replaces what was given.
+when a push of plain values was refused for lack of it. What a device shows itself replaces what was given; what is
+kept from an earlier run fills what is not known.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
-from meterspan.quantities import Obis
+from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.quantities import UNITS, Obis, parse_obis
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = ["PushLayouts"]
@@ -51,3 +54,46 @@ class PushLayouts:
     def is_asked_for(self, device: str) -> bool:
         """Whether the push object list of a device is to be read."""
         return device in self._asked_for
+
+    def write(self, device: str, scalers: Mapping[Obis, ScalerUnit]) -> bytes:
+        """Write what is known of a device, with the scales of its registers, to be kept."""
+        columns = {str(profile): list(map(_row, of)) for (name, profile), of in self._columns.items() if name == device}
+        kept = {
+            "objects": list(map(_row, self.objects_of(device))),
+            "columns": columns,
+            "scalers": {str(of): (scale.exponent, scale.unit.symbol) for of, scale in scalers.items()},
+        }
+        return json.dumps(kept, sort_keys=True).encode()
+
+    def restore(self, device: str, octets: bytes) -> dict[Obis, ScalerUnit]:
+        """Fill what is not known of a device with what was kept, and return the scales of its registers.
+
+        Raises:
+            ValueError: the octets are not what ``write`` writes.
+
+        """
+        try:
+            kept = json.loads(octets)
+            objects = tuple(map(_definition, kept["objects"]))
+            columns = {parse_obis(of): tuple(map(_definition, rows)) for of, rows in kept["columns"].items()}
+            scales = {
+                parse_obis(of): ScalerUnit(int(exponent), UNITS[symbol])
+                for of, (exponent, symbol) in kept["scalers"].items()
+                if symbol in UNITS
+            }
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"the kept layouts of {device} cannot be read") from error
+        if objects:
+            self._objects.setdefault(device, objects)
+        for profile, captured in columns.items():
+            self._columns.setdefault((device, profile), captured)
+        return scales
+
+
+def _row(of: CaptureObjectDefinition) -> tuple[int, str, int, int]:
+    return of.class_id, str(of.instance), of.attribute, of.data_index
+
+
+def _definition(row: Sequence[object]) -> CaptureObjectDefinition:
+    class_id, name, attribute, index = row
+    return CaptureObjectDefinition(int(str(class_id)), parse_obis(str(name)), int(str(attribute)), int(str(index)))

@@ -8,6 +8,7 @@ access point shows a device in the M-BusClient object of its channel is one func
 from dataclasses import dataclass
 from typing import Final
 
+from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.quantities import CATALOGUE, Commodity
 from meterspan.wire.mbus.address import DeviceAddress, pack_manufacturer
 
@@ -17,6 +18,7 @@ __all__ = [
     "mbus_client_identity",
     "mbus_device",
     "p1_device",
+    "parse_system_title",
     "split_mbus_device",
 ]
 
@@ -46,6 +48,22 @@ def split_mbus_device(device: str) -> tuple[str, str, int]:
     if len(parts) != 3 or len(parts[0]) != 3 or len(parts[1]) != 8:
         raise ValueError(f"{device!r} is not an M-Bus meter like MSP-12345678-03")
     return parts[0], parts[1], int(parts[2], 16)
+
+
+def parse_system_title(text: str) -> bytes:
+    """Return the octets of a system title that is written as hexadecimal digits.
+
+    Raises:
+        ValueError: it is none.
+
+    """
+    try:
+        title = bytes.fromhex(text)
+    except ValueError:
+        title = b""
+    if len(title) != SYSTEM_TITLE_SIZE:
+        raise ValueError(f"{text!r} is no system title: 8 octets, 16 hexadecimal digits")
+    return title
 
 
 @dataclass(frozen=True, slots=True)

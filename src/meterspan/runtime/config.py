@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
@@ -237,9 +238,6 @@ def place_of(endpoint: str) -> str:
     return parse_transport(endpoint, NETWORK_TRANSPORTS).place if endpoint else ""
 
 
-_TITLE_DIGITS: Final = 16
-
-
 def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     yield from _zone("zone", config.zone)
     yield from _title("system_title", config.system_title)
@@ -305,8 +303,6 @@ def _zone(where: str, name: str) -> Iterator[tuple[str, str]]:
 
 def _title(where: str, digits: str) -> Iterator[tuple[str, str]]:
     try:
-        is_title = len(bytes.fromhex(digits)) * 2 == _TITLE_DIGITS
-    except ValueError:
-        is_title = False
-    if not is_title:
-        yield where, f"{digits!r} is no system title; it has {_TITLE_DIGITS} hexadecimal digits"
+        parse_system_title(digits)
+    except ValueError as error:
+        yield where, str(error)
