@@ -9,22 +9,24 @@ from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.machine import WantsConnection
 from meterspan.engine.mbus_polling import MbusPoller, PolledSlave, SlaveNotRead, SlaveRead
 from meterspan.engine.mbus_readout import SlaveAddress, parse_slave
-from meterspan.engine.mbus_security import Protection, build_telegram
+from meterspan.engine.mbus_security import Protection, build_telegram, seal_payload
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.system import HeadEnd
+from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
 from meterspan.lnap.wired_meters import WIRED_KEPT, WiredMeterNotRead
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import FrameFault
 from meterspan.model.storage.errors import DamagedError
-from meterspan.quantities import CATALOGUE, Commodity, Obis, utc
+from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, utc
 from meterspan.sim.mbus_segment import MbusSegment
 from meterspan.wire.mbus.address import DeviceAddress
-from meterspan.wire.mbus.transport import HeaderKind, TransportHeader
+from meterspan.wire.mbus.link import LinkFrame, write_link_frame
+from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus.frame import FrameFormat, LinkHeader
 from meterspan.wire.xdlms import DataNotification, LongInvokeIdAndPriority, write_apdu
 from tests.helpers_bus import ENERGY, FAST, GAS, HEAT, VOLUME, WATER, bus_slave, register
@@ -227,6 +229,29 @@ def test_no_radio_telegram_is_accepted_as_one_of_a_wired_meter():
     collector.hear_radio(forged, START + QUARTER, "air")
     assert collector.meters["MSP-20000002-07"].count == 1
     assert collector.point.unknown_devices["MSP-20000002-07"] == 1
+
+
+def test_an_encrypted_readout_waits_in_the_quarantine_until_its_key_is_there():
+    who, key = DeviceAddress.of("MSP", "20000002", 1, WATER), bytes(range(16))
+    header, sealed, _ = seal_payload(
+        TransportHeader(0x72, HeaderKind.LONG, who, 7),
+        bytes.fromhex("0413E8030000"),
+        Protection(SecurityMode.AES_CBC_IV, key),
+        who,
+    )
+    octets = write_link_frame(LinkFrame(0x08, 2, write_transport(header) + sealed))
+    collector = Memory().collector()
+    collector.hear_wired(octets, START, "bus address 2")
+    (frame,) = collector.point.quarantine.newest()
+    assert (frame.fault, frame.device) == (FrameFault.MISSING_KEY, "MSP-20000002-07")
+    register_of_water = (CATALOGUE[Commodity.WATER].register,)
+    channel = collector.point.install(LocalMeter("MSP-20000002-07", Commodity.WATER, "home", register_of_water, key))
+    assert collector.point.reopen("MSP-20000002-07") == 1
+    assert channel.latest.values[0].to(UNITS["m3"]) == 1
+    with_key = Memory().collector({"MSP-20000002-07": key})
+    with_key.hear_wired(octets, START, "bus address 2")
+    assert with_key.meters["MSP-20000002-07"].count == 1
+    assert "MSP-20000002-07" in with_key.wired
 
 
 def test_a_state_that_cannot_be_read_is_said():

@@ -307,7 +307,7 @@ class AccessPoint:
 
     def _take_again(self, frame: QuarantinedFrame) -> bool:
         channel = self._channels.get(frame.device)
-        if channel is None or not channel.meter.is_wired:
+        if channel is None or wired_sender(frame.octets) is None:
             return self._take_radio(frame.octets, frame.time, frame.source) is not None
         heard = self.read_wired(frame.octets, channel.meter.key, frame.time, frame.source)
         return heard is not None and self.take_wired(heard, frame.time, frame.source)

@@ -283,6 +283,8 @@ def _is_possible(given: GivenRegister, register: ChainRegister, step: Fraction) 
 
 def _without_impossible(register: ChainRegister, step: Fraction) -> ChainRegister:
     """Return the register without an opening or closing value that no meter counts up to."""
+    if register.opening is None and register.closing is None:
+        return register
     opening, closing = (
         given if given is None or _is_possible(given, register, step) else None
         for given in (register.opening, register.closing)

@@ -16,6 +16,7 @@ from meterspan.mdm.curve_book import CurveBook
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.damage import Damage, DamageList
 from meterspan.mdm.derived import Derived
+from meterspan.mdm.foundation import Foundation
 from meterspan.mdm.generations import Generations
 from meterspan.mdm.home_views import HomeAnswers
 from meterspan.mdm.intake import Intake
@@ -58,15 +59,10 @@ class MeterDataManagement:
         self._series = SeriesTable(self._registry, damage)
         self._curves = CurveBook(self._journal, self._series, self._generations, Derived())
         self._intake = Intake(self._journal, self._series, self._registrations, self._generations)
-        self._settlement = Settlement(
-            self._journal,
-            self._registry,
-            registrations=self._registrations,
-            series=self._series,
-            curves=self._curves,
-            generations=self._generations,
-            damage=damage,
+        foundation = Foundation(
+            self._journal, self._registry, self._registrations, self._series, self._curves, self._generations, damage
         )
+        self._settlement = Settlement(foundation)
         self._homes = HomeAnswers(
             self._registrations,
             self._curves,
@@ -75,16 +71,7 @@ class MeterDataManagement:
             damage=damage,
             newest=lambda: self._intake.newest,
         )
-        self._numbers = OperatorNumbers(
-            self._journal,
-            self._registry,
-            registrations=self._registrations,
-            series=self._series,
-            curves=self._curves,
-            generations=self._generations,
-            damage=damage,
-            newest=lambda: self._intake.newest,
-        )
+        self._numbers = OperatorNumbers(foundation, newest=lambda: self._intake.newest)
 
     def __enter__(self) -> Self:
         return self

@@ -13,15 +13,12 @@ from typing import TypeVar
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import direction_of, kind_of
-from meterspan.mdm.curve_book import CurveBook
-from meterspan.mdm.damage import IMPOSSIBLE, Damage, DamageList
-from meterspan.mdm.generations import Generations
-from meterspan.mdm.registrations import Registrations
-from meterspan.mdm.series_table import SeriesTable, unit_of
+from meterspan.mdm.damage import IMPOSSIBLE, Damage
+from meterspan.mdm.foundation import Foundation
+from meterspan.mdm.series_table import unit_of
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.model.readings import Series, SeriesKind
-from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.registry import SeriesRow
 from meterspan.model.views import CompletenessCell, CompletenessView
 from meterspan.quantities import DAY_S, DAY_ZERO, Commodity, Direction, parse_obis, utc, utc_seconds
@@ -68,45 +65,22 @@ class OperatorNumbers:
     """Numbers over all usage points; safe for use from many threads.
 
     Args:
-        journal: the stored readings.
-        registry: the stored registrations.
-        registrations: who is metered by what.
-        series: all series.
-        curves: the intervals derived from readings.
-        generations: which readings changed when.
-        damage: where a supply that cannot be counted is named.
+        foundation: the stores, and what is kept over them.
         newest: returns the UTC seconds of the newest reading.
 
     """
 
-    def __init__(
-        self,
-        journal: ReadingJournal,
-        registry: RegistryStore,
-        *,
-        registrations: Registrations,
-        series: SeriesTable,
-        curves: CurveBook,
-        generations: Generations,
-        damage: DamageList,
-        newest: Callable[[], int],
-    ) -> None:
-        self._journal = journal
-        self._registry = registry
-        self._registrations = registrations
-        self._series = series
-        self._curves = curves
-        self._generations = generations
-        self._damage = damage
+    def __init__(self, foundation: Foundation, *, newest: Callable[[], int]) -> None:
+        self._on = foundation
         self._newest = newest
 
     def totals(self) -> Totals:
         """Return counts of the stored data; derives changed days first."""
-        return consistent(self._generations, self._totals)
+        return consistent(self._on.generations, self._totals)
 
     def unexplained(self) -> Sequence[UnexplainedView]:
         """List every register difference that no consumption explains, of all usage points and both directions."""
-        return consistent(self._generations, self._unexplained)
+        return consistent(self._on.generations, self._unexplained)
 
     def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[CompletenessView]:
         """Count due and received registers of each installed device's billing registers per UTC day.
@@ -123,44 +97,44 @@ class OperatorNumbers:
             limit = self._newest() + 1 if until is None else utc_seconds(until)
             return [
                 row
-                for supply in self._registrations.supplies()
+                for supply in self._on.registrations.supplies()
                 for row in self._of_supply(
                     snapshot, supply, "completeness", lambda supply: self._complete(snapshot, supply, low, high, limit)
                 )
             ]
 
-        return consistent(self._generations, ask)
+        return consistent(self._on.generations, ask)
 
     def series(self) -> Sequence[Series]:
         """List all series; the usage point is where the device is or was last, "" where it is not installed."""
-        return [self._series_record(row) for row in self._series.rows()]
+        return [self._series_record(row) for row in self._on.series.rows()]
 
     def damage(self) -> Sequence[Damage]:
         """List damaged or impossible items that are left out of all answers: stored items first, by name."""
-        stored = [*self._journal.quarantined(), *self._registry.quarantined()]
-        return [*map(Damage.of, stored), *self._damage.listed()]
+        stored = [*self._on.journal.quarantined(), *self._on.registry.quarantined()]
+        return [*map(Damage.of, stored), *self._on.damage.listed()]
 
     # --- of one state -------------------------------------------------------------------------------------------
 
     def _totals(self, snapshot: Snapshot) -> Totals:
         unexplained = sum((abs(item.value) for item in self._unexplained(snapshot) if item.unit == "kWh"), Decimal(0))
-        counts = self._journal.counts()
+        counts = self._on.journal.counts()
         return Totals(
             counts.readings,
             counts.duplicates,
             counts.conflicts,
-            len(self._series),
-            self._registrations.home_count,
+            len(self._on.series),
+            self._on.registrations.home_count,
             counts.events,
             round(unexplained * 1000),
             counts.octets,
-            counts.quarantined + len(self._damage.listed()),
+            counts.quarantined + len(self._on.damage.listed()),
         )
 
     def _unexplained(self, snapshot: Snapshot) -> list[UnexplainedView]:
         return [
             view
-            for supply in self._registrations.supplies()
+            for supply in self._on.registrations.supplies()
             for view in self._of_supply(
                 snapshot, supply, "unexplained", lambda supply: self._unexplained_of(snapshot, supply)
             )
@@ -170,7 +144,7 @@ class OperatorNumbers:
         return [
             _unexplained_view(supply, item, step)
             for direction in Direction
-            for item, step in self._curves.unexplained(snapshot, supply, direction)
+            for item, step in self._on.curves.unexplained(snapshot, supply, direction)
         ]
 
     def _of_supply(
@@ -183,9 +157,9 @@ class OperatorNumbers:
         except IMPOSSIBLE as error:
             if not snapshot.holds:
                 raise  # it was changed meanwhile, and is asked again
-            self._damage.note(item, error, question=question)
+            self._on.damage.note(item, error, question=question)
             return ()
-        self._damage.clear(item, question=question)
+        self._on.damage.clear(item, question=question)
         return answer
 
     def _complete(self, snapshot: Snapshot, supply: Supply, low: int, high: int, limit: int) -> list[CompletenessView]:
@@ -194,7 +168,7 @@ class OperatorNumbers:
             end = limit if installation.end is None else min(limit, installation.end)
             if end <= low * DAY_S or installation.start >= (high + 1) * DAY_S:
                 continue
-            counts = self._curves.day_counts(snapshot, supply, installation, low=low, high=high, end=end)
+            counts = self._on.curves.day_counts(snapshot, supply, installation, low=low, high=high, end=end)
             cells = tuple(
                 CompletenessCell(DAY_ZERO + timedelta(days=item.day), item.expected, item.received) for item in counts
             )
@@ -204,12 +178,12 @@ class OperatorNumbers:
     def _series_record(self, row: SeriesRow) -> Series:
         obis, unit = parse_obis(row.obis), unit_of(row.unit)
         kind = kind_of(obis, unit)
-        supplies = self._registrations.supplies_with(row.device)
+        supplies = self._on.registrations.supplies_with(row.device)
         supply = max(supplies, key=lambda supply: supply.installations[-1].start, default=None)
         installation = None
         if supply is not None:
             installation = next(item for item in reversed(supply.installations) if item.device == row.device)
-        commodity = self._registrations.commodity_of(row.device)
+        commodity = self._on.registrations.commodity_of(row.device)
         return Series(
             row.series_id,
             "" if supply is None else supply.usage_point,

@@ -11,17 +11,13 @@ from datetime import datetime
 
 import numpy as np
 
-from meterspan.mdm.curve_book import CurveBook
 from meterspan.mdm.curves import Curve
-from meterspan.mdm.damage import IMPOSSIBLE, DamageList
-from meterspan.mdm.generations import Generations
-from meterspan.mdm.registrations import Registrations
-from meterspan.mdm.series_table import SeriesTable
+from meterspan.mdm.damage import IMPOSSIBLE
+from meterspan.mdm.foundation import Foundation
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.mdm.versions import AUTHOR, RULE, IntervalVersion, changed_intervals, compose
 from meterspan.mdm.windows import neighbours
-from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import UnsettledDays
 from meterspan.model.storage.registry import VersionRow
 from meterspan.quantities import DAY_S, Direction, Interval, utc_seconds
@@ -36,34 +32,12 @@ class Settlement:
     """Keeps the versions of intervals; one settlement runs at a time.
 
     Args:
-        journal: where readings and days to settle are stored.
-        registry: where versions are stored.
-        registrations: who is installed where.
-        series: which device a series belongs to.
-        curves: derives the intervals.
-        generations: which readings changed when.
-        damage: where a supply that cannot be settled is named.
+        foundation: the stores, and what is kept over them.
 
     """
 
-    def __init__(
-        self,
-        journal: ReadingJournal,
-        registry: RegistryStore,
-        *,
-        registrations: Registrations,
-        series: SeriesTable,
-        curves: CurveBook,
-        generations: Generations,
-        damage: DamageList,
-    ) -> None:
-        self._journal = journal
-        self._registry = registry
-        self._registrations = registrations
-        self._series = series
-        self._curves = curves
-        self._generations = generations
-        self._damage = damage
+    def __init__(self, foundation: Foundation) -> None:
+        self._on = foundation
         self._settling = threading.Lock()
 
     def settle(self, now: datetime) -> int:
@@ -75,25 +49,25 @@ class Settlement:
         """
         horizon = utc_seconds(now) // DAY_S
         with self._settling:
-            noted = self._journal.days_to_settle()
+            noted = self._on.journal.days_to_settle()
             due = noted[noted.day < horizon]
             work, kept = self._work(due)
             made = 0
             for usage_point, days in work.items():
                 count = self._settle_supply(usage_point, days, horizon, now)
                 if count is None:
-                    kept |= self._registrations.supply_at(usage_point).device_names
+                    kept |= self._on.registrations.supply_at(usage_point).device_names
                 else:
                     made += count
             done = np.array([self._device(number) not in kept for number in due.series.tolist()], bool)
             if done.any():
-                self._journal.settled(due[done])
+                self._on.journal.settled(due[done])
         return made
 
     def versions(self, usage_point: str, interval: Interval) -> Sequence[IntervalVersion]:
         """List all versions of the intervals inside ``interval``, oldest first; raises ``UnknownUsagePointError``."""
         low, high = utc_seconds(interval.start), utc_seconds(interval.end)
-        supply = self._registrations.supply_at(usage_point)
+        supply = self._on.registrations.supply_at(usage_point)
         found: list[IntervalVersion] = []
         for row in self.rows(supply, low, high):
             found.extend(IntervalVersion.of(row, low, high, supply.unit))
@@ -101,17 +75,17 @@ class Settlement:
 
     def rows(self, supply: Supply, low: int, high: int) -> list[VersionRow]:
         """List the stored versions of the UTC days of ``low <= time < high``, by day and version."""
-        return self._registry.versions(supply.usage_point, low // DAY_S, (high - 1) // DAY_S)
+        return self._on.registry.versions(supply.usage_point, low // DAY_S, (high - 1) // DAY_S)
 
     def maintain(self, now: datetime) -> None:
         """Settle, then close UTC days in the store."""
         self.settle(now)
-        self._journal.compact((utc_seconds(now) // DAY_S - KEEP_DAYS) * DAY_S)
+        self._on.journal.compact((utc_seconds(now) // DAY_S - KEEP_DAYS) * DAY_S)
 
     # --- one settlement -----------------------------------------------------------------------------------------
 
     def _device(self, number: int) -> str:
-        row = self._series.row(number)
+        row = self._on.series.row(number)
         return "" if row is None else row.device
 
     def _work(self, due: UnsettledDays) -> tuple[dict[str, Counter[int]], set[str]]:
@@ -123,12 +97,12 @@ class Settlement:
         waiting: set[str] = set()
         points: dict[str, list[Supply]] = {}
         for number, day, readings in zip(due.series.tolist(), due.day.tolist(), due.readings.tolist(), strict=True):
-            row = self._series.row(number)
-            if row is None or self._series.is_instant(number):
+            row = self._on.series.row(number)
+            if row is None or self._on.series.is_instant(number):
                 continue
             supplies = points.get(row.device)
             if supplies is None:
-                supplies = points[row.device] = self._registrations.supplies_with(row.device)
+                supplies = points[row.device] = self._on.registrations.supplies_with(row.device)
             if not supplies:
                 waiting.add(row.device)
             for supply in supplies:
@@ -141,19 +115,19 @@ class Settlement:
         try:
             made = self._new_versions(usage_point, days, horizon, now)
         except IMPOSSIBLE as error:
-            self._damage.note(item, error)
+            self._on.damage.note(item, error)
             return None
-        self._damage.clear(item)
-        self._registry.save_versions(made)
+        self._on.damage.clear(item)
+        self._on.registry.save_versions(made)
         return len(made)
 
     def _new_versions(self, usage_point: str, days: Mapping[int, int], horizon: int, now: datetime) -> list[VersionRow]:
         """Make versions of the days that have new readings, and of those that a gap joins to them."""
-        supply = self._registrations.supply_at(usage_point)
+        supply = self._on.registrations.supply_at(usage_point)
         touched = self._touched(supply, days, horizon)
         settled: dict[int, list[VersionRow]] = {}
         if touched:
-            for row in self._registry.versions(usage_point, min(touched), max(touched)):
+            for row in self._on.registry.versions(usage_point, min(touched), max(touched)):
                 settled.setdefault(row.day, []).append(row)
         made: list[VersionRow] = []
         for day in sorted(touched):
@@ -161,9 +135,9 @@ class Settlement:
             bounds = day * DAY_S, (day + 1) * DAY_S
 
             def ask(snapshot: Snapshot, bounds: tuple[int, int] = bounds) -> Curve:
-                return self._curves.curve(snapshot, supply, Direction.IMPORT, *bounds)
+                return self._on.curves.curve(snapshot, supply, Direction.IMPORT, *bounds)
 
-            curve = consistent(self._generations, ask)
+            curve = consistent(self._on.generations, ask)
             changed = changed_intervals(compose(rows), curve)
             if len(changed):
                 number = rows[-1].version if rows else 0
@@ -177,11 +151,11 @@ class Settlement:
 
     def _touched(self, supply: Supply, days: Mapping[int, int], horizon: int) -> set[int]:
         """Return the days that readings of ``days`` may have changed, from the first installation on."""
-        ids = self._curves.chain(supply, Direction.IMPORT).series
+        ids = self._on.curves.chain(supply, Direction.IMPORT).series
         installed = min(row.start for row in supply.installations) // DAY_S
         touched = {day for day in days if day >= installed}
         for first, last in _runs(touched):
-            before, after = neighbours(self._journal, ids, first * DAY_S, (last + 1) * DAY_S)
+            before, after = neighbours(self._on.journal, ids, first * DAY_S, (last + 1) * DAY_S)
             touched.update(range(max(before // DAY_S, installed), min(after // DAY_S + 1, horizon)))
         return touched
 
