@@ -12,6 +12,7 @@ import pytest
 
 from meterspan.cli import main
 from meterspan.quantities import ClockTime, parse_obis
+from meterspan.runtime.state import StateFile
 from meterspan.wire.p1 import PROFILES, P1Reader, p1_object, p1_time, write_telegram
 from tests.cli.test_serve import until
 from tests.helpers_bench import run, running_meter
@@ -194,6 +195,22 @@ def test_what_cannot_be_used_is_said(tmp_path, options, said):
     result = run(tmp_path, "home", *options)
     assert result.returncode == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_damaged_entry_stops_the_start_by_name_and_is_set_aside_on_request(tmp_path):
+    octets = telegram(datetime(2025, 6, 1, tzinfo=UTC), 1_000)
+    with replay(tmp_path, octets):
+        pass
+    with StateFile(tmp_path / "home" / "home.sqlite") as state:
+        state.save("channels", b"{")
+    capture, folder = str(tmp_path / "capture.txt"), str(tmp_path / "home")
+    refused = run(tmp_path, "home", "--p1", capture, "--data", folder, "--port", "0")
+    assert refused.returncode == 2
+    assert "--set-aside 'channels'" in " ".join((refused.stdout + refused.stderr).split())
+    with replay(tmp_path, octets, "--set-aside", "channels") as server:
+        assert server.get("/healthz")
+    with StateFile(tmp_path / "home" / "home.sqlite") as state:
+        assert (state.load("set aside/channels"), state.load("channels")) == (b"{", b"")
 
 
 def test_wired_meters_of_a_bus_are_polled_installed_and_shown(tmp_path):

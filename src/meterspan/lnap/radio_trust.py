@@ -15,8 +15,8 @@ import msgspec
 
 from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.lnap.channel import LocalMeter
+from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.model.ports import CounterStore, StateStore
-from meterspan.model.storage.errors import DamagedError
 from meterspan.quantities import UNITS, Obis, Scaled, parse_obis
 from meterspan.readings.rows import HeardTelegram, Row
 from meterspan.wire.errors import ImplausibleError, ReplayError, WireError
@@ -91,7 +91,7 @@ class RadioTrust:
         """Load what was remembered of a meter.
 
         Raises:
-            DamagedError: it cannot be read.
+            DamagedEntryError: it cannot be read. Without it, an old telegram could be repeated, so a person decides.
 
         """
         octets = self._state.load(_entry(device))
@@ -256,6 +256,5 @@ def _read(device: str, octets: bytes) -> _Heard:
             parse_obis(name)
             kept.scaled  # noqa: B018 - its unit is known
     except (msgspec.DecodeError, KeyError, ValueError) as error:
-        reason = f"what is remembered of the telegrams of radio meter {device} cannot be read: {error}"
-        raise DamagedError(reason) from error
+        raise DamagedEntryError(_entry(device), f"what is remembered of radio meter {device}", error) from error
     return heard
