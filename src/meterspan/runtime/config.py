@@ -20,6 +20,7 @@ from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
+from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = [
@@ -161,6 +162,10 @@ class ServeConfig:
         "File of the master key under which keys are kept, outside the data folder.",
         default=None, example=Path("/etc/meterspan/master.key"),
     )  # fmt: skip
+    registry: str = option(
+        "URL of the PostgreSQL database that holds the registry; by default it is an SQLite file in the data folder.",
+        default="", example="postgresql+psycopg://meterspan@db.example/meterspan",
+    )  # fmt: skip
     tariffs: Path | None = option("Tariff file (TOML).", default=None, example=Path("tariffs.toml"))
     system_title: str = option("System title of the head end: 16 hexadecimal digits.", default="4D53504800000001")
     portal: PortalOptions = option("The portal: consumer and operator pages, JSON interface", default=PortalOptions())
@@ -241,6 +246,7 @@ def place_of(endpoint: str) -> str:
 def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     yield from _zone("zone", config.zone)
     yield from _title("system_title", config.system_title)
+    yield from _registry(config.registry)
     homes = {home.id for home in config.homes}
     points = {point.device for point in config.access_points}
     for index, home in enumerate(config.homes):
@@ -257,6 +263,14 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         if meter.home not in homes:
             yield f"{where}.home", f"there is no home {meter.home!r}; declare it under [[homes]]"
         yield from _meter(where, meter, points)
+
+
+def _registry(url: str) -> Iterator[tuple[str, str]]:
+    if url:
+        try:
+            parse_database_url(url)
+        except ValueError as error:
+            yield "registry", str(error)
 
 
 def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[str, str]]:
