@@ -99,11 +99,11 @@ def test_an_exchanged_meter_loses_nothing_and_a_restart_does_not_exchange_again(
     new = [telegram(start + timedelta(minutes=15 * n), 100 * (n - 8), meter="MSP1000000002") for n in range(9, 17)]
     with replay(tmp_path, b"".join(old + new)) as server:
         day = until(
-            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["closing"] == "0.8" and told
+            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["known"] == 16 and told
         )
-        assert Decimal(day["unexplained"]) == 0
-        assert "exchanged" in " ".join(day["notes"])
         total = day["total"]
+        assert (Decimal(total), Decimal(day["unexplained"])) == (Decimal("1.5"), 0)
+        assert "exchanged" in " ".join(day["notes"])
     with replay(tmp_path, b"".join(old + new)) as server:
         time.sleep(2.5)
         assert server.get("/api/v1/homes/home/electricity/days/2025-06-01")["total"] == total
@@ -115,7 +115,7 @@ def test_gas_behind_the_p1_port_is_its_own_supply(tmp_path):
     with replay(tmp_path, b"".join(octets)) as server:
         day = until(lambda: (told := server.get("/api/v1/homes/home"))["usage_points"] and told)
         assert [point["commodity"] for point in day["usage_points"]] == ["electricity", "gas"]
-        gas = until(lambda: (told := server.get("/api/v1/homes/home/gas/days/2025-01-10"))["closing"] == "7" and told)
+        gas = until(lambda: (told := server.get("/api/v1/homes/home/gas/days/2025-01-10"))["known"] == 8 and told)
         assert (gas["unit"], Decimal(gas["total"])) == ("m3", 2)
 
 
@@ -124,7 +124,7 @@ def test_damaged_telegrams_are_quarantined_and_cost_no_other(tmp_path):
     octets = bytearray(b"".join(telegram(start + timedelta(minutes=15 * n), 1_000 * n) for n in range(1, 5)))
     octets[octets.index(b"000002.000") + 5] ^= 1
     with replay(tmp_path, bytes(octets)) as server:
-        until(lambda: server.get("/api/v1/homes/home/electricity/days/2025-06-01")["closing"] == "4")
+        until(lambda: server.get("/api/v1/homes/home/electricity/days/2025-06-01")["total"] == "3")
         (kept,) = server.get("/api/v1/operator/quarantine")
         assert "CRC" in kept["reason"]
 
