@@ -11,6 +11,7 @@ from meterspan.quantities import DAY_S, Obis
 METER = Channel("MSP0000001", Obis(1, 0, 1, 8, 0))
 QUARTER_S = 900
 MIDNIGHT = 20_000 * DAY_S
+SLOT = st.integers(0, 400)
 
 
 def times(*slots: int) -> "np.typing.NDArray[np.int64]":
@@ -89,3 +90,22 @@ def test_received_and_missing_make_up_the_expected_in_any_order(slots: set[int],
     assert expected == until
     assert received == len({slot for slot in slots if slot <= until})
     assert holes == {MIDNIGHT + (slot - 1) * QUARTER_S for slot in range(1, until + 1) if slot not in slots}
+
+
+@given(
+    st.sets(st.integers(0, 400)),
+    st.integers(0, 300),
+    st.integers(0, 400),
+    st.none() | st.integers(0, 400),
+    st.integers(0, 5),
+)
+def test_the_count_of_a_life_is_the_sum_of_its_days_whatever_came_before_or_is_ahead(slots, start, until, end, first):
+    ledger, base = Ledger(), 20_000
+    ledger.expect(METER, period_s=900, start=base * DAY_S + 900 * start)
+    ledger.record(METER, np.array([base * DAY_S + 900 * slot for slot in slots], np.int64))
+    if end is not None:
+        ledger.retire(METER, base * DAY_S + 900 * end)
+    limit = base * DAY_S + 900 * until
+    days = list(ledger.days(METER, limit))
+    assert ledger.count(METER, limit) == (sum(day.expected for day in days), sum(day.received for day in days))
+    assert list(ledger.days(METER, limit, first=base + first)) == [day for day in days if day.day >= base + first]

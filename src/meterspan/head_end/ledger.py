@@ -33,6 +33,12 @@ class _Expectation:
     start: int
     end: int | None
     received: dict[int, int]
+    filled: int = 0
+    """Slots received, of all days."""
+    low: int = 1 << 40
+    """First day with a received slot."""
+    high: int = -1
+    """Last day with one."""
 
 
 class Ledger:
@@ -84,7 +90,9 @@ class Ledger:
             after = before | 1 << bit
             if after != before:
                 known.received[day] = after
+                known.low, known.high = min(known.low, day), max(known.high, day)
                 filled += 1
+        known.filled += filled
         return filled
 
     def missing(self, channel: Channel, until: int) -> list[tuple[int, int]]:
@@ -107,21 +115,21 @@ class Ledger:
                 open_slots &= ~(((1 << length) - 1) << bit)
         return holes
 
-    def days(self, channel: Channel, until: int) -> Iterator[DayCount]:
-        """Count each UTC day with a due value up to ``until``."""
+    def days(self, channel: Channel, until: int, *, first: int = 0) -> Iterator[DayCount]:
+        """Count each UTC day with a due value up to ``until``, from day ``first`` since 1970 on."""
         known = self._channels.get(channel)
         if known is None:
             return
-        for day, due in self._due_days(known, until):
+        for day, due in self._due_days(known, until, first):
             yield DayCount(day, due.bit_count(), (due & known.received.get(day, 0)).bit_count())
 
     def count(self, channel: Channel, until: int) -> tuple[int, int]:
-        """Return (expected, received) of the channel's whole life up to ``until``."""
-        expected = received = 0
-        for count in self.days(channel, until):
-            expected += count.expected
-            received += count.received
-        return expected, received
+        """Return (expected, received) of the channel's whole life up to ``until``; its length costs nothing."""
+        known = self._channels.get(channel)
+        if known is None:
+            return 0, 0
+        due = _due_slots(known, until)
+        return len(due), known.filled - _filled_outside(known, due)
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -133,16 +141,38 @@ class Ledger:
         return tuple(self._by_device.get(device, ()))
 
     @staticmethod
-    def _due_days(known: _Expectation, until: int) -> Iterator[tuple[int, int]]:
-        """Yield (day, bit map of the slots due by ``until``)."""
-        period, per_day = known.period_s, DAY_S // known.period_s
-        due = periods_due(known.start, until if known.end is None else min(until, known.end), period)
-        slot = due.start
+    def _due_days(known: _Expectation, until: int, first: int = 0) -> Iterator[tuple[int, int]]:
+        """Yield (day, bit map of the slots due by ``until``), from day ``first`` on."""
+        per_day = DAY_S // known.period_s
+        due = _due_slots(known, until)
+        slot = max(due.start, first * per_day)
         while slot < due.stop:
             day, bit = divmod(slot, per_day)
             count = min(per_day - bit, due.stop - slot)
             yield day, ((1 << count) - 1) << bit
             slot += count
+
+
+def _due_slots(known: _Expectation, until: int) -> range:
+    """Return the numbers of the slots due by ``until``."""
+    return periods_due(known.start, until if known.end is None else min(until, known.end), known.period_s)
+
+
+def _filled_outside(known: _Expectation, due: range) -> int:
+    """Count received slots that are not due: of a clock that runs ahead, or before the installation."""
+    if not known.filled:
+        return 0
+    per_day = DAY_S // known.period_s
+    if not due:
+        return known.filled
+    first, last = due.start // per_day, (due.stop - 1) // per_day
+    days = {*range(known.low, first + 1), *range(last, known.high + 1)}
+    outside = 0
+    for day in days:
+        low, high = max(due.start - day * per_day, 0), min(due.stop - day * per_day, per_day)
+        mask = ((1 << high) - 1) & ~((1 << low) - 1) if high > low else 0
+        outside += (known.received.get(day, 0) & ~mask).bit_count()
+    return outside
 
 
 def _trailing_ones(bits: int) -> int:

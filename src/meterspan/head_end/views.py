@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from meterspan.analytics.completeness import share_received
@@ -96,7 +96,7 @@ class HeadEndViews:
         expected = received = expected_before = received_before = 0
         for device in self._head_end.inventory:
             for channel in self._head_end.ledger.of_device(device.device):
-                for count in self._head_end.ledger.days(channel, due_by):
+                for count in self._head_end.ledger.days(channel, due_by, first=midnight // DAY_S - 1):
                     if count.day == midnight // DAY_S:
                         expected, received = expected + count.expected, received + count.received
                     elif count.day == midnight // DAY_S - 1:
@@ -131,8 +131,9 @@ class HeadEndViews:
 
     def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
         """Return the completeness map of these UTC days, a row per meter; the last day counts the values due by now."""
+        known: dict[tuple[object, ...], tuple[CompletenessCell, ...]] = {}
         return [
-            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last))
+            CompletenessView(device.device, device.commodity, device.network, self._cells(device, first, last, known))
             for device in self._metering()
         ]
 
@@ -157,7 +158,7 @@ class HeadEndViews:
             status=self._status(known, int(now.timestamp())),
             entries=tuple(_story_entry(entry) for entry in entries),
             frames=tuple(self._frame(frame) for frame in frames[:_SHOWN_FRAMES]),
-            cells=self._cells(known, last - timedelta(days=27), last),
+            cells=self._cells(known, last - timedelta(days=27), last, {}),
         )
 
     def quarantine(self, limit: int = 100) -> Sequence[QuarantineView]:
@@ -246,16 +247,25 @@ class HeadEndViews:
             return MeterState.LATE, Reason(Situation.VALUES_DUE, count=missing)
         return MeterState.OK, NO_REASON
 
-    def _cells(self, device: Device, first: date, last: date) -> tuple[CompletenessCell, ...]:
-        end = int(datetime(last.year, last.month, last.day, tzinfo=UTC).timestamp()) + DAY_S
-        until = min(end, int(self._head_end.planner.due_by(self._clock().timestamp())))
+    def _cells(
+        self, device: Device, first: date, last: date, known: dict[tuple[object, ...], tuple[CompletenessCell, ...]]
+    ) -> tuple[CompletenessCell, ...]:
+        """Return a row of the map; equal rows, as most are, are made once and remembered in ``known``."""
+        low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
+        until = min((high + 1) * DAY_S, int(self._head_end.planner.due_by(self._clock().timestamp())))
         counts: dict[int, tuple[int, int]] = {}
         for plan in device.channels:
-            for count in self._head_end.ledger.days(Channel(device.device, plan.obis), until):
+            for count in self._head_end.ledger.days(Channel(device.device, plan.obis), until, first=low):
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)
-        days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-        return tuple(CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days)
+        key = tuple(counts.items())
+        cells = known.get(key)
+        if cells is None:
+            days = [first + timedelta(days=number) for number in range(high - low + 1)]
+            cells = known[key] = tuple(
+                CompletenessCell(day, *counts.get((day - DAY_ZERO).days, (0, 0))) for day in days
+            )
+        return cells
 
     def _frame(self, frame: Frame) -> FrameView:
         summary, spans = self._explain(frame.octets, frame.protocol)

@@ -33,11 +33,39 @@ from meterspan.wire.errors import UnsupportedError, WireError
 from meterspan.wire.length import read_length, write_length
 
 __all__ = [
-    "BitString", "CompactArray", "Data", "DataType", "IeeeFloat", "TypeDescription", "Value", "array", "bit_string",
-    "boolean", "clock", "compact_array", "date", "double_long", "double_long_unsigned", "enum", "float32", "float64",
-    "integer", "long", "long64", "long64_unsigned", "long_unsigned", "null", "octet_string", "read_data", "structure",
-    "time_of_day", "unsigned", "utf8_string", "visible_string", "write_data",
-]  # fmt: skip
+    "BitString",
+    "CompactArray",
+    "Data",
+    "DataType",
+    "IeeeFloat",
+    "TypeDescription",
+    "Value",
+    "array",
+    "bit_string",
+    "boolean",
+    "clock",
+    "compact_array",
+    "date",
+    "double_long",
+    "double_long_unsigned",
+    "enum",
+    "float32",
+    "float64",
+    "integer",
+    "long",
+    "long64",
+    "long64_unsigned",
+    "long_unsigned",
+    "null",
+    "octet_string",
+    "read_data",
+    "structure",
+    "time_of_day",
+    "unsigned",
+    "utf8_string",
+    "visible_string",
+    "write_data",
+]
 
 CLAUSE = "IEC 62056-6-2, 4.1.5"
 MAX_DEPTH = 24
@@ -111,10 +139,14 @@ FLOAT_LAYOUT = {DataType.FLOATING_POINT: 4, DataType.FLOAT32: 4, DataType.FLOAT6
 
 DELTA_TYPES = frozenset(
     {
-        DataType.DELTA_INTEGER, DataType.DELTA_LONG, DataType.DELTA_DOUBLE_LONG, DataType.DELTA_UNSIGNED,
-        DataType.DELTA_LONG_UNSIGNED, DataType.DELTA_DOUBLE_LONG_UNSIGNED,
+        DataType.DELTA_INTEGER,
+        DataType.DELTA_LONG,
+        DataType.DELTA_DOUBLE_LONG,
+        DataType.DELTA_UNSIGNED,
+        DataType.DELTA_LONG_UNSIGNED,
+        DataType.DELTA_DOUBLE_LONG_UNSIGNED,
     }
-)  # fmt: skip
+)
 """Types whose value is a difference to the same element of the entry before (IEC 62056-6-2, 4.1.5)."""
 
 

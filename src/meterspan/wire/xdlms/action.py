@@ -25,10 +25,20 @@ from meterspan.wire.xdlms.common import (
 )
 
 __all__ = [
-    "ActionOutcome", "ActionRequest", "ActionRequestNextPblock", "ActionRequestNormal", "ActionRequestWithFirstPblock",
-    "ActionRequestWithList", "ActionRequestWithListAndFirstPblock", "ActionRequestWithPblock", "ActionResponse",
-    "ActionResponseNextPblock", "ActionResponseNormal", "ActionResponseWithList", "ActionResponseWithPblock",
-]  # fmt: skip
+    "ActionOutcome",
+    "ActionRequest",
+    "ActionRequestNextPblock",
+    "ActionRequestNormal",
+    "ActionRequestWithFirstPblock",
+    "ActionRequestWithList",
+    "ActionRequestWithListAndFirstPblock",
+    "ActionRequestWithPblock",
+    "ActionResponse",
+    "ActionResponseNextPblock",
+    "ActionResponseNormal",
+    "ActionResponseWithList",
+    "ActionResponseWithPblock",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +146,19 @@ ActionResponse: TypeAlias = (
 )
 
 _REQUESTS = (
-    "action-request-normal", "action-request-next-pblock", "action-request-with-list",
-    "action-request-with-first-pblock", "action-request-with-list-and-first-pblock", "action-request-with-pblock",
-)  # fmt: skip
+    "action-request-normal",
+    "action-request-next-pblock",
+    "action-request-with-list",
+    "action-request-with-first-pblock",
+    "action-request-with-list-and-first-pblock",
+    "action-request-with-pblock",
+)
 _RESPONSES = (
-    "action-response-normal", "action-response-with-pblock", "action-response-with-list", "action-response-next-pblock",
-)  # fmt: skip
+    "action-response-normal",
+    "action-response-with-pblock",
+    "action-response-with-list",
+    "action-response-next-pblock",
+)
 
 
 def read_action_request(cursor: Cursor) -> ActionRequest:

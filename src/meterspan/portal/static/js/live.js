@@ -1,6 +1,7 @@
 // Live numbers by server-sent events: the consumer's power, band and cost, or the operator's headline numbers.
 import { clock, power, say, writeChange, writeNumber, writeTime } from "./format.js";
 import { svg } from "./svg.js";
+import { fetchPage, swap } from "./swap.js";
 
 const WINDOW_MS = 2 * 3600 * 1000;
 const SAMPLES_MAX = 1200;
@@ -109,6 +110,12 @@ function consumer(home, hear) {
     showPower();
     const none = live.power_w === null;
     if (!none) spark(new Date(live.power_at ?? live.at), live.power_w);
+    const cost = document.getElementById("cost");
+    const lacking = [...new Set(live.without_cost)].join(" ");
+    if (lacking !== cost.dataset.lacking) {
+      cost.dataset.lacking = lacking; // another supply has a cost now, or lost it: the card is drawn anew
+      fetchPage(location.href).then((page) => swap(page, "cost")).catch(() => {});
+    }
     put("price", live.price);
     put("band_until", live.band_until);
     put("cost_today", live.cost_today);
