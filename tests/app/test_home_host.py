@@ -72,6 +72,10 @@ def test_an_exchange_is_registered_with_the_last_register_heard(memory):
     host.hear_p1(p1("000900.007", START + 50, meter="A0000001"), START + 50, "port")
     host.hear_p1(p1("000000.001", START + 60, meter="B0000001"), START + 60, "port")
     asyncio.run(host.flush())
+    assert data.home("home").usage_points[0].meter == "A0000001", "one telegram decides nothing"
+    for second in (70, 80):
+        host.hear_p1(p1("000000.001", START + second, meter="B0000001"), START + second, "port")
+    asyncio.run(host.flush())
     assert data.home("home").usage_points[0].meter == "B0000001"
     assert host.device_log.entries("B0000001")[0].title == "Replaced A0000001"
 

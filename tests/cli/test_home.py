@@ -12,6 +12,7 @@ import pytest
 
 from meterspan.cli import main
 from meterspan.quantities import ClockTime, parse_obis
+from meterspan.runtime.state import StateFile
 from meterspan.wire.p1 import PROFILES, P1Reader, p1_object, p1_time, write_telegram
 from tests.cli.test_serve import until
 from tests.helpers_bench import run, running_meter
@@ -98,11 +99,11 @@ def test_an_exchanged_meter_loses_nothing_and_a_restart_does_not_exchange_again(
     new = [telegram(start + timedelta(minutes=15 * n), 100 * (n - 8), meter="MSP1000000002") for n in range(9, 17)]
     with replay(tmp_path, b"".join(old + new)) as server:
         day = until(
-            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["closing"] == "0.8" and told
+            lambda: (told := server.get("/api/v1/homes/home/electricity/days/2025-06-01"))["known"] == 16 and told
         )
-        assert Decimal(day["unexplained"]) == 0
-        assert "exchanged" in " ".join(day["notes"])
         total = day["total"]
+        assert (Decimal(total), Decimal(day["unexplained"])) == (Decimal("1.5"), 0)
+        assert "exchanged" in " ".join(day["notes"])
     with replay(tmp_path, b"".join(old + new)) as server:
         time.sleep(2.5)
         assert server.get("/api/v1/homes/home/electricity/days/2025-06-01")["total"] == total
@@ -114,7 +115,7 @@ def test_gas_behind_the_p1_port_is_its_own_supply(tmp_path):
     with replay(tmp_path, b"".join(octets)) as server:
         day = until(lambda: (told := server.get("/api/v1/homes/home"))["usage_points"] and told)
         assert [point["commodity"] for point in day["usage_points"]] == ["electricity", "gas"]
-        gas = until(lambda: (told := server.get("/api/v1/homes/home/gas/days/2025-01-10"))["closing"] == "7" and told)
+        gas = until(lambda: (told := server.get("/api/v1/homes/home/gas/days/2025-01-10"))["known"] == 8 and told)
         assert (gas["unit"], Decimal(gas["total"])) == ("m3", 2)
 
 
@@ -123,7 +124,7 @@ def test_damaged_telegrams_are_quarantined_and_cost_no_other(tmp_path):
     octets = bytearray(b"".join(telegram(start + timedelta(minutes=15 * n), 1_000 * n) for n in range(1, 5)))
     octets[octets.index(b"000002.000") + 5] ^= 1
     with replay(tmp_path, bytes(octets)) as server:
-        until(lambda: server.get("/api/v1/homes/home/electricity/days/2025-06-01")["closing"] == "4")
+        until(lambda: server.get("/api/v1/homes/home/electricity/days/2025-06-01")["total"] == "3")
         (kept,) = server.get("/api/v1/operator/quarantine")
         assert "CRC" in kept["reason"]
 
@@ -194,6 +195,22 @@ def test_what_cannot_be_used_is_said(tmp_path, options, said):
     result = run(tmp_path, "home", *options)
     assert result.returncode == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
+
+
+def test_a_damaged_entry_stops_the_start_by_name_and_is_set_aside_on_request(tmp_path):
+    octets = telegram(datetime(2025, 6, 1, tzinfo=UTC), 1_000)
+    with replay(tmp_path, octets):
+        pass
+    with StateFile(tmp_path / "home" / "home.sqlite") as state:
+        state.save("channels", b"{")
+    capture, folder = str(tmp_path / "capture.txt"), str(tmp_path / "home")
+    refused = run(tmp_path, "home", "--p1", capture, "--data", folder, "--port", "0")
+    assert refused.returncode == 2
+    assert "--set-aside 'channels'" in " ".join((refused.stdout + refused.stderr).split())
+    with replay(tmp_path, octets, "--set-aside", "channels") as server:
+        assert server.get("/healthz")
+    with StateFile(tmp_path / "home" / "home.sqlite") as state:
+        assert (state.load("set aside/channels"), state.load("channels")) == (b"{", b"")
 
 
 def test_wired_meters_of_a_bus_are_polled_installed_and_shown(tmp_path):

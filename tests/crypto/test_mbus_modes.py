@@ -86,9 +86,13 @@ DES_VECTORS = [
     ("8001010101010101", "00" * 8, "0000000000000000", "95a8d72813daa94d"),
     # FIPS 81, table C1 (ECB is one block of CBC with IV zero) and table C2
     ("0123456789abcdef", "00" * 8, "4e6f772069732074", "3fa40e8a984d4815"),
-    ("0123456789abcdef", "1234567890abcdef", "4e6f77206973207468652074696d6520666f7220616c6c20",
-     "e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6"),
-]  # fmt: skip
+    (
+        "0123456789abcdef",
+        "1234567890abcdef",
+        "4e6f77206973207468652074696d6520666f7220616c6c20",
+        "e5c7cdde872bf27c43e934008c389c0f683788499a7c05f6",
+    ),
+]
 
 
 @pytest.mark.parametrize(("key", "iv", "plain", "sealed"), DES_VECTORS)

@@ -19,9 +19,12 @@ from meterspan.wire.p1 import PROFILES, P1Damage, p1_object, read_telegram, writ
 
 BERLIN = ZoneInfo("Europe/Berlin")
 POWER = Tariff(
-    "two bands", "EUR", "kWh", (Band("off-peak", Decimal("0.20")), Band("peak", Decimal("0.40"))),
+    "two bands",
+    "EUR",
+    "kWh",
+    (Band("off-peak", Decimal("0.20")), Band("peak", Decimal("0.40"))),
     (TariffWindow("peak", time(7), time(21)),),
-)  # fmt: skip
+)
 MIDNIGHT = int(datetime(2025, 1, 14, tzinfo=BERLIN).timestamp())
 
 

@@ -15,9 +15,13 @@ from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 ZONE = "Europe/Berlin"
 BERLIN = ZoneInfo(ZONE)
 POWER = Tariff(
-    "two bands", "EUR", "kWh", (Band("night", Decimal("0.20")), Band("day", Decimal("0.40"))),
-    (TariffWindow("day", time(6), time(22)),), tax=Decimal("0.25"),
-)  # fmt: skip
+    "two bands",
+    "EUR",
+    "kWh",
+    (Band("night", Decimal("0.20")), Band("day", Decimal("0.40"))),
+    (TariffWindow("day", time(6), time(22)),),
+    tax=Decimal("0.25"),
+)
 GAS = Tariff("gas", "EUR", "kWh", (Band("all", Decimal("0.10")),), conversion=GasConversion(Decimal(10)))
 
 

@@ -96,9 +96,11 @@ def test_text_is_a_string_or_printable_octets():
 
 
 leaves = (
-    st.builds(unsigned, st.integers(0, 255)) | st.builds(octet_string, st.binary(max_size=14)) | st.just(null())
+    st.builds(unsigned, st.integers(0, 255))
+    | st.builds(octet_string, st.binary(max_size=14))
+    | st.just(null())
     | st.sampled_from([KWH, octet_string(bytes(ENERGY)), write_capture_objects(OBJECTS)])
-)  # fmt: skip
+)
 trees = st.recursive(
     leaves,
     lambda inner: st.lists(inner, max_size=5).flatmap(

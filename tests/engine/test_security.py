@@ -310,3 +310,25 @@ def test_bad_sizes_are_the_callers_fault():
         pair()[0].protect(GET, dedicated=True)
     with pytest.raises(WireError, match="dedicated key"):
         pair()[0].use_dedicated_key(b"short")
+
+
+def test_a_title_that_is_only_claimed_is_forgotten_and_one_that_was_proved_is_kept():
+    ours, peer = (SecurityContext(title, KEYS, counters=MemoryCounters()) for title in (CLIENT_TITLE, METER_TITLE))
+    ours.learn_peer(b"FORGED!!")
+    with pytest.raises(KeyWrongError):
+        ours.unprotect(peer.protect(GET))
+    ours.forget_dedicated_key()
+    ours.learn_peer(METER_TITLE)
+    assert ours.unprotect(peer.protect(GET)).octets == GET
+    ours.forget_dedicated_key()
+    assert ours.peer_title == METER_TITLE
+    with pytest.raises(SecurityError, match="calls itself"):
+        ours.learn_peer(b"FORGED!!")
+
+
+def test_a_right_proof_keeps_the_title_under_which_it_was_made():
+    ours = SecurityContext(CLIENT_TITLE, KEYS, counters=MemoryCounters())
+    ours.learn_peer(METER_TITLE)
+    ours.note_proof_counter(3)
+    ours.forget_dedicated_key()
+    assert ours.peer_title == METER_TITLE

@@ -55,9 +55,14 @@ CALLS_MAX = 60
 
 
 WITH_PORTS = {
-    "association/client.py", "association/core.py", "association/server.py", "counter_blocks.py", "push.py",
-    "security.py", "uplink.py",
-}  # fmt: skip
+    "association/client.py",
+    "association/core.py",
+    "association/server.py",
+    "counter_blocks.py",
+    "push.py",
+    "security.py",
+    "uplink.py",
+}
 """Modules that call a port, or catch what it raises: contexts and counters below, and the engines tested here."""
 
 

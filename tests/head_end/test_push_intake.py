@@ -207,10 +207,14 @@ def test_a_list_of_codes_with_scales_is_stored_at_the_clock_among_its_values() -
     world = World()
     stamp = octet_string(write_clock_time(ClockTime.of(utc(NOW - 5))))
     body = structure(
-        octet_string(bytes(Obis(0, 0, 1, 0, 0))), stamp,
-        octet_string(bytes(Obis(0, 0, 96, 1, 0))), octet_string(b"7777"),
-        octet_string(bytes(ENERGY)), double_long_unsigned(12_345), structure(integer(1), enum(30)),
-    )  # fmt: skip
+        octet_string(bytes(Obis(0, 0, 1, 0, 0))),
+        stamp,
+        octet_string(bytes(Obis(0, 0, 96, 1, 0))),
+        octet_string(b"7777"),
+        octet_string(bytes(ENERGY)),
+        double_long_unsigned(12_345),
+        structure(integer(1), enum(30)),
+    )
     assert world.push(body)
     assert world.values == [("METER", int(NOW) - 5, "1-0:1.8.0", 12_345, 1)]
 
@@ -410,19 +414,24 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
 
 
 bodies = st.recursive(
-    st.builds(unsigned, st.integers(0, 255)) | st.builds(octet_string, st.binary(max_size=14)) | st.just(null())
+    st.builds(unsigned, st.integers(0, 255))
+    | st.builds(octet_string, st.binary(max_size=14))
+    | st.just(null())
     | st.builds(integer, st.integers(-128, 127)),
     lambda inner: st.lists(inner, max_size=5).map(lambda items: structure(*items)),
     max_leaves=25,
-)  # fmt: skip
+)
 names = st.sampled_from([ENERGY, PROFILE, CHANNEL, Obis(0, 3, 24, 2, 1)])
 described = st.lists(
     st.builds(
-        value, st.sampled_from([1, 3, 4, 5, 7, 8, 40]), names,
-        st.integers(1, 5), bodies | st.lists(bodies, max_size=3).map(lambda items: array(*items)),
+        value,
+        st.sampled_from([1, 3, 4, 5, 7, 8, 40]),
+        names,
+        st.integers(1, 5),
+        bodies | st.lists(bodies, max_size=3).map(lambda items: array(*items)),
     ),
     max_size=6,
-).map(write_described)  # fmt: skip
+).map(write_described)
 
 
 @given(bodies | described)

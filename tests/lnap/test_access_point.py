@@ -359,3 +359,31 @@ def test_a_row_that_a_full_disk_refused_is_captured_from_the_next_telegram() -> 
 
 def _full(_octets: bytes) -> int:
     raise StorageFullError("no room")
+
+
+@pytest.mark.parametrize(
+    ("entry", "octets"),
+    [
+        ("profile", b"\xff\xff"),
+        ("profile", b"0*parsecs\nrows"),
+        ("profile", b"-3*m3\n" + b"\xff" * 24),
+        ("captured", b"one two"),
+        ("captured", b"99999999999999"),
+    ],
+)
+def test_damaged_rows_and_periods_are_set_aside_by_name_and_the_access_point_goes_on(entry: str, octets: bytes) -> None:
+    meter, state = water_meter(), MemoryState()
+    point = access_point(local(meter.device), state=state)
+    for frame in meter.advance(FLOW, START + 3_600):
+        point.hear_radio(frame, START)
+    point.preserve()
+    name = f"{entry}/{meter.device}"
+    state.save(name, octets)
+    again = access_point(local(meter.device), state=state)
+    (damage,) = again.set_aside
+    assert damage.name == name
+    assert meter.device in str(damage)
+    assert state.kept[f"set aside/{name}"] == octets
+    for frame in meter.advance(FLOW, START + 2 * 3_600):
+        assert again.hear_radio(frame, START + 3_600) is not None
+    assert access_point(local(meter.device), state=state).set_aside == []

@@ -1,6 +1,7 @@
 """A home collects every register of its meters once, shows what it hears, and loses nothing with its power."""
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -21,7 +22,8 @@ from meterspan.lnap.home_collector import (
     UpstreamIdentity,
     radio_commodity,
 )
-from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard
+from meterspan.lnap.kept_state import DamagedEntryError, set_aside
+from meterspan.lnap.meter_places import REPEATED_MIN, MeterExchanged, MeterFirstHeard
 from meterspan.lnap.outbox import RowOutbox
 from meterspan.meter.metrology import VolumeFlow
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
@@ -194,7 +196,8 @@ def test_an_exchange_on_the_port_has_the_last_register_heard_as_its_closing_read
     collector = Memory().collector()
     for second, kwh in ((0, "000900.000"), (50, "000900.007")):
         collector.hear_p1(p1(kwh, START + second), START + second, "port")
-    collector.hear_p1(p1("000000.001", START + 55, meter="MSP1000000002"), START + 55, "port")
+    for second in range(55, 55 + 10 * REPEATED_MIN, 10):
+        collector.hear_p1(p1("000000.001", START + second, meter="MSP1000000002"), START + second, "port")
     (exchange,) = events(collector, MeterExchanged)
     assert exchange.closing[IMPORT].value == 900_007, "ten seconds old, not fifty"
     assert (exchange.opening[IMPORT].value, exchange.time) == (1, START + 55)
@@ -287,3 +290,29 @@ class Radio(RuleBasedStateMachine):
 
 TestRadio = Radio.TestCase
 TestRadio.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+
+
+@pytest.mark.parametrize(
+    "octets", [b"{", b"[]", b'{"A": "1"}', b'{"A": 0}', b'{"A": 65}', b'{"A": 1, "B": 1}', b"\xff"]
+)
+def test_damaged_channels_are_named_and_not_made_up_anew(octets):
+    memory = Memory()
+    memory.state.save("channels", octets)
+    with pytest.raises(DamagedEntryError, match="--set-aside 'channels'"):
+        memory.collector()
+    assert set_aside(memory.state, "channels")
+    memory.collector()
+
+
+def test_a_damaged_identification_on_a_port_without_a_crc_exchanges_nothing():
+    collector = Memory().collector()
+    for step in range(4):
+        collector.hear_p1(without_crc(p1("000223.456", START + 10 * step)), START + 10 * step, "port")
+    collector.hear_p1(without_crc(p1("000223.457", START + 40, meter="MSP1000000009")), START + 40, "port")
+    collector.hear_p1(without_crc(p1("000223.458", START + 50)), START + 50, "port")
+    found = events(collector, MeterFirstHeard, MeterExchanged)
+    assert [(type(event), event.device) for event in found] == [(MeterFirstHeard, "MSP1000000001")]
+
+
+def without_crc(telegram):
+    return replace(telegram, crc=None, crc_matches=None)

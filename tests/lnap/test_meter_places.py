@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from meterspan.lnap.meter_places import (
+    DECISIONS_MAX,
     DEVICES_MAX,
     LAST_KEPT,
     PLACES_KEPT,
+    REPEATED_MIN,
     SILENT_S,
+    TIMES_MAX,
     MeterExchanged,
     MeterFirstHeard,
     MeterPlaces,
@@ -40,10 +43,14 @@ def gas(device, second, steps, interface="M"):
     return RegistersHeard(device, Commodity.GAS, interface, START + second, {VOLUME: m3(steps)})
 
 
-def power(device, second, value, interface="H1", is_main=True):
-    return RegistersHeard(
-        device, Commodity.ELECTRICITY, interface, START + second, {IMPORT: wh(value), EXPORT: wh(0)}, is_main
-    )
+def power(device, second, value, interface="H1", *, is_main=True, is_checked=True):
+    registers = {IMPORT: wh(value), EXPORT: wh(0)}
+    return RegistersHeard(device, Commodity.ELECTRICITY, interface, START + second, registers, is_main, is_checked)
+
+
+def named(device, second, value):
+    """Return as many telegrams in a row as make a main meter believed to be there."""
+    return [power(device, second + 10 * index, value + index) for index in range(REPEATED_MIN)]
 
 
 def hear(places, *heard):
@@ -74,8 +81,8 @@ def test_each_supply_has_its_own_meter():
     assert [event.usage_point for event in found] == ["home-G", "home-E"]
 
 
-def test_another_main_meter_on_the_port_is_an_exchange_at_once_with_all_its_registers():
-    found = hear(places_of(), power("A", 0, 900), power("A", 10, 901), power("B", 20, 3))
+def test_another_main_meter_on_the_port_is_an_exchange_without_silence_from_its_first_register_on():
+    found = hear(places_of(), power("A", 0, 900), power("A", 10, 901), *named("B", 20, 3))
     assert found[1:] == [
         MeterExchanged(
             "home-E", "A", {IMPORT: wh(901), EXPORT: wh(0)}, "B", {IMPORT: wh(3), EXPORT: wh(0)}, "H1", START + 20
@@ -149,19 +156,64 @@ def test_registers_from_before_change_nothing():
 def test_a_register_that_a_telegram_lacks_keeps_its_last_value_for_the_closing():
     places = places_of()
     only = RegistersHeard("A", Commodity.ELECTRICITY, "H1", START + 10, {IMPORT: wh(7)}, True)
-    (_, exchange) = hear(places, power("A", 0, 5), only, power("B", 20, 0))
+    (_, exchange) = hear(places, power("A", 0, 5), only, *named("B", 20, 0))
     assert exchange.closing == {IMPORT: wh(7), EXPORT: wh(0)}
 
 
-def test_a_crowd_of_devices_takes_no_more_memory_than_its_bound():
+@pytest.mark.parametrize("damages", [1, 2, 50])
+def test_damaged_identifications_of_a_port_decide_nothing(damages):
     places = places_of()
-    hear(places, gas("A", 0, 1), *(gas(f"X{n}", 1 + n, n) for n in range(100)))
-    assert len(places.last_heard["home-G"].candidates) == DEVICES_MAX
+    hear(places, power("A", 0, 5))
+    damaged = [power(f"A{n}", 10 + n, 5, is_checked=False) for n in range(damages)]
+    assert hear(places, *damaged, power("A", 100, 6)) == []
+    assert places.last_heard["home-E"].device == "A"
+    assert hear(places, power("B", 110, 0), power("B", 120, 0), power("A", 130, 7), power("B", 140, 0)) == []
+    assert [type(event) for event in hear(places, power("B", 150, 0), power("B", 160, 0))] == [MeterExchanged]
+
+
+def test_the_first_meter_of_a_port_without_a_crc_is_installed_once_it_is_named_three_times_in_a_row():
+    names = ["A?", "A", "A", "A!", "A", "A", "A"]
+    heard = [power(name, 10 * n, n, is_checked=False) for n, name in enumerate(names)]
+    (first,) = hear(places_of(), *heard)
+    assert (first.device, first.time) == ("A", START + 40)
+    assert [event.device for event in hear(places_of(), power("A", 0, 0))] == ["A"], "a CRC is enough"
+
+
+def test_a_crowd_of_devices_takes_no_more_memory_than_its_bounds():
+    state = MemoryState()
+    places = places_of(state)
+    hear(places, gas("A", 0, 1), power("E", 0, 1))
+    for n in range(500):
+        hear(places, gas(f"X{n}", 1 + 2 * n, n), gas(f"Y{n}", 1 + 2 * n, n), power(f"E{n}", 1 + 2 * n, 1))
+        if n % 7 == 0:
+            hear(places, gas("A", 2 + 2 * n, n), power("E", 2 + 2 * n, n))
+        last = places.last_heard["home-G"]
+        assert max(len(last.candidates), len(last.seconds)) <= DEVICES_MAX
+        assert len(places._heard_at) <= TIMES_MAX
+        assert len(places._unsure) <= 2
+    assert {known.device for known in places.last_heard.values()} == {"A", "E"}
+    assert len(state.kept[PLACES_KEPT]) < 8_192
+
+
+def test_a_crowd_of_devices_does_not_hide_the_meter_that_took_the_place():
+    heard = [gas("A", 0, 1)]
+    for n in range(600, SILENT + 1_800, 600):
+        heard += [gas("B", n, n), *(gas(f"X{n}-{k}", n + 1 + k, n) for k in range(DEVICES_MAX - 1))]
+    (exchange,) = [event for event in hear(places_of(), *heard) if isinstance(event, MeterExchanged)]
+    assert (exchange.new_device, exchange.time) == ("B", START + 600)
+
+
+def test_decisions_that_nobody_carries_out_are_bounded():
+    places = places_of()
+    hear(places, power("A", 0, 1))
+    for n in range(2 * DECISIONS_MAX):
+        hear(places, *named(f"B{n % 2}", 100 + 100 * n, 1))
+    assert len(places._pending) == DECISIONS_MAX
 
 
 def test_a_decision_is_reported_again_after_a_restart_until_it_is_acknowledged():
     state = MemoryState()
-    first = hear(places_of(state), power("A", 0, 1), power("B", 10, 2))
+    first = hear(places_of(state), power("A", 0, 1), *named("B", 10, 2))
     again = places_of(state)
     assert events(again) == first
     again.acknowledge(first[0])
@@ -175,7 +227,7 @@ def test_the_state_of_an_earlier_version_is_read():
     state = MemoryState()
     kept = {"home-E": {"device": "A", "at": START, "registers": {"1-0:1.8.0": [900, 0, "Wh"]}}}
     state.save(LAST_KEPT, json.dumps(kept).encode())
-    (exchange,) = hear(places_of(state), power("B", 10, 1))
+    (exchange,) = hear(places_of(state), *named("B", 10, 1))
     assert (exchange.old_device, exchange.closing) == ("A", {IMPORT: wh(900)})
 
 

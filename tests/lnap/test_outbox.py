@@ -101,10 +101,16 @@ def shown(outbox):
 
 
 OLD_ROWS = [
-    (WATER, 1, 2), (WATER, 900, 15), (WATER, 1_800, 30), (WATER, 2_700, 45),
-    (ELECTRICITY, 60, 16, 0), (ELECTRICITY, 900, 250, 0), (ELECTRICITY, 1_800, 500, 0), (ELECTRICITY, 2_700, 750, 0),
+    (WATER, 1, 2),
+    (WATER, 900, 15),
+    (WATER, 1_800, 30),
+    (WATER, 2_700, 45),
+    (ELECTRICITY, 60, 16, 0),
+    (ELECTRICITY, 900, 250, 0),
+    (ELECTRICITY, 1_800, 500, 0),
+    (ELECTRICITY, 2_700, 750, 0),
     (ELECTRICITY, 3_600, 1_000, 0),
-]  # fmt: skip
+]
 
 
 def test_the_outbox_of_an_earlier_version_is_converted_row_by_row_in_order(old_state):

@@ -83,9 +83,14 @@ def head_end_of(data):
     )
     head_end = HeadEnd(data, custody)
     point = Device(
-        UPSTREAM.name, Commodity.ELECTRICITY, DeviceProtocol.DLMS_WRAPPER, "127.0.0.1:4059", "cell",
-        system_title=UPSTREAM.system_title, wrapped_keys=wrapped,
-    )  # fmt: skip
+        UPSTREAM.name,
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        "127.0.0.1:4059",
+        "cell",
+        system_title=UPSTREAM.system_title,
+        wrapped_keys=wrapped,
+    )
     head_end.add_device(point, START)
     for number, (name, commodity) in enumerate(NAMES.items(), 1):
         plan = ChannelPlan(CATALOGUE[commodity].register, QUARTER, Obis(0, number, 24, 3, 0))
@@ -138,8 +143,10 @@ def test_a_meter_is_installed_when_it_is_read_for_the_first_time_and_its_rows_wa
     building.poll(collector, START)
     first = [(event.usage_point, event.device, event.interface) for event in events(collector, MeterFirstHeard)]
     assert first == [
-        ("home-H", "MSP-10000001-04", "M"), ("home-W", "MSP-20000002-07", "M"), ("home-G", "MSP-30000003-03", "M"),
-    ]  # fmt: skip
+        ("home-H", "MSP-10000001-04", "M"),
+        ("home-W", "MSP-20000002-07", "M"),
+        ("home-G", "MSP-30000003-03", "M"),
+    ]
     again = memory.collector()
     assert {row[0] for row in stored(again.delivery(START))} == set(NAMES), "a program that read nothing yet has them"
     assert [channel.number for channel in again.point.channels] == [1, 2, 3]
@@ -184,12 +191,16 @@ def test_a_silent_meter_is_reported_once_by_kind_and_the_others_are_read():
         building.poll(collector, START + quarter * QUARTER)
     (report,) = events(collector, WiredMeterNotRead)
     assert (report.source, report.device, report.failure.kind) == (
-        "bus address 2", "MSP-20000002-07", FailureKind.TIMEOUT,
-    )  # fmt: skip
+        "bus address 2",
+        "MSP-20000002-07",
+        FailureKind.TIMEOUT,
+    )
     assert collector.wired.failing == {"bus address 2": FailureKind.TIMEOUT}
     assert {name: meter.count for name, meter in collector.meters.items()} == {
-        "MSP-10000001-04": 3, "MSP-20000002-07": 1, "MSP-30000003-03": 3,
-    }  # fmt: skip
+        "MSP-10000001-04": 3,
+        "MSP-20000002-07": 1,
+        "MSP-30000003-03": 3,
+    }
     building.slaves.append(gone)
     building.poll(collector, START + 3 * QUARTER)
     assert collector.wired.failing == {}

@@ -163,9 +163,14 @@ def asked_of_the_registry(data, home, day):
 
 
 QUESTIONS = (
-    asked_of_a_day, asked_of_a_month, asked_of_now, asked_of_totals, asked_of_completeness, asked_of_versions,
+    asked_of_a_day,
+    asked_of_a_month,
+    asked_of_now,
+    asked_of_totals,
+    asked_of_completeness,
+    asked_of_versions,
     asked_of_the_registry,
-)  # fmt: skip
+)
 
 
 @pytest.fixture

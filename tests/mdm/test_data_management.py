@@ -34,10 +34,13 @@ WH, W, M3, JOULE = UNITS["Wh"], UNITS["W"], UNITS["m3"], UNITS["J"]
 ZONE = "Europe/Berlin"
 QUARTER = 900
 TWO_BANDS = Tariff(
-    "Day and night", "EUR", "kWh", (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
+    "Day and night",
+    "EUR",
+    "kWh",
+    (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
     (TariffWindow("night", time(22), time(6)),),
     standing_charge_per_day=Decimal("0.25"),
-)  # fmt: skip
+)
 
 
 def utc(*args):

@@ -197,10 +197,8 @@ class ChangesOnDisk(Changes):
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much]
 TestOneCache = Changes.TestCase
-TestOneCache.settings = settings(
-    max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=SLOW
-)  # fmt: skip
+TestOneCache.settings = settings(max_examples=8, stateful_step_count=15, deadline=None, suppress_health_check=SLOW)
 TestOneCacheOnDisk = ChangesOnDisk.TestCase
 TestOneCacheOnDisk.settings = settings(
     max_examples=3, stateful_step_count=12, deadline=None, suppress_health_check=SLOW
-)  # fmt: skip
+)

@@ -21,13 +21,21 @@ from meterspan.quantities import Commodity, Quality
 ZONE = "Europe/Berlin"
 DAYS = [date(2026, 10, 25), date(2026, 3, 29), date(2026, 7, 1)]
 DAY_AND_NIGHT = Tariff(
-    "Day and night", "EUR", "kWh", (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
-    (TariffWindow("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.5"),
-)  # fmt: skip
+    "Day and night",
+    "EUR",
+    "kWh",
+    (Band("day", Decimal("0.30")), Band("night", Decimal("0.20"))),
+    (TariffWindow("night", time(22), time(6)),),
+    standing_charge_per_day=Decimal("0.5"),
+)
 GAS = Tariff(
-    "Gas", "EUR", "kWh", (Band("all day", Decimal("0.10")),), standing_charge_per_day=Decimal("0.5"),
+    "Gas",
+    "EUR",
+    "kWh",
+    (Band("all day", Decimal("0.10")),),
+    standing_charge_per_day=Decimal("0.5"),
     conversion=GasConversion(Decimal(10), Decimal(1)),
-)  # fmt: skip
+)
 STEP = Fraction(1, 1_000)
 MISSING = int(Quality.MISSING)
 
@@ -161,9 +169,7 @@ def test_a_span_of_which_nothing_is_known_has_no_total_no_cost_and_no_unexplaine
     low, _high = day_bounds(day, ZONE)
     empty = np.zeros(0, np.int64)
     nothing = Curve(empty, empty, empty, empty.astype(np.int32), STEP)
-    gap = Curve(
-        np.array([low]), np.array([low + 900]), np.array([0]), np.array([int(Quality.MISSING)], np.int32), STEP
-    )  # fmt: skip
+    gap = Curve(np.array([low]), np.array([low + 900]), np.array([0]), np.array([int(Quality.MISSING)], np.int32), STEP)
     for curve in (nothing, gap):
         for view in (day_view(supply(), curve, day, ()), month_view(supply(), curve, day, seen_until=1 << 40)):
             assert (view.total, view.cost, view.unexplained, view.known) == (None, None, None, 0)

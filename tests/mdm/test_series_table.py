@@ -15,8 +15,10 @@ from tests.store.memory_backends import MemoryRegistry
 CODES = [Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0), Obis(1, 0, 1, 7, 0)]
 columns = st.builds(
     lambda obis, unit, exponent: CaptureColumn(obis, UNITS[unit], exponent, np.zeros(1, np.int64)),
-    st.sampled_from(CODES), st.sampled_from(["Wh", "W", "J"]), st.integers(-2, 2),
-)  # fmt: skip
+    st.sampled_from(CODES),
+    st.sampled_from(["Wh", "W", "J"]),
+    st.integers(-2, 2),
+)
 added = st.lists(st.tuples(st.sampled_from(["M1", "M2"]), columns), max_size=12)
 
 

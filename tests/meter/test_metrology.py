@@ -128,9 +128,14 @@ def test_time_that_runs_backwards_an_unknown_tariff_and_backward_volume_are_refu
 
 
 junk = st.one_of(
-    st.none(), st.integers(-(10**12), 10**12), st.floats(allow_nan=False), st.text(max_size=5), st.binary(max_size=5),
-    st.dictionaries(st.just(TOTAL), st.integers(), max_size=1), st.lists(st.integers(), max_size=3),
-)  # fmt: skip
+    st.none(),
+    st.integers(-(10**12), 10**12),
+    st.floats(allow_nan=False),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.dictionaries(st.just(TOTAL), st.integers(), max_size=1),
+    st.lists(st.integers(), max_size=3),
+)
 
 
 @settings(max_examples=60)

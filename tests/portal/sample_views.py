@@ -367,25 +367,56 @@ _JOURNAL = "/var/lib/meterspan/data/readings/journal.sqlite (table quarantined)"
 _NIGHT = datetime(2026, 11, 20, tzinfo=UTC)
 DAMAGE = (
     DamageView(
-        "batch 4711", DamageKind.BATCH, "the checksum is wrong: 1 octet <b>", NOW - timedelta(hours=5), _JOURNAL, 1_536,
-        _NIGHT, _NIGHT + timedelta(hours=3),
+        "batch 4711",
+        DamageKind.BATCH,
+        "the checksum is wrong: 1 octet <b>",
+        NOW - timedelta(hours=5),
+        _JOURNAL,
+        1_536,
+        _NIGHT,
+        _NIGHT + timedelta(hours=3),
     ),
     DamageView(
-        "2026-03-01-00000017.parquet", DamageKind.SEGMENT, "is gone; restore it from a backup", None, "", 61_440,
-        _NIGHT - timedelta(days=264), _NIGHT - timedelta(days=263),
+        "2026-03-01-00000017.parquet",
+        DamageKind.SEGMENT,
+        "is gone; restore it from a backup",
+        None,
+        "",
+        61_440,
+        _NIGHT - timedelta(days=264),
+        _NIGHT - timedelta(days=263),
     ),
     DamageView(
-        "days to settle 12", DamageKind.DAYS, "it has no octets", NOW - timedelta(days=2), _JOURNAL, None, None, None,
+        "days to settle 12",
+        DamageKind.DAYS,
+        "it has no octets",
+        NOW - timedelta(days=2),
+        _JOURNAL,
+        None,
+        None,
+        None,
     ),
     DamageView(
-        "tariff DE0003-gas 2026-01-01", DamageKind.ROW, "declaration is no table of values", NOW - timedelta(minutes=9),
-        "/var/lib/meterspan/data/registry.sqlite (table tariff)", None, None, None,
+        "tariff DE0003-gas 2026-01-01",
+        DamageKind.ROW,
+        "declaration is no table of values",
+        NOW - timedelta(minutes=9),
+        "/var/lib/meterspan/data/registry.sqlite (table tariff)",
+        None,
+        None,
+        None,
     ),
     DamageView(
-        "usage point DE0002-water", DamageKind.SUPPLY, "readings span more than 4,000,000 periods",
-        NOW - timedelta(minutes=3), "", None, None, None,
+        "usage point DE0002-water",
+        DamageKind.SUPPLY,
+        "readings span more than 4,000,000 periods",
+        NOW - timedelta(minutes=3),
+        "",
+        None,
+        None,
+        None,
     ),
-)  # fmt: skip
+)
 
 
 class SampleNetwork:

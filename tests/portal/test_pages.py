@@ -449,6 +449,13 @@ def test_a_list_of_damage_of_any_length_is_searched_and_cut_on_the_server():
     assert "Nothing fits this search." in render(network=Ruins(), path="/operator/damage?q=nosuch").text
 
 
+def test_the_error_page_is_in_the_language_of_the_reader(ask):
+    german = ask("/homes/nobody", headers={"Accept-Language": "de"}).text
+    assert "Dieser Haushalt ist hier nicht bekannt" in german
+    assert "Den Namen aus der Liste der Haushalte nehmen" in german
+    assert "This home is not known here" in ask("/homes/nobody").text
+
+
 def test_the_menu_offers_the_order_book_where_there_is_a_head_end(ask):
     assert '<a href="/operator/orders" aria-current="page">' in ask("/operator/orders").text
     assert '<a href="/operator" aria-current="page">' in ask("/operator").text

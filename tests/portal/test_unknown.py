@@ -36,9 +36,18 @@ JSON = (
     "/api/v1/operator/summary",
 )
 COUNTS = {
-    "parts", "known", "missing", "expected", "received", "expected_today", "received_today", "version", "quarantined",
-    "damaged", "meters",
-}  # fmt: skip
+    "parts",
+    "known",
+    "missing",
+    "expected",
+    "received",
+    "expected_today",
+    "received_today",
+    "version",
+    "quarantined",
+    "damaged",
+    "meters",
+}
 """Fields of JSON that count what is due and what is there: of nothing due, nothing is there, and that is known."""
 
 

@@ -1,11 +1,13 @@
 """The portal's words: complete in every language, and chosen as the browser asks."""
 
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan import portal
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import FrameFault
 from meterspan.model.remedies import ENGLISH, Reason, Situation
@@ -94,3 +96,19 @@ def test_a_text_is_filled_in_and_a_key_of_no_catalogue_is_a_fault():
     assert words.name("band", "Night") == "Night rate"
     assert words.name("band", "happy hour") == "happy hour"
     assert words.part("js") == {"a": "A", "b": "B"}
+
+
+def _kinds_of_problems():
+    source = "\n".join(path.read_text("utf-8") for path in Path(portal.__file__).parent.glob("*.py"))
+    return sorted(set(re.findall(r'(?:ProblemError|_kind)\(\s*[\w.]+,\s*"([a-z-]+)"', source)))
+
+
+@pytest.mark.parametrize("language", sorted(set(catalogues()) - {"en"}))
+def test_every_kind_of_problem_has_its_title_and_remedy_in_every_language(language):
+    kinds = _kinds_of_problems()
+    assert {"unknown-home", "fault", "storage", "busy", "no-head-end"} <= set(kinds)
+    told = catalogues()[language]
+    keys = {f"problem.{kind}.{part}" for kind in kinds for part in ("title", "remedy")}
+    assert keys - told.keys() == set()
+    assert {key for key in told if key.startswith("problem.")} - keys == set(), "of a problem that is no more"
+    assert languages()["en"].of_problem("busy", "title", "The head end is busy") == "The head end is busy"

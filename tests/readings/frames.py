@@ -79,9 +79,13 @@ SELF_DESCRIBING = array(
 
 
 EXPECTED = [
-    ("1-1:0.2.129", "TST_V1", ""), ("0-0:96.1.0", "7777", ""), ("1-0:1.7.0", Decimal(1234), "W"),
-    ("1-0:31.7.0", Decimal("9.3"), "A"), ("1-0:32.7.0", Decimal(231), "V"), ("1-0:1.8.0", Decimal(123450), "Wh"),
-]  # fmt: skip
+    ("1-1:0.2.129", "TST_V1", ""),
+    ("0-0:96.1.0", "7777", ""),
+    ("1-0:1.7.0", Decimal(1234), "W"),
+    ("1-0:31.7.0", Decimal("9.3"), "A"),
+    ("1-0:32.7.0", Decimal(231), "V"),
+    ("1-0:1.8.0", Decimal(123450), "Wh"),
+]
 
 
 def notification(body: Data, *, tagged: bool = False) -> bytes:
@@ -142,10 +146,16 @@ def wireless(protection: Protection, payload: bytes = RECORDS, form: FrameFormat
 
 KAMSTRUP = structure(
     visible_string("Kamstrup_V0001"),
-    name("1.1.0.0.5.255"), visible_string("1234567"),
-    name("1.1.1.7.0.255"), double_long_unsigned(450),
-    name("1.1.31.7.0.255"), double_long_unsigned(195),
-    null(), null(),
-    name("1.1.32.7.0.255"), long_unsigned(230),
-    name("1.1.1.8.0.255"), double_long_unsigned(1_234),
-)  # fmt: skip
+    name("1.1.0.0.5.255"),
+    visible_string("1234567"),
+    name("1.1.1.7.0.255"),
+    double_long_unsigned(450),
+    name("1.1.31.7.0.255"),
+    double_long_unsigned(195),
+    null(),
+    null(),
+    name("1.1.32.7.0.255"),
+    long_unsigned(230),
+    name("1.1.1.8.0.255"),
+    double_long_unsigned(1_234),
+)

@@ -61,10 +61,15 @@ def wireless(maker: str, mode: SecurityMode, ci: int = 0x7A) -> bytes:
 
 
 SEEDS = (
-    p1(), sml(), push(), wireless("TST", SecurityMode.AES_CBC_IV), wireless("APA", SecurityMode.NONE),
-    wireless("TCH", SecurityMode.NONE, 0xA2), wireless("SAP", SecurityMode.NONE, 0xA0),
+    p1(),
+    sml(),
+    push(),
+    wireless("TST", SecurityMode.AES_CBC_IV),
+    wireless("APA", SecurityMode.NONE),
+    wireless("TCH", SecurityMode.NONE, 0xA2),
+    wireless("SAP", SecurityMode.NONE, 0xA0),
     wireless("QDS", SecurityMode.NONE, 0x78),
-)  # fmt: skip
+)
 
 
 def damage(octets: bytes, source: random.Random) -> bytes:

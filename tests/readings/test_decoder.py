@@ -30,9 +30,12 @@ from tests.readings.frames import (
 )
 
 SAMPLES = (
-    hdlc(LLC + notification(SELF_DESCRIBING)), p1_text(), write_sml_frame(sml_capture(Integer(1, 2, signed=True))),
-    wireless(Protection(), form=FrameFormat.STRIPPED), sealed(notification(KAMSTRUP)),
-)  # fmt: skip
+    hdlc(LLC + notification(SELF_DESCRIBING)),
+    p1_text(),
+    write_sml_frame(sml_capture(Integer(1, 2, signed=True))),
+    wireless(Protection(), form=FrameFormat.STRIPPED),
+    sealed(notification(KAMSTRUP)),
+)
 
 
 def test_as_overrides_the_recogniser_and_an_unknown_name_is_an_error() -> None:

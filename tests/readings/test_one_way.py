@@ -130,43 +130,60 @@ MAIN_ALONE = "an access point captures the electricity meter of a P1 port, not t
 NO_INPUT = "it has inputs for P1 and M-Bus, none for DLMS or SML"
 CASES = {
     "P1": Case(
-        Commodity.ELECTRICITY, "MSP10000001",
-        p1("260302120000W", TOTAL.format("000223.4568")), p1("260302000000W", TOTAL.format("000000.0000")),
+        Commodity.ELECTRICITY,
+        "MSP10000001",
+        p1("260302120000W", TOTAL.format("000223.4568")),
+        p1("260302000000W", TOTAL.format("000000.0000")),
         (Obis(1, 0, 1, 8, 0), Fraction("223456.8"), int(HEARD) - 20),
     ),
     "P1 with tariffs alone": Case(
-        Commodity.ELECTRICITY, "MSP10000001",
+        Commodity.ELECTRICITY,
+        "MSP10000001",
         p1("260302120000W", DAY.format("000100.0004"), NIGHT.format("000123.4564")),
         p1("260302000000W", DAY.format("000000.0000"), NIGHT.format("000000.0000")),
         (Obis(1, 0, 1, 8, 0), Fraction("223456.8"), int(HEARD) - 20),
     ),
     "a gas meter behind a P1 port": Case(
-        Commodity.GAS, "G0001",
+        Commodity.GAS,
+        "G0001",
         p1("260302120000W", TOTAL.format("000223.4568"), GAS.format("260302115500", "00005.123")),
         p1("260302000000W", TOTAL.format("000000.0000"), GAS.format("260302000000", "00000.000")),
         (Obis(7, 0, 3, 0, 0), Fraction("5.123"), int(HEARD) - 320),
-        "MSP10000001", {"access point": MAIN_ALONE, "head end": MAIN_ALONE},
+        "MSP10000001",
+        {"access point": MAIN_ALONE, "head end": MAIN_ALONE},
     ),
     "Techem by radio": Case(
-        Commodity.WATER, "TCH-11223344-72", techem(33, 19), techem(0, 0),
+        Commodity.WATER,
+        "TCH-11223344-72",
+        techem(33, 19),
+        techem(0, 0),
         (Obis(8, 0, 1, 0, 0), Fraction("5.2"), int(HEARD)),
     ),
     "Apator by radio": Case(
-        Commodity.WATER, "APA-55667788-07", apator(5_234), apator(0),
+        Commodity.WATER,
+        "APA-55667788-07",
+        apator(5_234),
+        apator(0),
         (Obis(8, 0, 1, 0, 0), Fraction("5.234"), int(HEARD)),
     ),
     "a push of DLMS": Case(
-        Commodity.ELECTRICITY, "MSP10000009", push(223_450, NOW - timedelta(seconds=20)), b"",
+        Commodity.ELECTRICITY,
+        "MSP10000009",
+        push(223_450, NOW - timedelta(seconds=20)),
+        b"",
         (Obis(1, 0, 1, 8, 0), Fraction(223_450), int(HEARD) - 20),
         cannot=dict.fromkeys(("home", "access point", "display"), NO_INPUT),
     ),
     "SML": Case(
-        Commodity.ELECTRICITY, "1TST0000000042", write_frame(sml_capture(Integer(-700, 2, signed=True))), b"",
+        Commodity.ELECTRICITY,
+        "1TST0000000042",
+        write_frame(sml_capture(Integer(-700, 2, signed=True))),
+        b"",
         (Obis(1, 0, 1, 8, 0), Fraction("9876.5"), int(HEARD)),
         cannot=dict.fromkeys(("home", "access point", "display"), NO_INPUT)
         | {"head end": "meters and access points speak DLMS to it"},
     ),
-}  # fmt: skip
+}
 
 
 def base(case: Case, value: Scaled) -> Fraction:
@@ -307,9 +324,13 @@ def by_display(case: Case, _folder: Path) -> Truth:
 
 
 CONSUMERS: dict[str, Callable[[Case, Path], Truth]] = {
-    "decode": by_decode, "listen": by_listen, "home": by_home, "access point": by_access_point,
-    "head end": by_head_end, "display": by_display,
-}  # fmt: skip
+    "decode": by_decode,
+    "listen": by_listen,
+    "home": by_home,
+    "access point": by_access_point,
+    "head end": by_head_end,
+    "display": by_display,
+}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

@@ -127,13 +127,17 @@ def test_a_value_of_a_wrong_unit_is_shown_with_an_error_and_makes_no_row() -> No
 
 CODES = ("1-0:1.8.0", "1-0:1.8.1", "1-0:1.8.2", "1-0:2.8.1", "1-0:1.7.0", "1-0:2.7.0", "1-0:16.7.0", "1-0:21.7.0")
 electric = st.builds(
-    "{}({:09.3f}*{})".format, st.sampled_from(CODES), st.integers(0, 10**8).map(lambda n: Decimal(n).scaleb(-3)),
-    st.sampled_from(["kWh", "kW", "Wh", "m3"]),
-)  # fmt: skip
-behind = st.builds(
-    "0-{}:24.2.1(2603021155{:02}W)({:09.3f}*m3)".format, st.integers(1, 4), st.integers(0, 59),
+    "{}({:09.3f}*{})".format,
+    st.sampled_from(CODES),
     st.integers(0, 10**8).map(lambda n: Decimal(n).scaleb(-3)),
-)  # fmt: skip
+    st.sampled_from(["kWh", "kW", "Wh", "m3"]),
+)
+behind = st.builds(
+    "0-{}:24.2.1(2603021155{:02}W)({:09.3f}*m3)".format,
+    st.integers(1, 4),
+    st.integers(0, 59),
+    st.integers(0, 10**8).map(lambda n: Decimal(n).scaleb(-3)),
+)
 
 
 @given(st.lists(electric | behind, max_size=12))

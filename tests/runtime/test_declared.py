@@ -48,11 +48,15 @@ times = st.datetimes(datetime(2000, 1, 1), datetime(2090, 1, 1)).map(  # noqa: D
     lambda time: time.replace(microsecond=0, tzinfo=UTC)
 )
 wholes = st.builds(
-    Whole, plain.map(lambda text: Path("/") / text), plain, st.booleans(), st.none() | times,
+    Whole,
+    plain.map(lambda text: Path("/") / text),
+    plain,
+    st.booleans(),
+    st.none() | times,
     st.lists(plain, max_size=3).map(tuple),
     st.builds(Limits, st.integers(-(2**40), 2**40), st.integers(-1000, 1000).map(lambda number: number / 8)),
     st.lists(st.builds(Item, plain, st.sampled_from(Colour)), max_size=3).map(tuple),
-)  # fmt: skip
+)
 
 
 def written(whole):

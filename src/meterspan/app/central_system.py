@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,7 +24,7 @@ from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.mdm import MeterDataManagement
+from meterspan.mdm import MeterDataManagement, open_stores
 from meterspan.model.damage import Damage
 from meterspan.model.identity import parse_system_title, split_mbus_device
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity
@@ -76,7 +77,7 @@ class CentralSystem:
         clock: Callable[[], float],
     ) -> None:
         self.config = config
-        self.data = MeterDataManagement(config.data / "data")
+        self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         self.state = StateFile(config.data / "head_end.sqlite")
         self._inventory = InventoryFile(config.data / "inventory.sqlite")
         custody = KeyCustody(master_key)

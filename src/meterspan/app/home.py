@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from meterspan.app.explaining import explain
 from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.home_views import HomeNetworkViews
@@ -19,6 +21,7 @@ from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
+from meterspan.lnap import kept_state
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
@@ -131,6 +134,7 @@ def serve_home(
     folder: Path,
     *,
     access_point: AccessPointOptions,
+    set_aside: Sequence[str] = (),
     on_up: Callable[[HomeUp], object],
 ) -> None:
     """Run a home on its folder until it is interrupted.
@@ -142,24 +146,30 @@ def serve_home(
         places: where it listens.
         folder: keeps its history and its state.
         access_point: used where it is one.
+        set_aside: entries of the state to go on without, because they are damaged.
         on_up: called once it answers.
 
     Raises:
         ProgramStoppedError: it could not start or run on.
 
     """
-    run_program(_opened(config, places, folder, access_point, on_up))
+    run_program(_opened(config, places, folder, access_point=access_point, set_aside=set_aside, on_up=on_up))
 
 
 async def _opened(
     config: HomeConfig,
     places: HomePlaces,
     folder: Path,
+    *,
     access_point: AccessPointOptions,
+    set_aside: Sequence[str],
     on_up: Callable[[HomeUp], object],
 ) -> None:
     clock = SystemClock()
     with MeterDataManagement(folder / "data") as data, StateFile(folder / "home.sqlite") as state:
+        for name in set_aside:
+            found = kept_state.set_aside(state, name)
+            _log.warning("an entry of the state was set aside", extra={"entry": name, "found": found})
         if places.uplink is None and "G1" not in places.outlets:
             home = HomeHost(config, data=data, state=state, clock=clock)
             await run_home(home, places, clock, on_up=on_up)
@@ -181,12 +191,21 @@ def upstream_identity(state: StateFile, options: AccessPointOptions, *, pushes: 
         pushes: whether the access point pushes to a head end.
 
     """
-    kept = json.loads(state.load(_IDENTITY_KEPT) or b"{}")
+    kept = _kept_identity(state)
     made = MANUFACTURER.encode() + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(MANUFACTURER.encode()))
     title = options.system_title or bytes.fromhex(kept.get("system_title", "")) or made
     name = options.name or kept.get("name") or f"MSPL{title.hex()[6:].upper()}"
     state.save(_IDENTITY_KEPT, json.dumps({"name": name, "system_title": title.hex()}).encode())
     return UpstreamIdentity(name, title, pushes)
+
+
+def _kept_identity(state: StateFile) -> dict[str, str]:
+    """Return name and title of earlier runs: a head end knows the access point by them, so no new ones are guessed."""
+    try:
+        return msgspec.json.decode(state.load(_IDENTITY_KEPT) or b"{}", type=dict[str, str])
+    except (msgspec.DecodeError, ValueError) as error:
+        what = "name and title of the access point"
+        raise kept_state.DamagedEntryError(_IDENTITY_KEPT, what, error) from error
 
 
 async def run_home(

@@ -117,6 +117,8 @@ class HomeHost:
         data.register_home(config.home_id, config.name, zone=config.zone, currency=config.currency)
         ports = HomePorts(state, state, state.outbox("home"), state.outbox("uplink"))
         self._collector = HomeCollector(config.home_id, self._zone, config.radio_meters, config.upstream, ports=ports)
+        for damage in self.point.set_aside:
+            _log.error("a damaged entry of the state was set aside", extra={"reason": str(damage)})
         self._pump()
 
     @property

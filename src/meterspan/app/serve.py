@@ -18,8 +18,9 @@ from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.master_key import load_master_key
+from meterspan.store.databases import check_reachable
 
-__all__ = ["CentralSystemReady", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,17 @@ class CentralSystemReady:
     portal: str
     push: str
     meters: int
+
+
+def check_places(config: ServeConfig) -> None:
+    """Check that the database of the registry can be reached, where it is not a file; nothing is written.
+
+    Raises:
+        StorageError: it cannot be reached.
+
+    """
+    if config.registry:
+        check_reachable(config.registry)
 
 
 def serve(

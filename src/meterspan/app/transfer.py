@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -20,6 +21,7 @@ from meterspan.mdm import (
     export_intervals,
     export_readings,
     import_csv,
+    open_stores,
     write_table,
 )
 from meterspan.model.lookup_errors import UnknownHomeError
@@ -78,7 +80,7 @@ class NoReadingsError(ValueError):
 
 
 @contextmanager
-def opened(folder: Path, *, must_exist: bool = False) -> Iterator[MeterDataManagement]:
+def opened(folder: Path, *, must_exist: bool = False, registry: str = "") -> Iterator[MeterDataManagement]:
     """Open the data management of a folder while the context lasts.
 
     Raises:
@@ -86,9 +88,9 @@ def opened(folder: Path, *, must_exist: bool = False) -> Iterator[MeterDataManag
         StorageError: another program has it open, or it cannot be read.
 
     """
-    if must_exist and not (folder / "data" / "registry.sqlite").is_file():
+    if must_exist and not (folder / "data" / "readings").is_dir():
         raise NoReadingsError(folder)
-    with MeterDataManagement(folder / "data") as data:
+    with MeterDataManagement(folder / "data", stores=partial(open_stores, registry=registry)) as data:
         yield data
 
 
@@ -114,7 +116,7 @@ class ImportDefaults:
 
 
 def import_into(
-    folder: Path, lines: Iterable[str], defaults: ImportDefaults, *, home_id: str | None
+    folder: Path, lines: Iterable[str], defaults: ImportDefaults, *, home_id: str | None, registry: str = ""
 ) -> tuple[ImportReport, list[str]]:
     """Import the lines of a table; return what became of them, and the names of the meters that were installed.
 
@@ -123,13 +125,14 @@ def import_into(
         lines: CSV with a header.
         defaults: what the table may leave out.
         home_id: where new meters are installed; None installs none.
+        registry: URL of the registry's database; "" for the file of the folder.
 
     Raises:
         StorageError: another program has the folder open, or it cannot be read.
         ValueError: the header lacks a column that is not given either, or has one twice.
 
     """
-    with opened(folder) as data:
+    with opened(folder, registry=registry) as data:
         report = import_csv(
             data,
             lines,
@@ -207,7 +210,9 @@ class Extract:
     resolution: Resolution = Resolution.DAY
 
 
-def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat) -> tuple[int, Sequence[Damage]]:
+def export_from(
+    folder: Path, target: Path, extract: Extract, form: TableFormat, *, registry: str = ""
+) -> tuple[int, Sequence[Damage]]:
     """Write a table of a data folder; return the number of its rows, and the damage that was left out; see ``export``.
 
     Args:
@@ -215,6 +220,7 @@ def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat)
         target: the file to write.
         extract: rows, homes and span.
         form: CSV, Parquet or JSON.
+        registry: URL of the registry's database; "" for the file of the folder.
 
     Raises:
         NoReadingsError: the folder holds no readings.
@@ -222,7 +228,7 @@ def export_from(folder: Path, target: Path, extract: Extract, form: TableFormat)
         StorageError: another program has the folder open, or it cannot be read.
 
     """
-    with opened(folder, must_exist=True) as data:
+    with opened(folder, must_exist=True, registry=registry) as data:
         if extract.home_id is not None and extract.home_id not in {known.home_id for known in data.homes()}:
             raise UnknownHomeError(extract.home_id)
         return export(data, target, extract, form), data.damage()

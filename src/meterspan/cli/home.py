@@ -91,6 +91,10 @@ def home(  # noqa: PLR0917 - typer calls it by name
     system_title: Annotated[
         str | None, typer.Option(help="Its system title; made once by default.", metavar="HEX")
     ] = None,
+    set_aside: Annotated[
+        list[str] | None,
+        typer.Option(help="Go on without a damaged entry of the state; it is kept beside.", metavar="ENTRY"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
 ) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
@@ -118,7 +122,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     )
     announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
-        serve_home(config, places, folder, access_point=access_point, on_up=announce)
+        serve_home(config, places, folder, access_point=access_point, set_aside=set_aside or (), on_up=announce)
     except ProgramStoppedError as error:
         for reason in error.reasons:
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)

@@ -151,9 +151,17 @@ def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
     )
 
 
-_RANKS: Final = {unit: rank for rank, units in enumerate(
-    (("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"), ("W", "kW", "m3/h", "L/h"), ("°C", "bar", "V", "A", "%"))
-) for unit in units}  # fmt: skip
+_RANKS: Final = {
+    unit: rank
+    for rank, units in enumerate(
+        (
+            ("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"),
+            ("W", "kW", "m3/h", "L/h"),
+            ("°C", "bar", "V", "A", "%"),
+        )
+    )
+    for unit in units
+}
 """Registers are shown first, then powers and flows, then the rest; zeros are last."""
 _WHY: Final = {
     Outcome.NO_KEY: "encrypted; its key is not in the key file",

@@ -6,6 +6,7 @@ Each function returns the value or raises ``typer.BadParameter`` that names the 
 from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
@@ -14,7 +15,16 @@ from meterspan.analytics.tariff import Tariff
 from meterspan.app.home_tariffs import flat_tariff, tariffs_of_file
 from meterspan.quantities import Commodity, Obis, parse_obis
 
-__all__ = ["day_option", "local_zone", "obis_option", "tariffs_by_commodity", "zone_option"]
+RegistryOption = Annotated[
+    str | None,
+    typer.Option(
+        help="PostgreSQL database of the registry [dim](an SQLite file in the data folder)[/dim].",
+        envvar="METERSPAN_REGISTRY",
+        metavar="URL",
+    ),
+]
+
+__all__ = ["RegistryOption", "day_option", "local_zone", "obis_option", "tariffs_by_commodity", "zone_option"]
 
 
 def zone_option(name: str | None, option: str = "--zone") -> ZoneInfo:

@@ -178,9 +178,11 @@ def _table(request: ScanRequest, slaves: list[SlaveFound]) -> Table:
     table.add_column("to read it", overflow="fold")
     for slave in slaves:
         who = slave.identity
-        shown = ("gives no data", "", "", "") if who is None else (
-            who.id, who.manufacturer, who.medium_name, f"{who.version:02X}",
-        )  # fmt: skip
+        shown = (
+            ("gives no data", "", "", "")
+            if who is None
+            else (who.id, who.manufacturer, who.medium_name, f"{who.version:02X}")
+        )
         table.add_row(str(slave.primary), *shown, _place(request, slave))
     return table
 

@@ -16,11 +16,12 @@ from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.serve import CentralSystemReady
+from meterspan.app.serve import CentralSystemReady, check_places
 from meterspan.app.serve import serve as run
 from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
+from meterspan.cli.options import RegistryOption
 from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig, read_config
@@ -47,6 +48,7 @@ _log = logging.getLogger("meterspan.serve")
 def serve(  # noqa: PLR0917 - typer calls it by name
     config: Annotated[Path | None, typer.Argument(help="Configuration, TOML.", metavar="[CONFIG.toml]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of readings and state; before the configuration's.")] = None,
+    registry: RegistryOption = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = None,
     push_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Port for pushes; 0 takes a free one.")
@@ -72,9 +74,10 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         return
     console = Console(stderr=True, highlight=False)
     try:
-        chosen = _with_options(_config(config, data), data=data, port=port, push_port=push_port)
+        chosen = _with_options(_config(config, data), data=data, registry=registry, port=port, push_port=push_port)
         keys, tariffs = _keys(chosen), _tariffs(chosen)
         if check:
+            check_places(chosen)
             _show_checked(chosen, console)
             return
         log_to_stderr(as_json=as_json, verbose=verbose)
@@ -108,7 +111,11 @@ def _config(path: Path | None, data: Path | None) -> ServeConfig:
         raise typer.BadParameter(f"{path} cannot be read: {error}", param_hint="CONFIG") from error
 
 
-def _with_options(config: ServeConfig, *, data: Path | None, port: int | None, push_port: int | None) -> ServeConfig:
+def _with_options(
+    config: ServeConfig, *, data: Path | None, registry: str | None, port: int | None, push_port: int | None
+) -> ServeConfig:
+    if registry is not None:
+        config = replace(config, registry=registry)
     if data is not None:
         config = replace(config, data=data)
     if port is not None:

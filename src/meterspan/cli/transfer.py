@@ -27,7 +27,7 @@ from meterspan.app.transfer import (
     parquet_lines,
 )
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import day_option, obis_option, zone_option
+from meterspan.cli.options import RegistryOption, day_option, obis_option, zone_option
 from meterspan.mdm import ImportReport, TableFormat
 from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.storage.errors import StorageError
@@ -49,6 +49,7 @@ DataOption = Annotated[
 def import_table(  # noqa: PLR0917 - typer calls it by name
     file: Annotated[Path, typer.Argument(help="CSV with a header, or Parquet; - reads CSV from standard input.")],
     data: DataOption = None,
+    registry: RegistryOption = None,
     zone: Annotated[str | None, typer.Option(help="Time zone of times without an offset; this machine's.")] = None,
     device: Annotated[str | None, typer.Option(help="The meter, where the file names none.")] = None,
     obis: Annotated[str | None, typer.Option(help="The register, where the file names none: 1-0:1.8.0.")] = None,
@@ -66,7 +67,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     defaults = ImportDefaults(zone_option(zone).key, device, register, unit)
     try:
         with _lines(file, console, is_quiet=as_json) as lines:
-            report, installed = import_into(_folder(data), lines, defaults, home_id=home)
+            report, installed = import_into(_folder(data), lines, defaults, home_id=home, registry=registry or "")
     except (StorageError, ValueError, OSError) as error:
         console.print("[red]not imported[/red]:", str(error), soft_wrap=True)
         raise typer.Exit(2) from error
@@ -93,6 +94,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     file: Annotated[Path, typer.Argument(help="Where to write: .csv, .parquet or .json; - writes to standard output.")],
     what: Annotated[What, typer.Option(help="Raw readings, derived intervals, or totals with cost.")] = What.READINGS,
     data: DataOption = None,
+    registry: RegistryOption = None,
     home: Annotated[str | None, typer.Option(help="Only this home.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First local day.", metavar="YYYY-MM-DD")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day, included.", metavar="YYYY-MM-DD")] = None,
@@ -114,7 +116,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     try:
         with _target(file) as target:
             extract = Extract(what, start, end, home, resolution)
-            count, damage = export_from(_folder(data), target, extract, chosen)
+            count, damage = export_from(_folder(data), target, extract, chosen, registry=registry or "")
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error
     except (StorageError, ValueError, OSError) as error:

@@ -26,13 +26,33 @@ Fed = HeardTelegram | P1Damage
 """The input of the shell: the rows of telegrams, or damage on the line."""
 
 DARK: Final = Theme(
-    name="meterspan-dark", dark=True, primary="#5eb1ff", secondary="#8b9bb4", accent="#ffb454", foreground="#e8edf5",
-    background="#0e131b", surface="#151c27", panel="#1e2836", success="#57d18c", warning="#ffb454", error="#ff6b6b",
-)  # fmt: skip
+    name="meterspan-dark",
+    dark=True,
+    primary="#5eb1ff",
+    secondary="#8b9bb4",
+    accent="#ffb454",
+    foreground="#e8edf5",
+    background="#0e131b",
+    surface="#151c27",
+    panel="#1e2836",
+    success="#57d18c",
+    warning="#ffb454",
+    error="#ff6b6b",
+)
 LIGHT: Final = Theme(
-    name="meterspan-light", dark=False, primary="#0a66c2", secondary="#5a6b85", accent="#b35c00", foreground="#17202e",
-    background="#f3f6fa", surface="#ffffff", panel="#e3e9f1", success="#0b7a43", warning="#b35c00", error="#c62828",
-)  # fmt: skip
+    name="meterspan-light",
+    dark=False,
+    primary="#0a66c2",
+    secondary="#5a6b85",
+    accent="#b35c00",
+    foreground="#17202e",
+    background="#f3f6fa",
+    surface="#ffffff",
+    panel="#e3e9f1",
+    success="#0b7a43",
+    warning="#b35c00",
+    error="#c62828",
+)
 
 HIGH_SHARE: Final = 0.8
 """From this share of the contract power on, the gauge warns; from 1.0 on it alarms."""

@@ -48,7 +48,7 @@ __all__ = [
     "RequestKind",
     "SearchFinished",
     "SlaveEvent",
-]  # fmt: skip
+]
 
 BITS_PER_OCTET = 11
 """Start, eight data, even parity and stop bit."""

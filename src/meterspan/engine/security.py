@@ -148,6 +148,9 @@ class SecurityContext:
         self._counters = counters
         self._counter_block = counter_block
         self._peer_title = peer_title
+        """The title that the peer has proved, or that was configured; once known, no other is accepted."""
+        self._claimed_title = b""
+        """The title that the peer claims in this association, until a tag or a proof under it was right."""
         self._scope = scope
         self._dedicated_key = b""
         self._next = 0
@@ -157,14 +160,12 @@ class SecurityContext:
 
     def __repr__(self) -> str:
         """Write both system titles, and no key."""
-        return (
-            f"SecurityContext({self.system_title.hex()} to {self._peer_title.hex() or 'anyone'}, {self.control.text})"
-        )
+        return f"SecurityContext({self.system_title.hex()} to {self.peer_title.hex() or 'anyone'}, {self.control.text})"
 
     @property
     def peer_title(self) -> bytes:
-        """The peer's system title; b"" until it is known."""
-        return self._peer_title
+        """The peer's system title, as it is known or claimed in this association; b"" until then."""
+        return self._peer_title or self._claimed_title
 
     @property
     def has_dedicated_key(self) -> bool:
@@ -177,7 +178,7 @@ class SecurityContext:
         return self._counters.accepted(self._received_name("unicast", self._peer_title)) - 1
 
     def learn_peer(self, system_title: bytes) -> None:
-        """Remember the peer's system title from AARQ or AARE.
+        """Note the system title that the peer claims in AARQ or AARE; it is kept once a tag or a proof was right.
 
         Raises:
             WireError: it has another size, or another title was expected.
@@ -191,7 +192,7 @@ class SecurityContext:
             )
         if system_title == self.system_title:  # one title at both ends would repeat nonces and reflect proofs
             raise SecurityError(f"the peer calls itself {system_title.hex()}, as we do", None, "AP-title", CLAUSE)
-        self._peer_title = system_title
+        self._claimed_title = system_title
 
     def use_dedicated_key(self, key: bytes) -> None:
         """Cipher with this key under ded- tags; its counters restart.
@@ -208,8 +209,8 @@ class SecurityContext:
         self._dedicated_next, self._dedicated_accepted = 1, -1
 
     def forget_dedicated_key(self) -> None:
-        """Go back to the global keys: the association has ended."""
-        self._dedicated_key = b""
+        """Go back to the global keys: the association has ended, and with it a title that was only claimed."""
+        self._dedicated_key = self._claimed_title = b""
 
     def protect(
         self, octets: bytes, *, dedicated: bool = False, general: bool = False, control: SecurityControl | None = None
@@ -258,6 +259,8 @@ class SecurityContext:
         plain = self._open(apdu.content, title, is_dedicated=is_dedicated)
         _check_plain(plain, apdu, control)
         self._accept(apdu.content, title, is_dedicated=is_dedicated)
+        if control & SecurityControl.AUTHENTICATION and title == self._claimed_title:
+            self._peer_title = title
         return Opened(plain, control, is_dedicated, isinstance(apdu, GeneralCipheredApdu), title)
 
     def own_handshake(self, challenge: bytes) -> Handshake:
@@ -271,7 +274,7 @@ class SecurityContext:
 
     def peer_handshake(self, challenge: bytes) -> Handshake:
         """Return the inputs that check the peer's proof over our challenge."""
-        return Handshake(challenge, system_title=self._peer_title, keys=self.keys.global_unicast)
+        return Handshake(challenge, system_title=self.peer_title, keys=self.keys.global_unicast)
 
     def note_proof_counter(self, counter: int) -> None:
         """Note the counter of a proof that was right, where it is the highest.
@@ -279,6 +282,7 @@ class SecurityContext:
         The random challenge proves that the answer is fresh, and the ciphered APDU around it has the later counter; so
         the proof's own counter refuses nothing.
         """
+        self._peer_title = self.peer_title
         self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
 
     def skip_to(self, counter: int) -> None:
@@ -348,9 +352,9 @@ class SecurityContext:
 
     def _title_of(self, apdu: CipheredApdu | GeneralCipheredApdu) -> bytes:
         if isinstance(apdu, CipheredApdu):
-            if not self._peer_title:
+            if not self.peer_title:
                 raise SecurityError("the peer has not sent its system title", None, "system-title", CLAUSE)
-            return self._peer_title
+            return self.peer_title
         if len(apdu.system_title) != SYSTEM_TITLE_SIZE:
             reason = f"a system title has {SYSTEM_TITLE_SIZE} octets, not {len(apdu.system_title)}"
             raise WireError(reason, None, "system-title", CLAUSE)

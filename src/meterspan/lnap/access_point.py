@@ -8,7 +8,7 @@ when it is pushed.
 """
 
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from meterspan.engine.uplink import Push
 from meterspan.engine.wmbus_receiver import Telegram, WmbusReceiver
 from meterspan.lnap.channel import LocalMeter, MBusChannel, Observation, RegisterScale
 from meterspan.lnap.hearing import instants_of, observations_of
+from meterspan.lnap.kept_state import DamagedEntryError, set_aside
 from meterspan.lnap.outbox import ALL_ITEMS, ConvertedRows, OldChannel, OutboxRow, RowBatch, RowOutbox
 from meterspan.lnap.radio_trust import RadioTrust
 from meterspan.model.cosem.classes import ExtendedRegister
@@ -95,6 +96,8 @@ class AccessPoint:
         self.quarantine = FrameQuarantine()
         self.counts: Counter[str] = Counter()
         self.unknown_devices: Counter[str] = Counter()
+        self.set_aside: list[DamagedEntryError] = []
+        """Damaged entries of the state that were set aside; the access point goes on without them."""
         self._counters = counters
         self._state = state
         self._outbox = RowOutbox(outbox)
@@ -123,6 +126,7 @@ class AccessPoint:
             number: the channel of a new meter, from 1; by default the first free one.
 
         Raises:
+            DamagedEntryError: what is remembered of its telegrams cannot be read.
             ValueError: there are ``CHANNELS_MAX`` meters already, or the channel is taken.
 
         """
@@ -299,8 +303,7 @@ class AccessPoint:
 
     def _preserve(self, channel: MBusChannel) -> None:
         scales = ";".join("-" if scale is None else f"{scale[1]}*{scale[0]}" for scale in channel.scales)
-        name = f"profile/{channel.meter.device}"
-        self._state.save(name, scales.encode() + b"\n" + channel.rows.pack())
+        self._state.save(_profile_key(channel), scales.encode() + b"\n" + channel.rows.pack())
 
     def _take_again(self, frame: QuarantinedFrame) -> bool:
         channel = self._channels.get(frame.device)
@@ -399,12 +402,31 @@ class AccessPoint:
         }
 
     def _restore(self, channel: MBusChannel) -> None:
-        kept = self._state.load(f"profile/{channel.meter.device}")
-        if kept is not None:
-            scales, _, rows = kept.partition(b"\n")
-            channel.restore(rows, [_read_scale(part) for part in scales.decode().split(";") if part])
-        for period in (self._state.load(_captured_key(channel)) or b"").split():
-            channel.recall(int(period) * channel.meter.period_s)
+        """Load what was kept of a channel; what is damaged is set aside, for head ends and outbox have its rows."""
+        self._restore_entry(channel, _profile_key(channel), _restore_profile, "the kept rows")
+        self._restore_entry(channel, _captured_key(channel), _restore_captured, "the captured periods")
+
+    def _restore_entry(
+        self, channel: MBusChannel, name: str, restore: Callable[[MBusChannel, bytes], None], what: str
+    ) -> None:
+        octets = self._state.load(name)
+        try:
+            if octets:
+                restore(channel, octets)
+        except (ValueError, KeyError, OverflowError) as error:
+            set_aside(self._state, name)
+            self.set_aside.append(DamagedEntryError(name, f"{what} of {channel.meter.device}", error))
+
+
+def _restore_profile(channel: MBusChannel, octets: bytes) -> None:
+    scales, _, rows = octets.partition(b"\n")
+    channel.restore(rows, [_read_scale(part) for part in scales.decode().split(";") if part])
+
+
+def _restore_captured(channel: MBusChannel, octets: bytes) -> None:
+    periods = [int(period) for period in octets.split()]
+    for period in periods:
+        channel.recall(period * channel.meter.period_s)
 
 
 _DEFAULT = RadioProtection.ENCRYPTED
@@ -445,6 +467,10 @@ def _pushed_row(channel: MBusChannel, row: OutboxRow) -> Row:
 def _read_scale(text: str) -> RegisterScale | None:
     exponent, _, symbol = text.partition("*")
     return (parse_unit(symbol)[0], int(exponent)) if symbol else None
+
+
+def _profile_key(channel: MBusChannel) -> str:
+    return f"profile/{channel.meter.device}"
 
 
 def _captured_key(channel: MBusChannel) -> str:

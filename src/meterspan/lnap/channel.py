@@ -45,7 +45,8 @@ class LocalMeter:
         key: AES-128 key of its telegrams; b"" where it is not known, or the meter has none.
         period_s: capture period.
         protection: the least protection of a radio telegram that is believed.
-        hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: not known.
+        hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: the
+            most of any building.
         is_wired: it is polled over wired M-Bus; no radio telegram is accepted as its own.
 
     Raises:
@@ -121,7 +122,13 @@ class MBusChannel:
         return True
 
     def recall(self, time: int) -> None:
-        """Note that a row of this time was captured before a restart."""
+        """Note that a row of this time was captured before a restart.
+
+        Raises:
+            ValueError: the time has no date.
+
+        """
+        _check_time(time)
         self._note_captured(time)
 
     def release(self, time: int) -> None:
@@ -143,17 +150,24 @@ class MBusChannel:
         return Obis(0, self.number, 24, 2, index + 1)
 
     def restore(self, octets: bytes, scales: Sequence[RegisterScale | None]) -> None:
-        """Load rows and scales after a restart; kept state of another number of registers is left out."""
+        """Load rows and scales after a restart; kept state of another number of registers is left out.
+
+        Raises:
+            ValueError: a row has a time without a date; nothing was loaded.
+
+        """
         if len(scales) != len(self.scales):
             return
-        self.scales = tuple(scales)
-        self.rows.unpack(octets)
-        for time, *_ in self.rows.numbers():
+        rows = LoadProfile(len(self.meter.registers), PROFILE_CAPACITY, _row)
+        rows.unpack(octets)
+        for time, *_ in rows.numbers():
+            _check_time(time)
+        self.scales, self.rows = tuple(scales), rows
+        for time, *_ in rows.numbers():
             self._note_captured(time)
 
     def _check(self, observation: Observation) -> None:
-        if not 0 <= observation.time <= TIME_MAX:
-            raise ValueError(f"{observation.time} s is not a date")
+        _check_time(observation.time)
         for value, scale in zip(observation.values, self.scales, strict=True):
             if value is not None and scale is not None:
                 value.to(scale[0])
@@ -229,6 +243,11 @@ class RowsAtScale:
             if None not in steps:
                 shown.append((time, status, *(step for step in steps if step is not None)))
         return shown
+
+
+def _check_time(time: int) -> None:
+    if not 0 <= time <= TIME_MAX:
+        raise ValueError(f"{time} s is not a date")
 
 
 def _row(time: int, status: int, values: Sequence[int]) -> Row:

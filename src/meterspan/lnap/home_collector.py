@@ -14,11 +14,14 @@ from decimal import Decimal
 from typing import Final
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.delivery import TwoOutboxes, blocks_of
 from meterspan.lnap.hearing import P1_REGISTERS
+from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, MeterPlaces, PlaceEvent, RegistersHeard
 from meterspan.lnap.outbox import RowOutbox
 from meterspan.lnap.wired_meters import WiredHeard, WiredMeterNotRead, WiredMeters
@@ -195,7 +198,7 @@ class HomeCollector:
         ports: memory.
 
     Raises:
-        DamagedError: the kept state cannot be read.
+        DamagedEntryError: the kept state cannot be read.
 
     """
 
@@ -225,7 +228,7 @@ class HomeCollector:
         self.point = self._access_point(ports)
         keys = {device: radio.key for device, radio in radio_meters.items()}
         self.wired = WiredMeters(home_id, keys, ports.state)
-        self._channels: dict[str, int] = json.loads(ports.state.load(CHANNELS_KEPT) or b"{}")
+        self._channels = _read_channels(ports.state)
         for meter in self._known_meters():
             self._give_channel(meter)
         for store in (ports.home, ports.uplink):
@@ -259,7 +262,7 @@ class HomeCollector:
             self._quarantine(Failure(FailureKind.UNREADABLE, reason), frame)
             return
         for device in heard.devices:
-            self._hear_device(device, heard, now)
+            self._hear_device(device, heard, now, is_checked=item.crc_matches is True)
         if self._upstream is not None:
             self._capture_main(heard, now, source)
 
@@ -398,7 +401,7 @@ class HomeCollector:
             return
         self.point.take_p1(heard, now, source)
 
-    def _hear_device(self, device: DeviceRows, heard: HeardTelegram, now: float) -> None:
+    def _hear_device(self, device: DeviceRows, heard: HeardTelegram, now: float, *, is_checked: bool) -> None:
         self._note_heard(device.device, device.commodity, "H1", now, heard.octets)
         every_s = REGISTERS_EVERY_S if device.commodity is Commodity.ELECTRICITY else 1
         times: dict[int, dict[Obis, Scaled]] = {}
@@ -410,7 +413,9 @@ class HomeCollector:
                 is_kept = True
         for time, registers in sorted(times.items()):
             is_main = not device.channel and device.commodity is Commodity.ELECTRICITY
-            registers_heard = RegistersHeard(device.device, device.commodity, "H1", time, registers, is_main)
+            registers_heard = RegistersHeard(
+                device.device, device.commodity, "H1", time, registers, is_main, is_checked
+            )
             self.places.hear(registers_heard, now)
         if is_kept:
             self.places.save()
@@ -462,6 +467,18 @@ class HomeCollector:
     def _quarantine(self, failure: Failure, frame: QuarantinedFrame) -> None:
         self.point.quarantine.keep(frame)
         self._events.append(TelegramQuarantined(failure, frame))
+
+
+def _read_channels(state: StateStore) -> dict[str, int]:
+    """Read the channel of each meter: a head end identifies a meter by it, so a damaged list is not made up anew."""
+    try:
+        channels = msgspec.json.decode(state.load(CHANNELS_KEPT) or b"{}", type=dict[str, int])
+    except (msgspec.DecodeError, ValueError) as error:
+        raise DamagedEntryError(CHANNELS_KEPT, "the channels of the home's meters", error) from error
+    numbers = sorted(channels.values())
+    if len(set(numbers)) < len(numbers) or not all(1 <= number <= CHANNELS_MAX for number in numbers):
+        raise DamagedEntryError(CHANNELS_KEPT, "the channels of the home's meters", f"numbers {numbers}")
+    return channels
 
 
 def radio_commodity(device: str) -> Commodity | None:

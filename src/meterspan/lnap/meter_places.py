@@ -4,7 +4,10 @@ Strategy: a supply has one meter. Another device of the same commodity is a cand
 has taken the meter's place once the meter has been silent beside it for ``SILENT_S`` of listening, and the exchange is
 dated back to the candidate's first register, so that no consumption is lost between their readings. A meter
 that is heard beside a candidate makes the candidate a second meter, which never replaces it. The main meter of a P1
-port and the meter at an address of a wired M-Bus need no silence: a port and an address belong to one meter.
+port and the meter at an address of a wired M-Bus need no silence: a port and an address belong to one meter. On a P1
+port another identification in ``REPEATED_MIN`` telegrams in a row is an exchange; one telegram is not enough, because a
+port without a CRC (DSMR 2 and 3) passes on damaged identifications, and no two damages are alike. So it does not
+install the first meter either.
 
 The last registers and the decisions are one entry of the state, written at once before a decision is reported: power
 that fails leaves both as they were or both as they are. A decision is reported again after a restart until
@@ -12,15 +15,15 @@ that fails leaves both as they were or both as they are. A decision is reported 
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
 
+from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.ports import StateStore
-from meterspan.model.storage.errors import DamagedError
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, parse_obis
 
 __all__ = [
@@ -38,10 +41,14 @@ __all__ = [
 SILENT_S: Final = {"H1": 3_600.0, "M": 21_600.0}
 """By interface: a meter that has not been heard for so long may have been exchanged. A P1 port sends every ten seconds
 and its M-Bus meters every hour at the latest; radio meters send several times in six hours."""
+REPEATED_MIN: Final = 3
+"""Telegrams in a row, twenty seconds of a P1 port, that name a meter before it is believed to be there."""
 TIMES_MAX: Final = 64
-"""Times of reception kept before those of devices that hold no place are dropped."""
+"""Times of reception kept: those of all meters and their candidates; those of devices heard longest ago go first."""
 DEVICES_MAX: Final = 16
-"""Candidates and second meters known for one supply; more devices of it are not noted."""
+"""Candidates, and second meters as well, known for one supply; of more, those not heard for longest are forgotten."""
+DECISIONS_MAX: Final = 64
+"""Decisions that wait to be carried out: more exchanges than a home sees in its life. No further one is made then."""
 PLACES_KEPT: Final = "meter places"
 LAST_KEPT: Final = "last registers"
 """The entry of version 0.1: the last registers without decisions; read where there is no entry of today."""
@@ -61,6 +68,7 @@ class RegistersHeard:
         registers: values by OBIS code.
         is_main: the device has the meter's place: it is the electricity meter with the P1 port, or the meter at the
             address of a wired M-Bus where the supply's meter was.
+        is_checked: a checksum, a decryption or a MAC shows that the telegram is as it was sent.
 
     """
 
@@ -70,6 +78,7 @@ class RegistersHeard:
     time: int
     registers: Registers
     is_main: bool = False
+    is_checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +166,15 @@ class SecondMeterHeard:
     failure: Failure
 
 
+@dataclass(frozen=True, slots=True)
+class _Unsure:
+    """A device that a port has named in some telegrams in a row, since its first registers."""
+
+    device: str
+    first: Candidate
+    count: int = 1
+
+
 PlaceEvent = MeterFirstHeard | MeterExchanged | SecondMeterHeard
 _Decision = MeterFirstHeard | MeterExchanged
 
@@ -169,7 +187,7 @@ class MeterPlaces:
         state: keeps the last registers and the unacknowledged decisions.
 
     Raises:
-        DamagedError: the kept state cannot be read.
+        DamagedEntryError: the kept state cannot be read.
 
     """
 
@@ -179,6 +197,9 @@ class MeterPlaces:
         self._last, self._pending = _read(state)
         self._events: deque[PlaceEvent] = deque(self._pending)
         self._heard_at: dict[str, float] = {}
+        """Time of the last hearing by device, longest ago first."""
+        self._unsure: dict[str, _Unsure] = {}
+        """By usage point, the device that has to be named again before it is believed to be there."""
         self._listening_since: float | None = None
         self._unsaved = False
 
@@ -198,21 +219,16 @@ class MeterPlaces:
         place = f"{self._home_id}-{CATALOGUE[heard.commodity].letter}"
         known = self._last.get(place)
         if known is None:
-            self._last[place] = LastHeard(heard.device, heard.interface, heard.time, dict(heard.registers), {})
-            self._decide(MeterFirstHeard(place, heard.device, heard.commodity, heard.interface, heard.time))
+            self._first(place, heard)
         elif known.device == heard.device:
+            self._unsure.pop(place, None)
             self._again(place, known, heard)
         elif heard.time > known.time and heard.is_main and known.interface in ("", heard.interface):
-            first = known.candidates.get(heard.device, Candidate(heard.time, dict(heard.registers)))
-            self._exchange(place, known, heard, first)
+            first = self._first_of_main(place, known, heard)
+            if first is not None:
+                self._exchange(place, known, heard, first)
         else:
             self._other(place, known, heard, now)
-
-    def _note_time(self, device: str, now: float) -> None:
-        if len(self._heard_at) >= TIMES_MAX:
-            present = {known.device for known in self._last.values()}
-            self._heard_at = {name: at for name, at in self._heard_at.items() if name in present}
-        self._heard_at[device] = now
 
     def save(self) -> None:
         """Save the newest registers; decisions are saved by themselves."""
@@ -229,6 +245,38 @@ class MeterPlaces:
         self._state.save(PLACES_KEPT, _write(self._last, self._pending))
         self._unsaved = False
 
+    def _note_time(self, device: str, now: float) -> None:
+        """Note when a device was heard; beyond ``TIMES_MAX`` the one heard longest ago goes, but no supply's meter."""
+        self._heard_at.pop(device, None)
+        self._heard_at[device] = now
+        if len(self._heard_at) > TIMES_MAX:
+            meters = {known.device for known in self._last.values()}
+            del self._heard_at[next(name for name in self._heard_at if name not in meters)]
+
+    def _first(self, place: str, heard: RegistersHeard) -> None:
+        """Install the first meter of a supply: at once where its telegram was checked, else when it is named again."""
+        first = Candidate(heard.time, heard.registers) if heard.is_checked else self._named_again(place, heard)
+        if first is None:
+            return
+        self._unsure.pop(place, None)
+        newest = {**first.registers, **heard.registers}
+        self._last[place] = LastHeard(heard.device, heard.interface, heard.time, newest, {})
+        self._decide(MeterFirstHeard(place, heard.device, heard.commodity, heard.interface, first.since))
+
+    def _first_of_main(self, place: str, known: LastHeard, heard: RegistersHeard) -> Candidate | None:
+        """Return the first registers of a device that has the meter's place, once that is believed; else None."""
+        if heard.interface == "H1" or not heard.is_checked:
+            return self._named_again(place, heard)
+        return known.candidates.get(heard.device, Candidate(heard.time, dict(heard.registers)))
+
+    def _named_again(self, place: str, heard: RegistersHeard) -> Candidate | None:
+        """Return a device's first registers once it is named in ``REPEATED_MIN`` telegrams in a row, else None."""
+        unsure = self._unsure.get(place)
+        if unsure is None or unsure.device != heard.device:
+            unsure = _Unsure(heard.device, Candidate(heard.time, dict(heard.registers)), 0)
+        self._unsure[place] = replace(unsure, count=unsure.count + 1)
+        return unsure.first if unsure.count + 1 >= REPEATED_MIN else None
+
     def _again(self, place: str, known: LastHeard, heard: RegistersHeard) -> None:
         """Note registers of the meter itself; candidates that began before are second meters."""
         if heard.time < known.time:
@@ -236,7 +284,7 @@ class MeterPlaces:
         beside = {device for device, candidate in known.candidates.items() if candidate.since < heard.time}
         kept = {device: candidate for device, candidate in known.candidates.items() if device not in beside}
         newest = {**known.registers, **heard.registers}
-        seconds = known.seconds | beside
+        seconds = self._bounded(known.seconds | beside)
         self._last[place] = LastHeard(known.device, heard.interface, heard.time, newest, kept, seconds)
         self._unsaved = True
         if beside:
@@ -250,10 +298,10 @@ class MeterPlaces:
             return
         candidate = known.candidates.get(heard.device)
         if candidate is None or heard.time < candidate.since:
-            if candidate is None and len(known.candidates) + len(known.seconds) >= DEVICES_MAX:
-                return
             candidate = Candidate(heard.time, dict(heard.registers))
-            known = replace(known, candidates={**known.candidates, heard.device: candidate})
+            candidates = {**known.candidates, heard.device: candidate}
+            kept = self._bounded(candidates)
+            known = replace(known, candidates={name: found for name, found in candidates.items() if name in kept})
             self._last[place] = known
             self._save()
         if self._is_silent(known, candidate, now):
@@ -265,8 +313,16 @@ class MeterPlaces:
         listening = now if self._listening_since is None else self._listening_since
         return now - max(heard_at, listening, candidate.since) >= SILENT_S.get(known.interface, SILENT_S["M"])
 
+    def _bounded(self, devices: Iterable[str]) -> frozenset[str]:
+        """Return the ``DEVICES_MAX`` devices that were heard last."""
+        newest = sorted(devices, key=lambda name: (self._heard_at.get(name, 0.0), name), reverse=True)
+        return frozenset(newest[:DEVICES_MAX])
+
     def _exchange(self, place: str, known: LastHeard, heard: RegistersHeard, candidate: Candidate) -> None:
-        seconds = (known.seconds | {known.device}) - {heard.device}
+        if len(self._pending) >= DECISIONS_MAX:
+            return
+        self._unsure.pop(place, None)
+        seconds = self._bounded((known.seconds | {known.device}) - {heard.device})
         others = {name: other for name, other in known.candidates.items() if name != heard.device}
         newest = {**candidate.registers, **heard.registers}
         self._last[place] = LastHeard(heard.device, heard.interface, heard.time, newest, others, seconds)
@@ -346,7 +402,7 @@ def _read(state: StateStore) -> tuple[dict[str, LastHeard], list[_Decision]]:
         meters = kept.meters or msgspec.json.decode(state.load(LAST_KEPT) or b"{}", type=dict[str, _KeptMeter])
         return {place: _meter(found) for place, found in meters.items()}, [_event(found) for found in kept.decisions]
     except (msgspec.DecodeError, KeyError, ValueError) as error:
-        raise DamagedError(f"the kept places of the home's meters cannot be read: {error}") from error
+        raise DamagedEntryError(PLACES_KEPT, "what is kept about the home's meters", error) from error
 
 
 def _meter(kept: _KeptMeter) -> LastHeard:

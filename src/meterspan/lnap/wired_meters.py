@@ -13,11 +13,11 @@ import msgspec
 
 from meterspan.lnap.access_point import AccessPoint
 from meterspan.lnap.channel import LocalMeter, MBusChannel
+from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.identity import mbus_device
 from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
-from meterspan.model.storage.errors import DamagedError
 from meterspan.quantities import CATALOGUE, Commodity
 from meterspan.readings.mbus_decode import wired_sender
 from meterspan.wire.errors import WireError
@@ -78,7 +78,7 @@ class WiredMeters:
         state: keeps who is where.
 
     Raises:
-        DamagedError: the kept state cannot be read.
+        DamagedEntryError: the kept state cannot be read.
 
     """
 
@@ -202,4 +202,4 @@ def _read(octets: bytes | None) -> _KeptWired:
     try:
         return msgspec.json.decode(octets or b"{}", type=_KeptWired)
     except (msgspec.DecodeError, ValueError) as error:
-        raise DamagedError(f"the meters of the wired M-Bus cannot be read: {error}") from error
+        raise DamagedEntryError(WIRED_KEPT, "the meters of the wired M-Bus", error) from error

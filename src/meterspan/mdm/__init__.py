@@ -1,7 +1,7 @@
 """Meter data management: the one door to the store; derives intervals, versions, totals and cost."""
 
 from meterspan.mdm.damage import Damage
-from meterspan.mdm.data_management import MeterDataManagement
+from meterspan.mdm.data_management import MeterDataManagement, open_stores
 from meterspan.mdm.operator_numbers import Totals, UnexplainedView
 from meterspan.mdm.tables import (
     ImportReport,
@@ -27,6 +27,7 @@ __all__ = [
     "export_intervals",
     "export_readings",
     "import_csv",
+    "open_stores",
     "parse_tariffs",
     "read_tariffs",
     "write_table",

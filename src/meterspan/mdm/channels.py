@@ -34,8 +34,15 @@ MBUS_VALUE_C, MBUS_VALUE_D = 24, 2
 TOTAL_TARIFF, LAST_TARIFF = 0, 63
 
 _CUMULATED = {
-    "energy", "apparent energy", "reactive energy", "volume", "volume at base conditions", "mass", "pulses", "charge",
-}  # fmt: skip
+    "energy",
+    "apparent energy",
+    "reactive energy",
+    "volume",
+    "volume at base conditions",
+    "mass",
+    "pulses",
+    "charge",
+}
 
 
 class StepError(ValueError):

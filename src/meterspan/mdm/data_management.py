@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.mdm.curve_book import CurveBook
@@ -27,12 +27,15 @@ from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
 from meterspan.mdm.versions import IntervalVersion
 from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
+from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
-from meterspan.store.private_files import make_private_folder
+from meterspan.store.databases import database_name
+from meterspan.store.edge import storage_errors
+from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
@@ -347,17 +350,49 @@ class MeterDataManagement:
 
 Stores = Callable[[Path], tuple[ReadingJournal, RegistryStore]]
 """Opens the stores of a directory."""
+_REGISTRY_FILE: Final = "registry.sqlite"
+_REGISTRY_NOTE: Final = "registry.url"
+"""Names the registry of a directory whose registry is a database elsewhere; without user and password."""
 
 
-def open_stores(directory: Path) -> tuple[ReadingJournal, RegistryStore]:
-    """Open the journal and the registry of a directory, both or none."""
+def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal, RegistryStore]:
+    """Open the journal of a directory and its registry, both or none.
+
+    A directory keeps to the registry that it began with: readings are numbered there.
+
+    Args:
+        directory: of the data.
+        registry: URL of the registry's database; "" for the SQLite file of the directory.
+
+    Raises:
+        StorageError: one of them cannot be opened, or the directory has another registry.
+        ValueError: the text is not the URL of a known database.
+
+    """
     make_private_folder(directory)
     journal = ReadingStore(directory / "readings")
     try:
-        return journal, Registry.open(directory / "registry.sqlite")
+        return journal, _open_registry(directory, registry)
     except BaseException:
         journal.close()
         raise
+
+
+def _open_registry(directory: Path, url: str) -> Registry:
+    note, file = directory / _REGISTRY_NOTE, directory / _REGISTRY_FILE
+    chosen = database_name(url) if url else ""
+    with storage_errors(note):
+        known = note.read_text("utf-8").strip() if note.is_file() else ""
+    if known and chosen != known:
+        raise StorageError(f"its registry is {known}: give its URL", str(directory))
+    if chosen and not known and file.is_file():
+        raise StorageError(f"its registry is its {_REGISTRY_FILE}: give no other one", str(directory))
+    opened = Registry(url) if url else Registry.open(file)
+    if chosen and not known:
+        with storage_errors(note):
+            make_private_file(note)
+            note.write_text(f"{chosen}\n", "utf-8")
+    return opened
 
 
 def _exchange_block(device: str, registers: Mapping[Obis, Scaled], at: int) -> CaptureBlock:

@@ -194,8 +194,17 @@ def _devices_of(management: MeterDataManagement, home_id: str) -> frozenset[str]
 
 
 READING_COLUMNS = (
-    "usage_point", "device", "obis", "time", "value", "unit", "status", "quality", "source", "received_at",
-)  # fmt: skip
+    "usage_point",
+    "device",
+    "obis",
+    "time",
+    "value",
+    "unit",
+    "status",
+    "quality",
+    "source",
+    "received_at",
+)
 INTERVAL_COLUMNS = ("usage_point", "direction", "start", "end", "value", "unit", "quality")
 
 
@@ -299,9 +308,14 @@ _QUANTITIES = {
 }
 """Words for a register where a file has no OBIS code."""
 _FORMATS = (
-    "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%d.%m.%Y", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d-%m-%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M:%S",
+    "%d.%m.%Y %H:%M",
+    "%d.%m.%Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%d-%m-%Y %H:%M:%S",
     "%d-%m-%Y %H:%M",
-)  # fmt: skip
+)
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{3})+")
 
 

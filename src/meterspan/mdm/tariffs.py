@@ -91,9 +91,7 @@ def declaration_of(tariff: Tariff) -> dict[str, Any]:
     return declaration
 
 
-_FIELDS = (
-    "name", "currency", "unit", "bands", "windows", "standing_charge_per_day", "tax", "holidays", "conversion",
-)  # fmt: skip
+_FIELDS = ("name", "currency", "unit", "bands", "windows", "standing_charge_per_day", "tax", "holidays", "conversion")
 
 
 def _window(window: Mapping[str, Any]) -> TariffWindow:

@@ -69,23 +69,21 @@ POSITIONAL_LISTS = (
     PositionalList("Kaifa HAN list 2, one phase", "sss" + "n" * 6, _fields(f"{_HEAD} {_POWERS} {_ONE_PHASE}")),
     PositionalList("Kaifa HAN list 2, three phases", "sss" + "n" * 10, _fields(f"{_HEAD} {_POWERS} {_THREE_PHASES}")),
     PositionalList(
-        "Kaifa HAN list 3, one phase", "sss" + "n" * 6 + "c" + "n" * 4,
+        "Kaifa HAN list 3, one phase",
+        "sss" + "n" * 6 + "c" + "n" * 4,
         _fields(f"{_HEAD} {_POWERS} {_ONE_PHASE} 0-0:1.0.0 {_ENERGIES}"),
     ),
     PositionalList(
-        "Kaifa HAN list 3, three phases", "sss" + "n" * 10 + "c" + "n" * 4,
+        "Kaifa HAN list 3, three phases",
+        "sss" + "n" * 10 + "c" + "n" * 4,
         _fields(f"{_HEAD} {_POWERS} {_THREE_PHASES} 0-0:1.0.0 {_ENERGIES}"),
     ),
     PositionalList("Wiener Netze", "cs" + "n" * 8, _fields(f"0-0:1.0.0 0-0:96.1.0 {_ENERGIES} {_POWERS}")),
-    PositionalList(
-        "Wiener Netze", "css" + "n" * 8, _fields(f"0-0:1.0.0 0-0:96.1.0 0-0:42.0.0 {_ENERGIES} {_POWERS}")
-    ),
+    PositionalList("Wiener Netze", "css" + "n" * 8, _fields(f"0-0:1.0.0 0-0:96.1.0 0-0:42.0.0 {_ENERGIES} {_POWERS}")),
     PositionalList("Wiener Netze", "c" + "n" * 8, _fields(f"0-0:1.0.0 {_ENERGIES} {_POWERS}")),
     PositionalList("Wiener Netze", "c" + "n" * 8 + "s", _fields(f"0-0:1.0.0 {_ENERGIES} {_POWERS} 0-0:96.1.0")),
-)  # fmt: skip
+)
 """Positional lists; the first that fits is taken."""
 
-SCALED_LISTS = (
-    ScaledList("Kamstrup_V", (((31, 7), -2), ((51, 7), -2), ((71, 7), -2), ((-1, 8), 1))),
-)  # fmt: skip
+SCALED_LISTS = (ScaledList("Kamstrup_V", (((31, 7), -2), ((51, 7), -2), ((71, 7), -2), ((-1, 8), 1))),)
 """Lists with names and without scalers (Kamstrup: energies in 10 Wh, currents in 10 mA, voltages in V)."""

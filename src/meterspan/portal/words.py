@@ -48,6 +48,10 @@ class Words:
         """Return a sentence of failures or damage."""
         return remedies.tell(reason, self.entries)
 
+    def of_problem(self, kind: str, part: str, english: str) -> str:
+        """Return title or remedy of a kind of problem; ``english`` where the catalogue has none."""
+        return self.entries.get(f"problem.{kind}.{part}", english)
+
     def part(self, prefix: str) -> dict[str, str]:
         """Return the entries under ``prefix.`` for the page's own scripts."""
         return {

@@ -20,6 +20,7 @@ from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
 from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
+from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = [
@@ -121,27 +122,35 @@ class MeterEntry:
         example="tcp://192.168.1.50:4059",
     )
     commodity: Commodity = option("electricity, gas, water or heat.", default=Commodity.ELECTRICITY)
-    usage_point: str = option("Where it measures; the home with the commodity's letter by default.", default="",
-                              example="DE-0001-E")  # fmt: skip
+    usage_point: str = option(
+        "Where it measures; the home with the commodity's letter by default.", default="", example="DE-0001-E"
+    )
     network: str = option("Network segment whose limits it shares.", default="cell")
     security: Security = option(f"How its association is protected: {', '.join(Security)}.", default=Security.HLS_GMAC)
     client: int = option("Client address of the head end.", default=1)
     server: int = option("Logical device to read.", default=1)
-    system_title: str = option("System title where the meter pushes itself: 16 hexadecimal digits.", default="",
-                               example="4D5350000000002A")  # fmt: skip
-    channels: tuple[str, ...] = option("OBIS codes due from it; the supply's own registers by default.", default=(),
-                                       example=("1-0:1.8.0", "1-0:2.8.0"))  # fmt: skip
-    profile: str = option("Load profile that captures them; by default the meter's, or its channel's.", default="",
-                          example="1-0:99.1.0")  # fmt: skip
+    system_title: str = option(
+        "System title where the meter pushes itself: 16 hexadecimal digits.", default="", example="4D5350000000002A"
+    )
+    channels: tuple[str, ...] = option(
+        "OBIS codes due from it; the supply's own registers by default.", default=(), example=("1-0:1.8.0", "1-0:2.8.0")
+    )
+    profile: str = option(
+        "Load profile that captures them; by default the meter's, or its channel's.", default="", example="1-0:99.1.0"
+    )
     mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1)
     push_objects: tuple[str, ...] = option(
         "Where it pushes plain values: class/OBIS/attribute of each, in order, and the unit of a number; by default as"
         " its pushes or its push setup say.",
-        default=(), example=("8/0-0:1.0.0/2", "3/1-0:1.8.0/2 Wh"),
-    )  # fmt: skip
+        default=(),
+        example=("8/0-0:1.0.0/2", "3/1-0:1.8.0/2 Wh"),
+    )
     period_s: int = option("Capture period, seconds.", default=900)
-    installed_at: datetime | None = option("Start of the values due; the first start's day by default.",
-                                           default=None, example=datetime(2026, 10, 25, tzinfo=UTC))  # fmt: skip
+    installed_at: datetime | None = option(
+        "Start of the values due; the first start's day by default.",
+        default=None,
+        example=datetime(2026, 10, 25, tzinfo=UTC),
+    )
     tariff: str = option("Name of its tariff in the tariff file.", default="", example="Day and night")
 
 
@@ -155,12 +164,19 @@ class ServeConfig:
     zone: str = option("IANA time zone of homes and of meters whose clocks send no deviation.", default="Europe/Berlin")
     keys: Path | None = option(
         "Key file (TOML, mode 0600) with the keys of meters; needed until they are in the inventory.",
-        default=None, example=Path("keys.toml"),
-    )  # fmt: skip
+        default=None,
+        example=Path("keys.toml"),
+    )
     master_key_file: Path | None = option(
         "File of the master key under which keys are kept, outside the data folder.",
-        default=None, example=Path("/etc/meterspan/master.key"),
-    )  # fmt: skip
+        default=None,
+        example=Path("/etc/meterspan/master.key"),
+    )
+    registry: str = option(
+        "URL of the PostgreSQL database that holds the registry; by default it is an SQLite file in the data folder.",
+        default="",
+        example="postgresql+psycopg://meterspan@db.example/meterspan",
+    )
     tariffs: Path | None = option("Tariff file (TOML).", default=None, example=Path("tariffs.toml"))
     system_title: str = option("System title of the head end: 16 hexadecimal digits.", default="4D53504800000001")
     portal: PortalOptions = option("The portal: consumer and operator pages, JSON interface", default=PortalOptions())
@@ -241,6 +257,7 @@ def place_of(endpoint: str) -> str:
 def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     yield from _zone("zone", config.zone)
     yield from _title("system_title", config.system_title)
+    yield from _registry(config.registry)
     homes = {home.id for home in config.homes}
     points = {point.device for point in config.access_points}
     for index, home in enumerate(config.homes):
@@ -257,6 +274,14 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         if meter.home not in homes:
             yield f"{where}.home", f"there is no home {meter.home!r}; declare it under [[homes]]"
         yield from _meter(where, meter, points)
+
+
+def _registry(url: str) -> Iterator[tuple[str, str]]:
+    if url:
+        try:
+            parse_database_url(url)
+        except ValueError as error:
+            yield "registry", str(error)
 
 
 def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[str, str]]:

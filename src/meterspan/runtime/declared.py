@@ -139,8 +139,14 @@ class _DeclarationReader:
         self.faults.append(ConfigFault(line, where, text))
 
 
-_NOUNS = {str: "text in quotes", int: "a whole number", float: "a number", bool: "true or false", datetime: "a time",
-          Path: "a path in quotes"}  # fmt: skip
+_NOUNS = {
+    str: "text in quotes",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    datetime: "a time",
+    Path: "a path in quotes",
+}
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 

@@ -354,5 +354,13 @@ def _drawn(seed: int, name: str, low: int, high: int) -> int:
     return low + int.from_bytes(draw_key(seed, name, "opening")[:4], "big") % (high - low)
 
 
-_STREETS = ("Linden Street 3", "Mill Lane 12", "Station Road 7", "Garden Row 21", "Harbour Street 5", "School Lane 9",
-            "Market Square 2", "Bridge Street 16")  # fmt: skip
+_STREETS = (
+    "Linden Street 3",
+    "Mill Lane 12",
+    "Station Road 7",
+    "Garden Row 21",
+    "Harbour Street 5",
+    "School Lane 9",
+    "Market Square 2",
+    "Bridge Street 16",
+)

@@ -25,11 +25,19 @@ PERIOD_S: Final = 900
 
 TARIFFS: Final = {
     Commodity.ELECTRICITY: Tariff(
-        "Day and night", "EUR", "kWh", (Band("day", Decimal("0.342")), Band("night", Decimal("0.264"))),
-        (TariffWindow("night", time(22), time(6)),), standing_charge_per_day=Decimal("0.35"),
+        "Day and night",
+        "EUR",
+        "kWh",
+        (Band("day", Decimal("0.342")), Band("night", Decimal("0.264"))),
+        (TariffWindow("night", time(22), time(6)),),
+        standing_charge_per_day=Decimal("0.35"),
     ),
     Commodity.GAS: Tariff(
-        "Gas", "EUR", "kWh", (Band("all day", Decimal("0.118")),), standing_charge_per_day=Decimal("0.41"),
+        "Gas",
+        "EUR",
+        "kWh",
+        (Band("all day", Decimal("0.118")),),
+        standing_charge_per_day=Decimal("0.41"),
         conversion=GasConversion(Decimal("11.2"), Decimal("0.9524")),
     ),
     Commodity.WATER: Tariff(
@@ -38,7 +46,7 @@ TARIFFS: Final = {
     Commodity.HEAT: Tariff(
         "District heat", "EUR", "kWh", (Band("all day", Decimal("0.143")),), standing_charge_per_day=Decimal("0.52")
     ),
-}  # fmt: skip
+}
 
 
 def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody, installed_at: int) -> Device:

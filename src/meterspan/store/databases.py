@@ -26,7 +26,7 @@ from meterspan.store import edge
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.private_files import make_private_file, make_private_folder
 
-__all__ = ["Database", "file_url"]
+__all__ = ["Database", "check_reachable", "database_name", "file_url", "parse_database_url"]
 
 VERSION_TABLE: Final = "schema_version"
 _INSERT: Final[dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]] = {
@@ -57,29 +57,75 @@ def file_url(path: Path) -> str:
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 
+def parse_database_url(text: str) -> sa.URL:
+    """Read the URL of a database as SQLAlchemy writes it: ``postgresql+psycopg://user@host/name``, or an SQLite file.
+
+    Raises:
+        ValueError: it is none, or of an unknown kind of database, or its driver is not installed.
+
+    """
+    try:
+        url = sa.make_url(text)
+    except exc.ArgumentError as error:
+        raise ValueError(f"{text!r} is not a database URL like sqlite:////var/lib/meterspan/registry.sqlite") from error
+    if url.get_backend_name() not in _INSERT:
+        raise ValueError(f"{url.get_backend_name()} is not known here; use {' or '.join(_INSERT)}")
+    try:
+        url.get_dialect().import_dbapi()
+    except (ImportError, exc.NoSuchModuleError) as error:
+        driver = "a driver" if isinstance(error, exc.NoSuchModuleError) else url.get_driver_name()
+        raise ValueError(f"{url.drivername} needs {driver}: install it beside meterspan ({error})") from error
+    return url
+
+
+def database_name(text: str) -> str:
+    """Return host, port and name of a database, without user, password and driver; raises ``ValueError``."""
+    url = parse_database_url(text)
+    kind = url.get_backend_name()
+    return sa.URL.create(kind, host=url.host, port=url.port, database=url.database).render_as_string()
+
+
+def check_reachable(url: str) -> None:
+    """Connect to a database and leave it as it is.
+
+    Raises:
+        ValueError: the text is not the URL of a known database.
+        StorageError: it cannot be reached.
+
+    """
+    empty = sa.MetaData()
+    database = Database(url, empty, version=None)
+    try:
+        with database.reading() as connection:
+            connection.execute(sa.select(1))
+    finally:
+        database.close()
+
+
 class Database:
     """A database with tables of one known version.
 
     Args:
-        url: as SQLAlchemy writes it; SQLite or PostgreSQL.
+        url: as ``parse_database_url`` reads it.
         tables: created where they are missing; one of them is ``schema_version``.
-        version: of these tables; raised in an older database, whose missing tables are made.
+        version: of these tables; raised in an older database, whose missing tables are made. None leaves it as it is.
 
     Raises:
-        ValueError: the text is not a URL, or names an unknown kind of database.
+        ValueError: the text is not the URL of a known database.
         UnknownFormatError: a newer release wrote it.
         StorageError: it cannot be opened now.
 
     """
 
-    def __init__(self, url: str, tables: sa.MetaData, *, version: int) -> None:
+    def __init__(self, url: str, tables: sa.MetaData, *, version: int | None) -> None:
         self.name = _name_of(url)
         """How messages name it: the file, or the URL without its password."""
-        self._engine = sa.create_engine(url)
+        self._engine = sa.create_engine(parse_database_url(url))
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _harden)
         try:
-            self._prepare(tables, version)
+            if version is not None:
+                self._prepare(tables, version)
         except BaseException:
             self.close()
             raise
@@ -145,15 +191,10 @@ class Database:
                 connection.execute(sa.insert(versions).values(version=version))
 
 
-def _name_of(url: str) -> str:
-    try:
-        made = sa.make_url(url)
-    except exc.ArgumentError as error:
-        raise ValueError(f"{url!r} is not a database URL like sqlite:////var/lib/meterspan/registry.sqlite") from error
-    if made.get_backend_name() not in _INSERT:
-        raise ValueError(f"{made.get_backend_name()} is not known here; use {' or '.join(_INSERT)}")
-    is_file = made.get_backend_name() == "sqlite" and made.database
-    return str(made.database) if is_file else made.render_as_string(hide_password=True)
+def _name_of(text: str) -> str:
+    url = parse_database_url(text)
+    is_file = url.get_backend_name() == "sqlite" and url.database
+    return str(url.database) if is_file else url.render_as_string(hide_password=True)
 
 
 def _harden(connection: sqlite3.Connection, _record: object) -> None:

@@ -227,9 +227,12 @@ class Registry:
 
 
 _TABLES: dict[type, sa.Table] = {
-    HomeRow: HOMES, UsagePointRow: USAGE_POINTS, DeviceRow: DEVICES, InstallationRow: INSTALLATIONS,
+    HomeRow: HOMES,
+    UsagePointRow: USAGE_POINTS,
+    DeviceRow: DEVICES,
+    InstallationRow: INSTALLATIONS,
     TariffRow: TARIFFS,
-}  # fmt: skip
+}
 
 
 def _values(row: Any) -> dict[str, Any]:

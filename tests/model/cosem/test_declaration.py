@@ -10,11 +10,16 @@ from meterspan.wire.axdr import Data, DataType, double_long_unsigned, integer, n
 from tests.strategies import obis_codes
 
 INTEGERS = {
-    DataKind.INTEGER: (-(2**7), 2**7 - 1), DataKind.LONG: (-(2**15), 2**15 - 1),
-    DataKind.DOUBLE_LONG: (-(2**31), 2**31 - 1), DataKind.LONG64: (-(2**63), 2**63 - 1),
-    DataKind.UNSIGNED: (0, 2**8 - 1), DataKind.LONG_UNSIGNED: (0, 2**16 - 1),
-    DataKind.DOUBLE_LONG_UNSIGNED: (0, 2**32 - 1), DataKind.LONG64_UNSIGNED: (0, 2**64 - 1), DataKind.ENUM: (0, 255),
-}  # fmt: skip
+    DataKind.INTEGER: (-(2**7), 2**7 - 1),
+    DataKind.LONG: (-(2**15), 2**15 - 1),
+    DataKind.DOUBLE_LONG: (-(2**31), 2**31 - 1),
+    DataKind.LONG64: (-(2**63), 2**63 - 1),
+    DataKind.UNSIGNED: (0, 2**8 - 1),
+    DataKind.LONG_UNSIGNED: (0, 2**16 - 1),
+    DataKind.DOUBLE_LONG_UNSIGNED: (0, 2**32 - 1),
+    DataKind.LONG64_UNSIGNED: (0, 2**64 - 1),
+    DataKind.ENUM: (0, 255),
+}
 
 
 class Tank(InterfaceClass, class_id=9_001, version=0):
@@ -48,10 +53,15 @@ def test_an_integer_kind_encodes_what_it_holds_and_refuses_the_rest(kind, number
 @pytest.mark.parametrize(
     ("kind", "value"),
     [
-        (DataKind.INTEGER, True), (DataKind.BOOLEAN, 1), (DataKind.OCTET_STRING, "text"),
-        (DataKind.VISIBLE_STRING, b"octets"), (DataKind.CHOICE, 1), (DataKind.ARRAY, 1), (DataKind.NULL_DATA, 0),
+        (DataKind.INTEGER, True),
+        (DataKind.BOOLEAN, 1),
+        (DataKind.OCTET_STRING, "text"),
+        (DataKind.VISIBLE_STRING, b"octets"),
+        (DataKind.CHOICE, 1),
+        (DataKind.ARRAY, 1),
+        (DataKind.NULL_DATA, 0),
     ],
-)  # fmt: skip
+)
 def test_a_value_of_another_type_or_without_one_is_refused(kind, value):
     with pytest.raises(ValueError, match=f"is not a value of {kind}"):
         kind.to_data(value)
@@ -80,8 +90,10 @@ def test_a_time_stamp_may_come_under_its_own_tag_where_the_shape_says_that_it_is
 
 def test_a_class_body_becomes_tables_in_the_order_of_the_numbers():
     assert [(number, entry.name) for number, entry in Tank.attributes.items()] == [
-        (1, "logical_name"), (2, "level"), (3, "label")
-    ]  # fmt: skip
+        (1, "logical_name"),
+        (2, "level"),
+        (3, "label"),
+    ]
     assert [(number, entry.name) for number, entry in Tank.methods.items()] == [(1, "empty")]
     assert Tank.level is Tank.attributes[2]
 

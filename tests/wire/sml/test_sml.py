@@ -190,12 +190,14 @@ def test_random_files_are_read_or_refused() -> None:
 
 
 tlvs: st.SearchStrategy[Tlv] = st.recursive(
-    st.none() | st.booleans() | st.binary(min_size=1, max_size=40)
+    st.none()
+    | st.booleans()
+    | st.binary(min_size=1, max_size=40)
     | st.integers(0, 0x7F).map(lambda value: Integer(value, 1, signed=False))
     | st.integers(-(1 << 63), (1 << 63) - 1).map(lambda value: Integer(value, 8, signed=True)),
     lambda inner: st.lists(inner, max_size=20).map(tuple),
     max_leaves=40,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -222,9 +224,13 @@ entries = st.builds(
 )
 lists = st.builds(SmlGetListResponse, st.binary(min_size=1, max_size=10), st.lists(entries, max_size=20).map(tuple))
 messages = st.builds(
-    SmlMessage, st.binary(min_size=1, max_size=8), st.just(int(SmlTag.GET_LIST_RESPONSE)), lists,
-    st.integers(0, 255), st.integers(0, 255),
-)  # fmt: skip
+    SmlMessage,
+    st.binary(min_size=1, max_size=8),
+    st.just(int(SmlTag.GET_LIST_RESPONSE)),
+    lists,
+    st.integers(0, 255),
+    st.integers(0, 255),
+)
 
 
 @settings(max_examples=60, deadline=None)

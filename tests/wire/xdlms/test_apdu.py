@@ -91,118 +91,106 @@ BLOCK = DataBlock(1, False, b"\xaa\xbb")
 BLOCK_HEX = "000000000102aabb"
 CONTENT = CipheredContent(SecurityControl.AUTHENTICATION | SecurityControl.ENCRYPTION, 0x0102, bytes(range(14)))
 CONTENT_HEX = "133000000102000102030405060708090a0b0c0d"
-RANGE_HEX = (
-    "0101" "0204" "0204" "120008" "09060000010000ff" "0f02" "120000" "090c" + NOON_HEX + "090c" + LATER_HEX + "0100"
-)  # fmt: skip
+RANGE_HEX = "01010204020412000809060000010000ff0f02120000090c" + NOON_HEX + "090c" + LATER_HEX + "0100"
 
 VECTORS = {
-    "01" "00" "00" "00" "06" "5f1f0400" "00101d" "ffff": InitiateRequest(
-        Conformance.GET | Conformance.SET | Conformance.ACTION | Conformance.SELECTIVE_ACCESS
-        | Conformance.BLOCK_TRANSFER_WITH_GET, 0xFFFF,
+    "01000000065f1f040000101dffff": InitiateRequest(
+        Conformance.GET
+        | Conformance.SET
+        | Conformance.ACTION
+        | Conformance.SELECTIVE_ACCESS
+        | Conformance.BLOCK_TRANSFER_WITH_GET,
+        0xFFFF,
     ),
-    "01" "010411223344" "0100" "0105" "06" "5f1f0400" "400000" "0400": InitiateRequest(
+    "0101041122334401000105065f1f04004000000400": InitiateRequest(
         Conformance.GENERAL_PROTECTION, 1024, b"\x11\x22\x33\x44", response_allowed=False, quality_of_service=5
     ),
-    "08" "00" "06" "5f1f0400" "000010" "04b0" "0007": InitiateResponse(Conformance.GET, 1200),
-    "08" "0105" "06" "5f1f0400" "180000" "0080" "fa00": InitiateResponse(
-        Conformance.READ | Conformance.WRITE, 128, 0xFA00, 5
-    ),
-    "0e" "01" "06" "01": ConfirmedServiceError(ConfirmedService.INITIATE, ServiceErrorCategory.INITIATE, 1),
-    "0f" "40000001" "0c" + NOON_HEX + "1105": DataNotification(
+    "0800065f1f040000001004b00007": InitiateResponse(Conformance.GET, 1200),
+    "080105065f1f04001800000080fa00": InitiateResponse(Conformance.READ | Conformance.WRITE, 128, 0xFA00, 5),
+    "0e010601": ConfirmedServiceError(ConfirmedService.INITIATE, ServiceErrorCategory.INITIATE, 1),
+    "0f400000010c" + NOON_HEX + "1105": DataNotification(
         LongInvokeIdAndPriority(1, confirmed=True), axdr.unsigned(5), NOON
     ),
-    "0f" "00000002" "00" "00": DataNotification(LongInvokeIdAndPriority(2), axdr.null()),
-    "0f" "00000003" "090c" + NOON_HEX + "1105": DataNotification(
+    "0f000000020000": DataNotification(LongInvokeIdAndPriority(2), axdr.null()),
+    "0f00000003090c" + NOON_HEX + "1105": DataNotification(
         LongInvokeIdAndPriority(3), axdr.unsigned(5), NOON, time_tagged=True
     ),
-    "10" "b5000004" "00": DataNotificationConfirm(
-        LongInvokeIdAndPriority(4, True, True, False, True, 5)
-    ),
-    "c0" "01" "c1" + ENERGY_HEX + "00": GetRequestNormal(INVOKE, ENERGY),
-    "c0" "01" "c1" + PROFILE_HEX + RANGE_HEX: GetRequestNormal(
+    "10b500000400": DataNotificationConfirm(LongInvokeIdAndPriority(4, True, True, False, True, 5)),
+    "c001c1" + ENERGY_HEX + "00": GetRequestNormal(INVOKE, ENERGY),
+    "c001c1" + PROFILE_HEX + RANGE_HEX: GetRequestNormal(
         INVOKE, PROFILE, RangeAccess(CLOCK_COLUMN, axdr.clock(NOON), axdr.clock(LATER))
     ),
-    "c0" "01" "c1" + PROFILE_HEX + "0102" "0204" "0600000001" "0600000060" "120001" "120000": GetRequestNormal(
+    "c001c1" + PROFILE_HEX + "0102020406000000010600000060120001120000": GetRequestNormal(
         INVOKE, PROFILE, EntryAccess(1, 96, 1, 0)
     ),
-    "c0" "01" "c1" + PROFILE_HEX + "0102" "1105": GetRequestNormal(INVOKE, PROFILE, OtherAccess(2, axdr.unsigned(5))),
-    "c0" "02" "c1" "00000007": GetRequestNext(INVOKE, 7),
-    "c0" "03" "41" "02" + ENERGY_HEX + "00" + PROFILE_HEX + "01" "03" "1107": GetRequestWithList(
+    "c001c1" + PROFILE_HEX + "01021105": GetRequestNormal(INVOKE, PROFILE, OtherAccess(2, axdr.unsigned(5))),
+    "c002c100000007": GetRequestNext(INVOKE, 7),
+    "c0034102" + ENERGY_HEX + "00" + PROFILE_HEX + "01031107": GetRequestWithList(
         InvokeIdAndPriority(1, high_priority=False),
         (AttributeSelection(ENERGY), AttributeSelection(PROFILE, OtherAccess(3, axdr.unsigned(7)))),
     ),
-    "c4" "01" "c1" "00" "0600000005": GetResponseNormal(INVOKE, axdr.double_long_unsigned(5)),
-    "c4" "01" "c1" "01" "03": GetResponseNormal(INVOKE, DataAccessResult.READ_WRITE_DENIED),
-    "c4" "02" "c1" "00" "00000001" "00" "03" "010203": GetResponseWithDatablock(INVOKE, 1, False, b"\x01\x02\x03"),
-    "c4" "02" "c1" "01" "00000002" "01" "0f": GetResponseWithDatablock(
-        INVOKE, 2, True, DataAccessResult.LONG_GET_ABORTED
-    ),
-    "c4" "03" "c1" "02" "00" "1105" "01" "04": GetResponseWithList(
-        INVOKE, (axdr.unsigned(5), DataAccessResult.OBJECT_UNDEFINED)
-    ),
-    "c1" "01" "c1" + ENERGY_HEX + "00" "1105": SetRequestNormal(INVOKE, ENERGY, axdr.unsigned(5)),
-    "c1" "02" "c1" + ENERGY_HEX + "00" + BLOCK_HEX: SetRequestWithFirstDatablock(INVOKE, ENERGY, BLOCK),
-    "c1" "03" "c1" "01" "00000002" "01" "cc": SetRequestWithDatablock(INVOKE, DataBlock(2, True, b"\xcc")),
-    "c1" "04" "c1" "01" + ENERGY_HEX + "00" "01" "1105": SetRequestWithList(
+    "c401c1000600000005": GetResponseNormal(INVOKE, axdr.double_long_unsigned(5)),
+    "c401c10103": GetResponseNormal(INVOKE, DataAccessResult.READ_WRITE_DENIED),
+    "c402c100000000010003010203": GetResponseWithDatablock(INVOKE, 1, False, b"\x01\x02\x03"),
+    "c402c10100000002010f": GetResponseWithDatablock(INVOKE, 2, True, DataAccessResult.LONG_GET_ABORTED),
+    "c403c1020011050104": GetResponseWithList(INVOKE, (axdr.unsigned(5), DataAccessResult.OBJECT_UNDEFINED)),
+    "c101c1" + ENERGY_HEX + "001105": SetRequestNormal(INVOKE, ENERGY, axdr.unsigned(5)),
+    "c102c1" + ENERGY_HEX + "00" + BLOCK_HEX: SetRequestWithFirstDatablock(INVOKE, ENERGY, BLOCK),
+    "c103c1010000000201cc": SetRequestWithDatablock(INVOKE, DataBlock(2, True, b"\xcc")),
+    "c104c101" + ENERGY_HEX + "00011105": SetRequestWithList(
         INVOKE, (AttributeSelection(ENERGY),), (axdr.unsigned(5),)
     ),
-    "c1" "05" "c1" "01" + ENERGY_HEX + "00" + BLOCK_HEX: SetRequestWithListAndFirstDatablock(
+    "c105c101" + ENERGY_HEX + "00" + BLOCK_HEX: SetRequestWithListAndFirstDatablock(
         INVOKE, (AttributeSelection(ENERGY),), BLOCK
     ),
-    "c5" "01" "c1" "00": SetResponseNormal(INVOKE, DataAccessResult.SUCCESS),
-    "c5" "02" "c1" "00000001": SetResponseDatablock(INVOKE, 1),
-    "c5" "03" "c1" "0c" "00000002": SetResponseLastDatablock(INVOKE, DataAccessResult.TYPE_UNMATCHED, 2),
-    "c5" "04" "c1" "02" "00fa" "00000002": SetResponseLastDatablockWithList(
+    "c501c100": SetResponseNormal(INVOKE, DataAccessResult.SUCCESS),
+    "c502c100000001": SetResponseDatablock(INVOKE, 1),
+    "c503c10c00000002": SetResponseLastDatablock(INVOKE, DataAccessResult.TYPE_UNMATCHED, 2),
+    "c504c10200fa00000002": SetResponseLastDatablockWithList(
         INVOKE, (DataAccessResult.SUCCESS, DataAccessResult.OTHER_REASON), 2
     ),
-    "c5" "05" "c1" "01" "63": SetResponseWithList(INVOKE, (DataAccessResult(0x63),)),
-    "c2" "010c" + NOON_HEX + ENERGY_HEX + "1105": EventNotificationRequest(ENERGY, axdr.unsigned(5), NOON),
-    "c2" "00" + ENERGY_HEX + "1105": EventNotificationRequest(ENERGY, axdr.unsigned(5)),
-    "c3" "01" "c1" + SWITCH_HEX + "01" "0f00": ActionRequestNormal(INVOKE, SWITCH, axdr.integer(0)),
-    "c3" "01" "c1" + SWITCH_HEX + "00": ActionRequestNormal(INVOKE, SWITCH),
-    "c3" "02" "c1" "00000001": ActionRequestNextPblock(INVOKE, 1),
-    "c3" "03" "c1" "01" + SWITCH_HEX + "01" "0f00": ActionRequestWithList(INVOKE, (SWITCH,), (axdr.integer(0),)),
-    "c3" "04" "c1" + SWITCH_HEX + BLOCK_HEX: ActionRequestWithFirstPblock(INVOKE, SWITCH, BLOCK),
-    "c3" "05" "c1" "01" + SWITCH_HEX + BLOCK_HEX: ActionRequestWithListAndFirstPblock(INVOKE, (SWITCH,), BLOCK),
-    "c3" "06" "c1" + BLOCK_HEX: ActionRequestWithPblock(INVOKE, BLOCK),
-    "c7" "01" "c1" "00" "00": ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS)),
-    "c7" "01" "c1" "00" "01" "00" "1105": ActionResponseNormal(
-        INVOKE, ActionOutcome(ActionResult.SUCCESS, axdr.unsigned(5))
-    ),
-    "c7" "02" "c1" + BLOCK_HEX: ActionResponseWithPblock(INVOKE, BLOCK),
-    "c7" "03" "c1" "02" "0300" "0001" "01fa": ActionResponseWithList(
+    "c505c10163": SetResponseWithList(INVOKE, (DataAccessResult(0x63),)),
+    "c2010c" + NOON_HEX + ENERGY_HEX + "1105": EventNotificationRequest(ENERGY, axdr.unsigned(5), NOON),
+    "c200" + ENERGY_HEX + "1105": EventNotificationRequest(ENERGY, axdr.unsigned(5)),
+    "c301c1" + SWITCH_HEX + "010f00": ActionRequestNormal(INVOKE, SWITCH, axdr.integer(0)),
+    "c301c1" + SWITCH_HEX + "00": ActionRequestNormal(INVOKE, SWITCH),
+    "c302c100000001": ActionRequestNextPblock(INVOKE, 1),
+    "c303c101" + SWITCH_HEX + "010f00": ActionRequestWithList(INVOKE, (SWITCH,), (axdr.integer(0),)),
+    "c304c1" + SWITCH_HEX + BLOCK_HEX: ActionRequestWithFirstPblock(INVOKE, SWITCH, BLOCK),
+    "c305c101" + SWITCH_HEX + BLOCK_HEX: ActionRequestWithListAndFirstPblock(INVOKE, (SWITCH,), BLOCK),
+    "c306c1" + BLOCK_HEX: ActionRequestWithPblock(INVOKE, BLOCK),
+    "c701c10000": ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS)),
+    "c701c10001001105": ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS, axdr.unsigned(5))),
+    "c702c1" + BLOCK_HEX: ActionResponseWithPblock(INVOKE, BLOCK),
+    "c703c1020300000101fa": ActionResponseWithList(
         INVOKE,
         (
             ActionOutcome(ActionResult.READ_WRITE_DENIED),
             ActionOutcome(ActionResult.SUCCESS, DataAccessResult.OTHER_REASON),
         ),
     ),
-    "c7" "04" "c1" "00000001": ActionResponseNextPblock(INVOKE, 1),
-    "d8" "01" "02": ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.SERVICE_NOT_SUPPORTED),
-    "d8" "02" "06" "00000102": ExceptionResponse(
-        StateFault.SERVICE_UNKNOWN, ServiceFault.INVOCATION_COUNTER_ERROR, 0x0102
-    ),
-    "e0" "c5" "0002" "0001" "02aabb": GeneralBlockTransfer(2, 1, b"\xaa\xbb", True, True, 5),
+    "c704c100000001": ActionResponseNextPblock(INVOKE, 1),
+    "d80102": ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.SERVICE_NOT_SUPPORTED),
+    "d8020600000102": ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.INVOCATION_COUNTER_ERROR, 0x0102),
+    "e0c50002000102aabb": GeneralBlockTransfer(2, 1, b"\xaa\xbb", True, True, 5),
     "c8" + CONTENT_HEX: CipheredApdu(ApduTag.GLO_GET_REQUEST, CONTENT),
     "d4" + CONTENT_HEX: CipheredApdu(ApduTag.DED_GET_RESPONSE, CONTENT),
     "21" + CONTENT_HEX: CipheredApdu(ApduTag.GLO_INITIATE_REQUEST, CONTENT),
-    "db" "084d53500000000001" + CONTENT_HEX: GeneralCipheredApdu(
+    "db084d53500000000001" + CONTENT_HEX: GeneralCipheredApdu(
         ApduTag.GENERAL_GLO_CIPHERING, b"MSP\x00\x00\x00\x00\x01", CONTENT
     ),
-    "dc" "00" + CONTENT_HEX: GeneralCipheredApdu(ApduTag.GENERAL_DED_CIPHERING, b"", CONTENT),
-    "dd" "0101" "0102" "0103" "00" "00" "00" + CONTENT_HEX: GeneralCiphering(
-        b"\x01", b"\x02", b"\x03", b"", b"", None, CONTENT
-    ),
-    "dd" "0101" "0102" "0103" "00" "00" "01" "00" "02" + CONTENT_HEX: GeneralCiphering(
+    "dc00" + CONTENT_HEX: GeneralCipheredApdu(ApduTag.GENERAL_DED_CIPHERING, b"", CONTENT),
+    "dd010101020103000000" + CONTENT_HEX: GeneralCiphering(b"\x01", b"\x02", b"\x03", b"", b"", None, CONTENT),
+    "dd0101010201030000010002" + CONTENT_HEX: GeneralCiphering(
         b"\x01", b"\x02", b"\x03", b"", b"", KeyInfo(KeyInfoKind.IDENTIFIED, b"\x02"), CONTENT
     ),
-    "dd" "0101" "0102" "0103" "00" "00" "01" "01" "00" "02aabb" + CONTENT_HEX: GeneralCiphering(
+    "dd010101020103000001010002aabb" + CONTENT_HEX: GeneralCiphering(
         b"\x01", b"\x02", b"\x03", b"", b"", KeyInfo(KeyInfoKind.WRAPPED, b"\x00", b"\xaa\xbb"), CONTENT
     ),
-    "dd" "0101" "0102" "0103" "00" "00" "01" "02" "0102" "02aabb" + CONTENT_HEX: GeneralCiphering(
+    "dd01010102010300000102010202aabb" + CONTENT_HEX: GeneralCiphering(
         b"\x01", b"\x02", b"\x03", b"", b"", KeyInfo(KeyInfoKind.AGREED, b"\x02", b"\xaa\xbb"), CONTENT
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("text", VECTORS)

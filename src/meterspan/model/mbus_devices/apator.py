@@ -143,12 +143,21 @@ GRAMMARS = (
     Grammar("Apator E.ITN", _MAKERS, _allocator, _CIS, frozenset({0x08})),
     Grammar("Apator NA-1", _MAKERS, _ciphered, _PLAIN_CIS, _WATER, frozenset({0x14, 0x15}), Seal.MODE_5),
     Grammar(
-        "Apator 17-2", _MAKERS, _thirds(0), frozenset({0xA0}), frozenset({0x11}), frozenset({0x04}),
+        "Apator 17-2",
+        _MAKERS,
+        _thirds(0),
+        frozenset({0xA0}),
+        frozenset({0x11}),
+        frozenset({0x04}),
         commodities={0x11: Commodity.WATER},
     ),
     Grammar(
-        "Apator 08", _MAKERS, _thirds(-3), frozenset({0xA0}), frozenset({0x03, 0x0F}),
+        "Apator 08",
+        _MAKERS,
+        _thirds(-3),
+        frozenset({0xA0}),
+        frozenset({0x03, 0x0F}),
         commodities={0x0F: Commodity.WATER},
     ),
-)  # fmt: skip
+)
 """Apator's device types."""

@@ -100,5 +100,5 @@ GRAMMARS = (
     Grammar("B Meters Hydrodigit", frozenset({"BMT", "BMP"}), _hydrodigit, media=frozenset({0x06, 0x07, 0x16})),
     Grammar("BFW 240 radio", frozenset({"BFW"}), _bfw, media=frozenset({0x08}), versions=frozenset({0x02})),
     Grammar("Zenner 0B", frozenset({"ZRI"}), _zenner, versions=frozenset({0x0B})),
-)  # fmt: skip
+)
 """Families with one layout each."""

@@ -63,16 +63,19 @@ _RULES: dict[tuple[str, bytes], RecordRule] = {
     ("SEC", b"\xff\x22"): RecordRule("number of wires", "1"),
     # Ei Electronics smoke detectors: dust level in the low bits, flags above
     ("EIE", b"\xff\x2c"): RecordRule("dust level", "1", 0, 0x1F),
-}  # fmt: skip
+}
 
 _SUBUNITS = {("SEC", 1): _REACTIVE, ("SEC", 2): _APPARENT}
 
 # IME meters: FF, a parameter number, then a VIF that scales it (of the primary table, or of FD where that fits better).
 _IME_FD = {0x07: "voltage", 0x08: "voltage between phases", 0x09: "current", 0x0A: "frequency"}
 _IME_PRIMARY = {
-    0x00: "active energy", 0x01: "reactive energy", 0x0D: "power demand", 0x0E: "maximum power demand",
+    0x00: "active energy",
+    0x01: "reactive energy",
+    0x0D: "power demand",
+    0x0E: "maximum power demand",
     0x0F: "run time",
-}  # fmt: skip
+}
 _IME_UNITS = {0x01: "varh", 0x0A: "Hz"}
 _IME_POWER_FACTOR = 0x0B
 
@@ -109,11 +112,14 @@ def _ime(vif: bytes) -> RecordRule:
 _INPUTS, _STORED_INPUTS = "844014 84804014", "C44014 C4804014"
 _KAMSTRUP_FORMATS = (
     # water: Multical 21, flowIQ
-    "02FF20 0413 4413 615B 6167", "02FF20 0413 92013B A1015B 8101E7FF0F",
+    "02FF20 0413 4413 615B 6167",
+    "02FF20 0413 92013B A1015B 8101E7FF0F",
     "04FF23 0413 4413 426C 023B 92013B A2013B 06FF1B A1015B 91015B A10167",
     "04FF23 4413 523B 06FF1B 426C 6167 5167 023B 0413 8101E7FF0F",
     # heat and cooling: Multical 302, 303, 402, 403, 602, 603
-    "0306 4306 0314 426C 022D 01FF21", "030F 430F 0314 426C 022D 01FF21", "030E 430E 0313 426C 022D 01FF21",
+    "0306 4306 0314 426C 022D 01FF21",
+    "030F 430F 0314 426C 022D 01FF21",
+    "030E 430E 0313 426C 022D 01FF21",
     f"040E 04FF07 04FF08 0413 {_INPUTS} 043B 0259 025D 142D 84100E 84200E 04FF22 026C 440E 4413 {_STORED_INPUTS} 426C",
     f"040F 04FF07 04FF08 0414 {_INPUTS} 043B 0259 025D 142D 84100F 84200F 04FF22 026C 440F 4414 {_STORED_INPUTS} 426C",
     "0406 04FF07 04FF08 0414 043B 0259 025D 04FF22 026C 4406 4414 426C",
@@ -125,7 +131,7 @@ _KAMSTRUP_FORMATS = (
     "0404 04843C 042B 04AB3C",
     # pressure sensor
     "2269 1269 0269 05FF09 05FF0A 02FD17",
-)  # fmt: skip
+)
 
 _ENGELMANN_MONTHS = " ".join(f"{0xC4 if number & 1 else 0x84:02X}{number >> 1:02X}13" for number in range(2, 17))
 _ENGELMANN_FORMATS = (f"426C 4413 01FD17 {_ENGELMANN_MONTHS} 046D 0413",)

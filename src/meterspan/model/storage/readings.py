@@ -77,9 +77,14 @@ class Readings:
 
 
 COLUMNS: Final[dict[str, type[np.signedinteger]]] = {
-    "series": np.int32, "time": np.int64, "value": np.int64, "status": np.int32, "quality": np.int32,
-    "source": np.int8, "received_at": np.int64,
-}  # fmt: skip
+    "series": np.int32,
+    "time": np.int64,
+    "value": np.int64,
+    "status": np.int32,
+    "quality": np.int32,
+    "source": np.int8,
+    "received_at": np.int64,
+}
 """Names and types of the columns of ``Readings``, in their order."""
 
 

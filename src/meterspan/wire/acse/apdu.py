@@ -24,9 +24,18 @@ from meterspan.wire.errors import UnsupportedError, WireError
 from meterspan.wire.open_enum import OpenIntEnum
 
 __all__ = [
-    "ACSE_TAGS", "AUTHENTICATION_REQUIREMENT", "Aare", "Aarq", "AcseApdu", "AuthenticationValue", "Diagnostic", "Rlre",
-    "Rlrq", "read_acse", "write_acse",
-]  # fmt: skip
+    "ACSE_TAGS",
+    "AUTHENTICATION_REQUIREMENT",
+    "Aare",
+    "Aarq",
+    "AcseApdu",
+    "AuthenticationValue",
+    "Diagnostic",
+    "Rlre",
+    "Rlrq",
+    "read_acse",
+    "write_acse",
+]
 
 CLAUSE = "IEC 62056-5-3, annex A"
 AARQ_TAG, AARE_TAG, RLRQ_TAG, RLRE_TAG = 0x60, 0x61, 0x62, 0x63

@@ -5,9 +5,15 @@ from enum import IntEnum
 from meterspan.wire.open_enum import OpenIntEnum
 
 __all__ = [
-    "ApplicationContext", "AssociationResult", "AuthenticationMechanism", "DiagnosticSource", "ProviderDiagnostic",
-    "ReleaseRequestReason", "ReleaseResponseReason", "UserDiagnostic",
-]  # fmt: skip
+    "ApplicationContext",
+    "AssociationResult",
+    "AuthenticationMechanism",
+    "DiagnosticSource",
+    "ProviderDiagnostic",
+    "ReleaseRequestReason",
+    "ReleaseResponseReason",
+    "UserDiagnostic",
+]
 
 
 class ApplicationContext(OpenIntEnum):

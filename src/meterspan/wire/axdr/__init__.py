@@ -119,10 +119,16 @@ __all__ = [
 
 _COLUMNS = frozenset(
     {
-        "NO_INSTANT", "ClockColumn", "Column", "FloatColumn", "IntegerColumn", "ProfileColumns", "ValueColumn",
+        "NO_INSTANT",
+        "ClockColumn",
+        "Column",
+        "FloatColumn",
+        "IntegerColumn",
+        "ProfileColumns",
+        "ValueColumn",
         "read_columns",
     }
-)  # fmt: skip
+)
 
 
 def __getattr__(name: str) -> Any:

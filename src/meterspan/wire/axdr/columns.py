@@ -39,9 +39,15 @@ from meterspan.wire.errors import WireError
 from meterspan.wire.length import read_length
 
 __all__ = [
-    "NO_INSTANT", "ClockColumn", "Column", "FloatColumn", "IntegerColumn", "ProfileColumns", "ValueColumn",
+    "NO_INSTANT",
+    "ClockColumn",
+    "Column",
+    "FloatColumn",
+    "IntegerColumn",
+    "ProfileColumns",
+    "ValueColumn",
     "read_columns",
-]  # fmt: skip
+]
 
 CLAUSE = "IEC 62056-6-2, 4.3.6"
 NO_INSTANT = -(2**63)

@@ -229,13 +229,22 @@ _FIXED_MEDIA = {
 }  # fmt: skip
 """Medium codes of the fixed structure as device types; A to E are the same with mode 2."""
 _FIXED_UNITS: tuple[tuple[int, int, str, str], ...] = (
-    (0x02, 9, "energy", "Wh"), (0x0B, 9, "energy", "kJ"), (0x14, 9, "power", "W"), (0x1D, 9, "power", "kJ/h"),
-    (0x26, 9, "volume", "mL"), (0x2F, 9, "volume flow", "mL/h"),
-)  # fmt: skip
+    (0x02, 9, "energy", "Wh"),
+    (0x0B, 9, "energy", "kJ"),
+    (0x14, 9, "power", "W"),
+    (0x1D, 9, "power", "kJ/h"),
+    (0x26, 9, "volume", "mL"),
+    (0x2F, 9, "volume flow", "mL/h"),
+)
 """First code, how many (each ten times the one before), quantity, unit of the first."""
 _FIXED_BASE = {
-    "Wh": ("Wh", 0), "kJ": ("J", 3), "W": ("W", 0), "kJ/h": ("J/h", 3), "mL": ("m3", -6), "mL/h": ("m3/h", -6),
-}  # fmt: skip
+    "Wh": ("Wh", 0),
+    "kJ": ("J", 3),
+    "W": ("W", 0),
+    "kJ/h": ("J/h", 3),
+    "mL": ("m3", -6),
+    "mL/h": ("m3/h", -6),
+}
 
 
 @lru_cache(maxsize=256)

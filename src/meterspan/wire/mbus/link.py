@@ -13,8 +13,16 @@ from meterspan.wire.checksum import sum_8
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 
-__all__ = ["ACKNOWLEDGE", "Address", "ControlField", "FrameReader", "LinkFrame", "PrimaryFunction", "read_link_frame",
-           "write_link_frame"]  # fmt: skip
+__all__ = [
+    "ACKNOWLEDGE",
+    "Address",
+    "ControlField",
+    "FrameReader",
+    "LinkFrame",
+    "PrimaryFunction",
+    "read_link_frame",
+    "write_link_frame",
+]
 
 SINGLE = 0xE5
 START_SHORT = 0x10

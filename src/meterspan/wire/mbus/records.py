@@ -17,8 +17,17 @@ from meterspan.wire.errors import TruncatedError, UnsupportedError, WireError
 from meterspan.wire.mbus.values import DATA_SIZES, REAL, Value, lvar_size, pack_value, parse_value
 from meterspan.wire.mbus.vif import EXTENSION, VIF_PLAIN_TEXT, Quantity, ValueKind, read_quantity
 
-__all__ = ["DataRecord", "Function", "RecordHeader", "Records", "build_header", "build_record", "describe_header",
-           "read_records", "write_records"]  # fmt: skip
+__all__ = [
+    "DataRecord",
+    "Function",
+    "RecordHeader",
+    "Records",
+    "build_header",
+    "build_record",
+    "describe_header",
+    "read_records",
+    "write_records",
+]
 
 MAX_EXTENSIONS = 10
 """DIFEs, and likewise VIFEs, of one record (6.3.2, 6.4.2)."""

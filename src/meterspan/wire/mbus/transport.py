@@ -11,8 +11,17 @@ from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import UnsupportedError
 from meterspan.wire.mbus.address import ADDRESS_SIZE, DeviceAddress
 
-__all__ = ["CI_NAMES", "DES_MODES", "Ci", "HeaderKind", "SecurityMode", "TransportHeader", "header_kind",
-           "read_transport", "write_transport"]  # fmt: skip
+__all__ = [
+    "CI_NAMES",
+    "DES_MODES",
+    "Ci",
+    "HeaderKind",
+    "SecurityMode",
+    "TransportHeader",
+    "header_kind",
+    "read_transport",
+    "write_transport",
+]
 
 BLOCK = 16
 MODE_FIELD = slice(8, 13)

@@ -321,9 +321,16 @@ _FD_FD: dict[int, Quantity] = {
 
 _TEXT_UNITS = {"%RH": "%RH", "RH%": "%RH", "m^3": "m3", "l": "L", "l/h": "L/h", "m^3/h": "m3/h"}
 _TEXT_QUANTITIES = {
-    "relative humidity": "relative humidity", "volume": "volume", "energy": "energy", "volume flow": "volume flow",
-    "power": "power", "temperature": "temperature", "pressure": "pressure", "voltage": "voltage", "current": "current",
-}  # fmt: skip
+    "relative humidity": "relative humidity",
+    "volume": "volume",
+    "energy": "energy",
+    "volume flow": "volume flow",
+    "power": "power",
+    "temperature": "temperature",
+    "pressure": "pressure",
+    "voltage": "voltage",
+    "current": "current",
+}
 
 _LIMITS = ("lower", "upper")
 _ORDER = ("first", "last")

@@ -62,5 +62,5 @@ PROFILES = (
         "dsmr3", "DSMR P1 2.2 and 3.0", CrcPolicy.NONE, 9_600, "7E1", marks=(("0-1:24.3.0", ""),), is_fixed_width=True
     ),
     GENERIC,
-)  # fmt: skip
+)
 """Every known profile, the generic one last."""

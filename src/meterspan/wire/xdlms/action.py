@@ -25,10 +25,20 @@ from meterspan.wire.xdlms.common import (
 )
 
 __all__ = [
-    "ActionOutcome", "ActionRequest", "ActionRequestNextPblock", "ActionRequestNormal", "ActionRequestWithFirstPblock",
-    "ActionRequestWithList", "ActionRequestWithListAndFirstPblock", "ActionRequestWithPblock", "ActionResponse",
-    "ActionResponseNextPblock", "ActionResponseNormal", "ActionResponseWithList", "ActionResponseWithPblock",
-]  # fmt: skip
+    "ActionOutcome",
+    "ActionRequest",
+    "ActionRequestNextPblock",
+    "ActionRequestNormal",
+    "ActionRequestWithFirstPblock",
+    "ActionRequestWithList",
+    "ActionRequestWithListAndFirstPblock",
+    "ActionRequestWithPblock",
+    "ActionResponse",
+    "ActionResponseNextPblock",
+    "ActionResponseNormal",
+    "ActionResponseWithList",
+    "ActionResponseWithPblock",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +146,19 @@ ActionResponse: TypeAlias = (
 )
 
 _REQUESTS = (
-    "action-request-normal", "action-request-next-pblock", "action-request-with-list",
-    "action-request-with-first-pblock", "action-request-with-list-and-first-pblock", "action-request-with-pblock",
-)  # fmt: skip
+    "action-request-normal",
+    "action-request-next-pblock",
+    "action-request-with-list",
+    "action-request-with-first-pblock",
+    "action-request-with-list-and-first-pblock",
+    "action-request-with-pblock",
+)
 _RESPONSES = (
-    "action-response-normal", "action-response-with-pblock", "action-response-with-list", "action-response-next-pblock",
-)  # fmt: skip
+    "action-response-normal",
+    "action-response-with-pblock",
+    "action-response-with-list",
+    "action-response-next-pblock",
+)
 
 
 def read_action_request(cursor: Cursor) -> ActionRequest:
@@ -204,11 +221,11 @@ def write_action_response(response: ActionResponse) -> bytes:
     invoke = write_invoke_id(response.invoke)
     match response:
         case ActionResponseNormal():
-            return tag + b"\x01" + invoke + _write_outcome(response.outcome)
+            return tag + b"\x01" + invoke + write_outcome(response.outcome)
         case ActionResponseWithPblock():
             return tag + b"\x02" + invoke + write_block(response.block)
         case ActionResponseWithList():
-            return tag + b"\x03" + invoke + write_list(response.outcomes, _write_outcome)
+            return tag + b"\x03" + invoke + write_list(response.outcomes, write_outcome)
         case ActionResponseNextPblock():
             return tag + b"\x04" + invoke + response.block_number.to_bytes(4, "big")
 
@@ -221,6 +238,7 @@ def _read_outcome(cursor: Cursor) -> ActionOutcome:
     return ActionOutcome(result, read_result(cursor) if present else None)
 
 
-def _write_outcome(outcome: ActionOutcome) -> bytes:
+def write_outcome(outcome: ActionOutcome) -> bytes:
+    """Write Action-Response-With-Optional-Data."""
     head = bytes((outcome.result,))
     return head + b"\x00" if outcome.returned is None else head + b"\x01" + write_result(outcome.returned)

@@ -17,7 +17,7 @@ __all__ = [
     "ciphered_tag",
     "plain_tag",
     "service_error_text",
-]  # fmt: skip
+]
 
 
 class ApduTag(IntEnum):

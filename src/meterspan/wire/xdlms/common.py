@@ -31,10 +31,19 @@ from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms.codes import DataAccessResult
 
 __all__ = [
-    "Access", "AttributeSelection", "CaptureObjectDefinition", "CosemAttributeDescriptor", "CosemMethodDescriptor",
-    "DataBlock", "EntryAccess", "GetResult", "InvokeIdAndPriority", "LongInvokeIdAndPriority", "OtherAccess",
+    "Access",
+    "AttributeSelection",
+    "CaptureObjectDefinition",
+    "CosemAttributeDescriptor",
+    "CosemMethodDescriptor",
+    "DataBlock",
+    "EntryAccess",
+    "GetResult",
+    "InvokeIdAndPriority",
+    "LongInvokeIdAndPriority",
+    "OtherAccess",
     "RangeAccess",
-]  # fmt: skip
+]
 
 CLAUSE = "IEC 62056-5-3, annex A"
 ItemT = TypeVar("ItemT")
@@ -394,9 +403,7 @@ def _write_member(class_id: int, instance: Obis, member: int) -> bytes:
 
 
 _COLUMN = (DataType.LONG_UNSIGNED, DataType.OCTET_STRING, DataType.INTEGER, DataType.LONG_UNSIGNED)
-_ENTRY = (
-    DataType.DOUBLE_LONG_UNSIGNED, DataType.DOUBLE_LONG_UNSIGNED, DataType.LONG_UNSIGNED, DataType.LONG_UNSIGNED,
-)  # fmt: skip
+_ENTRY = (DataType.DOUBLE_LONG_UNSIGNED, DataType.DOUBLE_LONG_UNSIGNED, DataType.LONG_UNSIGNED, DataType.LONG_UNSIGNED)
 
 
 def _column_of(data: Data) -> CaptureObjectDefinition | None:

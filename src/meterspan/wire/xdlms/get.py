@@ -30,9 +30,16 @@ from meterspan.wire.xdlms.common import (
 )
 
 __all__ = [
-    "GetRequest", "GetRequestNext", "GetRequestNormal", "GetRequestWithList", "GetResponse", "GetResponseNormal",
-    "GetResponseWithDatablock", "GetResponseWithList", "data_octets_of_get",
-]  # fmt: skip
+    "GetRequest",
+    "GetRequestNext",
+    "GetRequestNormal",
+    "GetRequestWithList",
+    "GetResponse",
+    "GetResponseNormal",
+    "GetResponseWithDatablock",
+    "GetResponseWithList",
+    "data_octets_of_get",
+]
 
 
 @dataclass(frozen=True, slots=True)

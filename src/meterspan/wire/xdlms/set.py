@@ -29,10 +29,19 @@ from meterspan.wire.xdlms.common import (
 )
 
 __all__ = [
-    "SetRequest", "SetRequestNormal", "SetRequestWithDatablock", "SetRequestWithFirstDatablock", "SetRequestWithList",
-    "SetRequestWithListAndFirstDatablock", "SetResponse", "SetResponseDatablock", "SetResponseLastDatablock",
-    "SetResponseLastDatablockWithList", "SetResponseNormal", "SetResponseWithList",
-]  # fmt: skip
+    "SetRequest",
+    "SetRequestNormal",
+    "SetRequestWithDatablock",
+    "SetRequestWithFirstDatablock",
+    "SetRequestWithList",
+    "SetRequestWithListAndFirstDatablock",
+    "SetResponse",
+    "SetResponseDatablock",
+    "SetResponseLastDatablock",
+    "SetResponseLastDatablockWithList",
+    "SetResponseNormal",
+    "SetResponseWithList",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +148,19 @@ SetResponse: TypeAlias = (
 )
 
 _REQUESTS = (
-    "set-request-normal", "set-request-with-first-datablock", "set-request-with-datablock", "set-request-with-list",
+    "set-request-normal",
+    "set-request-with-first-datablock",
+    "set-request-with-datablock",
+    "set-request-with-list",
     "set-request-with-list-and-first-datablock",
-)  # fmt: skip
+)
 _RESPONSES = (
-    "set-response-normal", "set-response-datablock", "set-response-last-datablock",
-    "set-response-last-datablock-with-list", "set-response-with-list",
-)  # fmt: skip
+    "set-response-normal",
+    "set-response-datablock",
+    "set-response-last-datablock",
+    "set-response-last-datablock-with-list",
+    "set-response-with-list",
+)
 
 
 def read_set_request(cursor: Cursor) -> SetRequest:

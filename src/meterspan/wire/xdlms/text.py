@@ -68,6 +68,4 @@ def _shown(text: str) -> str:
     return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
 
 
-_SELF_EXPLAINING = (
-    InvokeIdAndPriority, LongInvokeIdAndPriority, CosemAttributeDescriptor, CosemMethodDescriptor, Data,
-)  # fmt: skip
+_SELF_EXPLAINING = (InvokeIdAndPriority, LongInvokeIdAndPriority, CosemAttributeDescriptor, CosemMethodDescriptor, Data)
