@@ -167,9 +167,15 @@ def test_another_master_key_is_refused_at_the_start(tmp_path):
     config = write_config(tmp_path, ("M1", "tcp://127.0.0.1:9"))
     with running(tmp_path, "serve", str(config)):
         pass
-    result = run(tmp_path, "serve", str(config), "--master-key-file", str(tmp_path / "other.key"))
+    other = tmp_path / "other.key"
+    result = run(tmp_path, "serve", str(config), "--master-key-file", str(other))
+    assert (result.returncode, other.exists()) == (2, False)
+    assert "put your copy of it back" in " ".join(result.stderr.split())
+    other.touch(0o600)
+    other.write_text("5a" * 32)
+    result = run(tmp_path, "serve", str(config), "--master-key-file", str(other))
     assert result.returncode == 2
-    assert "wrapped under another master key" in result.stderr
+    assert "wrapped under another master key" in " ".join(result.stderr.split())
 
 
 def test_the_example_in_the_repository_is_what_is_printed():

@@ -95,7 +95,7 @@ def require_private(path: Path) -> None:
 
 
 def _tighten(path: Path, mode: int) -> None:
-    """Take the rights of others from a file or folder; one of another owner or on a read-only disk stays as it is."""
+    """Remove the rights of others to a file or folder; one of another owner or on a read-only disk stays as it is."""
     with contextlib.suppress(OSError):
         found = path.stat().st_mode
         if found & _OTHERS:
