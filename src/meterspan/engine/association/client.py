@@ -272,7 +272,7 @@ class ClientAssociation(Association[ClientMove]):
             return
         agreed = self._agreed = self._agree(initiate)
         if self._mechanism.is_hls:
-            self._answer_challenge(aare, now)
+            self._answer_challenge(aare, agreed, now)
         else:
             self._accepted(agreed, now)
 
@@ -310,7 +310,7 @@ class ClientAssociation(Association[ClientMove]):
             return None  # a refusal needs no user information
         return initiate if isinstance(initiate, ConfirmedServiceError) else None
 
-    def _answer_challenge(self, aare: Aare, now: float) -> None:
+    def _answer_challenge(self, aare: Aare, agreed: Agreement, now: float) -> None:
         """Send pass 3 of HLS: f(StoC) to the association object."""
         if aare.authentication_value is None or not aare.authentication_value.octets:
             raise WireError("carries no challenge", None, "responding-authentication-value", CLAUSE)
@@ -319,10 +319,15 @@ class ClientAssociation(Association[ClientMove]):
             error = SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE)
             self._refuse_proof(error, now)
             return
-        self._move(ClientMove.CHALLENGED)
         method = AssociationLN.reply_to_hls_authentication.at(self._settings.association_object)
         proof = prove(self._settings.mechanism, stoc, secret=self._settings.secret, security=self._security)
-        self._send_service(ActionRequestNormal(self._next_invoke(), method, octet_string(proof)), now)
+        reply = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
+        if len(write_apdu(reply)) > agreed.apdu_max:
+            words = f"the server's PDU of {agreed.max_pdu} octets has no room for the client's proof"
+            self._refused(Failure(FailureKind.UNSUPPORTED, words, permanent=True), now)
+            return
+        self._move(ClientMove.CHALLENGED)
+        self._send_service(reply, now)
 
     def _take_proof(self, agreed: Agreement, apdu: Apdu, now: float) -> None:
         """Process pass 4 of HLS."""
