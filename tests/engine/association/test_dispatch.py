@@ -312,7 +312,7 @@ def answers_to(served, request):
 
 
 @given(
-    st.integers(32, 300),
+    st.integers(12, 300),
     st.integers(1, LIST_ITEMS_MAX),
     st.sampled_from([SERVER_CONFORMANCE, WITHOUT_BLOCKS]),
     st.sampled_from(["get", "set", "set in blocks", "action", "action in blocks", "run"]),
@@ -348,3 +348,10 @@ def test_the_outcomes_of_a_long_list_come_in_blocks():
 @pytest.mark.parametrize("client", [MANAGEMENT_CLIENT, helpers_cosem.READER_CLIENT, helpers_cosem.PUBLIC_CLIENT])
 def test_the_rights_that_are_shown_are_the_rights_that_are_held(client):
     assert helpers_cosem.differing_rights(TestMeter(2).device, client, NOW) == []
+
+
+def test_an_answer_that_no_block_has_room_for_is_unavailable():
+    served, _ = dispatcher(apdu_max=12)
+    assert ask(served, GetRequestNormal(INVOKE, BUFFER)).result == DataAccessResult.DATA_BLOCK_UNAVAILABLE
+    echo = ask(served, ActionRequestNormal(INVOKE, ECHO, visible_string("x" * 40)))
+    assert echo.outcome.result == ActionResult.DATA_BLOCK_UNAVAILABLE

@@ -272,7 +272,7 @@ class ClientAssociation(Association[ClientMove]):
             return
         agreed = self._agreed = self._agree(initiate)
         if self._mechanism.is_hls:
-            self._answer_challenge(aare, agreed, now)
+            self._answer_challenge(aare, now)
         else:
             self._accepted(agreed, now)
 
@@ -310,7 +310,7 @@ class ClientAssociation(Association[ClientMove]):
             return None  # a refusal needs no user information
         return initiate if isinstance(initiate, ConfirmedServiceError) else None
 
-    def _answer_challenge(self, aare: Aare, agreed: Agreement, now: float) -> None:
+    def _answer_challenge(self, aare: Aare, now: float) -> None:
         """Send pass 3 of HLS: f(StoC) to the association object."""
         if aare.authentication_value is None or not aare.authentication_value.octets:
             raise WireError("carries no challenge", None, "responding-authentication-value", CLAUSE)
@@ -322,7 +322,8 @@ class ClientAssociation(Association[ClientMove]):
         method = AssociationLN.reply_to_hls_authentication.at(self._settings.association_object)
         proof = prove(self._settings.mechanism, stoc, secret=self._settings.secret, security=self._security)
         reply = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
-        if len(write_apdu(reply)) > agreed.apdu_max:
+        agreed = self._agreed
+        if agreed is not None and len(write_apdu(reply)) > agreed.apdu_max:
             words = f"the server's PDU of {agreed.max_pdu} octets has no room for the client's proof"
             self._refused(Failure(FailureKind.UNSUPPORTED, words, permanent=True), now)
             return
