@@ -6,7 +6,7 @@ row. Communications see the registers only through ``Metrology.indicate()``. All
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import IntEnum, IntFlag
 from typing import Final
 
@@ -29,11 +29,14 @@ from meterspan.quantities.codes import IMPORT_POWER
 from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 
-__all__ = ["ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
+__all__ = ["CLOCK_MAX", "CLOCK_MIN", "ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
 
 IMPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.IMPORT]
 EXPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.EXPORT]
 PROFILE_COLUMNS: Final = (IMPORT, EXPORT)
+CLOCK_MIN: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+CLOCK_MAX: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) - 1
+"""What the clock can be set to: a P1 telegram and a date of M-Bus have two digits for the year."""
 EVENTS_MAX: Final = 256
 """Entries of the event log before the oldest is overwritten."""
 
@@ -181,7 +184,14 @@ class ElectricityMeter:
         return captured
 
     def set_clock(self, own: float, now: float) -> None:
-        """Set the clock to ``own`` (UTC seconds); both times are logged, and the running period is flagged."""
+        """Set the clock to ``own`` (UTC seconds); both times are logged, and the running period is flagged.
+
+        Raises:
+            ValueError: ``own`` is outside ``CLOCK_MIN`` to ``CLOCK_MAX``; nothing was changed.
+
+        """
+        if not CLOCK_MIN <= own <= CLOCK_MAX:
+            raise ValueError(f"the calendar of the clock holds 2000 to 2099, not {own:.0f} s")
         before = self.clock.time(now)
         self._log(EventCode.CLOCK_ADJUSTED_OLD, before)
         step = self.clock.set(own, now)
