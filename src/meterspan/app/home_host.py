@@ -231,11 +231,16 @@ class HomeHost:
             self.on_rows()
 
     def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
-        """Pass a telegram on; without room to store it is lost, and the next one repeats its registers."""
+        """Pass a telegram on; without room to store it is lost, and the next one repeats its registers.
+
+        A telegram that meets a defect of this program is lost as well; the home goes on.
+        """
         try:
             hear(heard, now, source)
         except StorageError as error:
             _log.error("a telegram could not be processed", extra={"reason": str(error), "source": source})
+        except Exception:  # noqa: BLE001 - one telegram ends no home, whatever it meets
+            _log.exception("a telegram met a defect of this program", extra={"source": source})
         self._pump()
 
     def _pump(self) -> None:
