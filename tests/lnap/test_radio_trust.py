@@ -86,6 +86,12 @@ class Point:
     @property
     def known(self):
         """All that is stored or learnt, in memory and durably."""
+        receiver = self.point._receiver
+        return (*self.believed, receiver.formats.to_bytes(), len(receiver._layouts))
+
+    @property
+    def believed(self):
+        """What is known without the layouts of telegrams that the key opened."""
         channel = self.point.channel(DEVICE)
         return (
             dict(self.state.highest),
@@ -95,8 +101,6 @@ class Point:
             channel.heard_at,
             len(channel.rows),
             channel.captured_periods,
-            self.point._receiver.formats.to_bytes(),
-            len(self.point._receiver._layouts),
             dict(self.point._trust._heard),
         )
 
@@ -216,17 +220,42 @@ def test_a_register_that_falls_is_believed_once_nothing_else_was_sent_for_hours(
     assert not here.hear(telegram(9, 6), START + 180 + DOUBT_S)
 
 
-def test_a_register_rises_by_no_more_than_the_connection_carries_where_that_is_configured():
+def test_a_register_rises_by_no_more_than_the_connection_carries():
     free, bound = Point(), Point(local(hourly_max=Scaled(25, -1, UNITS["m3"])))
     for here in (free, bound):
         assert here.hear(telegram(1_000, 1))
         assert here.hear(telegram(3_500, 2), START + 60)
     assert free.hear(telegram(10_000, 3), START + 120)
+    assert not free.hear(telegram(10_000 + 250_000, 4), START + 180), "no building takes 250 m3 of water in an hour"
     before = bound.known
     assert not bound.hear(telegram(10_000, 3), START + 120)
     assert bound.fault is FrameFault.IMPLAUSIBLE
     assert bound.known == before
     assert bound.hear(telegram(10_000, 4), START + 3 * 3_600), "the connection carries that in three hours"
+
+
+def test_a_telegram_altered_by_its_access_number_is_refused_without_any_configuration():
+    """The access number is a part of mode 5's initial vector, in the clear: it changes octets of the first block."""
+
+    def with_register_there(litres, number):
+        """Error flags first, so that the register's octets are 8 to 11 of the block behind 2F2F."""
+        octets = bytes.fromhex("01FD1700 0413") + litres.to_bytes(4, "little") + bytes.fromhex("025A9600")
+        header = TransportHeader(0x7A, HeaderKind.SHORT, None, number)
+        return build_telegram(LinkHeader(0x44, ADDRESS), header, octets, Protection(MODE_5, KEY), form=FrameFormat.A)
+
+    here = Point()
+    assert here.hear(with_register_there(100_000, 16))
+    genuine = with_register_there(100_020, 17)
+    assert here.hear(genuine, START + 900)
+    before = here.believed
+    for number in (16, 19, 21, 25, 49, 81, 145):
+        frame = read_frame(genuine)
+        altered = write_frame(
+            frame.link, replace(frame.transport, access_number=number), frame.payload, form=FrameFormat.A
+        )
+        assert not here.hear(altered, START + 1_000)
+        assert here.believed == before
+    assert here.hear(with_register_there(100_040, 18), START + 1_800)
 
 
 @pytest.mark.parametrize(

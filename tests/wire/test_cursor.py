@@ -3,6 +3,7 @@
 import pytest
 
 from meterspan.wire import Cursor, Trace, TruncatedError, WireError
+from meterspan.wire.cursor import ELEMENTS_PER_OCTET
 
 
 def test_reads_in_both_orders() -> None:
@@ -55,3 +56,21 @@ def test_the_trace_explains_every_octet_once_and_in_order() -> None:
     assert b"".join(span.octets for span in trace.spans) == b"\x0f\x02ab"
     assert [span.offset for span in trace.spans] == [0, 1, 2]
     assert trace.spans[0].meaning == "data-notification"
+
+
+def test_values_without_octets_are_charged_to_one_budget_of_the_whole_message() -> None:
+    outer = Cursor(bytes(10), 4)
+    inner = outer.sub(3, "first").sub(2, "nested")
+    inner.charge(ELEMENTS_PER_OCTET * 10 - 1, "null-data")
+    outer.charge(1, "null-data")
+    for cursor in (outer, inner, outer.sub(2, "second")):
+        with pytest.raises(WireError, match="values in 10 octets, 30 are allowed"):
+            cursor.charge(1, "null-data")
+
+
+def test_a_refused_charge_says_where() -> None:
+    cursor = Cursor(b"\x00\x01", base=5)
+    cursor.u8("tag")
+    with pytest.raises(WireError) as caught:
+        cursor.charge(2**80, "element")
+    assert (caught.value.offset, caught.value.field) == (6, "element")

@@ -17,7 +17,8 @@ class MeterKeys:
         auth_key: authentication key of DLMS.
         password: of low level security.
         protection: the least protection of a radio meter's telegrams.
-        hourly_max: the most by which a radio meter's register can rise in an hour; None: not known.
+        hourly_max: the most by which a radio meter's register can rise in an hour; None: the most of any
+            building.
 
     """
 

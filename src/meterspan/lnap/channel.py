@@ -45,7 +45,8 @@ class LocalMeter:
         key: AES-128 key of its telegrams; b"" where it is not known, or the meter has none.
         period_s: capture period.
         protection: the least protection of a radio telegram that is believed.
-        hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: not known.
+        hourly_max: the most by which a register can rise in an hour, by the size of the connection; None: the
+            most of any building.
         is_wired: it is polled over wired M-Bus; no radio telegram is accepted as its own.
 
     Raises:

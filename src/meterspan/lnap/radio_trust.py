@@ -9,6 +9,8 @@ A change that looks like an attack may be a new firmware, a reset or a rollover.
 nothing else for ``DOUBT_S``: an attacker would have to silence the meter for so long.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -17,7 +19,7 @@ from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.model.ports import CounterStore, StateStore
-from meterspan.quantities import UNITS, Obis, Scaled, parse_obis
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_obis
 from meterspan.readings.rows import HeardTelegram, Row
 from meterspan.wire.errors import ImplausibleError, ReplayError, WireError
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode
@@ -36,6 +38,17 @@ DOUBT_S: Final = 21_600
 """A change that looks like an attack is believed after six hours in which nothing contradicts it."""
 RISE_SLACK_S: Final = 3_600
 """A rise is held against what the connection carries in the time that passed and an hour more: meters send late."""
+
+HOURLY_MAX: Final[Mapping[Commodity, Scaled]] = MappingProxyType(
+    {
+        Commodity.ELECTRICITY: Scaled(1, 6, UNITS["Wh"]),
+        Commodity.GAS: Scaled(650, 0, UNITS["m3"]),
+        Commodity.WATER: Scaled(100, 0, UNITS["m3"]),
+        Commodity.HEAT: Scaled(10, 6, UNITS["Wh"]),
+    }
+)
+"""Rise of a register in an hour that no meter of a building exceeds (gas: a meter G400; water: one with Q3 = 63 m3/h),
+where ``hourly_max`` of the meter is not configured; registers in another dimension are not held against it."""
 
 
 class _KeptTrust(msgspec.Struct, array_like=True, frozen=True):
@@ -202,7 +215,10 @@ def _doubt_of_register(meter: LocalMeter, obis: Obis, kept: _Heard, new: _Heard)
         if _is_below(level, known):
             return f"{obis} fell from {known.scaled} to {level.scaled}"
         if _rises_too_fast(meter, known, level):
-            return f"{obis} rose from {known.scaled} to {level.scaled} in {level.time - known.time} s"
+            return (
+                f"{obis} rose from {known.scaled} to {level.scaled} in {level.time - known.time} s; "
+                "hourly_max says what this connection carries"
+            )
     if mark is not None and known_mark is not None and mark.time > known_mark.time and _is_below(mark, known_mark):
         return f"{obis} at the due date fell from {known_mark.scaled} to {mark.scaled}"
     if mark is not None and level is not None and _is_below(level, mark):
@@ -217,11 +233,11 @@ def _is_below(first: _KeptTrust, second: _KeptTrust) -> bool:
 
 
 def _rises_too_fast(meter: LocalMeter, known: _KeptTrust, level: _KeptTrust) -> bool:
-    """Whether a register rose by more than the connection carries, where that is configured."""
-    hourly = meter.hourly_max
-    if hourly is None:
-        return False
+    """Whether a register rose by more than the connection carries."""
+    hourly = meter.hourly_max or HOURLY_MAX[meter.commodity]
     unit = hourly.unit
+    if meter.hourly_max is None and unit.dimension != level.scaled.unit.dimension:
+        return False
     rise, passed_s = level.scaled.to(unit) - known.scaled.to(unit), max(0, level.time - known.time)
     return rise * 3_600 > hourly.to(unit) * (passed_s + RISE_SLACK_S)
 

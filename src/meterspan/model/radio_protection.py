@@ -30,7 +30,8 @@ class RadioSettings:
     Attributes:
         key: AES-128 key of its telegrams; b"" where it is not known, or the meter has none.
         protection: the least protection of a telegram that is believed.
-        hourly_max: the most by which its register can rise in an hour, by the size of the connection; None: not known.
+        hourly_max: the most by which its register can rise in an hour, by the size of the connection; None: the
+            most of any building.
 
     Raises:
         ValueError: the protection does not fit to the key.

@@ -2,6 +2,7 @@
 
 Strategy: every reader takes a ``Cursor``; each ``take`` names its field, so a truncation says where and in what. With
 a ``Trace`` attached, the same reads yield the explanation of a frame (``decode --explain``) at no cost without one.
+Values that need no octets of their own are charged to one budget of the message, so that cost follows its octets.
 """
 
 from dataclasses import dataclass, field
@@ -9,7 +10,10 @@ from typing import Self
 
 from meterspan.wire.errors import TruncatedError, WireError
 
-__all__ = ["Cursor", "Span", "Trace"]
+__all__ = ["ELEMENTS_PER_OCTET", "Cursor", "Span", "Trace"]
+
+ELEMENTS_PER_OCTET = 3
+"""Values that a message may hold for each of its octets: a row of one octet beside a null column makes three."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Cursor:
 
     """
 
-    __slots__ = ("base", "end", "octets", "offset", "trace")
+    __slots__ = ("base", "charged", "end", "octets", "offset", "trace", "whole")
 
     def __init__(
         self, octets: bytes, start: int = 0, end: int | None = None, *, base: int = 0, trace: Trace | None = None
@@ -63,6 +67,8 @@ class Cursor:
         self.end = len(octets) if end is None else end
         self.base = base
         self.trace = trace
+        self.whole: Cursor | None = None  # the cursor of the whole message, which holds the budget
+        self.charged = 0
 
     @property
     def remaining(self) -> int:
@@ -127,8 +133,23 @@ class Cursor:
         if size < 0 or size > self.remaining:
             raise TruncatedError(f"announces {size} octets, has {self.remaining}", self.position, name)
         inner = type(self)(self.octets, self.offset, self.offset + size, base=self.base, trace=self.trace)
+        inner.whole = self.whole or self
         self.offset += size
         return inner
+
+    def charge(self, elements: int, name: str) -> None:
+        """Charge values that need no octet each to the budget of the whole message, before they are made.
+
+        Raises:
+            WireError: the message would hold more than ``ELEMENTS_PER_OCTET`` such values for each of its octets.
+
+        """
+        root = self.whole or self
+        root.charged += elements
+        most = ELEMENTS_PER_OCTET * len(root.octets)
+        if root.charged > most:
+            reason = f"{root.charged} values in {len(root.octets)} octets, {most} are allowed"
+            raise WireError(reason, self.position, name)
 
     def explain(self, meaning: str) -> None:
         """Add the meaning of the field read last to the trace, where one is kept."""

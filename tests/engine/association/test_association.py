@@ -38,7 +38,16 @@ from meterspan.model.cosem.profile import range_of_times
 from meterspan.model.cosem.view import read_object_list
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import ClockTime, Obis
-from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.acse import (
+    Aare,
+    Aarq,
+    ApplicationContext,
+    AssociationResult,
+    AuthenticationMechanism,
+    Diagnostic,
+    write_acse,
+)
+from meterspan.wire.axdr import data as axdr_data
 from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, visible_string
 from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame
@@ -732,3 +741,64 @@ class AssociationLife(RuleBasedStateMachine):
 
 AssociationLife.TestCase.settings = hypothesis_settings(max_examples=40, stateful_step_count=20, deadline=None)
 TestAssociationLife = AssociationLife.TestCase
+
+
+BOMB = bytes.fromhex("0f4000000100" + "0214" + "13020201ffff00110101" * 20)
+"""A data-notification whose compact-arrays announce 65,537 values in 10 octets each."""
+
+
+@pytest.fixture
+def values_read(monkeypatch):
+    """How many A-XDR values are made from here on."""
+    made, real = [0], axdr_data.Data
+
+    def counting(*args):
+        made[0] += 1
+        return real(*args)
+
+    monkeypatch.setattr(axdr_data, "Data", counting)
+    return made
+
+
+def test_a_server_reads_the_user_information_of_an_aarq_only_as_an_initiate_request(values_read):
+    pair, _, server, _ = join("wrapper", NO_SECURITY)
+    values_read[0] = 0
+    aarq = write_acse(Aarq(ApplicationContext.LN, user_information=BOMB))
+    server.receive(write_wpdu(WrapperPdu(NO_SECURITY[0], 1, aarq)), pair.now)
+    refused = server.next_event()
+    while refused is not None and not isinstance(refused, ApduRefused):
+        refused = server.next_event()
+    assert "begins no initiate request" in str(refused.error)
+    assert values_read[0] == 0
+
+
+def test_a_client_reads_the_user_information_of_an_aare_only_as_an_initiate_response(values_read):
+    pair, client, _, _ = join("wrapper", NO_SECURITY)
+    values_read[0] = 0
+    client.associate(pair.now)
+    aare = Aare(ApplicationContext.LN, AssociationResult.ACCEPTED, Diagnostic(), BOMB)
+    client.receive(write_wpdu(WrapperPdu(1, NO_SECURITY[0], write_acse(aare))), pair.now)
+    events = []
+    while (event := client.next_event()) is not None:
+        events.append(event)
+    (refused,) = [event for event in events if isinstance(event, ApduRefused)]
+    assert "begins no initiate response" in str(refused.error)
+    assert values_read[0] == 0
+
+
+def test_a_server_reads_nothing_but_the_proof_before_the_client_has_proved_itself(values_read):
+    pair, client, server, _ = join("wrapper", GMAC_CLEAR)
+    pair.to_right = lambda number, octets: octets if number == 0 else None  # pass 3 is lost
+    client.associate(pair.now)
+    pair.run()
+    assert server.state is AssociationState.AUTHENTICATING
+    values_read[0] = 0
+    values = BOMB[6:]
+    for request in (
+        b"\xc1\x01\xc1" + bytes.fromhex("0001") + bytes(NOTE) + b"\x02\x00" + values,
+        b"\xc3\x01\xc1" + bytes.fromhex("2000") + bytes(ECHO) + b"\x01\x01" + values,
+        BOMB,
+    ):
+        server.receive(write_wpdu(WrapperPdu(GMAC_CLEAR[0], 1, request)), pair.now)
+    assert server.state is AssociationState.AUTHENTICATING
+    assert values_read[0] == 0

@@ -4,10 +4,12 @@ from hypothesis import strategies as st
 
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.dispatch import INCOMING_OCTETS_MAX, LIST_ITEMS_MAX, Dispatcher
+from meterspan.model.cosem.classes import DisconnectControl
 from meterspan.model.cosem.device import SERVER_CONFORMANCE
 from meterspan.quantities import Obis
 from meterspan.wire.acse import ApplicationContext
-from meterspan.wire.axdr import integer, visible_string, write_data
+from meterspan.wire.axdr import Data, integer, null, visible_string, write_data, write_length
+from meterspan.wire.axdr import data as axdr_data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     ActionRequestNextPblock,
@@ -50,13 +52,14 @@ NOW = 1_772_323_200.0
 ENERGY_VALUE = CosemAttributeDescriptor(3, ENERGY, 2)
 NOTE_VALUE = CosemAttributeDescriptor(1, NOTE, 2)
 BUFFER = CosemAttributeDescriptor(7, PROFILE, 2)
+DISCONNECT = DisconnectControl.remote_disconnect.at(helpers_cosem.SWITCH)
 ECHO = CosemMethodDescriptor(Echo.class_id, helpers_cosem.ECHO, Echo.echo.number)
 
 
-def dispatcher(apdu_max=500, conformance=SERVER_CONFORMANCE, rows=30):
+def dispatcher(apdu_max=500, conformance=SERVER_CONFORMANCE, rows=30, client=MANAGEMENT_CLIENT):
     meter = TestMeter(rows)
-    definition = meter.device.association(MANAGEMENT_CLIENT)
-    agreement = Agreement(MANAGEMENT_CLIENT, definition.mechanism, ApplicationContext.LN, conformance, apdu_max)
+    definition = meter.device.association(client)
+    agreement = Agreement(client, definition.mechanism, ApplicationContext.LN, conformance, apdu_max)
     return Dispatcher(meter.device, definition, agreement=agreement, own={}), meter
 
 
@@ -234,3 +237,126 @@ def test_any_request_that_can_be_read_gets_an_answer_that_can_be_written(tag, oc
     answer = ask(SERVED, apdu)
     if answer is not None:
         assert read_apdu(write_apdu(answer)) == answer
+
+
+BOMB = bytes.fromhex("0214") + bytes.fromhex("13020201ffff00110101") * 20
+"""A structure of compact-arrays that announce 65,537 values in 10 octets each."""
+
+
+@pytest.fixture
+def values_read(monkeypatch):
+    """How many A-XDR values are made while requests are read and served."""
+    made, real = [0], axdr_data.Data
+
+    def counting(*args):
+        made[0] += 1
+        return real(*args)
+
+    monkeypatch.setattr(axdr_data, "Data", counting)
+    return made
+
+
+def denied_requests():
+    """Yield requests to write or run what the reader may not, each with a value that costs."""
+    attribute, method = bytes.fromhex("0001") + bytes(NOTE) + b"\x02", bytes.fromhex("2000") + bytes(helpers_cosem.ECHO)
+    yield b"\xc1\x01\xc1" + attribute + b"\x00" + BOMB
+    yield b"\xc1\x04\xc1\x02" + (attribute + b"\x00") * 2 + b"\x02" + BOMB * 2
+    yield b"\xc3\x01\xc1" + method + b"\x01\x01" + BOMB
+    yield b"\xc3\x03\xc1\x01" + method + b"\x01" + b"\x01" + BOMB
+
+
+@pytest.mark.parametrize("octets", list(denied_requests()))
+def test_a_value_is_not_read_where_the_client_may_not_write_or_run(octets, values_read):
+    served, _ = dispatcher(client=helpers_cosem.READER_CLIENT)
+    values_read[0] = 0
+    answer = ask(served, served.read(octets, authenticated=False))
+    results = answer.results if hasattr(answer, "results") else getattr(answer, "outcomes", None)
+    found = results or [answer.result if hasattr(answer, "result") else answer.outcome]
+    assert all(getattr(item, "result", item) in (3, ActionResult.READ_WRITE_DENIED) for item in found)
+    assert values_read[0] <= 2
+
+
+@pytest.mark.parametrize("octets", list(denied_requests()))
+def test_a_value_that_costs_more_than_its_octets_is_refused_where_it_may_be_written(octets):
+    served, _ = dispatcher()
+    with pytest.raises(WireError, match="values in"):
+        served.read(octets, authenticated=True)
+
+
+def test_a_value_in_blocks_is_not_read_where_the_client_may_not_write(values_read):
+    served, meter = dispatcher(client=helpers_cosem.READER_CLIENT)
+    values_read[0] = 0
+    first = SetRequestWithFirstDatablock(INVOKE, NOTE_VALUE, block(1, BOMB[:100]))
+    assert isinstance(ask(served, first), SetResponseDatablock)
+    answer = ask(served, SetRequestWithDatablock(INVOKE, block(2, BOMB[100:], last=True)))
+    assert answer.result == DataAccessResult.READ_WRITE_DENIED
+    assert meter.note.text == "hello"
+    assert values_read[0] <= 2
+
+
+WITHOUT_BLOCKS = SERVER_CONFORMANCE & ~(
+    Conformance.BLOCK_TRANSFER_WITH_GET | Conformance.BLOCK_TRANSFER_WITH_SET | Conformance.BLOCK_TRANSFER_WITH_ACTION
+)
+
+
+def answers_to(served, request):
+    """Yield each answer up to the last block of an answer in blocks."""
+    answer = ask(served, request)
+    while True:
+        yield answer
+        block_ = getattr(answer, "block", answer)
+        if getattr(block_, "last_block", True):
+            return
+        following = GetRequestNext if hasattr(answer, "result") else ActionRequestNextPblock
+        answer = ask(served, following(INVOKE, block_.block_number))
+
+
+@given(
+    st.integers(32, 300),
+    st.integers(1, LIST_ITEMS_MAX),
+    st.sampled_from([SERVER_CONFORMANCE, WITHOUT_BLOCKS]),
+    st.sampled_from(["get", "set", "set in blocks", "action", "action in blocks", "run"]),
+)
+def test_no_answer_to_a_list_is_longer_than_the_client_s_pdu(apdu_max, items, conformance, kind):
+    served, meter = dispatcher(apdu_max, conformance)
+    wanted = (AttributeSelection(NOTE_VALUE),) * items
+    values = (visible_string("written"),) * items
+    octets = write_length(items) + write_data(values[0]) * items
+    request = {
+        "get": GetRequestWithList(INVOKE, wanted),
+        "set": SetRequestWithList(INVOKE, wanted, values),
+        "set in blocks": SetRequestWithListAndFirstDatablock(INVOKE, wanted, block(1, octets, last=True)),
+        "action": ActionRequestWithList(INVOKE, (ECHO,) * items, values),
+        "action in blocks": ActionRequestWithListAndFirstPblock(INVOKE, (ECHO,) * items, block(1, octets, last=True)),
+        "run": ActionRequestWithList(INVOKE, (DISCONNECT,) * items, (integer(0),) * items),
+    }[kind]
+    answers = list(answers_to(served, request))
+    assert all(len(write_apdu(answer)) <= apdu_max for answer in answers)
+    if isinstance(answers[0], ExceptionResponse):  # then nothing was carried out
+        assert (meter.note.text, meter.connected) == ("hello", True)
+
+
+def test_the_outcomes_of_a_long_list_come_in_blocks():
+    served, _ = dispatcher(apdu_max=64)
+    request = ActionRequestWithList(INVOKE, (ECHO,) * 20, (visible_string("echo"),) * 20)
+    answers = list(answers_to(served, request))
+    octets = b"".join(answer.block.raw_data for answer in answers)
+    assert len(answers) > 2
+    assert octets == bytes((20,)) + (b"\x00\x01\x00" + write_data(visible_string("echo"))) * 20
+
+
+@pytest.mark.parametrize("client", [MANAGEMENT_CLIENT, helpers_cosem.READER_CLIENT, helpers_cosem.PUBLIC_CLIENT])
+def test_the_rights_that_are_shown_are_the_rights_that_are_held(client):
+    """Each attribute shown as writable takes its own value, each other refuses it; the same for reading."""
+    served, meter = dispatcher(60_000, client=client)
+    walked = 0
+    for element in meter.device.view(meter.device.association(client)):
+        for right in element.attributes:
+            attribute = CosemAttributeDescriptor(element.class_id, element.logical_name, right.number)
+            read = ask(served, GetRequestNormal(INVOKE, attribute)).result
+            assert isinstance(read, Data) == right.access.readable, attribute
+            value = read if isinstance(read, Data) else null()
+            written = ask(served, SetRequestNormal(INVOKE, attribute, value)).result
+            assert (written == DataAccessResult.SUCCESS) == right.access.writable, attribute
+            walked += 1
+    assert walked >= 5

@@ -295,6 +295,8 @@ class ClientAssociation(Association[ClientMove]):
         plain = octets
         if self._cipher is not None and octets[:1] != _CONFIRMED_SERVICE_ERROR:
             plain = self._cipher.unprotect(octets).octets
+        if plain[:1] not in _INITIATE_ANSWERS:  # nothing else is read before there is an association
+            raise WireError(f"{plain[:1].hex()} begins no initiate response", None, "user-information", CLAUSE)
         apdu = read_apdu(plain)
         if not isinstance(apdu, InitiateResponse | ConfirmedServiceError):
             raise WireError(f"{type(apdu).__name__} is no initiate response", None, "user-information", CLAUSE)
@@ -477,6 +479,7 @@ class _LateAnswerError(WireError):
 
 
 _CONFIRMED_SERVICE_ERROR = bytes((ApduTag.CONFIRMED_SERVICE_ERROR,))
+_INITIATE_ANSWERS = frozenset({bytes((ApduTag.INITIATE_RESPONSE,)), _CONFIRMED_SERVICE_ERROR})
 _UNASKED = frozenset({b"", bytes((ApduTag.DATA_NOTIFICATION,)), bytes((ApduTag.EVENT_NOTIFICATION_REQUEST,))})
 """Notifications answer nothing, so a bad one fails nothing."""
 _CLEAR_TAGS = frozenset({_CONFIRMED_SERVICE_ERROR, bytes((ApduTag.EXCEPTION_RESPONSE,))})

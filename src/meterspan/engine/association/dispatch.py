@@ -5,13 +5,13 @@ Values longer than the client's PDU are sent in blocks, long requests are receiv
 at a time, all bounded. It does not depend on ciphering or on the link.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.block_transfer import BlockAssembly, BlockCutter
-from meterspan.model.cosem.device import AssociationDefinition, LogicalDevice, grant_for
+from meterspan.model.cosem.device import AssociationDefinition, LogicalDevice, attribute_right, grant_for
 from meterspan.model.cosem.objects import AccessRefusedError, ActionRefusedError, CosemObject
 from meterspan.quantities import Obis
 from meterspan.wire.axdr import Data, null, read_data, write_data
@@ -33,6 +33,7 @@ from meterspan.wire.xdlms import (
     Apdu,
     AttributeSelection,
     Conformance,
+    CosemAttributeDescriptor,
     CosemMethodDescriptor,
     DataAccessResult,
     DataBlock,
@@ -57,13 +58,20 @@ from meterspan.wire.xdlms import (
     SetResponseNormal,
     SetResponseWithList,
     StateFault,
+    read_apdu,
+    read_request_head,
     write_apdu,
 )
+from meterspan.wire.xdlms.action import write_outcome
 from meterspan.wire.xdlms.common import read_list, write_list, write_result
 
 __all__ = ["INCOMING_OCTETS_MAX", "LIST_ITEMS_MAX", "Dispatcher"]
 
 TargetT = TypeVar("TargetT")
+Targets: TypeAlias = Sequence[CosemAttributeDescriptor | CosemMethodDescriptor]
+_PDU_TOO_LONG = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.PDU_TOO_LONG)
+"""The answer to a request whose answer would be longer than the client's PDU: nothing of it was carried out."""
+_UNAVAILABLE = ActionOutcome(ActionResult.DATA_BLOCK_UNAVAILABLE)
 INCOMING_OCTETS_MAX = 1 << 20
 """Octets of one SET or ACTION over all its blocks: an activity calendar has thousands; an image goes by methods."""
 LIST_ITEMS_MAX = 256
@@ -120,6 +128,19 @@ class Dispatcher:
         self._action_in: _Incoming[CosemMethodDescriptor] | None = None
         self._action_out: tuple[int, BlockCutter] | None = None
         self._is_authenticated = False
+
+    def read(self, octets: bytes, *, authenticated: bool) -> Apdu:
+        """Read a request; values for targets that the client may not write or run are not read but null-data.
+
+        Raises:
+            WireError: it is malformed, or of an unknown tag.
+
+        """
+        self._is_authenticated = authenticated
+        head = read_request_head(octets)
+        if head is not None and self._are_refused(head.targets):
+            return head.without_values()
+        return read_apdu(octets)
 
     def handle(self, apdu: Apdu, now: float, *, authenticated: bool) -> Apdu | None:
         """Serve one request and return its response; None where the service is unconfirmed.
@@ -180,21 +201,22 @@ class Dispatcher:
         self._get = None
         result = self._read(AttributeSelection(request.attribute, request.access), now)
         whole = GetResponseNormal(request.invoke, result)
-        if not isinstance(result, Data) or len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if not isinstance(result, Data) or self._fits(whole):
             return whole
         return self._get_blocks(request.invoke, write_data(result))
 
     def _get_list(self, request: GetRequestWithList, now: float) -> Apdu:
         self._get = None
-        if len(request.attributes) > LIST_ITEMS_MAX:
-            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.PDU_TOO_LONG)
+        has_blocks = Conformance.BLOCK_TRANSFER_WITH_GET in self._agreement.conformance
+        unavailable = (DataAccessResult.DATA_BLOCK_UNAVAILABLE,) * len(request.attributes)
+        refused = GetResponseWithList(request.invoke, unavailable)
+        if len(request.attributes) > LIST_ITEMS_MAX or not (has_blocks or self._fits(refused)):
+            return _PDU_TOO_LONG
         results = tuple(self._read(selection, now) for selection in request.attributes)
         whole = GetResponseWithList(request.invoke, results)
-        if len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if self._fits(whole):
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._agreement.conformance:
-            return GetResponseWithList(request.invoke, (DataAccessResult.DATA_BLOCK_UNAVAILABLE,) * len(results))
-        return self._get_blocks(request.invoke, write_list(results, write_result))
+        return self._get_blocks(request.invoke, write_list(results, write_result)) if has_blocks else refused
 
     def _get_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
         if Conformance.BLOCK_TRANSFER_WITH_GET not in self._agreement.conformance:
@@ -221,6 +243,9 @@ class Dispatcher:
     # SET.
 
     def _set_list(self, request: SetRequestWithList, now: float) -> Apdu:
+        written = (DataAccessResult.SUCCESS,) * len(request.attributes)
+        if not self._fits(SetResponseWithList(request.invoke, written)):
+            return _PDU_TOO_LONG
         results = self._write_all(request.attributes, request.values, now)
         if results is None:
             return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OTHER_REASON)
@@ -235,6 +260,10 @@ class Dispatcher:
         *,
         is_list: bool = False,
     ) -> Apdu:
+        written = (DataAccessResult.SUCCESS,) * len(attributes)
+        if is_list and not self._fits(SetResponseLastDatablockWithList(invoke, written, block.block_number)):
+            self._set = None
+            return _PDU_TOO_LONG
         self._set = _Incoming(invoke.invoke_id, attributes, BlockAssembly(INCOMING_OCTETS_MAX), is_list)
         return self._set_block(invoke, block, now)
 
@@ -248,7 +277,8 @@ class Dispatcher:
             if not block.last_block:
                 self._set = incoming
                 return SetResponseDatablock(invoke, block.block_number)
-            values = _read_values(incoming.assembly.octets, is_list=incoming.is_list)
+            targets = tuple(selection.attribute for selection in incoming.targets)
+            values = self._read_values(targets, incoming)
         except WireError:
             result = DataAccessResult.LONG_SET_ABORTED
             return SetResponseLastDatablock(invoke, result, block.block_number)
@@ -271,7 +301,9 @@ class Dispatcher:
     def _action_list(self, request: ActionRequestWithList, now: float) -> Apdu:
         if len(request.methods) != len(request.parameters) or len(request.methods) > LIST_ITEMS_MAX:
             return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OTHER_REASON)
-        return ActionResponseWithList(request.invoke, self._invoke_all(request.methods, request.parameters, now))
+        if not self._fits_outcomes(request.invoke, request.methods):
+            return _PDU_TOO_LONG
+        return self._outcomes_response(request.invoke, self._invoke_all(request.methods, request.parameters, now))
 
     def _action_begin(
         self,
@@ -282,6 +314,9 @@ class Dispatcher:
         *,
         is_list: bool = False,
     ) -> Apdu:
+        if is_list and not self._fits_outcomes(invoke, methods):
+            self._action_in = None
+            return _PDU_TOO_LONG
         self._action_in = _Incoming(invoke.invoke_id, methods, BlockAssembly(INCOMING_OCTETS_MAX), is_list)
         return self._action_block(invoke, block, now)
 
@@ -294,25 +329,43 @@ class Dispatcher:
             if not block.last_block:
                 self._action_in = incoming
                 return ActionResponseNextPblock(invoke, block.block_number)
-            parameters = _read_values(incoming.assembly.octets, is_list=incoming.is_list)
+            parameters = self._read_values(incoming.targets, incoming)
         except WireError:
             return ActionResponseNormal(invoke, ActionOutcome(ActionResult.LONG_ACTION_ABORTED))
         if len(parameters) != len(incoming.targets):
             return ActionResponseNormal(invoke, ActionOutcome(ActionResult.LONG_ACTION_ABORTED))
         outcomes = self._invoke_all(incoming.targets, parameters, now)
         if incoming.is_list:
-            return ActionResponseWithList(invoke, outcomes)
+            return self._outcomes_response(invoke, outcomes)
         return self._action_response(invoke, outcomes[0])
 
     def _action_response(self, invoke: InvokeIdAndPriority, outcome: ActionOutcome) -> Apdu:
         whole = ActionResponseNormal(invoke, outcome)
-        if not isinstance(outcome.returned, Data) or len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if not isinstance(outcome.returned, Data) or self._fits(whole):
             return whole
         if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._agreement.conformance:
-            return ActionResponseNormal(invoke, ActionOutcome(ActionResult.DATA_BLOCK_UNAVAILABLE))
-        cutter = BlockCutter(write_data(outcome.returned))
-        self._action_out = (invoke.invoke_id, cutter)
-        return ActionResponseWithPblock(invoke, cutter.cut(self._agreement.block_max))
+            return ActionResponseNormal(invoke, _UNAVAILABLE)
+        return self._action_blocks(invoke, write_data(outcome.returned))
+
+    def _outcomes_response(self, invoke: InvokeIdAndPriority, outcomes: tuple[ActionOutcome, ...]) -> Apdu:
+        whole = ActionResponseWithList(invoke, outcomes)
+        if self._fits(whole):
+            return whole
+        if Conformance.BLOCK_TRANSFER_WITH_ACTION in self._agreement.conformance:
+            return self._action_blocks(invoke, write_list(outcomes, write_outcome))
+        return ActionResponseWithList(
+            invoke, tuple(outcome if outcome.returned is None else _UNAVAILABLE for outcome in outcomes)
+        )
+
+    def _action_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
+        cutter = BlockCutter(octets)
+        block = cutter.cut(self._agreement.block_max)
+        self._action_out = None if block.last_block else (invoke.invoke_id, cutter)
+        return ActionResponseWithPblock(invoke, block)
+
+    def _fits_outcomes(self, invoke: InvokeIdAndPriority, methods: tuple[CosemMethodDescriptor, ...]) -> bool:
+        """Whether at least the bare outcomes of these methods fit an answer, so that none runs unanswered."""
+        return self._fits(ActionResponseWithList(invoke, (_UNAVAILABLE,) * len(methods)))
 
     def _action_next(self, request: ActionRequestNextPblock) -> Apdu:
         running, self._action_out = self._action_out, None
@@ -328,7 +381,35 @@ class Dispatcher:
     ) -> tuple[ActionOutcome, ...]:
         return tuple(self._invoke(method, data, now) for method, data in zip(methods, parameters, strict=True))
 
+    def _fits(self, response: Apdu) -> bool:
+        """Whether a response is no longer than the client's PDU."""
+        return len(write_apdu(response)) <= self._agreement.apdu_max
+
+    def _read_values(self, targets: Targets, incoming: "_Incoming[TargetT]") -> tuple[Data, ...]:
+        """Read the values received in blocks, unless the client may write or run none of the targets."""
+        if self._are_refused(targets):
+            return (null(),) * len(targets)
+        octets = incoming.assembly.octets
+        if not incoming.is_list:
+            return (read_data(octets),)
+        cursor = Cursor(octets)
+        values = read_list(cursor, read_data, "value-list")
+        cursor.finish("value-list")
+        return values
+
     # Objects, by right.
+
+    def _are_refused(self, targets: Targets) -> bool:
+        """Whether the client may write or run none of these."""
+        return all(self._refusal_of(target) is not None for target in targets)
+
+    def _refusal_of(self, target: CosemAttributeDescriptor | CosemMethodDescriptor) -> object | None:
+        item = self._find(target.class_id, target.instance)
+        if isinstance(item, DataAccessResult):
+            return item
+        if isinstance(target, CosemAttributeDescriptor):
+            return self._refusal(item, target.attribute, write=True)
+        return None if self._may_invoke(item, target.method) else ActionResult.READ_WRITE_DENIED
 
     def _read(self, selection: AttributeSelection, now: float) -> GetResult:
         target = selection.attribute
@@ -365,15 +446,18 @@ class Dispatcher:
         item = self._find(method.class_id, method.instance)
         if isinstance(item, DataAccessResult):
             return ActionOutcome(ActionResult(int(item)))
-        grant, declared = grant_for(self._definition, item), item.interface.methods.get(method.method)
-        access = None if grant is None or declared is None else grant.method_access(declared)
-        if not access or (access.authenticated and not self._is_authenticated):
+        if not self._may_invoke(item, method.method):
             return ActionOutcome(ActionResult.READ_WRITE_DENIED)
         try:
             returned = item.invoke(method.method, null() if parameters is None else parameters, now)
         except ActionRefusedError as error:
             return ActionOutcome(error.result)
         return ActionOutcome(ActionResult.SUCCESS, returned)
+
+    def _may_invoke(self, item: CosemObject, number: int) -> bool:
+        grant, declared = grant_for(self._definition, item), item.interface.methods.get(number)
+        access = None if grant is None or declared is None else grant.method_access(declared)
+        return bool(access) and (self._is_authenticated or not (access and access.authenticated))
 
     def _find(self, class_id: int, name: Obis) -> CosemObject | DataAccessResult:
         own = self._own.get(name)
@@ -389,7 +473,9 @@ class Dispatcher:
         grant = grant_for(self._definition, item)
         if declared is None or grant is None:
             return DataAccessResult.OBJECT_UNAVAILABLE
-        access = grant.attribute_access(declared)
+        access = attribute_right(grant, item, number)
+        if not write and number not in item.readable:
+            access = grant.attribute_access(declared)  # where it is granted, reading it says "unavailable"
         is_granted = access.writable if write else access.readable
         if not is_granted or (access.authenticated and not self._is_authenticated):
             return DataAccessResult.READ_WRITE_DENIED
@@ -404,15 +490,6 @@ class _Incoming(Generic[TargetT]):
     targets: tuple[TargetT, ...]
     assembly: BlockAssembly
     is_list: bool
-
-
-def _read_values(octets: bytes, *, is_list: bool) -> tuple[Data, ...]:
-    if not is_list:
-        return (read_data(octets),)
-    cursor = Cursor(octets)
-    values = read_list(cursor, read_data, "value-list")
-    cursor.finish("value-list")
-    return values
 
 
 def _get_aborted(request: GetRequestNext, result: DataAccessResult) -> Apdu:

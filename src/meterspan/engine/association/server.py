@@ -25,6 +25,7 @@ from meterspan.engine.security import Opened, SecurityContext, check_proof, is_c
 from meterspan.model.cosem.classes import AssociationLN1
 from meterspan.model.cosem.device import CURRENT_ASSOCIATION, AssociationDefinition, LogicalDevice
 from meterspan.model.failures import Failure, FailureKind
+from meterspan.quantities import Obis
 from meterspan.wire.acse import (
     AUTHENTICATION_REQUIREMENT,
     Aare,
@@ -45,11 +46,13 @@ from meterspan.wire.axdr import octet_string
 from meterspan.wire.errors import KeyMissingError, ReplayError, SecurityError, UnsupportedError, WireError
 from meterspan.wire.xdlms import (
     DLMS_VERSION,
+    ActionHead,
     ActionOutcome,
     ActionRequestNormal,
     ActionResponseNormal,
     ActionResult,
     Apdu,
+    ApduTag,
     ConfirmedService,
     ConfirmedServiceError,
     ExceptionResponse,
@@ -60,6 +63,7 @@ from meterspan.wire.xdlms import (
     ServiceFault,
     StateFault,
     read_apdu,
+    read_request_head,
     write_apdu,
 )
 
@@ -78,6 +82,7 @@ SecurityOf = Callable[[AssociationDefinition], SecurityContext | None]
 
 _OPEN = frozenset({AssociationState.ASSOCIATING, AssociationState.AUTHENTICATING, AssociationState.ASSOCIATED})
 """States in which an AARQ is accepted."""
+_INITIATE_REQUEST = bytes((ApduTag.INITIATE_REQUEST,))
 _NOT_POSSIBLE = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.OPERATION_NOT_POSSIBLE)
 
 
@@ -368,11 +373,11 @@ class ServerAssociation(Association[ServerMove]):
             self._refuse_service(event, f"client {event.source} has no association here", now)
             return
         opened = _open(event.octets, served.claim.cipher)
-        apdu = read_apdu(opened.octets)
         if self._state is AssociationState.AUTHENTICATING:
-            self._take_proof(served, apdu, opened, now)
+            self._take_proof(served, opened, now)
             return
         is_authenticated = bool(opened.control & SecurityControl.AUTHENTICATION)
+        apdu = served.dispatcher.read(opened.octets, authenticated=is_authenticated)
         response = served.dispatcher.handle(apdu, now, authenticated=is_authenticated)
         if response is not None:
             self._answer(served, response, opened, now)
@@ -388,12 +393,13 @@ class ServerAssociation(Association[ServerMove]):
             octets = cipher.protect(octets, dedicated=request.is_dedicated, general=request.is_general)
         self._send(octets, now)
 
-    def _take_proof(self, served: _Served, apdu: Apdu, opened: Opened, now: float) -> None:
-        """Process pass 3 of HLS and answer with pass 4; nothing else is served before."""
-        if not isinstance(apdu, ActionRequestNormal) or not _is_reply(apdu, served.claim.definition):
+    def _take_proof(self, served: _Served, opened: Opened, now: float) -> None:
+        """Process pass 3 of HLS and answer with pass 4; nothing else is read or served before."""
+        definition, client = served.claim.definition, served.claim.client
+        apdu = read_apdu(opened.octets) if _is_reply(opened.octets, definition) else None
+        if not isinstance(apdu, ActionRequestNormal):
             self._send(write_apdu(_NOT_POSSIBLE), now)
             return
-        definition, client = served.claim.definition, served.claim.client
         proof = b"" if apdu.parameters is None else apdu.parameters.octets
         if not _is_proof_right(served, proof):
             self._attempts.failed(client, now)
@@ -433,6 +439,8 @@ def _open_initiate(aarq: Aarq, cipher: SecurityContext | None) -> InitiateReques
     if aarq.user_information is None:
         raise WireError("carries no initiate request", None, "user-information", CLAUSE)
     octets = aarq.user_information if cipher is None else cipher.unprotect(aarq.user_information).octets
+    if octets[:1] != _INITIATE_REQUEST:  # nothing else is read before there is an association
+        raise WireError(f"{octets[:1].hex()} begins no initiate request", None, "user-information", CLAUSE)
     apdu = read_apdu(octets)
     if not isinstance(apdu, InitiateRequest):
         raise WireError(f"{type(apdu).__name__} is no initiate request", None, "user-information", CLAUSE)
@@ -463,13 +471,17 @@ def _open(octets: bytes, cipher: SecurityContext | None) -> Opened:
     return Opened(octets, SecurityControl(0), is_dedicated=False, is_general=False, system_title=b"")
 
 
-def _is_reply(apdu: ActionRequestNormal, definition: AssociationDefinition) -> bool:
-    """Whether an ACTION is pass 3 of HLS."""
-    return (
-        apdu.method.class_id == AssociationLN1.class_id
-        and apdu.method.method == AssociationLN1.reply_to_hls_authentication.number
-        and apdu.method.instance in (CURRENT_ASSOCIATION, definition.logical_name)
-    )
+def _is_reply(octets: bytes, definition: AssociationDefinition) -> bool:
+    """Whether an APDU is pass 3 of HLS, by what stands before its parameter."""
+    head = read_request_head(octets)
+    if not isinstance(head, ActionHead) or head.is_list:
+        return False
+    replies = (AssociationLN1.reply_to_hls_authentication.at(name) for name in _names_of(definition))
+    return head.targets[0] in replies
+
+
+def _names_of(definition: AssociationDefinition) -> tuple[Obis, ...]:
+    return CURRENT_ASSOCIATION, definition.logical_name
 
 
 def _is_proof_right(served: _Served, proof: bytes) -> bool:

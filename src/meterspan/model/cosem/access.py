@@ -31,6 +31,14 @@ class AttributeAccess(IntEnum):
         """Whether only a request that is cryptographically authenticated is granted."""
         return self >= AttributeAccess.AUTHENTICATED_READ_ONLY
 
+    def limited_to(self, *, readable: bool, writable: bool) -> "AttributeAccess":
+        """Return the part of this right that an attribute which can be read, or written, or both, leaves."""
+        may_read, may_write = self.readable and readable, self.writable and writable
+        if not (may_read or may_write):
+            return AttributeAccess.NO_ACCESS
+        plain = AttributeAccess(may_read + 2 * may_write)
+        return AttributeAccess(plain + 3) if self.authenticated else plain
+
 
 class MethodAccess(IntEnum):
     """method_access_item.access_mode."""

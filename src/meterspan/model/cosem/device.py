@@ -27,6 +27,7 @@ __all__ = [
     "Grant",
     "LogicalDevice",
     "association_name",
+    "attribute_right",
     "grant_for",
     "sap_assignment",
 ]
@@ -189,6 +190,15 @@ class LogicalDevice:
         return tuple(shown)
 
 
+def attribute_right(grant: Grant, item: CosemObject, number: int) -> AttributeAccess:
+    """Return the right that a grant gives to an attribute of an object: no more than the object can do.
+
+    The association view shows it and each request is checked by it.
+    """
+    access = grant.attribute_access(item.interface.attributes[number])
+    return access.limited_to(readable=number in item.readable, writable=number in item.writable)
+
+
 def grant_for(definition: AssociationDefinition, item: CosemObject) -> Grant | None:
     """Return the first grant that fits, or None where the object is not shown; an association always shows itself."""
     if item.interface.class_id == AssociationLN.class_id:
@@ -210,8 +220,7 @@ def sap_assignment(devices: Iterable[LogicalDevice]) -> CosemObject:
 def _element(item: CosemObject, grant: Grant) -> ObjectListElement:
     declared = item.interface
     attributes = tuple(
-        AttributeRight(number, grant.attribute_access(declared.attributes[number]), item.selectors(number))
-        for number in item.numbers
+        AttributeRight(number, attribute_right(grant, item, number), item.selectors(number)) for number in item.numbers
     )
     methods = tuple(MethodRight(number, grant.method_access(declared.methods[number])) for number in item.methods)
     return ObjectListElement(declared.class_id, declared.version, item.logical_name, attributes, methods)

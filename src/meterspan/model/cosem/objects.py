@@ -114,6 +114,11 @@ class CosemObject:
         return tuple(sorted({1, *self._bound, *self._setters}))
 
     @property
+    def readable(self) -> tuple[int, ...]:
+        """The attributes that have a value, ascending."""
+        return tuple(sorted({1, *self._bound}))
+
+    @property
     def writable(self) -> tuple[int, ...]:
         """The attributes that something can be written to, ascending."""
         return tuple(sorted(self._setters))

@@ -2,13 +2,15 @@
 
 Layout: one tag octet, then the value; strings carry a length, arrays and structures a count. A compact-array carries
 its type description once and then bare values. A ``Data`` holds a plain Python value, so that a model compares and
-computes without knowing the wire; floats stay IEEE bits. Depth, counts and compact elements are bounded.
+computes without knowing the wire; floats stay IEEE bits. Depth is bounded, and the number of values by the octets:
+each has its tag, and those of a compact-array are charged to the cursor's budget before they are made.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from itertools import repeat
 from struct import pack, unpack
 from typing import TypeAlias
 
@@ -68,8 +70,6 @@ __all__ = [
 CLAUSE = "IEC 62056-6-2, 4.1.5"
 MAX_DEPTH = 24
 """Nesting of arrays and structures; an object list with access rights nests 6 deep, and Python's stack must hold."""
-MAX_COMPACT_ELEMENTS = 131_072
-"""Values of one compact-array: null-data takes no octets, so that its length alone would not bound them."""
 
 
 class DataType(IntEnum):
@@ -525,6 +525,8 @@ def _read(cursor: Cursor, name: str, depth: int) -> Data:
     type_, read = reader
     if cursor.trace is not None:
         cursor.explain(type_.text)
+    if type_ is DataType.NULL:
+        return _NULL
     value = read(cursor, name, depth)
     if cursor.trace is not None and type_ not in _COMPOSITES and cursor.position > position + 1:
         cursor.explain(meaning_of(value))
@@ -600,11 +602,11 @@ def _read_compact_array(cursor: Cursor, name: str, depth: int) -> CompactArray:
     contents = cursor.sub(size, f"{name} array-contents")
     if size and not _least_octets(description):
         raise WireError("elements of no octets", position, name, CLAUSE)
-    budget = MAX_COMPACT_ELEMENTS
+    values = _values_of(description)
     items: list[Data] = []
     while contents.remaining:
-        item, budget = _read_element(contents, description, f"{name}[{len(items)}]" if cursor.trace else name, budget)
-        items.append(item)
+        contents.charge(values, name)
+        items.append(_read_element(contents, description, f"{name}[{len(items)}]" if cursor.trace else name))
     return CompactArray(description, tuple(items))
 
 
@@ -637,22 +639,25 @@ def _least_octets(description: TypeDescription) -> int:
     return 0 if description.type in (DataType.NULL, DataType.DONT_CARE) else 1
 
 
-def _read_element(cursor: Cursor, shape: TypeDescription, name: str, budget: int) -> tuple[Data, int]:
-    if budget <= 0:
-        raise WireError(f"more than {MAX_COMPACT_ELEMENTS} values", cursor.position, name, CLAUSE)
+def _values_of(description: TypeDescription) -> int:
+    """Count the values that one element makes, itself included."""
+    if description.type is DataType.ARRAY:
+        return 1 + description.count * _values_of(description.items[0])
+    return 1 + sum(map(_values_of, description.items))
+
+
+def _read_element(cursor: Cursor, shape: TypeDescription, name: str) -> Data:
+    """Read one element; its values are charged to the budget already."""
+    if shape.type is DataType.NULL:
+        return _NULL
     if shape.type not in (DataType.ARRAY, DataType.STRUCTURE):
         position = cursor.position
         value = _READERS[shape.type][1](cursor, name, 0)
         if cursor.trace is not None and cursor.position > position:
             cursor.explain(f"{shape.type.text} {meaning_of(value)}")
-        return Data(shape.type, value), budget - 1
-    shapes = shape.items * shape.count if shape.type is DataType.ARRAY else shape.items
-    items: list[Data] = []
-    budget -= 1
-    for inner in shapes:
-        item, budget = _read_element(cursor, inner, name, budget)
-        items.append(item)
-    return Data(shape.type, tuple(items)), budget
+        return Data(shape.type, value)
+    shapes = repeat(shape.items[0], shape.count) if shape.type is DataType.ARRAY else shape.items
+    return Data(shape.type, tuple([_read_element(cursor, inner, name) for inner in shapes]))
 
 
 def _write(data: Data, parts: list[bytes]) -> None:
@@ -718,6 +723,9 @@ def _write_simple(type_: DataType, value: Value) -> bytes:
 
 
 _Reader: TypeAlias = Callable[[Cursor, str, int], Value]
+
+_NULL = Data(DataType.NULL)
+"""Every null-data that is read: it takes one octet or none, so that a message may hold very many."""
 
 _COMPOSITES = frozenset({DataType.ARRAY, DataType.STRUCTURE, DataType.COMPACT_ARRAY})
 _TEXTS = {type_: type_.name.lower().replace("_", "-").replace("null", "null-data") for type_ in DataType}

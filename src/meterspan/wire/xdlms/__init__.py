@@ -65,6 +65,7 @@ from meterspan.wire.xdlms.get import (
     GetResponseWithList,
     data_octets_of_get,
 )
+from meterspan.wire.xdlms.head import ActionHead, RequestHead, SetHead, read_request_head
 from meterspan.wire.xdlms.initiate import DLMS_VERSION, LN_VAA_NAME, SN_VAA_NAME, InitiateRequest, InitiateResponse
 from meterspan.wire.xdlms.notify import (
     DataNotification,
@@ -93,6 +94,7 @@ __all__ = [
     "LN_VAA_NAME",
     "SN_VAA_NAME",
     "Access",
+    "ActionHead",
     "ActionOutcome",
     "ActionRequest",
     "ActionRequestNextPblock",
@@ -145,9 +147,11 @@ __all__ = [
     "LongInvokeIdAndPriority",
     "OtherAccess",
     "RangeAccess",
+    "RequestHead",
     "SecurityControl",
     "ServiceErrorCategory",
     "ServiceFault",
+    "SetHead",
     "SetRequest",
     "SetRequestNormal",
     "SetRequestWithDatablock",
@@ -167,6 +171,7 @@ __all__ = [
     "data_octets_of_notification",
     "plain_tag",
     "read_apdu",
+    "read_request_head",
     "service_error_text",
     "write_apdu",
 ]

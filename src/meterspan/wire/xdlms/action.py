@@ -221,11 +221,11 @@ def write_action_response(response: ActionResponse) -> bytes:
     invoke = write_invoke_id(response.invoke)
     match response:
         case ActionResponseNormal():
-            return tag + b"\x01" + invoke + _write_outcome(response.outcome)
+            return tag + b"\x01" + invoke + write_outcome(response.outcome)
         case ActionResponseWithPblock():
             return tag + b"\x02" + invoke + write_block(response.block)
         case ActionResponseWithList():
-            return tag + b"\x03" + invoke + write_list(response.outcomes, _write_outcome)
+            return tag + b"\x03" + invoke + write_list(response.outcomes, write_outcome)
         case ActionResponseNextPblock():
             return tag + b"\x04" + invoke + response.block_number.to_bytes(4, "big")
 
@@ -238,6 +238,7 @@ def _read_outcome(cursor: Cursor) -> ActionOutcome:
     return ActionOutcome(result, read_result(cursor) if present else None)
 
 
-def _write_outcome(outcome: ActionOutcome) -> bytes:
+def write_outcome(outcome: ActionOutcome) -> bytes:
+    """Write Action-Response-With-Optional-Data."""
     head = bytes((outcome.result,))
     return head + b"\x00" if outcome.returned is None else head + b"\x01" + write_result(outcome.returned)
