@@ -1,3 +1,4 @@
+import os
 import stat
 import sys
 
@@ -17,6 +18,14 @@ from meterspan.model.radio_protection import RadioProtection
 from meterspan.quantities import UNITS, Scaled
 
 KEY = bytes(range(16))
+
+
+@pytest.fixture(autouse=True)
+def files_are_their_owners():
+    """The files that these tests write are private, as key files must be."""
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 def test_what_is_appended_is_read_again_and_only_its_owner_may(tmp_path):
@@ -91,3 +100,16 @@ def test_visible_secrets_are_warned_of(monkeypatch, capsys, arguments, is_warned
     monkeypatch.setattr(sys, "argv", ["meterspan", *arguments])
     warn_of_visible_keys(Console(stderr=True))
     assert ("visible to every user" in " ".join(capsys.readouterr().err.split())) == is_warned
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o602])
+def test_secrets_in_a_file_that_others_may_touch_are_refused_with_the_command_that_mends_it(tmp_path, mode):
+    path = tmp_path / "keys.toml"
+    path.write_text(f"[meters.A]\nkey = '{KEY.hex()}'\n")
+    path.chmod(mode)
+    with pytest.raises(typer.BadParameter, match=f"chmod 600 {path}"):
+        read_key_file(path)
+    with pytest.raises(typer.BadParameter, match=f"chmod 600 {path}"):
+        parse_key(f"@{path}", "--key")
+    path.chmod(0o600)
+    assert read_key_file(path) == {"A": MeterKeys(KEY)}

@@ -83,6 +83,7 @@ def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_p
 
 
 def test_a_meter_that_is_not_there_is_told_in_words_and_stops_nothing(tmp_path):
+    (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text(f'[meters."GONE1"]\nkey = "{"11" * 16}"\nauth_key = "{"22" * 16}"\n')
     with running(tmp_path, "serve", str(write_config(tmp_path, ("GONE1", "tcp://127.0.0.1:9")))) as server:
         failed = until(
@@ -97,6 +98,7 @@ def test_a_meter_that_is_not_there_is_told_in_words_and_stops_nothing(tmp_path):
 
 def test_no_key_stands_in_the_clear_in_the_data_folder(tmp_path):
     key, auth_key = bytes(range(100, 116)), bytes(range(120, 136))
+    (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text(f'[meters."M1"]\nkey = "{key.hex()}"\nauth_key = "{auth_key.hex()}"\n')
     with running(tmp_path, "serve", str(write_config(tmp_path, ("M1", "tcp://127.0.0.1:9")))) as server:
         assert server.told["meters"] == 1
@@ -107,6 +109,7 @@ def test_no_key_stands_in_the_clear_in_the_data_folder(tmp_path):
 
 
 def test_ctrl_c_ends_it_in_order(tmp_path):
+    (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text("")
     with running(tmp_path, "serve", str(write_config(tmp_path))) as server:
         server.process.send_signal(signal.SIGINT)
@@ -125,6 +128,7 @@ def test_all_faults_of_a_file_are_told_at_once_with_line_and_remedy(tmp_path):
 
 
 def test_a_meter_without_a_key_is_named_with_the_table_to_add(tmp_path):
+    (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text("")
     result = run(
         tmp_path,
@@ -158,13 +162,20 @@ def declared(kind):
 
 
 def test_another_master_key_is_refused_at_the_start(tmp_path):
+    (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text(f'[meters."M1"]\nkey = "{"11" * 16}"\nauth_key = "{"22" * 16}"\n')
     config = write_config(tmp_path, ("M1", "tcp://127.0.0.1:9"))
     with running(tmp_path, "serve", str(config)):
         pass
-    result = run(tmp_path, "serve", str(config), "--master-key-file", str(tmp_path / "other.key"))
+    other = tmp_path / "other.key"
+    result = run(tmp_path, "serve", str(config), "--master-key-file", str(other))
+    assert (result.returncode, other.exists()) == (2, False)
+    assert "put your copy of it back" in " ".join(result.stderr.split())
+    other.touch(0o600)
+    other.write_text("5a" * 32)
+    result = run(tmp_path, "serve", str(config), "--master-key-file", str(other))
     assert result.returncode == 2
-    assert "wrapped under another master key" in result.stderr
+    assert "wrapped under another master key" in " ".join(result.stderr.split())
 
 
 def test_the_example_in_the_repository_is_what_is_printed():

@@ -86,3 +86,60 @@ def test_damage_is_told_and_never_raises():
         for frame in FrameTracer(WrapperCutter).feed(RECEIVED, bytes(flipped), 0.0):
             assert isinstance(frame.says, str)
     assert FrameTracer(WrapperCutter).feed(SENT, wrapped(b"\xc0\x01"), 0.0)[0].says.startswith("cannot be read")
+
+
+PASSWORD = b"open sesame 4711"
+
+
+def parts_of(frames):
+    return b"|".join(frame.octets for frame in frames)
+
+
+def segments_of(apdu, size):
+    information = b"\xe6\xe6\x00" + apdu
+    parts = [information[at : at + size] for at in range(0, len(information), size)]
+    return [
+        HdlcFrame(
+            HdlcAddress.server(1),
+            HdlcAddress(16),
+            control_octet(FrameKind.INFORMATION, poll_final=True, send_number=number % 8),
+            part,
+            number < len(parts) - 1,
+        )
+        for number, part in enumerate(parts)
+    ]
+
+
+def leaks(shown):
+    return [PASSWORD[at : at + 3] for at in range(len(PASSWORD) - 2) if PASSWORD[at : at + 3] in shown]
+
+
+@pytest.mark.parametrize("cut", [1, 3, 1000])
+def test_a_password_is_in_no_frame_that_is_shown(cut):
+    stream = wrapped(aarq(PASSWORD))
+    tracer = FrameTracer(WrapperCutter)
+    frames = [frame for at in range(0, len(stream), cut) for frame in tracer.feed(SENT, stream[at : at + cut], 0.0)]
+    assert (len(frames), len(frames[0].octets), leaks(parts_of(frames))) == (1, len(stream), [])
+    assert b"*" * len(PASSWORD) in frames[0].octets
+
+
+@pytest.mark.parametrize("size", range(1, 90))
+@pytest.mark.parametrize("is_repeated", [False, True])
+def test_a_password_is_in_no_segment_however_it_is_cut_and_repeated(size, is_repeated):
+    segments = [frame for frame in segments_of(aarq(PASSWORD), size) for _ in range(1 + is_repeated)]
+    stream = b"".join(map(write_frame, segments))
+    frames = HdlcCutter().feed(stream)
+    assert len(frames) == len(segments)
+    shown = b"".join(frame.octets[9:-3] for frame in frames)
+    assert not leaks(shown)
+    assert not any(
+        frame.link.startswith("damaged") for frame in HdlcCutter().feed(b"".join(frame.octets for frame in frames))
+    )
+
+
+@pytest.mark.parametrize("bit", range(16))
+def test_a_password_is_not_shown_in_a_frame_with_a_wrong_check(bit):
+    (segment,) = segments_of(aarq(PASSWORD), 120)
+    octets = bytearray(write_frame(segment))
+    octets[-3 + bit // 8] ^= 1 << bit % 8
+    assert not leaks(parts_of(HdlcCutter().feed(bytes(octets) + write_frame(segment))))

@@ -21,8 +21,11 @@ class NoSink:
     """A sink that no test here reaches."""
 
 
-def wrapped(key):
-    return tuple((purpose, CUSTODY.wrap(key)) for purpose in (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION))
+def wrapped(name, key):
+    return tuple(
+        (purpose, CUSTODY.wrap(key, name, purpose))
+        for purpose in (KeyPurpose.GLOBAL_UNICAST, KeyPurpose.AUTHENTICATION)
+    )
 
 
 def device(number, key=bytes(16), title=TITLE):
@@ -33,7 +36,7 @@ def device(number, key=bytes(16), title=TITLE):
         "",
         "cell",
         system_title=title,
-        wrapped_keys=wrapped(key),
+        wrapped_keys=wrapped(f"M{number}", key),
     )
 
 
@@ -69,7 +72,7 @@ def test_two_devices_never_share_a_context_even_with_equal_keys(cache):
 
 def test_an_unknown_title_has_no_context_and_keys_of_another_master_key_open_none(head_end, cache):
     assert cache.of_title(b"XXX\0\0\0\0\1") is None
-    foreign = KeyCustody(b"\1" * 32).wrap(bytes(16))
+    foreign = KeyCustody(b"\1" * 32).wrap(bytes(16), "M1", KeyPurpose.GLOBAL_UNICAST)
     head_end.add_device(replace(device(1), wrapped_keys=((KeyPurpose.GLOBAL_UNICAST, foreign),)), 0.0)
     with pytest.raises(KeyWrongError):
         cache.of_title(TITLE)

@@ -75,10 +75,6 @@ class World:
     def __init__(self, kind: str = "tcp", state: MemoryState | None = None) -> None:
         self.sink, custody = Sink(), KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, custody)
-        wrapped = (
-            (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast)),
-            (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication)),
-        )
         plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (ENERGY, EXPORT))
         for name, title, channels in (("METER", METER, plans), ("POINT", POINT, ())):
             device = Device(
@@ -89,7 +85,10 @@ class World:
                 "cell",
                 system_title=title,
                 channels=channels,
-                wrapped_keys=wrapped,
+                wrapped_keys=(
+                    (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast, name, KeyPurpose.GLOBAL_UNICAST)),
+                    (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication, name, KeyPurpose.AUTHENTICATION)),
+                ),
             )
             self.head_end.add_device(device, NOW)
         water = Device(

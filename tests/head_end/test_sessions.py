@@ -79,8 +79,8 @@ class World:
 
     def device(self, name: str, title: bytes, protocol: DeviceProtocol = DeviceProtocol.DLMS_WRAPPER) -> Device:
         keys = (
-            (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(KEY)),
-            (KeyPurpose.AUTHENTICATION, self.custody.wrap(AUTH_KEY)),
+            (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(KEY, name, KeyPurpose.GLOBAL_UNICAST)),
+            (KeyPurpose.AUTHENTICATION, self.custody.wrap(AUTH_KEY, name, KeyPurpose.AUTHENTICATION)),
         )
         return Device(
             name,

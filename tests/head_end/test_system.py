@@ -164,7 +164,10 @@ def test_routine_does_not_push_events_out_of_the_story(head_end: HeadEnd) -> Non
 def test_keys_are_wrapped_at_rest_and_open_only_under_their_master_key() -> None:
     custody = KeyCustody(MASTER_KEY)
     key, password = bytes(16), b"12345678"
-    wrapped = ((KeyPurpose.GLOBAL_UNICAST, custody.wrap(key)), (KeyPurpose.PASSWORD, custody.wrap(password)))
+    wrapped = (
+        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(key, "A", KeyPurpose.GLOBAL_UNICAST)),
+        (KeyPurpose.PASSWORD, custody.wrap(password, "A", KeyPurpose.PASSWORD)),
+    )
     device = Device("A", Commodity.GAS, DeviceProtocol.WMBUS, "", "cell", wrapped_keys=wrapped)
     assert key not in wrapped[0][1]
     assert password not in wrapped[1][1]

@@ -78,8 +78,8 @@ def head_end_of(data):
     """Make a head end that knows the access point with its three channels, and the intake of its pushes."""
     keys, custody = SecurityKeys(bytes(range(16)), bytes(range(16, 32))), KeyCustody(bytes(32))
     wrapped = (
-        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
-        (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication)),
+        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast, UPSTREAM.name, KeyPurpose.GLOBAL_UNICAST)),
+        (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication, UPSTREAM.name, KeyPurpose.AUTHENTICATION)),
     )
     head_end = HeadEnd(data, custody)
     point = Device(

@@ -275,13 +275,14 @@ class Sink:
 def by_head_end(case: Case, _folder: Path) -> Truth:
     sink, custody = Sink(), KeyCustody(bytes(32))
     head_end = HeadEnd(sink, custody)
-    wrapped = (
-        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast)),
-        (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication)),
-    )
     is_own = not case.is_p1 and case.commodity is Commodity.ELECTRICITY
+    name = case.device if is_own else "POINT"
+    wrapped = (
+        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(KEYS.unicast, name, KeyPurpose.GLOBAL_UNICAST)),
+        (KeyPurpose.AUTHENTICATION, custody.wrap(KEYS.authentication, name, KeyPurpose.AUTHENTICATION)),
+    )
     point = Device(
-        case.device if is_own else "POINT",
+        name,
         Commodity.ELECTRICITY,
         DeviceProtocol.DLMS_WRAPPER,
         "127.0.0.1:4059",

@@ -74,8 +74,8 @@ class World:
             installed_at=int(START.timestamp()),
             channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
             wrapped_keys=(
-                (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast)),
-                (KeyPurpose.AUTHENTICATION, self.custody.wrap(keys.authentication)),
+                (KeyPurpose.GLOBAL_UNICAST, self.custody.wrap(keys.unicast, name, KeyPurpose.GLOBAL_UNICAST)),
+                (KeyPurpose.AUTHENTICATION, self.custody.wrap(keys.authentication, name, KeyPurpose.AUTHENTICATION)),
             ),
         )
 

@@ -50,6 +50,7 @@ def district(folder, port, start):
                 f"installed_at = {time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(start))}",
             ]
         pushers.append(Pusher(title, secret, channels, port, start, DAYS * 96))
+    (folder / "keys.toml").touch(0o600)
     (folder / "keys.toml").write_text("\n".join(keys))
     (folder / "keys.toml").chmod(0o600)
     (folder / "serve.toml").write_text("\n".join(lines))

@@ -80,3 +80,12 @@ def test_a_folder_in_place_of_the_file_is_told_and_not_a_traceback(places):
     path.mkdir(parents=True, mode=0o700)
     with pytest.raises(MasterKeyError, match="Is a directory"):
         load_master_key(*places)
+
+
+def test_a_lost_key_with_keys_at_rest_is_refused_with_words_and_never_made_anew(places):
+    path, data = places
+    with pytest.raises(MasterKeyError, match="put your copy of it back"):
+        load_master_key(path, data, wraps=lambda: True)
+    assert not path.exists()
+    key = load_master_key(path, data, wraps=lambda: False)
+    assert load_master_key(path, data, wraps=lambda: True) == key

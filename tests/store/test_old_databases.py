@@ -78,7 +78,9 @@ def test_the_inventory_of_0_1_0_opens_with_its_keys(central):
     inventory = InventoryFile(central / "inventory.sqlite")
     (device,) = inventory.devices()
     assert (device.device, device.endpoint, inventory.quarantined()) == (DEVICE, "127.0.0.1:4059", [])
-    assert KeyCustody(bytes(32)).keys_of(device).authentication == bytes(range(16))
+    bound = KeyCustody(bytes(32)).bound(device)
+    assert bound.wrapped_keys != device.wrapped_keys
+    assert KeyCustody(bytes(32)).keys_of(bound).authentication == bytes(range(16))
     inventory.save([device])
     assert inventory.devices() == [device]
     inventory.close()

@@ -33,6 +33,7 @@ from meterspan.quantities.codes import EVENT_LOG, LOAD_PROFILE, LOGICAL_DEVICE_N
 from meterspan.runtime.dlms_client import DlmsClient
 from meterspan.runtime.endpoints import parse_transport
 from meterspan.runtime.state import StateFile
+from meterspan.store.private_files import make_private_folder
 
 __all__ = ["Meter", "open_meter"]
 
@@ -164,7 +165,7 @@ async def open_meter(
 @contextmanager
 def _state(folder: Path | None) -> Iterator[StateFile]:
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_private_folder(folder)
         with StateFile(folder / "reader.sqlite") as kept:
             yield kept
         return

@@ -40,9 +40,9 @@ from meterspan.runtime.config import (
 )
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
-from meterspan.runtime.inventory_file import InventoryFile
+from meterspan.runtime.inventory_file import InventoryFile, inventory_path
 from meterspan.runtime.state import StateFile
-from meterspan.wire.errors import KeyWrongError
+from meterspan.wire.errors import WireError
 
 __all__ = ["CentralSystem"]
 
@@ -61,8 +61,7 @@ class CentralSystem:
         clock: UTC seconds.
 
     Raises:
-        ConfigError: the configuration contradicts the stored inventory, or lacks a key.
-        KeyWrongError: the keys at rest were wrapped under another master key.
+        ConfigError: the configuration contradicts the stored inventory or lacks a key, or keys at rest do not open.
         ConcurrentWriterError: another process has the data folder open.
 
     """
@@ -79,7 +78,7 @@ class CentralSystem:
         self.config = config
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         self.state = StateFile(config.data / "head_end.sqlite")
-        self._inventory = InventoryFile(config.data / "inventory.sqlite")
+        self._inventory = InventoryFile(inventory_path(config.data))
         custody = KeyCustody(master_key)
         networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
         self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
@@ -115,9 +114,8 @@ class CentralSystem:
     # --- the inventory -------------------------------------------------------------------------------------------
 
     def _take_inventory(self, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], now: float) -> None:
-        kept = {device.device: device for device in self._inventory.devices()}
-        for device in kept.values():
-            self._check_custody(device)
+        stored = {device.device: device for device in self._inventory.devices()}
+        kept = {name: self._bound(device) for name, device in stored.items()}
         declared = list(self._declared(kept, keys, now))
         names = {device.device for device in declared}
         is_declared = bool(self.config.meters or self.config.access_points)
@@ -126,7 +124,7 @@ class CentralSystem:
             for device in kept.values()
             if device.device not in names
         ]
-        self._inventory.save(device for device in (*declared, *gone) if kept.get(device.device) != device)
+        self._inventory.save(device for device in (*declared, *gone) if stored.get(device.device) != device)
         devices = sorted((*declared, *gone), key=lambda device: bool(device.channels))  # access points first
         for device in devices:
             self.head_end.add_device(device, now)
@@ -144,14 +142,18 @@ class CentralSystem:
             self.head_end.layouts.learn_objects(entry.device, objects)
             self.head_end.learn_scalers(entry.device, scales)
 
-    def _check_custody(self, device: Device) -> None:
+    def _bound(self, device: Device) -> Device:
+        """Return a stored record with its keys bound to it, after checking that the master key opens all of them."""
         try:
-            self.head_end.custody.keys_of(device)
-        except KeyWrongError as error:
+            bound = self.head_end.custody.bound(device)
+            self.head_end.custody.keys_of(bound)
+        except WireError as error:
             reason = (
-                f"its keys at rest were wrapped under another master key ({error}); give the one of the first start"
+                f"its keys at rest were wrapped under another master key, or changed ({error}); give the one of the"
+                " first start, or a backup of the inventory"
             )
             raise ConfigError([ConfigFault(None, f"device {device.device}", reason)]) from error
+        return bound
 
     def _declared(self, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], now: float) -> Iterator[Device]:
         for point in self.config.access_points:
@@ -181,8 +183,8 @@ class CentralSystem:
         custody, kept = self.head_end.custody, {} if known is None else dict(known.wrapped_keys)
         if given is not None:
             for purpose, key in _purposes(given):
-                if key and (purpose not in kept or custody.unwrap(kept[purpose]) != key):
-                    kept[purpose] = custody.wrap(key)
+                if key and (purpose not in kept or custody.unwrap(kept[purpose], device.device, purpose) != key):
+                    kept[purpose] = custody.wrap(key, device.device, purpose)
         needed = purposes_of(device.security.mechanism)
         return tuple(sorted((purpose, octets) for purpose, octets in kept.items() if purpose in needed))
 

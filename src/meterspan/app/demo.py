@@ -28,6 +28,7 @@ from meterspan.portal.server import PortalServer
 from meterspan.runtime.clock import SystemClock
 from meterspan.sim.district import District, DistrictConfig, midnight_after
 from meterspan.sim.report import report, verify
+from meterspan.store.private_files import make_private_file, make_private_folder
 
 __all__ = [
     "MARKER",
@@ -293,7 +294,8 @@ def fresh_data(folder: Path) -> MeterDataManagement:
     if readings.exists():
         MeterDataManagement(readings).close()  # fails where another demo runs on it
         shutil.rmtree(readings)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
+    make_private_file(marker)
     marker.write_text("The data of `meterspan demo`: replaced by each run.\n", encoding="utf-8")
     return MeterDataManagement(readings)
 

@@ -29,6 +29,7 @@ from meterspan.runtime.meter_host import ElectricityHost, FlowSource, MeterTime,
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
+from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.wire.mbus.transport import SecurityMode
 
 __all__ = [
@@ -66,7 +67,8 @@ def owned(folder: Path, name: str) -> Iterator[Path]:
         MeterRunsError: another program owns it.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_private_folder(folder)
+    make_private_file(folder / f"{name}.lock")
     with (folder / f"{name}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

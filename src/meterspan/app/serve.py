@@ -17,6 +17,7 @@ from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
+from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
 from meterspan.store.databases import check_reachable
 
@@ -76,7 +77,7 @@ def serve(
     """
     clock = SystemClock()
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
-    secret = load_master_key(master_key, config.data)
+    secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(config, keys=known, master_key=secret, tariffs=tariffs, clock=clock)
     try:
         run_program(run_central_system(system, clock, on_ready))

@@ -20,6 +20,7 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.suites import KEY_SIZE
 from meterspan.model.radio_protection import RadioProtection, required_of
 from meterspan.quantities import Scaled, parse_unit
+from meterspan.store.private_files import FILE_MODE, LoosePermissionsError, make_private_folder, require_private
 
 __all__ = [
     "append_keys",
@@ -84,13 +85,16 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
     """Read a key file: secrets by the meter's name.
 
     Raises:
-        typer.BadParameter: there is no such file, or it is no key file; the words say where.
+        typer.BadParameter: there is no such file, others can read it, or it is no key file; the words say where.
 
     """
     try:
+        require_private(path)
         tables = tomllib.loads(path.read_text("utf-8")).get("meters", {})
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--keys") from error
+    except LoosePermissionsError as error:
+        raise typer.BadParameter(str(error), param_hint="--keys") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} is no TOML file: {error}", param_hint="--keys") from error
     if not isinstance(tables, dict):
@@ -101,11 +105,11 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
 def append_keys(path: Path, name: str, keys: MeterKeys) -> None:
     """Add a meter to a key file, which is made where it does not exist, readable by its owner only."""
     is_new = not path.exists()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     lines = [f'\n[meters."{name}"]', f'key = "{keys.key.hex()}"']
     lines += [f'auth_key = "{keys.auth_key.hex()}"'] if keys.auth_key else []
     lines += [f'password = "hex:{keys.password.hex()}"'] if keys.password else []
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write((_HEADER if is_new else "") + "\n".join(lines) + "\n")
 
@@ -170,7 +174,11 @@ def _scaled(text: str) -> Scaled:
 def _from_file(text: str, option: str) -> str:
     if not text.startswith("@"):
         return text
+    path = Path(text[1:])
     try:
-        return Path(text[1:]).read_text("utf-8")
+        require_private(path)
+        return path.read_text("utf-8")
+    except LoosePermissionsError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{text[1:]} cannot be read: {error}", param_hint=option) from error

@@ -2,19 +2,19 @@
 
 Strategy: the octets of both directions are cut into frames again beside the link, without touching it. System titles
 are read from AARQ and AARE as they pass, so that with the keys each APDU is also shown in the clear. Nothing
-here is checked for replay or acted upon, and no key, password or challenge appears in the words.
+here is checked for replay or acted upon, and no key, password or challenge appears in the words or in the octets shown.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final, Protocol
 
 from meterspan.crypto.suites import SuiteKeys, unprotect
-from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, read_acse
+from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, blanked, blanked_aarq, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
-from meterspan.wire.hdlc import HdlcFrame, HdlcReader, without_llc, write_frame
+from meterspan.wire.hdlc import FrameKind, HdlcFrame, HdlcReader, without_llc, write_frame
 from meterspan.wire.mbus.link import FrameReader, write_link_frame
 from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
@@ -48,7 +48,7 @@ class TracedFrame:
     Attributes:
         at: UTC seconds.
         direction: which way.
-        octets: the frame.
+        octets: the frame, with asterisks in place of passwords.
         link: its role on the link.
         says: the APDU that it completes, in words; "" where it completes none.
         error: why that APDU cannot be read, None where it can.
@@ -68,15 +68,15 @@ class CutFrame:
     """One frame out of a stream.
 
     Attributes:
-        octets: the frame.
+        octets: the frame as people may see it: without passwords, with the check that fits.
         link: its role on the link.
-        apdu: the APDU that it completes, None where it completes none.
+        apdu: the APDU that it completes, with everything in it; None where it completes none.
 
     """
 
     octets: bytes
     link: str
-    apdu: bytes | None = None
+    apdu: bytes | None = field(default=None, repr=False)
 
 
 class FrameCutter(Protocol):
@@ -104,21 +104,34 @@ class HdlcCutter:
     def __init__(self) -> None:
         self._reader = HdlcReader()
         self._segments = b""
+        self._last: tuple[int | None, bytes] = (None, b"")
+        """Send number of the last information frame, and the segments before it: it may be sent again."""
 
     def feed(self, octets: bytes) -> list[CutFrame]:
         """Return the frames that these octets complete."""
-        return [
-            _damaged(item) if isinstance(item, Damaged) else CutFrame(write_frame(item), str(item), self._join(item))
-            for item in self._reader.feed(octets)
-        ]
+        return [_damaged(item) if isinstance(item, Damaged) else self._cut(item) for item in self._reader.feed(octets)]
 
-    def _join(self, frame: HdlcFrame) -> bytes | None:
-        """Put the segments of an information together; None until the last one is there."""
+    def _cut(self, frame: HdlcFrame) -> CutFrame:
+        if frame.kind is FrameKind.SET_NORMAL_RESPONSE_MODE:
+            self._segments, self._last = b"", (None, b"")
         if frame.send_number is None:
-            return None
-        joined = self._segments + frame.information
+            return CutFrame(blanked(write_frame(frame)), str(frame))
+        before = self._last[1] if frame.send_number == self._last[0] else self._segments
+        self._last = frame.send_number, before
+        joined = before + frame.information
         self._segments = joined[:APDU_OCTETS_MAX] if frame.segmented else b""
-        return None if frame.segmented or not joined else without_llc(joined)
+        apdu = None if frame.segmented or not joined else without_llc(joined)
+        return CutFrame(_shown_segment(frame, joined), str(frame), apdu)
+
+
+def _shown_segment(frame: HdlcFrame, joined: bytes) -> bytes:
+    """Write a frame with its part of a password blanked; ``joined`` is its APDU up to its end."""
+    apdu = without_llc(joined)
+    shown = blanked_aarq(apdu)
+    if shown == apdu:
+        return write_frame(frame)
+    whole = joined[: len(joined) - len(apdu)] + shown
+    return write_frame(replace(frame, information=whole[len(joined) - len(frame.information) :]))
 
 
 class MbusCutter:
@@ -133,11 +146,15 @@ class MbusCutter:
 
 
 def _cut_wpdu(item: WrapperPdu | Damaged) -> CutFrame:
-    return _damaged(item) if isinstance(item, Damaged) else CutFrame(write_wpdu(item), str(item), item.apdu)
+    return _damaged(item) if isinstance(item, Damaged) else CutFrame(_shown_wpdu(item), str(item), item.apdu)
+
+
+def _shown_wpdu(wpdu: WrapperPdu) -> bytes:
+    return write_wpdu(replace(wpdu, apdu=blanked_aarq(wpdu.apdu)))
 
 
 def _damaged(item: Damaged) -> CutFrame:
-    return CutFrame(item.octets, f"damaged: {item.error}")
+    return CutFrame(blanked(item.octets), f"damaged: {item.error}")
 
 
 class FrameTracer:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from meterspan.model.failures import Failure
 from meterspan.model.readings import EventSeverity
+from meterspan.wire.acse import blanked
 
 __all__ = ["DeviceLog", "Entry", "Frame"]
 
@@ -27,12 +28,16 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as sent on the medium; payloads stay ciphered, keys are never stored here."""
+    """One frame as sent on the medium; payloads stay ciphered, passwords are blanked, keys are never stored here."""
 
     time: float
     sent: bool
     protocol: str
     octets: bytes
+
+    def __post_init__(self) -> None:
+        """Blank a password in the frame: a meter's story is shown."""
+        object.__setattr__(self, "octets", blanked(self.octets))
 
 
 class DeviceLog:

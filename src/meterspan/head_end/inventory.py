@@ -1,14 +1,15 @@
 """The inventory: every device of the head end, its endpoint, the channels due from it and its wrapped keys.
 
-Keys are never stored here in the clear: a device record holds them wrapped (RFC 3394) under the master key, and only
-``KeyCustody`` opens them, for one session at a time.
+Keys are never stored here in the clear: a device record holds them wrapped under the master key, bound to the device
+and purpose, and only ``KeyCustody`` opens them, for one session at a time.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from meterspan.crypto.key_wrap import unwrap_key, wrap_key
+from meterspan.crypto.key_binding import KeyBinder, is_bound
+from meterspan.crypto.key_wrap import unwrap_key
 from meterspan.crypto.mechanisms import Mechanism, Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.quantities import Commodity, Obis
@@ -66,7 +67,7 @@ class Device:
         channels: the channels due from it.
         installed_at: UTC seconds from which on values are due.
         removed_at: UTC seconds after which none are due.
-        wrapped_keys: keys wrapped under the master key, by purpose.
+        wrapped_keys: keys wrapped under the master key for this device, by purpose.
 
     """
 
@@ -100,46 +101,74 @@ class DeviceKeys:
 class KeyCustody:
     """Wraps and unwraps keys under the master key (SEC-15: a dump of the inventory holds no key octets).
 
+    A wrapped key is bound to its device and purpose: copied onto another record, it does not open.
+
     Args:
         master_key: 16, 24 or 32 octets, from outside the data directory.
 
     """
 
-    __slots__ = ("_master_key",)
+    __slots__ = ("_binder", "_master_key")
 
     def __init__(self, master_key: bytes) -> None:
         if len(master_key) not in (16, 24, 32):
             raise ValueError(f"a master key has 16, 24 or 32 octets, not {len(master_key)}")
         self._master_key = master_key
+        self._binder = KeyBinder(master_key)
 
-    def wrap(self, key: bytes) -> bytes:
-        """Wrap a key (or a password of any length) for keeping.
+    def wrap(self, key: bytes, device: str, purpose: KeyPurpose) -> bytes:
+        """Wrap a key (or a password of up to 255 octets) of one device and purpose for keeping."""
+        return self._binder.seal(key, _binding(device, purpose))
 
-        A length octet and zero padding carry passwords that are no multiple of eight octets.
-        """
-        padded = bytes([len(key)]) + key
-        padded += bytes(-len(padded) % 8)
-        return wrap_key(padded.ljust(16, b"\x00"), kek=self._master_key)
-
-    def unwrap(self, wrapped: bytes) -> bytes:
+    def unwrap(self, wrapped: bytes, device: str, purpose: KeyPurpose) -> bytes:
         """Open a wrapped key.
 
         Raises:
-            KeyWrongError: the master key is another one, or the wrapping was tampered with.
+            KeyWrongError: the master key is another one, the wrapping was tampered with, or it is of another device
+                or purpose.
 
         """
-        padded = unwrap_key(wrapped, kek=self._master_key)
-        return padded[1 : 1 + padded[0]]
+        return self._binder.open(wrapped, _binding(device, purpose))
+
+    def bound(self, device: Device) -> Device:
+        """Return a record whose keys are bound to it; those of releases up to 0.1 were wrapped unbound (RFC 3394).
+
+        Raises:
+            KeyWrongError: the master key is another one, or a wrapping was tampered with.
+
+        """
+        if all(is_bound(wrapped) for _, wrapped in device.wrapped_keys):
+            return device
+        return replace(
+            device,
+            wrapped_keys=tuple(
+                (purpose, wrapped if is_bound(wrapped) else self.wrap(self._unbound(wrapped), device.device, purpose))
+                for purpose, wrapped in device.wrapped_keys
+            ),
+        )
 
     def keys_of(self, device: Device) -> DeviceKeys:
-        """Open all keys of a device."""
-        keys = {purpose: self.unwrap(wrapped) for purpose, wrapped in device.wrapped_keys}
+        """Open all keys of a device.
+
+        Raises:
+            KeyWrongError: one does not open.
+
+        """
+        keys = {purpose: self.unwrap(wrapped, device.device, purpose) for purpose, wrapped in device.wrapped_keys}
         return DeviceKeys(
             global_unicast=keys.get(KeyPurpose.GLOBAL_UNICAST),
             authentication=keys.get(KeyPurpose.AUTHENTICATION),
             password=keys.get(KeyPurpose.PASSWORD),
             radio=keys.get(KeyPurpose.RADIO),
         )
+
+    def _unbound(self, wrapped: bytes) -> bytes:
+        padded = unwrap_key(wrapped, kek=self._master_key)
+        return padded[1 : 1 + padded[0]]
+
+
+def _binding(device: str, purpose: KeyPurpose) -> bytes:
+    return f"{purpose}\0{device}".encode()
 
 
 class Inventory:

@@ -35,6 +35,7 @@ from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
 from meterspan.store.edge import storage_errors
+from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
@@ -368,7 +369,7 @@ def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal,
         ValueError: the text is not the URL of a known database.
 
     """
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_folder(directory)
     journal = ReadingStore(directory / "readings")
     try:
         return journal, _open_registry(directory, registry)
@@ -389,6 +390,7 @@ def _open_registry(directory: Path, url: str) -> Registry:
     opened = Registry(url) if url else Registry.open(file)
     if chosen and not known:
         with storage_errors(note):
+            make_private_file(note)
             note.write_text(f"{chosen}\n", "utf-8")
     return opened
 

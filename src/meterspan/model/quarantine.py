@@ -11,6 +11,7 @@ from enum import StrEnum
 
 from meterspan.model.failures import FailureKind, kind_of_error
 from meterspan.wire import WireError
+from meterspan.wire.acse import blanked
 
 __all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "fault_of"]
 
@@ -39,7 +40,7 @@ class QuarantinedFrame:
         source: listener or access point that heard it.
         fault: the kind of reason.
         reason: in words, with octet and field.
-        octets: the frame, cut to the quarantine's bound.
+        octets: the frame without passwords, cut to the quarantine's bound.
         device: identification of the sender, where the frame tells it.
 
     """
@@ -50,6 +51,10 @@ class QuarantinedFrame:
     reason: str
     octets: bytes
     device: str = ""
+
+    def __post_init__(self) -> None:
+        """Blank a password in the frame: nobody who looks at the quarantine may learn it."""
+        object.__setattr__(self, "octets", blanked(self.octets))
 
 
 class FrameQuarantine:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.frame_trace import FrameDirection
+from meterspan.engine.frame_trace import FrameCutter, FrameDirection, WrapperCutter
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
@@ -219,8 +219,13 @@ class HeadEndHost:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
+        cutters = {way: _cutter(device) for way in FrameDirection}
+
         def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
-            frames.append(Frame(now, direction is FrameDirection.SENT, protocol, octets[:FRAME_OCTETS_MAX]))
+            frames.extend(
+                Frame(now, direction is FrameDirection.SENT, protocol, cut.octets[:FRAME_OCTETS_MAX])
+                for cut in cutters[direction].feed(octets)
+            )
 
         def on_storage_error(error: StorageError) -> None:
             if not ended.done():
@@ -325,6 +330,12 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self.pump()
         if self._line is not None and not self._line.is_closing():
             self._line.resume_reading()
+
+
+def _cutter(device: Device | None) -> FrameCutter:
+    """Return what cuts one direction of a session into frames, without passwords."""
+    transport = None if device is None else transport_of(device.protocol)
+    return (WrapperCutter if transport is None else transport.cutter)()
 
 
 def _endpoint(target: str, device: Device | None) -> Endpoint:

@@ -1,9 +1,11 @@
 """The inventory at rest: device records and their wrapped keys, in SQLite through SQLAlchemy Core.
 
-Keys are stored only as ``KeyCustody`` wrapped them (RFC 3394). A device is never deleted: it is marked as removed.
+Keys are stored only as ``KeyCustody`` wrapped them. A device is never deleted: it is marked as removed.
 """
 
+import sqlite3
 from collections.abc import Iterable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +20,7 @@ from meterspan.store.databases import Database, file_url
 from meterspan.store.edge import storage_errors
 from meterspan.store.left_out import LeftOutRows, quarantine_table
 
-__all__ = ["InventoryFile"]
+__all__ = ["InventoryFile", "holds_keys", "inventory_path"]
 
 SCHEMA_VERSION: Final = 2
 METADATA = sa.MetaData()
@@ -53,6 +55,27 @@ KEYS = sa.Table(
 QUARANTINED = quarantine_table(METADATA)
 
 
+def inventory_path(data: Path) -> Path:
+    """Return the inventory of a data folder."""
+    return data / "inventory.sqlite"
+
+
+def holds_keys(path: Path) -> bool:
+    """Return whether an inventory holds wrapped keys; one that is not there holds none, and is not made.
+
+    Raises:
+        StorageError: it cannot be read.
+
+    """
+    if not path.exists():
+        return False
+    with storage_errors(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+        tables = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (KEYS.name,))
+        if tables.fetchone() is None:
+            return False
+        return connection.execute(f"SELECT 1 FROM {KEYS.name} LIMIT 1").fetchone() is not None  # noqa: S608 - our own name
+
+
 class InventoryFile:
     """The device records of a head end.
 
@@ -66,10 +89,7 @@ class InventoryFile:
     """
 
     def __init__(self, path: Path) -> None:
-        url = file_url(path)
-        with storage_errors(path):
-            path.touch(mode=0o600)
-        self._database = Database(url, METADATA, version=SCHEMA_VERSION)
+        self._database = Database(file_url(path), METADATA, version=SCHEMA_VERSION)
         self._left_out = LeftOutRows(self._database)
 
     def close(self) -> None:

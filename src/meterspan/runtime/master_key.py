@@ -5,38 +5,45 @@ A copy of the data folder alone thus opens no meter (SEC-15). The file is made a
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+
+from meterspan.store.private_files import FILE_MODE, LoosePermissionsError, make_private_folder, require_private
 
 __all__ = ["MASTER_KEY_SIZE", "MasterKeyError", "load_master_key"]
 
 MASTER_KEY_SIZE: Final = 32
-_OTHERS: Final = 0o077
+_LOST: Final = "put your copy of it back; without it, move inventory.sqlite away and give all keys anew"
 
 
 class MasterKeyError(Exception):
     """The master key cannot be used; the words say what to do."""
 
 
-def load_master_key(path: Path, data: Path) -> bytes:
-    """Read the master key; make it where the file does not exist.
+def load_master_key(path: Path, data: Path, *, wraps: Callable[[], bool] = lambda: False) -> bytes:
+    """Read the master key; make it where the file does not exist and nothing was wrapped under one.
 
     Args:
         path: the key file.
         data: the data folder, which must not contain it.
+        wraps: returns whether keys at rest are wrapped under a master key; asked where the file does not exist.
 
     Raises:
-        MasterKeyError: it is in the data folder, others can read it, or it holds no key.
+        MasterKeyError: it is in the data folder, is lost, others can read it, or it holds no key.
 
     """
     if path.resolve().is_relative_to(data.resolve()):
         raise MasterKeyError(f"{path} is in the data folder: a copy of the data would carry its own key; move it out")
     try:
         if not path.exists():
+            if wraps():
+                raise MasterKeyError(f"{path} is not there, and the keys in {data} open with it alone: {_LOST}")
             return _make(path)
-        if path.stat().st_mode & _OTHERS:
-            raise MasterKeyError(f"others can read {path}; run: chmod 600 {path}")
+        require_private(path)
         key = bytes.fromhex(path.read_text("ascii"))
+    except LoosePermissionsError as error:
+        raise MasterKeyError(str(error)) from error
     except OSError as error:
         raise MasterKeyError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
@@ -48,8 +55,8 @@ def load_master_key(path: Path, data: Path) -> bytes:
 
 def _make(path: Path) -> bytes:
     key = secrets.token_bytes(MASTER_KEY_SIZE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    make_private_folder(path.parent)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(key.hex() + "\n")
         file.flush()

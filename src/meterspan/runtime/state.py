@@ -13,6 +13,7 @@ from typing import Final, Self
 
 from meterspan.model.storage.errors import UnknownFormatError
 from meterspan.store.edge import harden, storage_errors
+from meterspan.store.private_files import make_private_file, make_private_folder
 
 __all__ = ["StateFile", "StateOutbox"]
 
@@ -49,8 +50,8 @@ class StateFile:
         self._lock = threading.Lock()
         self._path = path
         with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch(mode=0o600)
+            make_private_folder(path.parent)
+            make_private_file(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         try:
             with storage_errors(path):

@@ -70,7 +70,7 @@ def access_point_record(host: AccessPointHost, number: int, custody: KeyCustody,
         server_sap=SERVER_SAP,
         system_title=host.config.system_title,
         installed_at=installed_at,
-        wrapped_keys=_wrapped(host.keys, custody),
+        wrapped_keys=_wrapped(host.name, host.keys, custody),
     )
 
 
@@ -89,7 +89,7 @@ def direct_record(home: SimulatedHome, point: ElectricityPoint, custody: KeyCust
         system_title=point.meter.config.system_title,
         channels=tuple(ChannelPlan(obis, PERIOD_S, LOAD_PROFILE) for obis in PROFILE_COLUMNS),
         installed_at=point.installed_at,
-        wrapped_keys=_wrapped(point.keys, custody),
+        wrapped_keys=_wrapped(point.device, point.keys, custody),
     )
 
 
@@ -112,7 +112,7 @@ def local_record(
     """
     is_radio = isinstance(point, RadioPoint)
     commodity = point.commodity if isinstance(point, RadioPoint) else Commodity.ELECTRICITY
-    keys = ((KeyPurpose.RADIO, custody.wrap(point.meter.config.key)),) if isinstance(point, RadioPoint) else ()
+    keys = (_wrapped_radio(point, custody),) if isinstance(point, RadioPoint) else ()
     return Device(
         point.device,
         commodity,
@@ -127,8 +127,15 @@ def local_record(
     )
 
 
-def _wrapped(keys: SecurityKeys, custody: KeyCustody) -> tuple[tuple[KeyPurpose, bytes], ...]:
-    return (
-        (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
-        (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication)),
+def _wrapped_radio(point: RadioPoint, custody: KeyCustody) -> tuple[KeyPurpose, bytes]:
+    return KeyPurpose.RADIO, custody.wrap(point.meter.config.key, point.device, KeyPurpose.RADIO)
+
+
+def _wrapped(device: str, keys: SecurityKeys, custody: KeyCustody) -> tuple[tuple[KeyPurpose, bytes], ...]:
+    return tuple(
+        (purpose, custody.wrap(key, device, purpose))
+        for purpose, key in (
+            (KeyPurpose.GLOBAL_UNICAST, keys.unicast),
+            (KeyPurpose.AUTHENTICATION, keys.authentication),
+        )
     )

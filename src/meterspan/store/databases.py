@@ -24,6 +24,7 @@ from meterspan.model.storage.errors import (
 )
 from meterspan.store import edge
 from meterspan.store.edge import harden, storage_errors, translated
+from meterspan.store.private_files import make_private_file, make_private_folder
 
 __all__ = ["Database", "check_reachable", "database_name", "file_url", "parse_database_url"]
 
@@ -44,14 +45,15 @@ _BY_SQLSTATE: Final[dict[str, type[StorageError]]] = {
 
 
 def file_url(path: Path) -> str:
-    """Return the URL of an SQLite file, after making its folder.
+    """Return the URL of an SQLite file, which is made with its folder, readable by its owner only.
 
     Raises:
-        StorageError: the folder cannot be made.
+        StorageError: it cannot be made.
 
     """
     with storage_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
+        make_private_file(path)
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
 
 

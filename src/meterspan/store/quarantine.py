@@ -13,6 +13,7 @@ from pathlib import Path
 from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 from meterspan.store.edge import wall_time
 from meterspan.store.journal import BatchRow, SegmentRow
+from meterspan.store.private_files import make_private_folder
 from meterspan.store.segments import sync_directory
 
 __all__ = ["StoreQuarantine", "batch_name"]
@@ -103,7 +104,7 @@ class StoreQuarantine:
         """Move a file into the folder; return where it is now, "" where there is none."""
         target = self._folder / path.name
         try:
-            self._folder.mkdir(exist_ok=True)
+            make_private_folder(self._folder, is_ours=True)
             path.rename(target)
             sync_directory(self._folder)
             sync_directory(path.parent)

@@ -38,6 +38,7 @@ from meterspan.store import edge, journal
 from meterspan.store.columns import read_batch
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
+from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.quarantine import StoreQuarantine, batch_name
 from meterspan.store.segments import (
     SegmentQuery,
@@ -122,7 +123,9 @@ class ReadingStore:
         self._path = directory / "journal.sqlite"
         self._step = step
         with storage_errors(directory):
-            self._segments.mkdir(parents=True, exist_ok=True)
+            for folder in (directory, self._segments):
+                make_private_folder(folder, is_ours=True)
+            make_private_file(self._path)
             self._lock_file = _lock(directory / "lock")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._query = SegmentQuery()
@@ -800,6 +803,7 @@ class ReadingStore:
 
 def _lock(path: Path) -> Any:
     """Lock the directory; the kernel frees it when the process ends."""
+    make_private_file(path)
     file = path.open("a")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

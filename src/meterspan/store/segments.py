@@ -22,6 +22,7 @@ from meterspan.model.storage.errors import DamagedSegmentError, StorageUnavailab
 from meterspan.model.storage.readings import COLUMNS, Readings
 from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
+from meterspan.store.private_files import make_private_file
 
 __all__ = [
     "SegmentQuery",
@@ -90,6 +91,7 @@ def write_segment(path: Path, readings: Readings) -> Path:
     """
     table = write_arrow(readings).replace_schema_metadata({FORMAT_KEY: str(FORMAT).encode()})
     scratch = path.with_suffix(".tmp")
+    scratch.unlink(missing_ok=True)  # of an interrupted write, or a link that must not be followed
     try:
         _write_parquet(scratch, table)
         named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
@@ -102,6 +104,7 @@ def write_segment(path: Path, readings: Readings) -> Path:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
+    make_private_file(path)
     with path.open("wb") as file:
         pq.write_table(
             table,

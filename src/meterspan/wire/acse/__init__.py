@@ -13,6 +13,7 @@ from meterspan.wire.acse.apdu import (
     read_acse,
     write_acse,
 )
+from meterspan.wire.acse.blanking import blanked, blanked_aarq
 from meterspan.wire.acse.codes import (
     ApplicationContext,
     AssociationResult,
@@ -42,6 +43,8 @@ __all__ = [
     "Rlre",
     "Rlrq",
     "UserDiagnostic",
+    "blanked",
+    "blanked_aarq",
     "read_acse",
     "write_acse",
 ]

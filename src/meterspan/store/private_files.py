@@ -1,0 +1,102 @@
+"""Files that only their owner can read: folders 0700, files 0600, and key files whose mode is checked before use.
+
+Load profiles tell when people are at home, so what a program keeps is private whatever the umask. Files of a fixed
+name are made with ``O_EXCL | O_NOFOLLOW``: a link that somebody put in their place is not followed.
+"""
+
+import contextlib
+import os
+import shlex
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+__all__ = [
+    "FILE_MODE",
+    "FOLDER_MODE",
+    "LoosePermissionsError",
+    "make_private_file",
+    "make_private_folder",
+    "replacing",
+    "require_private",
+]
+
+FOLDER_MODE: Final = 0o700
+FILE_MODE: Final = 0o600
+_OTHERS: Final = 0o077
+
+
+class LoosePermissionsError(Exception):
+    """Others can read a file that holds secrets; the words name the command that mends it."""
+
+
+def make_private_folder(folder: Path, *, is_ours: bool = False) -> None:
+    """Make a folder and its parents for their owner only.
+
+    A folder that is there keeps its mode, except where ``is_ours``: one that only meterspan makes is tightened.
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    for place in reversed(missing):
+        place.mkdir(FOLDER_MODE, exist_ok=True)
+    if is_ours and not missing:
+        _tighten(folder, FOLDER_MODE)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner can read, or tighten the one that is there (with its SQLite journals).
+
+    Raises:
+        OSError: it cannot be made.
+
+    """
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE))
+    except FileExistsError:
+        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+            _tighten(path.with_name(name), FILE_MODE)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Lend a private file beside ``path`` that takes its place at the end; after an error nothing has changed.
+
+    Raises:
+        OSError: it cannot be written.
+
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)  # O_EXCL, O_NOFOLLOW, 0600
+    scratch = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        scratch.rename(path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def require_private(path: Path) -> None:
+    """Check that nobody but its owner can read or write a file; pipes and devices pass.
+
+    Raises:
+        LoosePermissionsError: others can.
+        OSError: it is not there.
+
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode) and mode & _OTHERS:
+        raise LoosePermissionsError(f"others can read {path}; run: chmod 600 {shlex.quote(str(path))}")
+
+
+def _tighten(path: Path, mode: int) -> None:
+    """Remove the rights of others to a file or folder; one of another owner or on a read-only disk stays as it is."""
+    with contextlib.suppress(OSError):
+        found = path.stat().st_mode
+        if found & _OTHERS:
+            path.chmod(stat.S_IMODE(found) & mode)

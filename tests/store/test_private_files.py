@@ -1,0 +1,89 @@
+import os
+import stat
+
+import pytest
+
+from meterspan.store.private_files import (
+    LoosePermissionsError,
+    make_private_file,
+    make_private_folder,
+    replacing,
+    require_private,
+)
+
+
+@pytest.fixture(autouse=True)
+def usual_umask():
+    """Files are open to everybody's reading where a program asks for nothing else."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def half_replace(path):
+    with replacing(path) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+
+
+def test_new_folders_are_their_owners_alone_and_those_that_are_there_keep_their_mode(tmp_path):
+    tmp_path.chmod(0o755)
+    make_private_folder(tmp_path / "a" / "b")
+    assert [mode_of(tmp_path / place) for place in (".", "a", "a/b")] == [0o755, 0o700, 0o700]
+    (tmp_path / "ours").mkdir()
+    make_private_folder(tmp_path / "ours")
+    assert mode_of(tmp_path / "ours") == 0o755
+    make_private_folder(tmp_path / "ours", is_ours=True)
+    assert mode_of(tmp_path / "ours") == 0o700
+
+
+def test_a_database_of_an_earlier_release_is_tightened_with_its_journals(tmp_path):
+    paths = [tmp_path / f"x.sqlite{suffix}" for suffix in ("", "-wal", "-shm")]
+    for path in paths:
+        path.write_bytes(b"kept")
+        path.chmod(0o644)
+    make_private_file(paths[0])
+    assert [(mode_of(path), path.read_bytes()) for path in paths] == [(0o600, b"kept")] * 3
+    make_private_file(tmp_path / "new")
+    assert mode_of(tmp_path / "new") == 0o600
+
+
+def test_a_link_in_the_place_of_a_new_file_is_not_followed(tmp_path):
+    victim, link = tmp_path / "victim", tmp_path / "link"
+    link.symlink_to(victim)
+    make_private_file(link)
+    assert not victim.exists()
+
+
+def test_a_file_is_replaced_whole_and_privately_or_stays_as_it_is(tmp_path):
+    path, victim = tmp_path / "out.csv", tmp_path / "victim"
+    victim.write_text("untouched")
+    (tmp_path / "out.csv.tmp").symlink_to(victim)
+    with replacing(path) as file:
+        file.write(b"first")
+    assert (path.read_bytes(), mode_of(path), victim.read_text()) == (b"first", 0o600, "untouched")
+    with pytest.raises(ZeroDivisionError):
+        half_replace(path)
+    assert path.read_bytes() == b"first"
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["out.csv", "out.csv.tmp", "victim"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666])
+def test_a_file_that_others_may_touch_is_refused_with_the_command_that_mends_it(tmp_path, mode):
+    path = tmp_path / "my keys.toml"
+    path.touch()
+    path.chmod(mode)
+    with pytest.raises(LoosePermissionsError, match=f"chmod 600 '{path}'"):
+        require_private(path)
+    path.chmod(0o600)
+    require_private(path)
+
+
+def test_a_pipe_is_no_file_that_stays(tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path, 0o666)
+    require_private(path)
