@@ -36,8 +36,8 @@ class Bench:
             client_sap=1,
             system_title=b"MSP\0\0\0\0\1",
             wrapped_keys=(
-                (KeyPurpose.GLOBAL_UNICAST, custody.wrap(bytes(range(16)))),
-                (KeyPurpose.AUTHENTICATION, custody.wrap(bytes(range(16, 32)))),
+                (KeyPurpose.GLOBAL_UNICAST, custody.wrap(bytes(range(16)), "MSP1", KeyPurpose.GLOBAL_UNICAST)),
+                (KeyPurpose.AUTHENTICATION, custody.wrap(bytes(range(16, 32)), "MSP1", KeyPurpose.AUTHENTICATION)),
             ),
         )
         self.head_end.add_device(self.device, NOW)
