@@ -41,7 +41,7 @@ AUTHENTICATED_ENCRYPTION = SecurityControl.AUTHENTICATION | SecurityControl.ENCR
 COUNTER_BLOCK = 32
 """Counters reserved at once: one durable write per 32 APDUs, and at most 31 skipped by a restart."""
 COUNTER_JUMP_MAX = 1 << 22
-"""How far one recovery may skip: years of readings. Whoever sits between us and the meter can ask for more than it has
+"""How far one recovery may skip: years of readings. An attacker between us and the meter can ask for more than it has
 seen, and a thousand recoveries would use up the counters under our key."""
 TRIED_COUNTERS = COUNTER_BLOCK
 """Counters of one try: an association needs three until its first authenticated answer."""
