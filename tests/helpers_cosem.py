@@ -4,7 +4,9 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.client import ClientAssociation
+from meterspan.engine.association.dispatch import Dispatcher
 from meterspan.engine.association.records import Action, AssociationSettings, Get, Set
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
@@ -16,6 +18,7 @@ from meterspan.model.cosem.device import (
     CURRENT_ASSOCIATION,
     MANAGEMENT_CLIENT,
     PUBLIC_CLIENT,
+    SERVER_CONFORMANCE,
     AssociationDefinition,
     Grant,
     LogicalDevice,
@@ -24,15 +27,26 @@ from meterspan.model.cosem.device import (
 from meterspan.model.cosem.objects import ActionRefusedError, CosemObject, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.quantities import UNITS, ClockTime, Obis, Scaled
-from meterspan.wire.acse import AuthenticationMechanism
+from meterspan.wire.acse import ApplicationContext, AuthenticationMechanism
 from meterspan.wire.axdr import (
+    Data,
     clock,
     double_long_unsigned,
+    null,
     octet_string,
     unsigned,
     visible_string,
 )
-from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, CosemAttributeDescriptor, CosemMethodDescriptor
+from meterspan.wire.xdlms import (
+    ActionResult,
+    CaptureObjectDefinition,
+    CosemAttributeDescriptor,
+    CosemMethodDescriptor,
+    DataAccessResult,
+    GetRequestNormal,
+    InvokeIdAndPriority,
+    SetRequestNormal,
+)
 from tests.helpers_wire import Pair
 
 METER_TITLE = b"MSP\x00\x00\x00\x00\x01"
@@ -251,6 +265,30 @@ class TestMeter:
 
     def _echo(self, value, now):
         return value
+
+
+def differing_rights(device, client, now):
+    """Ask for and write every attribute of a client's association view; return those whose right is not what is shown.
+
+    An attribute shown as writable must take its own value, each other must refuse it; the same for reading.
+    """
+    definition = device.association(client)
+    agreement = Agreement(client, definition.mechanism, ApplicationContext.LN, SERVER_CONFORMANCE, 0)
+    served = Dispatcher(device, definition, agreement=agreement, own={})
+    differing, walked = [], 0
+    for element in device.view(definition):
+        for right in element.attributes:
+            attribute = CosemAttributeDescriptor(element.class_id, element.logical_name, right.number)
+            read = served.handle(GetRequestNormal(InvokeIdAndPriority(1), attribute), now, authenticated=True).result
+            value = read if isinstance(read, Data) else null()
+            setting = SetRequestNormal(InvokeIdAndPriority(1), attribute, value)
+            written = served.handle(setting, now, authenticated=True).result
+            held = (isinstance(read, Data), written == DataAccessResult.SUCCESS)
+            if held != (right.access.readable, right.access.writable):
+                differing.append((attribute, right.access, held))
+            walked += 1
+    assert walked
+    return differing
 
 
 def links(kind, client_sap):

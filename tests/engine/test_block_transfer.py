@@ -44,3 +44,9 @@ def test_endless_empty_blocks_are_refused():
     last = BlockAssembly(3)
     last.take(DataBlock(1, last_block=True, raw_data=b""))
     assert last.octets == b""
+
+
+@pytest.mark.parametrize("size", [0, -1, -40])
+def test_a_block_without_room_is_our_own_error_and_never_an_endless_row_of_empty_blocks(size):
+    with pytest.raises(ValueError, match="carries nothing"):
+        BlockCutter(b"value").cut(size)

@@ -6,6 +6,7 @@ from meterspan.lnap.cosem import LnapAccess, logical_device
 from meterspan.model.cosem.classes import ExtendedRegister, ProfileGeneric
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.axdr import DataType
+from tests.helpers_cosem import differing_rights
 from tests.memory import MemoryOutbox, MemoryState
 
 START = 20_000 * 86_400
@@ -17,6 +18,12 @@ def point():
     state = MemoryState()
     config = AccessPointConfig("MSPLNAP000001", b"MSPL\0\0\0\1", meters=(meter,))
     return AccessPoint(config, counters=state, state=state, outbox=MemoryOutbox())
+
+
+def test_every_right_that_an_access_point_shows_is_held():
+    device = logical_device(point(), LnapAccess())
+    for definition in device.associations:
+        assert differing_rights(device, definition.client_sap, START) == []
 
 
 def read(device, class_id, name, attribute):

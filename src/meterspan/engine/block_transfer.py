@@ -33,7 +33,14 @@ class BlockCutter:
         return self._number > 0 and self._sent >= len(self._octets)
 
     def cut(self, size: int) -> DataBlock:
-        """Cut the next block of at most ``size`` octets."""
+        """Cut the next block of at most ``size`` octets.
+
+        Raises:
+            ValueError: ``size`` is below 1: such blocks would never end.
+
+        """
+        if size < 1:
+            raise ValueError(f"a block of {size} octets carries nothing")
         raw = self._octets[self._sent : self._sent + size]
         self._sent += len(raw)
         self._number += 1

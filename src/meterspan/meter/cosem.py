@@ -249,10 +249,10 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
             raise ActionRefusedError(ActionResult.TEMPORARY_FAILURE)
 
     def set_threshold(value: Data, _now: float) -> None:
-        meter.limiter.threshold_w = max(0, value.integer)
+        meter.limiter.threshold_w = value.integer
 
     def set_duration(value: Data, _now: float) -> None:
-        meter.limiter.over_duration_s = max(0, value.integer)
+        meter.limiter.over_duration_s = value.integer
 
     switch = CosemObject(
         DisconnectControl,
@@ -335,8 +335,9 @@ def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]
 
 
 def _newest_event(meter: ElectricityMeter) -> int:
-    newest = [row[1].integer for row in meter.events.entries(len(meter.events), len(meter.events))]
-    return newest[0] if newest else 0
+    """Return the code of the event logged last, 0 of a meter that has logged none."""
+    newest = meter.events.newest()
+    return newest[2] if newest else 0
 
 
 _INSTANTS = {

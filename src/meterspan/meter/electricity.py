@@ -6,7 +6,7 @@ row. Communications see the registers only through ``Metrology.indicate()``. All
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import IntEnum, IntFlag
 from typing import Final
 
@@ -29,11 +29,14 @@ from meterspan.quantities.codes import IMPORT_POWER
 from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 
-__all__ = ["ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
+__all__ = ["CLOCK_MAX", "CLOCK_MIN", "ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
 
 IMPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.IMPORT]
 EXPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.EXPORT]
 PROFILE_COLUMNS: Final = (IMPORT, EXPORT)
+CLOCK_MIN: Final = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
+CLOCK_MAX: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()) - 1
+"""What the clock can be set to: a P1 telegram and a date of M-Bus have two digits for the year."""
 EVENTS_MAX: Final = 256
 """Entries of the event log before the oldest is overwritten."""
 
@@ -79,6 +82,7 @@ class ElectricityMeterConfig:
         switch_mode: control_mode of the disconnect switch.
         limit_w: limiter threshold; 0 is off.
         clock_drift_ppm: how much faster its clock runs than true time.
+        seal_key: secret under which registers are sealed at rest; with b"" the seal only finds accidents.
 
     """
 
@@ -92,6 +96,7 @@ class ElectricityMeterConfig:
     switch_mode: int = 4
     limit_w: int = 0
     clock_drift_ppm: float = 0.0
+    seal_key: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         if not 4 <= len(self.name) <= 16 or len(self.system_title) != 8:
@@ -132,7 +137,12 @@ class ElectricityMeter:
         opening = {Obis(1, 0, 1, 8, tariff): opened for tariff in range(2, tariffs + 1)}
         opening |= {IMPORT: config.opening_wh, Obis(1, 0, 1, 8, 1): config.opening_wh - opened * (tariffs - 1)}
         self._metrology = Metrology(
-            electricity_block(tariffs), now, opening=opening, state=state, seal_key=config.system_title
+            electricity_block(tariffs),
+            now,
+            opening=opening,
+            state=state,
+            seal_key=config.seal_key,
+            former_seal_key=config.system_title,
         )
         self._status = StatusWord(0)
         self._is_unsaved = True
@@ -174,7 +184,14 @@ class ElectricityMeter:
         return captured
 
     def set_clock(self, own: float, now: float) -> None:
-        """Set the clock to ``own`` (UTC seconds); both times are logged, and the running period is flagged."""
+        """Set the clock to ``own`` (UTC seconds); both times are logged, and the running period is flagged.
+
+        Raises:
+            ValueError: ``own`` is outside ``CLOCK_MIN`` to ``CLOCK_MAX``; nothing was changed.
+
+        """
+        if not CLOCK_MIN <= own <= CLOCK_MAX:
+            raise ValueError(f"the calendar of the clock holds 2000 to 2099, not {own:.0f} s")
         before = self.clock.time(now)
         self._log(EventCode.CLOCK_ADJUSTED_OLD, before)
         step = self.clock.set(own, now)

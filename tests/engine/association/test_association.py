@@ -28,7 +28,7 @@ from meterspan.engine.association.records import (
     RequestFailed,
     SetList,
 )
-from meterspan.engine.association.server import ServerLimits
+from meterspan.engine.association.server import APDU_MIN, ServerLimits
 from meterspan.engine.association.states import AssociationState, ClientMove
 from meterspan.engine.link import Role
 from meterspan.engine.machine import EVENTS_MAX
@@ -52,6 +52,7 @@ from meterspan.wire.axdr import double_long_unsigned, integer, long, read_data, 
 from meterspan.wire.errors import KeyWrongError, ReplayError, SecurityError
 from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, write_frame
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from meterspan.wire.wrapper.pdu import HEADER_SIZE
 from meterspan.wire.xdlms import ActionResult, CaptureObjectDefinition, Conformance, DataAccessResult
 from tests.helpers_cosem import (
     CLIENT_TITLE,
@@ -802,3 +803,47 @@ def test_a_server_reads_nothing_but_the_proof_before_the_client_has_proved_itsel
         server.receive(write_wpdu(WrapperPdu(GMAC_CLEAR[0], 1, request)), pair.now)
     assert server.state is AssociationState.AUTHENTICATING
     assert values_read[0] == 0
+
+
+REQUESTS_OF_ANY_SIZE = {
+    "get": lambda size: get_of(7, PROFILE),
+    "get list": lambda size: GetList((get_of(3, ENERGY), get_of(1, SERIAL), get_of(3, EXPORT)) * (1 + size // 200)),
+    "set": lambda size: set_of(1, NOTE, 2, visible_string("x" * size)),
+    "set list": lambda size: SetList((set_of(1, NOTE, 2, visible_string("x" * 20)),) * (2 + size // 60)),
+    "action": lambda size: action_of(Echo.class_id, ECHO, 1, visible_string("x" * size)),
+}
+
+
+@given(
+    st.sampled_from([LLS, GMAC, GMAC_CLEAR]),
+    st.integers(12, 1_024),
+    st.integers(12, 1_024),
+    st.sampled_from(sorted(REQUESTS_OF_ANY_SIZE)),
+    st.integers(0, 1_200),
+)
+@hypothesis_settings(deadline=None, max_examples=40)
+def test_no_apdu_of_either_side_is_longer_than_the_other_takes(way, server_max, client_max, kind, size):
+    """Plain and ciphered, as octets on the wire; what does not fit is refused, and nothing goes on without end."""
+    limits = {"limits": ServerLimits(max_pdu=server_max)}
+    pair, client, _, meter = join("wrapper", changed(way, max_pdu=client_max), TestMeter(12), server_options=limits)
+    client.associate(pair.now)
+    pair.run()
+    established = len(pair.log)
+    if not only(pair, Associated):
+        (refused,) = only(pair, AssociationRefused)
+        no_room = "has no room" in str(refused.failure)
+        assert no_room or "pdu-size-too-short" in str(refused.failure)
+        assert server_max < 100 if no_room else client_max < APDU_MIN
+        assert established <= 3
+        return
+    answer = ask(pair, client, REQUESTS_OF_ANY_SIZE[kind](size))
+    assert answer is not None
+    assert not isinstance(answer, LinkLost)
+    exchanged = pair.log[established:]
+    assert len(exchanged) <= 2_000
+    for direction, octets in exchanged:
+        most = server_max if direction == ">" else client_max
+        assert len(octets) - HEADER_SIZE <= most, (direction, octets.hex())
+    if isinstance(answer, RequestFailed):
+        assert answer.failure.kind in (FailureKind.UNSUPPORTED, FailureKind.EXCEPTION, FailureKind.REFUSED)
+        assert meter.note.text == "hello"

@@ -1,7 +1,7 @@
 """Pending requests without a link: what is asked, in which pieces, and what any answer makes of it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from meterspan.engine.association.agreement import Agreement
@@ -20,6 +20,13 @@ from meterspan.wire.acse import ApplicationContext, AuthenticationMechanism
 from meterspan.wire.axdr import integer, read_data, visible_string
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
+    ActionOutcome,
+    ActionRequestNormal,
+    ActionRequestWithFirstPblock,
+    ActionRequestWithPblock,
+    ActionResponseNextPblock,
+    ActionResponseNormal,
+    ActionResult,
     Conformance,
     DataAccessResult,
     GetRequestNext,
@@ -29,7 +36,13 @@ from meterspan.wire.xdlms import (
     GetResponseWithDatablock,
     GetResponseWithList,
     InvokeIdAndPriority,
+    SetRequestNormal,
     SetRequestWithFirstDatablock,
+    SetRequestWithList,
+    SetResponseDatablock,
+    SetResponseLastDatablock,
+    SetResponseNormal,
+    SetResponseWithList,
     read_apdu,
     write_apdu,
 )
@@ -112,6 +125,55 @@ def test_a_long_value_is_written_in_blocks_that_fit():
     step = pending(set_of(1, NOTE, 2, visible_string("x" * 400))).start()
     assert isinstance(step, SetRequestWithFirstDatablock)
     assert len(write_apdu(step)) <= 200
+
+
+def answered(step):
+    """Answer a request of SET or ACTION as a server does that takes every block."""
+    match step:
+        case SetRequestNormal():
+            return SetResponseNormal(INVOKE, DataAccessResult.SUCCESS)
+        case SetRequestWithList():
+            return SetResponseWithList(INVOKE, (DataAccessResult.SUCCESS,) * len(step.values))
+        case ActionRequestNormal():
+            return ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS))
+    block = step.block
+    if isinstance(step, ActionRequestWithFirstPblock | ActionRequestWithPblock):
+        if block.last_block:
+            return ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS))
+        return ActionResponseNextPblock(INVOKE, block.block_number)
+    if block.last_block:
+        return SetResponseLastDatablock(INVOKE, DataAccessResult.SUCCESS, block.block_number)
+    return SetResponseDatablock(INVOKE, block.block_number)
+
+
+SENT = {
+    "GET": lambda value: get_of(3, ENERGY),
+    "SET": lambda value: set_of(1, NOTE, 2, value),
+    "ACTION": lambda value: action_of(8, CLOCK, 6, value),
+    "ACTION without a parameter": lambda value: action_of(8, CLOCK, 6),
+}
+
+
+@given(st.integers(12, 1_024), st.booleans(), st.sampled_from(sorted(SENT)), st.integers(0, 1_500))
+@example(12, False, "SET", 100)
+@example(44, True, "SET", 100)
+@example(46, True, "ACTION", 100)
+def test_requests_fit_any_pdu_of_the_server_and_end_or_are_refused_at_once(max_pdu, ciphered, kind, size):
+    context = ApplicationContext.LN_CIPHERED if ciphered else ApplicationContext.LN
+    agreement = Agreement(1, AuthenticationMechanism.LOWEST, context, CLIENT_CONFORMANCE, max_pdu)
+    request = SENT[kind](visible_string("x" * size))
+    running = pending_request_for(request, 7, INVOKE, agreement, answer_max=1_000)
+    step, steps = running.start(), 0
+    if isinstance(step, RequestFailed):
+        assert step.failure.kind is FailureKind.UNSUPPORTED
+        assert f"PDU of {max_pdu} octets" in str(step.failure)
+        assert agreement.apdu_max < 24
+        return
+    while not isinstance(step, GetDone | SetDone | ActionDone):
+        steps += 1
+        assert len(write_apdu(step)) <= agreement.apdu_max
+        assert steps <= size + 2
+        step = running.answer(GetResponseNormal(INVOKE, integer(1)) if kind == "GET" else answered(step))
 
 
 def test_an_answer_beyond_the_bound_is_a_wire_error():

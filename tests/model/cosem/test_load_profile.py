@@ -58,3 +58,13 @@ def test_a_reset_leaves_no_row():
     made = profile([(1, 0, (5, 7))])
     made.reset()
     assert (len(made), made.pack()) == (0, b"")
+
+
+def test_a_profile_without_rows_has_no_newest_one_and_gives_none_by_number():
+    made = profile([])
+    assert made.newest() is None
+    assert list(made.entries(0, 0)) == []
+    made.capture(5, 1, (2, 3))
+    assert made.newest() == (5, 1, 2, 3)
+    assert list(made.entries(-3, 0)) == []
+    assert list(made.entries(0, 9)) == [(5, 1, 2, 3)]

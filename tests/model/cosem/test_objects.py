@@ -77,10 +77,20 @@ def test_a_value_of_another_type_is_refused_as_type_unmatched():
         setters={Register.value: lambda value, now: taken.append(value.integer)},
         invokers={Register.reset: lambda v, now: v.items[0]},
     )
-    item.write(2, long(5), NOW)
+    item.write(2, double_long_unsigned(5), NOW)
     assert taken == [5]
+    assert refused(item.write, 2, long(5), NOW) == DataAccessResult.TYPE_UNMATCHED  # the object decides the CHOICE
     assert refused(item.write, 2, octet_string(b"x"), NOW) == DataAccessResult.TYPE_UNMATCHED
     assert refused(item.invoke, 1, integer(0), NOW) == ActionResult.TYPE_UNMATCHED
+
+
+def test_a_value_outside_its_range_is_refused_for_another_reason():
+    def refuse(value, now):
+        raise ValueError(f"{value} is out of range")
+
+    item = register(setters={Register.value: refuse}, invokers={Register.reset: refuse})
+    assert refused(item.write, 2, double_long_unsigned(5), NOW) == DataAccessResult.OTHER_REASON
+    assert refused(item.invoke, 1, integer(0), NOW) == ActionResult.OTHER_REASON
 
 
 def test_the_declared_kind_encodes_what_a_getter_returns_and_checks_what_a_client_writes():
@@ -122,7 +132,7 @@ def test_an_object_can_live_in_the_time_of_its_own_clock():
         setters={Register.value: lambda value, now: taken.append(now)},
         invokers={Register.reset: lambda value, now: taken.append(now)},
     ).in_time_of(lambda: 7.0)
-    item.write(2, long(1), NOW)
+    item.write(2, double_long_unsigned(1), NOW)
     item.invoke(1, integer(0), NOW)
     assert (item.read(2, NOW).integer, taken) == (7, [7.0, 7.0])
     rows = profile_object(NAME, [CLOCK_COLUMN], Rows([[double_long_unsigned(1)]]), capacity=1).in_time_of(lambda: 7.0)

@@ -45,10 +45,10 @@ class Agreement:
 
     @property
     def apdu_max(self) -> int:
-        """Octets of the longest plain APDU that the peer takes."""
+        """Octets of the longest plain APDU that the peer takes; below 1 where the protection leaves no room."""
         return min(self.max_pdu or APDU_MAX, APDU_MAX) - (PROTECTION_OCTETS if self.ciphered else 0)
 
     @property
     def block_max(self) -> int:
-        """Octets of raw data in one block."""
+        """Octets of raw data in one block; below 1 where the peer's PDU has no room for any."""
         return self.apdu_max - BLOCK_OVERHEAD_OCTETS

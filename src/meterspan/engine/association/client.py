@@ -7,7 +7,7 @@ A malformed APDU becomes ``ApduRefused`` or fails the request it answers; it nev
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from meterspan.crypto.mechanisms import mechanism_of
@@ -81,8 +81,8 @@ _NO_REQUESTS = frozenset({AssociationState.IDLE, AssociationState.RELEASING})
 class _Offer:
     """The offer of one AARQ: the plain initiate request, repeated in RLRQ, and CtoS (b"" without HLS)."""
 
-    initiate: bytes = b""
-    challenge: bytes = b""
+    initiate: bytes = field(default=b"", repr=False)
+    challenge: bytes = field(default=b"", repr=False)
     has_dedicated_key: bool = False
 
 
@@ -319,10 +319,16 @@ class ClientAssociation(Association[ClientMove]):
             error = SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE)
             self._refuse_proof(error, now)
             return
-        self._move(ClientMove.CHALLENGED)
         method = AssociationLN.reply_to_hls_authentication.at(self._settings.association_object)
         proof = prove(self._settings.mechanism, stoc, secret=self._settings.secret, security=self._security)
-        self._send_service(ActionRequestNormal(self._next_invoke(), method, octet_string(proof)), now)
+        reply = ActionRequestNormal(self._next_invoke(), method, octet_string(proof))
+        agreed = self._agreed
+        if agreed is not None and len(write_apdu(reply)) > agreed.apdu_max:
+            words = f"the server's PDU of {agreed.max_pdu} octets has no room for the client's proof"
+            self._refused(Failure(FailureKind.UNSUPPORTED, words, permanent=True), now)
+            return
+        self._move(ClientMove.CHALLENGED)
+        self._send_service(reply, now)
 
     def _take_proof(self, agreed: Agreement, apdu: Apdu, now: float) -> None:
         """Process pass 4 of HLS."""

@@ -207,7 +207,7 @@ class Dispatcher:
 
     def _get_list(self, request: GetRequestWithList, now: float) -> Apdu:
         self._get = None
-        has_blocks = Conformance.BLOCK_TRANSFER_WITH_GET in self._agreement.conformance
+        has_blocks = self._has_blocks(Conformance.BLOCK_TRANSFER_WITH_GET)
         unavailable = (DataAccessResult.DATA_BLOCK_UNAVAILABLE,) * len(request.attributes)
         refused = GetResponseWithList(request.invoke, unavailable)
         if len(request.attributes) > LIST_ITEMS_MAX or not (has_blocks or self._fits(refused)):
@@ -219,7 +219,7 @@ class Dispatcher:
         return self._get_blocks(request.invoke, write_list(results, write_result)) if has_blocks else refused
 
     def _get_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
-        if Conformance.BLOCK_TRANSFER_WITH_GET not in self._agreement.conformance:
+        if not self._has_blocks(Conformance.BLOCK_TRANSFER_WITH_GET):
             return GetResponseNormal(invoke, DataAccessResult.DATA_BLOCK_UNAVAILABLE)
         self._get = (invoke.invoke_id, BlockCutter(octets))
         return self._next_get_block(invoke, self._get[1])
@@ -343,7 +343,7 @@ class Dispatcher:
         whole = ActionResponseNormal(invoke, outcome)
         if not isinstance(outcome.returned, Data) or self._fits(whole):
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._agreement.conformance:
+        if not self._has_blocks(Conformance.BLOCK_TRANSFER_WITH_ACTION):
             return ActionResponseNormal(invoke, _UNAVAILABLE)
         return self._action_blocks(invoke, write_data(outcome.returned))
 
@@ -351,7 +351,7 @@ class Dispatcher:
         whole = ActionResponseWithList(invoke, outcomes)
         if self._fits(whole):
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_ACTION in self._agreement.conformance:
+        if self._has_blocks(Conformance.BLOCK_TRANSFER_WITH_ACTION):
             return self._action_blocks(invoke, write_list(outcomes, write_outcome))
         return ActionResponseWithList(
             invoke, tuple(outcome if outcome.returned is None else _UNAVAILABLE for outcome in outcomes)
@@ -384,6 +384,10 @@ class Dispatcher:
     def _fits(self, response: Apdu) -> bool:
         """Whether a response is no longer than the client's PDU."""
         return len(write_apdu(response)) <= self._agreement.apdu_max
+
+    def _has_blocks(self, service: Conformance) -> bool:
+        """Whether a long answer of a service may go in blocks, and a block has room for any of it."""
+        return service in self._agreement.conformance and self._agreement.block_max >= 1
 
     def _read_values(self, targets: Targets, incoming: "_Incoming[TargetT]") -> tuple[Data, ...]:
         """Read the values received in blocks, unless the client may write or run none of the targets."""

@@ -193,7 +193,7 @@ class _PendingGet:
                 return request
         self._asked = 1
         request = GetRequestNormal(self.invoke, rest[0].attribute, rest[0].access)
-        return request if len(write_apdu(request)) <= self._agreement.apdu_max else _too_long(self.request_id, "GET")
+        return request if _fits(request, self._agreement) else _too_long(self.request_id, "GET", self._agreement)
 
     def _list_request(self, rest: Sequence[Get]) -> Apdu | None:
         """Ask for as many as fit the server's PDU; None where fewer than two do."""
@@ -202,7 +202,7 @@ class _PendingGet:
         while count > 1:
             chosen = tuple(AttributeSelection(item.attribute, item.access) for item in rest[:count])
             request = GetRequestWithList(self.invoke, chosen)
-            if len(write_apdu(request)) <= self._agreement.apdu_max:
+            if _fits(request, self._agreement):
                 self._asked = count
                 return request
             count //= 2
@@ -280,27 +280,25 @@ class _PendingSet:
         self._asked = 1
         item = rest[0]
         whole = SetRequestNormal(self.invoke, item.attribute, item.value)
-        if len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if _fits(whole, self._agreement):
             return whole
+        room = _room(SetRequestWithFirstDatablock(self.invoke, whole.attribute, _NO_BLOCK), self._agreement)
         cutter = self._begin_blocks(write_data(item.value))
-        if cutter is None:
-            return _too_long(self.request_id, "SET")
-        head = len(write_apdu(SetRequestWithFirstDatablock(self.invoke, whole.attribute, _NO_BLOCK)))
-        block = cutter.cut(self._agreement.apdu_max - head - _LENGTH_SLACK)
-        return SetRequestWithFirstDatablock(self.invoke, whole.attribute, block)
+        if cutter is None or room < 1:
+            return _too_long(self.request_id, "SET", self._agreement)
+        return SetRequestWithFirstDatablock(self.invoke, whole.attribute, cutter.cut(room))
 
     def _ask_list(self, rest: Sequence[Set]) -> Step:
         self._asked = len(rest)
         attributes = tuple(AttributeSelection(item.attribute) for item in rest)
         values = tuple(item.value for item in rest)
         whole = SetRequestWithList(self.invoke, attributes, values)
-        if len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if _fits(whole, self._agreement):
             return whole
         cutter = self._begin_blocks(write_length(len(values)) + b"".join(map(write_data, values)))
-        head = len(write_apdu(SetRequestWithListAndFirstDatablock(self.invoke, attributes, _NO_BLOCK)))
-        room = self._agreement.apdu_max - head - _LENGTH_SLACK
+        room = _room(SetRequestWithListAndFirstDatablock(self.invoke, attributes, _NO_BLOCK), self._agreement)
         if cutter is None or room < 1:
-            return _too_long(self.request_id, "SET with-list")
+            return _too_long(self.request_id, "SET with-list", self._agreement)
         return SetRequestWithListAndFirstDatablock(self.invoke, attributes, cutter.cut(room))
 
     def _begin_blocks(self, octets: bytes) -> BlockCutter | None:
@@ -333,14 +331,14 @@ class _PendingAction:
             return _unsupported(self.request_id, "ACTION")
         method = self._action.method
         whole = ActionRequestNormal(self.invoke, method, self._action.parameter)
-        if len(write_apdu(whole)) <= self._agreement.apdu_max:
+        if _fits(whole, self._agreement):
             return whole
-        if Conformance.BLOCK_TRANSFER_WITH_ACTION not in self._agreement.conformance or self._action.parameter is None:
-            return _too_long(self.request_id, "ACTION")
+        room = _room(ActionRequestWithFirstPblock(self.invoke, method, _NO_BLOCK), self._agreement)
+        has_blocks = Conformance.BLOCK_TRANSFER_WITH_ACTION in self._agreement.conformance
+        if not has_blocks or self._action.parameter is None or room < 1:
+            return _too_long(self.request_id, "ACTION", self._agreement)
         self._cutter = BlockCutter(write_data(self._action.parameter))
-        head = len(write_apdu(ActionRequestWithFirstPblock(self.invoke, method, _NO_BLOCK)))
-        block = self._cutter.cut(self._agreement.apdu_max - head - _LENGTH_SLACK)
-        return ActionRequestWithFirstPblock(self.invoke, method, block)
+        return ActionRequestWithFirstPblock(self.invoke, method, self._cutter.cut(room))
 
     def answer(self, apdu: Apdu) -> Step:
         match apdu:
@@ -393,6 +391,15 @@ def _unsupported(request_id: int, service: str) -> RequestFailed:
     return RequestFailed(request_id, Failure(FailureKind.UNSUPPORTED, reason))
 
 
-def _too_long(request_id: int, service: str) -> RequestFailed:
-    reason = f"the {service} request is longer than the server's PDU, and block transfer was not negotiated"
+def _too_long(request_id: int, service: str, agreement: Agreement) -> RequestFailed:
+    reason = f"the {service} request does not fit the server's PDU of {agreement.max_pdu} octets, whole or in blocks"
     return RequestFailed(request_id, Failure(FailureKind.UNSUPPORTED, reason))
+
+
+def _fits(apdu: Apdu, agreement: Agreement) -> bool:
+    return len(write_apdu(apdu)) <= agreement.apdu_max
+
+
+def _room(first: Apdu, agreement: Agreement) -> int:
+    """Return how many octets of a value fit the first block; each later block holds more."""
+    return agreement.apdu_max - len(write_apdu(first)) - _LENGTH_SLACK

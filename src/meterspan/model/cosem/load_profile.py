@@ -48,8 +48,12 @@ class LoadProfile:
         self._rows.append((time, status, *values))
 
     def entries(self, first: int, last: int) -> Iterable[Row]:
-        """Return rows number ``first`` to ``last``, counted from 1, oldest first."""
-        return self._shown(islice(self._rows, first - 1, last))
+        """Return rows number ``first`` to ``last``, counted from 1, oldest first; numbers without a row give none."""
+        return self._shown(islice(self._rows, max(first, 1) - 1, max(last, 0)))
+
+    def newest(self) -> tuple[int, ...] | None:
+        """Return the row captured last as (time, status, values…), or None."""
+        return self._rows[-1] if self._rows else None
 
     def between(self, start: int, end: int) -> Iterable[Row]:
         """Return the rows with ``start <= time <= end`` (UTC seconds)."""

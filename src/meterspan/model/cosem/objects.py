@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias, TypeVar
 
-from meterspan.model.cosem.declaration import Attribute, InterfaceClass, Method, Plain
+from meterspan.model.cosem.declaration import Attribute, DataKind, InterfaceClass, Method, Plain
 from meterspan.quantities import Obis, Scaled
 from meterspan.wire.axdr import Data, enum, integer, octet_string, structure
 from meterspan.wire.errors import WireError
@@ -30,9 +30,13 @@ __all__ = [
 Getter: TypeAlias = Callable[[float], Data | Plain]
 """Returns an attribute's value at ``now``."""
 Setter: TypeAlias = Callable[[Data, float], None]
-"""Stores an attribute's new value; raises ``AccessRefusedError`` or ``WireError`` (type unmatched) to refuse."""
+"""Stores an attribute's new value.
+
+To refuse, raises ``AccessRefusedError``, ``WireError`` (type unmatched) or ``ValueError`` (outside the range).
+"""
 Invoker: TypeAlias = Callable[[Data, float], Data | None]
-"""Runs a method with its parameter (null-data where it was left out); raises ``ActionRefusedError`` to refuse."""
+"""Runs a method with its parameter (null-data where it was left out); to refuse, raises ``ActionRefusedError`` or the
+errors of a ``Setter``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,24 +164,26 @@ class CosemObject:
         """Write an attribute.
 
         Raises:
-            AccessRefusedError: it cannot be written, or not with a value of this type.
+            AccessRefusedError: it cannot be written, or not with a value of this type or range.
 
         """
         setter = self._setters.get(number)
         if setter is None:
             raise AccessRefusedError(DataAccessResult.READ_WRITE_DENIED)
-        if not self.interface.attributes[number].accepts(value):
+        if not self._accepts(number, value, now):
             raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED)
         try:
             setter(value, now)
         except WireError as error:
             raise AccessRefusedError(DataAccessResult.TYPE_UNMATCHED) from error
+        except ValueError as error:
+            raise AccessRefusedError(DataAccessResult.OTHER_REASON) from error
 
     def invoke(self, number: int, parameter: Data, now: float) -> Data | None:
         """Run a method and return its result.
 
         Raises:
-            ActionRefusedError: there is no such method, the parameter is of another type, or the method refuses.
+            ActionRefusedError: there is no such method, the parameter is of another type or range, or it refuses.
 
         """
         invoker = self._invokers.get(number)
@@ -189,6 +195,16 @@ class CosemObject:
             return invoker(parameter, now)
         except WireError as error:
             raise ActionRefusedError(ActionResult.TYPE_UNMATCHED) from error
+        except ValueError as error:
+            raise ActionRefusedError(ActionResult.OTHER_REASON) from error
+
+    def _accepts(self, number: int, value: Data, now: float) -> bool:
+        """Whether a value is of the attribute's type; where the class leaves a CHOICE, of the type that it has now."""
+        attribute = self.interface.attributes[number]
+        bound = self._bound.get(number)
+        if attribute.kind is not DataKind.CHOICE or bound is None or isinstance(bound, Selective):
+            return attribute.accepts(value)
+        return value.type is self.read(number, now).type
 
     def in_time_of(self, clock: Callable[[], float]) -> "CosemObject":
         """Return this object with ``clock`` in place of the ``now`` that each call is given."""
