@@ -183,6 +183,19 @@ def test_registers_survive_power_loss_to_the_last_remainder():
     assert again.indicate()[TOTAL].value == 1000
 
 
+def test_state_that_an_earlier_release_sealed_by_a_public_name_is_sealed_by_the_secret_once_and_for_all():
+    memory, secret, title = Memory(), b"s" * 32, b"MSP\0\0\0\0\1"
+    Metrology(electricity_block(1), START, state=memory, opening={TOTAL: 5}, seal_key=title).preserve()
+    forged = memory.kept["metrology"]
+    meter = Metrology(electricity_block(1), START, state=memory, seal_key=secret, former_seal_key=title)
+    assert meter.indicate()[TOTAL].value == 5
+    again = Metrology(electricity_block(1), START, state=memory, seal_key=secret, former_seal_key=title)
+    assert again.indicate()[TOTAL].value == 5
+    memory.kept["metrology"] = forged
+    with pytest.raises(CorruptStateError, match="seal"):
+        Metrology(electricity_block(1), START, state=memory, seal_key=secret, former_seal_key=title)
+
+
 @pytest.mark.parametrize("position", [0, 15, 16, 40, -1])
 def test_a_damaged_saved_state_is_refused(position):
     memory = Memory()

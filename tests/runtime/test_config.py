@@ -99,6 +99,14 @@ def test_names_that_do_not_fit_together_are_told(text, told):
     assert found.startswith(told)
 
 
+def test_a_portal_for_other_machines_needs_the_option_that_calls_it_insecure():
+    text = 'data = "d"\n[portal]\nhost = "192.0.2.7"\n'
+    (found,) = faults(text)
+    assert found.startswith("portal.host: 192.0.2.7 lets other machines in")
+    assert "insecure_without_login" in found
+    assert faults(text + "insecure_without_login = true\n") == []
+
+
 def test_every_fault_is_told_at_once():
     text = f'zone = "x"\n{HOME}zone = "y"\n{POINT}{METER}endpoint = ""\nperiod_s = 7\n'
     assert len(faults(text)) == 4

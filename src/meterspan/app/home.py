@@ -61,6 +61,7 @@ class HomePlaces:
         poll_every_s: seconds between their rounds.
         outlets: TCP port by interface (``H1``, ``H2``, ``G1``); 0 takes a free one.
         uplink: the head end that gets pushes, if any.
+        insecure_without_login: serve the portal to other machines, although it asks nobody for a password.
 
     """
 
@@ -72,6 +73,7 @@ class HomePlaces:
     poll_every_s: float = 900.0
     outlets: Mapping[str, int] = field(default_factory=dict)
     uplink: Endpoint | None = None
+    insecure_without_login: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +239,7 @@ async def run_home(
         clock=clock.utc,
         host=places.host,
         port=places.port,
+        insecure_without_login=places.insecure_without_login,
         health=lambda: _health(home),
     ) as where:
         ports = await _open_outlets(home, places, upstream)

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 _DUE_PERIOD_S: Final = 900
+_SEAL_KEPT: Final = "seal key"
+_SEAL_KEY_SIZE: Final = 32
 _LIVE_STEP_S, _HISTORY_STEP_S = 10.0, 60.0
 _OPENING: Final = {Commodity.GAS: 120_000, Commodity.WATER: 350_000, Commodity.HEAT: 9_000_000}
 FlowT = TypeVar("FlowT")
@@ -201,6 +204,7 @@ class BenchMeter:
             MANUFACTURER.encode() + self.seed.to_bytes(5, "big"),
             self.zone,
             opening_wh=2_500_000 + self.seed * 7_919 % 5_000_000,
+            seal_key=_seal_key(state),
         )
         begin, kept = self._begin(), kept_time(state)
         device = ElectricityMeter(config, begin - self.history_s if kept is None else max(begin, kept), state=state)
@@ -248,6 +252,7 @@ class BenchMeter:
             interval_s=places.interval_s,
             standard_offset_s=standard_offset_s(self.zone, begin),
             opening=_OPENING[self.commodity] + self.seed * 101,
+            seal_key=_seal_key(state),
         )
         start = begin - _DUE_PERIOD_S if kept is None else max(begin, kept)  # so that there is a due value at once
         time = self._time(begin, kept)
@@ -310,6 +315,15 @@ class BenchMeter:
             own.garden,
         )
         return Household(self.seed, drawn.profile, zone=self.zone.key, equipment=equipment)
+
+
+def _seal_key(state: StateFile) -> bytes:
+    """Return the secret that seals a meter's registers: made at its first start, known to no other."""
+    kept = state.load(_SEAL_KEPT)
+    if kept is None:
+        kept = secrets.token_bytes(_SEAL_KEY_SIZE)
+        state.save(_SEAL_KEPT, kept)
+    return kept
 
 
 async def _listen(host: ElectricityHost, places: ElectricityPlaces) -> tuple[dict[str, int], dict[str, str]]:

@@ -4,6 +4,7 @@
 ``meterspan decode`` do not load what ``meterspan serve`` needs. A module may have an ``EPILOG`` for its help page.
 """
 
+import resource
 import sys
 from importlib import import_module
 from typing import Annotated, Any, Final
@@ -58,6 +59,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
     add_completion=False,
+    pretty_exceptions_show_locals=False,  # they may be keys
 )
 
 
@@ -77,7 +79,11 @@ def _meterspan(
 
 
 def main() -> None:
-    """Run the command line; data that cannot be stored or read are one sentence and exit status 1, not a traceback."""
+    """Run the command line; data that cannot be stored or read are one sentence and exit status 1, not a traceback.
+
+    A program that ends badly leaves no core: its memory holds keys.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         app(prog_name="meterspan")
     except StorageError as error:
@@ -89,6 +95,6 @@ def _load(name: str) -> Any:
     path, _ = COMMANDS[name]
     module_name, _, function = path.partition(":")
     module = import_module(module_name)
-    single = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_show_locals=False)
     single.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, function))
     return get_command(single)

@@ -115,7 +115,11 @@ def meter(  # noqa: PLR0917 - typer calls it by name
         str | None, typer.Option(help="Password of the reader: text or @FILE.", envvar="METERSPAN_PASSWORD")
     ] = None,
     keys: Annotated[
-        Path | None, typer.Option(help="Key file; missing keys are made up and added.", metavar="FILE")
+        Path | None,
+        typer.Option(
+            help="Key file; missing keys are made up and added [dim](keys.toml in the state folder)[/dim].",
+            metavar="FILE",
+        ),
     ] = None,
     state: Annotated[
         Path | None, typer.Option(help="Folder of registers and counters [dim](~/.local/state)[/dim].")
@@ -145,9 +149,9 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     screen = _Screen(console, meter_name(medium, seed), medium, place, as_json=as_json)
     bench = BenchMeter(medium, seed, place, _span(history), speed, start, screen.note)
     given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
-    secret = _secrets(given, keys, bench.name, console, is_electricity=is_electricity)
     mode_chosen = _mode(mode)
     folder = state_home() / "meters" if state is None else state
+    secret = _secrets(given, keys, folder / "keys.toml", bench.name, console, is_electricity=is_electricity)
     try:
         receiver = parse_endpoint(f"udp://{radio.removeprefix('udp://')}", ["udp"])
         heard = RadioPlaces(receiver, interval, mode_chosen, {} if is_electricity else ports)
@@ -161,9 +165,22 @@ def meter(  # noqa: PLR0917 - typer calls it by name
         raise _stop(str(error)) from error
 
 
-def _secrets(given: MeterKeys, path: Path | None, name: str, console: Console, *, is_electricity: bool) -> MeterKeys:
-    """Join the keys that were given, those of the key file, and new ones; say once which are new."""
-    filed = read_key_file(path).get(name) if path is not None and path.exists() else None
+def _secrets(
+    given: MeterKeys, chosen: Path | None, usual: Path, name: str, console: Console, *, is_electricity: bool
+) -> MeterKeys:
+    """Join the keys that were given, those of the key file, and new ones, which go to the file and are never shown.
+
+    Args:
+        given: on the command line or in the environment.
+        chosen: the key file that was named, which gets given keys as well.
+        usual: the key file otherwise.
+        name: of the meter.
+        console: names the file.
+        is_electricity: whether it has an authentication key and a password.
+
+    """
+    path = usual if chosen is None else chosen
+    filed = read_key_file(path).get(name) if path.exists() else None
     known = given.completed(filed or MeterKeys())
     new = MeterKeys(
         secrets.token_bytes(16),
@@ -172,26 +189,14 @@ def _secrets(given: MeterKeys, path: Path | None, name: str, console: Console, *
     )
     used = known if is_electricity else MeterKeys(known.key)
     made = used.completed(new)
-    if path is not None and filed is None:
+    if filed is None and (made != used or chosen is not None):
         append_keys(path, name, made)
-        console.print(f"[dim]keys of {name} are in[/dim] {path}", highlight=False)
-    else:
-        _print_made(known, made, console)
+        console.print(f"[dim]keys of {name} are in[/dim] {path}", highlight=False, soft_wrap=True)
+    elif made != used:
+        words = f"{path} lacks a key of {name}: one was made up for this run, and nobody knows it; add it there"
+        console.print(words, style="yellow", highlight=False, soft_wrap=True)
     warn_of_visible_keys(console)
     return made
-
-
-def _print_made(known: MeterKeys, made: MeterKeys, console: Console) -> None:
-    texts = (
-        ("METERSPAN_KEY", known.key, made.key.hex()),
-        ("METERSPAN_AUTH_KEY", known.auth_key, made.auth_key.hex()),
-        ("METERSPAN_PASSWORD", known.password, made.password.decode("utf-8", "replace")),
-    )
-    new = [f"{name}={text}" for name, was, text in texts if text and not was]
-    if new:
-        console.print("[dim]made up for this run (--keys FILE keeps them):[/dim]")
-        for line in new:
-            console.print(f"  export {line}", highlight=False)
 
 
 class _Screen:

@@ -42,7 +42,7 @@ class Handshake:
 
     """
 
-    challenge: bytes
+    challenge: bytes = field(repr=False)
     secret: bytes = field(default=b"", repr=False)
     system_title: bytes = b""
     keys: SuiteKeys | None = None

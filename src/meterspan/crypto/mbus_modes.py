@@ -5,7 +5,7 @@ telegrams, which is most of the cost of a 16-octet payload. Nothing here knows a
 and 3 are single DES, whose keys are found by trial within days: their functions have ``insecure`` in the name.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
@@ -41,8 +41,8 @@ KDF_PADDING = b"\x07" * 7
 class DerivedKeys:
     """The ephemeral keys of one message counter (EN 13757-7:2018, 9.6.2)."""
 
-    encryption: bytes
-    mac: bytes
+    encryption: bytes = field(repr=False)
+    mac: bytes = field(repr=False)
 
 
 def mode2_iv() -> bytes:

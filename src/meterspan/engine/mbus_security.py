@@ -5,7 +5,7 @@ Octets in the clear, a MAC that is missing or too short, and modes 2 and 3 (DES)
 Functions with ``insecurely`` in the name read also what nothing protects, for a person to see and never to store.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from meterspan.crypto.mbus_modes import (
@@ -431,7 +431,7 @@ class Protection:
     """
 
     mode: SecurityMode = SecurityMode.NONE
-    key: bytes = b""
+    key: bytes = field(default=b"", repr=False)
     counter: int = 0
     day: date | None = None
 

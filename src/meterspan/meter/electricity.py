@@ -82,6 +82,7 @@ class ElectricityMeterConfig:
         switch_mode: control_mode of the disconnect switch.
         limit_w: limiter threshold; 0 is off.
         clock_drift_ppm: how much faster its clock runs than true time.
+        seal_key: secret under which registers are sealed at rest; with b"" the seal only finds accidents.
 
     """
 
@@ -95,6 +96,7 @@ class ElectricityMeterConfig:
     switch_mode: int = 4
     limit_w: int = 0
     clock_drift_ppm: float = 0.0
+    seal_key: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         if not 4 <= len(self.name) <= 16 or len(self.system_title) != 8:
@@ -135,7 +137,12 @@ class ElectricityMeter:
         opening = {Obis(1, 0, 1, 8, tariff): opened for tariff in range(2, tariffs + 1)}
         opening |= {IMPORT: config.opening_wh, Obis(1, 0, 1, 8, 1): config.opening_wh - opened * (tariffs - 1)}
         self._metrology = Metrology(
-            electricity_block(tariffs), now, opening=opening, state=state, seal_key=config.system_title
+            electricity_block(tariffs),
+            now,
+            opening=opening,
+            state=state,
+            seal_key=config.seal_key,
+            former_seal_key=config.system_title,
         )
         self._status = StatusWord(0)
         self._is_unsaved = True

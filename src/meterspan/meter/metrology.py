@@ -274,6 +274,7 @@ class Metrology:
         opening: register steps at manufacture (a test bench leaves a few Wh); ignored where state was kept.
         state: memory that survives power loss; None keeps nothing.
         seal_key: key of the seal over kept state, of at most 64 octets; with b"" the seal only finds accidents.
+        former_seal_key: opens state that an earlier release sealed, until it was sealed once with ``seal_key``.
 
     Raises:
         CorruptStateError: state was kept, and its seal or form is wrong.
@@ -291,6 +292,7 @@ class Metrology:
         opening: Mapping[Obis, int] | None = None,
         state: StateMemory | None = None,
         seal_key: bytes = b"",
+        former_seal_key: bytes | None = None,
     ) -> None:
         self.__block = block
         self.__state = state
@@ -301,7 +303,16 @@ class Metrology:
             self.__time_ms = round(start * 1000)
             self.__counted = _opening_counts(block, opening or {})
         else:
-            self.__time_ms, self.__counted = _unseal(block, kept, seal_key)
+            self.__time_ms, self.__counted = _unseal(block, kept, self.__fitting_key(kept, former_seal_key))
+        if state is not None and former_seal_key is not None and state.load(_IS_RESEALED) is None:
+            self.preserve()
+            state.save(_IS_RESEALED, b"\1")
+
+    def __fitting_key(self, kept: bytes, former: bytes | None) -> bytes:
+        """Return the key that kept state is sealed with: the former one only before the first seal with the new."""
+        if former is None or self.__state is None or self.__state.load(_IS_RESEALED) is not None:
+            return self.__seal_key
+        return former if _is_sealed(kept, former) else self.__seal_key
 
     @property
     def block(self) -> BlockType:
@@ -402,6 +413,7 @@ _MS_PER_HOUR = 3_600_000
 _VOLTAGES = tuple(Obis(1, 0, 32 + 20 * phase, 7, 0) for phase in range(3))
 _CURRENTS = tuple(Obis(1, 0, 31 + 20 * phase, 7, 0) for phase in range(3))
 _STATE_NAME = "metrology"
+_IS_RESEALED = "metrology sealed by a secret"
 _SEAL_SIZE = 16
 
 
@@ -427,11 +439,14 @@ def _seal(block: BlockType, time_ms: int, counted: Sequence[int], key: bytes) ->
     return _mac(body, key) + body
 
 
+def _is_sealed(octets: bytes, key: bytes) -> bool:
+    return hmac.compare_digest(octets[:_SEAL_SIZE], _mac(octets[_SEAL_SIZE:], key))
+
+
 def _unseal(block: BlockType, octets: bytes, key: bytes) -> tuple[int, list[int]]:
-    seal, body = octets[:_SEAL_SIZE], octets[_SEAL_SIZE:]
-    if not hmac.compare_digest(seal, _mac(body, key)):
+    if not _is_sealed(octets, key):
         raise CorruptStateError("the seal of the kept registers does not fit")
-    state = json.loads(body)
+    state = json.loads(octets[_SEAL_SIZE:])
     counted = state["counted"]
     if state["type"] != block.name or counted.keys() != {str(spec.obis) for spec in block.registers}:
         raise CorruptStateError(f"the kept registers are of another block than {block.name}")

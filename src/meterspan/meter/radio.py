@@ -120,6 +120,7 @@ class RadioMeterConfig:
         due_period_s: seconds between due marks.
         form: the frame format; STRIPPED for a receiver with its own CRC check.
         opening: register steps when it left the factory.
+        seal_key: secret under which registers are sealed at rest; with b"" the seal only finds accidents.
 
     """
 
@@ -134,6 +135,7 @@ class RadioMeterConfig:
     due_period_s: int = 900
     form: FrameFormat = FrameFormat.A
     opening: int = 0
+    seal_key: bytes = field(default=b"", repr=False)
 
     @property
     def address(self) -> DeviceAddress:
@@ -168,7 +170,8 @@ class RadioMeter:
             now,
             opening={config.medium.columns[0].obis: config.opening},
             state=state,
-            seal_key=config.address.octets,
+            seal_key=config.seal_key,
+            former_seal_key=config.address.octets,
         )
         self._number = 0
         self._counter, self._counter_end = 0, 0

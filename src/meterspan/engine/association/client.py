@@ -7,7 +7,7 @@ A malformed APDU becomes ``ApduRefused`` or fails the request it answers; it nev
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from meterspan.crypto.mechanisms import mechanism_of
@@ -81,8 +81,8 @@ _NO_REQUESTS = frozenset({AssociationState.IDLE, AssociationState.RELEASING})
 class _Offer:
     """The offer of one AARQ: the plain initiate request, repeated in RLRQ, and CtoS (b"" without HLS)."""
 
-    initiate: bytes = b""
-    challenge: bytes = b""
+    initiate: bytes = field(default=b"", repr=False)
+    challenge: bytes = field(default=b"", repr=False)
     has_dedicated_key: bool = False
 
 
@@ -352,6 +352,8 @@ class ClientAssociation(Association[ClientMove]):
     def _accepted(self, agreed: Agreement, now: float) -> None:
         self._move(ClientMove.ACCEPTED)
         self._timer = None
+        if self._security is not None and (self._cipher is not None or self._mechanism.is_hls):
+            self._security.confirm_tried_counter()
         self._emit(Associated(agreed))
         self._start_next(now)
 
