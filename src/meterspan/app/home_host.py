@@ -196,7 +196,7 @@ class HomeHost:
             if delivery.blocks:
                 await asyncio.to_thread(self.data.take, delivery.blocks)
             self._delivered(delivery)
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("readings could not be stored; they are kept", extra={"reason": str(error)})
 
     async def run(self) -> None:
@@ -218,7 +218,7 @@ class HomeHost:
                 self.data.take(delivery.blocks)
                 self._delivered(delivery)
             self._collector.preserve()
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("the last readings could not be stored", extra={"reason": str(error)})
 
     async def relay(self, interface: str, host: str, port: int) -> int:
@@ -281,7 +281,7 @@ class HomeHost:
         except RegistrationError as error:
             device = event.device if isinstance(event, MeterFirstHeard) else event.new_device
             self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
             self._unregistered.append(event)
 
