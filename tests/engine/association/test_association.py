@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
+from meterspan.engine.association.attempts import ATTEMPTS_MAX, DELAY_FIRST_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
     ActionDone,
@@ -259,11 +259,12 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
         assert event.failure.kind is FailureKind.AUTHENTICATION_FAILED
         assert event.failure.permanent == (attempt < ATTEMPTS_MAX - 1)
         assert client.state is AssociationState.IDLE
-    client._settings = LLS[1]  # now with the right password, too late
+    client._settings = LLS[1]  # now with the right password, too soon
+    pair.now -= 1
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], AssociationRefused)
-    pair.now += LOCKOUT_S
+    pair.now += DELAY_FIRST_S
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], Associated)
