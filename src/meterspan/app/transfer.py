@@ -158,7 +158,7 @@ def parquet_lines(file: Path) -> Iterator[str]:
 
     """
     import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
     schema = pq.read_schema(file)
     texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
