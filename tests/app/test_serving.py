@@ -120,3 +120,35 @@ def test_upkeep_that_fails_is_tried_again(error: Exception, monkeypatch: pytest.
         upkeep.cancel()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", ""])  # noqa: S104 - refused, not bound
+def test_a_portal_that_other_machines_reach_needs_the_insecure_option(host: str) -> None:
+    async def scenario() -> None:
+        async with portal(
+            SampleHomes(), SampleNetwork(), clock=lambda: NOW, host=host, port=0, health=dict[str, object]
+        ):
+            raise AssertionError("it listens to other machines without log-in")
+
+    with pytest.raises(PortalFailedError, match="no log-in"):
+        asyncio.run(scenario())
+
+
+def test_the_insecure_option_lets_the_portal_listen_to_all() -> None:
+    async def scenario() -> int:
+        everywhere = "0.0.0.0"  # noqa: S104 - what the option is for
+        async with (
+            portal(
+                SampleHomes(),
+                SampleNetwork(),
+                clock=lambda: NOW,
+                host=everywhere,
+                port=0,
+                insecure_without_login=True,
+                health=dict[str, object],
+            ) as where,
+            httpx.AsyncClient() as client,
+        ):
+            return (await client.get(f"{where}/healthz")).status_code
+
+    assert asyncio.run(scenario()) == 200

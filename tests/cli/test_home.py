@@ -189,6 +189,7 @@ def test_displays_hear_the_home_over_h1_and_h2(tmp_path):
         (("--p1", "nonsense"), "or name a file to replay"),
         (("--p1", "tcp://127.0.0.1:9", "--zone", "Mars"), "is no time zone"),
         (("--p1", "tcp://127.0.0.1:9", "--price", "dear"), "is no number"),
+        (("--p1", "tcp://127.0.0.1:9", "--host", "192.0.2.7"), "add --insecure-without-login"),
     ],
 )
 def test_what_cannot_be_used_is_said(tmp_path, options, said):

@@ -1,6 +1,9 @@
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.suites import SUITES
 from meterspan.engine.security import (
@@ -169,21 +172,107 @@ def test_the_last_counter_is_never_passed():
         client.protect(GET)
 
 
+def counter_of(sealed):
+    return int.from_bytes(sealed[3:7], "big")
+
+
 @pytest.mark.parametrize("wanted", [1, 2, COUNTER_BLOCK, COUNTER_BLOCK + 1, 5_000])
 def test_counter_recovery_goes_on_at_the_wanted_counter_and_never_back(wanted):
     client, _ = pair()
-    before = int.from_bytes(client.protect(GET)[3:7], "big")
-    client.skip_to(wanted)
-    after = [int.from_bytes(client.protect(GET)[3:7], "big") for _ in range(3 * COUNTER_BLOCK)]
-    assert after[0] >= max(wanted, before + 1)
-    assert after == sorted(set(after))
+    before = counter_of(client.protect(GET))
+    client.try_counter(wanted)
+    tried = [counter_of(client.protect(GET)) for _ in range(3)]
+    client.confirm_tried_counter()
+    after = [counter_of(client.protect(GET)) for _ in range(3 * COUNTER_BLOCK)]
+    assert tried[0] >= max(wanted, before + 1)
+    assert tried + after == sorted(set(tried + after))
 
 
-def test_counter_recovery_does_not_let_a_peer_use_all_counters_up():
+def test_a_confirmed_counter_is_kept_over_a_restart():
+    counters = MemoryCounters()
+    client = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+    client.try_counter(5_000)
+    last = counter_of(client.protect(GET))
+    client.confirm_tried_counter()
+    again = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+    assert counter_of(again.protect(GET)) > last >= 5_000
+
+
+def test_a_counter_that_nothing_confirmed_leaves_ours_where_they_were():
+    client, _ = pair()
+    before = counter_of(client.protect(GET))
+    client.try_counter(5_000)
+    assert client.is_trying_counter
+    assert counter_of(client.protect(GET)) >= 5_000
+    client.drop_tried_counter()
+    assert not client.is_trying_counter
+    assert before < counter_of(client.protect(GET)) < before + 2 * COUNTER_BLOCK
+
+
+def test_tried_counters_are_never_sent_again_when_our_own_run_gets_there():
+    counters = MemoryCounters()
+    client = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+    client.try_counter(4 * COUNTER_BLOCK)
+    sent = [counter_of(client.protect(GET)) for _ in range(3)]
+    again = SecurityContext(CLIENT_TITLE, KEYS, counters=counters, peer_title=METER_TITLE)
+    sent += [counter_of(again.protect(GET)) for _ in range(10 * COUNTER_BLOCK)]
+    assert len(set(sent)) == len(sent)
+
+
+@pytest.mark.parametrize("wanted", [COUNTER_JUMP_MAX + 1_000, 0xFFFF_FFFF, 0xFFFF_FFFF + 5])
+def test_counter_recovery_does_not_let_a_peer_use_all_counters_up(wanted):
     client, _ = pair()
     with pytest.raises(SecurityError, match="asks for counter"):
-        client.skip_to(COUNTER_JUMP_MAX + 1_000)
-    client.protect(GET)
+        client.try_counter(wanted)
+    assert counter_of(client.protect(GET)) < 100
+
+
+class HostileMeter(RuleBasedStateMachine):
+    """A peer that claims any counter, answers under the key now and then, while the program restarts at will."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counters = MemoryCounters()
+        self.sent: set[int] = set()
+        self.own = 0
+        """What our run may have used up: messages, restarts, tries, and what an answer under the key has confirmed."""
+        self.restart()
+
+    @rule()
+    def restart(self) -> None:
+        self.context = SecurityContext(CLIENT_TITLE, KEYS, counters=self.counters, peer_title=METER_TITLE)
+        self.own += COUNTER_BLOCK
+
+    @rule(count=st.integers(1, 80))
+    def send(self, count: int) -> None:
+        for _ in range(count):
+            counter = counter_of(self.context.protect(GET))
+            assert counter not in self.sent
+            self.sent.add(counter)
+        self.own += count + COUNTER_BLOCK
+
+    @rule(counter=st.integers(0, 400) | st.integers(0, 1 << 32) | st.integers(0, COUNTER_JUMP_MAX))
+    def claim(self, counter: int) -> None:
+        with suppress(SecurityError):
+            self.context.try_counter(counter)
+        self.own += 66 + 2 * COUNTER_BLOCK
+
+    @rule()
+    def answer_without_a_key(self) -> None:
+        self.context.drop_tried_counter()
+
+    @rule()
+    def answer_under_the_key(self) -> None:
+        self.context.confirm_tried_counter()
+        self.own = max(self.own, *self.counters.sent.values(), 0)
+
+    @invariant()
+    def without_a_key_nothing_is_used_up_but_what_was_sent(self) -> None:
+        tried = sum(name.startswith("tried/") for name in self.counters.received) * COUNTER_BLOCK
+        assert max(self.counters.sent.values(), default=0) <= self.own + tried
+
+
+TestHostileMeter = HostileMeter.TestCase
 
 
 def test_less_protection_than_required_is_refused():

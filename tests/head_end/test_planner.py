@@ -1,11 +1,22 @@
 """The planner reads what is missing, backs off, throttles, and never lets an order go silent."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 
 import pytest
 
-from meterspan.head_end.planner import Hole, NetworkPolicy, Planner, ReadPolicy, SessionJob, TaskKind
+from meterspan.head_end import planner as planner_module
+from meterspan.head_end.planner import (
+    ORDERS_PER_TARGET_MAX,
+    Hole,
+    NetworkPolicy,
+    Planner,
+    ReadPolicy,
+    SessionJob,
+    TaskKind,
+)
+from meterspan.model.order_errors import TooManyOrdersError
 from meterspan.quantities import Obis
 
 PROFILE = Obis(1, 0, 99, 1, 0)
@@ -187,3 +198,50 @@ def test_ten_thousand_targets_are_handed_out_without_scanning(holes: Holes) -> N
             planner.finished(job, ok=True, now=NOW)
         jobs = drain(planner, NOW)
     assert len(seen) == 10_000
+
+
+def test_the_orders_of_a_target_are_bounded_and_one_that_ended_frees_a_place(holes: Holes) -> None:
+    planner = Planner(ReadPolicy(), holes)
+    planner.add("meter", "cell", NOW)
+    for _ in range(ORDERS_PER_TARGET_MAX):
+        planner.order("meter", "meter", [ENERGY], now=NOW, deadline=NOW + 60)
+    with pytest.raises(TooManyOrdersError) as full:
+        planner.order("meter", "meter", [ENERGY], now=NOW, deadline=NOW + 60)
+    assert (full.value.waiting, full.value.device) == (ORDERS_PER_TARGET_MAX, "meter")
+    assert len(planner.overdue_orders(NOW + 61)) == ORDERS_PER_TARGET_MAX
+    assert planner.order("meter", "meter", [ENERGY], now=NOW + 61, deadline=NOW + 90).device == "meter"
+
+
+def test_the_orders_of_all_targets_are_bounded(holes: Holes, monkeypatch) -> None:
+    monkeypatch.setattr(planner_module, "ORDERS_MAX", 5)
+    planner = Planner(ReadPolicy(), holes)
+    for number in range(6):
+        planner.add(str(number), "cell", NOW)
+    for number in range(5):
+        planner.order(str(number), str(number), [ENERGY], now=NOW, deadline=NOW + 60)
+    with pytest.raises(TooManyOrdersError) as full:
+        planner.order("5", "5", [ENERGY], now=NOW, deadline=NOW + 60)
+    assert (full.value.waiting, full.value.device) == (5, "")
+
+
+def test_overdue_orders_cost_no_more_each_however_many_there_are(holes: Holes, monkeypatch) -> None:
+    def visited(count: int) -> int:
+        planner = Planner(ReadPolicy(), holes)
+        planner.add("meter", "cell", NOW)
+        orders = [planner.order("meter", "meter", [ENERGY], now=NOW, deadline=NOW + 60) for _ in range(count)]
+        lines = 0
+
+        def count_lines(frame, event, argument):
+            nonlocal lines
+            lines += event == "line"
+            return count_lines
+
+        sys.settrace(count_lines)
+        try:
+            assert planner.overdue_orders(NOW + 61) == orders
+        finally:
+            sys.settrace(None)
+        return lines
+
+    monkeypatch.setattr(planner_module, "ORDERS_PER_TARGET_MAX", 10_000)
+    assert visited(800) <= 9 * visited(100)

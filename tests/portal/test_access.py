@@ -9,7 +9,14 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck, ReaderRole, admit_consumer, admit_operator
+from meterspan.portal.access import (
+    LOOPBACK_HOSTS,
+    HostCheck,
+    OriginCheck,
+    ReaderRole,
+    admit_consumer,
+    admit_operator,
+)
 
 
 def status_for(hosts, host):
@@ -59,3 +66,58 @@ def test_a_request_carries_the_role_it_was_admitted_in(admit, role):
     request = Request({"type": "http", "state": {}})
     assert admit(request) is role
     assert request.state.role is role
+
+
+def status_of(method, headers):
+    """The status of a request to http://localhost:8080 behind the origin check."""
+
+    async def run():
+        route = Route("/", lambda _request: PlainTextResponse("inside"), methods=["GET", "POST", "DELETE"])
+        transport = httpx.ASGITransport(OriginCheck(Starlette(routes=[route])))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+            return (await client.request(method, "/", headers=headers)).status_code
+
+    return asyncio.run(run())
+
+
+FOREIGN = [
+    {"Origin": "http://evil.example"},
+    {"Origin": "null"},
+    {"Origin": ""},
+    {"Origin": "http://localhost:9090"},
+    {"Origin": "http://localhost"},
+    {"Origin": "file://localhost:8080"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+    {"Sec-Fetch-Site": "cross-site", "Origin": "http://localhost:8080"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_origin_changes_nothing(headers):
+    assert status_of("POST", headers) == status_of("DELETE", headers) == 403
+    assert status_of("GET", headers) == 200
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Origin": "http://localhost:8080"},
+        {"Origin": "http://LOCALHOST:8080", "Sec-Fetch-Site": "same-origin"},
+        {"Sec-Fetch-Site": "none"},
+    ],
+)
+def test_a_program_and_the_portals_own_pages_may(headers):
+    assert status_of("POST", headers) == 200
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_the_portal_takes_no_order_of_a_foreign_page(app, headers):
+    async def run():
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8080") as client:
+            return await client.post("/api/v1/operator/meters/MSP10000000042/orders", json={}, headers=headers)
+
+    response = asyncio.run(run())
+    assert (response.status_code, response.json()["type"]) == (403, "urn:meterspan:problem:foreign-origin")

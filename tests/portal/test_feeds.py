@@ -7,7 +7,7 @@ from datetime import datetime
 import httpx
 import pytest
 
-from meterspan.portal.feeds import Event, Feeds, FeedsFullError
+from meterspan.portal.feeds import Event, Feeds, FeedsFullError, PeerFeedsFullError
 
 
 def counter() -> Callable[[], Event]:
@@ -207,3 +207,23 @@ def test_the_server_stops_at_once_while_a_browser_listens(streaming):
         assert next(stream)["meters"] == 30
         assert feeds.listeners == 1
         assert running.stop(timeout_s=3)
+
+
+def test_one_address_leaves_places_for_others_and_gets_its_own_back():
+    async def run() -> None:
+        feeds = Feeds(period_s=0.01, listeners_max=5, per_peer_max=2)
+        held = [feeds.listen(name, counter(), "192.0.2.1") for name in ("a", "b")]
+        with pytest.raises(PeerFeedsFullError) as full:
+            feeds.listen("c", counter(), "192.0.2.1")
+        assert full.value.listeners == 2
+        other = feeds.listen("a", counter(), "192.0.2.2")
+        held[0].leave()
+        held[0].leave()  # a second time gives no second place
+        held.append(feeds.listen("a", counter(), "192.0.2.1"))
+        with pytest.raises(PeerFeedsFullError):
+            feeds.listen("a", counter(), "192.0.2.1")
+        for subscription in (*held, other):
+            subscription.leave()
+        assert feeds.listeners == 0
+
+    asyncio.run(run())

@@ -6,7 +6,16 @@ import httpx
 import pytest
 from starlette.responses import Response
 
+from meterspan.portal import create_app
 from meterspan.portal.headers import SECURITY_HEADERS, SecurityHeaders
+from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
+
+
+class Broken(SampleNetwork):
+    """A network whose every summary is a defect."""
+
+    def summary(self, now):
+        raise RuntimeError("a defect")
 
 
 def answer(response):
@@ -50,3 +59,31 @@ def test_what_is_not_http_is_passed_on_as_it_is():
     scope, receive, send = {"type": "lifespan"}, object(), object()
     asyncio.run(SecurityHeaders(application)(scope, receive, send))
     assert passed == [(scope, receive, send)]
+
+
+@pytest.mark.parametrize(
+    ("status", "path", "asked"),
+    [
+        (421, "/", {"headers": {"Host": "evil.example"}}),
+        (403, "/", {"method": "POST", "headers": {"Origin": "http://evil.example"}}),
+        (413, "/", {"method": "POST", "content": b"x" * 70_000}),
+        (404, "/nowhere", {}),
+        (405, "/", {"method": "POST"}),
+        (422, "/api/v1/operator/completeness?first=never", {}),
+        (500, "/api/v1/operator/summary", {}),
+        (500, "/operator", {}),
+        (200, "/api", {}),
+    ],
+)
+def test_the_portal_sends_every_header_with_refusals_and_faults_too(status, path, asked):
+    app = create_app(SampleHomes(), Broken(), clock=lambda: NOW)
+
+    async def run():
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.request(**{"method": "GET", "url": path} | asked)
+
+    response = asyncio.run(run())
+    assert response.status_code == status
+    for name, value in SECURITY_HEADERS.items():
+        assert response.headers.get_list(name) == [value]

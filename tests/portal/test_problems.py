@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.order_errors import TooManyOrdersError
 from meterspan.model.storage.errors import (
     ConcurrentWriterError,
     DamagedBatchError,
@@ -17,7 +18,7 @@ from meterspan.model.storage.errors import (
     UnknownFormatError,
 )
 from meterspan.portal import create_app
-from meterspan.portal.feeds import FeedsFullError
+from meterspan.portal.feeds import FeedsFullError, PeerFeedsFullError
 from meterspan.portal.problems import HANDLED, ProblemError, problem_of
 from meterspan.quantities import Commodity
 from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
@@ -31,6 +32,9 @@ from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
         (UnknownMeterError("MSP1"), 404, "unknown-meter", "'MSP1'"),
         (UnknownOrderError(7), 404, "unknown-order", "7"),
         (FeedsFullError(500), 503, "too-many-listeners", "500"),
+        (PeerFeedsFullError(32), 429, "too-many-listeners-of-one-address", "32"),
+        (TooManyOrdersError(256, "MSP1"), 429, "too-many-orders", "256 orders wait for MSP1"),
+        (TooManyOrdersError(10_000), 429, "too-many-orders", "in all"),
         (StorageError("anything"), 503, "storage", "cannot be used"),
         (StorageFullError("database or disk"), 503, "storage", "full"),
         (StorageLockedError("database"), 503, "storage", "Another program"),

@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS
-from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint, parse_transport
+from meterspan.runtime.endpoints import Endpoint, EndpointError, is_loopback, parse_endpoint, parse_transport
 
 DLMS = ["tcp", "hdlc+tcp", "serial"]
 
@@ -29,6 +29,8 @@ def test_an_endpoint_is_read_as_it_is_written(text, expected):
         ("192.168.1.50", "is no endpoint; write tcp://"),
         ("ftp://1.2.3.4:5", "is no endpoint"),
         ("", "is no endpoint"),
+        ("tcp://[::1", "is no endpoint"),
+        ("tcp://h\u2100x:1", "is no endpoint"),
         ("tcp://host:0", "names no port"),
         ("tcp://host:99999", "a port is a number"),
         ("tcp://host:port", "a port is a number"),
@@ -72,3 +74,23 @@ def test_options_are_numbers_where_numbers_are_due():
     assert line.number("missing", 7) == 7
     with pytest.raises(EndpointError, match="format=8E1 is no number"):
         line.number("format", 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_this_machine_alone"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.9.10", True),
+        ("::1", True),
+        ("[::1]", True),
+        ("localhost", True),
+        ("0.0.0.0", False),  # noqa: S104 - compared, not bound
+        ("::", False),
+        ("", False),
+        ("192.168.1.5", False),
+        ("meters.example", False),
+        ("localhost.example", False),
+    ],
+)
+def test_only_a_loopback_address_keeps_other_machines_out(host, is_this_machine_alone):
+    assert is_loopback(host) == is_this_machine_alone

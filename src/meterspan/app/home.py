@@ -22,7 +22,7 @@ from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.lnap import kept_state
-from meterspan.lnap.access_point import AccessPoint
+from meterspan.lnap.access_point import CHANNELS_MAX, AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import MANUFACTURER
@@ -61,6 +61,7 @@ class HomePlaces:
         poll_every_s: seconds between their rounds.
         outlets: TCP port by interface (``H1``, ``H2``, ``G1``); 0 takes a free one.
         uplink: the head end that gets pushes, if any.
+        insecure_without_login: serve the portal to other machines, although it asks nobody for a password.
 
     """
 
@@ -72,6 +73,7 @@ class HomePlaces:
     poll_every_s: float = 900.0
     outlets: Mapping[str, int] = field(default_factory=dict)
     uplink: Endpoint | None = None
+    insecure_without_login: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,15 @@ def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
 
 
 def radio_meters(keys: Mapping[str, MeterKeys]) -> dict[str, RadioSettings]:
-    """Return how those meters are heard that are radio meters of a supply, by device."""
+    """Return how those meters are heard that are radio meters of a supply, by device.
+
+    Raises:
+        ValueError: there are more than an access point has channels.
+
+    """
     heard = {name: known for name, known in keys.items() if radio_commodity(name) is not None}
+    if len(heard) > CHANNELS_MAX:
+        raise ValueError(f"{len(heard)} radio meters; a home has at most {CHANNELS_MAX}: run another one for the rest")
     return {name: RadioSettings(known.key, known.protection, known.hourly_max) for name, known in heard.items()}
 
 
@@ -237,6 +246,7 @@ async def run_home(
         clock=clock.utc,
         host=places.host,
         port=places.port,
+        insecure_without_login=places.insecure_without_login,
         health=lambda: _health(home),
     ) as where:
         ports = await _open_outlets(home, places, upstream)

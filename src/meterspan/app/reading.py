@@ -157,14 +157,22 @@ class Reader:
             try:
                 client = await stack.enter_async_context(self._open(security))
             except AssociationFailedError as error:
-                caught_up = await self._catch_up(security, error, on_step)
+                caught_up, counter = await self._catch_up(security, error, on_step)
                 client = await stack.enter_async_context(self._open(caught_up))
+                self.recovered = counter - 1
             yield client
 
     async def _catch_up(
         self, security: SecurityContext | None, error: AssociationFailedError, on_step: Callable[[str], None]
-    ) -> SecurityContext | None:
-        """Return a context whose counter the meter accepts; raise ``error`` where the counter is not its cause."""
+    ) -> tuple[SecurityContext, int]:
+        """Return a context that tries the counter which the meter expects, and that counter.
+
+        Nobody has proved that counter, so it is kept only once the meter has answered with its key.
+
+        Raises:
+            DlmsError: ``error`` where the counter is not its cause, or the counter cannot be recovered.
+
+        """
         may_be_counter = error.failure.kind not in _NO_COUNTER_TROUBLE
         if security is None or not self._settings.recover or not may_be_counter:
             raise error
@@ -172,12 +180,11 @@ class Reader:
         if counter is None:
             raise error
         try:
-            security.skip_to(counter)
+            security.try_counter(counter)
         except WireError as refused:
             words = f"{error}; and the counter cannot be recovered: {refused}"
             raise DlmsError(replace(error.failure, detail=words)) from error
-        self.recovered = counter - 1
-        return self._security()
+        return security, counter
 
     def _open(self, security: SecurityContext | None) -> AbstractAsyncContextManager[DlmsClient]:
         place, addresses = self._settings.place, self._settings.addresses

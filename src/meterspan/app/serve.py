@@ -115,6 +115,7 @@ async def run_central_system(
         host=config.portal.host,
         port=config.portal.port,
         names=config.portal.names,
+        insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
         health=lambda: _health(system),
     ) as where:

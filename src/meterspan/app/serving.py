@@ -17,6 +17,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
+from meterspan.runtime.endpoints import is_loopback
 from meterspan.runtime.media import CannotConnectError
 
 __all__ = [
@@ -81,6 +82,7 @@ async def portal(
     host: str,
     port: int,
     names: Sequence[str] = (),
+    insecure_without_login: bool = False,
     orders: OrderDesk | None = None,
     health: Callable[[], dict[str, Any]],
 ) -> AsyncIterator[str]:
@@ -93,13 +95,16 @@ async def portal(
         host: where to listen.
         port: 0 takes a free one.
         names: host names to answer to, beside this machine's own; the address listened at is one of them.
+        insecure_without_login: listen where other machines reach it, although it asks nobody for a password.
         orders: takes on-demand reads, where there is a head end.
         health: returns the answer of ``/healthz``; an exception means that the program is not well.
 
     Raises:
-        PortalFailedError: the port is taken, or the address is not of this machine.
+        PortalFailedError: the port is taken, or the address is not of this machine, or is one that others reach.
 
     """
+    if not (insecure_without_login or is_loopback(host)):
+        raise PortalFailedError(f"the portal has no log-in, and {host} lets other machines in")
     own = [host] if host not in ("0.0.0.0", "::") else []  # noqa: S104 - compared, not bound
     app = create_app(homes, network, clock=clock, orders=orders, allowed_hosts=(*LOOPBACK_HOSTS, *own, *names))
     _add_health(app, health)

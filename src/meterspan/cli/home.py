@@ -19,7 +19,7 @@ from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.cli.terminal import Terminal
 from meterspan.model.radio_protection import RadioSettings
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_endpoint
 
 __all__ = ["EPILOG", "home"]
 
@@ -75,6 +75,12 @@ def home(  # noqa: PLR0917 - typer calls it by name
         Path | None, typer.Option(help="Folder of the history [dim](~/.local/state/meterspan/home)[/dim].")
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at; only this machine by default.")] = LOOPBACK,
+    insecure_without_login: Annotated[
+        bool,
+        typer.Option(
+            "--insecure-without-login", help="With --host: show the portal to other machines without a password."
+        ),
+    ] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = 8080,
     h1_port: Annotated[
         int | None, typer.Option(min=0, max=65_535, help="Pass P1 telegrams on at this TCP port (H1).")
@@ -105,6 +111,10 @@ def home(  # noqa: PLR0917 - typer calls it by name
     """
     if p1 is None and radio is None and not mbus:
         raise typer.BadParameter("give --p1, --radio or --mbus: where does the home hear its meters?")
+    if not (is_loopback(host) or insecure_without_login):
+        raise typer.BadParameter(
+            f"{host} lets other machines in, and the portal has no log-in; add --insecure-without-login to do so"
+        )
     buses = _buses(mbus or [])
     source = None if p1 is None else _source(p1)
     uplink = None if push is None else push_endpoint(push)
@@ -115,7 +125,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
     outlets = {interface: number for interface, number in asked.items() if number is not None}
-    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink)
+    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink, insecure_without_login)
     folder = data or state_home() / "home"
     key_file = keys or folder / "access_point.toml"
     access_point = AccessPointOptions(
@@ -189,4 +199,7 @@ def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
 def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    return radio_meters(read_key_file(path))
+    try:
+        return radio_meters(read_key_file(path))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--keys") from error

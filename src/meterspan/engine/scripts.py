@@ -359,7 +359,7 @@ def read_object_list(logical_name: Obis = CURRENT_ASSOCIATION) -> Script[tuple[O
 
 
 def read_invocation_counter(logical_name: Obis = INVOCATION_COUNTER) -> Script[int]:
-    """Read the counter that the meter received last, as the public client; then ``SecurityContext.skip_to`` one above.
+    """Read the counter that the meter received last, as the public client; ``try_counter`` tries one above.
 
     A head end that lost its counters recovers with it (a meter refuses counters it has seen).
     """

@@ -40,8 +40,13 @@ CLAUSE = "IEC 62056-5-3, 5.7.2"
 AUTHENTICATED_ENCRYPTION = SecurityControl.AUTHENTICATION | SecurityControl.ENCRYPTION
 COUNTER_BLOCK = 32
 """Counters reserved at once: one durable write per 32 APDUs, and at most 31 skipped by a restart."""
-COUNTER_JUMP_MAX = 1 << 24
-"""How far a peer may make us skip: a hostile or broken one must not use up the counters under our key."""
+COUNTER_JUMP_MAX = 1 << 22
+"""How far one recovery may skip: years of readings. An attacker between us and the meter can ask for more than it has
+seen, and a thousand recoveries would use up the counters under our key."""
+TRIED_COUNTERS = COUNTER_BLOCK
+"""Counters of one try: an association needs three until its first authenticated answer."""
+TRIED_BLOCKS_MAX = 64
+"""Blocks tried before one counter is given up."""
 PROTECTION_OCTETS = 32
 """What general-glo-ciphering adds at most: tag, title (9), length (4), control, counter (4), GCM tag (12)."""
 
@@ -155,6 +160,10 @@ class SecurityContext:
         self._dedicated_key = b""
         self._next = 0
         self._reserved_end = 0
+        self._tried: range | None = None
+        """The counters left of a try; None without one."""
+        self._untried_block = -1
+        """The block that was seen last to hold no tried counter."""
         self._dedicated_next = 1
         self._dedicated_accepted = -1
 
@@ -285,22 +294,75 @@ class SecurityContext:
         self._peer_title = self.peer_title
         self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
 
-    def skip_to(self, counter: int) -> None:
-        """Go on with ``counter`` or above: the peer has accepted more than we know of (counter recovery).
+    def try_counter(self, counter: int) -> None:
+        """Send the next messages with ``counter`` or above: a peer says that it has seen more than we know of.
+
+        Nobody has proved it yet, so the counters in between are not given up: after ``drop_tried_counter`` we go on
+        where we were. The tried counters themselves are noted on disk, and never sent again.
 
         Raises:
-            SecurityError: the jump is wider than ``COUNTER_JUMP_MAX``; a hostile peer could use all counters up.
+            SecurityError: the jump is wider than ``COUNTER_JUMP_MAX``, or too much was tried there.
 
         """
-        first = self._counters.reserve(self._sent_name, self._counter_block)
-        if counter - first > COUNTER_JUMP_MAX:
+        self.drop_tried_counter()
+        first = self._reserve(1)
+        self._next, self._reserved_end = first, first + 1
+        if counter - first > COUNTER_JUMP_MAX or counter > COUNTER_MAX - TRIED_BLOCKS_MAX * TRIED_COUNTERS:
             raise SecurityError(f"the peer asks for counter {counter}, ours is at {first}", None, "counter", CLAUSE)
-        if counter <= first:
-            self._next, self._reserved_end = first, first + self._counter_block
+        if counter > first:
+            self._tried = self._untried_counters(counter)
+
+    @property
+    def is_trying_counter(self) -> bool:
+        """Whether messages are sent with a counter that no authenticated answer has confirmed yet."""
+        return self._tried is not None
+
+    def confirm_tried_counter(self) -> None:
+        """Go on from the tried counter for good: an authenticated answer came to a message sent with it."""
+        tried, self._tried = self._tried, None
+        if tried is None:
             return
-        gap = counter - first
-        start = self._counters.reserve(self._sent_name, gap + self._counter_block)
-        self._next, self._reserved_end = max(counter, start), start + gap + self._counter_block
+        behind = tried.stop - self._counters.reserve(self._sent_name, 1) - 1
+        if behind > 0:
+            self._counters.reserve(self._sent_name, behind)
+        self._next, self._reserved_end = tried.start, tried.stop
+
+    def drop_tried_counter(self) -> None:
+        """Go on with our own counters: the try was not confirmed."""
+        self._tried = None
+
+    def _untried_counters(self, counter: int) -> range:
+        """Return a block of counters from ``counter`` on that was never sent, noted as tried before it is used.
+
+        It is noted first and compared with our own run afterwards, so that another process under the same counters
+        either finds the note or is found.
+        """
+        lowest = -(-counter // TRIED_COUNTERS)
+        for block in range(lowest, lowest + TRIED_BLOCKS_MAX):
+            first = block * TRIED_COUNTERS
+            is_new = self._counters.accept(self._tried_name(block), 1)
+            if is_new and self._counters.reserve(self._sent_name, 1) < first:
+                return range(first, first + TRIED_COUNTERS)
+        raise SecurityError(f"counters from {counter} on were tried too often", None, "counter", CLAUSE)
+
+    def _tried_name(self, block: int) -> str:
+        return f"tried/{self._sent_name}/{block}"
+
+    def _reserve(self, count: int) -> int:
+        """Reserve counters of our own run durably, above all that were tried, and return the first."""
+        while True:
+            first = self._counters.reserve(self._sent_name, count)
+            blocks = range(first // TRIED_COUNTERS, (first + count - 1) // TRIED_COUNTERS + 1)
+            if not any(map(self._is_tried, blocks)):
+                return first
+
+    def _is_tried(self, block: int) -> bool:
+        if block == self._untried_block:
+            return False
+        if self._counters.accepted(self._tried_name(block)):
+            return True
+        self._untried_block = block
+        return False
 
     @property
     def _sent_name(self) -> str:
@@ -310,8 +372,11 @@ class SecurityContext:
         return f"received/{title.hex()}/{self.system_title.hex()}/{self.keys.generation}/{key_set}"
 
     def _take_counter(self) -> int:
+        if self._tried:
+            counter, self._tried = self._tried[0], self._tried[1:]
+            return counter
         if self._next >= self._reserved_end:
-            self._next = self._counters.reserve(self._sent_name, self._counter_block)
+            self._next = self._reserve(self._counter_block)
             self._reserved_end = self._next + self._counter_block
         counter = self._next
         if counter > COUNTER_MAX:

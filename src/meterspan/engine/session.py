@@ -123,7 +123,7 @@ class SessionFailed:
     """The session ended without a result.
 
     Attributes:
-        failure: why; its ``counter`` is for ``SecurityContext.skip_to``.
+        failure: why; its ``counter`` is for ``SecurityContext.try_counter``.
         stage: how far it got.
         duration_s: how long it took.
 

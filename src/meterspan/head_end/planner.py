@@ -12,10 +12,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Final
 
+from meterspan.model.order_errors import TooManyOrdersError
 from meterspan.quantities import Obis
 
 __all__ = ["Hole", "NetworkPolicy", "Order", "Planner", "ReadPolicy", "SessionJob", "Task", "TaskKind"]
+
+ORDERS_PER_TARGET_MAX: Final = 256
+"""Unanswered orders of one target: one for each meter behind the largest access point."""
+ORDERS_MAX: Final = 10_000
+"""Orders whose deadline is to come, over all targets: one campaign over a town."""
 
 
 class TaskKind(IntEnum):
@@ -124,7 +131,8 @@ class _Target:
     is_open: bool = False
     is_waiting: bool = False
     clock_due: float = 0.0
-    orders: list[Order] = field(default_factory=list)
+    orders: dict[int, Order] = field(default_factory=dict)
+    """Unanswered orders by number, oldest first."""
     empty_reads: dict[Hole, int] = field(default_factory=dict)
 
 
@@ -194,12 +202,17 @@ class Planner:
 
         Raises:
             KeyError: the target is not planned.
+            TooManyOrdersError: too many orders wait for the target, or in all.
 
         """
         plan = self._targets[target]
+        if len(plan.orders) >= ORDERS_PER_TARGET_MAX:
+            raise TooManyOrdersError(len(plan.orders), target)
+        if len(self._order_ends) >= ORDERS_MAX:
+            raise TooManyOrdersError(len(self._order_ends))
         self._order_count += 1
         order = Order(self._order_count, device, tuple(obis), deadline)
-        plan.orders.append(order)
+        plan.orders[order.order_id] = order
         heapq.heappush(self._order_ends, (deadline, order.order_id, target))
         plan.due = min(plan.due, now)
         self._wake(target)
@@ -211,17 +224,16 @@ class Planner:
         while self._order_ends and self._order_ends[0][0] <= now:
             _, order_id, target = heapq.heappop(self._order_ends)
             plan = self._targets.get(target)
-            if plan is not None:
-                overdue += [order for order in plan.orders if order.order_id == order_id]
-                plan.orders = [order for order in plan.orders if order.order_id != order_id]
+            order = None if plan is None else plan.orders.pop(order_id, None)
+            if order is not None:
+                overdue.append(order)
         return overdue
 
     def withdraw_orders(self, job: SessionJob) -> None:
         """Ask no more for the orders of a job."""
         plan = self._targets.get(job.target)
         if plan is not None:
-            asked = {task.order for task in job.tasks}
-            plan.orders = [order for order in plan.orders if order not in asked]
+            _remove_orders(plan, job)
 
     def next_job(self, now: float) -> SessionJob | None:
         """Return the most urgent session that may start now, or None."""
@@ -310,7 +322,7 @@ class Planner:
         return job
 
     def _tasks(self, target: str, plan: _Target, now: float) -> tuple[Task, ...]:
-        tasks = [Task(TaskKind.ON_DEMAND, order=order) for order in plan.orders]
+        tasks = [Task(TaskKind.ON_DEMAND, order=order) for order in plan.orders.values()]
         fresh = now - self._policy.read_every_s - self._policy.spread_s
         for hole in self._holes_of(target, int(now - self._policy.settle_s)):
             if plan.empty_reads.get(hole, 0) >= self._policy.empty_reads_max:
@@ -325,8 +337,7 @@ class Planner:
 
     def _succeeded(self, plan: _Target, job: SessionJob, now: float) -> None:
         plan.failures = 0
-        answered = {task.order.order_id for task in job.tasks if task.order is not None}
-        plan.orders = [order for order in plan.orders if order.order_id not in answered]
+        _remove_orders(plan, job)
         if any(task.kind is TaskKind.CLOCK for task in job.tasks):
             plan.clock_due = now + self._policy.clock_check_every_s
         parts = {task.hole for task in job.tasks if task.hole is not None}
@@ -358,6 +369,12 @@ class Planner:
     def _offset(self, target: str) -> float:
         """Spread targets evenly and the same way every day."""
         return self._policy.settle_s + zlib.crc32(target.encode()) % max(1, self._policy.spread_s)
+
+
+def _remove_orders(plan: _Target, job: SessionJob) -> None:
+    for task in job.tasks:
+        if task.order is not None:
+            plan.orders.pop(task.order.order_id, None)
 
 
 def _parts(hole: Hole, span_max_s: int) -> list[Hole]:

@@ -28,6 +28,7 @@ from meterspan.engine.scripts import (
 )
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
 from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.counter_recovery import CounterRecovery
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.planner import Hole, Order, SessionJob, Task, TaskKind
 from meterspan.head_end.system import HeadEnd
@@ -39,7 +40,7 @@ from meterspan.model.ports import Entropy
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
-from meterspan.wire.errors import SecurityError, WireError
+from meterspan.wire.errors import WireError
 
 __all__ = ["CollectedRows", "SessionMaker"]
 
@@ -78,6 +79,7 @@ class SessionMaker:
     def __init__(self, head_end: HeadEnd, *, contexts: ContextCache, entropy: Entropy, zone: tzinfo = UTC) -> None:
         self._head_end = head_end
         self._contexts = contexts
+        self._recovery = CounterRecovery(head_end, contexts)
         self._entropy = entropy
         self._policy = ClockPolicy(zone)
         self._layouts: dict[tuple[str, Obis], ProfileLayout] = {}
@@ -120,27 +122,13 @@ class SessionMaker:
         for order_id, values in collected.answers.items():
             self._head_end.answer(order_id, values, now)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
-        if failure is not None and failure.counter is not None:
-            self._recover_counter(job.target, failure.counter, now)
-        self._head_end.finished(job, now, failure)
+        self._head_end.finished(job, now, self._recovery.settled(job.target, failure, now))
         return collected
-
-    def _recover_counter(self, target: str, expected: int, now: float) -> None:
-        """Continue above the counter that a meter has reported (a head end restored from backup), within bounds."""
-        device = self._head_end.inventory.get(target)
-        if device is None:
-            return
-        try:
-            self._contexts.of(device).skip_to(expected)
-        except SecurityError as error:
-            self._head_end.note(target, "counter", "Its invocation counter is out of reach", now, str(error))
-        else:
-            self._head_end.note(target, "counter", f"Our invocation counter was raised to {expected}", now)
 
     def fail(self, job: SessionJob, failure: Failure, now: float) -> None:
         """Settle a job whose session was never opened (no connection)."""
         self._collected.pop(job.job_id, None)
-        self._head_end.finished(job, now, failure)
+        self._head_end.finished(job, now, self._recovery.settled(job.target, failure, now))
 
     def _association(self, device: Device) -> ClientAssociation:
         mechanism = device.security.mechanism

@@ -179,6 +179,7 @@ class HeadEndViews:
 
         Raises:
             UnknownMeterError: no such meter.
+            TooManyOrdersError: too many orders wait already.
 
         """
         known = self._head_end.inventory.get(device)

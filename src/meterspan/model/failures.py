@@ -67,6 +67,9 @@ class FailureKind(StrEnum):
     """The peer's invocation counter is not above the last accepted one."""
     COUNTER_BEHIND = "counter-behind"
     """Our invocation counter is not above what the peer has accepted; ``counter`` holds what it expects, if it said."""
+    COUNTER_UNPROVED = "counter-unproved"
+    """The peer expects a higher invocation counter than ours again and again, or one out of reach, and no answer under
+    our key has confirmed it: our counters stay."""
 
     # requests
     TIMEOUT = "timeout"

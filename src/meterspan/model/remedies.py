@@ -50,6 +50,9 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
         "the meter sent a counter that it has used before: it was reset or exchanged, or someone replays its answers"
     ),
     FailureKind.COUNTER_BEHIND: "the meter has seen higher counters than ours; they are recovered at the next session",
+    FailureKind.COUNTER_UNPROVED: (
+        "it asks for counters that no answer under the meter's key confirms; see who answers at its address"
+    ),
     FailureKind.TIMEOUT: "the meter stopped answering; check its address, and the network if this stays",
     FailureKind.REFUSED: "the meter refuses to show this; check the rights of the client",
     FailureKind.EXCEPTION: "the meter could not serve the request; it is asked again, or ask for less at once",

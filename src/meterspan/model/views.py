@@ -488,7 +488,7 @@ class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
     def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers; raises ``UnknownMeterError`` for a meter that is not in the inventory."""
+        """Ask for a meter's registers; raises ``UnknownMeterError`` or ``TooManyOrdersError``."""
         ...
 
     def orders(self, limit: int = 100) -> Sequence[OrderView]:

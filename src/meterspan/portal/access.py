@@ -1,11 +1,13 @@
 """Access by role: the one place of the role check.
 
 Today everybody who reaches the portal is admitted, which is why servers bind to loopback by default. The host check
-keeps a foreign web page from reading a loopback portal through a rebound DNS name.
+keeps a foreign web page from reading a loopback portal through a rebound DNS name, and the origin check keeps it from
+changing anything by a request that the reader's browser sends for it.
 """
 
 from collections.abc import Sequence
 from enum import StrEnum
+from typing import Final
 from urllib.parse import urlsplit
 
 from fastapi import Request
@@ -13,9 +15,16 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["LOOPBACK_HOSTS", "HostCheck", "ReaderRole", "admit_consumer", "admit_operator"]
+from meterspan.portal.problems import ProblemError, problem_response
+
+__all__ = ["LOOPBACK_HOSTS", "HostCheck", "OriginCheck", "ReaderRole", "admit_consumer", "admit_operator"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+"""Methods that change nothing (RFC 9110, 9.2.1); the portal keeps to that."""
+_OWN_SITES: Final = frozenset({"same-origin", "none"})
+"""Sec-Fetch-Site of a request of the portal's own pages, or of the reader's address line (Fetch Metadata, 2.3)."""
 
 
 class ReaderRole(StrEnum):
@@ -56,6 +65,47 @@ class HostCheck:
             await refusal(scope, receive, send)
             return
         await self.app(scope, receive, send)
+
+
+class OriginCheck:
+    """Middleware: a request that may change something must not be sent by the page of another origin.
+
+    Browsers say where a request comes from in ``Origin`` and ``Sec-Fetch-Site``; programs that are no browser send
+    neither, and no foreign page can make them send a request.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or answer 403 (Forbidden)."""
+        if scope["type"] == "http" and scope["method"] not in _SAFE_METHODS and _is_foreign(Headers(scope=scope)):
+            await problem_response(Request(scope), _foreign_origin())(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+
+def _is_foreign(headers: Headers) -> bool:
+    if headers.get("sec-fetch-site", "none") not in _OWN_SITES:
+        return True
+    origins = headers.getlist("origin")
+    return any(_place(origin) != headers.get("host", "").lower() for origin in origins)
+
+
+def _place(origin: str) -> str:
+    """Return host and port of an origin as the Host header has them; "null" has none, and equals no host."""
+    scheme, _, place = origin.partition("://")
+    return place.lower() if scheme in ("http", "https") and place else "null"
+
+
+def _foreign_origin() -> ProblemError:
+    return ProblemError(
+        403,
+        "foreign-origin",
+        title="This request comes from another site",
+        detail="A page of another origin may not change anything here.",
+        remedy="Use the portal's own pages, or a program that sends neither Origin nor Sec-Fetch-Site.",
+    )
 
 
 def _host(scope: Scope) -> str:

@@ -56,6 +56,7 @@ RowT = TypeVar("RowT")
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
+    429: {**_PROBLEM, "description": "Too many listeners of this address; close some first"},
     503: {**_PROBLEM, "description": "Too many listeners; try again later"},
 }
 
@@ -120,7 +121,7 @@ def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
         def produce() -> Event:
             return _event("live", sources.live(home_id))
 
-        return _stream(feeds, f"home {home_id}", produce)
+        return _stream(request, feeds, f"home {home_id}", produce)
 
 
 def _add_network(router: APIRouter, sources: Sources) -> None:
@@ -189,7 +190,10 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         status_code=202,
         response_model=payload_of(OrderView),
         summary="Read a meter now: accepted at once, answered or timed out by the deadline",
-        responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
+        responses={
+            429: {**_PROBLEM, "description": "Too many orders wait already; Retry-After says when to ask again"},
+            501: {**_PROBLEM, "description": "No head end that could ask"},
+        },
     )
     def place_order(device: str, request: OrderRequest) -> Response:
         order = sources.order(device, request.deadline_s)
@@ -217,8 +221,8 @@ def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> N
         summary="The headline numbers as server-sent events",
         responses=_STREAM,
     )
-    async def stream_summary() -> Response:
-        return _stream(feeds, "operator", produce)
+    async def stream_summary(request: Request) -> Response:
+        return _stream(request, feeds, "operator", produce)
 
 
 def _event(name: str, view: object) -> Event:
@@ -278,8 +282,9 @@ class _EventStream(StreamingResponse):
             self._subscription.leave()
 
 
-def _stream(feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
-    return _EventStream(feeds.listen(name, produce))
+def _stream(request: Request, feeds: Feeds, name: str, produce: Callable[[], Event]) -> StreamingResponse:
+    peer = "" if request.client is None else request.client.host
+    return _EventStream(feeds.listen(name, produce, peer))
 
 
 def _check_span(first: date, last: date) -> None:

@@ -18,12 +18,13 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
-from starlette.types import Scope
+from starlette.types import ASGIApp, Scope
 
 from meterspan import __version__
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
-from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck
+from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck, OriginCheck
 from meterspan.portal.api import build_api
+from meterspan.portal.bodies import BodyLimit
 from meterspan.portal.consumer_pages import add_consumer_pages
 from meterspan.portal.feeds import Feeds
 from meterspan.portal.headers import SecurityHeaders
@@ -70,7 +71,7 @@ def create_app(
     sources = Sources(homes, network, clock, orders)
     digest = _static_digest()
     pages = Pages(sources, f"/static/{digest}", version, TABS)
-    app = FastAPI(
+    app = _Portal(
         title="meterspan portal",
         summary="Consumption and cost for the consumer, completeness and meters for the operator.",
         description=_API_DESCRIPTION,
@@ -87,9 +88,17 @@ def create_app(
     app.mount(f"/static/{digest}", _Immutable(directory=_STATIC), name="static")
     _add_problems(app, pages)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(OriginCheck)
     app.add_middleware(HostCheck, hosts=tuple(allowed_hosts))
     return app
+
+
+class _Portal(FastAPI):
+    """An application whose every answer has the security headers: refusals and faults too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeaders(super().build_middleware_stack())
 
 
 def _page_routes(pages: Pages) -> APIRouter:

@@ -7,15 +7,26 @@ streams of its topic end and the browsers connect again by themselves.
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 
 from anyio.to_thread import run_sync
 
-__all__ = ["LISTENERS_MAX", "Event", "Feeds", "FeedsFullError", "Subscription"]
+__all__ = [
+    "LISTENERS_MAX",
+    "LISTENERS_PER_PEER_MAX",
+    "Event",
+    "Feeds",
+    "FeedsFullError",
+    "PeerFeedsFullError",
+    "Subscription",
+]
 
 LISTENERS_MAX = 500
 """A stream holds a connection; past this a household display is more likely a runaway script."""
+LISTENERS_PER_PEER_MAX = 32
+"""Streams of one address: a family's devices behind one router, and no more, so that one client leaves places free."""
 
 _RETRY_MS = 3_000
 
@@ -35,6 +46,15 @@ class FeedsFullError(Exception):
         self.listeners = listeners
 
 
+class PeerFeedsFullError(FeedsFullError):
+    """All places for listeners of one address are taken.
+
+    Attributes:
+        listeners: how many event streams the address has open.
+
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """The present state of a topic: ``data`` is sent whenever ``mark`` differs from the last one's."""
@@ -46,6 +66,7 @@ class Event:
 
 @dataclass(slots=True, eq=False)
 class _Subscriber:
+    peer: str = ""
     latest: Event | None = None
     closed: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -73,13 +94,23 @@ class Feeds:
         period_s: seconds between polls of a topic with subscribers.
         heartbeat_s: silence after which a comment keeps proxies from closing the stream.
         listeners_max: how many streams may be open at once.
+        per_peer_max: how many of them by one address.
 
     """
 
-    def __init__(self, *, period_s: float = 2.0, heartbeat_s: float = 15.0, listeners_max: int = LISTENERS_MAX) -> None:
+    def __init__(
+        self,
+        *,
+        period_s: float = 2.0,
+        heartbeat_s: float = 15.0,
+        listeners_max: int = LISTENERS_MAX,
+        per_peer_max: int = LISTENERS_PER_PEER_MAX,
+    ) -> None:
         self.period_s = period_s
         self.heartbeat_s = heartbeat_s
         self.listeners_max = listeners_max
+        self.per_peer_max = per_peer_max
+        self._peers: Counter[str] = Counter()
         self._topics: dict[str, _Topic] = {}
         self._closed = False
 
@@ -88,17 +119,26 @@ class Feeds:
         """How many streams are open."""
         return sum(len(topic.listeners) for topic in self._topics.values())
 
-    def listen(self, name: str, produce: Callable[[], Event]) -> "Subscription":
+    def listen(self, name: str, produce: Callable[[], Event], peer: str = "") -> "Subscription":
         """Subscribe to topic ``name``; ``produce`` is called while there are subscribers.
 
+        Args:
+            name: of the topic.
+            produce: returns the topic's present state.
+            peer: the address that the stream goes to.
+
         Raises:
+            PeerFeedsFullError: the address has as many streams as it may have.
             FeedsFullError: no place is free, or the portal is shutting down.
 
         """
         if self._closed or self.listeners >= self.listeners_max:
             raise FeedsFullError(self.listeners)
+        if self._peers[peer] >= self.per_peer_max:
+            raise PeerFeedsFullError(self._peers[peer])
         topic = self._topics.setdefault(name, _Topic())
-        listener = _Subscriber()
+        listener = _Subscriber(peer)
+        self._peers[peer] += 1
         topic.listeners.add(listener)
         if topic.last is not None:
             listener.offer(topic.last)
@@ -132,7 +172,12 @@ class Feeds:
 
     def leave(self, name: str, topic: _Topic, listener: _Subscriber) -> None:
         """End one subscription; the last one stops the poller."""
+        if listener not in topic.listeners:
+            return
         topic.listeners.discard(listener)
+        self._peers[listener.peer] -= 1
+        if not self._peers[listener.peer]:
+            del self._peers[listener.peer]
         if topic.listeners:
             return
         if topic.poller is not None:

@@ -12,8 +12,9 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.order_errors import TooManyOrdersError
 from meterspan.model.storage.errors import DamagedSupplyError, StorageError
-from meterspan.portal.feeds import FeedsFullError
+from meterspan.portal.feeds import FeedsFullError, PeerFeedsFullError
 
 __all__ = ["HANDLED", "Problem", "ProblemError", "problem_of", "problem_response"]
 
@@ -162,6 +163,22 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
         detail=lambda error: f"{error.listeners} event streams are open, and no more are admitted.",
         remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
         retry_s=30,
+    ),
+    PeerFeedsFullError: _kind(
+        429,
+        "too-many-listeners-of-one-address",
+        title="This address has too many event streams open",
+        detail=lambda error: f"{error.listeners} event streams of this address are open, and no more are admitted.",
+        remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
+        retry_s=30,
+    ),
+    TooManyOrdersError: _kind(
+        429,
+        "too-many-orders",
+        title="Too many orders wait already",
+        detail=lambda error: f"{error.waiting} orders wait {f'for {error.device}' if error.device else 'in all'}.",
+        remedy="Wait until earlier orders are answered or timed out, then ask again.",
+        retry_s=10,
     ),
     DamagedSupplyError: _kind(
         503,

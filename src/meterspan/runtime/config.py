@@ -19,7 +19,7 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
-from meterspan.runtime.endpoints import LOOPBACK, EndpointError, parse_transport
+from meterspan.runtime.endpoints import LOOPBACK, EndpointError, is_loopback, parse_transport
 from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
@@ -52,6 +52,10 @@ class PortalOptions:
     port: int = option("TCP port; 0 takes a free one.", default=8080)
     names: tuple[str, ...] = option(
         "Host names under which browsers may ask, beside this machine's own.", default=(), example=("meters.example",)
+    )
+    insecure_without_login: bool = option(
+        "Serve other machines although the portal asks nobody for a password; put a proxy with log-in before it.",
+        default=False,
     )
 
 
@@ -258,6 +262,10 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     yield from _zone("zone", config.zone)
     yield from _title("system_title", config.system_title)
     yield from _registry(config.registry)
+    if not (is_loopback(config.portal.host) or config.portal.insecure_without_login):
+        what = f"{config.portal.host} lets other machines in, and the portal has no log-in"
+        remedy = f"listen at {LOOPBACK} behind a proxy with log-in, or set portal.insecure_without_login = true"
+        yield "portal.host", f"{what}; {remedy}"
     homes = {home.id for home in config.homes}
     points = {point.device for point in config.access_points}
     for index, home in enumerate(config.homes):

@@ -5,12 +5,13 @@ A text either gives an ``Endpoint`` or an ``EndpointError`` with the text to wri
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from meterspan.engine.links import TRANSPORTS, Transport, medium_of
 
-__all__ = ["LOOPBACK", "Endpoint", "EndpointError", "parse_endpoint", "parse_transport"]
+__all__ = ["LOOPBACK", "Endpoint", "EndpointError", "is_loopback", "parse_endpoint", "parse_transport"]
 
 LOOPBACK: Final = "127.0.0.1"
 """The default host: no connection leaves this machine."""
@@ -118,8 +119,11 @@ def parse_transport(text: str, transports: Mapping[str, Transport] = TRANSPORTS,
 def _parse(
     text: str, examples: Mapping[str, str], default_port: Callable[[str], int], *, is_own: bool = False
 ) -> Endpoint:
-    parts = urlsplit(text)
     words = " or ".join(filter(None, examples.values()))
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise EndpointError(f"{text!r} is no endpoint ({error}); write {words}") from error
     if parts.scheme not in examples:
         raise EndpointError(f"{text!r} is no endpoint; write {words}")
     options = dict(parse_qsl(parts.query))
@@ -134,3 +138,13 @@ def _parse(
     if not port and not (is_own and parts.port is not None):
         raise EndpointError(f"{text!r} names no port; write {words}")
     return Endpoint(parts.scheme, parts.hostname or LOOPBACK, port, options=options)
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine can reach what listens at ``host``; of a name, only ``localhost`` is known."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -352,6 +352,8 @@ class ClientAssociation(Association[ClientMove]):
     def _accepted(self, agreed: Agreement, now: float) -> None:
         self._move(ClientMove.ACCEPTED)
         self._timer = None
+        if self._security is not None and (self._cipher is not None or self._mechanism.is_hls):
+            self._security.confirm_tried_counter()
         self._emit(Associated(agreed))
         self._start_next(now)
 

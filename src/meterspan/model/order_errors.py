@@ -1,0 +1,18 @@
+"""Why an on-demand read is not taken, beside a meter that is not known (``lookup_errors``)."""
+
+__all__ = ["TooManyOrdersError"]
+
+
+class TooManyOrdersError(Exception):
+    """As many orders wait as may wait; the order was not taken.
+
+    Attributes:
+        waiting: how many wait.
+        device: the meter they are for; "" where the bound of all meters together is reached.
+
+    """
+
+    def __init__(self, waiting: int, device: str = "") -> None:
+        super().__init__(f"{waiting} orders wait {f'for {device}' if device else 'in all'}")
+        self.waiting = waiting
+        self.device = device
