@@ -80,6 +80,7 @@ from tests.helpers_cosem import (
     ask,
     associated,
     client_security,
+    entropy,
     get_of,
     join,
     set_of,
@@ -355,6 +356,28 @@ def test_a_client_that_lost_its_counters_finds_back():
     client.associate(pair.now)
     pair.run()
     assert client.state is AssociationState.ASSOCIATED
+
+
+def test_a_forged_aare_shuts_no_meter_out():
+    """The genuine meter is associated at the next try with the same context (H8)."""
+    fresh = client_security(peer_title=b"")
+    forged = Aare(
+        ApplicationContext.LN_CIPHERED,
+        AssociationResult.ACCEPTED,
+        Diagnostic(),
+        b"\x28\x20" + bytes(32),
+        responding_ap_title=b"FORGED\0\1",
+    )
+    link = WrapperLink(Role.CLIENT, WrapperConfig(1, 1))
+    client = ClientAssociation(link, GMAC[1], security=fresh, entropy=entropy())
+    client.associate(0.0)
+    assert client.octets_to_send()
+    client.receive(write_wpdu(WrapperPdu(1, 1, write_acse(forged))), 1.0)
+    assert client.state is not AssociationState.ASSOCIATED
+    assert fresh.proved_title == b""
+    _, genuine, _, _ = associated("wrapper", GMAC, security=fresh)
+    assert genuine.state is AssociationState.ASSOCIATED
+    assert fresh.proved_title == METER_TITLE
 
 
 def test_a_replayed_answer_fails_the_request_and_not_the_association():
