@@ -18,7 +18,8 @@ from meterspan.wire.axdr.columns import read_columns
 from meterspan.wire.cursor import ELEMENTS_PER_OCTET
 from meterspan.wire.length import write_length
 from meterspan.wire.mbus import read_records
-from meterspan.wire.sml import read_file
+from meterspan.wire.sml import find_frames, read_file
+from meterspan.wire.sml.transport import ESCAPE, REREADS_MAX, START
 from meterspan.wire.xdlms import read_apdu
 
 SIZES = [0xFFFF, pytest.param(1 << 20, marks=pytest.mark.deep)]
@@ -68,18 +69,27 @@ APDUS = {
     "a notification": b"\x0f\x00\x00\x00\x01\x00",
     "an event": b"\xc2\x00" + bytes.fromhex("000100006001 00ff02".replace(" ", "")),
 }
+SML_HEAD = bytes.fromhex("7605000000016200620072630101")  # a message up to the content of its body
 FLAT = {
-    "SML: optional fields": (read_file, lambda size: b"\x76\x01\x01\x01" + b"\x7f\x0f\xff\x0f" + b"\x01" * size),
-    "SML: empty lists": (read_file, lambda size: b"\x76" + b"\x70" * size),
-    "SML: lists in lists": (read_file, lambda size: b"\x76" + b"\x71" * size),
+    "SML: optional fields": (read_file, lambda size: SML_HEAD + (b"\xf1\x80\x80\x00" + b"\x01" * 4_096) * (size >> 12)),
+    "SML: the longest list of optional fields": (
+        read_file,
+        lambda size: SML_HEAD + b"\xf2\x80\x80\x00" + b"\x01" * 8_192 + b"\x63\x00\x00\x00",
+    ),
+    "SML: lists of empty lists": (
+        read_file,
+        lambda size: SML_HEAD + b"\xf2\x80\x80\x00" + (b"\x7f" + b"\x70" * 15) * (size >> 4),
+    ),
+    "SML: lists in lists": (read_file, lambda size: SML_HEAD + b"\x71" * size),
     "SML: end marks": (read_file, bytes),
     "M-Bus: records without data": (read_records, lambda size: b"\x00\x13" * (size // 2)),
     "M-Bus: fillers": (read_records, lambda size: b"\x2f" * size),
     "ACSE: unknown fields": (
         read_acse,
-        lambda size: b"\x60\x83" + (size).to_bytes(3, "big") + b"\x9f\x00" * (size // 2),
+        lambda size: b"\x60\x84" + (2 * (size // 2) + 11).to_bytes(4, "big") + LN_CONTEXT + b"\x9a\x00" * (size // 2),
     ),
 }
+LN_CONTEXT = bytes.fromhex("a109060760857405080101")
 
 
 def count(value: object) -> int:
@@ -147,3 +157,15 @@ def test_every_value_of_other_grammars_has_an_octet_of_its_own(name: str, size: 
     octets = build(size)
     result = outcome(read, octets)
     assert count(result) <= LAW * len(octets)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_frames_within_damaged_frames_are_searched_for_within_a_bound(size: int) -> None:
+    """A start sequence after an escape is a part of the frame around it, and may begin a frame of its own."""
+    octets = START + (ESCAPE + START) * (size // 12)
+    read_again = 0
+    for start, frame in find_frames(octets):
+        assert isinstance(frame, WireError)
+        assert frame.offset is not None
+        read_again += frame.offset - start
+    assert read_again <= (REREADS_MAX + 2) * len(octets)

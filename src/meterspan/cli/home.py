@@ -198,4 +198,7 @@ def _buses(texts: list[str]) -> tuple[Endpoint, ...]:
 def _radio_meters(path: Path | None) -> dict[str, RadioSettings]:
     if path is None:
         return {}
-    return radio_meters(read_key_file(path))
+    try:
+        return radio_meters(read_key_file(path))
+    except ValueError as error:
+        raise typer.BadParameter(f"{path}: {error}", param_hint="--keys") from error

@@ -148,7 +148,7 @@ class Cursor:
         root.charged += elements
         most = ELEMENTS_PER_OCTET * len(root.octets)
         if root.charged > most:
-            reason = f"{root.charged} values in {len(root.octets)} octets, {most} are allowed"
+            reason = f"more than {most} values in {len(root.octets)} octets"
             raise WireError(reason, self.position, name)
 
     def explain(self, meaning: str) -> None:

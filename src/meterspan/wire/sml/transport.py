@@ -16,6 +16,9 @@ __all__ = ["MAX_FILE_SIZE", "SmlChecksum", "SmlFrame", "find_frames", "frame_crc
 
 MAX_FILE_SIZE = 65_536  # a meter's list is under 1 KB; a gateway's profile of a day stays under 16 KB
 
+REREADS_MAX = 4
+"""How often a capture may be read again for frames within damaged ones: a start sequence costs 8 octets to send."""
+
 ESCAPE = b"\x1b\x1b\x1b\x1b"
 START = ESCAPE + b"\x01\x01\x01\x01"
 _CLAUSE = "SML 1.04, 8"
@@ -76,14 +79,21 @@ def read_frame(octets: bytes, start: int = 0) -> SmlFrame:
 
 
 def find_frames(octets: bytes) -> Iterator[tuple[int, SmlFrame | WireError]]:
-    """Yield every frame of a capture with its offset; a damaged one as the error that ended it."""
+    """Yield every frame of a capture with its offset; a damaged one as the error that ended it.
+
+    The search goes on within a damaged frame, until ``REREADS_MAX`` times the capture was read again; from then on
+    behind it.
+    """
+    spare = REREADS_MAX * len(octets)
     start = octets.find(START)
     while start >= 0:
         try:
             frame = read_frame(octets, start)
         except WireError as error:
             yield start, error
-            start = octets.find(START, start + 8)
+            end = len(octets) if error.offset is None else error.offset
+            spare -= end - start
+            start = octets.find(START, start + 8 if spare > 0 else max(end, start + 8))
         else:
             yield start, frame
             start = octets.find(START, start + frame.size)
