@@ -1,9 +1,13 @@
-"""One way for each thing: no OBIS code and no function of the sources is written in two places."""
+"""One way for each thing: no OBIS code and no function of the sources is written in two places; a failure of storage
+is built in one place, and errors of the operating system become one at the edge of the store alone.
+"""
 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+
+from meterspan.model.storage import errors as storage_errors
 
 SOURCE = Path(__file__).parents[1] / "src" / "meterspan"
 TREES = {
@@ -12,6 +16,9 @@ TREES = {
 OBIS_PARTS = range(5, 7)
 NODES_MAX = 24
 """Nodes of a body that may be written again: a property, a getter, one call with its result."""
+
+OTHER_FILES = {"app/serving.py", "cli/transfer.py", "cli/serve.py"}
+"""Where an ``OSError`` beside a ``StorageError`` is of a port, or of a file that the user named."""
 
 
 def test_an_obis_code_is_written_out_in_one_module_only() -> None:
@@ -31,6 +38,53 @@ def test_no_two_functions_have_the_same_body() -> None:
                 places[body].append(f"{path}:{function.lineno} {function.name}")
     assert len(places) > 1_000
     assert [found for found in places.values() if len(found) > 1] == []
+
+
+def test_a_failure_of_storage_is_built_in_the_module_of_failures_only() -> None:
+    """``Failure.of_storage`` keeps the sort of the storage error and whether waiting helps."""
+    assert [place for place, call in _calls() if "FailureKind.STORAGE" in _arguments(call)] == ["model/failures.py"]
+
+
+def test_an_error_of_the_operating_system_becomes_one_of_storage_at_the_edge_of_the_store_only() -> None:
+    kinds = set(storage_errors.__all__)
+    makers = {
+        path
+        for path, handler in _handlers()
+        if _caught(handler) & {"OSError", "sqlite3.Error", "PermissionError"} and _names_of(handler.body) & kinds
+    }
+    assert makers, "the edge is not found"
+    assert {path for path in makers if not path.startswith("store/")} == set()
+
+
+def test_no_program_catches_errors_of_the_operating_system_as_errors_of_the_store() -> None:
+    both = {path for path, handler in _handlers() if {"StorageError", "OSError"} <= _caught(handler)}
+    assert both - OTHER_FILES == set()
+
+
+def _calls() -> Iterator[tuple[str, ast.Call]]:
+    return ((path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def _arguments(call: ast.Call) -> set[str]:
+    return {ast.unparse(argument) for argument in (*call.args, *(word.value for word in call.keywords))}
+
+
+def _handlers() -> Iterator[tuple[str, ast.ExceptHandler]]:
+    return (
+        (path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)
+    )
+
+
+def _caught(handler: ast.ExceptHandler) -> set[str]:
+    """Return the names of the errors that a handler catches."""
+    if handler.type is None:
+        return set()
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(type_) for type_ in types}
+
+
+def _names_of(statements: list[ast.stmt]) -> set[str]:
+    return {node.id for statement in statements for node in ast.walk(statement) if isinstance(node, ast.Name)}
 
 
 def _codes(tree: ast.AST) -> Iterator[str]:

@@ -4,6 +4,7 @@ import pytest
 
 from meterspan.app.home import AccessPointOptions, parse_buses, radio_meters, upstream_identity
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.lnap.access_point import CHANNELS_MAX
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.endpoints import EndpointError
 from meterspan.runtime.state import StateFile
@@ -49,6 +50,12 @@ def test_two_homes_make_different_identities(tmp_path):
 def test_only_radio_meters_of_a_supply_are_heard_by_radio():
     keys = {"MSP-12345678-07": KEYS, "MSP10000000042": KEYS, "access point": KEYS}
     assert radio_meters(keys) == {"MSP-12345678-07": RadioSettings(KEYS.key, KEYS.protection, KEYS.hourly_max)}
+
+
+def test_a_home_has_no_more_radio_meters_than_channels():
+    keys = {f"MSP-{number:08}-07": KEYS for number in range(CHANNELS_MAX + 1)}
+    with pytest.raises(ValueError, match="65 radio meters; a home has at most 64"):
+        radio_meters(keys)
 
 
 def test_a_bus_is_an_endpoint_with_its_slaves():

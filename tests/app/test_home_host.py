@@ -29,6 +29,10 @@ def broken(*_args, **_options):
     raise StorageFullError("no room on the device")
 
 
+def defect(*_args, **_options):
+    raise ZeroDivisionError
+
+
 def test_rows_and_installations_wait_for_a_disk_that_is_full(memory, monkeypatch):
     data, _ = memory
     host = host_of(memory)
@@ -63,6 +67,16 @@ def test_a_telegram_that_the_full_state_file_refuses_ends_no_program(memory, mon
     host.hear_p1(p1("000001.010", START + 60), START + 60, "port")
     asyncio.run(host.flush())
     assert host.meters["MSP1000000001"].count == 2
+
+
+def test_a_telegram_that_meets_a_defect_ends_no_home(memory, monkeypatch, caplog):
+    host = host_of(memory)
+    with monkeypatch.context() as patch:
+        patch.setattr(host._collector, "hear_p1", defect)
+        host.hear_p1(p1("000001.000", START), START, "port")
+    assert "a defect of this program" in caplog.text
+    host.hear_p1(p1("000001.010", START + 60), START + 60, "port")
+    assert host.meters["MSP1000000001"].count == 1
 
 
 def test_an_exchange_is_registered_with_the_last_register_heard(memory):

@@ -34,9 +34,10 @@ MACHINERY = {
 READERS = {
     *("meterspan.mdm.tariffs", "meterspan.model", "meterspan.crypto.mechanisms", "meterspan.quantities"),
     *("meterspan.readings.names", "meterspan.runtime.config", "meterspan.runtime.declared"),
-    *("meterspan.runtime.endpoints", "meterspan.wire"),
+    *("meterspan.runtime.endpoints", "meterspan.wire", "meterspan.store.private_files"),
 }
-"""Where functions come from that a command may call beside those of ``app``: they read and write text and values."""
+"""Where functions come from that a command may call beside those of ``app``: they read and write text and values, and
+see to who else may read a file of keys."""
 
 
 def tree_of(module: str) -> ast.Module:

@@ -18,7 +18,7 @@ from meterspan.engine.uplink import (
     Uplink,
     UplinkFailed,
 )
-from meterspan.model.failures import FailureKind
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.wire.axdr import array, unsigned
 from meterspan.wire.xdlms import DataNotification, DataNotificationConfirm, read_apdu, write_apdu
@@ -185,7 +185,8 @@ def test_an_outbox_that_cannot_be_read_is_reported_and_read_again():
     uplink.advance(NOW)
     (event,) = events(uplink)
     assert isinstance(event, UplinkFailed)
-    assert event.failure.kind is FailureKind.STORAGE
+    assert event.failure == Failure.of_storage(rows.fault)
+    assert event.failure.code == "full"
     rows.fault = None
     assert uplink.deadline() == NOW + RETRY_FIRST_S
     uplink.advance(NOW + RETRY_FIRST_S)

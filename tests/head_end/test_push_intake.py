@@ -394,7 +394,7 @@ def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> N
     connection.receive(link.octets_to_send(), NOW)
     event = connection.next_event()
     assert isinstance(event, PushFailed)
-    assert event.failure.kind is FailureKind.STORAGE
+    assert (event.failure.kind, event.failure.code) == (FailureKind.STORAGE, "full")
     link.receive(connection.octets_to_send(), NOW)
     assert not isinstance(link.next_event(), ApduReceived)
     assert not connection.is_up

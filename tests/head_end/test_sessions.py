@@ -33,9 +33,10 @@ from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.profile import read_push_objects
 from meterspan.model.cosem.standard_objects import PUSH_SETUP
-from meterspan.model.failures import FailureKind
+from meterspan.model.failures import Failure
 from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.storage.errors import StorageFullError
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
 from meterspan.quantities.codes import LOAD_PROFILE
@@ -260,7 +261,7 @@ def test_a_sink_that_fails_confirms_nothing(world: World) -> None:
     before = len(outbox.items)
 
     def broken(blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
-        raise OSError("disk full")
+        raise StorageFullError("disk full")
 
     world.sink.take = broken  # type: ignore[method-assign]  # the disk fails
     push = point.next_push()
@@ -271,7 +272,8 @@ def test_a_sink_that_fails_confirms_nothing(world: World) -> None:
     connection.receive(uplink.octets_to_send(), START)
     event = connection.next_event()
     assert isinstance(event, PushFailed)
-    assert (event.failure.kind, event.failure.detail) == (FailureKind.STORAGE, "disk full")
+    assert event.failure == Failure.of_storage(StorageFullError("disk full"))
+    assert event.failure.code == "full"
     assert connection.octets_to_send() == b""
     assert not connection.is_up
     assert len(outbox.items) == before

@@ -66,6 +66,16 @@ DSMR: list[Line] = [
 ]
 
 
+@pytest.mark.parametrize("unit", ["kWh", "MWh", "kW", "GJ", "kvarh"])
+def test_a_register_behind_the_port_in_another_dimension_is_no_row_and_named(unit: str) -> None:
+    lines = [line if line[0] != (0, 1, 24, 2, 1) else (*line[:2], f"00123.456*{unit}") for line in DSMR]
+    telegram = heard(lines)
+    assert [item.commodity for item in telegram.devices] == [Commodity.ELECTRICITY, Commodity.WATER, Commodity.HEAT]
+    (failure,) = telegram.failures
+    assert failure.kind is FailureKind.IMPLAUSIBLE
+    assert "0-1:24.2.1 of gas is not measured in" in failure.detail
+
+
 def test_a_dutch_telegram_gives_power_registers_and_message() -> None:
     telegram = heard(DSMR)
     assert (telegram.time, telegram.power_w, telegram.tariff, telegram.message) == (NOON, 1193, 2, "Hello")

@@ -29,6 +29,8 @@ def test_an_endpoint_is_read_as_it_is_written(text, expected):
         ("192.168.1.50", "is no endpoint; write tcp://"),
         ("ftp://1.2.3.4:5", "is no endpoint"),
         ("", "is no endpoint"),
+        ("tcp://[::1", "is no endpoint"),
+        ("tcp://h\u2100x:1", "is no endpoint"),
         ("tcp://host:0", "names no port"),
         ("tcp://host:99999", "a port is a number"),
         ("tcp://host:port", "a port is a number"),

@@ -23,6 +23,7 @@ from meterspan.model.storage.errors import (
     ForeignSegmentError,
     StorageClosedError,
     StorageError,
+    StorageUnavailableError,
     UnknownFormatError,
 )
 from meterspan.model.storage.readings import Readings
@@ -353,6 +354,18 @@ def test_segments_outlive_a_lost_journal(tmp_path):
         path.unlink() if path.suffix != ".away" else path.rename(tmp_path / path.stem)
     with ReadingStore(tmp_path) as store:
         assert everything(store) == day_rows(0)
+
+
+def test_a_segment_that_the_system_refuses_is_an_error_of_storage_for_the_newest_closed_time(tmp_path):
+    with ReadingStore(tmp_path) as store:
+        store.append(readings([(1, T0, 1)]))
+        store.compact(T0 + DAY_S)
+        (segment,) = (tmp_path / "segments").iterdir()
+        segment.unlink()
+        segment.mkdir()
+        with pytest.raises(StorageUnavailableError) as caught:
+            store.newest_closed()
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_a_strange_file_beside_the_segments_is_left_alone(tmp_path):

@@ -23,6 +23,7 @@ from meterspan.quantities import utc
 from meterspan.runtime import inventory_file
 from meterspan.store import journal, registry
 from meterspan.store.columns import read_batch
+from meterspan.store.edge import storage_errors
 from meterspan.store.segments import check_segment
 
 __all__ = ["Finding", "Health", "examine", "is_healthy"]
@@ -225,12 +226,14 @@ def _segments(readings: Path, folder: Path) -> Iterator[Finding]:
     whole = 0
     for name in names:
         path = readings / "segments" / name
-        try:
-            check_segment(path)
-            whole += 1
-        except FileNotFoundError:
+        if not path.exists():
             yield Finding(Health.FAULT, str(path.relative_to(folder)), "is missing; restore it from a backup")
-        except (StorageError, OSError) as error:
+            continue
+        try:
+            with storage_errors(path):
+                check_segment(path)
+            whole += 1
+        except StorageError as error:
             yield Finding(Health.FAULT, str(path.relative_to(folder)), str(error))
     yield Finding(Health.GOOD, "segments", f"{whole:,} of {len(names):,} whole")
 

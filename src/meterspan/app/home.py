@@ -22,7 +22,7 @@ from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.lnap import kept_state
-from meterspan.lnap.access_point import AccessPoint
+from meterspan.lnap.access_point import CHANNELS_MAX, AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.identity import MANUFACTURER
@@ -125,8 +125,15 @@ def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
 
 
 def radio_meters(keys: Mapping[str, MeterKeys]) -> dict[str, RadioSettings]:
-    """Return how those meters are heard that are radio meters of a supply, by device."""
+    """Return how those meters are heard that are radio meters of a supply, by device.
+
+    Raises:
+        ValueError: there are more than an access point has channels.
+
+    """
     heard = {name: known for name, known in keys.items() if radio_commodity(name) is not None}
+    if len(heard) > CHANNELS_MAX:
+        raise ValueError(f"{len(heard)} radio meters; a home has at most {CHANNELS_MAX}: run another one for the rest")
     return {name: RadioSettings(known.key, known.protection, known.hourly_max) for name, known in heard.items()}
 
 

@@ -196,7 +196,7 @@ class HomeHost:
             if delivery.blocks:
                 await asyncio.to_thread(self.data.take, delivery.blocks)
             self._delivered(delivery)
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("readings could not be stored; they are kept", extra={"reason": str(error)})
 
     async def run(self) -> None:
@@ -218,7 +218,7 @@ class HomeHost:
                 self.data.take(delivery.blocks)
                 self._delivered(delivery)
             self._collector.preserve()
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("the last readings could not be stored", extra={"reason": str(error)})
 
     async def relay(self, interface: str, host: str, port: int) -> int:
@@ -231,11 +231,16 @@ class HomeHost:
             self.on_rows()
 
     def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
-        """Pass a telegram on; without room to store it is lost, and the next one repeats its registers."""
+        """Pass a telegram on; without room to store it is lost, and the next one repeats its registers.
+
+        A telegram that meets a defect of this program is lost as well; the home goes on.
+        """
         try:
             hear(heard, now, source)
         except StorageError as error:
             _log.error("a telegram could not be processed", extra={"reason": str(error), "source": source})
+        except Exception:  # noqa: BLE001 - one telegram ends no home, whatever it meets
+            _log.exception("a telegram met a defect of this program", extra={"source": source})
         self._pump()
 
     def _pump(self) -> None:
@@ -276,7 +281,7 @@ class HomeHost:
         except RegistrationError as error:
             device = event.device if isinstance(event, MeterFirstHeard) else event.new_device
             self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
-        except (StorageError, OSError) as error:
+        except StorageError as error:
             _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
             self._unregistered.append(event)
 

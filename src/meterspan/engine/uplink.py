@@ -183,7 +183,7 @@ class Uplink:
             try:
                 self._push = self._rows.next_push()
             except StorageError as error:
-                self._report(FailureKind.STORAGE, str(error), now)
+                self._report(Failure.of_storage(error), now)
                 return False
             self._may_have_rows = self._push is not None
         return self._push is not None
@@ -197,9 +197,9 @@ class Uplink:
             sealed = self._security.protect(write_apdu(DataNotification(invoke, self._push.body)), general=True)
             self._link.send(sealed, now)
         except StorageError as error:
-            self._report(FailureKind.STORAGE, str(error), now)
+            self._report(Failure.of_storage(error), now)
         except (LinkNotUpError, CounterExhaustedError, ValueError) as error:
-            self._report(FailureKind.INTERNAL, str(error), now)
+            self._report(Failure(FailureKind.INTERNAL, str(error)), now)
         else:
             self._in_flight = True
             self._confirm_by = now + CONFIRM_TIMEOUT_S
@@ -223,7 +223,7 @@ class Uplink:
         except WireError:
             return  # the time-out sends the rows again; the head end recognises what it has
         except StorageError as error:
-            self._report(FailureKind.STORAGE, str(error), now)
+            self._report(Failure.of_storage(error), now)
             return
         if not self._in_flight or self._push is None or not isinstance(confirm, DataNotificationConfirm):
             return
@@ -235,7 +235,7 @@ class Uplink:
         try:
             self._rows.pushed(through)
         except StorageError as error:
-            self._report(FailureKind.STORAGE, str(error), now)
+            self._report(Failure.of_storage(error), now)
             return  # they are sent again; the head end recognises them
         self._push = None
         self._may_have_rows = True
@@ -246,10 +246,10 @@ class Uplink:
         self._in_flight = False
         self._confirm_by = None
 
-    def _report(self, kind: FailureKind, detail: str, now: float) -> None:
+    def _report(self, failure: Failure, now: float) -> None:
         self._unsend()
         self._retry_at = now + RETRY_FIRST_S
-        self._events.append(UplinkFailed(Failure(kind, detail)))
+        self._events.append(UplinkFailed(failure))
 
     def _fail(self, now: float) -> None:
         self._unsend()

@@ -322,8 +322,8 @@ class PushConnection:
             self._sink.receive(octets, now)
             while (event := self._sink.next_event()) is not None:
                 self._take(event, now)
-        except (StorageError, OSError) as error:
-            self._fail(Failure(FailureKind.STORAGE, str(error)))
+        except StorageError as error:
+            self._fail(Failure.of_storage(error))
         self._was_up = self._was_up or self._link.is_up
 
     def advance(self, now: float) -> None:

@@ -20,7 +20,7 @@ from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.quantities import CATALOGUE, Commodity
 from meterspan.readings.mbus_decode import wired_sender
-from meterspan.wire.errors import WireError
+from meterspan.wire.errors import UnsupportedError
 
 __all__ = ["WiredHeard", "WiredMeterNotRead", "WiredMeters"]
 
@@ -129,8 +129,8 @@ class WiredMeters:
         try:
             self._admit(found.device, found.commodity, point, install)
         except ValueError as error:
-            point.keep_damaged(octets, WireError(str(error)), now, source, found.device)
-            return self._note_failure(Failure(FailureKind.IMPLAUSIBLE, str(error)), now, source)
+            point.keep_damaged(octets, UnsupportedError(str(error)), now, source, found.device)
+            return self._note_failure(Failure(FailureKind.UNSUPPORTED, str(error)), now, source)
         channel = point.channel(found.device)
         if channel is None or not point.take_wired(heard, now, source):
             return self._note_failure(_UNREADABLE, now, source)

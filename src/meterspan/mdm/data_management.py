@@ -369,7 +369,8 @@ def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal,
         ValueError: the text is not the URL of a known database.
 
     """
-    make_private_folder(directory)
+    with storage_errors(directory):
+        make_private_folder(directory)
     journal = ReadingStore(directory / "readings")
     try:
         return journal, _open_registry(directory, registry)

@@ -5,7 +5,7 @@ of their own, and ``0-n:24.1.0`` names their device type (DSMR P1, 6.12; EN 1375
 decimals of the text: ``000223.4568*kWh`` is 2234568 x 10^-1 Wh.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta, timezone, tzinfo
 from typing import Final
@@ -107,7 +107,11 @@ def read_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None)
         telegram.octets,
         clock.time,
         tuple(device for device in (main, *(sub.device for sub in sub_meters)) if device.rows),
-        (*map(Failure.of_error, _faults(telegram)), *_implausible(lines, main.rows)),
+        (
+            *map(Failure.of_error, _faults(telegram)),
+            *_implausible(lines, main.rows),
+            *_implausible_channels(lines, {sub.device.channel for sub in sub_meters}),
+        ),
         None if net is None else round(net.to(UNITS["W"])),
         _digits(lines.get(TARIFF_IN_FORCE)),
         _message(lines.get(MESSAGE)),
@@ -152,6 +156,18 @@ def _implausible(lines: Mapping[Obis, P1Object], rows: Iterable[Row]) -> Iterato
     for obis, item in lines.items():
         if obis not in found and obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
             words = f"{obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
+            yield Failure.of_error(ImplausibleError(words))
+
+
+def _implausible_channels(lines: Mapping[Obis, P1Object], found: Container[int]) -> Iterator[Failure]:
+    """Iterate over the registers of meters behind the port that are of another dimension than bills their commodity."""
+    for channel, codes in _CHANNELS.items():
+        item, commodity = _value_line(lines, codes), _commodity_of_channel(lines.get(codes.device_type))
+        if item is None or commodity is None or commodity is Commodity.ELECTRICITY or channel in found:
+            continue
+        number = next(numbers_of(item), None)
+        if number is not None and number.value.unit.dimension not in CATALOGUE[commodity].billed[:1]:
+            words = f"{item.obis} of {commodity} is not measured in {number.value.unit}"
             yield Failure.of_error(ImplausibleError(words))
 
 
@@ -360,21 +376,22 @@ _CHANNELS: Final = {
 
 def _sub_meters(lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> Iterator[SubMeter]:
     for channel, codes in _CHANNELS.items():
-        item = next((lines[code] for code in codes.values if code in lines), None)
-        if item is None:
-            continue
-        commodity = _commodity_of_channel(lines.get(codes.device_type))
+        item, commodity = _value_line(lines, codes), _commodity_of_channel(lines.get(codes.device_type))
         # an electricity meter on a channel counts what the meter of the port has counted already
-        if commodity is None or commodity is Commodity.ELECTRICITY:
+        if item is None or commodity is None or commodity is Commodity.ELECTRICITY:
             continue
         supply = CATALOGUE[commodity]
-        number = _last_number(item, supply.billed)
+        number = _last_number(item, supply.billed[:1])
         if number is None:
             continue
         name = next((lines[code] for code in codes.names if code in lines), None)
         device = p1_device(str(name.values[0])) if name is not None else ""
         row = Row(supply.register, number.value, clock.moment(number.time), clock.quality, _padded_width(item))
         yield SubMeter(DeviceRows(device or _nameless(commodity, channel), commodity, (row,), channel), item, number)
+
+
+def _value_line(lines: Mapping[Obis, P1Object], codes: _ChannelNames) -> P1Object | None:
+    return next((lines[code] for code in codes.values if code in lines), None)
 
 
 def _commodity_of_channel(device_type: P1Object | None) -> Commodity | None:

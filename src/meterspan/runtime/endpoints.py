@@ -119,8 +119,11 @@ def parse_transport(text: str, transports: Mapping[str, Transport] = TRANSPORTS,
 def _parse(
     text: str, examples: Mapping[str, str], default_port: Callable[[str], int], *, is_own: bool = False
 ) -> Endpoint:
-    parts = urlsplit(text)
     words = " or ".join(filter(None, examples.values()))
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise EndpointError(f"{text!r} is no endpoint ({error}); write {words}") from error
     if parts.scheme not in examples:
         raise EndpointError(f"{text!r} is no endpoint; write {words}")
     options = dict(parse_qsl(parts.query))

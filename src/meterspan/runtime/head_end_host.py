@@ -166,8 +166,6 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
-        except OSError as error:
-            failure = Failure(FailureKind.STORAGE, f"its readings could not be stored: {error}")
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
             _log.exception("a defect ended a session", extra={"meter": job.target, "attempt": job.attempt})

@@ -277,10 +277,11 @@ class ReadingStore:
         """Return the time of the newest reading in segments, or None where there are none."""
         with self._reader() as connection:
             names = [name for (name,) in connection.execute("select name from segment order by day desc, name desc")]
-        for name in names:
-            found = None if self._quarantine.hides(name) else self._whole(name)
-            if found is not None and len(found):
-                return int(found.time.max())
+        with storage_errors(self._segments):
+            for name in names:
+                found = None if self._quarantine.hides(name) else self._whole(name)
+                if found is not None and len(found):
+                    return int(found.time.max())
         return None
 
     def events(self, device: str) -> list[MeterEvent]:
