@@ -74,12 +74,12 @@ class Gate(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.gate = ConnectionGate(6, 3, lambda: 0.0)
-        self.open: list[limits.Place] = []
+        self.open: list[limits.ConnectionPlace] = []
 
     @rule(peer=st.sampled_from("abcd"))
     def come(self, peer: str) -> None:
         before = list(self.open)
-        gone: list[limits.Place] = []
+        gone: list[limits.ConnectionPlace] = []
         place = self.gate.admit(peer, lambda: gone.append(place_of[0]))
         place_of = [place]
         if place is None:

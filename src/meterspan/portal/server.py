@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 from meterspan.portal.feeds import Feeds
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import is_loopback
-from meterspan.runtime.limits import ConnectionGate, Place, connections_within
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
 
 __all__ = ["CONNECTIONS_MAX", "CONNECTIONS_PER_PEER_MAX", "PortalServer"]
 
@@ -51,7 +51,7 @@ class PortalServer(uvicorn.Server):
                 host=host,
                 port=port,
                 log_level=log_level,
-                http=cast("type[asyncio.Protocol]", partial(_Connection, gate=self.gate)),
+                http=cast("type[asyncio.Protocol]", partial(_PortalConnection, gate=self.gate)),
                 server_header=False,
                 timeout_graceful_shutdown=5,
                 lifespan="on",
@@ -64,13 +64,13 @@ class PortalServer(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class _Connection(H11Protocol):
+class _PortalConnection(H11Protocol):
     """A connection that has a place; one that waits for an answer is not closed for another."""
 
     def __init__(self, *arguments: Any, gate: ConnectionGate, **named: Any) -> None:
         super().__init__(*arguments, **named)
         self._gate = gate
-        self._place: Place | None = None
+        self._place: ConnectionPlace | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         super().connection_made(transport)

@@ -24,7 +24,7 @@ from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
-from meterspan.runtime.limits import ConnectionGate, NoteLimiter, Place, connections_within
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
 from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
@@ -127,7 +127,7 @@ class DlmsServer:
         self._listeners: list[OpenPort] = []
         total = connections_within(self._limits.connections_max, _FILES_SHARE)
         self._gate = ConnectionGate(total, self._limits.connections_per_peer_max, clock)
-        self._connections: dict[_ClientConnection, Place] = {}
+        self._connections: dict[_ClientConnection, ConnectionPlace] = {}
 
     @property
     def connections(self) -> int:
@@ -203,7 +203,7 @@ class DlmsServer:
         connection = _ClientConnection(association, self._clock, take, closed, opened)
         return connection
 
-    def _note_proof(self, place: Place, event: AssociationEvent) -> None:
+    def _note_proof(self, place: ConnectionPlace, event: AssociationEvent) -> None:
         """Keep the place of a client that has proved to hold a key or password, as long as its association lasts."""
         match event:
             case Associated(agreement):

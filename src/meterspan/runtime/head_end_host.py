@@ -29,7 +29,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.limits import ConnectionGate, Place, connections_within
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
@@ -294,7 +294,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._intake = intake
         self._shells = shells
         self._gate = gate
-        self._place: Place | None = None
+        self._place: ConnectionPlace | None = None
         self._commits = commits
         self._time = clock
         self._peer = ""

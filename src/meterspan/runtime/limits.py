@@ -13,8 +13,8 @@ from typing import Final
 __all__ = [
     "FILES_RESERVED",
     "ConnectionGate",
+    "ConnectionPlace",
     "NoteLimiter",
-    "Place",
     "connections_within",
     "open_files_max",
     "raise_open_files",
@@ -51,7 +51,7 @@ def connections_within(wanted: int, share: float) -> int:
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class ConnectionPlace:
     """The place of one open connection.
 
     Attributes:
@@ -82,14 +82,14 @@ class ConnectionGate:
         self.total_max = total_max
         self.per_peer_max = per_peer_max
         self._clock = clock
-        self._peers: dict[str, dict[Place, None]] = {}
+        self._peers: dict[str, dict[ConnectionPlace, None]] = {}
         self._count = 0
 
     def __len__(self) -> int:
         """Count the connections that are open."""
         return self._count
 
-    def admit(self, peer: str, close: Callable[[], None]) -> Place | None:
+    def admit(self, peer: str, close: Callable[[], None]) -> ConnectionPlace | None:
         """Return the place of a new connection, None where all places are held by peers that have proved themselves.
 
         The connection that has to go for it is closed.
@@ -107,7 +107,7 @@ class ConnectionGate:
         victim.close()
         return self._enter(peer, close)
 
-    def leave(self, place: Place) -> None:
+    def leave(self, place: ConnectionPlace) -> None:
         """Free the place of a connection; without effect when it is free."""
         places = self._peers.get(place.peer, {})
         if place not in places:
@@ -117,26 +117,26 @@ class ConnectionGate:
         if not places:
             del self._peers[place.peer]
 
-    def prove(self, place: Place) -> None:
+    def prove(self, place: ConnectionPlace) -> None:
         """Note that a connection's peer has just proved to hold a key."""
         place.is_proved, place.since = True, self._clock()
 
-    def unprove(self, place: Place) -> None:
+    def unprove(self, place: ConnectionPlace) -> None:
         """Note that what a connection's peer has proved has ended."""
         place.is_proved, place.since = False, self._clock()
 
-    def silent(self, silence_s: float) -> list[Place]:
+    def silent(self, silence_s: float) -> list[ConnectionPlace]:
         """Return the places of connections that have proved nothing (new) for so long, in seconds."""
         until = self._clock() - silence_s
         return [place for places in self._peers.values() for place in places if place.since <= until]
 
-    def _enter(self, peer: str, close: Callable[[], None]) -> Place:
-        place = Place(peer, close, self._clock())
+    def _enter(self, peer: str, close: Callable[[], None]) -> ConnectionPlace:
+        place = ConnectionPlace(peer, close, self._clock())
         self._peers.setdefault(peer, {})[place] = None
         self._count += 1
         return place
 
-    def _victim(self) -> Place | None:
+    def _victim(self) -> ConnectionPlace | None:
         """Return the oldest unproved connection of the peer that holds most connections and has such a one."""
         for peer in sorted(self._peers, key=lambda name: -len(self._peers[name])):
             victim = _oldest_unproved(self._peers[peer])
@@ -145,7 +145,7 @@ class ConnectionGate:
         return None
 
 
-def _oldest_unproved(places: dict[Place, None]) -> Place | None:
+def _oldest_unproved(places: dict[ConnectionPlace, None]) -> ConnectionPlace | None:
     return next((place for place in places if not place.is_proved), None)
 
 
