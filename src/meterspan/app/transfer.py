@@ -24,6 +24,7 @@ from meterspan.mdm import (
     open_stores,
     write_table,
 )
+from meterspan.mdm.tables import guarded
 from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
@@ -159,7 +160,7 @@ def parquet_lines(file: Path) -> Iterator[str]:
 def _csv_line(values: Iterable[Any]) -> str:
     texts = [value.isoformat() if isinstance(value, datetime) else "" if value is None else value for value in values]
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(texts)
+    csv.writer(line, lineterminator="").writerow(map(guarded, texts))
     return line.getvalue()
 
 
