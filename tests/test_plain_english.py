@@ -10,6 +10,7 @@ SOURCES = sorted((ROOT / "src").rglob("*.py"))
 TEXTS = [
     *SOURCES,
     *sorted((ROOT / "src" / "meterspan" / "portal" / "catalogue").glob("*.toml")),
+    *sorted((ROOT / "src" / "meterspan" / "portal" / "templates").glob("*.html")),
     *sorted((ROOT / "tests").rglob("*.py")),
     *sorted((ROOT / "bench").rglob("*.py")),
     *sorted((ROOT / "docs").rglob("*.md")),

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import stat
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.tables import TableFormat, export_intervals, export_readings, import_csv
+from meterspan.mdm.tables import (
+    REFUSED_KEPT,
+    TableFormat,
+    export_intervals,
+    export_readings,
+    guarded,
+    import_csv,
+    unguarded,
+)
 from meterspan.quantities import Commodity, Obis
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -132,7 +141,14 @@ def test_importing_twice_adds_nothing(mdm):
 def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
     lines = ["device,obis,time,value,unit\n", *text.splitlines(keepends=True)]
     report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
-    assert report.lines == len(lines) - 1 == report.accepted + report.blank + len(report.refused)
+    assert report.lines == len(lines) - 1 == report.accepted + report.blank + report.refused_count
+
+
+def test_a_file_of_refused_lines_costs_no_more_memory_than_its_first_ones(mdm):
+    text = ["device,obis,time,value,unit\n", *("nonsense\n" for _ in range(3 * REFUSED_KEPT))]
+    report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW)
+    assert (report.refused_count, len(report.refused)) == (3 * REFUSED_KEPT, REFUSED_KEPT)
+    assert [item.line for item in report.refused[:2]] == [2, 3]
 
 
 def test_exported_readings_come_back_the_same(mdm, tmp_path):
@@ -205,3 +221,42 @@ def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):
     report = imported(mdm, text, obis=ENERGY)
     assert (report.accepted, report.refused[0].reason) == (1, "no time")
     assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]
+
+
+FORMULAS = ["=1+1", "@SUM(A1)", "+cmd|x", "-2+3", '=HYPERLINK("http://x")', "'=1", "''@x", "+49 30", "\t=1"]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_exported_text_is_a_formula_and_each_comes_back(text):
+    written = guarded(text)
+    assert written[0] == "'"
+    assert unguarded(written) == text
+
+
+@given(st.text(max_size=20))
+def test_every_text_comes_back_from_its_guarded_form(text):
+    assert unguarded(guarded(text)) == text
+
+
+@pytest.mark.parametrize("value", [-5, 7, "-5.25", "12", "+3", None])
+def test_numbers_are_exported_as_they_are(value):
+    assert guarded(value) == value
+
+
+def test_a_device_named_like_a_formula_is_exported_harmlessly_and_imported_as_it_was(mdm, tmp_path):
+    imported(mdm, 'device,obis,time,value,unit\n"=HYPERLINK(""x"")",1-0:1.8.0,2026-01-10T00:00Z,1,kWh\n')
+    path = tmp_path / "readings.csv"
+    assert export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1)) == 1
+    assert "'=HYPERLINK" in path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with MeterDataManagement(tmp_path / "other") as other, path.open(encoding="utf-8") as file:
+        assert import_csv(other, file, zone="UTC", received_at=NOW).accepted == 1
+        assert [item.device for item in other.series()] == ['=HYPERLINK("x")']
+
+
+def test_an_export_follows_no_link(mdm, tmp_path):
+    victim, path = tmp_path / "victim", tmp_path / "out.csv"
+    victim.write_text("untouched")
+    (tmp_path / "out.csv.tmp").symlink_to(victim)
+    export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1))
+    assert (victim.read_text(), path.is_file()) == ("untouched", True)

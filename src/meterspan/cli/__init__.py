@@ -87,7 +87,8 @@ def main() -> None:
     try:
         app(prog_name="meterspan")
     except StorageError as error:
-        typer.echo(f"error: {error}", err=True)
+        words = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(error))
+        typer.echo(f"error: {words}", err=True)
         sys.exit(1)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_text, octets_of_hex, telegram_json
+from meterspan.cli.terminal import Terminal
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Format
 from meterspan.wire import Trace
@@ -121,10 +122,9 @@ def _file(source: str) -> bytes | None:
 
 def show_telegram(telegram: DecodedTelegram, trace: Trace | None = None) -> None:
     """Print a decoded telegram for people; with a trace, what every octet means."""
-    from rich.console import Console  # noqa: PLC0415 - rich takes longer to import than a frame to decode
     from rich.table import Table  # noqa: PLC0415 - likewise
 
-    console, device = Console(), telegram.device
+    console, device = Terminal(), telegram.device
     who = " · ".join(part for part in (device.manufacturer, device.id, device.medium, device.version) if part)
     when = f"  {telegram.time.isoformat()}" if telegram.time else ""
     console.print(_words(telegram.protocol, "bold") + _words(f"  {who}") + _words(when, "dim"))

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from meterspan.app.demo import check_days, live
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.model.storage.errors import ConcurrentWriterError
 
 __all__ = ["EPILOG", "demo"]
@@ -50,7 +51,7 @@ def demo(  # noqa: PLR0917 (options, given by name)
     Electricity over DLMS/COSEM (wrapper and HDLC, HLS-GMAC) and P1; water, gas and heat over encrypted wireless M-Bus
     through access points. All of it lives in this process; nothing leaves this machine.
     """
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     if not check:
         raise typer.Exit(
             _live(errors, homes=homes, days=days or 2, seed=seed, data=data, port=port, opens=open_browser)
@@ -102,10 +103,10 @@ def _live(errors: Console, *, homes: int, days: int, seed: int, data: Path, port
     try:
         fault = live(data.expanduser(), homes=homes, days=days, seed=seed, port=port, progress=progress, on_up=show)
     except (ConcurrentWriterError, FileExistsError) as error:
-        errors.print(f"[red]{error}[/red]", highlight=False)
+        errors.print(f"[red]{plain(error)}[/red]", highlight=False)
         return 1
     if fault is not None:
-        errors.print(f"[red]the simulation stopped: {fault!r}[/red]", highlight=False)
+        errors.print(f"[red]the simulation stopped: {plain(repr(fault))}[/red]", highlight=False)
         return 1
     errors.print("[dim]ended; the readings stay until the next demo[/dim]")
     return 0

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.doctor import Finding, Health, examine, is_healthy
 from meterspan.cli.key_files import state_home
+from meterspan.cli.terminal import Terminal
 
 __all__ = ["EPILOG", "doctor"]
 
@@ -46,10 +46,10 @@ def doctor(
 
 
 def _show(findings: list[Finding], *, healthy: bool) -> None:
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     table = Table.grid(padding=(0, 2))
     for finding in findings:
         table.add_row(_SIGNS[finding.health], Text(finding.what, style="bold"), Text(finding.detail))
     console.print(table)
     faults = sum(finding.health is Health.FAULT for finding in findings)
-    console.print("[green]healthy[/green]" if healthy else f"[red]faults: {faults}[/red]")
+    console.print("[green]healthy[/green]" if healthy else f"[red]faults: {faults:d}[/red]")

@@ -17,6 +17,7 @@ from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
+from meterspan.cli.terminal import Terminal
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_endpoint
 
@@ -120,7 +121,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     chosen = zone_option(zone).key
     prices = tariffs_by_commodity(price, currency, tariffs)
     config = HomeConfig(HOME_ID, title, chosen, currency, prices, _radio_meters(keys))
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)
     asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
     outlets = {interface: number for interface, number in asked.items() if number is not None}

@@ -16,11 +16,11 @@ from typing import Final
 import typer
 from rich.console import Console
 
-from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.meter_keys import MeterKeys, append_secrets, read_secrets
 from meterspan.crypto.suites import KEY_SIZE
 from meterspan.model.radio_protection import RadioProtection, required_of
 from meterspan.quantities import Scaled, parse_unit
-from meterspan.store.private_files import FILE_MODE, LoosePermissionsError, make_private_folder, require_private
+from meterspan.store.private_files import LoosePermissionsError
 
 __all__ = [
     "append_keys",
@@ -89,8 +89,7 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
 
     """
     try:
-        require_private(path)
-        tables = tomllib.loads(path.read_text("utf-8")).get("meters", {})
+        tables = tomllib.loads(read_secrets(path)).get("meters", {})
     except OSError as error:
         raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--keys") from error
     except LoosePermissionsError as error:
@@ -104,14 +103,10 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
 
 def append_keys(path: Path, name: str, keys: MeterKeys) -> None:
     """Add a meter to a key file, which is made where it does not exist, readable by its owner only."""
-    is_new = not path.exists()
-    make_private_folder(path.parent)
     lines = [f'\n[meters."{name}"]', f'key = "{keys.key.hex()}"']
     lines += [f'auth_key = "{keys.auth_key.hex()}"'] if keys.auth_key else []
     lines += [f'password = "hex:{keys.password.hex()}"'] if keys.password else []
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, FILE_MODE)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write((_HEADER if is_new else "") + "\n".join(lines) + "\n")
+    append_secrets(path, ("" if path.exists() else _HEADER) + "\n".join(lines) + "\n")
 
 
 def warn_of_visible_keys(console: Console) -> None:
@@ -176,8 +171,7 @@ def _from_file(text: str, option: str) -> str:
         return text
     path = Path(text[1:])
     try:
-        require_private(path)
-        return path.read_text("utf-8")
+        return read_secrets(path)
     except LoosePermissionsError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
     except (OSError, UnicodeDecodeError) as error:

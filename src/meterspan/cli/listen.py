@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.decoding import telegram_json
 from meterspan.app.listening import HeardMeter, Hearing, Listening, Outcome, listen_at
 from meterspan.cli.key_files import read_key_file
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium, in_thousands, utc, utc_text
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
@@ -79,10 +79,10 @@ def listen(
             shown=_painted if is_painted else None,
         )
     except CannotConnectError as error:
-        Console(stderr=True).print(f"[red]{error}[/red]", highlight=False)
+        Terminal(stderr=True).print(f"[red]{plain(error)}[/red]", highlight=False)
         raise typer.Exit(1) from error
     if not as_json:
-        Console().print(_table(found))
+        Terminal().print(_table(found))
 
 
 def _radio_keys(path: Path | None) -> dict[str, bytes]:
@@ -101,7 +101,7 @@ def _print_port(port: int) -> None:
 
 @contextmanager
 def _painted(listening: Listening) -> Iterator[Callable[[], None]]:
-    with Live(console=Console(), auto_refresh=False, screen=True) as live:
+    with Live(console=Terminal(), auto_refresh=False, screen=True) as live:
         yield lambda: live.update(_table(listening), refresh=True)
 
 
@@ -132,7 +132,7 @@ def _title(listening: Listening) -> str:
         for outcome in Outcome
         if outcomes[outcome]
     )
-    return f"[bold]listening[/bold]  [dim]{escape(places)}[/dim]  {counts}"
+    return f"[bold]listening[/bold]  [dim]{plain(places)}[/dim]  {counts}"
 
 
 def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
@@ -143,9 +143,9 @@ def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
     colour = _COLOURS[meter.last.outcome]
     return (
         f"[{'bold green' if age < _FRESH_S else 'dim'}]{_age(age)}[/]",
-        escape(name),
+        plain(name),
         meter.last.telegram.device.medium,
-        values or f"[dim]{_WHY.get(meter.last.outcome) or escape(meter.last.telegram.error or '')}[/dim]",
+        values or f"[dim]{_WHY.get(meter.last.outcome) or plain(meter.last.telegram.error or '')}[/dim]",
         str(meter.count),
         f"[{colour}]{meter.last.outcome}[/{colour}]",
     )

@@ -6,10 +6,19 @@ on to would be taken down too late.
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["log_to_stderr"]
+__all__ = ["log_to_stderr", "printable"]
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Control characters (ECMA-48: C0, C1, DEL) but line feed, and what turns the direction of writing (UAX 9)."""
+
+
+def printable(text: str) -> str:
+    """Return a text that commands no terminal: control characters are U+FFFD, line feeds stay."""
+    return _UNPRINTABLE.sub("\ufffd", text)
 
 
 def log_to_stderr(*, as_json: bool, verbose: bool) -> None:
@@ -33,6 +42,10 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\u{ord(found[0]):04x}"
+
+
 class _JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write one JSON object."""
@@ -40,13 +53,13 @@ class _JsonLines(logging.Formatter):
         fields |= _fields(record)
         if record.exc_info:
             fields["fault"] = self.formatException(record.exc_info)
-        return json.dumps(fields, default=str, ensure_ascii=False)
+        return _UNPRINTABLE.sub(_escaped, json.dumps(fields, default=str, ensure_ascii=False))
 
 
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Write a line for people."""
-        fields = "  ".join(f"{name}={value}" for name, value in _fields(record).items())
+        fields = "  ".join(f"{name}={value}" for name, value in _fields(record).items()).replace("\n", " ")
         line = f"{_time(record)[11:19]}  {record.levelname.lower():7}  {record.getMessage()}"
         fault = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
-        return (f"{line}  {fields}" if fields else line) + fault
+        return printable((f"{line}  {fields}" if fields else line) + fault)

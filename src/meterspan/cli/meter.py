@@ -39,6 +39,7 @@ from meterspan.cli.key_files import (
 )
 from meterspan.cli.options import zone_option
 from meterspan.cli.pushing import push_endpoint
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
 from meterspan.meter.metrology import Indication
 from meterspan.quantities import Commodity, in_thousands
@@ -144,7 +145,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     if is_electricity and not ports and p1 is None:
         ports = {"wrapper": Endpoint("tcp", host, DLMS_PORT)}
     uplink = None if push is None else push_endpoint(push)
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     place = zone_option(zone)
     screen = _Screen(console, meter_name(medium, seed), medium, place, as_json=as_json)
     bench = BenchMeter(medium, seed, place, _span(history), speed, start, screen.note)
@@ -191,7 +192,7 @@ def _secrets(
     made = used.completed(new)
     if filed is None and (made != used or chosen is not None):
         append_keys(path, name, made)
-        console.print(f"[dim]keys of {name} are in[/dim] {path}", highlight=False, soft_wrap=True)
+        console.print(f"[dim]keys of {plain(name)} are in[/dim] {plain(path)}", highlight=False, soft_wrap=True)
     elif made != used:
         words = f"{path} lacks a key of {name}: one was made up for this run, and nobody knows it; add it there"
         console.print(words, style="yellow", highlight=False, soft_wrap=True)
@@ -236,9 +237,13 @@ class _Screen:
         household = running.household
         people = "one person" if household.persons == 1 else f"{household.persons} people"
         sun = f", {household.equipment.pv_kw:g} kW of sun" if household.equipment.pv_kw else ""
-        self._console.print(f"[bold]{self._name}[/bold]  {self._commodity} of {people}{sun}", highlight=False)
+        self._console.print(
+            f"[bold]{plain(self._name)}[/bold]  {plain(self._commodity)} of {plain(people + sun)}", highlight=False
+        )
         for kind, place in running.places.items():
-            self._console.print(f"  [cyan]{place}[/cyan]  [dim]{_kind_text(kind, place)}[/dim]", highlight=False)
+            self._console.print(
+                f"  [cyan]{plain(place)}[/cyan]  [dim]{plain(_kind_text(kind, place))}[/dim]", highlight=False
+            )
 
     def _picture(self, running: RunningBenchMeter) -> Panel:
         notes = Text("\n".join(self._notes) or "no connection yet", style="dim")
@@ -295,7 +300,7 @@ def _zone_name(now: float, zone: ZoneInfo) -> str:
 
 
 def _stop(text: str) -> typer.Exit:
-    Console(stderr=True).print(f"[red]{text}[/red]", highlight=False)
+    Terminal(stderr=True).print(f"[red]{plain(text)}[/red]", highlight=False)
     return typer.Exit(1)
 
 

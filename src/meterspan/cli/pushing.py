@@ -10,6 +10,7 @@ from rich.console import Console
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import append_keys, parse_key, read_key_file
+from meterspan.cli.terminal import plain
 from meterspan.crypto.suites import KEY_SIZE
 from meterspan.engine.links import NETWORK_TRANSPORTS
 from meterspan.model.identity import parse_system_title
@@ -78,5 +79,5 @@ def upstream_keys(name: str, path: Path, console: Console) -> MeterKeys:
     )
     if filed is None and not (given.key and given.auth_key):
         append_keys(path, name, keys)
-        console.print(f"[dim]keys of {name} are in[/dim] {path}", soft_wrap=True)
+        console.print(f"[dim]keys of {plain(name)} are in[/dim] {plain(path)}", soft_wrap=True)
     return keys

@@ -22,6 +22,7 @@ from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.links import TRANSPORTS, LinkAddresses
@@ -129,7 +130,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
         _read_mbus(place, secret, auth, trace_zone=local if trace else None, as_json=as_json)
         return
     addresses = LinkAddresses(client_of(auth) if client is None else client, server, physical)
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     warn_of_visible_keys(errors)
     on_frame = _tracing(errors, local) if trace else None
     settings = ReaderSettings(place, addresses, auth, secret, _title(title), timeout, recover)
@@ -141,34 +142,34 @@ def read(  # noqa: PLR0917 - typer calls it by name
             say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
             found, recovered = read_meter(settings, order, folder, on_step=say, on_frame=on_frame)
     except DlmsError as error:
-        errors.print(f"[red]{error}[/red]", highlight=False)
+        errors.print(f"[red]{plain(error)}[/red]", highlight=False)
         for hint in _hints(error, settings, is_traced=trace):
-            errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
+            errors.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False)
         raise typer.Exit(1) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(130) from error
     if as_json:
         sys.stdout.write(reading_json(found, str(place)) + "\n")
     else:
-        show_reading(Console(), found, place=str(place), zone=local, with_view=view)
+        show_reading(Terminal(), found, place=str(place), zone=local, with_view=view)
     if recovered is not None and not as_json:
-        errors.print(f"[dim]our counter was behind: went on after {recovered}[/dim]", highlight=False)
+        errors.print(f"[dim]our counter was behind: went on after {plain(recovered)}[/dim]", highlight=False)
 
 
 def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: tzinfo | None, as_json: bool) -> None:
     """Read a slave of wired M-Bus, and print its readings."""
     if auth is not Security.NONE:
         raise typer.BadParameter("wired M-Bus has no associations; leave --auth out", param_hint="--auth")
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     on_frame = None if trace_zone is None else _tracing(errors, trace_zone)
     try:
         telegram = read_bus(place, key=keys.key or None, on_frame=on_frame)
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:
-        errors.print(f"[red]{error}[/red]", highlight=False)
+        errors.print(f"[red]{plain(error)}[/red]", highlight=False)
         for hint in hints_for(error.failure.kind, MBUS_OPTIONS):
-            errors.print(f"  [dim]→[/dim] {hint}", highlight=False)
+            errors.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False)
         raise typer.Exit(1) from error
     if as_json:
         sys.stdout.write(telegram_json(telegram) + "\n")

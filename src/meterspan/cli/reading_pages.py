@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import Console
-from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
 from meterspan.app.bench_reading import BenchReading, column_texts, object_name, row_times
+from meterspan.cli.terminal import plain
 from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.frame_trace import FrameDirection, TracedFrame
 from meterspan.engine.scripts import ProfileRead
@@ -61,7 +61,7 @@ def show_reading(console: Console, found: BenchReading, *, place: str, zone: tzi
     if found.events is not None:
         console.print(_events(found.events, zone))
     for trouble in found.troubles:
-        console.print(f"[yellow]not read:[/yellow] {escape(trouble)}", highlight=False)
+        console.print(f"[yellow]not read:[/yellow] {plain(trouble)}", highlight=False)
     if not found.registers and not found.troubles:
         console.print("[dim]this client may see no registers; try --auth lls or --auth hls5[/dim]", highlight=False)
 
@@ -112,12 +112,12 @@ def trace_lines(frame: TracedFrame, zone: tzinfo) -> Iterator[str]:
     """Write one frame of a trace in Rich markup: time, direction, kind; its octets; its meaning."""
     when = datetime.fromtimestamp(frame.at, zone)
     arrow = "[green]→[/green]" if frame.direction is FrameDirection.SENT else "[blue]←[/blue]"
-    yield f"[dim]{when:%H:%M:%S.%f}[/dim] {arrow} [bold]{escape(frame.link)}[/bold]"
+    yield f"[dim]{when:%H:%M:%S.%f}[/dim] {arrow} [bold]{plain(frame.link)}[/bold]"
     shown = frame.octets[:_OCTETS_SHOWN].hex(" ").upper()
     more = f" … {len(frame.octets)} octets" if len(frame.octets) > _OCTETS_SHOWN else ""
     yield f"                  [cyan]{shown}[/cyan][dim]{more}[/dim]"
     if frame.says:
-        yield f"                  {escape(frame.says)}"
+        yield f"                  {plain(frame.says)}"
 
 
 _OCTETS_SHOWN: Final = 96
@@ -128,23 +128,23 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     for entry in found.identities[1:]:
-        table.add_row(entry.name, f"[bold]{escape(entry.text)}[/bold]")
+        table.add_row(entry.name, f"[bold]{plain(entry.text)}[/bold]")
     if found.clock is not None:
-        table.add_row("clock", f"{found.clock}   {_offset(found)}")
+        table.add_row("clock", f"{plain(found.clock)}   {plain(_offset(found))}")
     terms = found.terms
     ciphered = ", [green]ciphered[/green]" if terms.ciphered else ""
     title = f", system title {terms.peer_title.hex()}" if terms.peer_title else ""
     mechanism = mechanism_of(terms.mechanism)
     who = f"client {found.addresses.client}, {terms.mechanism.text if mechanism is None else mechanism.text}"
-    table.add_row("association", f"{who}{ciphered}{title}")
+    table.add_row("association", f"{plain(who)}{ciphered}{plain(title)}")
     if found.view:
         classes = len({element.class_id for element in found.view})
         table.add_row("objects", f"{len(found.view)} of {classes} classes")
-    name = escape(found.name) or "meter"
+    name = plain(found.name) or "meter"
     read_at = f"[dim]{datetime.now(zone):%Y-%m-%d %H:%M:%S %Z}[/dim]"
     return Panel(
         table,
-        title=f"[bold]{name}[/bold]  {escape(place)}",
+        title=f"[bold]{name}[/bold]  {plain(place)}",
         title_align="left",
         subtitle=read_at,
         subtitle_align="right",
@@ -185,7 +185,7 @@ def _registers(found: BenchReading) -> Table:
     table.add_column("unit")
     for line in found.registers:
         if line.value is None:
-            table.add_row(str(line.obis), line.quantity, f"[yellow]{line.refused}[/yellow]", "")
+            table.add_row(str(line.obis), line.quantity, f"[yellow]{plain(line.refused)}[/yellow]", "")
         else:
             tariff = f" tariff {line.obis.e}" if line.obis.e and line.obis.d == 8 else ""
             table.add_row(str(line.obis), line.quantity + tariff, *_human(line.value))
@@ -248,10 +248,10 @@ def _rows(read: ProfileRead, zone: tzinfo, title: str) -> Table:
             continue
         unit = "" if layout.scaler is None else f" {layout.scaler.unit}"
         meaning = meaning_of(capture.instance).quantity
-        table.add_column(f"{capture.instance}\n[dim]{meaning}{unit}[/dim]", justify="right")
+        table.add_column(f"{plain(capture.instance)}\n[dim]{plain(meaning + unit)}[/dim]", justify="right")
         texts.append(column_texts(read, index))
     for row in zip(*texts, strict=True):
-        table.add_row(*row)
+        table.add_row(*map(plain, row))
     return table
 
 

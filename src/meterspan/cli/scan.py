@@ -23,6 +23,7 @@ from meterspan.app.mbus_scanning import (
 )
 from meterspan.cli.hints import MBUS_OPTIONS, hints_for
 from meterspan.cli.reading_pages import trace_lines
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.engine.frame_trace import TracedFrame
 from meterspan.engine.mbus_search import SlaveFound, SlavesCollided
 from meterspan.model.failures import Failure
@@ -96,7 +97,7 @@ def scan(  # noqa: PLR0917 - typer calls it by name
         wait,
         retries,
     )
-    errors = Console(stderr=True)
+    errors = Terminal(stderr=True)
     with _progress(errors, is_quiet=as_json or trace or not errors.is_terminal) as bar:
         task = bar.add_task("", total=_WHOLE)
 
@@ -140,17 +141,17 @@ def _show(request: ScanRequest, found: BusScan, failure: Failure | None, errors:
     if as_json:
         sys.stdout.write(_json(request, found, failure) + "\n")
     elif found.slaves:
-        Console().print(_table(request, found.slaves))
+        Terminal().print(_table(request, found.slaves))
     for collision in found.collisions:
-        errors.print(f"[yellow]{_says(collision)}[/yellow]", highlight=False)
-        errors.print(f"  [dim]→[/dim] {_remedy(collision, request.endpoint)}", highlight=False, soft_wrap=True)
+        errors.print(f"[yellow]{plain(_says(collision))}[/yellow]", highlight=False)
+        errors.print(f"  [dim]→[/dim] {plain(_remedy(collision, request.endpoint))}", highlight=False, soft_wrap=True)
     if failure is not None:
-        errors.print(f"[red]{failure}[/red]", highlight=False)
+        errors.print(f"[red]{plain(failure)}[/red]", highlight=False)
         for hint in hints_for(failure.kind, MBUS_OPTIONS):
-            errors.print(f"  [dim]→[/dim] {hint}", highlight=False, soft_wrap=True)
+            errors.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False, soft_wrap=True)
     elif not found.slaves and not found.collisions:
         errors.print("[red]no slave answered[/red]", highlight=False)
-        errors.print(f"  [dim]→[/dim] {_NOBODY}", highlight=False, soft_wrap=True)
+        errors.print(f"  [dim]→[/dim] {plain(_NOBODY)}", highlight=False, soft_wrap=True)
 
 
 _NOBODY: Final = (

@@ -22,6 +22,7 @@ from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import RegistryOption
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig, read_config
@@ -72,7 +73,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     if print_config:
         typer.echo(annotated_example(ServeConfig), nl=False)
         return
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     try:
         chosen = _with_options(_config(config, data), data=data, registry=registry, port=port, push_port=push_port)
         keys, tariffs = _keys(chosen), _tariffs(chosen)
@@ -167,7 +168,7 @@ def _show_checked(config: ServeConfig, console: Console) -> None:
 
 
 def _stop(console: Console, title: str, lines: Sequence[str]) -> typer.Exit:
-    console.print(f"[red]{title}[/red]")
+    console.print(f"[red]{plain(title)}[/red]")
     for line in lines:
         console.print(f"  {line}", soft_wrap=True, markup=False)
     return typer.Exit(2)

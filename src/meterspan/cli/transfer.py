@@ -28,6 +28,7 @@ from meterspan.app.transfer import (
 )
 from meterspan.cli.key_files import state_home
 from meterspan.cli.options import RegistryOption, day_option, obis_option, zone_option
+from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import ImportReport, TableFormat
 from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.storage.errors import StorageError
@@ -62,14 +63,14 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     Separators, decimal commas, column names and time formats are recognised; accepted readings are on disk at the end.
     A line that is refused is named with its number and reason, and the others are taken.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     register = None if obis is None else obis_option(obis, "--obis")
     defaults = ImportDefaults(zone_option(zone).key, device, register, unit)
     try:
         with _lines(file, console, is_quiet=as_json) as lines:
             report, installed = import_into(_folder(data), lines, defaults, home_id=home, registry=registry or "")
     except (StorageError, ValueError, OSError) as error:
-        console.print("[red]not imported[/red]:", str(error), soft_wrap=True)
+        console.print(f"[red]not imported[/red]: {plain(error)}", soft_wrap=True)
         raise typer.Exit(2) from error
     if as_json:
         refused = [{"line": item.line, "reason": item.reason, "text": item.text} for item in report.refused]
@@ -80,6 +81,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
                     "accepted": report.accepted,
                     "blank": report.blank,
                     "refused": refused,
+                    "refused_count": report.refused_count,
                     "installed": installed,
                 }
             )
@@ -107,7 +109,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
 
     Values are exact decimals with their unit, times are UTC. Exported readings can be imported again.
     """
-    console = Console(stderr=True, highlight=False)
+    console = Terminal(stderr=True, highlight=False)
     chosen = _form(file, form)
     place = zone_option(zone)
     start = BEGINNING if first is None else datetime.combine(day_option(first, "--from"), time(), place)
@@ -120,15 +122,15 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error
     except (StorageError, ValueError, OSError) as error:
-        console.print("[red]not exported[/red]:", str(error), soft_wrap=True)
+        console.print(f"[red]not exported[/red]: {plain(error)}", soft_wrap=True)
         raise typer.Exit(2) from error
     for item in damage:
-        console.print(f"[yellow]damaged[/yellow]: {item.item}: {item.reason}", soft_wrap=True)
+        console.print(f"[yellow]damaged[/yellow]: {plain(item.item)}: {plain(item.reason)}", soft_wrap=True)
     if as_json:
         named = [item.item for item in damage]
         typer.echo(json.dumps({"file": str(file), "what": what, "rows": count, "format": chosen, "damaged": named}))
     elif str(file) != "-":
-        console.print(f"[green]{count:,}[/green] {what} in {file}")
+        console.print(f"[green]{count:,}[/green] {plain(what)} in {plain(file)}")
 
 
 # --- import ---------------------------------------------------------------------------------------------------------
@@ -151,10 +153,10 @@ def _lines(file: Path, console: Console, *, is_quiet: bool) -> Iterator[Iterable
 def _show(report: ImportReport, installed: list[str], console: Console) -> None:
     console.print(f"[green]{report.accepted:,}[/green] of {report.lines - report.blank:,} readings taken")
     if installed:
-        console.print(f"installed: {', '.join(installed)}")
+        console.print(f"installed: {plain(', '.join(installed))}")
     if not report.refused:
         return
-    console.print(f"[yellow]{len(report.refused):,} lines refused[/yellow]; they are not stored:")
+    console.print(f"[yellow]{report.refused_count:,} lines refused[/yellow]; they are not stored:")
     table = Table(box=None, padding=(0, 2), header_style="dim")
     table.add_column("line", justify="right")
     table.add_column("why")
@@ -162,8 +164,8 @@ def _show(report: ImportReport, installed: list[str], console: Console) -> None:
     for item in report.refused[:REFUSED_SHOWN]:
         table.add_row(str(item.line), Text(item.reason), Text(item.text))
     console.print(table)
-    if len(report.refused) > REFUSED_SHOWN:
-        console.print(f"[dim]and {len(report.refused) - REFUSED_SHOWN:,} more; --json lists all[/dim]")
+    if report.refused_count > REFUSED_SHOWN:
+        console.print(f"[dim]and {report.refused_count - REFUSED_SHOWN:,} more; --json lists the first 1,000[/dim]")
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

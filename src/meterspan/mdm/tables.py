@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Final, TextIO
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -39,6 +39,7 @@ from meterspan.quantities import (
     utc,
     utc_text,
 )
+from meterspan.store.private_files import replacing
 
 __all__ = [
     "ImportReport",
@@ -46,7 +47,9 @@ __all__ = [
     "TableFormat",
     "export_intervals",
     "export_readings",
+    "guarded",
     "import_csv",
+    "unguarded",
     "write_table",
 ]
 
@@ -57,6 +60,11 @@ MAX_DECIMALS, MAX_MAGNITUDE = 6, 11
 FIRST_YEAR, LAST_YEAR = 1980, 2200
 """A time outside is no time of a meter."""
 BATCH_LINES = 50_000
+
+
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""What a spreadsheet takes for a formula, and such a text that was guarded before."""
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?")
 
 
 class TableFormat(StrEnum):
@@ -218,29 +226,54 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         form: CSV, Parquet or JSON.
 
     """
-    scratch = path.with_name(path.name + ".tmp")
+    with replacing(path) as file:
+        if form is TableFormat.PARQUET:
+            return _write_parquet(file, columns, rows)
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        count = (_write_csv if form is TableFormat.CSV else _write_json)(text, columns, rows)
+        text.flush()
+        text.detach()
+        return count
+
+
+def _write_parquet(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    listed = list(rows)
+    pq.write_table(pa.table({name: [row[name] for row in listed] for name in columns}), file, compression="zstd")
+    return len(listed)
+
+
+def _write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    writer = csv.writer(file)
+    writer.writerow(columns)
     count = 0
-    if form is TableFormat.PARQUET:
-        listed = list(rows)
-        count = len(listed)
-        table = pa.table({name: [row[name] for row in listed] for name in columns})
-        pq.write_table(table, scratch, compression="zstd")
-    else:
-        with scratch.open("w", encoding="utf-8", newline="") as file:
-            if form is TableFormat.CSV:
-                writer = csv.DictWriter(file, columns)
-                writer.writeheader()
-                for row in rows:
-                    writer.writerow(row)
-                    count += 1
-            else:
-                file.write("[")
-                for row in rows:
-                    file.write(("\n" if count == 0 else ",\n") + json.dumps(row))
-                    count += 1
-                file.write("\n]\n")
-    scratch.rename(path)
+    for row in rows:
+        writer.writerow([guarded(row[name]) for name in columns])
+        count += 1
     return count
+
+
+def _write_json(file: TextIO, _columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    file.write("[")
+    count = 0
+    for row in rows:
+        file.write(("\n" if count == 0 else ",\n") + json.dumps(row))
+        count += 1
+    file.write("\n]\n")
+    return count
+
+
+def guarded(cell: Any) -> Any:
+    """Return a cell of CSV that a spreadsheet does not run as a formula: an apostrophe goes before such a text.
+
+    Numbers stay as they are; ``unguarded`` removes the apostrophe again.
+    """
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if is_formula else cell
+
+
+def unguarded(cell: str) -> str:
+    """Return the text of a cell that ``guarded`` may have written."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
 
 
 def _flags(quality: int) -> str:
@@ -248,6 +281,10 @@ def _flags(quality: int) -> str:
 
 
 # --- import ---------------------------------------------------------------------------------------------------------
+
+
+REFUSED_KEPT: Final = 1_000
+"""Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,12 +299,20 @@ class RefusedLine:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of every line: ``lines == accepted + blank + len(refused)`` (the header is not a line of data)."""
+    """What became of every line: ``lines == accepted + blank + refused_count`` (the header is not a line of data)."""
 
     lines: int = 0
     accepted: int = 0
     blank: int = 0
+    refused_count: int = 0
     refused: list[RefusedLine] = field(default_factory=list)
+    """The first ``REFUSED_KEPT`` of the refused lines."""
+
+    def refuse(self, line: RefusedLine) -> None:
+        """Count a refused line, and keep it where it is one of the first."""
+        self.refused_count += 1
+        if len(self.refused) < REFUSED_KEPT:
+            self.refused.append(line)
 
 
 class _Refusal(ValueError):  # noqa: N818 - not an error of ours: the reason a line is refused
@@ -375,7 +420,7 @@ def import_csv(
         try:
             batch.append(reader.read(number, line.rstrip("\r\n")))
         except _Refusal as refusal:
-            report.refused.append(RefusedLine(number, str(refusal), line.rstrip("\r\n")[:MAX_LINE]))
+            report.refuse(RefusedLine(number, str(refusal), line.rstrip("\r\n")[:MAX_LINE]))
         if len(batch) >= BATCH_LINES:
             report.accepted += _take(management, batch, received_at)
             batch = []
@@ -401,7 +446,7 @@ class _TableReader:
         if len(text) > MAX_LINE:
             raise _Refusal(f"longer than {MAX_LINE} characters")
         cells = _cells(text, self.separator)
-        found = {name: cells[index].strip() for name, index in self.columns.items() if index < len(cells)}
+        found = {name: unguarded(cells[index].strip()) for name, index in self.columns.items() if index < len(cells)}
         obis = self._obis(found.get("obis", ""))
         unit, exponent = self._unit(found.get("unit", ""))
         value = _number(found.get("value", ""), self.separator)

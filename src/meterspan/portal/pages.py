@@ -13,7 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from meterspan.portal import shapes
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources
-from meterspan.portal.words import words_for
+from meterspan.portal.words import languages, words_for
 from meterspan.quantities import Commodity, utc_text
 
 __all__ = ["Pages", "Tab"]
@@ -25,7 +25,7 @@ class Tab:
 
     Attributes:
         path: of its page.
-        word: key of its name in the catalogue.
+        word: key of its name among the portal's words.
         is_offered: whether a portal over these views has the page.
 
     """
@@ -47,6 +47,7 @@ class Pages:
     """
 
     def __init__(self, sources: Sources, static: str, version: str, tabs: Sequence[Tab] = ()) -> None:
+        languages()  # a word that is missing ends the start, not the first page that shows it
         self.sources = sources
         self._environment = Environment(
             loader=PackageLoader("meterspan.portal"),

@@ -1,7 +1,9 @@
-"""The portal's words: one catalogue file per language, chosen by ``Accept-Language``; English fills every gap.
+"""The portal's words in each language, chosen by ``Accept-Language``.
 
-The English sentences of failures and damage are those of ``model.remedies`` and ``model.damage``, which the command
-line prints too.
+The words of one page are in its template, in a comment of TOML at its start: a table per language, and the key of a
+word begins with the name of the page. Words that several pages share are in a catalogue file per language; English
+fills the gaps of another catalogue. The English sentences of failures and damage are those of ``model.remedies`` and
+``model.damage``, which the command line prints too.
 """
 
 import re
@@ -10,22 +12,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from meterspan.model import remedies
 from meterspan.model.remedies import Phrase, Reason
 
-__all__ = ["Words", "catalogues", "languages", "words_for"]
+__all__ = ["Words", "WordsError", "catalogues", "languages", "load_words", "read_page_words", "words_for"]
 
 _FALLBACK = "en"
 _HEADER_MAX = 200
 """Enough for any browser's list of languages."""
 _WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
 """RFC 9110, 12.4.2."""
+_PAGE_WORDS = re.compile(r"\A\{#- words\n(.*?)-#\}", re.DOTALL)
+_SPOKEN = re.compile(r"""\bt\(["']([^"']+)["'][,)]""")
+"""A key that a template writes out; keys that it puts together are checked where they are rendered."""
+
+
+class WordsError(ValueError):
+    """A word is missing, is there twice, or stands in a file that cannot be read; the text names file and key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The catalogue of one language.
+    """The words of one language.
 
     Attributes:
         language: BCP 47 tag, for the ``lang`` attribute.
@@ -67,14 +77,75 @@ def languages() -> dict[str, Words]:
 
 
 def catalogues() -> dict[str, dict[str, str]]:
-    """Read the catalogue of each language as it is, with its gaps."""
-    tables = {
-        entry.name.removesuffix(".toml"): _flatten(tomllib.loads(entry.read_text("utf-8")))
-        for entry in files("meterspan.portal").joinpath("catalogue").iterdir()
-        if entry.name.endswith(".toml")
-    }
+    """Read the words of each language, those of the pages too, with the gaps of its catalogue."""
+    tables = load_words(files("meterspan.portal"))
     tables[_FALLBACK] |= remedies.ENGLISH
     return tables
+
+
+def load_words(portal: Traversable) -> dict[str, dict[str, str]]:
+    """Read the catalogues and the words of the templates in a folder.
+
+    Raises:
+        WordsError: a page lacks a word in a language, two files have the same key, or a template uses an unknown key.
+
+    """
+    tables = {
+        entry.name.removesuffix(".toml"): _flatten(_parse(entry.read_text("utf-8"), entry.name))
+        for entry in portal.joinpath("catalogue").iterdir()
+        if entry.name.endswith(".toml")
+    }
+    templates = {
+        entry.name.removesuffix(".html"): entry.read_text("utf-8")
+        for entry in portal.joinpath("templates").iterdir()
+        if entry.name.endswith(".html")
+    }
+    for page, template in templates.items():
+        _add_page(tables, page, read_page_words(page, template))
+    for page, template in templates.items():
+        if unknown := sorted(set(_SPOKEN.findall(template)) - tables[_FALLBACK].keys()):
+            raise WordsError(f"{page}.html uses keys that no file has: {', '.join(unknown)}")
+    return tables
+
+
+def read_page_words(page: str, template: str) -> dict[str, dict[str, str]]:
+    """Return the words at the start of a template by language and key; empty where it has none.
+
+    Raises:
+        WordsError: they are not TOML with a table for each language.
+
+    """
+    block = _PAGE_WORDS.match(template)
+    if block is None:
+        return {}
+    words: dict[str, dict[str, str]] = {}
+    for language, table in _parse(block[1], f"{page}.html").items():
+        if not isinstance(table, Mapping):
+            raise WordsError(f"{page}.html: {language} is not the table of a language")
+        words[language] = _flatten(table, f"{page}.")
+    return words
+
+
+def _add_page(tables: dict[str, dict[str, str]], page: str, words: Mapping[str, Mapping[str, str]]) -> None:
+    """Add the words of a page, which has all of them in each language of the catalogues."""
+    if not words:
+        return
+    if strange := sorted(words.keys() - tables.keys()):
+        raise WordsError(f"{page}.html: no catalogue is in the language {', '.join(strange)}")
+    keys = {key for table in words.values() for key in table}
+    for language, table in tables.items():
+        if missing := sorted(keys - words.get(language, {}).keys()):
+            raise WordsError(f"{page}.html: missing in {language}: {', '.join(missing)}")
+        if doubled := sorted(keys & table.keys()):
+            raise WordsError(f"{page}.html: the catalogue {language}.toml has these keys too: {', '.join(doubled)}")
+        table.update(words[language])
+
+
+def _parse(text: str, name: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise WordsError(f"{name}: {error}") from error
 
 
 def words_for(accept_language: str) -> Words:

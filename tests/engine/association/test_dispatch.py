@@ -283,6 +283,23 @@ def test_a_value_that_costs_more_than_its_octets_is_refused_where_it_may_be_writ
         served.read(octets, authenticated=True)
 
 
+@pytest.mark.parametrize(
+    ("attribute", "result"),
+    [
+        (bytes.fromhex("0001") + bytes(NOTE) + b"\x02", DataAccessResult.READ_WRITE_DENIED),
+        (bytes.fromhex("0003") + bytes(ENERGY) + b"\x02", DataAccessResult.SCOPE_OF_ACCESS_VIOLATED),
+        (bytes.fromhex("0007") + bytes(PROFILE) + b"\x02", DataAccessResult.SCOPE_OF_ACCESS_VIOLATED),
+        (bytes.fromhex("0003") + bytes(Obis(9, 9, 9, 9, 9)) + b"\x02", DataAccessResult.OBJECT_UNDEFINED),
+    ],
+)
+def test_access_parameters_are_not_read_where_nothing_can_be_selected_by_them(attribute, result, values_read):
+    served, _ = dispatcher(client=helpers_cosem.READER_CLIENT)
+    values_read[0] = 0
+    request = served.read(b"\xc0\x01\xc1" + attribute + b"\x01\x63" + BOMB, authenticated=False)
+    assert ask(served, request, authenticated=False).result == result
+    assert values_read[0] <= 2
+
+
 def test_a_value_in_blocks_is_not_read_where_the_client_may_not_write(values_read):
     served, meter = dispatcher(client=helpers_cosem.READER_CLIENT)
     values_read[0] = 0

@@ -15,8 +15,10 @@ from meterspan.wire.xdlms import (
     AttributeSelection,
     CosemAttributeDescriptor,
     CosemMethodDescriptor,
+    GetHead,
     GetRequestNormal,
     InvokeIdAndPriority,
+    OtherAccess,
     SetHead,
     SetRequestNormal,
     SetRequestWithList,
@@ -63,12 +65,22 @@ def test_what_follows_the_head_is_not_read():
     assert read_request_head(octets + b"\xde\xad") == SetHead(INVOKE, (ATTRIBUTE,), is_list=False)
 
 
+def test_the_head_of_a_get_with_selection_names_the_selector():
+    request = GetRequestNormal(INVOKE, ATTRIBUTE, OtherAccess(7, VALUE))
+    head = read_request_head(write_apdu(request)[:-20])
+    assert head == GetHead(INVOKE, ATTRIBUTE, 7)
+    assert head.without_values() == GetRequestNormal(INVOKE, ATTRIBUTE, OtherAccess(7, null()))
+
+
 @pytest.mark.parametrize("other", [GetRequestNormal(INVOKE, ATTRIBUTE), ActionRequestNextPblock(INVOKE, 1)])
 def test_other_requests_have_no_such_head(other):
     assert read_request_head(write_apdu(other)) is None
 
 
-@given(st.sampled_from([b"", b"\xc1", b"\xc1\x01", b"\xc1\x04", b"\xc3\x01", b"\xc3\x03"]), st.binary(max_size=60))
+@given(
+    st.sampled_from([b"", b"\xc0\x01", b"\xc1", b"\xc1\x01", b"\xc1\x04", b"\xc3\x01", b"\xc3\x03"]),
+    st.binary(max_size=60),
+)
 def test_any_octets_make_a_head_or_none_or_a_wire_error(start, octets):
     try:
         head = read_request_head(start + octets)

@@ -38,6 +38,7 @@ from meterspan.wire.xdlms import (
     DataAccessResult,
     DataBlock,
     ExceptionResponse,
+    GetHead,
     GetRequestNext,
     GetRequestNormal,
     GetRequestWithList,
@@ -130,7 +131,7 @@ class Dispatcher:
         self._is_authenticated = False
 
     def read(self, octets: bytes, *, authenticated: bool) -> Apdu:
-        """Read a request; values for targets that the client may not write or run are not read but null-data.
+        """Read a request; values for targets that the client may not write, run or select are null-data, not read.
 
         Raises:
             WireError: it is malformed, or of an unknown tag.
@@ -138,7 +139,11 @@ class Dispatcher:
         """
         self._is_authenticated = authenticated
         head = read_request_head(octets)
-        if head is not None and self._are_refused(head.targets):
+        if isinstance(head, GetHead):
+            is_refused = not self._may_select(head.target, head.selector)
+        else:
+            is_refused = head is not None and self._are_refused(head.targets)
+        if head is not None and is_refused:
             return head.without_values()
         return read_apdu(octets)
 
@@ -457,6 +462,12 @@ class Dispatcher:
         except ActionRefusedError as error:
             return ActionOutcome(error.result)
         return ActionOutcome(ActionResult.SUCCESS, returned)
+
+    def _may_select(self, target: CosemAttributeDescriptor, selector: int) -> bool:
+        item = self._find(target.class_id, target.instance)
+        if isinstance(item, DataAccessResult) or self._refusal(item, target.attribute, write=False) is not None:
+            return False
+        return selector in item.selectors(target.attribute)
 
     def _may_invoke(self, item: CosemObject, number: int) -> bool:
         grant, declared = grant_for(self._definition, item), item.interface.methods.get(number)

@@ -65,7 +65,7 @@ from meterspan.wire.xdlms.get import (
     GetResponseWithList,
     data_octets_of_get,
 )
-from meterspan.wire.xdlms.head import ActionHead, RequestHead, SetHead, read_request_head
+from meterspan.wire.xdlms.head import ActionHead, GetHead, RequestHead, SetHead, read_request_head
 from meterspan.wire.xdlms.initiate import DLMS_VERSION, LN_VAA_NAME, SN_VAA_NAME, InitiateRequest, InitiateResponse
 from meterspan.wire.xdlms.notify import (
     DataNotification,
@@ -130,6 +130,7 @@ __all__ = [
     "GeneralBlockTransfer",
     "GeneralCipheredApdu",
     "GeneralCiphering",
+    "GetHead",
     "GetRequest",
     "GetRequestNext",
     "GetRequestNormal",

@@ -1,12 +1,12 @@
-"""The head of a SET or ACTION request: what stands before its values (IEC 62056-5-3, annex A).
+"""The head of a request: what stands before its values or access parameters (IEC 62056-5-3, annex A).
 
-A server decides by the head whether the client may write there, before it reads a value of any size.
+A server decides by the head whether the client may read, write or run there, before it reads a value of any size.
 """
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from meterspan.wire.axdr import null
+from meterspan.wire.axdr import null, read_flag
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.xdlms.action import ActionRequestNormal, ActionRequestWithList
 from meterspan.wire.xdlms.codes import ApduTag
@@ -15,17 +15,19 @@ from meterspan.wire.xdlms.common import (
     CosemAttributeDescriptor,
     CosemMethodDescriptor,
     InvokeIdAndPriority,
+    OtherAccess,
     read_attribute,
     read_invoke_id,
     read_list,
     read_method,
     read_selection,
 )
+from meterspan.wire.xdlms.get import GetRequestNormal
 from meterspan.wire.xdlms.set import SetRequestNormal, SetRequestWithList
 
-__all__ = ["ActionHead", "RequestHead", "SetHead", "read_request_head"]
+__all__ = ["ActionHead", "GetHead", "RequestHead", "SetHead", "read_request_head"]
 
-_NORMAL = {ApduTag.SET_REQUEST: 1, ApduTag.ACTION_REQUEST: 1}
+_NORMAL = {ApduTag.GET_REQUEST: 1, ApduTag.SET_REQUEST: 1, ApduTag.ACTION_REQUEST: 1}
 _WITH_LIST = {ApduTag.SET_REQUEST: 4, ApduTag.ACTION_REQUEST: 3}
 
 
@@ -60,11 +62,24 @@ class ActionHead:
         return ActionRequestWithList(self.invoke, self.targets, (null(),) * len(self.targets))
 
 
-RequestHead: TypeAlias = SetHead | ActionHead
+@dataclass(frozen=True, slots=True)
+class GetHead:
+    """The attribute that a GET wants a selection of."""
+
+    invoke: InvokeIdAndPriority
+    target: CosemAttributeDescriptor
+    selector: int
+
+    def without_values(self) -> GetRequestNormal:
+        """Return the request with null-data for the access parameters."""
+        return GetRequestNormal(self.invoke, self.target, OtherAccess(self.selector, null()))
+
+
+RequestHead: TypeAlias = GetHead | SetHead | ActionHead
 
 
 def read_request_head(octets: bytes) -> RequestHead | None:
-    """Read the head of a SET or ACTION request that carries whole values; None for any other APDU.
+    """Read the head of a request that carries whole values, or of a GET with selection; None for any other APDU.
 
     Raises:
         WireError: truncated, or malformed.
@@ -73,10 +88,14 @@ def read_request_head(octets: bytes) -> RequestHead | None:
     if len(octets) < 2 or octets[0] not in _NORMAL:
         return None
     tag, choice = ApduTag(octets[0]), octets[1]
-    if choice not in (_NORMAL[tag], _WITH_LIST[tag]):
+    if choice not in (_NORMAL[tag], _WITH_LIST.get(tag)):
         return None
-    cursor, is_list = Cursor(octets, 2), choice == _WITH_LIST[tag]
+    cursor, is_list = Cursor(octets, 2), choice == _WITH_LIST.get(tag)
     invoke = read_invoke_id(cursor)
+    if tag is ApduTag.GET_REQUEST:
+        attribute = read_attribute(cursor)
+        has_selection = read_flag(cursor, "access-selection present")
+        return GetHead(invoke, attribute, cursor.u8("access-selector")) if has_selection else None
     if tag is ApduTag.ACTION_REQUEST:
         methods = read_list(cursor, read_method, "methods") if is_list else (read_method(cursor),)
         return ActionHead(invoke, methods, is_list)
