@@ -140,7 +140,10 @@ def _seconds(moment: datetime) -> int:
 
 
 def _exact(value: Decimal | int) -> Decimal:
-    exact = Decimal(value)
+    try:
+        exact = Decimal(value)
+    except ArithmeticError as error:
+        raise ValueError(f"{value!r} is not a register") from error
     if not exact.is_finite():
         raise ValueError(f"{value} is not a register")
     return exact
