@@ -14,13 +14,13 @@ from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import EventSeverity
+from meterspan.quantities import DAY_S
 from meterspan.wire.errors import SecurityError
 
 __all__ = ["TRIES_A_DAY_MAX", "CounterRecovery"]
 
 TRIES_A_DAY_MAX: Final = 3
 """Recoveries of one device within 24 hours: one is enough for a restored head end, the others for a bad line."""
-_DAY_S: Final = 86_400.0
 
 
 class CounterRecovery:
@@ -54,7 +54,7 @@ class CounterRecovery:
         if failure is None or failure.counter is None:
             return failure
         tries = self._tries.setdefault(target, deque(maxlen=TRIES_A_DAY_MAX))
-        if len(tries) == TRIES_A_DAY_MAX and now - tries[0] < _DAY_S:
+        if len(tries) == TRIES_A_DAY_MAX and now - tries[0] < DAY_S:
             detail = f"counter {failure.counter} was asked for after {TRIES_A_DAY_MAX} recoveries within a day"
             return self._refused(target, failure, detail, now)
         tries.append(now)
