@@ -28,6 +28,8 @@ class RunningMeter:
     process: "subprocess.Popen[str]"
     name: str
     ports: dict[str, int]
+    said: str = ""
+    """What it wrote, once it has ended."""
 
     def place(self, kind: str) -> str:
         scheme = {"wrapper": "tcp", "hdlc": "hdlc+tcp", "p1": "tcp"}.get(kind, kind)
@@ -50,11 +52,14 @@ def running_meter(folder: Path, *options: str) -> Iterator[RunningMeter]:
         if not line:
             raise AssertionError(f"the meter did not start: {process.communicate()[1]}")
         told = json.loads(line)
-        yield RunningMeter(process, told["meter"], told["ports"])
+        meter = RunningMeter(process, told["meter"], told["ports"], line)
+        yield meter
+        process.terminate()
+        meter.said += "".join(process.communicate(timeout=10))
     finally:
         if process.poll() is None:
             process.terminate()
-        process.communicate(timeout=10)
+            process.communicate(timeout=10)
 
 
 def run(folder: Path, *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":

@@ -4,6 +4,7 @@ import dataclasses
 import pkgutil
 import re
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -83,3 +84,10 @@ def test_no_record_shows_the_secrets_that_it_holds(kind):
 def test_no_keeper_of_keys_shows_them(holder):
     assert PLANTED.decode() not in f"{holder!r} {holder}"
     assert PLANTED.hex() not in f"{holder!r} {holder}"
+
+
+def test_folders_and_empty_files_are_made_in_one_place_so_that_all_are_private():
+    root = Path(meterspan.__file__).parent
+    makers = re.compile(r"\.(?:mkdir|touch|makedirs)\(|\bumask\b|NamedTemporaryFile|\bO_CREAT\b")
+    found = {path.relative_to(root).as_posix() for path in root.rglob("*.py") if makers.search(path.read_text("utf-8"))}
+    assert found == {"store/private_files.py", "runtime/master_key.py", "app/meter_keys.py"}

@@ -61,6 +61,7 @@ def test_nothing_gives_an_empty_answer():
     [
         ([(datetime(2026, 1, 1), 1)], "naive"),  # noqa: DTZ001 - that is the fault
         ([(START, Decimal("NaN"))], "not a register"),
+        ([(START, "x")], "not a register"),
         ([(START, 10**19)], "more digits"),
     ],
 )

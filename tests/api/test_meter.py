@@ -104,8 +104,9 @@ def test_nobody_at_the_endpoint_is_unreachable_and_a_wrong_endpoint_an_endpoint_
     with pytest.raises(meterspan.MeterError) as caught:
         run(story("tcp://127.0.0.1:9"))
     assert caught.value.failure.kind is meterspan.FailureKind.UNREACHABLE
-    with pytest.raises(meterspan.EndpointError):
-        run(story("gopher://127.0.0.1"))
+    for wrong in ("gopher://127.0.0.1", "mbus+tcp://127.0.0.1:10001?address=5", "tcp://[::1"):
+        with pytest.raises(meterspan.EndpointError):
+            run(story(wrong))
 
 
 def test_a_kept_state_goes_on_with_its_counters(tmp_path):

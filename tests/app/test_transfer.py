@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from meterspan.app import transfer
 from meterspan.app.transfer import (
     Extract,
     NoReadingsError,
@@ -107,3 +108,22 @@ def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(
     for what in EXPORTED:
         assert export(data, tmp_path / "all", Extract(what), TableFormat.JSON) == whole[what]
     assert [item.item for item in data.damage()] == ["usage point h2-G"]
+
+
+def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tmp_path) -> None:
+    path = tmp_path / "bomb.parquet"
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 200_000]))
+    pq.write_table(pa.table({"device": column.cast(pa.dictionary(pa.int32(), pa.string()))}), path)
+    assert path.stat().st_size < 300_000
+    lines = parquet_lines(path)
+    assert next(lines) == "device"
+    with pytest.raises(ValueError, match="200,000 characters"):
+        next(lines)
+
+
+def test_a_part_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.table({"value": list(range(1_000))}), path)
+    monkeypatch.setattr(transfer, "PARQUET_PART_OCTETS_MAX", 100)
+    with pytest.raises(ValueError, match="row group 0"):
+        next(parquet_lines(path))

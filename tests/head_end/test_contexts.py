@@ -5,15 +5,17 @@ from dataclasses import replace
 import pytest
 
 from meterspan.engine.links import DeviceProtocol
+from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.head_end import contexts
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device, KeyCustody, KeyPurpose
 from meterspan.head_end.system import HeadEnd
 from meterspan.quantities import Commodity
-from meterspan.wire.errors import KeyWrongError
+from meterspan.wire.errors import KeyWrongError, SecurityError
 from tests.memory import MemoryState
 
 TITLE = b"MSP\0\0\0\0\1"
+OUR_TITLE = b"MSPH\0\0\0\1"
 CUSTODY = KeyCustody(bytes(32))
 
 
@@ -90,3 +92,41 @@ def test_beyond_the_bound_the_context_used_longest_ago_is_given_up(monkeypatch, 
     cache.of(device(3))
     assert cache.of(device(1)) is first
     assert cache.of(device(2)) is not second
+
+
+def proved(context, title):
+    """Let a device with this title prove itself to a context."""
+    peer = SecurityContext(title, SecurityKeys(bytes(16), bytes(16)), counters=MemoryState(), peer_title=OUR_TITLE)
+    context.learn_peer(title)
+    assert context.unprotect(peer.protect(bytes.fromhex("C40100"))).system_title == title
+
+
+def test_a_title_that_was_only_claimed_is_not_kept(head_end):
+    state = MemoryState()
+    untitled = device(1, title=b"")
+    cache = ContextCache(head_end, system_title=OUR_TITLE, counters=state, state=state)
+    cache.of(untitled).learn_peer(b"FORGED\0\1")
+    cache.pin(untitled)
+    again = ContextCache(head_end, system_title=OUR_TITLE, counters=state, state=state)
+    assert again.of(untitled).peer_title == b""
+    proved(again.of(untitled), TITLE)
+
+
+def test_a_title_that_was_proved_is_pinned_over_restarts_until_the_keys_change(head_end):
+    state = MemoryState()
+    untitled = device(1, title=b"")
+    cache = ContextCache(head_end, system_title=OUR_TITLE, counters=state, state=state)
+    proved(cache.of(untitled), TITLE)
+    cache.pin(untitled)
+    again = ContextCache(head_end, system_title=OUR_TITLE, counters=state, state=state)
+    with pytest.raises(SecurityError, match="calls itself"):
+        again.of(untitled).learn_peer(b"FORGED\0\1")
+    assert again.of(device(1, key=bytes(15) + b"\1", title=b"")).peer_title == b""
+
+
+def test_the_title_of_the_inventory_goes_before_a_pinned_one(head_end):
+    state = MemoryState()
+    cache = ContextCache(head_end, system_title=OUR_TITLE, counters=state, state=state)
+    cache.of(device(1))
+    cache.pin(device(1))
+    assert state.kept == {}

@@ -45,3 +45,23 @@ def test_a_joined_entry_has_the_detail_and_the_failure_of_the_last_time():
     log.note("A", Entry(1, "failed", "Session failed", "no route", failure=Failure(FailureKind.UNREACHABLE)))
     log.note("A", Entry(2, "failed", "Session failed", "no answer", failure=last))
     assert log.entries("A") == (Entry(2, "failed", "Session failed", "no answer", count=2, failure=last),)
+
+
+def test_no_flood_of_what_anybody_can_cause_pushes_out_what_was_proved():
+    log = DeviceLog(entry_count_max=4)
+    log.note("A", Entry(1, "exchanged", "Exchanged for MSP2"))
+    for time in range(2, 1_000, 2):
+        log.note("A", Entry(time, "quarantined", "A frame was quarantined: wrong key", is_proved=False))
+        log.note("A", Entry(time + 1, "quarantined", "A frame was quarantined: replayed", is_proved=False))
+        log.note("A", Entry(time + 1, "read", "Read on schedule"))
+    entries = log.entries("A")
+    assert entries[-1].kind == "exchanged"
+    assert len(entries) == 4 + 2
+    assert entries[0] == Entry(999, "read", "Read on schedule", count=499)
+
+
+def test_proved_and_unproved_entries_are_told_in_the_order_in_which_they_happened():
+    log = DeviceLog()
+    for time in range(6):
+        log.note("A", Entry(0.0, "read" if time % 2 else "failed", f"number {time}", is_proved=bool(time % 2)))
+    assert [entry.title for entry in log.entries("A")] == [f"number {time}" for time in range(5, -1, -1)]

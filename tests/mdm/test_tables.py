@@ -12,7 +12,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.tables import TableFormat, export_intervals, export_readings, guarded, import_csv, unguarded
+from meterspan.mdm.tables import (
+    REFUSED_KEPT,
+    TableFormat,
+    export_intervals,
+    export_readings,
+    guarded,
+    import_csv,
+    unguarded,
+)
 from meterspan.quantities import Commodity, Obis
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -133,7 +141,14 @@ def test_importing_twice_adds_nothing(mdm):
 def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
     lines = ["device,obis,time,value,unit\n", *text.splitlines(keepends=True)]
     report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
-    assert report.lines == len(lines) - 1 == report.accepted + report.blank + len(report.refused)
+    assert report.lines == len(lines) - 1 == report.accepted + report.blank + report.refused_count
+
+
+def test_a_file_of_refused_lines_costs_no_more_memory_than_its_first_ones(mdm):
+    text = ["device,obis,time,value,unit\n", *("nonsense\n" for _ in range(3 * REFUSED_KEPT))]
+    report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW)
+    assert (report.refused_count, len(report.refused)) == (3 * REFUSED_KEPT, REFUSED_KEPT)
+    assert [item.line for item in report.refused[:2]] == [2, 3]
 
 
 def test_exported_readings_come_back_the_same(mdm, tmp_path):

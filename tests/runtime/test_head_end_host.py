@@ -202,14 +202,17 @@ def test_what_comes_to_the_push_port_unprotected_is_quarantined_with_its_sender(
     run(story())
 
 
-def test_a_push_connection_beyond_the_bound_is_closed_at_once():
+def test_an_idle_push_connection_goes_for_a_new_one_where_all_places_are_taken():
     async def story():
         world = World(push_port=0, push_connections_max=1)
         async with world.running():
             await until(lambda: world.host.push_port is not None)
-            _, first = await asyncio.open_connection("127.0.0.1", world.host.push_port)
-            reader, second = await asyncio.open_connection("127.0.0.1", world.host.push_port)
-            assert await reader.read() == b""
+            reader, first = await asyncio.open_connection("127.0.0.1", world.host.push_port)
+            still, second = await asyncio.open_connection("127.0.0.1", world.host.push_port)
+            with suppress(ConnectionResetError):
+                assert await reader.read() == b""
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(still.read(), 0.2)
             for writer in (first, second):
                 writer.close()
                 await writer.wait_closed()

@@ -120,3 +120,85 @@ def test_the_clock_never_runs_backwards() -> None:
     assert times == sorted(times)
     assert abs(clock.step_s) < 1
     assert clock.utc().tzinfo is not None
+
+
+class InTurns(StreamShell[object]):
+    """A shell that feeds four octets at once."""
+
+    feed_octets_max = 4
+
+
+def test_a_stream_fed_in_turns_lets_others_have_theirs_and_loses_nothing() -> None:
+    async def scenario() -> None:
+        machine, events = Echo(), []
+        clock = SystemClock()
+        server = await asyncio.get_running_loop().create_server(
+            lambda: InTurns(machine, clock, events.append), "127.0.0.1", 0
+        )
+        others = 0
+
+        async def have_a_turn() -> None:
+            nonlocal others
+            while len(b"".join(events)) < 4_000:
+                others += bool(events)
+                await asyncio.sleep(0)
+
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            sent = bytes(number % 251 for number in range(4_000))
+            writer.write(sent)
+            await asyncio.gather(have_a_turn(), reader.readexactly(4_000))
+            writer.close()
+        assert b"".join(events) == sent
+        assert max(map(len, events)) == 4
+        assert others > 500
+
+    run(scenario())
+
+
+def test_a_datagram_is_fed_whole_whatever_the_turn() -> None:
+    class Line(asyncio.Transport):
+        def get_extra_info(self, name: str, default: object = None) -> object:
+            return True if name == "is_datagram" else default
+
+        def write(self, data: bytes) -> None:
+            assert data == b"a whole datagram"
+
+        def get_write_buffer_size(self) -> int:
+            return 0
+
+    async def scenario() -> None:
+        events: list[object] = []
+        shell = InTurns(Echo(), SystemClock(), events.append)
+        shell.connection_made(Line())
+        shell.data_received(b"a whole datagram")
+        assert events == [b"a whole datagram"]
+
+    run(scenario())
+
+
+def test_what_was_not_fed_when_the_connection_ended_is_dropped() -> None:
+    async def scenario() -> None:
+        machine, events, arrived = Echo(), [], asyncio.Event()
+        clock, shells = SystemClock(), []
+
+        def on_event(event: object) -> None:
+            events.append(event)
+            arrived.set()
+
+        def make() -> InTurns:
+            shells.append(InTurns(machine, clock, on_event))
+            return shells[-1]
+
+        server = await asyncio.get_running_loop().create_server(make, "127.0.0.1", 0)
+        async with server:
+            _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(bytes(4_000))
+            await arrived.wait()
+            shells[0].abort()
+            await asyncio.sleep(0.05)
+            assert len(b"".join(events)) < 4_000
+            assert machine.lost
+            writer.close()
+
+    run(scenario())

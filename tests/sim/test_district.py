@@ -125,3 +125,26 @@ def test_a_living_district_always_has_a_meter_that_is_not_reached_and_heals_it(d
     district.run_until(DST_DAY + 3 * 3_600 - 300)
     assert district.head_end.last_failure(failing[0].device) is None
     assert "recovered" in story(district, failing[0].device)
+
+
+def test_no_key_of_the_district_is_in_a_story_in_quarantine_in_a_record_or_on_disk(bad_day, tmp_path_factory):
+    head_end, folder = bad_day.head_end, tmp_path_factory.getbasetemp()
+    opened = [head_end.custody.keys_of(device) for device in head_end.inventory]
+    secrets = {
+        key
+        for keys in opened
+        for key in (keys.global_unicast, keys.authentication, keys.password, keys.radio)
+        if key is not None
+    }
+    assert len(secrets) > len(opened)
+    records = [head_end.quarantine.newest(500)]
+    for device in head_end.inventory:
+        records += [device, head_end.device_log.entries(device.device), head_end.device_log.frames(device.device)]
+    files = [path.read_bytes() for path in folder.glob("district*/**/*") if path.is_file()]
+    assert files
+    shown = repr(records).encode() + b"".join(files)
+    octets = b"".join(frame.octets for frame in head_end.quarantine.newest(500))
+    leaks = [
+        key for key in secrets for form in (key, key.hex().encode(), repr(key)[2:-1].encode()) if form in shown + octets
+    ]
+    assert leaks == []

@@ -1,6 +1,6 @@
 """One call from any frame of any meter to its readings."""
 
-from meterspan.api.octets import octets_of
+from meterspan.api.octets import octets_of, plain_octets
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings import Decoder
 
@@ -28,6 +28,7 @@ def decode(
         as_: a format by name, where the frame is not to be recognised by itself.
 
     Raises:
+        TypeError: the frame or a key is neither octets nor text.
         ValueError: a key is not hexadecimal text.
 
     >>> telegram = decode("/ISK5MT382\r\n\r\n1-0:1.8.0(000123.456*kWh)\r\n!\r\n")
@@ -38,6 +39,6 @@ def decode(
     123456 Wh
 
     """
-    source = frame if isinstance(frame, str) else bytes(frame)
+    source = frame if isinstance(frame, str) else plain_octets(frame)
     keys = [None if given is None else octets_of(given) for given in (key, auth_key)]
     return Decoder().decode(source, key=keys[0], auth_key=keys[1], meter_id=meter_id, as_=as_)

@@ -16,7 +16,7 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import Reader, ReaderSettings, client_of
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.records import Get
-from meterspan.engine.links import LinkAddresses
+from meterspan.engine.links import DLMS_TRANSPORTS, LinkAddresses
 from meterspan.engine.scripts import (
     ClockPolicy,
     read_clock,
@@ -157,7 +157,9 @@ async def open_meter(
     keys = MeterKeys(octets_of(key), octets_of(auth_key), secret)
     addresses = LinkAddresses(client_of(security) if client is None else client, server, physical)
     with _state(state) as kept:
-        settings = ReaderSettings(parse_transport(endpoint), addresses, security, keys, timeout_s=timeout_s)
+        settings = ReaderSettings(
+            parse_transport(endpoint, DLMS_TRANSPORTS), addresses, security, keys, timeout_s=timeout_s
+        )
         async with Reader(settings, kept).connect() as connected:
             yield Meter(connected, ClockPolicy(zone))
 

@@ -89,7 +89,7 @@ class CentralSystem:
             raise
         zone = ZoneInfo(config.zone)
         title = parse_system_title(config.system_title)
-        contexts = ContextCache(self.head_end, system_title=title, counters=self.state)
+        contexts = ContextCache(self.head_end, system_title=title, counters=self.state, state=self.state)
         maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,

@@ -18,6 +18,7 @@ from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 from meterspan.runtime.endpoints import is_loopback
+from meterspan.runtime.limits import raise_open_files
 from meterspan.runtime.media import CannotConnectError
 
 __all__ = [
@@ -64,6 +65,7 @@ def run_program(program: Coroutine[Any, Any, None]) -> None:
         ProgramStoppedError: it could not start or run on; a defect is raised as it is.
 
     """
+    raise_open_files()
     failures: BaseExceptionGroup[BaseException] | None = None
     try:
         uvloop.run(program)

@@ -24,7 +24,7 @@ from meterspan.mdm import (
     open_stores,
     write_table,
 )
-from meterspan.mdm.tables import guarded
+from meterspan.mdm.tables import MAX_LINE, guarded
 from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
@@ -51,6 +51,8 @@ END: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """The span of an export that names no days."""
 PARQUET_ROWS: Final = 10_000
 """Rows of a Parquet file held in memory at once."""
+PARQUET_PART_OCTETS_MAX: Final = 1 << 28
+"""Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
 TOTAL_COLUMNS: Final = (
     *("home", "commodity", "start", "opening", "closing", "total", "unexplained", "unit", "cost", "currency"),
     *("expected", "received"),
@@ -147,14 +149,44 @@ def import_into(
 
 
 def parquet_lines(file: Path) -> Iterator[str]:
-    """Read the rows of a Parquet file as CSV lines, the names of the columns first."""
-    import pyarrow.parquet as pq  # noqa: PLC0415 - only this kind of file needs it
+    """Read the rows of a Parquet file as CSV lines, the names of the columns first.
 
-    table = pq.ParquetFile(file)
+    Texts stay in the file's dictionary until their length is known, as a short file can repeat a long text for ever.
+
+    Raises:
+        ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
+
+    """
+    import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    schema = pq.read_schema(file)
+    texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
+    table = pq.ParquetFile(file, read_dictionary=texts)
+    _check_parts(table.metadata)
     yield _csv_line(table.schema_arrow.names)
     for batch in table.iter_batches(batch_size=PARQUET_ROWS):
+        for column in batch.columns:
+            _check_texts(column)
         for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             yield _csv_line(values)
+
+
+def _check_parts(metadata: Any) -> None:
+    for number in range(metadata.num_row_groups):
+        octets = metadata.row_group(number).total_byte_size
+        if octets > PARQUET_PART_OCTETS_MAX:
+            raise ValueError(f"row group {number} has {octets:,} octets; write parts of {PARQUET_PART_OCTETS_MAX:,}")
+
+
+def _check_texts(column: Any) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
+
+    if not pa.types.is_dictionary(column.type):
+        return
+    longest = max((len(text) for text in column.dictionary.to_pylist() if text is not None), default=0)
+    if longest > MAX_LINE:
+        raise ValueError(f"a text has {longest:,} characters; a line may have {MAX_LINE:,}")
 
 
 def _csv_line(values: Iterable[Any]) -> str:

@@ -36,6 +36,10 @@ from meterspan.model.storage.errors import StorageError
 __all__ = ["EPILOG", "export_table", "import_table"]
 
 EPILOG = """\
+[bold]Columns of an import[/bold], in any order: device (or usage point), obis (the register: 1-0:1.8.0, import, gas …),
+time (or date and time), value, unit. Common spellings and German names are recognised; --device, --obis and --unit
+stand in for a column that is not there.
+
 The folder is the one of [bold]meterspan home[/bold] or [bold]meterspan serve[/bold] (--data); neither may run on it
 meanwhile. Times without an offset are local to --zone; a line that is not certain is refused, never guessed.
 """
@@ -81,6 +85,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
                     "accepted": report.accepted,
                     "blank": report.blank,
                     "refused": refused,
+                    "refused_count": report.refused_count,
                     "installed": installed,
                 }
             )
@@ -155,7 +160,7 @@ def _show(report: ImportReport, installed: list[str], console: Console) -> None:
         console.print(f"installed: {plain(', '.join(installed))}")
     if not report.refused:
         return
-    console.print(f"[yellow]{len(report.refused):,} lines refused[/yellow]; they are not stored:")
+    console.print(f"[yellow]{report.refused_count:,} lines refused[/yellow]; they are not stored:")
     table = Table(box=None, padding=(0, 2), header_style="dim")
     table.add_column("line", justify="right")
     table.add_column("why")
@@ -163,8 +168,8 @@ def _show(report: ImportReport, installed: list[str], console: Console) -> None:
     for item in report.refused[:REFUSED_SHOWN]:
         table.add_row(str(item.line), Text(item.reason), Text(item.text))
     console.print(table)
-    if len(report.refused) > REFUSED_SHOWN:
-        console.print(f"[dim]and {len(report.refused) - REFUSED_SHOWN:,} more; --json lists all[/dim]")
+    if report.refused_count > REFUSED_SHOWN:
+        console.print(f"[dim]and {report.refused_count - REFUSED_SHOWN:,} more; --json lists the first 1,000[/dim]")
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

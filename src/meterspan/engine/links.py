@@ -21,6 +21,7 @@ from meterspan.wire.hdlc import HdlcAddress
 
 __all__ = [
     "DLMS_PORT",
+    "DLMS_TRANSPORTS",
     "MBUS_PORT",
     "NETWORK_TRANSPORTS",
     "PUSH_ADDRESSES",
@@ -258,6 +259,10 @@ _ROWS: Final = (
 )
 TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType({row.scheme: row for row in _ROWS})
 """All transports, by scheme."""
+DLMS_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType(
+    {scheme: row for scheme, row in TRANSPORTS.items() if row.link is not None}
+)
+"""Those over which an association is held, by scheme."""
 NETWORK_TRANSPORTS: Final[Mapping[str, Transport]] = MappingProxyType(
     {row.scheme: row for row in _ROWS if row.port and row.link is not None}
 )

@@ -177,6 +177,11 @@ class SecurityContext:
         return self._peer_title or self._claimed_title
 
     @property
+    def proved_title(self) -> bytes:
+        """The peer's system title that was configured, or under which a tag or a proof was right; b"" until then."""
+        return self._peer_title
+
+    @property
     def has_dedicated_key(self) -> bool:
         """Whether a dedicated key is set."""
         return bool(self._dedicated_key)

@@ -1,4 +1,8 @@
-"""The device log: what happened with each meter, in words, and its latest frames; bounded per meter."""
+"""The device log: what happened with each meter, in words, and its latest frames; bounded per meter.
+
+What anybody can cause who reaches a port, a frame in quarantine or a session that fails, has a bound of its own, so
+that no flood of it pushes out what a meter has proved.
+"""
 
 from collections import deque
 from collections.abc import Sequence
@@ -6,7 +10,6 @@ from dataclasses import dataclass, replace
 
 from meterspan.model.failures import Failure
 from meterspan.model.readings import EventSeverity
-from meterspan.wire.acse import blanked
 
 __all__ = ["DeviceLog", "Entry", "Frame"]
 
@@ -24,27 +27,26 @@ class Entry:
     """How often in a row the same thing happened; ``time`` is the last."""
     failure: Failure | None = None
     """Why, where a session failed."""
+    is_proved: bool = True
+    """Whether this side did it, or the meter under its key; False where anybody can have caused it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One frame as sent on the medium; payloads stay ciphered, passwords are blanked, keys are never stored here."""
+    """One frame as sent on the medium; payloads stay ciphered, keys are never stored here."""
 
     time: float
     sent: bool
     protocol: str
     octets: bytes
 
-    def __post_init__(self) -> None:
-        """Blank a password in the frame: a meter's story is shown."""
-        object.__setattr__(self, "octets", blanked(self.octets))
-
 
 class DeviceLog:
     """Keeps the newest entries and frames of every meter.
 
     Args:
-        entry_count_max: entries per meter; the default holds months of exceptions, as repeats are joined.
+        entry_count_max: entries per meter that are proved, and as many that are not; the default holds months of
+            exceptions, as repeats are joined.
         frame_count_max: frames per meter; the default holds one session with a load profile.
 
     """
@@ -52,16 +54,19 @@ class DeviceLog:
     def __init__(self, entry_count_max: int = 64, frame_count_max: int = 24) -> None:
         self._entry_count_max = entry_count_max
         self._frame_count_max = frame_count_max
-        self._entries: dict[str, deque[Entry]] = {}
+        self._entries: dict[tuple[str, bool], deque[tuple[int, Entry]]] = {}
+        self._noted = 0
         self._frames: dict[str, deque[Frame]] = {}
 
     def note(self, device: str, entry: Entry) -> None:
         """Add an entry; the same thing again in a row only counts up, so that routine does not push out events."""
-        entries = self._entries.setdefault(device, deque(maxlen=self._entry_count_max))
-        if entries and (entries[-1].kind, entries[-1].title) == (entry.kind, entry.title):
-            last = entries.pop()
+        ring = (device, entry.is_proved)
+        entries = self._entries.setdefault(ring, deque(maxlen=self._entry_count_max))
+        if entries and (entries[-1][1].kind, entries[-1][1].title) == (entry.kind, entry.title):
+            _, last = entries.pop()
             entry = replace(entry, count=last.count + 1)
-        entries.append(entry)
+        self._noted += 1
+        entries.append((self._noted, entry))
 
     def frame(self, device: str, frame: Frame) -> None:
         """Keep a frame."""
@@ -69,7 +74,9 @@ class DeviceLog:
 
     def entries(self, device: str) -> Sequence[Entry]:
         """Return a meter's entries, newest first."""
-        return tuple(reversed(self._entries.get(device, ())))
+        found = [*self._entries.get((device, True), ()), *self._entries.get((device, False), ())]
+        found.sort(key=lambda numbered: -numbered[0])
+        return tuple(entry for _, entry in found)
 
     def frames(self, device: str) -> Sequence[Frame]:
         """Return a meter's frames, newest first."""

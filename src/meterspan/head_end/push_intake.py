@@ -296,6 +296,8 @@ class PushConnection:
     def __init__(self, intake: PushIntake, link: Link, peer: str, keep: Keep | None) -> None:
         self.waiting = 0
         """Notifications that are read and not yet durable."""
+        self.proved_at: float | None = None
+        """When the last authentic notification arrived, UTC seconds; None before the first."""
         self._intake = intake
         self._peer = peer
         self._keep = keep
@@ -351,6 +353,8 @@ class PushConnection:
         if isinstance(event, PushUnstored):
             self._fail(event.failure)
             return
+        if isinstance(event, PushReceived):
+            self.proved_at = now
         push = self._intake.read(event, self._peer, now)
         if push is None:
             return

@@ -121,6 +121,9 @@ class SessionMaker:
             self._head_end.note(device, kind, title, now)
         for order_id, values in collected.answers.items():
             self._head_end.answer(order_id, values, now)
+        target = self._head_end.inventory.get(job.target)
+        if target is not None:
+            self._contexts.pin(target)
         failure = ending.failure if isinstance(ending, SessionFailed) else None
         self._head_end.finished(job, now, self._recovery.settled(job.target, failure, now))
         return collected

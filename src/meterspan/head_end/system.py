@@ -209,7 +209,8 @@ class HeadEnd:
         if failure is not None:
             self.counts.sessions_failed += 1
             self._last_failure[job.target] = failure
-            entry = Entry(now, "failed", str(failure), severity=EventSeverity.WARNING, failure=failure)
+            severity = EventSeverity.WARNING
+            entry = Entry(now, "failed", str(failure), severity=severity, failure=failure, is_proved=False)
             self.device_log.note(job.target, entry)
             self._fail_orders(job, failure, now)
             return
@@ -248,14 +249,9 @@ class HeadEnd:
         """Put a frame that could not be used into quarantine and into its meter's story."""
         self.quarantine.keep(frame)
         if frame.device:
-            self.note(
-                frame.device,
-                "quarantined",
-                f"A frame was quarantined: {frame.fault}",
-                frame.time,
-                frame.reason,
-                severity=EventSeverity.WARNING,
-            )
+            title, severity = f"A frame was quarantined: {frame.fault}", EventSeverity.WARNING
+            entry = Entry(frame.time, "quarantined", title, frame.reason, severity, is_proved=False)
+            self.device_log.note(frame.device, entry)
 
     def note(
         self,

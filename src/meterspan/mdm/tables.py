@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
@@ -283,6 +283,10 @@ def _flags(quality: int) -> str:
 # --- import ---------------------------------------------------------------------------------------------------------
 
 
+REFUSED_KEPT: Final = 1_000
+"""Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefusedLine:
     """A line that was not taken."""
@@ -295,12 +299,20 @@ class RefusedLine:
 
 @dataclass(slots=True)
 class ImportReport:
-    """What became of every line: ``lines == accepted + blank + len(refused)`` (the header is not a line of data)."""
+    """What became of every line: ``lines == accepted + blank + refused_count`` (the header is not a line of data)."""
 
     lines: int = 0
     accepted: int = 0
     blank: int = 0
+    refused_count: int = 0
     refused: list[RefusedLine] = field(default_factory=list)
+    """The first ``REFUSED_KEPT`` of the refused lines."""
+
+    def refuse(self, line: RefusedLine) -> None:
+        """Count a refused line, and keep it where it is one of the first."""
+        self.refused_count += 1
+        if len(self.refused) < REFUSED_KEPT:
+            self.refused.append(line)
 
 
 class _Refusal(ValueError):  # noqa: N818 - not an error of ours: the reason a line is refused
@@ -397,7 +409,9 @@ def import_csv(
     for name, given in (("device", device), ("obis", obis), ("unit", unit), ("time", None), ("value", None)):
         has_point = name == "device" and "usage_point" in columns
         if name not in columns and given is None and not has_point:
-            raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
+            words = {"obis": "register (obis)"}.get(name, name)
+            remedy = f"; give --{name}" if name in {"device", "obis", "unit"} else ""
+            raise ValueError(f"the header has no column for the {words}{remedy}")
     reader = _TableReader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
     batch: list[_TableRow] = []
     for number, line in lines:
@@ -408,7 +422,7 @@ def import_csv(
         try:
             batch.append(reader.read(number, line.rstrip("\r\n")))
         except _Refusal as refusal:
-            report.refused.append(RefusedLine(number, str(refusal), line.rstrip("\r\n")[:MAX_LINE]))
+            report.refuse(RefusedLine(number, str(refusal), line.rstrip("\r\n")[:MAX_LINE]))
         if len(batch) >= BATCH_LINES:
             report.accepted += _take(management, batch, received_at)
             batch = []

@@ -65,7 +65,9 @@ class PushOptions:
 
     host: str = option("Address to listen at.", default=LOOPBACK)
     port: int = option("TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060)
-    connections_max: int = option("Incoming connections open at once; more are refused.", default=5_000)
+    connections_max: int = option(
+        "Incoming connections open at once, within a quarter of the files that may be open.", default=5_000
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,9 +24,11 @@ from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
 from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
+from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.axdr import Data, double_long_unsigned
 
 __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
@@ -34,6 +36,8 @@ __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
 _ADDRESSES: Final = LinkAddresses(MANAGEMENT_CLIENT, 1, 17)
 """Logical device 1; a client may leave the lower HDLC address, 17, out."""
 TICK_S: Final = 1.0
+_FILES_SHARE: Final = 0.25
+"""Of the open files, what the ports of one device may hold."""
 _CLIENT_KEPT: Final = "management client"
 
 
@@ -43,12 +47,14 @@ class HostLimits:
 
     Attributes:
         connections_max: connections at a time; each has an association of its own.
+        connections_per_peer_max: of them, those of one address.
         inactivity_timeout_s: a link on which nothing arrives for so long is taken down.
-        silence_s: a connection without a link is closed after so long.
+        silence_s: a connection without an association is closed after so long.
 
     """
 
     connections_max: int = 16
+    connections_per_peer_max: int = 12
     inactivity_timeout_s: float = 180.0
     silence_s: float = 30.0
 
@@ -116,10 +122,12 @@ class DlmsServer:
         self._security = security
         self._clock = clock
         self._limits = HostLimits() if limits is None else limits
-        self._on_note = on_note
+        self._on_note = NoteLimiter(on_note, clock)
         self._attempts = AttemptLedger()
         self._listeners: list[OpenPort] = []
-        self._connections: dict[_ClientConnection, float] = {}
+        total = connections_within(self._limits.connections_max, _FILES_SHARE)
+        self._gate = ConnectionGate(total, self._limits.connections_per_peer_max, clock)
+        self._connections: dict[_ClientConnection, ConnectionPlace] = {}
 
     @property
     def connections(self) -> int:
@@ -148,12 +156,10 @@ class DlmsServer:
             self.close()
 
     def close_silent(self) -> None:
-        """Close connections whose link is not up after too long."""
-        now = self._clock()
-        for connection, up_at in list(self._connections.items()):
-            if connection.is_up:
-                self._connections[connection] = now
-            elif now - up_at >= self._limits.silence_s:
+        """Close connections that have no association after too long, whatever else they send."""
+        overdue = set(self._gate.silent(self._limits.silence_s))
+        for connection, place in list(self._connections.items()):
+            if place in overdue and not connection.is_associated:
                 self._on_note("a silent connection was closed")
                 connection.close()
 
@@ -165,9 +171,6 @@ class DlmsServer:
             connection.close()
 
     def _admit(self, transport: Transport) -> asyncio.Protocol:
-        if len(self._connections) >= self._limits.connections_max:
-            self._on_note("connection limit reached, refused")
-            return _Refused()
         link = transport.server(_ADDRESSES, inactivity_timeout_s=self._limits.inactivity_timeout_s)
         association = ServerAssociation(
             link,
@@ -178,12 +181,38 @@ class DlmsServer:
             limits=ServerLimits(max_pdu=transport.apdu_max),
         )
 
-        def closed() -> None:
-            self._connections.pop(connection, None)
+        def opened(peer: str) -> bool:
+            place = self._gate.admit(peer, connection.abort)
+            if place is None:
+                self._on_note("connection limit reached, refused")
+                return False
+            self._connections[connection] = place
+            return True
 
-        connection = _ClientConnection(association, self._clock, self._take, closed)
-        self._connections[connection] = self._clock()
+        def closed() -> None:
+            place = self._connections.pop(connection, None)
+            if place is not None:
+                self._gate.leave(place)
+
+        def take(event: AssociationEvent) -> None:
+            place = self._connections.get(connection)
+            if place is not None:
+                self._note_proof(place, event)
+            self._take(event)
+
+        connection = _ClientConnection(association, self._clock, take, closed, opened)
         return connection
+
+    def _note_proof(self, place: ConnectionPlace, event: AssociationEvent) -> None:
+        """Keep the place of a client that has proved to hold a key or password, as long as its association lasts."""
+        match event:
+            case Associated(agreement):
+                if agreement.mechanism is not AuthenticationMechanism.LOWEST:
+                    self._gate.prove(place)
+            case AssociationRefused() | Released() | LinkLost():
+                self._gate.unprove(place)
+            case _:
+                pass
 
     def _take(self, event: AssociationEvent) -> None:
         match event:
@@ -204,27 +233,32 @@ class DlmsServer:
 class _ClientConnection(StreamShell[AssociationEvent]):
     """A client's connection: its machine listens from the first moment, so that a silent client times out."""
 
+    feed_octets_max = 64
+    """A request or two: a client that sends many at once waits for its own, and the others do not."""
+
     def __init__(
         self,
         association: ServerAssociation,
         clock: Callable[[], float],
         on_event: Callable[[AssociationEvent], None],
         on_closed: Callable[[], None],
+        on_opened: Callable[[str], bool],
     ) -> None:
         super().__init__(association, clock, on_event, on_closed)
         self._association = association
+        self._on_opened = on_opened
 
     @property
-    def is_up(self) -> bool:
-        """Whether the link is up."""
-        return self._association.link.is_up
+    def is_associated(self) -> bool:
+        """Whether a client is associated."""
+        return self._association.agreement is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Listen."""
+        """Listen, where a place is free."""
+        peer = transport.get_extra_info("peername")
+        self._association.peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        if not self._on_opened(self._association.peer):
+            cast("asyncio.Transport", transport).abort()
+            return
         self._association.connect(self._clock())
         super().connection_made(transport)
-
-
-class _Refused(asyncio.Protocol):
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        cast("asyncio.Transport", transport).abort()

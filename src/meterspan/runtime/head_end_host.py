@@ -29,6 +29,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
@@ -41,6 +42,12 @@ FRAMES_KEPT: Final = 12
 """Newest frames of each session that go into the meter's story."""
 FRAME_OCTETS_MAX: Final = 1_024
 """A longer frame is cut to this length: it bounds memory use of traces."""
+PUSH_SILENCE_S: Final = 180.0
+"""An incoming connection that sends no authentic push for so long is closed, whatever else it sends (class 41's
+inactivity_time_out)."""
+SESSIONS_SHARE: Final = 0.5
+PUSHES_SHARE: Final = 0.25
+"""Of the open files, what sessions and incoming connections may hold; the rest is the portal's."""
 PUSHES_WAITING_MAX: Final = 16
 """Pushes of one connection that may wait for the disk before nothing more is read from it."""
 
@@ -56,7 +63,8 @@ class HeadEndHostConfig:
         connect_timeout_s: time allowed to open a connection.
         push_host: where pushes are taken.
         push_port: the TCP port for them; 0 is any that is free, None takes no pushes.
-        push_connections_max: incoming connections open at once; more are closed at once.
+        push_connections_max: incoming connections open at once; the oldest that has proved nothing goes for a new one.
+        push_connections_per_peer_max: of them, those of one address: a concentrator, or a network behind one router.
 
     """
 
@@ -65,6 +73,7 @@ class HeadEndHostConfig:
     push_host: str = LOOPBACK
     push_port: int | None = None
     push_connections_max: int = 5_000
+    push_connections_per_peer_max: int = 1_000
 
 
 class HeadEndHost:
@@ -100,6 +109,9 @@ class HeadEndHost:
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._open: dict[int, SessionJob] = {}
+        total = connections_within(self._config.push_connections_max, PUSHES_SHARE)
+        self._gate = ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
+        self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
         self._push_shells: set[_PushShell] = set()
         self._listener: asyncio.Server | None = None
 
@@ -137,10 +149,12 @@ class HeadEndHost:
         now = self._clock()
         self._head_end.time_out_orders(now)
         planner = self._head_end.planner
-        while len(self._open) < self._config.sessions_max and (job := planner.next_job(now)) is not None:
+        for place in self._gate.silent(PUSH_SILENCE_S):
+            place.close()
+        while len(self._open) < self._sessions_max and (job := planner.next_job(now)) is not None:
             self._open[job.job_id] = job
             tasks.create_task(self._hold(job))
-        await self._sleep(planner.deadline() if len(self._open) < self._config.sessions_max else None)
+        await self._sleep(planner.deadline() if len(self._open) < self._sessions_max else None)
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
@@ -250,7 +264,7 @@ class HeadEndHost:
         if self._pushes is None:
             raise ValueError("a push port needs a push intake")
         self._listener = await asyncio.get_running_loop().create_server(
-            partial(_PushShell, self._pushes, self._clock, self._push_shells, self._config, self.commits),
+            partial(_PushShell, self._pushes, self._clock, self._push_shells, self._gate, self.commits),
             self._config.push_host,
             self._config.push_port,
         )
@@ -272,28 +286,30 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         intake: PushIntake,
         clock: Callable[[], float],
         shells: "set[_PushShell]",
-        config: HeadEndHostConfig,
+        gate: ConnectionGate,
         commits: GroupCommit,
     ) -> None:
         self._connection = intake.connection("")
-        super().__init__(self._connection, clock, lambda _: None, lambda: shells.discard(self))
+        super().__init__(self._connection, clock, lambda _: None, self._closed)
         self._intake = intake
         self._shells = shells
-        self._config = config
+        self._gate = gate
+        self._place: ConnectionPlace | None = None
         self._commits = commits
         self._time = clock
         self._peer = ""
+        self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start, or close at once where too many are open."""
-        if len(self._shells) >= self._config.push_connections_max:
-            _log.warning("push connection refused: too many are open", extra={"open": len(self._shells)})
+        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
+        self._place = self._gate.admit(host, self.abort)
+        if self._place is None:
             transport.close()
             return
         self._shells.add(self)
         self._line = cast("asyncio.Transport", transport)
-        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self._peer = f"{host}:{port}"
         self.machine = self._connection = self._intake.connection(self._peer, self._keep)
         self._connection.connect(self._time())
@@ -307,8 +323,20 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def pump(self) -> None:
         """Pump, and close the connection of a peer that the link has given up."""
         super().pump()
+        self._note_proof()
         if not self._connection.is_up:
             self.close()
+
+    def _note_proof(self) -> None:
+        """Keep the place of a sender that has just pushed under its key."""
+        if self._connection.proved_at != self._proved_at and self._place is not None:
+            self._proved_at = self._connection.proved_at
+            self._gate.prove(self._place)
+
+    def _closed(self) -> None:
+        self._shells.discard(self)
+        if self._place is not None:
+            self._gate.leave(self._place)
 
     def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
         """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""

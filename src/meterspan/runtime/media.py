@@ -143,7 +143,7 @@ class _DatagramTransport(asyncio.Transport):
         send: Callable[[bytes], None],
         on_closed: Callable[[], None],
     ) -> None:
-        super().__init__({"peername": peer})
+        super().__init__({"peername": peer, "is_datagram": True})
         self._protocol = protocol
         self._send = send
         self._on_closed = on_closed

@@ -66,6 +66,8 @@ class Ticker:
 class StreamShell(asyncio.Protocol, Generic[EventT]):
     """Runs one machine on one connection.
 
+    A class may bound by ``feed_octets_max`` what is fed at once: other connections have their turn in between.
+
     Args:
         machine: the state machine.
         clock: returns UTC seconds.
@@ -75,6 +77,9 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         on_storage_error: called when a counter or row that the machine needs cannot be stored; the connection ends.
 
     """
+
+    feed_octets_max: int | None = None
+    """Octets of a stream fed before other connections have their turn; None feeds all that were received."""
 
     def __init__(
         self,
@@ -94,6 +99,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._ticker = Ticker(clock, self._advance)
+        self._unfed = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start: a machine may have something to send at once."""
@@ -101,7 +107,34 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self.pump()
 
     def data_received(self, data: bytes) -> None:
-        """Feed the machine."""
+        """Feed the machine, in turns where they are bounded."""
+        if self.feed_octets_max is None or self._is_datagram():
+            self._feed(data)
+            return
+        is_feeding = bool(self._unfed)
+        self._unfed += data
+        if not is_feeding:
+            self._feed_turn(self.feed_octets_max)
+
+    def _is_datagram(self) -> bool:
+        return self._transport is not None and bool(self._transport.get_extra_info("is_datagram"))
+
+    def _feed_turn(self, size: int) -> None:
+        """Feed one turn; read nothing more from the connection until all turns are over."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            self._unfed.clear()
+            return
+        turn = bytes(self._unfed[:size])
+        self._feed(turn)
+        del self._unfed[:size]
+        if self._unfed:
+            transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._feed_turn, size)
+        elif not transport.is_closing():
+            transport.resume_reading()
+
+    def _feed(self, data: bytes) -> None:
         now = self._clock()
         if self._on_octets is not None:
             self._on_octets(FrameDirection.RECEIVED, data, now)
@@ -143,6 +176,11 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         """Close the connection once everything is written."""
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Close the connection at once; what is unsent is lost."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def _advance(self) -> None:
         try:

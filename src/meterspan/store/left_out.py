@@ -15,10 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from meterspan.model.storage.readings import QuarantinedItem
-from meterspan.store.databases import Database
+from meterspan.store.databases import VERSION_TABLE, Database
 from meterspan.store.edge import wall_time
 
-__all__ = ["LeftOutRows", "quarantine_table"]
+__all__ = ["LeftOutRows", "common_tables"]
 
 _TABLE: Final = "quarantined_row"
 _Key = tuple[str, tuple[str, ...]]
@@ -26,9 +26,11 @@ _Key = tuple[str, tuple[str, ...]]
 log = logging.getLogger(__name__)
 
 
-def quarantine_table(tables: sa.MetaData) -> sa.Table:
-    """Declare the table for the old octets of damaged rows that were saved again."""
-    return sa.Table(
+def common_tables() -> sa.MetaData:
+    """Return the tables that every database has: its version, and the old octets of damaged rows saved again."""
+    tables = sa.MetaData()
+    sa.Table(VERSION_TABLE, tables, sa.Column("version", sa.Integer, primary_key=True))
+    sa.Table(
         _TABLE,
         tables,
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
@@ -36,6 +38,7 @@ def quarantine_table(tables: sa.MetaData) -> sa.Table:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("octets", sa.LargeBinary, nullable=False),
     )
+    return tables
 
 
 class LeftOutRows:

@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.association.attempts import ATTEMPTS_MAX, LOCKOUT_S
+from meterspan.engine.association.attempts import ATTEMPTS_MAX, DELAY_FIRST_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
     ActionDone,
@@ -80,6 +80,7 @@ from tests.helpers_cosem import (
     ask,
     associated,
     client_security,
+    entropy,
     get_of,
     join,
     set_of,
@@ -259,11 +260,12 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
         assert event.failure.kind is FailureKind.AUTHENTICATION_FAILED
         assert event.failure.permanent == (attempt < ATTEMPTS_MAX - 1)
         assert client.state is AssociationState.IDLE
-    client._settings = LLS[1]  # now with the right password, too late
+    client._settings = LLS[1]  # now with the right password, too soon
+    pair.now -= 1
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], AssociationRefused)
-    pair.now += LOCKOUT_S
+    pair.now += DELAY_FIRST_S
     client.associate(pair.now)
     pair.run(pair.now + 1)
     assert isinstance(pair.left_events[-1], Associated)
@@ -354,6 +356,28 @@ def test_a_client_that_lost_its_counters_finds_back():
     client.associate(pair.now)
     pair.run()
     assert client.state is AssociationState.ASSOCIATED
+
+
+def test_a_forged_aare_shuts_no_meter_out():
+    """The genuine meter is associated at the next try with the same context (H8)."""
+    fresh = client_security(peer_title=b"")
+    forged = Aare(
+        ApplicationContext.LN_CIPHERED,
+        AssociationResult.ACCEPTED,
+        Diagnostic(),
+        b"\x28\x20" + bytes(32),
+        responding_ap_title=b"FORGED\0\1",
+    )
+    link = WrapperLink(Role.CLIENT, WrapperConfig(1, 1))
+    client = ClientAssociation(link, GMAC[1], security=fresh, entropy=entropy())
+    client.associate(0.0)
+    assert client.octets_to_send()
+    client.receive(write_wpdu(WrapperPdu(1, 1, write_acse(forged))), 1.0)
+    assert client.state is not AssociationState.ASSOCIATED
+    assert fresh.proved_title == b""
+    _, genuine, _, _ = associated("wrapper", GMAC, security=fresh)
+    assert genuine.state is AssociationState.ASSOCIATED
+    assert fresh.proved_title == METER_TITLE
 
 
 def test_a_replayed_answer_fails_the_request_and_not_the_association():

@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 
 from meterspan.wire import ChecksumError, TruncatedError
 from meterspan.wire.damaged import Damaged
-from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, HdlcReader, write_frame
+from meterspan.wire.hdlc import HdlcAddress, HdlcFrame, HdlcReader, reader, write_frame
+from meterspan.wire.hdlc.frame import read_header_length
 from meterspan.wire.hdlc.reader import DAMAGED_SIZE_MAX
 from tests.strategies import hdlc_frames
 
@@ -109,3 +110,50 @@ def test_memory_stays_bounded_under_noise():
         assert reader.pending <= 2 * DAMAGED_SIZE_MAX
     reported += sum(len(item.octets) for item in reader.flush())
     assert reported == 50 * len(noise)
+
+
+class Plain(HdlcReader):
+    """A reader that judges every flag in full: what the quick one must agree with."""
+
+    __slots__ = ()
+
+    def _next_flag(self, position):
+        return self._buffer.find(0x7E, position)
+
+    def _is_frame_right(self, start, end):
+        return True
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(
+        st.one_of(
+            hdlc_frames(40).map(write_frame),
+            st.lists(st.sampled_from([0x7E, 0xA0, 0xA1, 0xA7, 0x07, 0x01, 0x02, 0x03, 0x93]), max_size=60).map(bytes),
+            st.binary(max_size=30),
+        ),
+        max_size=8,
+    ),
+    st.integers(1, 80),
+)
+def test_a_quick_look_at_damage_finds_what_a_full_one_does(parts, cut):
+    stream = b"".join(parts)
+    quick, plain = HdlcReader(), Plain()
+    for at in range(0, len(stream), cut):
+        assert octets_of(quick.feed(stream[at : at + cut])) == octets_of(plain.feed(stream[at : at + cut]))
+    assert octets_of(quick.flush()) == octets_of(plain.flush())
+
+
+def octets_of(items):
+    return [item if isinstance(item, HdlcFrame) else item.octets for item in items]
+
+
+@pytest.mark.parametrize(
+    "pattern", ["7EA0", "7EA1", "7EA77E", "7EA07E01", "7EA00A030393", "7EA7FF0101", "7EA7FF010110"]
+)
+def test_a_stream_full_of_flags_is_judged_in_full_at_its_end_only(pattern, monkeypatch):
+    judged = []
+    monkeypatch.setattr(reader, "read_header_length", lambda octets: judged.append(1) or read_header_length(octets))
+    octets = bytes.fromhex(pattern) * 2_000
+    assert not any(isinstance(item, HdlcFrame) for item in HdlcReader().feed(octets))
+    assert len(judged) < 20

@@ -154,6 +154,9 @@ class ServerAssociation(Association[ServerMove]):
         self._attempts = AttemptLedger() if attempts is None else attempts
         self._limits = ServerLimits() if limits is None else limits
         self._served: _Served | None = None
+        self._idle_end: float | None = None
+        self.peer = ""
+        """Address of the client, where the medium has one: failed authentications are counted by it."""
 
     @property
     def agreement(self) -> Agreement | None:
@@ -200,10 +203,12 @@ class ServerAssociation(Association[ServerMove]):
 
     def _take_apdu(self, event: ApduReceived, now: float) -> None:
         if event.numbered and event.octets:  # no client pushes to a server
-            self._timer = now + self._limits.idle_timeout_s
+            self._idle_end, self._timer = self._timer, now + self._limits.idle_timeout_s
             super()._take_apdu(event, now)
 
     def _refuse_apdu(self, event: ApduReceived, error: WireError, now: float) -> None:  # noqa: ARG002 - one signature
+        if self._idle_end is not None:
+            self._timer = self._idle_end  # what cannot be used keeps no association alive
         self._send(write_apdu(_exception_for(error)), now)
 
     # Association.
@@ -253,7 +258,7 @@ class ServerAssociation(Association[ServerMove]):
                 if required
                 else UserDiagnostic.AUTHENTICATION_MECHANISM_NAME_NOT_RECOGNISED
             )
-        if self._attempts.is_locked(client, now):
+        if self._attempts.is_waiting(self.peer, client, now):
             return UserDiagnostic.AUTHENTICATION_FAILURE
         return self._know_client(aarq, client, definition)
 
@@ -297,9 +302,9 @@ class ServerAssociation(Association[ServerMove]):
             return True
         given = b"" if aarq.authentication_value is None else aarq.authentication_value.octets
         if password_fits(given, claim.definition.secret):
-            self._attempts.succeeded(claim.client)
+            self._attempts.succeeded(self.peer, claim.client)
             return True
-        self._attempts.failed(claim.client, now)
+        self._attempts.failed(self.peer, claim.client, now)
         return False
 
     def _challenge(self, aarq: Aarq, claim: _Claim, initiate: InitiateRequest, now: float) -> None:
@@ -341,12 +346,12 @@ class ServerAssociation(Association[ServerMove]):
             fault: why the initiate request cannot be served, where that is the reason.
 
         """
-        is_locked = self._attempts.is_locked(client, now)
-        result = AssociationResult.REJECTED_TRANSIENT if is_locked else AssociationResult.REJECTED_PERMANENT
+        is_waiting = self._attempts.is_waiting(self.peer, client, now)
+        result = AssociationResult.REJECTED_TRANSIENT if is_waiting else AssociationResult.REJECTED_PERMANENT
         information = None if fault is None else write_apdu(fault)
         self._send(write_acse(Aare(aarq.application_context, result, Diagnostic(code=code), information)), now)
         words = f"client {client}: {code.text if fault is None else fault}"
-        self._emit(AssociationRefused(Failure(kind_of_diagnostic(code), words, code.text, permanent=not is_locked)))
+        self._emit(AssociationRefused(Failure(kind_of_diagnostic(code), words, code.text, permanent=not is_waiting)))
         self._forget()
 
     def _take_rlrq(self, now: float) -> None:
@@ -402,14 +407,14 @@ class ServerAssociation(Association[ServerMove]):
             return
         proof = b"" if apdu.parameters is None else apdu.parameters.octets
         if not _is_proof_right(served, proof):
-            self._attempts.failed(client, now)
+            self._attempts.failed(self.peer, client, now)
             outcome = ActionOutcome(ActionResult.OTHER_REASON)
             self._answer(served, ActionResponseNormal(apdu.invoke, outcome), opened, now)
             self._move(ServerMove.REFUSED)
             self._emit(AssociationRefused(Failure(FailureKind.PROOF_NOT_ACCEPTED, f"client {client}: wrong proof")))
             self._forget()
             return
-        self._attempts.succeeded(client)
+        self._attempts.succeeded(self.peer, client)
         self._move(ServerMove.ACCEPTED)
         own = prove(definition.mechanism, served.ctos, secret=definition.secret, security=served.claim.security)
         outcome = ActionOutcome(ActionResult.SUCCESS, octet_string(own))

@@ -3,13 +3,24 @@
 Strategy: stand on a flag, judge the header as soon as its HCS is there, wait for the announced length, check FCS and
 closing flag. What fails gives up its flag only, and the search goes on at the next one, so that no damaged length
 swallows the good frames behind it. Octets that belong to no frame come out as ``Damaged``, in order with the frames.
+Within damage a flag is passed over without a word where the octets behind it are no header, or its check is wrong, so
+that a stream full of flags costs little more than any other.
 """
 
+import re
 from typing import Final
 
+from meterspan.wire.checksum import crc_16_x25
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import TruncatedError, WireError
-from meterspan.wire.hdlc.frame import FLAG, FRAME_LENGTH_MAX, HdlcFrame, read_frame, read_header_length
+from meterspan.wire.hdlc.frame import (
+    CHECK_SIZE,
+    FLAG,
+    FRAME_LENGTH_MAX,
+    HdlcFrame,
+    read_frame,
+    read_header_length,
+)
 
 __all__ = ["DAMAGED_SIZE_MAX", "HdlcReader"]
 
@@ -18,6 +29,15 @@ DAMAGED_SIZE_MAX: Final = FRAME_LENGTH_MAX + 2
 
 _HEADER_SIZE_MAX: Final = 2 + 4 + 4 + 1 + 2
 """Format, addresses, control, HCS."""
+
+_EVEN: Final = b"[" + b"".join(re.escape(bytes((octet,))) for octet in range(0, 256, 2)) + b"]"
+_ODD: Final = b"[" + b"".join(re.escape(bytes((octet,))) for octet in range(1, 256, 2)) + b"]"
+_ADDRESS: Final = _EVEN + b"{0,3}" + _ODD
+_FLAG_OF_FRAME: Final = re.compile(
+    re.escape(bytes((FLAG,))) + b"(?:(?=" + re.escape(bytes((FLAG,))) + b")|[\xa0-\xaf]." + _ADDRESS + _ADDRESS + b".)",
+    re.DOTALL,
+)
+"""A flag before another, or before what has the form of format, addresses and control (IEC 62056-46, 6.4.1)."""
 
 
 class HdlcReader:
@@ -68,12 +88,30 @@ class HdlcReader:
 
     def _hunt(self, position: int) -> int:
         """Pass over octets up to the next flag; they are damage."""
-        flag_at = self._buffer.find(FLAG, position)
+        flag_at = self._next_flag(position)
         stop = len(self._buffer) if flag_at < 0 else flag_at
         self._add_damage(self._buffer[position:stop])
         self._on_flag = flag_at >= 0
         self._flag_is_shared = False
         return stop
+
+    def _next_flag(self, position: int) -> int:
+        """Return where the next flag is; within damage, the next one that can begin a frame; -1 where there is none."""
+        if self._damage_error is None:
+            return self._buffer.find(FLAG, position)
+        while (match := _FLAG_OF_FRAME.search(self._buffer, position)) is not None:
+            if not self._is_header_wrong(match.start() + 1, match.end()):
+                break
+            position = match.start() + 1
+        undecided = self._buffer.find(FLAG, max(position, len(self._buffer) - _HEADER_SIZE_MAX - 1))
+        if match is None or 0 <= undecided < match.start():
+            return undecided
+        return match.start()
+
+    def _is_header_wrong(self, start: int, end: int) -> bool:
+        """Whether the check behind a header is there and wrong; of a frame without information it is the FCS."""
+        check = self._buffer[end : end + CHECK_SIZE]
+        return len(check) == CHECK_SIZE and end > start and not _is_right(self._buffer[start:end], check)
 
     def _try_frame(self, position: int, *, is_last: bool) -> int:
         """Read the frame whose flag is at ``position``; tell how many octets were used up, 0 if more are needed."""
@@ -81,9 +119,15 @@ class HdlcReader:
         if self._buffer[start : start + 1] == bytes([FLAG]):  # fill between frames
             self._flag_is_shared = False
             return 1
+        if self._damage_error is not None and self._next_flag(position) != position:
+            self._give_up_flag(self._damage_error)
+            return 1
         try:
             length = read_header_length(bytes(self._buffer[start : start + _HEADER_SIZE_MAX]))
             if length is not None and len(self._buffer) > start + length:
+                if self._damage_error is not None and not self._is_frame_right(start, start + length):
+                    self._give_up_flag(self._damage_error)
+                    return 1
                 frame = read_frame(bytes(self._buffer[position : start + length + 1]))
             elif is_last and len(self._buffer) > start:
                 size = len(self._buffer) - position
@@ -97,6 +141,10 @@ class HdlcReader:
         self._items.append(frame)
         self._flag_is_shared = True
         return length + 1
+
+    def _is_frame_right(self, start: int, end: int) -> bool:
+        """Whether the FCS at the end of a frame is right."""
+        return _is_right(self._buffer[start : end - CHECK_SIZE], self._buffer[end - CHECK_SIZE : end])
 
     def _give_up_flag(self, error: WireError) -> None:
         if self._damage_error is None:
@@ -121,3 +169,7 @@ class HdlcReader:
     def _append_damage(self, octets: bytes) -> None:
         error = self._damage_error or WireError("octets outside of any frame", 0, "flag", "IEC 62056-46, 6.4.1")
         self._items.append(Damaged(octets, error))
+
+
+def _is_right(octets: bytearray, check: bytearray) -> bool:
+    return crc_16_x25(bytes(octets)) == int.from_bytes(check, "little")
