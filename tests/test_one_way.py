@@ -17,6 +17,10 @@ OBIS_PARTS = range(5, 7)
 NODES_MAX = 24
 """Nodes of a body that may be written again: a property, a getter, one call with its result."""
 
+LARGE = 1 << 32
+"""Numbers above it are no sizes or counts of one module, but facts of a format or of the calendar."""
+LARGE = 1 << 32
+"""Numbers above it are no sizes or counts of one module, but facts of a format or of the calendar."""
 OTHER_FILES = {"app/serving.py", "cli/transfer.py", "cli/serve.py"}
 """Where an ``OSError`` beside a ``StorageError`` is of a port, or of a file that the user named."""
 
@@ -38,6 +42,22 @@ def test_no_two_functions_have_the_same_body() -> None:
                 places[body].append(f"{path}:{function.lineno} {function.name}")
     assert len(places) > 1_000
     assert [found for found in places.values() if len(found) > 1] == []
+
+
+def test_a_large_number_is_written_out_in_one_module_only() -> None:
+    places = defaultdict(set)
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, int) and node.value > LARGE:
+                places[node.value].add(path)
+    found = {number: sorted(paths) for number, paths in places.items() if len(paths) > 1 and not _is_round(number)}
+    assert places[253_402_300_799] == {"quantities/instants.py"}
+    assert found == {}
+
+
+def _is_round(number: int) -> bool:
+    """Whether a number is a power of ten, or a mask: its digits say what it is."""
+    return str(number).strip("0") == "1" or number & (number + 1) == 0
 
 
 def test_a_failure_of_storage_is_built_in_the_module_of_failures_only() -> None:

@@ -13,7 +13,6 @@ from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess, logical_device
-from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.lnap.outbox import OutboxRow, RowOutbox
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
@@ -25,6 +24,7 @@ from meterspan.model.quarantine import FrameFault
 from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
+from meterspan.readings.p1 import P1_REGISTERS
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader
 from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram

@@ -3,9 +3,10 @@
 import pytest
 
 from meterspan.lnap.channel import LocalMeter
-from meterspan.lnap.hearing import P1_REGISTERS, instants_of, observations_of
+from meterspan.lnap.hearing import instants_of, observations_of
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled
+from meterspan.readings.p1 import P1_REGISTERS
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.errors import KeyMissingError, WireError
 

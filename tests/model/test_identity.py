@@ -8,6 +8,7 @@ from meterspan.model.identity import (
     MBusClientIdentity,
     mbus_client_identity,
     mbus_device,
+    new_system_title,
     p1_device,
     parse_system_title,
     split_mbus_device,
@@ -61,3 +62,7 @@ def test_a_system_title_is_read_from_its_sixteen_digits(title):
 def test_what_is_no_system_title_is_refused(text):
     with pytest.raises(ValueError, match="16 hexadecimal digits"):
         parse_system_title(text)
+
+
+def test_a_new_system_title_has_our_letters_and_random_octets_behind_them():
+    assert new_system_title(lambda count: bytes(range(count))) == b"MSP\x00\x01\x02\x03\x04"

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.quantities.instants import DAY_S, DAY_ZERO, HOUR_S, standard_offset_s, utc, utc_seconds, utc_text
+from meterspan.quantities.instants import (
+    DAY_S,
+    DAY_ZERO,
+    FIRST_SECOND,
+    HOUR_S,
+    LAST_SECOND,
+    standard_offset_s,
+    utc,
+    utc_seconds,
+    utc_text,
+)
 
 
 @given(st.integers(-(1 << 35), 1 << 35))
@@ -45,3 +55,10 @@ def test_an_instant_is_written_in_utc_whatever_its_zone():
 def test_a_naive_datetime_has_no_instant():
     with pytest.raises(ValueError, match="naive"):
         utc_seconds(datetime(2026, 1, 1))  # noqa: DTZ001 - the naive value is the test
+
+
+def test_the_first_and_the_last_second_are_those_of_the_calendar() -> None:
+    assert utc(FIRST_SECOND) == datetime.min.replace(tzinfo=UTC)
+    assert utc(LAST_SECOND) == datetime.max.replace(microsecond=0, tzinfo=UTC)
+    with pytest.raises(OverflowError):
+        utc(LAST_SECOND + 1)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.quantities import UNITS, Scaled, parse_unit, unit_of_code
+from meterspan.quantities import UNITS, Scaled, in_thousands, parse_unit, unit_of_code
 
 
 def test_no_symbol_and_no_dlms_code_stands_twice() -> None:
@@ -64,3 +64,16 @@ def test_a_scaled_value_reads_as_people_write_it() -> None:
 def test_volumes_do_not_become_energies() -> None:
     with pytest.raises(ValueError, match="does not convert"):
         Scaled(1, 0, UNITS["m3"]).to(UNITS["Wh"])
+
+
+@pytest.mark.parametrize("symbol", ["Wh", "varh", "VAh"])
+def test_energies_are_read_in_thousands_and_a_unit_with_its_prefix_means_the_same(symbol: str) -> None:
+    number, shown = in_thousands(Decimal(1_234_500), symbol)
+    assert (number, shown) == (Decimal("1234.5"), f"k{symbol}")
+    unit, exponent = parse_unit(shown)
+    assert (unit, number.scaleb(exponent)) == (UNITS[symbol], Decimal(1_234_500))
+
+
+@pytest.mark.parametrize("symbol", ["W", "V", "m3", "1"])
+def test_what_is_no_energy_is_read_as_it_is(symbol: str) -> None:
+    assert in_thousands(Decimal(1_500), symbol) == (Decimal(1_500), symbol)

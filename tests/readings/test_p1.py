@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import UNITS, Commodity, Obis, Quality, Scaled
 from meterspan.quantities.codes import NET_POWER
-from meterspan.readings.p1 import TARIFFS_MAX, rows_of_p1
+from meterspan.readings.p1 import TARIFFS_MAX, rows_of_p1, stated_time
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.p1 import PROFILES, CrcPolicy, P1Profile, crc_of, p1_object, read_telegram, write_telegram
 
@@ -274,3 +274,14 @@ def test_a_channel_whose_device_type_cannot_be_read_is_no_gas_meter() -> None:
     assert Commodity.GAS in {item.commodity for item in heard(lines).devices}
     unreadable = heard([*lines, ((0, 1, 24, 1, 0), "Z")])
     assert Commodity.GAS not in {item.commodity for item in unreadable.devices}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "seconds"),
+    [("250114120000W", NOON), ("250714120000S", NOON + 181 * 86_400 - 3_600), ("250114120000", NOON), ("", None)],
+)
+def test_the_time_that_a_telegram_states_goes_by_its_letter_and_else_by_the_zone(stamp: str, seconds: int) -> None:
+    lines = f"0-0:1.0.0({stamp})\r\n" if stamp else ""
+    text = f"/TST5\\METER\r\n\r\n{lines}1-0:1.8.0(000001.000*kWh)\r\n!".encode()
+    telegram = read_telegram(text + f"{crc_of(text):04X}\r\n".encode())
+    assert stated_time(telegram, ZoneInfo("Europe/Berlin")) == seconds

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.lnap.access_point import AccessPointConfig
-from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.quarantine import FrameFault
 from meterspan.quantities import Commodity
+from meterspan.readings.p1 import P1_REGISTERS
 from meterspan.sim.building import AccessPointHost, Building, Interfaces, local_meter, local_meters
 from meterspan.sim.clock import VirtualClock
 from meterspan.sim.district import District, DistrictConfig

@@ -12,11 +12,11 @@ import pyarrow as pa
 from meterspan.analytics.conserve import Conserved, GapPolicy, conserve, installation_of
 from meterspan.analytics.tables import TIME, exact_column, exact_field, quality_column, time_column
 from meterspan.quantities import Quality
+from meterspan.readings.rows import STORED_MAX
 
 __all__ = ["Intervals", "intervals"]
 
 QUARTER_HOUR: Final = timedelta(minutes=15)
-_INT64_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -156,7 +156,7 @@ def _exponent(value: Decimal) -> int:
 
 def _steps(value: Decimal, exponent: int) -> int:
     steps = int(value.scaleb(-exponent))
-    if abs(steps) > _INT64_MAX:
+    if abs(steps) > STORED_MAX:
         raise ValueError(f"{value} has more digits than a register")
     return steps
 

@@ -18,14 +18,13 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
-from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.lnap import kept_state
 from meterspan.lnap.access_point import CHANNELS_MAX, AccessPoint
 from meterspan.lnap.home_collector import UpstreamIdentity, radio_commodity
 from meterspan.mdm import MeterDataManagement
-from meterspan.model.identity import MANUFACTURER
+from meterspan.model.identity import new_system_title
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
@@ -112,7 +111,7 @@ def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
     """Read the endpoints of wired M-Buses, each with the slaves that are read: ``?address=5,6``.
 
     Raises:
-        EndpointError: one is none, or names no slave, or its baud rate is none, or a bus has two endpoints.
+        EndpointError: a text is not an endpoint, names no slave or no baud rate of M-Bus, or a bus has two endpoints.
 
     """
     found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)
@@ -201,7 +200,7 @@ def upstream_identity(state: StateFile, options: AccessPointOptions, *, pushes: 
 
     """
     kept = _kept_identity(state)
-    made = MANUFACTURER.encode() + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(MANUFACTURER.encode()))
+    made = new_system_title(secrets.token_bytes)
     title = options.system_title or bytes.fromhex(kept.get("system_title", "")) or made
     name = options.name or kept.get("name") or f"MSPL{title.hex()[6:].upper()}"
     state.save(_IDENTITY_KEPT, json.dumps({"name": name, "system_title": title.hex()}).encode())

@@ -42,6 +42,7 @@ from meterspan.model.radio_protection import RadioSettings
 from meterspan.model.readings import EventSeverity
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Commodity, utc
+from meterspan.readings.p1 import stated_time
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import poll_bus
 from meterspan.runtime.p1_source import p1_telegrams
@@ -144,12 +145,17 @@ class HomeHost:
             while chunk := file.read(FILE_CHUNK):
                 reader.receive(chunk)
                 while (item := reader.next_telegram()) is not None:
-                    self.hear_p1(item, _own_time(item, self._zone) or self._clock(), path.name)
+                    self.hear_p1(item, self._time_of(item), path.name)
                     count += 1
                     if count % FLUSH_EVERY_TELEGRAMS == 0:
                         await self.flush()
         await self.flush()
         return count
+
+    def _time_of(self, item: P1Telegram | P1Damage) -> float:
+        """Return when a telegram of a file was sent; now where it does not say so."""
+        stated = None if isinstance(item, P1Damage) else stated_time(item, self._zone)
+        return self._clock() if stated is None else stated
 
     async def hear_radio(self, endpoint: Endpoint) -> None:
         """Receive radio telegrams until cancelled."""
@@ -326,10 +332,3 @@ class HomeHost:
         self, device: str, time: float, kind: str, title: str, severity: EventSeverity = EventSeverity.INFO
     ) -> None:
         self.device_log.note(device, Entry(time, kind, title, severity=severity))
-
-
-def _own_time(item: P1Telegram | P1Damage, zone: ZoneInfo) -> float | None:
-    if isinstance(item, P1Damage) or item.time is None:
-        return None
-    moment = item.time.to_utc() or item.time.to_utc(zone)
-    return None if moment is None else moment.timestamp()

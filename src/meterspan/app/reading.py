@@ -16,7 +16,6 @@ from typing import Final
 from meterspan.app.bench_reading import BenchReading, ReadRequest
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.crypto.mechanisms import Security
-from meterspan.crypto.suites import SYSTEM_TITLE_SIZE
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.links import LinkAddresses
 from meterspan.engine.scripts import read_invocation_counter
@@ -24,7 +23,7 @@ from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.meter.cosem import READER_CLIENT
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT
 from meterspan.model.failures import FailureKind
-from meterspan.model.identity import MANUFACTURER
+from meterspan.model.identity import new_system_title
 from meterspan.runtime.dlms_client import AssociationFailedError, DlmsClient, DlmsError, OnFrame, open_dlms
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.state import StateFile
@@ -58,7 +57,7 @@ def system_title(state: StateFile) -> bytes:
     """Return this reader's own system title, which is made once and kept."""
     kept = state.load(_TITLE_KEPT)
     if kept is None:
-        kept = MANUFACTURER.encode() + secrets.token_bytes(SYSTEM_TITLE_SIZE - len(MANUFACTURER.encode()))
+        kept = new_system_title(secrets.token_bytes)
         state.save(_TITLE_KEPT, kept)
     return kept
 

@@ -19,7 +19,7 @@ from meterspan.app.listening import HeardMeter, Hearing, Listening, Outcome, lis
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import Medium, utc, utc_text
+from meterspan.quantities import Medium, in_thousands, utc, utc_text
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
 
@@ -178,8 +178,8 @@ def _value(reading: DecodedReading) -> str:
     words = [*(["export"] if is_export else []), *([f"T{reading.tariff}"] if reading.tariff else [])]
     tariff = f"[dim]{' '.join(words)}[/dim] " if words else ""
     value, unit = reading.value, reading.unit
-    if unit == "Wh" and not isinstance(value, str):
-        value, unit = Decimal(value).scaleb(-3), "kWh"
+    if not isinstance(value, str):
+        value, unit = in_thousands(Decimal(value), unit)
     return (
         f"{tariff}[bold]{value:f}[/bold] {unit}"
         if isinstance(value, Decimal)

@@ -42,7 +42,7 @@ from meterspan.cli.pushing import push_endpoint
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
 from meterspan.meter.metrology import Indication
-from meterspan.quantities import UNITS, Commodity
+from meterspan.quantities import Commodity, in_thousands
 from meterspan.readings.names import meaning_of
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
 from meterspan.runtime.media import CannotConnectError
@@ -290,14 +290,9 @@ def _face(shown: Indication, now: float, zone: ZoneInfo) -> Table:
     table.add_row("", "clock", f"{datetime.fromtimestamp(now, zone):%Y-%m-%d %H:%M:%S}", f"{_zone_name(now, zone)}")
     for obis, value in (*((register.obis, register.value) for register in shown.registers), *shown.instants):
         tariff = f" T{obis.e}" if obis.d == 8 and obis.e else ""
-        number, unit = (
-            (value.decimal.scaleb(-3), f"k{value.unit}") if value.unit in _KILO else (value.decimal, str(value.unit))
-        )
+        number, unit = in_thousands(value.decimal, str(value.unit))
         table.add_row(str(obis), f"{meaning_of(obis).quantity}{tariff}", f"{number:,f}".replace(",", "\u202f"), unit)
     return table
-
-
-_KILO: Final = frozenset({UNITS["Wh"], UNITS["varh"]})
 
 
 def _zone_name(now: float, zone: ZoneInfo) -> str:

@@ -20,7 +20,7 @@ from meterspan.model.cosem.access import AttributeAccess, MethodAccess
 from meterspan.model.cosem.classes import interface_class
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.view import ObjectListElement
-from meterspan.quantities import ClockStatus, Scaled
+from meterspan.quantities import ClockStatus, Scaled, in_thousands
 from meterspan.readings.names import meaning_of
 from meterspan.wire.axdr import ClockColumn, FloatColumn, IntegerColumn
 
@@ -29,7 +29,6 @@ __all__ = ["reading_json", "show_reading", "trace_lines"]
 OFFSET_WARN_S: Final = 5.0
 """A clock that is further off is shown in yellow; DSMR P3 asks for synchronising from ten seconds on."""
 OFFSET_BAD_S: Final = 60.0
-_KILO: Final = frozenset({"Wh", "varh", "VAh"})
 _ACCESS: Final = {
     AttributeAccess.NO_ACCESS: "-",
     AttributeAccess.READ_ONLY: "r",
@@ -194,10 +193,8 @@ def _registers(found: BenchReading) -> Table:
 
 
 def _human(value: Scaled) -> tuple[str, str]:
-    if str(value.unit) in _KILO:
-        return f"{value.decimal.scaleb(-3):,f}".replace(",", "\u202f"), f"k{value.unit}"
-    unit = "" if str(value.unit) == "1" else str(value.unit)
-    return f"{value.decimal:,f}".replace(",", "\u202f"), unit
+    number, unit = in_thousands(value.decimal, str(value.unit))
+    return f"{number:,f}".replace(",", "\u202f"), "" if unit == "1" else unit
 
 
 def _view(view: tuple[ObjectListElement, ...]) -> Table:

@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled, parse_unit
+from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled
 from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
@@ -338,11 +338,9 @@ class _ShownRegister:
     @classmethod
     def of(cls, meter: str, commodity: Commodity, row: Row) -> "_ShownRegister":
         """Convert a row."""
-        unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
-        value = row.value.to(unit) / 10**exponent
-        width = None
-        if row.width:
-            width = Scaled(row.width, row.value.exponent, row.value.unit).to(unit) / 10**exponent
+        shown = CATALOGUE[commodity].in_display_unit
+        value = shown(row.value)
+        width = shown(Scaled(row.width, row.value.exponent, row.value.unit)) if row.width else None
         return cls(meter, value, row.time, width)
 
 

@@ -16,7 +16,7 @@ from meterspan.engine.push_rows import utc_row
 from meterspan.model.cosem.load_profile import NOT_CAPTURED, LoadProfile
 from meterspan.model.cosem.profile import Row
 from meterspan.model.radio_protection import RadioProtection, required_of
-from meterspan.quantities import Commodity, Obis, Scaled, Unit
+from meterspan.quantities import LAST_SECOND, Commodity, Obis, Scaled, Unit
 
 __all__ = ["LocalMeter", "MBusChannel", "Observation", "RegisterScale", "RowsAtScale"]
 
@@ -26,8 +26,6 @@ PERIODS_KNOWN: Final = 96
 """A telegram that is later than so many capture periods makes no row: the same register was captured since."""
 DECIMALS_MAX: Final = 12
 """A scale may become finer by so many decimals: below a picowatt-hour no meter counts."""
-TIME_MAX: Final = 253_402_300_799
-"""The last second of the year 9999, which a COSEM date can hold."""
 
 RegisterScale = tuple[Unit, int]
 """Unit and scaler of a register."""
@@ -246,7 +244,7 @@ class RowsAtScale:
 
 
 def _check_time(time: int) -> None:
-    if not 0 <= time <= TIME_MAX:
+    if not 0 <= time <= LAST_SECOND:
         raise ValueError(f"{time} s is not a date")
 
 

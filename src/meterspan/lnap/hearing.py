@@ -1,16 +1,12 @@
 """The capture of a telegram's rows by the access point: the registers of one meter, instant by instant."""
 
-from typing import Final
-
 from meterspan.lnap.channel import LocalMeter, Observation
-from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled
+from meterspan.quantities import Obis, Scaled
 from meterspan.readings.rows import DeviceRows, HeardTelegram
 from meterspan.wire.errors import WireError
 
-__all__ = ["P1_REGISTERS", "instants_of", "observations_of"]
+__all__ = ["instants_of", "observations_of"]
 
-P1_REGISTERS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
-"""The captured registers of an electricity meter on P1."""
 _INSTANTANEOUS = 7  # value group D
 
 

@@ -20,7 +20,6 @@ from meterspan.analytics.tariff import exact_decimal
 from meterspan.lnap.access_point import CHANNELS_MAX, PUSH_ROWS_MAX, AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.delivery import TwoOutboxes, blocks_of
-from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, MeterPlaces, PlaceEvent, RegistersHeard
 from meterspan.lnap.outbox import RowOutbox
@@ -37,13 +36,12 @@ from meterspan.quantities import (
     Commodity,
     Obis,
     Scaled,
-    parse_unit,
     standard_offset_s,
     utc,
     utc_text,
 )
 from meterspan.quantities.codes import NET_POWER
-from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.p1 import P1_REGISTERS, rows_of_p1
 from meterspan.readings.rows import DeviceRows, HeardTelegram, Row
 from meterspan.wire.p1 import P1Damage, P1Telegram
 
@@ -509,8 +507,8 @@ def _line(home_id: str, heard: HeardTelegram) -> bytes:
 
 
 def _shown(commodity: Commodity, value: Scaled) -> Decimal:
-    """Return a value in the unit that people read, with its decimals where the unit has the same base."""
-    unit, exponent = parse_unit(CATALOGUE[commodity].display_unit)
-    if value.unit is unit:
-        return Decimal(value.value).scaleb(value.exponent - exponent)
-    return exact_decimal(value.to(unit) / 10**exponent)
+    """Return a value in the unit that people read, with the decimals of its register where they stay decimals."""
+    supply = CATALOGUE[commodity]
+    shown = exact_decimal(supply.in_display_unit(value))
+    step = exact_decimal(supply.in_display_unit(Scaled(1, value.exponent, value.unit)))
+    return shown.quantize(step) if step.as_tuple().digits == (1,) else shown

@@ -15,14 +15,12 @@ from meterspan.mdm.supplies import Supply
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent
 from meterspan.model.storage.ports import ReadingJournal
 from meterspan.model.storage.readings import Readings, UnsettledDays
-from meterspan.quantities import DAY_S, HOUR_S, Commodity, Direction, commodity_of_obis
+from meterspan.quantities import DAY_S, FIRST_SECOND, HOUR_S, LAST_SECOND, Commodity, Direction, commodity_of_obis
 
 __all__ = ["Intake"]
 
 log = logging.getLogger(__name__)
 
-FIRST_S, LAST_S = -62_135_596_800, 253_402_300_799
-"""UTC seconds of the first instant of year 1 and the last of year 9999: the calendar of clocks, and of Python."""
 MAX_DAYS_BACK = 400
 """Closed days without one reading of a right clock that are passed over at the opening."""
 
@@ -116,13 +114,13 @@ class Intake:
             np.repeat(np.array([int(block.source) for block, _column in pairs], np.int8), counts),
             np.repeat(np.array([block.received_at for block, _column in pairs], np.int64), counts),
         )
-        if int(readings.time.min()) < FIRST_S or int(readings.time.max()) > LAST_S:
+        if int(readings.time.min()) < FIRST_SECOND or int(readings.time.max()) > LAST_SECOND:
             return self._of_a_calendar(readings)
         return readings
 
     def _of_a_calendar(self, readings: Readings) -> Readings:
         """Leave out readings at times that no clock can mean, and log their devices: no day is theirs."""
-        possible = (readings.time >= FIRST_S) & (readings.time <= LAST_S)
+        possible = (readings.time >= FIRST_SECOND) & (readings.time <= LAST_SECOND)
         for number in np.unique(readings.series[~possible]).tolist():
             row = self._series.row(number)
             log.warning("readings outside of the calendar were not stored", extra={"device": row and row.device})

@@ -5,6 +5,7 @@ when a firmware changes the version octet (EN 13757-7, 7.5). A meter on a P1 por
 access point shows a device in the M-BusClient object of its channel is one function too, for both ends.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,7 @@ __all__ = [
     "MBusClientIdentity",
     "mbus_client_identity",
     "mbus_device",
+    "new_system_title",
     "p1_device",
     "parse_system_title",
     "split_mbus_device",
@@ -50,11 +52,17 @@ def split_mbus_device(device: str) -> tuple[str, str, int]:
     return parts[0], parts[1], int(parts[2], 16)
 
 
+def new_system_title(random_octets: Callable[[int], bytes]) -> bytes:
+    """Return a new system title of meterspan: its three letters, and octets of ``random_octets(count)``."""
+    letters = MANUFACTURER.encode()
+    return letters + random_octets(SYSTEM_TITLE_SIZE - len(letters))
+
+
 def parse_system_title(text: str) -> bytes:
     """Return the octets of a system title that is written as hexadecimal digits.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
 
     """
     try:

@@ -12,7 +12,9 @@ from meterspan.quantities.commodities import (
 from meterspan.quantities.instants import (
     DAY_S,
     DAY_ZERO,
+    FIRST_SECOND,
     HOUR_S,
+    LAST_SECOND,
     QUARTER_S,
     SHIFT_MAX_S,
     standard_offset_s,
@@ -24,13 +26,15 @@ from meterspan.quantities.interval import Interval
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
 from meterspan.quantities.scaled import Scaled, sum_of
-from meterspan.quantities.units import UNITS, Unit, parse_unit, unit_of_code
+from meterspan.quantities.units import UNITS, Unit, in_thousands, parse_unit, unit_of_code
 
 __all__ = [
     "CATALOGUE",
     "DAY_S",
     "DAY_ZERO",
+    "FIRST_SECOND",
     "HOUR_S",
+    "LAST_SECOND",
     "QUARTER_S",
     "SHIFT_MAX_S",
     "UNITS",
@@ -47,6 +51,7 @@ __all__ = [
     "Unit",
     "commodity_of_mbus_medium",
     "commodity_of_obis",
+    "in_thousands",
     "parse_obis",
     "parse_unit",
     "standard_offset_s",

@@ -7,9 +7,12 @@ Sources: IEC 62056-6-1, tables 2 and 4 to 12 (OBIS); EN 13757-7:2018, table 13 (
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 
 from meterspan.quantities.obis import Medium, Obis
+from meterspan.quantities.scaled import Scaled
+from meterspan.quantities.units import parse_unit
 
 __all__ = ["CATALOGUE", "Commodity", "CommodityFacts", "Direction", "commodity_of_mbus_medium", "commodity_of_obis"]
 
@@ -61,6 +64,16 @@ class CommodityFacts:
     def register(self) -> Obis:
         """The total import register."""
         return self.registers[Direction.IMPORT]
+
+    def in_display_unit(self, value: Scaled) -> Fraction:
+        """Return a value in the unit in which people read it, exact.
+
+        Raises:
+            ValueError: the value is of another dimension.
+
+        """
+        unit, exponent = parse_unit(self.display_unit)
+        return Scaled(value.value, value.exponent - exponent, value.unit).to(unit)
 
 
 CATALOGUE: Mapping[Commodity, CommodityFacts] = MappingProxyType(

@@ -6,7 +6,9 @@ from typing import Final
 __all__ = [
     "DAY_S",
     "DAY_ZERO",
+    "FIRST_SECOND",
     "HOUR_S",
+    "LAST_SECOND",
     "QUARTER_S",
     "SHIFT_MAX_S",
     "standard_offset_s",
@@ -23,6 +25,10 @@ SHIFT_MAX_S: Final = 900
 """The most that ``Clock.shift_time`` moves a clock, either way (IEC 62056-6-2, 4.5.1.3)."""
 DAY_ZERO: Final = date(1970, 1, 1)
 """The UTC day with number 0."""
+FIRST_SECOND: Final = -62_135_596_800
+"""The first second of year 1: dates of COSEM and of Python begin here."""
+LAST_SECOND: Final = 253_402_300_799
+"""The last second of the year 9999: dates of COSEM and of Python end here."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 

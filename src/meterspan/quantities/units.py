@@ -5,9 +5,10 @@ rounds. Values carry a power of ten beside the unit (see ``Scaled``), so the tab
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 
-__all__ = ["UNITS", "Unit", "parse_unit", "unit_of_code"]
+__all__ = ["UNITS", "Unit", "in_thousands", "parse_unit", "unit_of_code"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,12 @@ def parse_unit(symbol: str) -> tuple[Unit, int]:
     return rest, exponent
 
 
+def in_thousands(value: Decimal, symbol: str) -> tuple[Decimal, str]:
+    """Return a value and its unit as people read them: energies in thousands (kWh, kvarh, kVAh), others as they are."""
+    return (value.scaleb(-3), f"k{symbol}") if symbol in _IN_THOUSANDS else (value, symbol)
+
+
+_IN_THOUSANDS = frozenset({"Wh", "varh", "VAh"})
 _PREFIXES = {"n": -9, "µ": -6, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12}
 _SPELLINGS = {
     "m³": "m3", "m^3": "m3", "m³/h": "m3/h", "m^3/h": "m3/h", "l": "L", "l/h": "L/h", "C": "°C", "degC": "°C",

@@ -14,6 +14,7 @@ from meterspan.model.failures import Failure
 from meterspan.model.identity import p1_device
 from meterspan.quantities import (
     CATALOGUE,
+    LAST_SECOND,
     UNITS,
     ClockTime,
     Commodity,
@@ -45,6 +46,7 @@ from meterspan.wire.p1 import P1Fault, P1Object, P1Telegram
 
 __all__ = [
     "IDENTIFICATIONS",
+    "P1_REGISTERS",
     "LineNumber",
     "P1Rows",
     "SubMeter",
@@ -53,6 +55,7 @@ __all__ = [
     "numbers_of",
     "read_p1",
     "rows_of_p1",
+    "stated_time",
 ]
 
 CLOCK_ERROR_S_MAX: Final = 3_600
@@ -63,15 +66,15 @@ TARIFFS_MAX: Final = 63
 """Value group E of energy: 0 is the total, 1 to 63 are the tariffs (IEC 62056-6-1, table 11)."""
 CHANNELS_MAX: Final = 4
 """M-Bus channels of a port (DSMR P1, 6.12)."""
+P1_REGISTERS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
+"""The total registers of an electricity meter: given by the port, or summed over its tariffs."""
 IDENTIFICATIONS: Final = (EQUIPMENT_IDENTIFIER, SERIAL_NUMBER, Obis(1, 0, 0, 0, 0), LOGICAL_DEVICE_NAME)
 """Where the identification of the meter is, the best first."""
 
 _PHASE_IMPORT: Final = tuple(Obis(1, 0, 21 + 20 * phase, 7, 0) for phase in range(3))
 _PHASE_EXPORT: Final = tuple(Obis(1, 0, 22 + 20 * phase, 7, 0) for phase in range(3))
-_TOTALS: Final = tuple(CATALOGUE[Commodity.ELECTRICITY].registers.values())
 _ENERGY, _INSTANT = 8, 7  # value group D: time integral, instantaneous value
 _GAS = 0x03  # the device type where a channel sends none, as the oldest ports do
-_UNDATED: Final = 253_402_300_799  # later than any stamp: the last second of the year 9999
 _DIGITS_MAX: Final = 18
 _TARIFF_DIGITS_MAX: Final = 4
 
@@ -119,6 +122,11 @@ def read_p1(telegram: P1Telegram, now: float | None, zone: tzinfo | None = None)
         clock.own,
     )
     return P1Rows(heard, identification_of(telegram), sub_meters)
+
+
+def stated_time(telegram: P1Telegram, zone: tzinfo) -> int | None:
+    """Return UTC seconds that the clock of a telegram states; None where it states none, or does not vouch for it."""
+    return _instant(telegram.time, zone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +265,12 @@ def _clock(telegram: P1Telegram, now: float | None, zone: tzinfo | None) -> _Tel
     """
     zone = zone or timezone(timedelta(minutes=-telegram.profile.standard_deviation_min))
     time = telegram.time
-    stated = _instant(time, zone)
+    stated = stated_time(telegram, zone)
     is_certain = time is not None and time.deviation_min is not None
     own = stated if is_certain else None
     if own is not None and (now is None or abs(own - now) <= CLOCK_ERROR_S_MAX):
         return _TelegramClock(own, 0, NOTHING_AGAINST, zone, own)
-    heard = round(now) if now is not None else _UNDATED if stated is None else stated
+    heard = round(now) if now is not None else LAST_SECOND if stated is None else stated
     quality = NOTHING_AGAINST if time is None else Quality.CLOCK_INVALID
     return _TelegramClock(heard, 0 if stated is None else heard - stated, quality, zone, own)
 
@@ -276,7 +284,7 @@ def _instant(time: ClockTime | None, zone: tzinfo) -> int | None:
 
 def _electricity(telegram: P1Telegram, lines: Mapping[Obis, P1Object], clock: _TelegramClock) -> DeviceRows:
     found = {obis: row for obis, item in lines.items() if (row := _electric_row(obis, item, telegram, clock))}
-    for total in _TOTALS:
+    for total in P1_REGISTERS:
         if total not in lines and (row := _sum_of_tariffs(total, telegram, lines, found)):
             found[total] = row
     power = None if NET_POWER in found else _net_power(found)

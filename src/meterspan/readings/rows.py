@@ -12,7 +12,7 @@ from meterspan.model.failures import Failure
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import CATALOGUE, Commodity, Direction, Obis, Quality, Scaled
 
-__all__ = ["DeviceRows", "HeardTelegram", "Row", "is_storable"]
+__all__ = ["STORED_MAX", "DeviceRows", "HeardTelegram", "Row", "is_storable"]
 
 STORED_MAX = 2**63 - 1
 """Stored values are signed 64-bit integers."""

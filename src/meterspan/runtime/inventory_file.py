@@ -18,13 +18,12 @@ from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.quantities import Commodity, parse_obis
 from meterspan.store.databases import Database, file_url
 from meterspan.store.edge import storage_errors
-from meterspan.store.left_out import LeftOutRows, quarantine_table
+from meterspan.store.left_out import LeftOutRows, common_tables
 
 __all__ = ["InventoryFile", "holds_keys", "inventory_path"]
 
 SCHEMA_VERSION: Final = 2
-METADATA = sa.MetaData()
-SCHEMA_VERSIONS = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
+METADATA = common_tables()
 DEVICES = sa.Table(
     "device",
     METADATA,
@@ -50,9 +49,6 @@ KEYS = sa.Table(
     sa.Column("purpose", sa.Text, primary_key=True),
     sa.Column("octets", sa.LargeBinary, nullable=False),
 )
-
-
-QUARANTINED = quarantine_table(METADATA)
 
 
 def inventory_path(data: Path) -> Path:

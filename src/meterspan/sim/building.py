@@ -16,13 +16,12 @@ from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter
 from meterspan.lnap.cosem import LnapAccess, logical_device
-from meterspan.lnap.hearing import P1_REGISTERS
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.identity import mbus_device
 from meterspan.model.quarantine import QuarantinedFrame
 from meterspan.quantities import Commodity
-from meterspan.readings.p1 import rows_of_p1
+from meterspan.readings.p1 import P1_REGISTERS, rows_of_p1
 from meterspan.readings.rows import HeardTelegram
 from meterspan.sim.channel import MediumEffects, Radio
 from meterspan.sim.clock import VirtualClock

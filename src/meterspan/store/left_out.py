@@ -1,7 +1,8 @@
 """Rows of a database that do not read back: left out by name, so that all others are read.
 
 A damaged row stays in its place. Where it is saved again, its old octets are first copied, in the same transaction,
-into the table ``quarantined_row``. Only SQLite can hold such a row: text that is no UTF-8, JSON that is none.
+into the table ``quarantined_row``. Only SQLite can hold such a row: text that is not UTF-8, or
+a column of JSON that is not JSON.
 """
 
 import json
@@ -14,10 +15,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from meterspan.model.storage.readings import QuarantinedItem
-from meterspan.store.databases import Database
+from meterspan.store.databases import VERSION_TABLE, Database
 from meterspan.store.edge import wall_time
 
-__all__ = ["LeftOutRows", "quarantine_table"]
+__all__ = ["LeftOutRows", "common_tables"]
 
 _TABLE: Final = "quarantined_row"
 _Key = tuple[str, tuple[str, ...]]
@@ -25,9 +26,11 @@ _Key = tuple[str, tuple[str, ...]]
 log = logging.getLogger(__name__)
 
 
-def quarantine_table(tables: sa.MetaData) -> sa.Table:
-    """Declare the table for the old octets of damaged rows that were saved again."""
-    return sa.Table(
+def common_tables() -> sa.MetaData:
+    """Return the tables that every database has: its version, and the old octets of damaged rows saved again."""
+    tables = sa.MetaData()
+    sa.Table(VERSION_TABLE, tables, sa.Column("version", sa.Integer, primary_key=True))
+    sa.Table(
         _TABLE,
         tables,
         sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
@@ -35,6 +38,7 @@ def quarantine_table(tables: sa.MetaData) -> sa.Table:
         sa.Column("reason", sa.Text, nullable=False),
         sa.Column("octets", sa.LargeBinary, nullable=False),
     )
+    return tables
 
 
 class LeftOutRows:

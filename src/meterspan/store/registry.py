@@ -25,7 +25,7 @@ from meterspan.model.storage.registry import (
 )
 from meterspan.store.columns import read_intervals, write_intervals
 from meterspan.store.databases import Database, file_url
-from meterspan.store.left_out import LeftOutRows, quarantine_table
+from meterspan.store.left_out import LeftOutRows, common_tables
 
 __all__ = ["Registry"]
 
@@ -33,9 +33,8 @@ SCHEMA_VERSION = 2
 
 RowT = TypeVar("RowT")
 
-METADATA = sa.MetaData()
+METADATA = common_tables()
 
-SCHEMA_VERSIONS = sa.Table("schema_version", METADATA, sa.Column("version", sa.Integer, primary_key=True))
 HOMES = sa.Table(
     "home",
     METADATA,
@@ -104,7 +103,6 @@ VERSIONS = sa.Table(
     sa.Column("step", sa.Text, nullable=False),
     sa.Column("octets", sa.LargeBinary, nullable=False),
 )
-QUARANTINED = quarantine_table(METADATA)
 
 
 class Registry:

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from meterspan.quantities import DAY_ZERO, ClockTime
+from meterspan.quantities import DAY_ZERO, FIRST_SECOND, LAST_SECOND, ClockTime
 from meterspan.wire.axdr.clock import (
     DATE_TIME_SIZE,
     DEVIATION_OPEN,
@@ -317,8 +317,6 @@ def _integer_column(type_: DataType, numbers: NDArray[np.generic]) -> Column:
 _DAYS_OF_MONTH = np.array([0, 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31] + [0] * 243)
 _MAX_YEAR = 9999
 _MAX_DEVIATION_MIN = 24 * 60 - 1
-_FIRST_SECOND, _LAST_SECOND = -62_135_596_800, 253_402_300_799
-"""What a ``datetime`` holds: years 1 to 9999."""
 _DATE_TIME = np.dtype(
     {
         "names": ["date", "clock", "deviation"],
@@ -395,7 +393,7 @@ def _any_instants(block: NDArray[np.uint8], zone: tzinfo | None) -> NDArray[np.i
         & (np.abs(deviation) <= _MAX_DEVIATION_MIN)
     )
     utc = _days(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second + deviation * 60
-    exists &= (utc >= _FIRST_SECOND) & (utc <= _LAST_SECOND)
+    exists &= (utc >= FIRST_SECOND) & (utc <= LAST_SECOND)
     seconds: NDArray[np.int64] = np.where(exists, utc, NO_INSTANT)
     if zone is not None:
         for index in np.flatnonzero(deviation == DEVIATION_OPEN).tolist():
