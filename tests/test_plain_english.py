@@ -24,6 +24,10 @@ STORED_NAMES = re.compile(
     r"(TABLE|table|FROM|INTO) `*keepsake\b|\"strangers_recognised\"|\"kept aside\"|\"kept_aside\""
 )
 """Names in files and reports of earlier versions: readers depend on them."""
+IS_NONE = re.compile(r"\b(there\s+)?(?:is|are)\s+none\b")
+"""Plainly: "is not one", "no meter has it"."""
+TAGS = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
+"""The code of a template; its language has a test named ``none``."""
 FIRST_WORDS = {"Give", "Gives", "Take", "Takes", "Tell", "Tells", "Say", "Says"}
 PARAMETERS_UNEXPLAINED_MAX = 3
 
@@ -35,6 +39,17 @@ def test_no_text_uses_a_private_noun():
         if path != Path(__file__)
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         if PRIVATE_NOUNS.search(STORED_NAMES.sub("", line))
+    ]
+    assert found == []
+
+
+def test_no_text_says_that_something_is_none():
+    found = [
+        f"{path.relative_to(ROOT)}: {match[0]}"
+        for path in TEXTS
+        if path != Path(__file__)
+        for match in IS_NONE.finditer(_without_tags(path))
+        if match[1] is None
     ]
     assert found == []
 
@@ -59,6 +74,11 @@ def test_each_public_function_with_four_parameters_explains_them():
         if not _explains(ast.get_docstring(function) or "", names)
     ]
     assert found == []
+
+
+def _without_tags(path: Path) -> str:
+    text = path.read_text("utf-8")
+    return TAGS.sub("", text) if path.suffix == ".html" else text
 
 
 def _public(node: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

@@ -171,6 +171,7 @@ def test_no_connection_is_said_in_words(tmp_path, arguments, words):
     done = run(tmp_path, "read", *arguments)
     assert done.returncode == 1
     assert words in done.stderr
+    assert done.stderr.count("→") == 1, "one hint: the sentence of the failure says it all"
 
 
 @pytest.mark.parametrize(

@@ -107,9 +107,7 @@ def test_a_peer_that_falls_silent_within_a_pdu_is_half_open(pair):
     client.advance(10.0 + PARTIAL_TIMEOUT_S - 1)
     assert events_of(client) == []
     client.advance(10.0 + PARTIAL_TIMEOUT_S)
-    assert events_of(client) == [
-        down(FailureKind.TIMEOUT, "the peer fell silent after 15 octets of a PDU", by_peer=True)
-    ]
+    assert events_of(client) == [down(FailureKind.TIMEOUT, "the peer stopped after 15 octets of a PDU", by_peer=True)]
 
 
 def test_a_server_gives_up_an_idle_client_even_if_it_drips_octets(pair):

@@ -145,8 +145,8 @@ def test_text_that_is_no_toml_is_told_with_its_line():
 
 
 def test_a_fault_without_a_line_or_a_name_leaves_them_out():
-    assert str(ConfigFault(None, "zone", "is none")) == "zone: is none"
-    assert str(ConfigFault(3, "", "is none")) == "line 3: is none"
+    assert str(ConfigFault(None, "zone", "is not one")) == "zone: is not one"
+    assert str(ConfigFault(3, "", "is not one")) == "line 3: is not one"
 
 
 def test_the_annotated_example_is_read_as_it_stands_and_with_every_line_in_use():

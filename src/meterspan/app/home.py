@@ -111,7 +111,7 @@ def parse_buses(texts: Sequence[str]) -> tuple[Endpoint, ...]:
     """Read the endpoints of wired M-Buses, each with the slaves that are read: ``?address=5,6``.
 
     Raises:
-        EndpointError: one is none, or names no slave, or its baud rate is none, or a bus has two endpoints.
+        EndpointError: a text is not an endpoint, names no slave or no baud rate of M-Bus, or a bus has two endpoints.
 
     """
     found = tuple(parse_transport(text, MBUS_TRANSPORTS) for text in texts)

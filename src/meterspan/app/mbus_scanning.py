@@ -98,7 +98,7 @@ async def scan_bus(
     Raises:
         EndpointError: the endpoint's options are wrong.
         MbusError: there is no connection, or the search came to no end.
-        ValueError: an address or digit is none.
+        ValueError: an address is not a primary address, or a digit is not a digit.
 
     """
     endpoint = request.endpoint
@@ -114,7 +114,7 @@ def parse_addresses(text: str) -> tuple[int, ...]:
     """Read primary addresses as a user writes them: ``1-20,30``.
 
     Raises:
-        ValueError: they are none.
+        ValueError: the text is not a list of primary addresses.
 
     """
     found: list[int] = []

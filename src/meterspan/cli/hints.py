@@ -9,7 +9,6 @@ from meterspan.model.remedies import REMEDIES
 __all__ = ["MBUS_OPTIONS", "NEED_NO_OPTION", "OPTIONS", "hints_for"]
 
 OPTIONS: Final[Mapping[FailureKind, str]] = {
-    FailureKind.UNREACHABLE: "host and port, or the name of the serial device",
     FailureKind.NO_LINK: "--server, --physical, baud=",
     FailureKind.LINK_REFUSED: "--client",
     FailureKind.LINK_LOST: "--client, --auth",
@@ -35,7 +34,6 @@ OPTIONS: Final[Mapping[FailureKind, str]] = {
 }
 
 MBUS_OPTIONS: Final[Mapping[FailureKind, str]] = {
-    FailureKind.UNREACHABLE: OPTIONS[FailureKind.UNREACHABLE],
     FailureKind.TIMEOUT: "address= or secondary=, baud=",
     FailureKind.DAMAGED: "secondary= selects one of several slaves at an address",
     FailureKind.UNKNOWN_DEVICE: "all 16 digits of secondary= select one slave",
@@ -44,6 +42,8 @@ MBUS_OPTIONS: Final[Mapping[FailureKind, str]] = {
 
 NEED_NO_OPTION: Final = frozenset(
     {
+        FailureKind.UNREACHABLE,  # the endpoint is wrong, or the meter is off: the sentence says it
+        FailureKind.COUNTER_UNPROVED,  # another device may answer at the address; no option makes it safe
         FailureKind.NOT_PROTECTED,  # another meter may answer; no option makes it safe
         FailureKind.UNSUPPORTED,  # the failure names what is missing
         FailureKind.PROTOCOL,  # a fault of the meter or of this program: --trace shows it

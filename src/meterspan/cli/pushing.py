@@ -54,7 +54,7 @@ def title_option(text: str | None) -> bytes | None:
     """Return the system title that was chosen, if any.
 
     Raises:
-        typer.BadParameter: it is none.
+        typer.BadParameter: the text is not a system title.
 
     """
     if text is None:

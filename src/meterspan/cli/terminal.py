@@ -1,7 +1,7 @@
 """The terminal: the one place where commands print, so that no text of a meter, a file or a peer commands it.
 
 Control characters (ECMA-48; C0, C1, DEL) and the marks that turn the direction of writing (Unicode, UAX 9) are shown as
-U+FFFD. ``plain`` keeps brackets in a text from being read as style; a style that is none is printed as it is.
+U+FFFD. ``plain`` keeps brackets in a text from being read as style; brackets without a style are printed as they are.
 """
 
 from collections.abc import Iterable

@@ -36,6 +36,10 @@ from meterspan.model.storage.errors import StorageError
 __all__ = ["EPILOG", "export_table", "import_table"]
 
 EPILOG = """\
+[bold]Columns of an import[/bold], in any order: device (or usage point), obis (the register: 1-0:1.8.0, import, gas …),
+time (or date and time), value, unit. Common spellings and German names are recognised; --device, --obis and --unit
+stand in for a column that is not there.
+
 The folder is the one of [bold]meterspan home[/bold] or [bold]meterspan serve[/bold] (--data); neither may run on it
 meanwhile. Times without an offset are local to --zone; a line that is not certain is refused, never guessed.
 """

@@ -101,7 +101,7 @@ class BusSearch(MasterMachine[SearchEvent]):
         settings: timing of the segment, and whether numbers have hexadecimal digits.
 
     Raises:
-        ValueError: an address or digit is none.
+        ValueError: an address is not a primary address, or a digit is not a digit.
 
     """
 

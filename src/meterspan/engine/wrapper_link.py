@@ -137,10 +137,10 @@ class WrapperLink(LinkCore[WrapperConfig]):
         self._partial_deadline = now + self._config.partial_timeout_s if self._is_up and self._reader.pending else None
 
     def advance(self, now: float) -> None:
-        """End the link when its peer has fallen silent."""
+        """End the link when its peer has been silent for too long."""
         if is_due(self._partial_deadline, now):
             held = self._reader.pending
-            words = f"the peer fell silent after {held} octets of a PDU"
+            words = f"the peer stopped after {held} octets of a PDU"
             self._go_down(Failure(FailureKind.TIMEOUT, words), by_peer=True)
         elif is_due(self._inactivity_deadline, now):
             words = f"no APDU for {self._config.inactivity_timeout_s:g} s"

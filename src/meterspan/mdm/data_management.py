@@ -157,7 +157,7 @@ class MeterDataManagement:
             MeterPresentError: another meter is installed there; exchange it.
             SupplyPresentError: the home has another usage point of this commodity.
             PeriodError: the period is not positive.
-            RegisterError: an opening value or a width is none that a meter has.
+            RegisterError: no meter has this opening value or this width.
             RatioError: the transformer ratio is not positive, or greater than any.
 
         """
@@ -213,7 +213,7 @@ class MeterDataManagement:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: ``old_device`` is not the one installed there.
             ExchangeTimeError: ``at`` is before its installation.
-            RegisterError: a closing or opening value, or a width, is none that a meter has.
+            RegisterError: no meter has this closing or opening value, or this width.
 
         """
         exchange = Exchange(

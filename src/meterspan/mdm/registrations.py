@@ -232,7 +232,7 @@ class Registrations:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the old device is not the one installed there.
             ExchangeTimeError: the exchange is before the old device's installation.
-            RegisterError: a closing or opening value, or a width, is none that a meter has.
+            RegisterError: no meter has this closing or opening value, or this width.
 
         """
         given(exchange.old_device, exchange.closing)

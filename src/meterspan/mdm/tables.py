@@ -409,7 +409,9 @@ def import_csv(
     for name, given in (("device", device), ("obis", obis), ("unit", unit), ("time", None), ("value", None)):
         has_point = name == "device" and "usage_point" in columns
         if name not in columns and given is None and not has_point:
-            raise ValueError(f"the header has no column for the {name.replace('_', ' ')}, and none is given")
+            words = {"obis": "register (obis)"}.get(name, name)
+            remedy = f"; give --{name}" if name in {"device", "obis", "unit"} else ""
+            raise ValueError(f"the header has no column for the {words}{remedy}")
     reader = _TableReader(management, columns, separator, ZoneInfo(zone), device, obis, unit)
     batch: list[_TableRow] = []
     for number, line in lines:

@@ -30,7 +30,7 @@ REMEDIES: Final[Mapping[DamageKind, str]] = {
     DamageKind.SEGMENT: "Put a whole copy of the file from a backup into readings/segments, and start again.",
     DamageKind.DAYS: "There is nothing to do.",
     DamageKind.ROW: "Register it again, by a start with its configuration, or restore the database from a backup.",
-    DamageKind.SUPPLY: "Look at its registers and installations: one of them is none that a meter can have.",
+    DamageKind.SUPPLY: "Look at its registers and installations: no meter can have one of them.",
 }
 ENGLISH: Final[Mapping[str, str]] = {
     **{f"damage_loss.{kind}": text for kind, text in LOSSES.items()},

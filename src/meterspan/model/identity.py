@@ -62,7 +62,7 @@ def parse_system_title(text: str) -> bytes:
     """Return the octets of a system title that is written as hexadecimal digits.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is not one.
 
     """
     try:

@@ -13,7 +13,7 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
 ├── ExchangeTimeError                   the exchange is before the installation
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
-├── RegisterError                       an opening or closing value, or a width, is none that a meter has
+├── RegisterError                       no meter has this opening or closing value, or this width
 ├── RatioError                          the transformer ratio is not a positive number
 └── TariffUnitError                     the tariff is per another unit than the supply is counted in
 

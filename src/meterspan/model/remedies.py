@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 REMEDIES: Final[Mapping[FailureKind, str]] = {
-    FailureKind.UNREACHABLE: "its address does not answer; check the address, the network and its power",
+    FailureKind.UNREACHABLE: "its address does not answer; check the address, the port, the network and its power",
     FailureKind.NO_LINK: "the line is open and the meter does not answer; check its link addresses and its power",
     FailureKind.LINK_REFUSED: "the meter refuses the link; another client may hold it",
     FailureKind.LINK_LOST: "the connection broke off during the session; check the network if this stays",

@@ -60,6 +60,8 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     if pending:
         apdus.append(pending)
         errors.append(TruncatedError("the last segments are missing"))
+    if errors and not apdus:
+        return DecodedTelegram("dlms-push", errors=tuple(errors[:MAX_ERRORS]))
     return _with_errors(_decode_all(apdus, job), errors)
 
 

@@ -150,7 +150,7 @@ def line_of(endpoint: Endpoint, *, latency_s: float, retries: int = RETRIES, hex
         hex_digits: a search also probes the digits A to E.
 
     Raises:
-        EndpointError: the baud rate is none of M-Bus.
+        EndpointError: M-Bus does not have this baud rate.
 
     """
     baud = endpoint.number("baud", BAUD)

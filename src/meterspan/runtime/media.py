@@ -60,9 +60,9 @@ async def connect_stream(
             await _CONNECT[endpoint.medium](endpoint, protocol)
             return protocol
     except TimeoutError as error:
-        raise CannotConnectError(f"{endpoint} does not answer within {timeout_s:g} s: is it switched on?") from error
+        raise CannotConnectError(f"{endpoint} does not answer within {timeout_s:g} s") from error
     except ConnectionRefusedError as error:
-        raise CannotConnectError(f"no program listens at {endpoint}: check the port, or start the meter") from error
+        raise CannotConnectError(f"no program listens at {endpoint}") from error
     except socket.gaierror as error:
         raise CannotConnectError(f"the name {endpoint.host!r} is not known") from error
     except OSError as error:

@@ -1,7 +1,7 @@
 """A simulated segment of wired M-Bus: several slaves on one pair of wires, behind one gateway.
 
 Slaves that answer at the same time disturb each other, as their currents add up: equal octets arrive as one, different
-ones not at all. So E5 of many slaves is one E5, and two different telegrams are none.
+ones not at all. So E5 of many slaves arrives as one E5, and of two different telegrams nothing arrives.
 """
 
 from collections.abc import Sequence

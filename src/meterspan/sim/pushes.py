@@ -1,7 +1,7 @@
 """Pushes of a district: each access point's uplink, the connections it asks for, and the head end's intake behind them.
 
 Strategy: an ``Uplink`` exists as long as its access point has power; each time it wants a connection, a link to a fresh
-machine of the intake is made, or refused while the fault plan has an outage. Connections that fell silent are closed.
+machine of the intake is made, or refused while the fault plan has an outage. Silent connections are closed.
 """
 
 from dataclasses import dataclass

@@ -61,7 +61,7 @@ def parse_database_url(text: str) -> sa.URL:
     """Read the URL of a database as SQLAlchemy writes it: ``postgresql+psycopg://user@host/name``, or an SQLite file.
 
     Raises:
-        ValueError: it is none, or of an unknown kind of database, or its driver is not installed.
+        ValueError: the text is not a URL, the kind of database is unknown, or its driver is not installed.
 
     """
     try:

@@ -1,7 +1,8 @@
 """Rows of a database that do not read back: left out by name, so that all others are read.
 
 A damaged row stays in its place. Where it is saved again, its old octets are first copied, in the same transaction,
-into the table ``quarantined_row``. Only SQLite can hold such a row: text that is no UTF-8, JSON that is none.
+into the table ``quarantined_row``. Only SQLite can hold such a row: text that is not UTF-8, or
+a column of JSON that is not JSON.
 """
 
 import json

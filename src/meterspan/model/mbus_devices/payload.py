@@ -257,7 +257,7 @@ def cut(octets: bytes, start: int, stop: int) -> bytes:
 
 
 def date_g(octets: bytes) -> date | None:
-    """Read a date of type G (EN 13757-3, annex A); None where it is none."""
+    """Read a date of type G (EN 13757-3, annex A); None where the octets are not a date."""
     year = octets[0] >> 5 | (octets[1] & 0xF0) >> 1
     return calendar_date(2000 + year, octets[1] & 0x0F, octets[0] & 0x1F)
 

@@ -64,7 +64,7 @@ class HdlcReader:
         return self._scan(is_last=False)
 
     def flush(self) -> list[HdlcFrame | Damaged]:
-        """Return the octets held back as damage (the line fell silent)."""
+        """Return the octets held back as damage, after the last octet of a file or when nothing more is received."""
         items = self._scan(is_last=True)
         self._report_damage()
         return items + self._take_items()
@@ -131,7 +131,7 @@ class HdlcReader:
                 frame = read_frame(bytes(self._buffer[position : start + length + 1]))
             elif is_last and len(self._buffer) > start:
                 size = len(self._buffer) - position
-                raise TruncatedError("the line fell silent within a frame", size, "frame")
+                raise TruncatedError("the frame is cut off", size, "frame")
             else:
                 return 0
         except WireError as error:

@@ -256,7 +256,7 @@ def _read_body(body: str, base: int, deviation_min: int, trace: Trace | None) ->
 
 
 def _read_line(line: str, deviation_min: int) -> P1Object | str:
-    """Read one line; give what is wrong with it in words where it is none."""
+    """Read one line; return in words what is wrong with it where it is not an object."""
     plain = _PLAIN.match(line)
     if plain is not None:
         head, text, whole, fraction, symbol = plain.groups("")

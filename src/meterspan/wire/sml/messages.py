@@ -103,7 +103,7 @@ class SmlEntry:
 
     @property
     def scaled(self) -> Scaled | None:
-        """The number with its unit, None where the value is none or has no unit."""
+        """The number with its unit, None where the value is not a number or has no unit."""
         if isinstance(self.value, Integer) and self.unit is not None:
             return Scaled(self.value.value, self.scaler, unit_of_code(self.unit))
         return None

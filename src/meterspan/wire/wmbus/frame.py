@@ -22,7 +22,7 @@ BLOCK_B_SECOND = 115
 """Octets of the second block of format B: 128 with the first block, the L field and the CRC."""
 BLOCK_B_THIRD = 126
 MIN_LENGTH = 9
-"""C, M and A: an L field below is none (a frame without CI field has no payload)."""
+"""C, M and A: a smaller octet is not an L field (a frame without CI field has no payload)."""
 
 CONTROL_NAMES = {
     0x06: "CNF_IR", 0x08: "RSP_UD", 0x00: "ACK", 0x40: "SND_NKE", 0x43: "SND_UD2", 0x44: "SND_NR", 0x46: "SND_IR",
