@@ -410,3 +410,19 @@ class World(RuleBasedStateMachine):
 
 TestWorld = World.TestCase
 TestWorld.settings = settings(max_examples=80, stateful_step_count=40, deadline=None)
+
+
+@pytest.mark.parametrize(
+    ("commodity", "interface", "period_s"),
+    [
+        (Commodity.ELECTRICITY, "H1", 900),
+        (Commodity.ELECTRICITY, "M", 900),
+        (Commodity.GAS, "M", 900),
+        (Commodity.GAS, "H1", 3_600),
+        (Commodity.HEAT, "H1", 3_600),
+    ],
+)
+def test_a_supply_has_quarter_hours_except_behind_a_port_which_reads_it_once_an_hour(
+    commodity: Commodity, interface: str, period_s: int
+) -> None:
+    assert MeterFirstHeard("home-E", "D1", commodity, interface, 0).period_s == period_s

@@ -58,9 +58,6 @@ FILE_CHUNK: Final = 2_048
 """A reader queues 64 telegrams and drops older ones; so few octets never hold more."""
 FLUSH_EVERY_TELEGRAMS: Final = 4_096
 PROTOCOLS: Final = {"H1": "p1", "M": "wmbus"}
-ELECTRICITY_PERIOD_S: Final = 900
-PORT_PERIOD_S: Final = 3_600
-"""Grid of gas, water and heat behind a P1 port, which reads them once an hour."""
 
 _log = logging.getLogger("meterspan.home")
 
@@ -298,14 +295,13 @@ class HomeHost:
 
     def _install(self, event: MeterFirstHeard) -> None:
         moment = utc(event.time)
-        is_quarterly = event.commodity is Commodity.ELECTRICITY or event.interface == "M"
         self.data.install_meter(
             self.config.home_id,
             event.usage_point,
             device=event.device,
             commodity=event.commodity,
             at=moment,
-            period_s=ELECTRICITY_PERIOD_S if is_quarterly else PORT_PERIOD_S,
+            period_s=event.period_s,
             protocol=self._protocol(event.device, event.interface),
             interface=event.interface,
             network=self.config.home_id,

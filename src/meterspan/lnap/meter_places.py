@@ -24,7 +24,7 @@ import msgspec
 from meterspan.lnap.kept_state import DamagedEntryError
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.ports import StateStore
-from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, parse_obis
+from meterspan.quantities import CATALOGUE, HOUR_S, QUARTER_S, UNITS, Commodity, Obis, Scaled, parse_obis
 
 __all__ = [
     "Candidate",
@@ -129,6 +129,12 @@ class MeterFirstHeard:
     commodity: Commodity
     interface: str
     time: int
+
+    @property
+    def period_s(self) -> int:
+        """Grid of the supply's intervals, in seconds: a P1 port reads the meters behind it only once an hour."""
+        is_behind_port = self.interface != "M" and self.commodity is not Commodity.ELECTRICITY
+        return HOUR_S if is_behind_port else QUARTER_S
 
 
 @dataclass(frozen=True, slots=True)
