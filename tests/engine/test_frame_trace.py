@@ -1,7 +1,7 @@
 import pytest
 
 from meterspan.crypto.suites import SuiteKeys
-from meterspan.engine.frame_trace import FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
+from meterspan.engine.frame_trace import AssociationBlanker, FrameDirection, FrameTracer, HdlcCutter, WrapperCutter
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.wire.acse import Aarq, ApplicationContext, AuthenticationMechanism, AuthenticationValue, write_acse
 from meterspan.wire.hdlc import FrameKind, HdlcAddress, HdlcFrame, control_octet, write_frame
@@ -143,3 +143,21 @@ def test_a_password_is_not_shown_in_a_frame_with_a_wrong_check(bit):
     octets = bytearray(write_frame(segment))
     octets[-3 + bit // 8] ^= 1 << bit % 8
     assert not leaks(parts_of(HdlcCutter().feed(bytes(octets) + write_frame(segment))))
+
+
+@pytest.mark.parametrize("cut", [1, 7, 1000])
+def test_a_session_shows_no_password_in_any_cut_of_its_start_and_the_rest_as_it_came(cut):
+    blanker, start = AssociationBlanker(WrapperCutter), wrapped(aarq(PASSWORD))
+    shown = [part for at in range(0, len(start), cut) for part in blanker.feed(start[at : at + cut])]
+    assert len(shown) == 1
+    assert not leaks(shown[0])
+    assert blanker.feed(wrapped(GET)) == [wrapped(GET)]
+    assert blanker.feed(b"any octets") == [b"any octets"]
+    assert not leaks(b"".join(blanker.feed(start)))
+
+
+@pytest.mark.parametrize("size", [30, 60, 90])
+def test_a_session_over_hdlc_shows_no_password_that_is_segmented(size):
+    blanker = AssociationBlanker(HdlcCutter)
+    shown = [part for frame in segments_of(aarq(PASSWORD), size) for part in blanker.feed(write_frame(frame))]
+    assert not leaks(b"".join(part[9:-3] for part in shown))

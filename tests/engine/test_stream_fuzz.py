@@ -346,7 +346,7 @@ def session_bench(kind: str, way: Any) -> Bench:
 
         def start(self, now: float) -> None:
             server.connect(now)
-            if self.session.is_over and client.state is AssociationState.IDLE:
+            if self.session.deadline() is None and client.state is AssociationState.IDLE:
                 self.session, self.is_started = Session(client, script(), timeout_s=1_000.0), False
             if not self.is_started and client.state is AssociationState.IDLE:
                 self.is_started = True
@@ -446,7 +446,6 @@ def mbus_bench(role: Role) -> Bench:
             master.read(1, now)
             master.select(Selection(bytes.fromhex("78563412FFFFFFFF")), now)
             master.read(253, now)
-            master.read_alarm(1, now)
             master.send(1, bytes.fromhex("5104130000"), now)
             master.initialise(1, now)
 

@@ -6,19 +6,19 @@ from hypothesis import strategies as st
 
 from meterspan.model import damage
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.model.remedies import ENGLISH, NO_REASON, REMEDIES, Reason, Situation, advice, reason_of, tell
+from meterspan.model.remedies import ENGLISH, NO_REASON, REMEDIES, Reason, Situation, reason_of, tell
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))
 def test_every_kind_of_failure_says_what_to_do(kind: FailureKind) -> None:
     assert len(REMEDIES[kind]) > 20
-    assert advice(Failure(kind)) == REMEDIES[kind]
-    assert advice(Failure(kind, "octet 14")) == f"{REMEDIES[kind]} (octet 14)"
+    assert tell(reason_of(Failure(kind))) == REMEDIES[kind]
+    assert tell(reason_of(Failure(kind, "octet 14"))) == f"{REMEDIES[kind]} (octet 14)"
 
 
 def test_the_words_of_a_failure_decide_nothing() -> None:
     misleading = "invocation-counter 5 is not above 7; tag differs; authentication-failure"
-    assert advice(Failure(FailureKind.TIMEOUT, misleading)).startswith(REMEDIES[FailureKind.TIMEOUT])
+    assert tell(reason_of(Failure(FailureKind.TIMEOUT, misleading))).startswith(REMEDIES[FailureKind.TIMEOUT])
 
 
 @given(st.sampled_from(Situation), st.sampled_from(FailureKind), st.text("{}() ab"), st.text("{}AB"), st.integers(0))

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from meterspan.crypto.suites import SuiteKeys, unprotect
-from meterspan.wire.acse import ACSE_TAGS, Aare, Aarq, AcseApdu, blanked, blanked_aarq, read_acse
+from meterspan.wire.acse import ACSE_TAGS, DLMS_UA, Aare, Aarq, AcseApdu, blanked, blanked_aarq, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import FrameKind, HdlcFrame, HdlcReader, without_llc, write_frame
@@ -20,6 +20,7 @@ from meterspan.wire.wrapper import WrapperPdu, WrapperReader, write_wpdu
 from meterspan.wire.xdlms import CipheredApdu, GeneralCipheredApdu, apdu_text, read_apdu
 
 __all__ = [
+    "AssociationBlanker",
     "CutFrame",
     "FrameCutter",
     "FrameDirection",
@@ -30,6 +31,7 @@ __all__ = [
     "WrapperCutter",
 ]
 
+AARQ: Final = b"\x60"
 APDU_OCTETS_MAX: Final = 1 << 16
 """Segments put together for the words; of a longer APDU only the frames are shown."""
 
@@ -155,6 +157,28 @@ def _shown_wpdu(wpdu: WrapperPdu) -> bytes:
 
 def _damaged(item: Damaged) -> CutFrame:
     return CutFrame(blanked(item.octets), f"damaged: {item.error}")
+
+
+class AssociationBlanker:
+    """Returns the octets of one direction without passwords, at little cost once the association is made.
+
+    Octets are cut into frames until an APDU that is no AARQ has passed, and again where another AARQ begins.
+    """
+
+    def __init__(self, cutter: Callable[[], FrameCutter]) -> None:
+        self._make = cutter
+        self._cutter: FrameCutter | None = cutter()
+
+    def feed(self, octets: bytes) -> list[bytes]:
+        """Return what may be shown of these octets: whole frames, or the octets as they came."""
+        if self._cutter is None:
+            if DLMS_UA not in octets:
+                return [octets]
+            self._cutter = self._make()
+        cuts = self._cutter.feed(octets)
+        if cuts and cuts[-1].apdu is not None and cuts[-1].apdu[:1] != AARQ:
+            self._cutter = None
+        return [cut.octets for cut in cuts]
 
 
 class FrameTracer:

@@ -103,7 +103,6 @@ class RequestKind(Enum):
 
     INITIALISE = "SND_NKE"
     READ = "REQ_UD2"
-    ALARM = "REQ_UD1"
     SEND = "SND_UD"
     SELECT = "SND_UD select"
 
@@ -111,13 +110,11 @@ class RequestKind(Enum):
 _FUNCTIONS = {
     RequestKind.INITIALISE: PrimaryFunction.SND_NKE,
     RequestKind.READ: PrimaryFunction.REQ_UD2,
-    RequestKind.ALARM: PrimaryFunction.REQ_UD1,
     RequestKind.SEND: PrimaryFunction.SND_UD,
     RequestKind.SELECT: PrimaryFunction.SND_UD,
 }
-_TAKES_ACKNOWLEDGE = frozenset({RequestKind.INITIALISE, RequestKind.SEND, RequestKind.SELECT, RequestKind.ALARM})
-_TAKES_DATA = frozenset({RequestKind.READ, RequestKind.ALARM})
-_COUNTED = frozenset({RequestKind.READ, RequestKind.ALARM, RequestKind.SEND})
+_TAKES_ACKNOWLEDGE = frozenset({RequestKind.INITIALISE, RequestKind.SEND, RequestKind.SELECT})
+_COUNTED = frozenset({RequestKind.READ, RequestKind.SEND})
 """Requests that toggle the frame count bit; a selection carries 0 and restarts the count."""
 
 
@@ -245,10 +242,6 @@ class MbusMaster:
         """Read a slave's data (REQ_UD2): all telegrams of it, or the first, which identifies it."""
         self._queue(Request(RequestKind.READ, address, is_first_only=is_first_only), now)
 
-    def read_alarm(self, address: int, now: float) -> None:
-        """Ask for class 1 data (REQ_UD1); a slave without any answers E5."""
-        self._queue(Request(RequestKind.ALARM, address), now)
-
     def send(self, address: int, payload: bytes, now: float) -> None:
         """Send CI field and data (SND_UD)."""
         self._queue(Request(RequestKind.SEND, address, payload), now)
@@ -355,7 +348,12 @@ class MbusMaster:
             return False
         if frame.is_acknowledge:
             return request.kind in _TAKES_ACKNOWLEDGE
-        if frame.is_primary or frame.function != RSP_UD or frame.payload is None or request.kind not in _TAKES_DATA:
+        if (
+            frame.is_primary
+            or frame.function != RSP_UD
+            or frame.payload is None
+            or request.kind is not RequestKind.READ
+        ):
             return False
         return request.address in (Address.NETWORK_LAYER, Address.TEST, frame.address)
 

@@ -166,11 +166,6 @@ class Session(Generic[ResultT]):
         """The association below."""
         return self._association
 
-    @property
-    def is_over(self) -> bool:
-        """Whether the last event is out or waiting: the medium may be closed."""
-        return self._is_over
-
     def start(self, now: float) -> None:
         """Connect and associate; the medium below must be there."""
         self._started = now

@@ -20,7 +20,6 @@ __all__ = [
     "Phrase",
     "Reason",
     "Situation",
-    "advice",
     "reason_of",
     "tell",
 ]
@@ -164,11 +163,6 @@ class Phrase:
 def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, *, through: str = "") -> Reason:
     """Return the reason that a failure is; ``NO_REASON`` where nothing failed."""
     return NO_REASON if failure is None else Reason(situation, failure.kind, failure.detail, through)
-
-
-def advice(failure: Failure) -> str:
-    """Return the meaning and the remedy of a failure in English, followed by the detected fault."""
-    return tell(reason_of(failure))
 
 
 def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:

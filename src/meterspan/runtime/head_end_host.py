@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final, cast
 
-from meterspan.engine.frame_trace import FrameCutter, FrameDirection, WrapperCutter
+from meterspan.engine.frame_trace import AssociationBlanker, FrameDirection, WrapperCutter
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
@@ -231,12 +231,12 @@ class HeadEndHost:
             if isinstance(event, SessionDone | SessionFailed) and not ended.done():
                 ended.set_result(event)
 
-        cutters = {way: _cutter(device) for way in FrameDirection}
+        blankers = {way: _blanker(device) for way in FrameDirection}
 
         def on_octets(direction: FrameDirection, octets: bytes, now: float) -> None:
             frames.extend(
-                Frame(now, direction is FrameDirection.SENT, protocol, cut.octets[:FRAME_OCTETS_MAX])
-                for cut in cutters[direction].feed(octets)
+                Frame(now, direction is FrameDirection.SENT, protocol, shown[:FRAME_OCTETS_MAX])
+                for shown in blankers[direction].feed(octets)
             )
 
         def on_storage_error(error: StorageError) -> None:
@@ -358,10 +358,10 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             self._line.resume_reading()
 
 
-def _cutter(device: Device | None) -> FrameCutter:
-    """Return what cuts one direction of a session into frames, without passwords."""
+def _blanker(device: Device | None) -> AssociationBlanker:
+    """Return what removes passwords from one direction of a session."""
     transport = None if device is None else transport_of(device.protocol)
-    return (WrapperCutter if transport is None else transport.cutter)()
+    return AssociationBlanker(WrapperCutter if transport is None else transport.cutter)
 
 
 def _endpoint(target: str, device: Device | None) -> Endpoint:

@@ -71,7 +71,6 @@ from meterspan.wire.xdlms import (
     StateFault,
     ciphered_tag,
     data_octets_of_get,
-    data_octets_of_notification,
     plain_tag,
     read_apdu,
     write_apdu,
@@ -387,13 +386,6 @@ def test_the_value_of_a_normal_response_is_cut_out_unread():
     for text in ("c401c10103", "c402c1001105", "c401c1", "", "c501c1001105"):
         with pytest.raises(UnsupportedError):
             data_octets_of_get(bytes.fromhex(text))
-
-
-def test_the_body_of_a_notification_is_cut_out_unread():
-    for text in ("0f000000010c" + NOON_HEX + "1105", "0f00000001090c" + NOON_HEX + "1105"):
-        assert data_octets_of_notification(bytes.fromhex(text)) == (bytes.fromhex("1105"), NOON)
-    with pytest.raises(UnsupportedError):
-        data_octets_of_notification(bytes.fromhex("c401c1001105"))
 
 
 def test_range_access_with_selected_columns_survives_both_ways():

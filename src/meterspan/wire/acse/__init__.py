@@ -13,7 +13,7 @@ from meterspan.wire.acse.apdu import (
     read_acse,
     write_acse,
 )
-from meterspan.wire.acse.blanking import blanked, blanked_aarq
+from meterspan.wire.acse.blanking import DLMS_UA, blanked, blanked_aarq
 from meterspan.wire.acse.codes import (
     ApplicationContext,
     AssociationResult,
@@ -28,6 +28,7 @@ from meterspan.wire.acse.codes import (
 __all__ = [
     "ACSE_TAGS",
     "AUTHENTICATION_REQUIREMENT",
+    "DLMS_UA",
     "Aare",
     "Aarq",
     "AcseApdu",

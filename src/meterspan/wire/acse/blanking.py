@@ -10,12 +10,12 @@ from typing import Final
 
 from meterspan.wire.acse.apdu import AARQ_TAG
 
-__all__ = ["blanked", "blanked_aarq"]
+__all__ = ["DLMS_UA", "blanked", "blanked_aarq"]
 
 BLANK: Final = b"*"
 _PASSWORD: Final = 0xAC
 _USER_INFORMATION: Final = 0xBE
-_DLMS_UA: Final = b"\x60\x85\x74\x05\x08"
+DLMS_UA: Final = b"\x60\x85\x74\x05\x08"
 """The object identifier that the application context of each AARQ begins with."""
 _VALUE: Final = re.compile(rb"\xac[\x02-\xff]{1,3}\x80([\x00-\x7f]|\x81[\x80-\xff])", re.DOTALL)
 
@@ -37,7 +37,7 @@ def blanked_aarq(apdu: bytes) -> bytes:
 
 def blanked(octets: bytes) -> bytes:
     """Return octets of any kind with the authentication values of the AARQs in them blanked."""
-    at = octets.find(_DLMS_UA)
+    at = octets.find(DLMS_UA)
     while at >= 0 and (match := _VALUE.search(octets, at)) is not None:
         at = match.end()
         size = match[1][-1]

@@ -54,11 +54,6 @@ class LinkHeader:
     control: int
     address: DeviceAddress
 
-    @property
-    def control_name(self) -> str:
-        """The C field in words."""
-        return CONTROL_NAMES.get(self.control, f"C field {self.control:02X}")
-
 
 def frame_crc(octets: bytes) -> bytes:
     """Return the CRC of EN 13757 as transmitted: polynomial 3D65, complemented, most significant octet first."""

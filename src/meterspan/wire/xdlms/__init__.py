@@ -71,7 +71,6 @@ from meterspan.wire.xdlms.notify import (
     DataNotification,
     DataNotificationConfirm,
     EventNotificationRequest,
-    data_octets_of_notification,
 )
 from meterspan.wire.xdlms.set import (
     SetRequest,
@@ -169,7 +168,6 @@ __all__ = [
     "apdu_text",
     "ciphered_tag",
     "data_octets_of_get",
-    "data_octets_of_notification",
     "plain_tag",
     "read_apdu",
     "read_request_head",

@@ -18,7 +18,7 @@ from meterspan.wire.axdr import (
     write_octets,
 )
 from meterspan.wire.cursor import Cursor
-from meterspan.wire.errors import UnsupportedError, WireError
+from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms.codes import ApduTag
 from meterspan.wire.xdlms.common import (
     CosemAttributeDescriptor,
@@ -29,7 +29,7 @@ from meterspan.wire.xdlms.common import (
     write_long_invoke_id,
 )
 
-__all__ = ["DataNotification", "DataNotificationConfirm", "EventNotificationRequest", "data_octets_of_notification"]
+__all__ = ["DataNotification", "DataNotificationConfirm", "EventNotificationRequest"]
 
 CLAUSE = "IEC 62056-5-3, annex A"
 _TAGGED_TIME = b"\x09\x0c"
@@ -82,20 +82,6 @@ def write_data_notification(notification: DataNotification) -> bytes:
     tag = b"\x09" if notification.time_tagged and notification.time is not None else b""
     head = bytes((ApduTag.DATA_NOTIFICATION,)) + write_long_invoke_id(notification.invoke)
     return head + tag + _write_time(notification.time) + write_data(notification.body)
-
-
-def data_octets_of_notification(octets: bytes) -> tuple[bytes, ClockTime | None]:
-    """Cut the encoded body out of a plain data-notification without reading it, for the column reader.
-
-    Raises:
-        WireError: another APDU, or truncated.
-
-    """
-    cursor = Cursor(octets)
-    if cursor.u8("tag") != ApduTag.DATA_NOTIFICATION:
-        raise UnsupportedError("is no data-notification", 0, "tag")
-    time = _read_head(cursor)[1]
-    return cursor.rest("notification-body"), time
 
 
 def read_data_notification_confirm(cursor: Cursor) -> DataNotificationConfirm:
