@@ -81,6 +81,15 @@ def test_no_program_catches_errors_of_the_operating_system_as_errors_of_the_stor
     assert both - OTHER_FILES == set()
 
 
+def test_an_sqlite_file_is_opened_by_the_store_and_the_state_only() -> None:
+    importers = {path for path, tree in TREES.items() for node in ast.walk(tree) if "sqlite3" in _imported(node)}
+    assert {path for path in importers if not path.startswith("store/")} == {"runtime/state.py"}
+
+
+def _imported(node: ast.AST) -> set[str]:
+    return {name.name for name in node.names} if isinstance(node, ast.Import) else set()
+
+
 def _calls() -> Iterator[tuple[str, ast.Call]]:
     return ((path, node) for path, tree in TREES.items() for node in ast.walk(tree) if isinstance(node, ast.Call))
 

@@ -81,3 +81,12 @@ def test_an_extent_is_what_the_octets_say(connection, tmp_path):
     connection.execute("update batch set readings = 9")
     journal.repair_extent(connection, row, batch)
     assert journal.batch_rows(connection) == [row]
+
+
+def test_a_journal_of_format_1_that_is_only_read_has_nothing_quarantined_and_no_days_to_settle():
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.executescript("create table segment (name text primary key); pragma user_version = 1")
+        connection.executemany("insert into segment values (?)", [("b",), ("a",)])
+        assert journal.quarantined_rows(connection) == []
+        assert list(journal.unsettled_rows(connection)) == []
+        assert journal.segment_names(connection) == ["a", "b"]

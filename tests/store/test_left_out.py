@@ -7,7 +7,9 @@ from contextlib import closing
 import pytest
 
 from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
-from meterspan.store.registry import Registry
+from meterspan.store.inspection import inspected
+from meterspan.store.left_out import rows_saved_again, unreadable_values
+from meterspan.store.registry import METADATA, Registry
 
 
 @pytest.fixture
@@ -91,3 +93,25 @@ def test_a_version_that_is_damaged_is_listed(path):
     assert version.is_damaged
     assert [item.name for item in registry.quarantined()] == ["interval_version MP1 5 1"]
     registry.close()
+
+
+def test_a_damaged_row_is_found_in_a_file_that_is_only_read_and_named_again_once_it_was_saved(path):
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update tariff set declaration = '{cut' where usage_point = 'MP1'")
+    with inspected(path) as file:
+        assert list(unreadable_values(file.connection, METADATA)) == [("tariff MP1 2026-01-01", "declaration")]
+        assert rows_saved_again(file.connection) == []
+    registry = Registry.open(path)
+    registry.tariffs()
+    registry.save(TariffRow("MP1", "2026-01-01", {"name": "flat"}))
+    registry.close()
+    with inspected(path) as file:
+        assert list(unreadable_values(file.connection, METADATA)) == []
+        ((name, _reason),) = rows_saved_again(file.connection)
+    assert name == "tariff MP1 2026-01-01"
+
+
+def test_a_file_of_an_earlier_version_without_the_table_has_no_rows_saved_again(tmp_path):
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection:
+        assert rows_saved_again(connection) == []
+        assert list(unreadable_values(connection, METADATA)) == []

@@ -6,9 +6,7 @@ others go on. SQLite files are opened read-only, batches and segments are held a
 
 import fcntl
 import shutil
-import sqlite3
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,9 +19,12 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.readings import DamageKind
 from meterspan.quantities import utc
 from meterspan.runtime import inventory_file
+from meterspan.runtime.state import next_counters
 from meterspan.store import journal, registry
 from meterspan.store.columns import read_batch
 from meterspan.store.edge import storage_errors
+from meterspan.store.inspection import InspectedFile, inspected
+from meterspan.store.left_out import rows_saved_again, unreadable_values
 from meterspan.store.segments import check_segment
 
 __all__ = ["Finding", "Health", "examine", "is_healthy"]
@@ -33,7 +34,6 @@ ROOM_MIN_OCTETS: Final = 1 << 30
 COUNTERS_END: Final = 1 << 32
 COUNTER_NOTE_AT: Final = 0.9
 """A key whose invocation counter has used this share of its 32 bits should be changed soon."""
-DAMAGES_SHOWN: Final = 20
 
 
 class Health(StrEnum):
@@ -101,37 +101,30 @@ def _room(folder: Path) -> Finding:
     return Finding(Health.GOOD, "free room", f"{free / 1e9:,.0f} GB")
 
 
-Check = Callable[[sqlite3.Connection, Path], Iterator[Finding]]
+Check = Callable[[InspectedFile], Iterator[Finding]]
 
 
 def _database(path: Path, folder: Path, format_known: int | None, checks: tuple[Check, ...]) -> Iterator[Finding]:
     """Check one SQLite file: readable, whole, of a known format, and what is in it."""
     name = str(path.relative_to(folder))
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            damages = [text for (text,) in connection.execute(f"pragma quick_check({DAMAGES_SHOWN})")]
-            if damages != ["ok"]:
-                yield Finding(Health.FAULT, name, f"is damaged: {damages[0]}; restore it from a backup")
-                return
-            (version,) = connection.execute("pragma user_version").fetchone()
-            if format_known is not None and version > format_known:
-                detail = f"has format {version}; this release reads up to {format_known}: update meterspan"
-                yield Finding(Health.FAULT, name, detail)
-                return
-            yield Finding(Health.GOOD, name, "whole" if format_known is None else f"whole, format {version}")
+        with inspected(path) as file:
+            file.require_whole()
+            words = "whole" if format_known is None else f"whole, format {file.format_up_to(format_known)}"
+            yield Finding(Health.GOOD, name, words)
             for check in checks:
-                yield from check(connection, path)
-    except (sqlite3.Error, StorageError) as error:
-        yield Finding(Health.FAULT, name, f"cannot be read: {error}")
+                yield from check(file)
+    except StorageError as error:
+        yield Finding(Health.FAULT, name, error.detail)
 
 
-def _batches(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
+def _batches(file: InspectedFile) -> Iterator[Finding]:
     """Hold every batch against its checksum."""
-    rows = journal.batch_rows(connection)
+    rows = journal.batch_rows(file.connection)
     damaged = 0
     for row in rows:
         try:
-            read_batch(journal.octets_of(connection, row.seq))
+            read_batch(journal.octets_of(file.connection, row.seq))
         except StorageError as error:
             damaged += 1
             detail = f"{error}: {row.readings:,} readings; it is quarantined when the store opens"
@@ -139,21 +132,17 @@ def _batches(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
     yield Finding(Health.GOOD, "batches", f"{len(rows) - damaged:,} of {len(rows):,} whole")
 
 
-def _quarantined(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
-    if not _has_table(connection, "quarantined"):  # format 1
-        return
-    for item in journal.quarantined_rows(connection):
+def _quarantined(file: InspectedFile) -> Iterator[Finding]:
+    for item in journal.quarantined_rows(file.connection):
         since = "" if item.found_at is None else f" on {utc(item.found_at):%Y-%m-%d %H:%M} UTC"
         lost = f" {item.readings:,} readings are missing;" if item.readings else ""
         detail = f"quarantined{since}: {item.reason};{lost} kept at {item.kept_at or 'no place'}. {_advice(item.kind)}"
         yield Finding(Health.FAULT, item.name, detail)
 
 
-def _unsettled(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
-    if not _has_table(connection, "unsettled"):
-        return
+def _unsettled(file: InspectedFile) -> Iterator[Finding]:
     days, damaged = 0, 0
-    for _number, found in journal.unsettled_rows(connection):
+    for _number, found in journal.unsettled_rows(file.connection):
         if isinstance(found, StorageError):
             damaged += 1
         else:
@@ -163,37 +152,29 @@ def _unsettled(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]
         yield Finding(Health.FAULT, "days to settle", f"{damaged} rows are damaged. {_advice(DamageKind.DAYS)}")
 
 
-def _left_out(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
-    if _has_table(connection, "quarantined_row"):
-        for name, reason in connection.execute("select name, reason from quarantined_row order by number"):
-            yield Finding(Health.FAULT, str(name), f"left out: {reason}. {_advice(DamageKind.ROW)}")
+def _left_out(file: InspectedFile) -> Iterator[Finding]:
+    for name, reason in rows_saved_again(file.connection):
+        yield Finding(Health.FAULT, name, f"left out: {reason}. {_advice(DamageKind.ROW)}")
 
 
-def _rows_of(tables: Mapping[str, sa.Table]) -> "Check":
-    """Return a check of the values of JSON in the rows of a database: what a program leaves out when it opens it."""
+def _rows_of(tables: sa.MetaData) -> Check:
+    """Return a check of the values of JSON in the rows of a database: a program leaves out damaged ones."""
 
-    def check(connection: sqlite3.Connection, _path: Path) -> Iterator[Finding]:
-        for name, table in tables.items():
-            keys = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
-            for column in (column for column in table.columns if isinstance(column.type, sa.JSON)):
-                if _has_table(connection, name):
-                    query = f'select {keys} from "{name}" where not json_valid("{column.name}")'  # noqa: S608 - our own names
-                    for key in connection.execute(query).fetchmany(DAMAGES_SHOWN):
-                        item = f"{name} {' '.join(map(str, key))}"
-                        detail = f"{column.name} is no table of values. {_advice(DamageKind.ROW)}"
-                        yield Finding(Health.FAULT, item, detail)
+    def check(file: InspectedFile) -> Iterator[Finding]:
+        for row, column in unreadable_values(file.connection, tables):
+            yield Finding(Health.FAULT, row, f"{column} is no table of values. {_advice(DamageKind.ROW)}")
 
     return check
 
 
-def _counters(connection: sqlite3.Connection, path: Path) -> Iterator[Finding]:
+def _counters(file: InspectedFile) -> Iterator[Finding]:
     """Check whether any of our invocation counters is near its end."""
-    rows = connection.execute("select name, next from counter order by name").fetchall()
-    for name, following in rows:
+    counters = next_counters(file.connection)
+    for name, following in counters:
         if following >= COUNTER_NOTE_AT * COUNTERS_END:
             detail = f"{following / COUNTERS_END:.0%} of the invocation counters are used: change the key soon"
-            yield Finding(Health.NOTE, f"{path.name} {name}", detail)
-    yield Finding(Health.GOOD, f"counters in {path.name}", f"{len(rows):,} kept")
+            yield Finding(Health.NOTE, f"{file.path.name} {name}", detail)
+    yield Finding(Health.GOOD, f"counters in {file.path.name}", f"{len(counters):,} kept")
 
 
 def _advice(kind: DamageKind) -> str:
@@ -201,17 +182,12 @@ def _advice(kind: DamageKind) -> str:
     return f"{LOSSES[kind]} {REMEDIES[kind]}"
 
 
-def _has_table(connection: sqlite3.Connection, name: str) -> bool:
-    found = connection.execute("select 1 from sqlite_master where type = 'table' and name = ?", (name,)).fetchone()
-    return found is not None
-
-
 _FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
     ("data/readings/journal.sqlite", journal.FORMAT, (_batches, _quarantined, _unsettled)),
-    ("data/registry.sqlite", None, (_left_out, _rows_of(registry.METADATA.tables))),
+    ("data/registry.sqlite", None, (_left_out, _rows_of(registry.METADATA))),
     ("home.sqlite", None, (_counters,)),
     ("head_end.sqlite", None, (_counters,)),
-    ("inventory.sqlite", None, (_left_out, _rows_of(inventory_file.METADATA.tables))),
+    ("inventory.sqlite", None, (_left_out, _rows_of(inventory_file.METADATA))),
 )
 """Databases of a folder: path, newest format of the file that is known, and what is looked at in it."""
 
@@ -219,9 +195,9 @@ _FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
 def _segments(readings: Path, folder: Path) -> Iterator[Finding]:
     """Hold every segment that the journal names against its checksum."""
     try:
-        with closing(sqlite3.connect(f"{(readings / 'journal.sqlite').resolve().as_uri()}?mode=ro", uri=True)) as db:
-            names = [str(name) for (name,) in db.execute("select name from segment order by name")]
-    except sqlite3.Error:
+        with inspected(readings / "journal.sqlite") as file:
+            names = journal.segment_names(file.connection)
+    except StorageError:
         return  # reported for the journal already
     whole = 0
     for name in names:

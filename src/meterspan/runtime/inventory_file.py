@@ -3,9 +3,7 @@
 Keys are stored only as ``KeyCustody`` wrapped them. A device is never deleted: it is marked as removed.
 """
 
-import sqlite3
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +15,7 @@ from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.quantities import Commodity, parse_obis
 from meterspan.store.databases import Database, file_url
-from meterspan.store.edge import storage_errors
+from meterspan.store.inspection import inspected
 from meterspan.store.left_out import LeftOutRows, common_tables
 
 __all__ = ["InventoryFile", "holds_keys", "inventory_path"]
@@ -65,11 +63,11 @@ def holds_keys(path: Path) -> bool:
     """
     if not path.exists():
         return False
-    with storage_errors(path), closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-        tables = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (KEYS.name,))
+    with inspected(path) as file:
+        tables = file.connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (KEYS.name,))
         if tables.fetchone() is None:
             return False
-        return connection.execute(f"SELECT 1 FROM {KEYS.name} LIMIT 1").fetchone() is not None  # noqa: S608 - our own name
+        return file.connection.execute(f"SELECT 1 FROM {KEYS.name} LIMIT 1").fetchone() is not None  # noqa: S608 - our own name
 
 
 class InventoryFile:

@@ -15,7 +15,7 @@ from meterspan.model.storage.errors import UnknownFormatError
 from meterspan.store.edge import harden, storage_errors
 from meterspan.store.private_files import make_private_file, make_private_folder
 
-__all__ = ["StateFile", "StateOutbox"]
+__all__ = ["StateFile", "StateOutbox", "next_counters"]
 
 _SCHEMA_VERSION = 1
 BUSY_TIMEOUT_S: Final = 1.0
@@ -28,6 +28,11 @@ CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NUL
 CREATE INDEX outbox_of_name ON outbox (name, number);
 """
 """The named states are in table ``keepsake``: files of earlier versions call it so."""
+
+
+def next_counters(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    """List the counters of a state file that is only read: name and next value, by name."""
+    return connection.execute("SELECT name, next FROM counter ORDER BY name").fetchall()
 
 
 class StateFile:

@@ -31,6 +31,7 @@ __all__ = [
     "prepare",
     "quarantined_rows",
     "repair_extent",
+    "segment_names",
     "set_meta_max",
     "unsettled_rows",
 ]
@@ -103,7 +104,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         UnknownFormatError: a newer release wrote it.
 
     """
-    (version,) = connection.execute("pragma user_version").fetchone()
+    version = _format_of(connection)
     if version > FORMAT:
         raise UnknownFormatError(str(path), version, FORMAT)
     if version == FORMAT:
@@ -124,6 +125,11 @@ def batch_rows(connection: sqlite3.Connection) -> list[BatchRow]:
     """List the batches by their number, without octets."""
     query = "select seq, readings, first_time, last_time, first_series, last_series from batch order by seq"
     return [BatchRow(*row) for row in connection.execute(query)]
+
+
+def segment_names(connection: sqlite3.Connection) -> list[str]:
+    """List the segments that count, by name."""
+    return [str(name) for (name,) in connection.execute("select name from segment order by name")]
 
 
 def octets_of(connection: sqlite3.Connection, seq: int) -> bytes:
@@ -168,7 +174,12 @@ def insert_unsettled(connection: sqlite3.Connection, days: UnsettledDays) -> Non
 
 
 def unsettled_rows(connection: sqlite3.Connection) -> Iterator[tuple[int, UnsettledDays | DamagedError]]:
-    """Read the rows of days to settle by their number; one that is damaged is given as its error."""
+    """Read the rows of days to settle by their number; one that is damaged is given as its error.
+
+    A journal of format 1, which a reader does not convert, has none.
+    """
+    if _format_of(connection) < 2:
+        return
     for number, octets in connection.execute("select number, octets from unsettled order by number").fetchall():
         try:
             yield number, read_unsettled(octets)
@@ -188,8 +199,10 @@ def pending_days(connection: sqlite3.Connection) -> UnsettledDays:
 
 
 def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
-    """List quarantined items, in the order they were found."""
-    (version,) = connection.execute("pragma user_version").fetchone()
+    """List quarantined items, in the order they were found; a journal of format 1 has none."""
+    version = _format_of(connection)
+    if version < 2:
+        return []
     added = "kind, found_at" if version >= FORMAT else "'batch', null"  # of a journal that a reader may not convert
     query = f"select name, reason, kept_at, readings, first_time, last_time, {added} from quarantined order by rowid"  # noqa: S608 - no data
     return [_quarantined(*row) for row in connection.execute(query)]
@@ -213,6 +226,11 @@ def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, oc
     )
     if item.readings:
         add_meta(connection, "readings", -item.readings)
+
+
+def _format_of(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("pragma user_version").fetchone()
+    return int(version)
 
 
 def _quarantined(*row: Any) -> QuarantinedItem:

@@ -7,8 +7,9 @@ a column of JSON that is not JSON.
 
 import json
 import logging
+import sqlite3
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -18,8 +19,10 @@ from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.store.databases import VERSION_TABLE, Database
 from meterspan.store.edge import wall_time
 
-__all__ = ["LeftOutRows", "common_tables"]
+__all__ = ["LeftOutRows", "common_tables", "rows_saved_again", "unreadable_values"]
 
+UNREADABLE_MAX: Final = 20
+"""More damaged values of one column need the backup anyway."""
 _TABLE: Final = "quarantined_row"
 _Key = tuple[str, tuple[str, ...]]
 
@@ -39,6 +42,32 @@ def common_tables() -> sa.MetaData:
         sa.Column("octets", sa.LargeBinary, nullable=False),
     )
     return tables
+
+
+def rows_saved_again(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    """List the damaged rows that were saved again, as name and reason, in the order they were found."""
+    if not _has_table(connection, _TABLE):
+        return []
+    return connection.execute(f"select name, reason from {_TABLE} order by number").fetchall()  # noqa: S608 - our own name
+
+
+def unreadable_values(connection: sqlite3.Connection, tables: sa.MetaData) -> Iterator[tuple[str, str]]:
+    """Iterate over the values of JSON that cannot be read, as row and column: a program leaves their rows out.
+
+    At most ``UNREADABLE_MAX`` of one column are named.
+    """
+    for name, table in tables.tables.items():
+        keys = ", ".join(f'"{column.name}"' for column in table.primary_key.columns)
+        for column in (column for column in table.columns if isinstance(column.type, sa.JSON)):
+            if _has_table(connection, name):
+                query = f'select {keys} from "{name}" where not json_valid("{column.name}")'  # noqa: S608 - our own names
+                for key in connection.execute(query).fetchmany(UNREADABLE_MAX):
+                    yield f"{name} {' '.join(map(str, key))}", column.name
+
+
+def _has_table(connection: sqlite3.Connection, name: str) -> bool:
+    query = "select 1 from sqlite_master where type = 'table' and name = ?"
+    return connection.execute(query, (name,)).fetchone() is not None
 
 
 class LeftOutRows:
