@@ -57,7 +57,7 @@ def test_a_meter_is_read_into_the_chosen_database_and_is_known_after_a_restart(t
 
 
 def test_check_reaches_the_database_and_leaves_it_empty(tmp_path, url):
-    (tmp_path / "keys.toml").write_text("")
+    (tmp_path / "keys.toml").touch(0o600)
     config = write_config(tmp_path, more=f'registry = "{url}"')
     result = run(tmp_path, "serve", str(config), "--check")
     assert (result.returncode, tables_of(url)) == (0, set()), result.stderr
@@ -65,7 +65,7 @@ def test_check_reaches_the_database_and_leaves_it_empty(tmp_path, url):
 
 
 def test_check_says_that_a_database_cannot_be_reached(tmp_path):
-    (tmp_path / "keys.toml").write_text("")
+    (tmp_path / "keys.toml").touch(0o600)
     config = write_config(tmp_path)
     result = run(
         tmp_path, "serve", str(config), "--check", "--registry", f"sqlite:///{tmp_path}/no/such/folder/x.sqlite"
