@@ -37,4 +37,5 @@ class Terminal(Console):
         try:
             return super().render_str(text, **options)
         except MarkupError:
-            return super().render_str(text, **options | {"markup": False})
+            options["markup"] = False
+            return super().render_str(text, **options)

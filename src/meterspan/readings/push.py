@@ -100,7 +100,7 @@ def _rows(content: PushedContent) -> Iterator[DecodedReading]:
     for profile, rows in content.rows.items():
         names = content.registers.get(profile, ())
         for row in rows:
-            cells = row.items if row.is_composite else ()
+            cells = list(row.items) if row.is_composite else []
             if names and len(cells) == len(names) + 2:
                 moment = _moment(cells[0])
                 for name, cell in zip(names, cells[2:], strict=True):
