@@ -60,8 +60,9 @@ def add_meters(head_end, custody, port, count, now):
     for number in range(count):
         keys = keys_of(number)
         channels = tuple(ChannelPlan(obis, profile=LOAD_PROFILE) for obis in (IMPORT, EXPORT))
+        name = f"MSP1{number:010d}"
         device = Device(
-            f"MSP1{number:010d}",
+            name,
             Commodity.ELECTRICITY,
             DeviceProtocol.DLMS_WRAPPER,
             f"{host_of(number)}:{port}",
@@ -71,9 +72,12 @@ def add_meters(head_end, custody, port, count, now):
             system_title=title_of(number),
             channels=channels,
             installed_at=int(now) // DAY_S * DAY_S - DAY_S,
-            wrapped_keys=(
-                (KeyPurpose.GLOBAL_UNICAST, custody.wrap(keys.unicast)),
-                (KeyPurpose.AUTHENTICATION, custody.wrap(keys.authentication)),
+            wrapped_keys=tuple(
+                (purpose, custody.wrap(key, name, purpose))
+                for purpose, key in (
+                    (KeyPurpose.GLOBAL_UNICAST, keys.unicast),
+                    (KeyPurpose.AUTHENTICATION, keys.authentication),
+                )
             ),
         )
         head_end.add_device(device, now)
