@@ -8,7 +8,7 @@ its offset and costs no other line. Values keep the decimals of the text: ``0001
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from meterspan.quantities import ClockStatus, ClockTime, Obis, Scaled, Unit, parse_obis, parse_unit
 from meterspan.quantities.codes import CLOCK
@@ -236,27 +236,32 @@ _MARKS = tuple((profile, [f"\n{mark}({start}" for mark, start in profile.marks])
 
 
 def _read_body(body: str, base: int, deviation_min: int, trace: Trace | None) -> tuple[list[P1Object], list[P1Fault]]:
+    lines = body.split("\n")
+    found = [(_known_line if len(line) <= _LINE_KEPT_SIZE else _read_line)(line, deviation_min) for line in lines]
+    if trace is None and str not in set(map(type, found)):
+        return cast("list[P1Object]", [item for item in found if item is not None]), []
     objects: list[P1Object] = []
     faults: list[P1Fault] = []
     offset = base
-    for line in body.split("\n"):
-        text = line.strip()
-        if text:
-            found = (_known_line if len(text) <= _LINE_KEPT_SIZE else _read_line)(text, deviation_min)
-            if isinstance(found, str) and text[0] == "(" and objects and found == _NO_HEAD:
-                found = _continued(objects.pop(), text, deviation_min)
-            if isinstance(found, str):
-                faults.append(P1Fault(offset, text, found))
-            else:
-                objects.append(found)
-            if trace is not None:
-                _explain(trace, offset, line, found)
+    for line, item in zip(lines, found, strict=True):
+        text, read = line.strip(), item
+        if read == _NO_HEAD and text[0] == "(" and objects:
+            read = _continued(objects.pop(), text, deviation_min)
+        if isinstance(read, str):
+            faults.append(P1Fault(offset, text, read))
+        elif read is not None:
+            objects.append(read)
+        if trace is not None and read is not None:
+            _explain(trace, offset, line, read)
         offset += len(line) + 1
     return objects, faults
 
 
-def _read_line(line: str, deviation_min: int) -> P1Object | str:
-    """Read one line; return in words what is wrong with it where it is not an object."""
+def _read_line(raw: str, deviation_min: int) -> P1Object | str | None:
+    """Read one line; return in words what is wrong with it where it is not an object, None where it is empty."""
+    line = raw.strip()
+    if not line:
+        return None
     plain = _PLAIN.match(line)
     if plain is not None:
         head, text, whole, fraction, symbol = plain.groups("")
