@@ -72,6 +72,28 @@ def test_a_file_is_replaced_whole_and_privately_or_stays_as_it_is(tmp_path):
     assert sorted(place.name for place in tmp_path.iterdir()) == ["out.csv", "out.csv.tmp", "victim"]
 
 
+def test_a_link_stays_and_the_file_that_it_leads_to_is_replaced(tmp_path):
+    place, link = tmp_path / "there" / "table.csv", tmp_path / "link.csv"
+    place.parent.mkdir()
+    place.write_bytes(b"old")
+    link.symlink_to(place)
+    with replacing(link) as file:
+        file.write(b"new")
+    assert link.is_symlink()
+    assert place.read_bytes() == b"new"
+
+
+def test_a_pipe_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with replacing(pipe) as file:
+        file.write(b"rows")
+    assert os.read(reader, 9) == b"rows"
+    os.close(reader)
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o602, 0o610, 0o601, 0o666])
 def test_a_file_that_others_may_touch_is_refused_with_the_command_that_mends_it(tmp_path, mode):
     path = tmp_path / "my keys.toml"

@@ -66,16 +66,23 @@ def make_private_file(path: Path) -> None:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Lend a private file beside ``path`` that takes its place at the end; after an error nothing has changed.
 
+    Where ``path`` is a link, the file behind it is replaced and the link stays. A pipe or a device is written to.
+
     Raises:
         OSError: it cannot be written.
 
     """
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)  # O_EXCL, O_NOFOLLOW, 0600
+    place = path.resolve()
+    if place.exists() and not place.is_file():
+        with place.open("wb") as stream:
+            yield stream
+        return
+    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)  # O_EXCL, NOFOLLOW, 0600
     scratch = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-        scratch.rename(path)
+        scratch.rename(place)
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
