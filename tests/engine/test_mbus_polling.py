@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from meterspan.engine.machine import WantsConnection
-from meterspan.engine.mbus_link import MbusSlave
+from meterspan.engine.mbus_link import LineSettings, MbusSlave
 from meterspan.engine.mbus_polling import MbusPoller, PolledSlave, RoundEnded, SlaveNotRead, SlaveRead
 from meterspan.engine.mbus_readout import SlaveAddress, parse_slave
 from meterspan.model.failures import FailureKind
@@ -120,6 +120,28 @@ def test_a_line_that_never_is_quiet_ends_each_slave_in_its_time():
         machine.receive(b"\xff", now)
         machine.advance(now)
         assert now < START + 600
+    _, failed, _ = iter(machine.next_event, None)
+    assert failed.failure.kind is FailureKind.DAMAGED
+    assert now < START + 5
+
+
+def test_a_slave_that_delays_each_of_many_telegrams_by_noise_is_left_in_its_time():
+    slow = LineSettings(300, retries=0)
+    machine, now = MbusPoller(POLLED[:1], every_s=EVERY_S, settings=slow), START
+    slave = bus_slave(5, "10000005", records=[register(number) for number in range(64 * 30)])
+    machine.advance(START)
+    machine.connect(START)
+    answer, due = b"", START
+    while machine.has_medium and now < START + EVERY_S:
+        now += 0.05
+        if asked := machine.octets_to_send():
+            slave.receive(asked, now)
+            due = now + 15
+        slave.advance(now)
+        answer += slave.octets_to_send()
+        machine.receive(answer if now >= due else b"\xff", now)
+        answer = b"" if now >= due else answer
+        machine.advance(now)
     _, failed, _ = iter(machine.next_event, None)
     assert failed.failure.kind is FailureKind.DEADLINE
 

@@ -136,6 +136,22 @@ def test_a_bus_that_gives_only_noise_ends_the_search_with_its_reason():
     assert all(isinstance(event, SearchProgress | SlavesCollided) for event in events)
 
 
+@pytest.mark.parametrize("noise", [b"\x68\xff\xff\x68", b"\xe5", bytes(range(256))])
+@pytest.mark.parametrize("addresses", [range(5), None], ids=["primary", "secondary"])
+def test_a_line_that_never_falls_silent_ends_the_search(addresses, noise):
+    search = secondary_search("", FAST) if addresses is None else primary_search(addresses, FAST)
+    now, events = 0.0, []
+    search.start(now)
+    while search.deadline() is not None:
+        now += 0.01
+        search.receive(noise, now)
+        search.advance(now)
+        events += iter(search.next_event, None)
+        assert now < 600
+    assert events[-1] == SearchEnded(events[-1].failure)
+    assert not any(isinstance(event, SlaveFound) and event.identity for event in events)
+
+
 @pytest.mark.parametrize("search", [primary_search([1]), secondary_search()], ids=["primary", "secondary"])
 def test_a_lost_medium_ends_a_search_once(search):
     search.start(0.0)

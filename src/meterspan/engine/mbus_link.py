@@ -229,6 +229,8 @@ class MbusMaster:
         self._tries = 0
         self._heard = bytearray()
         self._deadline: float | None = None
+        self._latest = 0.0
+        """Until when octets that are no answer postpone the deadline, so that a line that is never silent ends too."""
         self._pages: list[ApplicationMessage] = []
         self._page_octets: list[bytes] = []
         self._frames: list[bytes] = []
@@ -277,7 +279,7 @@ class MbusMaster:
                 return
         if octets and self._deadline is not None:
             gap = now + self.settings.bits(GAP_BIT_TIMES) + self.settings.latency_s
-            self._deadline = max(self._deadline, gap)
+            self._deadline = min(max(self._deadline, gap), self._latest)
 
     def advance(self, now: float) -> None:
         """Repeat or give up a request whose answer is overdue."""
@@ -340,6 +342,7 @@ class MbusMaster:
         line = self.settings
         sending = line.bits(BITS_PER_OCTET * len(octets))
         self._deadline = now + sending + line.bits(ANSWER_BIT_TIMES) + ANSWER_S + line.latency_s
+        self._latest = self._deadline + line.bits(BITS_PER_OCTET * OCTETS_HEARD_MAX) + line.latency_s
 
     def _answers(self, frame: LinkFrame) -> bool:
         """Whether the frame answers the current request: echoes and frames of other devices do not."""
