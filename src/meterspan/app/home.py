@@ -36,6 +36,7 @@ __all__ = [
     "AccessPointOptions",
     "HomePlaces",
     "HomeUp",
+    "LineLog",
     "parse_buses",
     "radio_meters",
     "run_home",
@@ -253,11 +254,31 @@ async def run_home(
         await until_signal(maintain(home.data, clock.utc), *_jobs(home, places, upstream))
 
 
+class LineLog:
+    """Logs a line's changes: each reason for which it is down once, and that it is up again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reason: str | None = None
+
+    def is_down(self, reason: str) -> None:
+        """Log that the line is down."""
+        if reason != self._reason:
+            _log.warning("%s is down", self._name, extra={"reason": reason})
+        self._reason = reason
+
+    def is_up(self) -> None:
+        """Log that octets arrive."""
+        _log.info("%s is up%s", self._name, "" if self._reason is None else " again")
+        self._reason = None
+
+
 def _jobs(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> list[Coroutine[Any, Any, Any]]:
     """Return the services that run as long as the home does."""
     jobs: list[Coroutine[Any, Any, Any]] = [home.run()]
     if isinstance(places.source, Endpoint):
-        jobs.append(home.hear_port(places.source, lambda text: _log.warning("P1 line is down", extra={"reason": text})))
+        line = LineLog("P1 line")
+        jobs.append(home.hear_port(places.source, line.is_down, line.is_up))
     elif places.source is not None:
         jobs.append(_replay(home, places.source))
     if upstream is not None:
