@@ -152,8 +152,9 @@ class DlmsServer:
             while True:
                 await asyncio.sleep(TICK_S)
                 self.close_silent()
-        finally:
+        except asyncio.CancelledError:
             self.close()
+            raise
 
     def close_silent(self) -> None:
         """Close connections that have no association after too long, whatever else they send."""

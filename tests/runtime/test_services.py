@@ -1,0 +1,88 @@
+"""A service that fails runs again, alone; only what says that the program was started wrongly ends it."""
+
+import asyncio
+
+import pytest
+
+from meterspan.model.storage.errors import StorageFullError
+from meterspan.runtime import defects, services
+from meterspan.runtime.media import CannotConnectError
+from meterspan.runtime.services import Services
+
+
+class Flaky:
+    """A service that fails as it is told, and then runs to its end."""
+
+    def __init__(self, *errors):
+        self.errors, self.runs = list(errors), 0
+
+    async def __call__(self):
+        self.runs += 1
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+def kept(service, name="radio"):
+    """Keep a service; return the pauses before it ran again, and what was failing in each."""
+    pauses = []
+
+    async def pause(seconds):
+        pauses.append((seconds, dict(running.failing)))
+
+    running = Services(pause=pause)
+    asyncio.run(running.keep(name, service))
+    assert running.failing == {}
+    return pauses
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("error", [RuntimeError("odd"), StorageFullError("no room"), KeyError("x"), RecursionError()])
+def test_a_service_that_fails_runs_again_and_is_named_meanwhile(error):
+    service = Flaky(error)
+    assert kept(service) == [(1.0, {"radio": str(error) or type(error).__name__})]
+    assert service.runs == 2
+
+
+def test_pauses_grow_up_to_a_minute():
+    assert [seconds for seconds, _ in kept(Flaky(*[RuntimeError()] * 9))] == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+
+
+@pytest.mark.parametrize("error", [CannotConnectError("taken"), OSError("taken")])
+def test_a_refusal_at_the_start_ends_the_program(error):
+    with pytest.raises(type(error), match="taken"):
+        asyncio.run(Services().keep("radio", Flaky(error)))
+
+
+def test_a_refusal_later_is_tried_again():
+    assert len(kept(Flaky(RuntimeError(), CannotConnectError("taken"), OSError("taken")))) == 3
+
+
+def test_a_refusal_after_a_long_run_is_tried_again(monkeypatch):
+    moments = iter([0.0, services.STARTING_S, 100.0])
+    monkeypatch.setattr(services.time, "monotonic", lambda: next(moments, 1_000.0))
+    assert len(kept(Flaky(OSError("gone")))) == 1
+
+
+def test_cancelling_ends_a_service():
+    async def scenario():
+        running = asyncio.create_task(Services().keep("radio", asyncio.Event().wait))
+        await asyncio.sleep(0)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(scenario())
+
+
+def test_a_defect_is_traced_once_a_minute_and_counted_in_between(monkeypatch, caplog):
+    monkeypatch.setattr(defects, "_places", {})
+    now = 0.0
+    monkeypatch.setattr(defects.time, "monotonic", lambda: now)
+    for second in range(130):
+        now = float(second)
+        defects.note_defect("a datagram met a defect", ValueError("odd"), peer="a")
+    assert [getattr(record, "left_out", 0) for record in caplog.records] == [0, 59, 59]
+    assert all(record.exc_info for record in caplog.records)
+    for number in range(2_000):
+        defects.note_defect(f"place {number}", ValueError())
+    assert len(defects._places) == defects.PLACES_KEPT
