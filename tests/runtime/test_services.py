@@ -1,9 +1,12 @@
 """A service that fails runs again, alone; only what says that the program was started wrongly ends it."""
 
+import ast
 import asyncio
+from pathlib import Path
 
 import pytest
 
+import meterspan
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.runtime import defects, services
 from meterspan.runtime.media import CannotConnectError
@@ -86,3 +89,38 @@ def test_a_defect_is_traced_once_a_minute_and_counted_in_between(monkeypatch, ca
     for number in range(2_000):
         defects.note_defect(f"place {number}", ValueError())
     assert len(defects._places) == defects.PLACES_KEPT
+
+
+TASKS_ARE_MADE_IN = {
+    "api/simulated.py": "one meter, for as long as the caller's context",
+    "app/demo.py": "the portal of the demo, which ends with its district",
+    "app/listening.py": "one for each source of `listen`, which raises what they raise",
+    "app/meter.py": "the meter itself: where it cannot measure or save, it must not go on",
+    "app/serving.py": "the services, each kept running",
+    "portal/feeds.py": "one for each topic; its failure closes the topic's listeners",
+    "runtime/head_end_host.py": "sessions, each of which reports its own failure",
+}
+PORTS_ARE_OPENED_IN = {
+    "runtime/media.py": "every stream port; a connection that cannot be made closes no port",
+    "runtime/meter_host.py": "the radio's sending side",
+    "runtime/radio.py": "the radio's receiving side",
+}
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        ({"create_task", "ensure_future", "TaskGroup", "gather"}, TASKS_ARE_MADE_IN),
+        ({"create_server", "create_datagram_endpoint", "start_server"}, PORTS_ARE_OPENED_IN),
+    ],
+    ids=["tasks", "ports"],
+)
+def test_tasks_are_made_and_ports_opened_only_where_a_failure_is_theirs_alone(names, expected):
+    folder = Path(meterspan.__file__).parent
+    found = set()
+    for path in folder.rglob("*.py"):
+        calls = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call))
+        if any(isinstance(call.func, ast.Attribute) and call.func.attr in names for call in calls):
+            found.add(path.relative_to(folder).as_posix())
+    assert found == set(expected)

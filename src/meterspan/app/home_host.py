@@ -288,7 +288,10 @@ class HomeHost:
         return DeviceProtocol.MBUS if device in self._collector.wired else PROTOCOLS[interface]
 
     def _register(self, event: MeterFirstHeard | MeterExchanged) -> None:
-        """Register a decision; one that contradicts the registry is noted, and reported again after a restart."""
+        """Register a decision; one that contradicts the registry is noted, and reported again after a restart.
+
+        What fails otherwise is tried again with the next rows.
+        """
         try:
             self._install(event) if isinstance(event, MeterFirstHeard) else self._exchange(event)
             self._collector.acknowledge(event)
@@ -297,6 +300,9 @@ class HomeHost:
             self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
         except StorageError as error:
             _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
+            self._unregistered.append(event)
+        except Exception as error:  # noqa: BLE001 - a decision is not lost; it is logged with its trace
+            note_defect("a defect kept a meter from being registered; it is tried again", error)
             self._unregistered.append(event)
 
     def _register_again(self) -> None:
