@@ -8,10 +8,11 @@ mended in one go.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -89,8 +90,7 @@ class _DeclarationReader:
         if not isinstance(table, dict):
             self._fault(where, "is a table: put its fields under its own [header]")
             return None
-        hints = get_type_hints(kind)
-        known = {item.name: item for item in fields(kind)}
+        hints, known = _fields_of(kind)
         for name in table.keys() - known.keys():
             near = get_close_matches(name, known, 1)
             meant = f"did you mean {near[0]}?" if near else f"the fields here are {', '.join(known)}"
@@ -137,6 +137,12 @@ class _DeclarationReader:
     def _fault(self, where: str, text: str, *, header: str = "") -> None:
         line = self._lines.get(where, self._lines.get(header or where.rpartition(".")[0]))
         self.faults.append(ConfigFault(line, where, text))
+
+
+@cache
+def _fields_of(kind: type[Any]) -> tuple[dict[str, Any], dict[str, Field[Any]]]:
+    """Return the types and the fields of a table by name."""
+    return get_type_hints(kind), {item.name: item for item in fields(kind)}
 
 
 _NOUNS = {
