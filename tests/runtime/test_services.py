@@ -8,7 +8,7 @@ import pytest
 
 import meterspan
 from meterspan.model.storage.errors import StorageFullError
-from meterspan.runtime import defects, services
+from meterspan.runtime import services
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.services import Services
 
@@ -75,20 +75,6 @@ def test_cancelling_ends_a_service():
             await running
 
     asyncio.run(scenario())
-
-
-def test_a_defect_is_traced_once_a_minute_and_counted_in_between(monkeypatch, caplog):
-    monkeypatch.setattr(defects, "_places", {})
-    now = 0.0
-    monkeypatch.setattr(defects.time, "monotonic", lambda: now)
-    for second in range(130):
-        now = float(second)
-        defects.note_defect("a datagram met a defect", ValueError("odd"), peer="a")
-    assert [getattr(record, "left_out", 0) for record in caplog.records] == [0, 59, 59]
-    assert all(record.exc_info for record in caplog.records)
-    for number in range(2_000):
-        defects.note_defect(f"place {number}", ValueError())
-    assert len(defects._places) == defects.PLACES_KEPT
 
 
 TASKS_ARE_MADE_IN = {

@@ -365,7 +365,7 @@ class MeterPlaces:
 
 
 def _put_back(kept: dict[str, _KeptT], place: str, former: _KeptT | None) -> None:
-    """Give an entry its former value; None removes it."""
+    """Restore the former value of an entry; None removes it."""
     if former is None:
         kept.pop(place, None)
     else:

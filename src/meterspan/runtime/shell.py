@@ -187,7 +187,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self.pump()
 
     def _step(self, step: Callable[[], None]) -> None:
-        """Take a step; where it fails, this connection ends, and nothing beside it."""
+        """Run a step; where it fails, this connection ends, and nothing beside it."""
         try:
             step()
         except StorageError as error:  # a counter or row that the protocol needs could not be stored
