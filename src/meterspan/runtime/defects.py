@@ -18,12 +18,12 @@ _log = logging.getLogger("meterspan.runtime")
 
 
 @dataclass(slots=True)
-class _Place:
+class _DefectCount:
     traced_at: float
     left_out: int = 0
 
 
-_places: dict[tuple[str, str], _Place] = {}
+_places: dict[tuple[str, str], _DefectCount] = {}
 
 
 def note_defect(what: str, error: BaseException, **fields: object) -> None:
@@ -44,6 +44,6 @@ def note_defect(what: str, error: BaseException, **fields: object) -> None:
     _places.pop(key, None)
     while len(_places) >= PLACES_KEPT:
         del _places[next(iter(_places))]
-    _places[key] = _Place(now)
+    _places[key] = _DefectCount(now)
     extra = fields | ({"left_out": left_out} if left_out else {})
     _log.error(what, exc_info=error, extra=extra)
