@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
-from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.engine.push_body import PushValue, write_described
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -366,7 +366,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(
         def pushed(self, through: int) -> None:
             self.waiting.clear()
 
-    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].client(PUSH_ADDRESSES))
+    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].push_sender())
     connection = world.intake.connection("127.0.0.1:1")
     connection.connect(NOW)
     assert connection.is_up
@@ -382,7 +382,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(
 def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> None:
     world = World()
     world.sink.fault = StorageFullError("no room on the device")
-    link = TRANSPORTS["tcp"].client(PUSH_ADDRESSES)
+    link = TRANSPORTS["tcp"].push_sender()
     link.connect(NOW)
     assert isinstance(link.next_event(), LinkUp)
     plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), write_profiles([])))

@@ -9,7 +9,7 @@ import pytest
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
@@ -232,7 +232,7 @@ def pushing(world: World) -> tuple[RadioMeter, AccessPoint, Uplink, MemoryOutbox
     state, outbox = MemoryState(), MemoryOutbox()
     meter, point = access_point(state, outbox)
     behind(world, meter.device)
-    return meter, point, Uplink(point, context(LNAP_TITLE, state), TRANSPORTS["tcp"].client(PUSH_ADDRESSES)), outbox
+    return meter, point, Uplink(point, context(LNAP_TITLE, state), TRANSPORTS["tcp"].push_sender()), outbox
 
 
 def test_pushed_rows_are_confirmed_once_durable_and_then_forgotten(world: World) -> None:
@@ -341,7 +341,7 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     push = MeterPush(meter, outbox, state=MemoryState())
     meter.advance(ElectricityFlow((1_000_000,)), START + 3_600)
     push.collect()
-    uplink = Uplink(push, context(METER_TITLE, MemoryState()), TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(push, context(METER_TITLE, MemoryState()), TRANSPORTS["tcp"].push_sender())
     connection = world.intake.connection("127.0.0.1:1")
     now = START + 3_600.0
     pair = Pair(uplink, connection, now=now, latency_s=0.1)

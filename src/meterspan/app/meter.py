@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.serving import together
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
@@ -282,7 +282,7 @@ class BenchMeter:
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
         rows = MeterPush(device, state.outbox("push"), state=state)
-        link = TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES)
+        link = TRANSPORTS[endpoint.scheme].push_sender()
         machine = Uplink(rows, host.security.context(), link)
         uplink = UplinkHost(machine, endpoint, clock=self.clock, on_note=self.on_note)
 

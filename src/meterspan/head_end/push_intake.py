@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
 
-from meterspan.engine.link import Link
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
+from meterspan.engine.link import Link, Role
+from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
@@ -84,7 +84,7 @@ class PushIntake:
     Args:
         head_end: where readings go.
         contexts: security contexts, shared with the sessions.
-        transport: makes the listening end of each connection's link.
+        transport: makes the listening end of a connection's link, where ``connection`` gets no other.
         zone: reads clock times without deviation.
         state: keeps the lists and scales that pushes brought; None forgets them at the end of the program.
 
@@ -108,15 +108,18 @@ class PushIntake:
         """What is kept of each sender that was heard in this run."""
         self._bare = self.sink(None)
 
-    def connection(self, peer: str, keep: Keep | None = None) -> "PushConnection":
-        """Make the machine of one incoming connection.
+    def connection(
+        self, peer: str, keep: Keep | None = None, *, transport: Transport | None = None
+    ) -> "PushConnection":
+        """Make the machine of one incoming connection, or of one datagram.
 
         Args:
             peer: ``host:port``, for the quarantine.
             keep: makes blocks durable and calls back; by default the head end's sink does, at once.
+            transport: makes the listening end of its link; by default the intake's.
 
         """
-        return PushConnection(self, self._transport.server(PUSH_ADDRESSES), peer, keep)
+        return PushConnection(self, (transport or self._transport).push_listener(), peer, keep)
 
     def sink(self, link: Link | None) -> PushSink:
         """Make the sink that opens notifications of one link, or bare ones."""
@@ -308,9 +311,10 @@ class PushConnection:
         self._events: deque[PushConnectionEvent] = deque()
 
     def connect(self, now: float) -> None:
-        """Listen: the connection is there."""
+        """Listen: the connection is there. The primary station of an HDLC line opens no link: pushes need none."""
         self._has_medium = True
-        self._link.connect(now)
+        if self._link.role is Role.SERVER:
+            self._link.connect(now)
         self._was_up = self._link.is_up
 
     def medium_lost(self, now: float) -> None:
@@ -372,14 +376,20 @@ class PushConnection:
     def _confirm(self, push: PushRead, now: float) -> None:
         try:
             taken, confirmation = self._intake.confirm(push, now)
-            if confirmation and self._link.is_up:
-                self._link.send(confirmation, now)
+            if confirmation and self._has_medium:
+                self._answer(confirmation, now)
         except StorageError as error:
             self._fail(Failure.of_storage(error))
         except (CounterExhaustedError, ValueError) as error:
             self._fail(Failure(FailureKind.INTERNAL, str(error)))
         else:
             self._events.append(taken)
+
+    def _answer(self, octets: bytes, now: float) -> None:
+        if self._link.is_up:
+            self._link.send(octets, now)
+        elif not self._was_up:
+            self._link.send_unnumbered(octets, now)
 
     def _fail(self, failure: Failure) -> None:
         """Close the connection: the sender still has its rows, and sends them again."""
