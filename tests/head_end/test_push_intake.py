@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push_body import PushValue, write_described
+from meterspan.engine.push_body import PushValue
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
@@ -22,9 +22,10 @@ from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import FrameFault
-from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, utc
+from meterspan.quantities.codes import EVENT_CODE
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -40,14 +41,16 @@ from meterspan.wire.axdr import (
 from meterspan.wire.axdr.clock import write_clock_time
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
+    CosemAttributeDescriptor,
     DataNotification,
     DataNotificationConfirm,
+    EventNotificationRequest,
     LongInvokeIdAndPriority,
     read_apdu,
     write_apdu,
 )
 from tests.helpers_cosem import ENERGY, EXPORT, TestMeter
-from tests.helpers_push import PushSource
+from tests.helpers_push import PushSource, write_described
 from tests.helpers_wire import Pair
 from tests.memory import MemoryState
 
@@ -410,6 +413,37 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     world.head_end.inventory.put(bare)
     assert not world.push(write_profiles([]))
     assert world.faults == [FrameFault.MISSING_KEY]
+
+
+def test_an_event_notification_is_written_into_the_meters_story_in_words() -> None:
+    world = World()
+    attribute = CosemAttributeDescriptor(1, EVENT_CODE, 2)
+    event = EventNotificationRequest(attribute, unsigned(65), ClockTime.of(utc(1_772_323_200)))
+    octets = world.senders[METER].protect(write_apdu(event), general=True)
+    assert world.intake.take(octets, "peer", NOW) == (PushTaken("METER", 0), b"")
+    entry, _installed = world.head_end.device_log.entries("METER")
+    assert (entry.kind, entry.title) == ("event", "It reports event 65: limiter exceeded")
+    assert entry.severity is EventSeverity.WARNING
+    assert entry.detail.startswith("at 2026-03-01 00:00:00")
+    assert world.intake.take(octets, "peer", NOW) is None, "a replay is no second event"
+    assert world.faults == [FrameFault.REPLAYED]
+
+
+def test_an_event_notification_of_another_attribute_is_shown_with_its_value_which_is_no_reading() -> None:
+    world = World()
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, Obis(0, 0, 97, 98, 0), 2), double_long_unsigned(4))
+    assert world.intake.take(world.senders[METER].protect(write_apdu(event), general=True), "peer", NOW)
+    entry, _installed = world.head_end.device_log.entries("METER")
+    assert entry.title == "It reports 0-0:97.98.0 = 4"
+    assert world.values == []
+
+
+def test_a_plain_event_notification_is_quarantined_and_tells_no_story() -> None:
+    world = World()
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, EVENT_CODE, 2), unsigned(65))
+    assert world.intake.take(write_apdu(event), "peer", NOW) is None
+    assert [entry.kind for entry in world.head_end.device_log.entries("METER")] == ["installed"]
+    assert len(world.faults) == 1
 
 
 bodies = st.recursive(

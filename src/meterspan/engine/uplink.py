@@ -35,8 +35,10 @@ RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 600.0
 SENT_AT_ONCE_MAX: Final = 64
 """Notifications that nobody confirms, sent in one go; the next ones follow when the time is looked at again."""
-FAILURES_MAX: Final = 16
-"""Failures counted for the growing pause; by then ``RETRY_MAX_S`` is long reached."""
+RETRIES_MAX: Final = 255
+"""Tries after the first, at a growing pause up to ``RETRY_MAX_S``: a day and a half; then the next ``wake`` counts."""
+_DOUBLINGS_MAX: Final = 16
+"""By then ``RETRY_MAX_S`` is long reached."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,8 @@ class Uplink:
     def wake(self, now: float) -> None:
         """Note that there may be new rows."""
         self._may_have_rows = True
+        if self._has_given_up:
+            self._failures = 0
         self._go_on(now)
 
     def connect(self, now: float) -> None:
@@ -159,6 +163,7 @@ class Uplink:
         self._take_link_events(now)
         if self._confirm_by is not None and now >= self._confirm_by:
             self._unsend()
+            self._failures += 1
         self._go_on(now)
 
     def deadline(self) -> float | None:
@@ -174,15 +179,19 @@ class Uplink:
         """Return the next event, or None."""
         return self._events.popleft() if self._events else None
 
+    @property
+    def _has_given_up(self) -> bool:
+        return self._failures > RETRIES_MAX
+
     def _next_try(self) -> float | None:
-        is_idle = self._push is None and not self._may_have_rows
+        is_idle = (self._push is None and not self._may_have_rows) or self._has_given_up
         if is_idle or self._asked or self._in_flight:
             return None
         return self._retry_at
 
     def _go_on(self, now: float) -> None:
         for _ in range(SENT_AT_ONCE_MAX):
-            if self._in_flight or now < self._retry_at or not self._load(now):
+            if self._in_flight or self._has_given_up or now < self._retry_at or not self._load(now):
                 return
             if not self._has_medium:
                 self._ask()
@@ -281,5 +290,5 @@ class Uplink:
     def _fail(self, now: float) -> None:
         self._unsend()
         self._asked = self._has_medium = False
-        self._retry_at = now + min(RETRY_FIRST_S * 2**self._failures, RETRY_MAX_S)
-        self._failures = min(self._failures + 1, FAILURES_MAX)
+        self._retry_at = now + min(RETRY_FIRST_S * 2 ** min(self._failures, _DOUBLINGS_MAX), RETRY_MAX_S)
+        self._failures += 1

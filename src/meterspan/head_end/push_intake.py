@@ -13,25 +13,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
+from typing import Final
 
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
+from meterspan.engine.push_body import PushValue
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import DataObject, Register
+from meterspan.model.cosem.event_codes import event_severity, event_words
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
-from meterspan.model.readings import CaptureBlock, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
+from meterspan.quantities.codes import EVENT_CODE
 from meterspan.wire.axdr import Data, structure, unsigned
 from meterspan.wire.errors import KeyMissingError, UnknownLayoutError, WireError
 from meterspan.wire.xdlms import (
@@ -44,6 +48,10 @@ from meterspan.wire.xdlms import (
 _log = logging.getLogger("meterspan.head_end")
 
 __all__ = ["Keep", "PushConnection", "PushConnectionEvent", "PushFailed", "PushIntake", "PushRead", "PushTaken"]
+
+
+EVENT_TEXT_MAX: Final = 80
+"""Letters of an attribute that is shown as an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +146,8 @@ class PushIntake:
         except WireError as error:
             self._refuse(event.octets, error, peer, now, event.sender)
             return None
+        if event.is_event:
+            self._note_event(device, event, now)
         return PushRead(device.device, self._head_end.known(blocks), event.invoke, context)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
@@ -163,6 +173,13 @@ class PushIntake:
             return None
         self.store(push)
         return self.confirm(push, now)
+
+    def _note_event(self, device: Device, received: PushReceived, now: float) -> None:
+        """Write an EventNotificationRequest into the meter's story."""
+        detail = "" if received.time is None else f"at {received.time} by its clock"
+        for value in received.values:
+            title, severity = _event_text(value)
+            self._head_end.note(device.device, "event", title, now, detail, severity=severity)
 
     def _security_of(self, title: bytes) -> SecurityContext | None:
         return self._known(title)[1] if title else None
@@ -262,7 +279,9 @@ class PushIntake:
                 scaler = _scaler(register, scalers)
                 found.setdefault(owner[0], {})[owner[1]] = Scaled(data.integer, scaler.exponent, scaler.unit)
         return [
-            CaptureBlock.of_row(device, Source.PUSH, time=time, values=values, received_at=int(now))
+            CaptureBlock.of_row(
+                device, Source.PUSH, time=time, values=values, received_at=int(now), status=content.status
+            )
             for device, values in found.items()
         ]
 
@@ -395,6 +414,15 @@ class PushConnection:
         """Close the connection: the sender still has its rows, and sends them again."""
         self._has_medium = False
         self._events.append(PushFailed(failure))
+
+
+def _event_text(value: PushValue) -> tuple[str, EventSeverity]:
+    """Return the words and severity of a pushed event code, or of another attribute that is pushed as an event."""
+    code = value.value.value
+    if value.obis == EVENT_CODE and isinstance(code, int):
+        words = event_words(code)
+        return f"It reports event {code}" + (f": {words}" if words else ""), event_severity(code)
+    return f"It reports {value.obis} = {str(value.value)[:EVENT_TEXT_MAX]}", EventSeverity.INFO
 
 
 def _kept_name(sender: str) -> str:
