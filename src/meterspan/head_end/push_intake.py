@@ -9,7 +9,7 @@ meter that the inventory has on channel n of the sender.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Final
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
-from meterspan.engine.push_body import PushValue
+from meterspan.engine.push_body import PushValue, text_of
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
@@ -35,9 +35,9 @@ from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, EventSeverity, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
-from meterspan.quantities.codes import EVENT_CODE
+from meterspan.quantities.codes import EVENT_CODE, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import Data, structure, unsigned
-from meterspan.wire.errors import KeyMissingError, UnknownLayoutError, WireError
+from meterspan.wire.errors import KeyMissingError, SecurityError, UnknownLayoutError, WireError
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
     DataNotificationConfirm,
@@ -74,12 +74,20 @@ PushConnectionEvent = PushTaken | PushFailed
 
 @dataclass(frozen=True, slots=True)
 class PushRead:
-    """An authentic notification and its readings; nothing of it is durable yet."""
+    """A notification and its readings, of which nothing is durable yet.
+
+    Attributes:
+        sender: the device.
+        blocks: its readings.
+        invoke: its number; None of an event.
+        context: under which it was authentic; None of one without protection, which the operator has allowed.
+
+    """
 
     sender: str
     blocks: Sequence[CaptureBlock]
     invoke: LongInvokeIdAndPriority | None
-    context: SecurityContext
+    context: SecurityContext | None
 
 
 Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
@@ -95,6 +103,8 @@ class PushIntake:
         transport: makes the listening end of a connection's link, where ``connection`` gets no other.
         zone: reads clock times without deviation.
         state: keeps the lists and scales that pushes brought; None forgets them at the end of the program.
+        insecure_plain: devices whose pushes are also taken without protection, by the name in them; anybody can forge
+            those, so nothing is learnt from them.
 
     """
 
@@ -106,8 +116,10 @@ class PushIntake:
         transport: Transport = TRANSPORTS["tcp"],
         zone: tzinfo = UTC,
         state: StateStore | None = None,
+        insecure_plain: Collection[str] = (),
     ) -> None:
         self._head_end = head_end
+        self._insecure_plain = frozenset(insecure_plain)
         self._contexts = contexts
         self._transport = transport
         self._zone = zone
@@ -131,7 +143,12 @@ class PushIntake:
 
     def sink(self, link: Link | None) -> PushSink:
         """Make the sink that opens notifications of one link, or bare ones."""
-        return PushSink(link, security_of=self._security_of, objects_of=self._objects_of)
+        return PushSink(
+            link,
+            security_of=self._security_of,
+            objects_of=self._objects_of,
+            insecure_accept_plain=bool(self._insecure_plain),
+        )
 
     def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
         """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
@@ -141,7 +158,7 @@ class PushIntake:
         if isinstance(event, PushUnstored):
             return None
         try:
-            device, context = self._known(event.sender)
+            device, context = self._known(event.sender) if event.sender else (self._named(event), None)
             blocks = self._fitting_blocks(device, event, now)
         except WireError as error:
             self._refuse(event.octets, error, peer, now, event.sender)
@@ -185,6 +202,8 @@ class PushIntake:
         return self._known(title)[1] if title else None
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
+        if not title:
+            return list({self._head_end.layouts.objects_of(device): None for device in sorted(self._insecure_plain)})
         device = self._head_end.inventory.of_title(title)
         if device is None:
             return ()
@@ -200,6 +219,15 @@ class PushIntake:
         if known is None:
             raise _UnknownDeviceError(f"no device has system title {title.hex()}", None, "system-title")
         return known
+
+    def _named(self, received: PushReceived) -> Device:
+        """Return the device that a push without protection names, where the operator has allowed it."""
+        names = (text_of(value.value) for value in received.values if value.obis == LOGICAL_DEVICE_NAME)
+        name = next(filter(None, names), "")
+        device = self._head_end.inventory.get(name) if name in self._insecure_plain else None
+        if device is None:
+            raise SecurityError(f"a push without protection of {name or 'a device that it does not name'}", 0, "apdu")
+        return device
 
     def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
         device = self._head_end.inventory.of_title(title) if title else None
@@ -220,8 +248,9 @@ class PushIntake:
             raise UnknownLayoutError(
                 "the device's push object list is not known", None, "push_object_list", _PUSH_CLAUSE
             )
-        self._remember(sender.device, received, content)
-        scalers = self._head_end.scalers_of(sender.device)
+        if received.sender:
+            self._remember(sender.device, received, content)
+        scalers = {**self._head_end.scalers_of(sender.device), **content.scalers}
         blocks: list[CaptureBlock] = []
         for profile, captured in content.rows.items():
             owner = self._owner(sender, profile)
@@ -376,7 +405,7 @@ class PushConnection:
         if isinstance(event, PushUnstored):
             self._fail(event.failure)
             return
-        if isinstance(event, PushReceived):
+        if isinstance(event, PushReceived) and event.sender:
             self.proved_at = now
         push = self._intake.read(event, self._peer, now)
         if push is None:
@@ -433,11 +462,11 @@ class _UnknownDeviceError(WireError):
     """The sender is not in the inventory."""
 
 
-def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityContext) -> bytes:
+def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityContext | None) -> bytes:
     if invoke is None or not invoke.confirmed:
         return b""
-    confirm = DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True))
-    return context.protect(write_apdu(confirm), general=True)
+    confirm = write_apdu(DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True)))
+    return confirm if context is None else context.protect(confirm, general=True)
 
 
 def _shape(profile: Obis, index: int, plan: ChannelPlan, scalers: Mapping[Obis, ScalerUnit]) -> tuple[Obis, ScalerUnit]:
