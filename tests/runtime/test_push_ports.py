@@ -208,6 +208,27 @@ def test_datagrams_beyond_what_may_wait_for_the_disk_are_lost_and_not_confirmed(
     asyncio.run(story())
 
 
+@pytest.mark.attack(3)
+def test_a_defect_loses_one_datagram_and_holds_no_place():
+    async def story():
+        world = World()
+        gate = ConnectionGate(1, 1, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
+        whole = world.ports.intake.read
+
+        def broken(*_):
+            raise AttributeError("a defect")
+
+        world.ports.intake.read = broken
+        port.datagram_received(forged(1), ("127.0.0.1", 9))
+        assert len(gate) == 0
+        world.ports.intake.read = whole
+        port.datagram_received(forged(2), ("127.0.0.1", 9))
+        assert world.head_end.quarantine.total == 1
+
+    asyncio.run(story())
+
+
 pieces = st.one_of(
     st.binary(max_size=80),
     st.just(forged(7)),

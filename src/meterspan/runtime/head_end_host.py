@@ -26,8 +26,10 @@ from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
+from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.push_ports import PushPorts
@@ -92,7 +94,7 @@ class HeadEndHost:
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        self.commits = GroupCommit(head_end.sink, before=before_commit)
+        self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
         self._head_end = head_end
@@ -104,6 +106,7 @@ class HeadEndHost:
         self._open: dict[int, SessionJob] = {}
         self._ports = None if pushes is None else PushPorts(pushes, self.commits, self._clock, self._push_gate)
         self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def open_count(self) -> int:
@@ -121,6 +124,7 @@ class HeadEndHost:
 
     async def run(self) -> None:
         """Hold sessions and take pushes until cancelled."""
+        self._loop = asyncio.get_running_loop()
         try:
             await self._listen()
             self.listening.set()
@@ -170,7 +174,7 @@ class HeadEndHost:
             failure = Failure.of_storage(error)
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-            _log.exception("a defect ended a session", extra={"meter": job.target, "attempt": job.attempt})
+            note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
@@ -207,6 +211,11 @@ class HeadEndHost:
         except ValueError as error:
             raise StorageError(f"the store refuses these values ({error})") from error
 
+    def _refused(self, row: RefusedRow) -> None:
+        """Quarantine a row that cannot be stored; called in the writing thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._head_end.quarantine_frame, row.quarantined())
+
     async def _session(self, job: SessionJob) -> SessionDone[CollectedRows] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
         endpoint = _endpoint(job.target, device)
@@ -227,12 +236,12 @@ class HeadEndHost:
                 for shown in blankers[direction].feed(octets)
             )
 
-        def on_storage_error(error: StorageError) -> None:
+        def on_failed(error: Exception) -> None:
             if not ended.done():
                 ended.set_exception(error)
 
         shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_storage_error=on_storage_error
+            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
         )
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:

@@ -13,6 +13,7 @@ from typing import Final, cast
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.head_end.push_intake import PushConnection, PushConnectionEvent, PushIntake
 from meterspan.model.readings import CaptureBlock
+from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.group_commit import GroupCommit
 from meterspan.runtime.limits import ConnectionGate, ConnectionPlace
@@ -120,7 +121,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Start, or close at once where too many are open."""
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self._place = self._gate.admit(host, self.abort)
@@ -128,11 +129,11 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             transport.close()
             return
         self._ports.shells.add(self)
-        self._line = cast("asyncio.Transport", transport)
+        self._line = transport
         self._peer = f"{host}:{port}"
         self.machine = self._connection = self._ports.intake.connection(self._peer, self._keep, transport=self._over)
         self._connection.connect(self._ports.clock())
-        super().connection_made(transport)
+        super().opened(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Read no more."""
@@ -193,17 +194,21 @@ class _PushDatagrams(asyncio.DatagramProtocol):
         place = self._gate.admit(addr[0], _stay)
         if place is None:
             return
-        now = self._ports.clock()
-        pushed = _PushedDatagram(self._ports, self._over, addr, partial(self._send, addr), partial(self._done, place))
         self._gate.prove(place)  # what is not authentic leaves its place at once
-        pushed.take(data, now)
+        try:
+            self._take(data, addr, place)
+        except Exception as error:  # noqa: BLE001 - one datagram fails alone; it is logged with its trace
+            note_defect("a pushed datagram met a defect", error, peer=addr[0])
+            self._gate.leave(place)
+
+    def _take(self, octets: bytes, address: _Address, place: ConnectionPlace) -> None:
+        leave = partial(self._gate.leave, place)
+        pushed = _PushedDatagram(self._ports, self._over, address, partial(self._send, address), leave)
+        pushed.take(octets, self._ports.clock())
 
     def _send(self, address: _Address, octets: bytes) -> None:
         if self._line is not None and not self._line.is_closing():
             self._line.sendto(octets, address)
-
-    def _done(self, place: ConnectionPlace) -> None:
-        self._gate.leave(place)
 
 
 class _PushedDatagram:
