@@ -252,7 +252,7 @@ def push_places_of(options: PushOptions) -> tuple[Endpoint, ...]:
     """Return where pushes are taken.
 
     Raises:
-        EndpointError: a place is none of a transport of pushes.
+        EndpointError: a place is not one of a transport of pushes.
 
     """
     first = Endpoint("tcp", options.host, options.port)
