@@ -61,7 +61,7 @@ class PushPorts:
         self._close_ports: list[Callable[[], None]] = []
 
     async def listen(self, endpoint: Endpoint) -> None:
-        """Take pushes at an endpoint; port 0 takes a free one.
+        """Listen for pushes at an endpoint; port 0 takes a free one.
 
         Raises:
             CannotConnectError: its medium cannot be listened at.
@@ -190,7 +190,7 @@ class _PushDatagrams(asyncio.DatagramProtocol):
         self._line = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: _Address) -> None:
-        """Take one datagram; where too many wait for the disk it is lost, and its sender sends it again."""
+        """Read one datagram; where too many wait for the disk it is lost, and its sender sends it again."""
         place = self._gate.admit(addr[0], _stay)
         if place is None:
             return
