@@ -133,9 +133,10 @@ def frames_found_octet_by_octet(octets):
 
 
 PIECES = [
-    bytes((SINGLE,)), bytes((START_SHORT,)), bytes((START_LONG,)), bytes((STOP,)), b"\x03\x03", b"\x00",
-    b"\x68\x05\x05\x68", write_link_frame(SHORT), write_link_frame(LONG),
-]  # fmt: skip
+    *(bytes((octet,)) for octet in (SINGLE, START_SHORT, START_LONG, STOP)),
+    *(b"\x03\x03", b"\x00", b"\x68\x05\x05\x68"),
+    *(write_link_frame(SHORT), write_link_frame(LONG)),
+]
 
 
 @pytest.mark.attack(2)
