@@ -149,14 +149,14 @@ def test_senders_have_turns_and_each_has_a_few_telegrams_waiting():
 def test_what_proves_nothing_is_processed_at_a_bounded_rate_and_installed_meters_first():
     times = [0.0]
     queue = queue_of(unproved_per_s=4.0, times=times)
-    strangers = [telegram(DeviceAddress.of("XXX", f"{number:08d}", 1, 7), number) for number in range(100, 120)]
+    neighbours = [telegram(DeviceAddress.of("XXX", f"{number:08d}", 1, 7), number) for number in range(100, 120)]
     named = [telegram(METERS[number % 3], number, key=bytes(16)) for number in range(3)]
-    for octets in strangers + named:
+    for octets in neighbours + named:
         queue.put(octets, "x", 0.0)
-    assert drained(queue) == [*named, strangers[0]]
+    assert drained(queue) == [*named, neighbours[0]]
     assert queue.pause_s() == 0.25
     times.append(0.5)
-    assert drained(queue) == strangers[1:3]
+    assert drained(queue) == neighbours[1:3]
 
 
 @pytest.mark.attack(2)
