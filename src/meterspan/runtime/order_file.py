@@ -80,13 +80,14 @@ class OrderFile:
             StorageError: they cannot be stored now.
 
         """
+        rows = [_values(record) for record in records]
+        if not rows:
+            return
         with self._database.writing() as connection:
-            last = 0
-            for record in records:
-                values, last = _values(record), record.order.order_id
-                self._left_out.keep_copy(connection, ORDERS, values)
-                self._database.upsert(connection, ORDERS, values)
-            connection.execute(sa.delete(ORDERS).where(ORDERS.c.number <= last - ORDERS_KEPT))
+            for row in rows:
+                self._left_out.keep_copy(connection, ORDERS, row)
+            self._database.upsert(connection, ORDERS, rows)
+            connection.execute(sa.delete(ORDERS).where(ORDERS.c.number <= rows[-1]["number"] - ORDERS_KEPT))
 
     def _record(self, row: dict[str, Any]) -> OrderRecord | None:
         try:
