@@ -134,9 +134,18 @@ class HomeHost:
         """The home's access point."""
         return self._collector.point
 
-    async def hear_port(self, endpoint: Endpoint, on_trouble: Callable[[str], None]) -> None:
-        """Read a P1 port until cancelled; it is connected again whenever it is lost."""
-        async with aclosing(p1_telegrams(endpoint, on_trouble=on_trouble)) as telegrams:
+    async def hear_port(
+        self, endpoint: Endpoint, on_trouble: Callable[[str], None], on_up: Callable[[], None] = lambda: None
+    ) -> None:
+        """Read a P1 port until cancelled; it is connected again whenever it is lost.
+
+        Args:
+            endpoint: ``tcp`` or ``serial``.
+            on_trouble: called with a sentence when the line is down.
+            on_up: called when octets arrive, at first and after each time that it was down.
+
+        """
+        async with aclosing(p1_telegrams(endpoint, on_trouble=on_trouble, on_up=on_up)) as telegrams:
             async for item in telegrams:
                 self.hear_p1(item, self._clock(), str(endpoint))
 
