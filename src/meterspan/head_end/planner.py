@@ -232,7 +232,7 @@ class Planner:
         return True
 
     def count_orders_from(self, last: int) -> None:
-        """Give the next orders numbers above ``last``, the highest one of an earlier start."""
+        """Continue the numbers of orders after ``last``, the highest one of an earlier start."""
         self._order_count = max(self._order_count, last)
 
     def _place(self, target: str, order: Order, now: float) -> None:

@@ -176,6 +176,12 @@ class HeadEndViews:
     def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
         """Order a read of all registers of a meter, to be answered within ``deadline_s``.
 
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until it has timed out.
+            author: who orders it.
+
         Raises:
             UnknownMeterError: no such meter.
             NotAskedError: no session is held with it.

@@ -545,7 +545,15 @@ class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
     def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
-        """Ask for a meter's registers; raises ``UnknownMeterError``, ``NotAskedError`` or ``TooManyOrdersError``."""
+        """Ask for a meter's registers; raises ``UnknownMeterError``, ``NotAskedError`` or ``TooManyOrdersError``.
+
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until the order has timed out.
+            author: who orders it.
+
+        """
         ...
 
     def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
