@@ -77,6 +77,9 @@ class Decoder:
             return decode(octets, job)
         except WireError as error:
             return _failed(protocol, error)
+        finally:
+            if trace is not None:
+                _loaded("explained.finish_trace")(trace)
 
 
 def _failed(protocol: str, error: WireError) -> DecodedTelegram:

@@ -11,18 +11,20 @@ from datetime import datetime
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import ClockTime, Obis
 from meterspan.quantities.codes import CLOCK
+from meterspan.readings.explained import NEW_SECTION, Pieces
 from meterspan.readings.job import DecodeJob
 from meterspan.readings.lenient import read_push_data
 from meterspan.readings.merge import MAX_ERRORS, merge
 from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
-from meterspan.wire import Cursor, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
+from meterspan.wire import Cursor, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
 from meterspan.wire.hdlc.frame import FLAG
 from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
+from meterspan.wire.xdlms.common import read_long_invoke_id
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 
@@ -43,9 +45,9 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         octets = _FLAG + octets + _FLAG
     reader = HdlcReader()
     items = reader.feed(octets) + reader.flush()
-    if job.trace is not None and len(items) == 1 and isinstance(items[0], HdlcFrame):
-        read_frame(Cursor(octets, trace=job.trace))
-        job.base = octets.find(items[0].information)
+    pieces = Pieces()
+    if job.trace is not None:
+        _explain_frames(octets, job.trace, pieces)
     apdus: list[bytes] = []
     errors: list[WireError] = []
     pending = b""
@@ -62,7 +64,32 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         errors.append(TruncatedError("the last segments are missing"))
     if errors and not apdus:
         return DecodedTelegram("dlms-push", errors=tuple(errors[:MAX_ERRORS]))
-    return _with_errors(_decode_all(apdus, job), errors)
+    if job.trace is not None and pieces.size != sum(map(len, apdus)):
+        job.trace.add(0, b"", NEW_SECTION, "the APDUs, as far as they can be read; offsets are their own")
+        return _with_errors(_decode_all(apdus, job), errors)
+    return _with_errors(_decode_all(apdus, job, pieces), errors)
+
+
+def _explain_frames(octets: bytes, trace: Trace, pieces: Pieces) -> None:
+    """Explain each HDLC frame of the input, and note where the segments of its APDUs lie."""
+    at = octets.find(_FLAG)
+    while 0 <= at < len(octets):
+        cursor, spans = Cursor(octets, at, trace=Trace()), len(trace.spans)
+        try:
+            frame = read_frame(cursor)
+        except WireError:
+            at = octets.find(_FLAG, at + 1)
+            continue
+        found = [] if cursor.trace is None else cursor.trace.spans
+        trace.spans[spans:] = [span for span in found if span.field != "information"]
+        offset = next((span.offset for span in found if span.field == "information"), cursor.offset)
+        if frame.information:
+            pieces.add(offset, len(frame.information))
+        at = (
+            cursor.offset
+            if cursor.peek(2)[:1] and cursor.peek()[0] & 0xF0 == 0xA0
+            else octets.find(_FLAG, cursor.offset)
+        )
 
 
 def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, WireError | None]]:
@@ -104,7 +131,7 @@ def _information_start(octets: bytes, at: int) -> int | None:
 
 def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wrapper PDUs (IEC 62056-47): version 1, source and destination port, length, APDU."""
-    cursor, apdus = Cursor(octets, trace=job.trace), []
+    cursor, apdus, pieces = Cursor(octets, trace=job.trace), list[bytes](), Pieces()
     while cursor.remaining:
         version = cursor.big(2, "wrapper version")
         if version != 1:
@@ -112,12 +139,20 @@ def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         cursor.big(2, "source wrapper port")
         cursor.big(2, "destination wrapper port")
         apdus.append(cursor.take(cursor.big(2, "length"), "APDU"))
-    return _decode_all(apdus, job)
+        pieces.add(cursor.position - len(apdus[-1]), len(apdus[-1]))
+    return _decode_all(apdus, job, pieces)
 
 
-def decode_apdus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
-    """Decode one APDU, or blocks of one in a row."""
-    return _decode_all([octets], job)
+def decode_apdus(octets: bytes, job: DecodeJob, pieces: Pieces | None = None) -> DecodedTelegram:
+    """Decode one APDU, or blocks of one in a row.
+
+    Args:
+        octets: of the APDU.
+        job: the decoding.
+        pieces: where the octets lie in the frames that carried them; they are the whole input by default.
+
+    """
+    return _decode_all([octets], job, pieces)
 
 
 def decode_cosem(octets: bytes, job: DecodeJob) -> DecodedTelegram:
@@ -125,33 +160,52 @@ def decode_cosem(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     return _telegram(read_push_data(Cursor(octets, base=job.base, trace=job.trace)), None)
 
 
-def _decode_all(apdus: Iterable[bytes], job: DecodeJob) -> DecodedTelegram:
+def _decode_all(apdus: Sequence[bytes], job: DecodeJob, pieces: Pieces | None = None) -> DecodedTelegram:
+    """Decode APDUs; with a trace, each field by its place in the input."""
     telegrams: list[DecodedTelegram] = []
-    for apdu in _join_blocks(apdus):
+    outer = job.trace
+    if outer is not None:
+        job.trace = Trace()
+    for base, apdu in _join_blocks(apdus, job.trace):
+        job.base = base
         try:
             telegrams.append(_apdu(apdu, job, 0))
         except WireError as error:
             telegrams.append(DecodedTelegram("dlms-push", errors=(error,)))
+        if outer is not None and job.trace is not None:
+            spans = job.trace.spans
+            outer.spans += spans if pieces is None else list(pieces.placed(spans))
+            spans.clear()
+    job.trace = outer
     return merge(telegrams or [DecodedTelegram("dlms-push", errors=(WireError("no APDU in these frames"),))])
 
 
-def _join_blocks(apdus: Iterable[bytes]) -> Iterator[bytes]:
-    """Put the blocks of general block transfers together (IEC 62056-5-3, 6.13); pass everything else on."""
+def _join_blocks(apdus: Iterable[bytes], trace: Trace | None = None) -> Iterator[tuple[int, bytes]]:
+    """Put the blocks of general block transfers together (IEC 62056-5-3, 6.13); pass everything else on.
+
+    Each APDU has its offset among the octets of all; what was put together begins at 0 again.
+    """
     pending = bytearray()
+    begin = 0
     for octets in apdus:
-        cursor = Cursor(octets, LLC_SIZE if has_llc(octets) else 0)
+        cursor = Cursor(octets, LLC_SIZE if has_llc(octets) else 0, base=begin, trace=trace)
+        begin += len(octets)
         if cursor.peek() != _GBT:
-            yield octets
+            yield begin - len(octets), octets
             continue
+        if trace is not None and cursor.offset:
+            trace.add(begin - len(octets), octets[:LLC_SIZE], "LLC", "DLMS")
         for block in _blocks(cursor):
             pending += block.block_data
             if block.last_block or len(pending) > MAX_APDU:
-                yield bytes(pending[:MAX_APDU])
+                if trace is not None:
+                    trace.add(0, b"", NEW_SECTION, "the blocks put together; offsets restart at 0")
+                yield 0, bytes(pending[:MAX_APDU])
                 pending.clear()
         if cursor.remaining:
-            yield cursor.octets[cursor.offset :]
+            yield cursor.position, cursor.octets[cursor.offset :]
     if pending:
-        yield bytes(pending)
+        yield 0, bytes(pending)
 
 
 def _blocks(cursor: Cursor) -> Iterator[GeneralBlockTransfer]:
@@ -209,7 +263,7 @@ def _protected(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     plain = open_general_insecurely(apdu, job)
     job.base = 0
     if job.trace is not None:
-        job.trace.add(0, b"", "plaintext", "the deciphered octets; offsets restart at 0")
+        job.trace.add(0, b"", NEW_SECTION, "the deciphered octets; offsets restart at 0")
     telegram = _apdu(plain, job, depth + 1)
     if telegram.device.id:
         return telegram
@@ -223,12 +277,15 @@ def _notification(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Read a data-notification: the date-time may carry a tag, be empty, or be left out (quirk 3)."""
     cursor = Cursor(octets, base=job.base, trace=job.trace)
     cursor.u8("data-notification")
-    cursor.big(4, "long-invoke-id-and-priority")
+    cursor.explain("DataNotification")
+    read_long_invoke_id(cursor)
     if cursor.peek(2) == b"\x09\x0c":
         cursor.u8("date-time tag")
     if cursor.peek() not in {b"\x00", b"\x0c"}:
         return _telegram(read_push_data(cursor), None)
     time = _clock(read_octets(cursor, "date-time"))
+    if time is not None:
+        cursor.explain(str(time))
     moment = time.to_utc() if time is not None else None
     # a clock without deviation is no instant (quirk 2): it is shown unchanged
     local = (

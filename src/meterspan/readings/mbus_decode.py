@@ -16,6 +16,7 @@ from meterspan.engine.wmbus_receiver import Telegram
 from meterspan.model.mbus_devices.factory_keys import ZERO_KEY, factory_keys_of
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings.dlms import decode_apdus
+from meterspan.readings.explained import Pieces
 from meterspan.readings.job import DecodeJob
 from meterspan.readings.mbus import contents_of
 from meterspan.readings.merge import merge
@@ -164,17 +165,21 @@ def decode_mbus(octets: bytes, job: DecodeJob) -> DecodedTelegram:
 
     A frame with a wrong checksum is named, and read as far as it goes.
     """
-    segments = bytearray()
+    segments, pieces = bytearray(), Pieces()
     telegrams: list[DecodedTelegram] = []
     for payload, offset, damage in _payloads(Cursor(octets, trace=job.trace)):
         if damage is not None:
             telegrams.append(DecodedTelegram("mbus", errors=(damage,)))
         if payload and payload[0] <= _SEGMENTS:
             segments += payload[_SEGMENT_HEAD:]
+            pieces.add(offset + _SEGMENT_HEAD, len(payload) - _SEGMENT_HEAD)
+            if job.trace is not None:
+                job.trace.add(offset, payload[:1], "CI field", f"DLMS segment {payload[0] & 0x0F}")
+                job.trace.add(offset + 1, payload[1:_SEGMENT_HEAD], "source and destination", "")
         elif payload:
             telegrams.append(_wired(Cursor(payload, base=offset, trace=job.trace), job))
     if segments:
-        telegrams.append(decode_apdus(bytes(segments), job))
+        telegrams.append(decode_apdus(bytes(segments), job, pieces))
     return merge(telegrams or [DecodedTelegram("mbus", errors=(WireError("an acknowledgement carries no readings"),))])
 
 

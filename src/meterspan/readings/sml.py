@@ -8,6 +8,7 @@ from meterspan.model.sml_devices import UNSIGNED_POWER
 from meterspan.model.telegram import DecodedReading, DecodedTelegram, DeviceIdentity
 from meterspan.quantities import Obis
 from meterspan.readings.names import meaning_of
+from meterspan.readings.sml_explained import explain_file, explain_frame
 from meterspan.wire import ChecksumError, Trace, WireError
 from meterspan.wire.sml import (
     Integer,
@@ -34,7 +35,7 @@ def decode_sml(octets: bytes, *, fix_unsigned_power: bool = False, trace: Trace 
         octets: the capture; it may begin and end within a frame.
         fix_unsigned_power: reads the negative power of the meters in ``model.sml_devices`` as unsigned, and says so in
             the quantity. Off, because it breaks honest feed-in.
-        trace: collects the meaning of each field of the first file.
+        trace: collects the meaning of each octet.
 
     """
     readings: list[DecodedReading] = []
@@ -44,11 +45,12 @@ def decode_sml(octets: bytes, *, fix_unsigned_power: bool = False, trace: Trace 
         try:
             if isinstance(frame, WireError):
                 raise frame
-            messages = read_file(frame.file, trace=trace)
+            messages = read_file(frame.file)
         except WireError as error:
             errors.append(_in_file(offset, error))
             continue
-        trace = None
+        if trace is not None:
+            explain_frame(octets, offset, frame.size, frame.file, trace)
         device, time = _collect(messages, readings, device, time, fix_unsigned_power=fix_unsigned_power)
         errors += _message_errors(messages, offset)
     return DecodedTelegram("sml", device, time, tuple(readings), tuple(errors[:_MAX_ERRORS]))
@@ -61,7 +63,9 @@ def decode_sml_file(octets: bytes, *, trace: Trace | None = None) -> DecodedTele
         WireError: the octets are no file.
 
     """
-    messages = read_file(octets, trace=trace)
+    messages = read_file(octets)
+    if trace is not None:
+        explain_file(octets, 0, trace)
     readings: list[DecodedReading] = []
     device, time = _collect(messages, readings, DeviceIdentity(), None, fix_unsigned_power=False)
     return DecodedTelegram("sml", device, time, tuple(readings), tuple(_message_errors(messages, 0)))

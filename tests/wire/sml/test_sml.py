@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from meterspan.quantities import UNITS, Obis, Scaled
 from meterspan.wire import ChecksumError, Cursor, TruncatedError, WireError
-from meterspan.wire.cursor import Trace
 from meterspan.wire.sml import (
     END_OF_MESSAGE,
     Integer,
@@ -167,13 +166,6 @@ def test_every_bit_flip_of_a_frame_is_a_wire_error() -> None:
             flipped[place] ^= 1 << bit
             with pytest.raises(WireError):
                 read_frame(bytes(flipped))
-
-
-def test_the_trace_of_a_file_covers_its_octets_in_order() -> None:
-    trace, octets = Trace(), write_file(MESSAGES)
-    read_file(octets, trace=trace)
-    assert all(octets[span.offset : span.offset + len(span.octets)] == span.octets for span in trace.spans)
-    assert trace.spans[0].field == "message"
 
 
 def test_random_files_are_read_or_refused() -> None:

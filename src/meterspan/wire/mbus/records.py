@@ -14,8 +14,8 @@ from functools import lru_cache
 from meterspan.quantities import Scaled, Unit
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import TruncatedError, UnsupportedError, WireError
-from meterspan.wire.mbus.values import DATA_SIZES, REAL, Value, lvar_size, pack_value, parse_value
-from meterspan.wire.mbus.vif import EXTENSION, VIF_PLAIN_TEXT, Quantity, ValueKind, read_quantity
+from meterspan.wire.mbus.values import DATA_FIELDS, DATA_SIZES, REAL, Value, lvar_size, pack_value, parse_value
+from meterspan.wire.mbus.vif import EXTENSION, VIF_PLAIN_TEXT, Quantity, ValueKind, read_quantity, vif_in_words
 
 __all__ = [
     "DataRecord",
@@ -432,26 +432,36 @@ def _chain_end(octets: bytes, at: int, end: int, base: int, name: str) -> int:
     return at + 1
 
 
+def _extension_in_words(index: int, octet: int) -> str:
+    """Return the part of the numbers that a DIFE adds (EN 13757-3:2018, 6.3.5)."""
+    parts = {"storage": (octet & 0x0F) << 1 + 4 * index, "tariff": (octet >> 4 & 3) << 2 * index}
+    parts["subunit"] = (octet >> 6 & 1) << index
+    return ", ".join(f"{name} +{number}" for name, number in parts.items() if number) or "adds nothing"
+
+
 def _explain(cursor: Cursor, record: DataRecord) -> None:
     """Trace a record that was read: each octet of the header, then the data."""
     trace = cursor.trace
     if trace is None:
         return
     at, header = record.offset, record.header
-    numbers = f"storage {header.storage}, tariff {header.tariff}, subunit {header.subunit}"
     for index, octet in enumerate(header.dif):
-        name, meaning = (
-            ("DIF", f"data field {octet & 15:X}, {record.function}, {numbers}") if index == 0 else ("DIFE", "")
-        )
+        if index == 0:
+            name, meaning = "DIF", f"{DATA_FIELDS[octet & 15]}, {record.function}"
+            meaning += ", storage bit set" if octet & 0x40 else ""
+        else:
+            name, meaning = "DIFE", _extension_in_words(index - 1, octet)
         trace.add(at + index, bytes([octet]), name, meaning)
+    if len(header.dif) > 1:
+        numbers = f"storage {header.storage}, tariff {header.tariff}, subunit {header.subunit}"
+        cursor.explain(f"{trace.spans[-1].meaning}: {numbers}")
     at += len(header.dif)
     tail = record.octets[len(header.dif) :]
     plain = bool(header.vif) and header.vif[0] & 0x7F == VIF_PLAIN_TEXT
     if plain:
         trace.add(at, tail, "VIF with plain-text unit", f"{record.quantity} in {record.unit}")
     else:
-        for index, octet in enumerate(tail):
-            meaning = f"{record.quantity}, 10^{record.exponent} {record.unit or ''}".rstrip() if index == 0 else ""
+        for index, (octet, meaning) in enumerate(zip(tail, vif_in_words(tail), strict=True)):
             trace.add(at + index, bytes([octet]), "VIFE" if index else "VIF", meaning)
     if record.data:
         trace.add(at + len(tail), record.data, "data", str(record))

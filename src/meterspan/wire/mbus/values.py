@@ -11,13 +11,26 @@ from decimal import Decimal
 from meterspan.wire.errors import WireError
 from meterspan.wire.mbus.vif import ValueKind
 
-__all__ = ["DATA_SIZES", "Value", "lvar_size", "pack_value", "parse_value"]
+__all__ = ["DATA_FIELDS", "DATA_SIZES", "Value", "lvar_size", "pack_value", "parse_value"]
 
 Value = int | Decimal | str | bytes | datetime | date | time | None
 """A raw number, a text, octets, a date or time of the meter's own clock; None where there is none or it is invalid."""
 
 DATA_SIZES = (0, 1, 2, 3, 4, 4, 6, 8, 0, 1, 2, 3, 4, -1, 6, -2)
 """Octets of each data field code 0..F (table 4); -1 is LVAR, -2 is a special function."""
+DATA_FIELDS = (
+    "no data",
+    *(f"{8 * size} bit integer" for size in (1, 2, 3, 4)),
+    "32 bit real",
+    "48 bit integer",
+    "64 bit integer",
+    "selection for readout",
+    *(f"{digits} digit BCD" for digits in (2, 4, 6, 8)),
+    "variable length",
+    "12 digit BCD",
+    "special function",
+)
+"""The data field codes 0..F in words (EN 13757-3:2018, table 4)."""
 REAL = 0x5
 LVAR = 0xD
 BCD_CODES = frozenset({0x9, 0xA, 0xB, 0xC, 0xE})

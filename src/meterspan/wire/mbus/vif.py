@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from meterspan.quantities import UNITS, Unit
 
-__all__ = ["Quantity", "ValueKind", "read_quantity"]
+__all__ = ["Quantity", "ValueKind", "read_quantity", "vif_in_words"]
 
 EXTENSION = 0x80
 """The extension bit of DIF, DIFE, VIF and VIFE."""
@@ -73,6 +73,36 @@ def read_quantity(vif: bytes, text: str | None = None) -> Quantity:
     if quantity.name == "manufacturer specific":
         return replace(quantity, modifiers=tuple(f"manufacturer specific {code:02X}" for code in codes[used:]))
     return _combine(quantity, iter(codes[used:]))
+
+
+def vif_in_words(vif: bytes) -> list[str]:
+    """Return what each octet of a VIF chain says, beyond the octets before it (no plain-text unit)."""
+    words: list[str] = []
+    before: Quantity | None = None
+    for end in range(1, len(vif) + 1):
+        if vif[0] & 0x7F in _TABLES and end < (3 if vif[:2] == b"\xfd\xfd" else 2) <= len(vif):
+            words.append(f"table {vif[0] & 0x7F | 0x80:02X}")
+            continue
+        quantity = read_quantity(vif[:end])
+        words.append(_difference(before, quantity))
+        before = quantity
+    return words
+
+
+_TABLES = {VIF_FB, VIF_FD}
+
+
+def _difference(before: Quantity | None, quantity: Quantity) -> str:
+    """Return what a quantity says that the one before did not."""
+    step = f"10^{quantity.exponent} {quantity.unit.symbol}" if quantity.unit is not None else ""
+    if before is None:
+        return f"{quantity.name}, {step}" if step else quantity.name
+    said = list(quantity.modifiers[len(before.modifiers) :])
+    if (quantity.unit, quantity.exponent) != (before.unit, before.exponent):
+        said.append(step or "no unit")
+    if quantity.addend != before.addend:
+        said.append(f"plus {quantity.addend}")
+    return ", ".join(said) or "says what follows"
 
 
 def _base(codes: list[int], text: str | None) -> tuple[Quantity, int]:

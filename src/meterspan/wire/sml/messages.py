@@ -11,7 +11,7 @@ from enum import IntEnum
 from typing import TypeAlias
 
 from meterspan.quantities import Obis, Scaled, unit_of_code
-from meterspan.wire.cursor import Cursor, Trace
+from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
 from meterspan.wire.sml.tlv import END_OF_MESSAGE, Integer, Tlv, read_tlv, write_tlv
 from meterspan.wire.sml.transport import SmlChecksum, frame_crc
@@ -159,14 +159,14 @@ class SmlMessage:
     checksum: SmlChecksum | None = SmlChecksum.X25
 
 
-def read_file(octets: bytes, *, trace: Trace | None = None) -> tuple[SmlMessage, ...]:
+def read_file(octets: bytes) -> tuple[SmlMessage, ...]:
     """Read the messages of a file.
 
     Raises:
         WireError: a message cannot be read, or there are more than ``MAX_MESSAGES``.
 
     """
-    cursor = Cursor(octets, trace=trace)
+    cursor = Cursor(octets)
     messages: list[SmlMessage] = []
     while cursor.remaining:
         if cursor.peek() == b"\x00":  # fill octets that the transport left in

@@ -11,7 +11,7 @@ from typing import TypeAlias
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import UnsupportedError, WireError
 
-__all__ = ["END_OF_MESSAGE", "EndOfMessage", "Integer", "Tlv", "read_tlv", "write_tlv"]
+__all__ = ["END_OF_MESSAGE", "EndOfMessage", "Integer", "Tlv", "read_head", "read_tlv", "write_tlv"]
 
 MAX_DEPTH = 16  # the deepest message of the standard (a tree in a choice in a body) nests 9 lists
 MAX_ELEMENTS = 8_192  # a list of a thousand values with eight elements each; longer ones are rejected as malformed
@@ -57,7 +57,7 @@ def read_tlv(cursor: Cursor, name: str = "value", depth: int = 0) -> Tlv:
     if cursor.peek() == b"\x00":
         cursor.u8("end of message")
         return END_OF_MESSAGE
-    kind, length, head = _read_head(cursor, name)
+    kind, length, head = read_head(cursor, name)
     if kind == LIST:
         if depth >= MAX_DEPTH or length > MAX_ELEMENTS or length > cursor.remaining:
             raise WireError(f"list of {length} elements at depth {depth}", start, name, _CLAUSE)
@@ -91,8 +91,13 @@ def write_tlv(value: Tlv) -> bytes:
     return _head(LIST, len(value), counts_itself=False) + b"".join(map(write_tlv, value))
 
 
-def _read_head(cursor: Cursor, name: str) -> tuple[int, int, int]:
-    """Read the type-length octets as (type, length, how many octets they are)."""
+def read_head(cursor: Cursor, name: str) -> tuple[int, int, int]:
+    """Read the type-length octets as (type, length, how many octets they are).
+
+    Raises:
+        WireError: there are too many, or none.
+
+    """
     octet = cursor.u8(name)
     kind, length, count = octet >> 4 & 0x07, octet & 0x0F, 1
     while octet & 0x80:
