@@ -6,7 +6,7 @@ either role, the cutter of its octets into frames for a trace, the port. The las
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -67,15 +67,19 @@ class LinkAddresses:
         client: client SAP.
         server: logical device; 1 is the management logical device.
         physical: lower HDLC address of the meter; None leaves it out.
+        devices: further logical devices of a server.
+        is_listener: a server takes what is sent to any logical device: it listens to pushes.
 
     """
 
     client: int = 16
     server: int = 1
     physical: int | None = None
+    devices: frozenset[int] = frozenset()
+    is_listener: bool = False
 
 
-PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1)
+PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1, is_listener=True)
 """Addresses of a push connection: its sender opens the link as a client, the head end's push service is the server."""
 
 
@@ -163,24 +167,24 @@ def transport_of(protocol: DeviceProtocol) -> Transport | None:
 
 
 def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
-    own, peer = addresses.client, addresses.server
-    if role is Role.SERVER:
-        own, peer = peer, own
-    return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
+    return WrapperLink(role, _wrapper_config(role, addresses, timing))
 
 
 def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
-    own, peer = addresses.client, addresses.server
-    if role is Role.SERVER:
-        own, peer = peer, own
-    config = WrapperConfig(
-        own,
-        peer,
-        apdu_size_max=DATAGRAM_APDU_MAX,
+    config = _wrapper_config(role, addresses, timing)
+    return WrapperLink(role, replace(config, apdu_size_max=DATAGRAM_APDU_MAX, is_datagram=True))
+
+
+def _wrapper_config(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> WrapperConfig:
+    if role is Role.CLIENT:
+        return WrapperConfig(addresses.client, addresses.server, inactivity_timeout_s=timing.inactivity_timeout_s)
+    return WrapperConfig(
+        addresses.server,
+        addresses.client,
+        ports=addresses.devices,
+        is_listener=addresses.is_listener,
         inactivity_timeout_s=timing.inactivity_timeout_s,
-        is_datagram=True,
     )
-    return WrapperLink(role, config)
 
 
 class _DatagramCutter:
@@ -196,7 +200,11 @@ def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     if role is Role.SERVER:
         own, peer = peer, own
     config = HdlcConfig(
-        own, peer, octet_timeout_s=timing.octet_timeout_s, inactivity_timeout_s=timing.inactivity_timeout_s
+        own,
+        peer,
+        logical_devices=addresses.devices if role is Role.SERVER else frozenset(),
+        octet_timeout_s=timing.octet_timeout_s,
+        inactivity_timeout_s=timing.inactivity_timeout_s,
     )
     return HdlcLink(role, config)
 
