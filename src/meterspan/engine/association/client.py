@@ -399,7 +399,7 @@ class ClientAssociation(Association[ClientMove]):
                 self._move(ClientMove.RELEASE)
                 self._drop_link(now)
             case AssociationState.ASSOCIATING | AssociationState.AUTHENTICATING:
-                words = f"no answer to the association within {waited}: is there a logical device {self._peer}?"
+                words = f"no answer within {waited}: is there a logical device {self._peer}?"
                 self._refused(Failure(FailureKind.TIMEOUT, words), now)
             case AssociationState.ASSOCIATED:
                 self._fail_running(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
