@@ -13,7 +13,7 @@ from typing import Final
 
 from meterspan.engine.association.agreement import APDU_MAX
 from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
-from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.config import AddressMatching, HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
@@ -68,7 +68,7 @@ class LinkAddresses:
         server: logical device; 1 is the management logical device.
         physical: lower HDLC address of the meter; None leaves it out.
         devices: further logical devices of a server.
-        is_listener: a server takes what is sent to any logical device: it listens to pushes.
+        are_any: the side takes what is addressed to anybody: it listens to whatever arrives on its line.
 
     """
 
@@ -76,11 +76,11 @@ class LinkAddresses:
     server: int = 1
     physical: int | None = None
     devices: frozenset[int] = frozenset()
-    is_listener: bool = False
+    are_any: bool = False
 
 
-PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1, is_listener=True)
-"""Addresses of a push connection: its sender opens the link as a client, the head end's push service is the server."""
+PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1)
+"""Addresses of pushes: from logical device 1 of the meter to client 1 of the head end (management, both)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +119,8 @@ class Transport:
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stay incomplete on this medium.
         apdu_max: octets of the longest APDU that either side should announce.
+        push_role: of the side that pushes. It opens a connection of its own; on an HDLC line a meter stays the
+            secondary station, and sends UI frames, which need no link (IEC 62056-46).
 
     """
 
@@ -131,6 +133,7 @@ class Transport:
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
     apdu_max: int = APDU_MAX
+    push_role: Role = Role.CLIENT
 
     @property
     def medium(self) -> str:
@@ -154,6 +157,25 @@ class Transport:
 
         """
         return self._make(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+
+    def push_sender(self) -> Link:
+        """Make the link of the side that pushes.
+
+        Raises:
+            ValueError: nothing is pushed over this transport.
+
+        """
+        return self._make(self.push_role, PUSH_ADDRESSES, LinkTiming(self.octet_timeout_s))
+
+    def push_listener(self) -> Link:
+        """Make the link of the side that is pushed to; it takes what is addressed to anybody.
+
+        Raises:
+            ValueError: nothing is pushed over this transport.
+
+        """
+        role = Role.SERVER if self.push_role is Role.CLIENT else Role.CLIENT
+        return self._make(role, replace(PUSH_ADDRESSES, are_any=True), LinkTiming(self.octet_timeout_s))
 
     def _make(self, role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
         if self.link is None:
@@ -182,7 +204,7 @@ def _wrapper_config(role: Role, addresses: LinkAddresses, timing: LinkTiming) ->
         addresses.server,
         addresses.client,
         ports=addresses.devices,
-        is_listener=addresses.is_listener,
+        is_listener=addresses.are_any,
         inactivity_timeout_s=timing.inactivity_timeout_s,
     )
 
@@ -203,6 +225,7 @@ def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
         own,
         peer,
         logical_devices=addresses.devices if role is Role.SERVER else frozenset(),
+        matching=AddressMatching.ANY if addresses.are_any else AddressMatching.TOLERANT,
         octet_timeout_s=timing.octet_timeout_s,
         inactivity_timeout_s=timing.inactivity_timeout_s,
     )
@@ -225,6 +248,7 @@ _ROWS: Final = (
         "hdlc+tcp://192.168.1.50:4001",
         _hdlc,
         HdlcCutter,
+        push_role=Role.SERVER,
     ),
     Transport(
         "serial",
@@ -235,6 +259,7 @@ _ROWS: Final = (
         HdlcCutter,
         port=0,
         octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+        push_role=Role.SERVER,
     ),
     Transport(
         "udp",
