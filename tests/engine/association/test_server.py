@@ -111,7 +111,7 @@ class Connection:
         self.events = []
 
     def client(self, way, server=1):
-        """Return a client of this connection, not associated yet."""
+        """Return a client of this connection that has yet to associate."""
         sap, settings = way
         client = ClientAssociation(
             TRANSPORTS["tcp"].client(LinkAddresses(sap, server)),
@@ -156,7 +156,7 @@ class Connection:
         return bool(octets)
 
     def say(self, client, apdu, server=1):
-        """Send an APDU as a client that is none of ours, and return the answers."""
+        """Send an APDU from the address of a client, and return the answers."""
         self.sent.clear()
         self.server.receive(write_wpdu(WrapperPdu(client, server, apdu)), self.now)
         while self._deliver():
@@ -561,7 +561,7 @@ ACSE_APDUS = (
 
 
 class ClientsOfOneConnection(RuleBasedStateMachine):
-    """Whoever says what, nothing is raised, nothing is done beyond rights, and nobody ends another's association."""
+    """No APDU of any client raises, does anything beyond its rights, or ends the association of another client."""
 
     def __init__(self):
         super().__init__()

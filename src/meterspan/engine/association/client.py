@@ -382,10 +382,10 @@ class ClientAssociation(Association[ClientMove]):
         self._timer = now + RELEASE_TIMEOUT_S
 
     def _take_rlre(self, rlre: Rlre, now: float) -> None:
-        """Take the link down once the server agrees.
+        """Take the link down at the answer of the server.
 
-        In a ciphered association it agrees by the ciphered initiate response; many meters send a bare RLRE, and as this
-        side has left the association already, that is enough. One that cannot be opened is not from the server.
+        In a ciphered association the answer carries the ciphered initiate response. Many meters send a bare RLRE, and
+        as this side has left the association already, that is enough; one that cannot be opened is not the server's.
         """
         if self._cipher is not None and rlre.user_information is not None:
             self._read_initiate(rlre.user_information)
