@@ -382,7 +382,7 @@ class ClientAssociation(Association[ClientMove]):
         self._timer = now + RELEASE_TIMEOUT_S
 
     def _take_rlre(self, rlre: Rlre, now: float) -> None:
-        """Take the link down at the answer of the server.
+        """End the link at the answer of the server.
 
         In a ciphered association the answer carries the ciphered initiate response. Many meters send a bare RLRE, and
         as this side has left the association already, that is enough; one that cannot be opened is not the server's.
