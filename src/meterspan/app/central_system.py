@@ -269,7 +269,7 @@ def shared_keys(keys: Iterable[tuple[str, bytes]]) -> list[ConfigFault]:
     """List the devices that share a unicast key with one before them; empty keys are left out.
 
     What we send to one of them is authentic for the other too, as neither is named in it: a recorded command could be
-    played to the wrong meter (decision 51).
+    played to the wrong meter (docs/decisions.md, 41).
 
     Args:
         keys: device and its unicast key.

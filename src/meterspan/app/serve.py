@@ -59,7 +59,7 @@ def check_keys(config: ServeConfig, keys: Mapping[str, MeterKeys]) -> None:
         ConfigError: two do; each is named.
 
     """
-    devices = [entry.device for entry in (*config.access_points, *config.meters)]
+    devices = [*(point.device for point in config.access_points), *(meter.device for meter in config.meters)]
     faults = shared_keys((device, keys[device].key) for device in devices if device in keys)
     if faults:
         raise ConfigError(faults)
