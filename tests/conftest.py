@@ -4,10 +4,10 @@ A run of ``scripts/test`` tries the same examples each time, so that it fails fo
 ``--deep`` Hypothesis looks for new ones (``--hypothesis-profile explore``).
 
 
-Marks of invocation counters are of one test alone: a test knows no counter of another one, nor of this machine.
+Marks of invocation counters are of the run of the tests; a test that looks at them has a ``marks`` of its own.
 """
 
-from itertools import count
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +19,17 @@ settings.register_profile("meterspan", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("meterspan")
 
-_NUMBERS = count()
+
+@pytest.fixture(scope="session", autouse=True)
+def _machine_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the marks of this machine out of the tests, and theirs out of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MARKS_VARIABLE, str(tmp_path_factory.mktemp("marks")))
+        yield
 
 
-@pytest.fixture(scope="session")
-def marks_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("marks")
-
-
-@pytest.fixture(autouse=True)
-def marks(marks_of_tests: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give each test a machine of its own, as far as counters go; the first program that sends makes the folder."""
-    folder = marks_of_tests / str(next(_NUMBERS))
-    monkeypatch.setenv(MARKS_VARIABLE, str(folder))
-    return folder
+@pytest.fixture
+def marks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a test a machine of its own, as far as counters go; the first program that sends makes the folder."""
+    monkeypatch.setenv(MARKS_VARIABLE, str(tmp_path / "marks"))
+    return tmp_path / "marks"

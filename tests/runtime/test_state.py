@@ -29,7 +29,8 @@ from meterspan.store.counter_marks import COPY_JUMP, JUMP_PER_S, MarksPlace
 
 
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, marks: Path) -> Path:
+    assert not marks.exists()
     return tmp_path / "entity" / "state.db"
 
 

@@ -1,15 +1,17 @@
 """What ``meterspan serve`` is: a central system, its portal and its upkeep on one event loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.central_system import CentralSystem, shared_keys
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
@@ -20,9 +22,16 @@ from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.declared import ConfigError
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
+from meterspan.runtime.services import Services
 from meterspan.store.databases import check_reachable
 
 __all__ = ["CentralSystemReady", "check_keys", "check_places", "run_central_system", "serve"]
+
+
+PROGRESS_S: Final = 1.0
+"""A start that takes longer says how far it is, about so often."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +104,31 @@ def serve(
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
     secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
-        config, keys=known, master_key=secret, tariffs=tariffs, clock=clock, after_restore=after_restore
+        config,
+        keys=known,
+        master_key=secret,
+        tariffs=tariffs,
+        clock=clock,
+        after_restore=after_restore,
+        progress=_progress(clock),
     )
     try:
         run_program(run_central_system(system, clock, on_ready))
     finally:
         system.close()
+
+
+def _progress(clock: Callable[[], float]) -> Progress:
+    """Return what logs how far a start is, at most once a second."""
+    logged_at = clock()
+
+    def note(what: str, done: int, of: int) -> None:
+        nonlocal logged_at
+        if clock() - logged_at >= PROGRESS_S:
+            logged_at = clock()
+            _log.info("starting: %s", what, extra={"done": done, "of": of})
+
+    return note
 
 
 def _device_keys(keys: MeterKeys) -> DeviceKeys:
@@ -116,7 +144,7 @@ async def run_central_system(
         ExceptionGroup: of ``PortalFailedError`` or ``OSError``: it cannot listen, or one of its parts failed.
 
     """
-    config = system.config
+    config, services = system.config, Services()
     numbers = StoredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     asked = passed_through(views, on_loop(asyncio.get_running_loop()))
@@ -135,12 +163,16 @@ async def run_central_system(
         names=config.portal.names,
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
-        health=lambda: _health(system),
+        health=lambda: _health(system, services),
     ) as where:
-        await until_signal(system.host.run(), maintain(system.data, clock.utc), report_ready())
+        await until_signal(
+            services.keep("head end", system.host.run),
+            services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            report_ready(),
+        )
 
 
-def _health(system: CentralSystem) -> dict[str, Any]:
+def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
     counts = system.head_end.counts
     return {
         "meters": len(system.head_end.inventory),
@@ -151,4 +183,5 @@ def _health(system: CentralSystem) -> dict[str, Any]:
         "push_port": system.host.push_port,
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
+        "failing": dict(services.failing),
     }
