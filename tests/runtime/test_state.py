@@ -315,7 +315,7 @@ class Copies(RuleBasedStateMachine):
             state._db.close()
             if state._marks is not None:
                 state._marks._db.close()
-                state._marks._lock.close()
+                os.close(state._marks._lock)
         self.running = []
         if is_power_cut:
             self.place = replace(self.place, boot=f"{self.place.boot}.")

@@ -52,7 +52,7 @@ class Machine:
 def crash(marks: CounterMarks) -> None:
     """End without a word, as the kernel does it: files are closed, and nothing is written any more."""
     marks._db.close()
-    marks._lock.close()
+    os.close(marks._lock)
 
 
 @pytest.fixture

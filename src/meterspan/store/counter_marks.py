@@ -8,13 +8,14 @@ crash, a power cut, restored marks) makes each counter jump before its next use.
 
 import contextlib
 import fcntl
+import os
 import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from meterspan.model.storage.errors import CopiedCountersError, UnknownFormatError
 from meterspan.store.edge import harden, storage_errors, wall_time
@@ -95,6 +96,7 @@ class CounterMarks:
         self._path = place.folder / "marks.sqlite"
         self._seal = place.folder / "seal"
         self._guard = threading.Lock()
+        self._closed = False
         with storage_errors(place.folder):
             make_private_folder(place.folder, is_ours=True)
             self._lock = _opened(place.folder / "lock")
@@ -107,7 +109,7 @@ class CounterMarks:
                 make_private_file(self._path)
                 self._db = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
         except BaseException:
-            self._lock.close()
+            os.close(self._lock)
             raise
         try:
             with storage_errors(self._path):
@@ -115,7 +117,7 @@ class CounterMarks:
                 fcntl.flock(self._lock, fcntl.LOCK_SH)
         except BaseException:
             self._db.close()
-            self._lock.close()
+            os.close(self._lock)
             raise
 
     @property
@@ -159,13 +161,16 @@ class CounterMarks:
         return 0 if row is None else int(row[0])
 
     def close(self) -> None:
-        """Close the marks, and seal them where no other program has them open."""
+        """Close the marks, and seal them where no other program has them open; a second call does nothing."""
         with self._guard:
+            if self._closed:
+                return
+            self._closed = True
             self._db.close()
             with contextlib.suppress(OSError):  # without a seal the next start jumps
                 if _locked_alone(self._lock) and not self._has_log():
                     self._write_seal()
-            self._lock.close()
+            os.close(self._lock)
 
     def _first(self, name: str, known: KnownCounter | None, now: int) -> int:
         row = self._db.execute("select next, at, start from mark where name = ?", (name,)).fetchone()
@@ -258,12 +263,12 @@ def _jump(least: int, at: int, now: int) -> int:
     return least + min(JUMP_PER_S * max(0, now - at), TIMED_JUMP_MAX)
 
 
-def _opened(path: Path) -> IO[str]:
+def _opened(path: Path) -> int:
     make_private_file(path)
-    return path.open("a", encoding="ascii")
+    return os.open(path, os.O_RDWR)
 
 
-def _locked_alone(lock: IO[str]) -> bool:
+def _locked_alone(lock: int) -> bool:
     """Lock the folder for this program alone, if no other one uses it; the kernel frees it when the program ends."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
