@@ -38,6 +38,7 @@ __all__ = [
     "AccessPointOptions",
     "HomePlaces",
     "HomeUp",
+    "LineLog",
     "parse_buses",
     "radio_meters",
     "run_home",
@@ -263,13 +264,33 @@ async def run_home(
         await until_signal(*(services.keep(name, run) for name, run in running.items()))
 
 
+class LineLog:
+    """Logs a line's changes: each reason for which it is down once, and that it is up again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reason: str | None = None
+
+    def is_down(self, reason: str) -> None:
+        """Log that the line is down."""
+        if reason != self._reason:
+            _log.warning("%s is down", self._name, extra={"reason": reason})
+        self._reason = reason
+
+    def is_up(self) -> None:
+        """Log that octets arrive."""
+        _log.info("%s is up%s", self._name, "" if self._reason is None else " again")
+        self._reason = None
+
+
 def _services(
     home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None
 ) -> dict[str, Callable[[], Awaitable[Any]]]:
     """Return what runs as long as the home does, by the name that people are told."""
     found: dict[str, Callable[[], Awaitable[Any]]] = {"storing": home.run}
     if isinstance(places.source, Endpoint):
-        found["P1"] = partial(home.hear_port, places.source, _note_p1_trouble)
+        line = LineLog("P1 line")
+        found["P1"] = partial(home.hear_port, places.source, line.is_down, line.is_up)
     elif places.source is not None:
         found["replay"] = partial(_replay, home, places.source)
     if upstream is not None:
@@ -283,10 +304,6 @@ def _services(
     for bus in places.buses:
         found[str(bus.place)] = partial(home.poll_wired, bus, places.poll_every_s)
     return found
-
-
-def _note_p1_trouble(text: str) -> None:
-    _log.warning("P1 line is down", extra={"reason": text})
 
 
 async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> dict[str, int]:
