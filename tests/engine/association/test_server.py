@@ -486,7 +486,7 @@ def test_a_client_is_offered_what_the_server_does_within_its_association():
 @pytest.mark.finding("dlms D15")
 def test_a_title_whose_counters_are_used_up_gets_an_answer_and_no_traceback():
     connection = Connection()
-    connection.counters.sent[f"sent/{CLIENT_TITLE.hex()}//0"] = 0xFFFFFFFF - 40
+    send_from(0xFFFFFFFF - 40, connection.counters)
     client = connection.associated(GMAC)
     meter = connection.meter.counters
     for name in list(meter.received):
@@ -500,10 +500,16 @@ def test_a_title_whose_counters_are_used_up_gets_an_answer_and_no_traceback():
     assert connection.reads(connection.associated(LLS))
 
 
+def send_from(counter, counters):
+    """Let the client's next APDU have this invocation counter."""
+    client_security(counters).protect(GET_CLOCK)
+    counters.sent = dict.fromkeys(counters.sent, counter)
+
+
 def recorded_aarq(connection):
     """An AARQ under the last counter of the client's title."""
     counters = MemoryCounters()
-    counters.sent[f"sent/{CLIENT_TITLE.hex()}//0"] = 0xFFFFFFFF
+    send_from(0xFFFFFFFF, counters)
     sealed = client_security(counters, peer_title=connection.meter.security().system_title).protect(
         write_apdu(InitiateRequest(Conformance.GET, 0xFFFF))
     )

@@ -37,7 +37,7 @@ from meterspan.wire.xdlms import (
 __all__ = [
     "APDU_MIN",
     "Claim",
-    "Refusal",
+    "AarqRefusal",
     "SecurityOf",
     "context_of",
     "fault_of_error",
@@ -75,7 +75,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class AarqRefusal:
     """Why an association is refused.
 
     Attributes:
@@ -88,7 +88,7 @@ class Refusal:
     fault: ConfirmedServiceError | None = None
 
     @classmethod
-    def by_user(cls, code: UserDiagnostic) -> "Refusal":
+    def by_user(cls, code: UserDiagnostic) -> "AarqRefusal":
         """Return the refusal with a diagnostic of the application."""
         return cls(Diagnostic(code=code))
 
@@ -102,19 +102,19 @@ def context_of(definition: AssociationDefinition) -> ApplicationContext:
     return ApplicationContext.LN_CIPHERED if definition.ciphered else ApplicationContext.LN
 
 
-def mismatch_of(aarq: Aarq, definition: AssociationDefinition) -> Refusal | None:
+def mismatch_of(aarq: Aarq, definition: AssociationDefinition) -> AarqRefusal | None:
     """Return in what the AARQ differs from the association that its client is offered, or None."""
     if aarq.protocol_version is not None and not _has_bit(aarq.protocol_version, _VERSION_1):
         code = ProviderDiagnostic.NO_COMMON_ACSE_VERSION
-        return Refusal(Diagnostic(DiagnosticSource.ACSE_SERVICE_PROVIDER, code))
+        return AarqRefusal(Diagnostic(DiagnosticSource.ACSE_SERVICE_PROVIDER, code))
     if aarq.application_context != context_of(definition):
-        return Refusal.by_user(UserDiagnostic.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED)
+        return AarqRefusal.by_user(UserDiagnostic.APPLICATION_CONTEXT_NAME_NOT_SUPPORTED)
     offered = _mechanism_of(aarq)
     if offered == definition.mechanism:
         return None
     if offered is AuthenticationMechanism.LOWEST:
-        return Refusal.by_user(UserDiagnostic.AUTHENTICATION_MECHANISM_NAME_REQUIRED)
-    return Refusal.by_user(UserDiagnostic.AUTHENTICATION_MECHANISM_NAME_NOT_RECOGNISED)
+        return AarqRefusal.by_user(UserDiagnostic.AUTHENTICATION_MECHANISM_NAME_REQUIRED)
+    return AarqRefusal.by_user(UserDiagnostic.AUTHENTICATION_MECHANISM_NAME_NOT_RECOGNISED)
 
 
 def know_client(
@@ -177,7 +177,7 @@ def read_initiate(octets: bytes | None, cipher: SecurityContext | None) -> Initi
     return apdu
 
 
-def fault_of_initiate(initiate: InitiateRequest, definition: AssociationDefinition) -> Refusal | None:
+def fault_of_initiate(initiate: InitiateRequest, definition: AssociationDefinition) -> AarqRefusal | None:
     """Return why an initiate request cannot be served (IEC 62056-5-3, 7.3), or None.
 
     A higher DLMS version is answered with ours: the initiate response says which one holds.
@@ -192,7 +192,7 @@ def fault_of_initiate(initiate: InitiateRequest, definition: AssociationDefiniti
     return None if code is None else _refusal_of(ServiceErrorCategory.INITIATE, code)
 
 
-def fault_of_error(error: WireError) -> Refusal:
+def fault_of_error(error: WireError) -> AarqRefusal:
     """Return the refusal of an initiate request that cannot be opened or read."""
     if isinstance(error, SecurityError):
         return _refusal_of(*DECIPHERING_ERROR)
@@ -211,6 +211,6 @@ def _has_bit(bit_string: bytes | None, bit: int) -> bool:
     return bit_string is not None and len(bit_string) > 1 and bool(bit_string[1] & bit)
 
 
-def _refusal_of(category: ServiceErrorCategory, code: int) -> Refusal:
+def _refusal_of(category: ServiceErrorCategory, code: int) -> AarqRefusal:
     fault = ConfirmedServiceError(ConfirmedService.INITIATE, category, code)
-    return Refusal(Diagnostic(code=UserDiagnostic.NO_REASON_GIVEN), fault)
+    return AarqRefusal(Diagnostic(code=UserDiagnostic.NO_REASON_GIVEN), fault)

@@ -19,7 +19,7 @@ from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.claims import (
     APDU_MIN,
     Claim,
-    Refusal,
+    AarqRefusal,
     SecurityOf,
     fault_of_error,
     fault_of_initiate,
@@ -197,9 +197,8 @@ class ServerAssociation(Association[ServerMove]):
 
     def _run_out(self, event: ApduReceived, error: CounterExhaustedError, now: float) -> None:
         """End the association for which no invocation counter is left; the others on the link go on."""
-        failure = Failure(FailureKind.INTERNAL, str(error), permanent=True)
         was_served = self._forget(_key_of(event))
-        self._emit(Released(failure, event.source) if was_served else AssociationRefused(failure))
+        self._emit(Released(error.failure, event.source) if was_served else AssociationRefused(error.failure))
         self._answer(event, write_apdu(NOT_POSSIBLE), now)
 
     def _answer(self, event: ApduReceived, octets: bytes, now: float) -> None:
@@ -217,7 +216,7 @@ class ServerAssociation(Association[ServerMove]):
 
     def _take_aarq(self, aarq: Aarq, event: ApduReceived, now: float) -> None:
         claim = self._claim_of(aarq, event, now)
-        if isinstance(claim, Refusal):
+        if isinstance(claim, AarqRefusal):
             self._refuse(aarq, event, claim, now)
             return
         try:
@@ -234,20 +233,20 @@ class ServerAssociation(Association[ServerMove]):
         elif initiate.response_allowed:
             self._refuse(aarq, event, refusal, now)
 
-    def _claim_of(self, aarq: Aarq, event: ApduReceived, now: float) -> Claim | Refusal:
+    def _claim_of(self, aarq: Aarq, event: ApduReceived, now: float) -> Claim | AarqRefusal:
         """Check client, mechanism and context before any octet is deciphered."""
         definition = self._devices[event.destination].association(event.source)
         if definition is None:
-            return Refusal.by_user(UserDiagnostic.NO_REASON_GIVEN)
+            return AarqRefusal.by_user(UserDiagnostic.NO_REASON_GIVEN)
         mismatch = mismatch_of(aarq, definition)
         if mismatch is not None:
             return mismatch
         if self._attempts.is_waiting(self.peer, event.source, now):
-            return Refusal.by_user(UserDiagnostic.AUTHENTICATION_FAILURE)
+            return AarqRefusal.by_user(UserDiagnostic.AUTHENTICATION_FAILURE)
         claim = know_client(aarq, event.source, definition, self._security_of)
-        return claim or Refusal.by_user(UserDiagnostic.CALLING_AP_TITLE_NOT_RECOGNIZED)
+        return claim or AarqRefusal.by_user(UserDiagnostic.CALLING_AP_TITLE_NOT_RECOGNIZED)
 
-    def _refusal_of(self, aarq: Aarq, event: ApduReceived, claim: Claim, now: float) -> Refusal | None:
+    def _refusal_of(self, aarq: Aarq, event: ApduReceived, claim: Claim, now: float) -> AarqRefusal | None:
         """Return why a client whose offer is in order is refused all the same, or None."""
         mechanism = claim.definition.mechanism
         given = b"" if aarq.authentication_value is None else aarq.authentication_value.octets
@@ -256,9 +255,9 @@ class ServerAssociation(Association[ServerMove]):
         else:
             is_right = mechanism is AuthenticationMechanism.LOWEST or self._is_password_right(given, claim, now)
         if not is_right:
-            return Refusal.by_user(UserDiagnostic.AUTHENTICATION_FAILURE)
+            return AarqRefusal.by_user(UserDiagnostic.AUTHENTICATION_FAILURE)
         if _key_of(event) not in self._served and self._is_full:
-            return Refusal.by_user(UserDiagnostic.NO_REASON_GIVEN)
+            return AarqRefusal.by_user(UserDiagnostic.NO_REASON_GIVEN)
         return None
 
     @property
@@ -307,7 +306,7 @@ class ServerAssociation(Association[ServerMove]):
     def _note_use(self, served: ServedAssociation, now: float) -> None:
         self._idle_end = served.idle_end = now + self._limits.idle_timeout_s
 
-    def _refuse(self, aarq: Aarq, event: ApduReceived, refusal: Refusal, now: float) -> None:
+    def _refuse(self, aarq: Aarq, event: ApduReceived, refusal: AarqRefusal, now: float) -> None:
         """Refuse an AARQ; an association that its client has goes on."""
         is_transient = self._is_full or self._attempts.is_waiting(self.peer, event.source, now)
         result = AssociationResult.REJECTED_TRANSIENT if is_transient else AssociationResult.REJECTED_PERMANENT
