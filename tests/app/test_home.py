@@ -2,7 +2,7 @@
 
 import pytest
 
-from meterspan.app.home import AccessPointOptions, parse_buses, radio_meters, upstream_identity
+from meterspan.app.home import AccessPointOptions, LineLog, parse_buses, radio_meters, upstream_identity
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.lnap.access_point import CHANNELS_MAX
 from meterspan.model.radio_protection import RadioSettings
@@ -74,3 +74,21 @@ def test_a_bus_is_an_endpoint_with_its_slaves():
 def test_an_endpoint_that_is_no_bus_is_refused_in_words(texts, words):
     with pytest.raises(EndpointError, match=words):
         parse_buses(texts)
+
+
+@pytest.mark.finding("users C-8")
+def test_the_log_says_once_why_a_line_is_down_and_that_it_is_up_again(caplog):
+    caplog.set_level("INFO", "meterspan.home")
+    line = LineLog("P1 line")
+    line.is_up()
+    for reason in ("closed", "no device", "no device", "no device"):
+        line.is_down(reason)
+    line.is_up()
+    line.is_down("closed")
+    assert [record.message for record in caplog.records] == [
+        "P1 line is up",
+        "P1 line is down",
+        "P1 line is down",
+        "P1 line is up again",
+        "P1 line is down",
+    ]

@@ -95,10 +95,11 @@ def test_every_answer_is_that_of_the_views_themselves() -> None:
     }
     named = {name for kind in (NetworkViews, OrderDesk) for name, _ in inspect.getmembers(kind, inspect.isfunction)}
     assert {name for name in named if not name.startswith("_")} == questions.keys() | {"order"}
-    for name, arguments in questions.items():
-        ours, theirs = asked(
-            head_end, lambda ours, theirs: tuple(getattr(views, name)(*arguments) for views in (ours, theirs))
-        )
+
+    def both(ours: SurveyedViews, theirs: HeadEndViews) -> list[tuple[str, Any, Any]]:
+        return [(name, getattr(ours, name)(*given), getattr(theirs, name)(*given)) for name, given in questions.items()]
+
+    for name, ours, theirs in asked(head_end, both):
         assert list(ours) == list(theirs) if isinstance(theirs, list | tuple) else ours == theirs, name
     assert asked(head_end, lambda ours, _: ours.order("M00001", NOW, 60.0)).order_id == 2
 

@@ -226,3 +226,24 @@ def test_a_link_layer_opened_with_one_meters_key_says_nothing_about_another_mete
     octets = build_telegram(LINK, long, DATA, Protection(SecurityMode.NONE, KEY), ell=ell)
     with pytest.raises(SecurityError):
         WmbusReceiver({METER.id_octets: KEY, other.id_octets: bytes(16)}).read(octets)
+
+
+@pytest.mark.parametrize("form", list(FrameFormat))
+@pytest.mark.parametrize("mode", [SecurityMode.NONE, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
+def test_a_telegram_is_genuine_where_the_key_of_its_meter_opens_it(form, mode):
+    octets = telegram(mode=mode, form=form)
+    assert WmbusReceiver(KEYS).is_genuine(octets) is (mode is not SecurityMode.NONE)
+    assert not WmbusReceiver({}).is_genuine(octets)
+    assert not WmbusReceiver({METER.id_octets: bytes(16)}).is_genuine(octets)
+
+
+def test_a_telegram_below_the_protection_of_its_meter_is_not_genuine():
+    receiver = WmbusReceiver(KEYS, required={METER.id_octets: RadioProtection.AUTHENTICATED})
+    assert not receiver.is_genuine(telegram())
+    assert receiver.is_genuine(telegram(mode=SecurityMode.AES_CBC_DYNAMIC))
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_are_genuine_or_not(octets):
+    assert not WmbusReceiver(KEYS).is_genuine(octets)
+    WmbusReceiver(KEYS).is_genuine(telegram()[:10] + octets)

@@ -486,6 +486,7 @@ def fails_at(number, fault):
     return save
 
 
+@pytest.mark.finding("users D-9", "users F3")
 def test_a_day_on_which_nothing_is_known_has_no_cost_and_adds_none_to_its_month(mdm):
     mdm.assign_tariff("MP1", TWO_BANDS, first_day=date(2026, 1, 1))
     mdm.take([profile("LGZ1", utc(2026, 3, 1), 50)])

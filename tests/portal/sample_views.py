@@ -37,6 +37,8 @@ from meterspan.model.views import (
     OrderView,
     PeriodPoint,
     PeriodView,
+    PowerPoint,
+    PowerView,
     QuarantineView,
     SpanView,
     StoryEntry,
@@ -177,6 +179,12 @@ def band_at(commodity: Commodity, moment: datetime) -> str:
     return BANDS[commodity][bisect_right(hours, moment.astimezone(ZONE).hour) - 1][1]
 
 
+def bands(commodity: Commodity) -> tuple[str, ...]:
+    """The bands of a commodity, cheapest first."""
+    prices = {band: price for (supply, band), price in PRICES.items() if supply is commodity}
+    return tuple(sorted(prices, key=prices.__getitem__))
+
+
 def tariff(commodity: Commodity, day: date) -> TariffView:
     edges = [datetime.combine(day, time(hour), ZONE).astimezone(UTC) for hour, _ in BANDS[commodity]]
     edges.append(midnight(day + timedelta(days=1)))
@@ -218,6 +226,27 @@ class SampleHomes:
         price = PRICES[Commodity.ELECTRICITY, band]
         return LiveView(home_id, now, power, now, band, price, until, rows, cost, "EUR")
 
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """The power of two hours by the minute, with a hole from 40 to 30 minutes ago."""
+        self.home(home_id)
+        end = now.replace(second=0, microsecond=0)
+        minutes = [number for number in range(120, 0, -1) if not 30 <= number < 40]
+        heard = tuple(
+            PowerPoint(
+                end - timedelta(minutes=number),
+                end - timedelta(minutes=number - 1),
+                round(600 + 400 * math.sin(number / 9) - (900 if 80 < number < 100 else 0)),
+            )
+            for number in minutes
+        )
+        quarters = self.day(home_id, Commodity.ELECTRICITY, now.astimezone(ZONE).date()).intervals
+        means = tuple(
+            PowerPoint(point.start, point.end, round(point.value * 4000))
+            for point in quarters
+            if point.value is not None and now - timedelta(hours=2) < point.end <= now
+        )
+        return PowerView(home_id, now - timedelta(hours=2), now, heard, means)
+
     def _today(self, home_id: str, commodity: Commodity, today: date, now: datetime) -> TodayView:
         view = self.day(home_id, commodity, today)
         done = [point for point in view.intervals if point.end <= now and point.value is not None]
@@ -226,7 +255,7 @@ class SampleHomes:
         consumed = sum((point.value for point in done if point.value is not None), Decimal(0))
         cost = sum((point.cost for point in done if point.cost is not None), Decimal(0))
         last = done[-1].end if done else None
-        return TodayView(commodity, consumed, view.unit, cost, Decimal(yesterday) / 1000, last)
+        return TodayView(commodity, consumed, view.unit, cost, Decimal(yesterday) / 1000, last, Decimal(1))
 
     def _supply(self, home_id: str, commodity: Commodity) -> None:
         if commodity not in {point.commodity for point in self.home(home_id).usage_points}:
@@ -268,6 +297,7 @@ class SampleHomes:
             tuple(points),
             tariff=tariff(commodity, day),
             notes=NOTES.get(day, ()) if is_electricity else (),
+            bands=bands(commodity),
         )
 
     def month(self, home_id: str, commodity: Commodity, month: date) -> PeriodView:
@@ -291,6 +321,7 @@ class SampleHomes:
             points=points,
             tariff=tariff(commodity, first),
             notes=tuple(note for view in days for note in view.notes),
+            bands=bands(commodity),
         )
 
 

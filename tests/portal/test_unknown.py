@@ -38,6 +38,7 @@ JSON = (
 COUNTS = {
     "parts",
     "known",
+    "priced",
     "missing",
     "expected",
     "received",
@@ -61,9 +62,13 @@ class UnknownHomes(SampleHomes):
     def live(self, home_id, now):
         view = super().live(home_id, now)
         today = tuple(
-            replace(row, consumed=None, cost=None, yesterday_same_time=None, last_reading=None) for row in view.today
+            replace(row, consumed=None, cost=None, yesterday_same_time=None, last_reading=None, known_share=None)
+            for row in view.today
         )
         return replace(view, power_w=None, power_at=None, today=today, cost_today=None)
+
+    def power(self, home_id, now):
+        return replace(super().power(home_id, now), heard=(), means=())
 
     def day(self, home_id, commodity, day):
         view = super().day(home_id, commodity, day)

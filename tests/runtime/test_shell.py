@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TypeVar
+from typing import TypeVar, cast
 
+import pytest
+import uvloop
+
+from meterspan.runtime import defects
 from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.media import connect_stream, listen_stream
 from meterspan.runtime.shell import DatagramShell, StreamShell
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def no_defect_was_noted(monkeypatch) -> None:
+    monkeypatch.setattr(defects, "_places", {})
 
 
 class Echo:
@@ -202,3 +213,91 @@ def test_what_was_not_fed_when_the_connection_ended_is_dropped() -> None:
             writer.close()
 
     run(scenario())
+
+
+class Faulty(Echo):
+    """Fails at one of its calls, once."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(wait_s=0.01)
+        real = getattr(self, call)
+
+        def fail(*arguments: object) -> object:
+            setattr(self, call, real)
+            raise RuntimeError(call)
+
+        setattr(self, call, fail)
+
+
+CALLS = ["receive", "advance", "deadline", "octets_to_send", "next_event", "medium_lost"]
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("call", [*CALLS, "make"])
+@pytest.mark.parametrize("medium", ["tcp", "udp"])
+def test_a_defect_ends_one_connection_and_the_port_serves_the_next(medium, call, loop, caplog) -> None:
+    failures: list[Exception] = []
+    made: list[Echo] = []
+
+    def accept() -> StreamShell[object]:
+        if call == "make" and not made:
+            made.append(Echo())
+            raise RuntimeError(call)
+        made.append(Echo() if made else Faulty(call))
+        return StreamShell(made[-1], SystemClock(), lambda _: None, on_failed=failures.append)
+
+    async def scenario() -> None:
+        listener = await listen_stream(medium, "127.0.0.1", 0, accept)
+        first = await connect_stream(Endpoint(medium, "127.0.0.1", listener.port), Peer)
+        first.transport.write(b"x")
+        if call == "medium_lost" and medium == "tcp":
+            await first.answered.wait()
+            first.transport.close()
+        if medium == "tcp":
+            await first.ended.wait()
+        await asyncio.sleep(0.05)
+        second = await connect_stream(Endpoint(medium, "127.0.0.1", listener.port), Peer)
+        second.transport.write(b"x")
+        await second.answered.wait()
+        first.transport.close()
+        second.transport.close()
+        listener.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(scenario(), 10))
+    if call != "medium_lost" or medium == "tcp":
+        assert call == "make" or [str(error) for error in failures] == [call]
+        assert "defect" in caplog.text
+
+
+class Peer(asyncio.Protocol):
+    """The other end of a connection."""
+
+    def __init__(self) -> None:
+        self.answered, self.ended = asyncio.Event(), asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.answered.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
+
+
+@pytest.mark.attack(3)
+def test_a_datagram_that_meets_a_defect_is_lost_and_the_next_one_is_heard(caplog) -> None:
+    heard = []
+
+    def hear(octets: bytes, peer: str, now: float) -> None:
+        if octets == b"bad":
+            raise RuntimeError(peer)
+        heard.append(octets)
+
+    shell = DatagramShell(SystemClock(), hear)
+    for octets in (b"one", b"bad", b"two"):
+        shell.datagram_received(octets, ("127.0.0.1", 7))
+    assert heard == [b"one", b"two"]
+    assert "a datagram met a defect" in caplog.text

@@ -27,6 +27,7 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.meter_host import ElectricityHost, FlowSource, MeterTime, RadioHost, kept_time
+from meterspan.runtime.services import Services
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
@@ -230,7 +231,7 @@ class BenchMeter:
             uplink = self._pushing(device, host, state, places.uplink)
 
             def run() -> Coroutine[Any, Any, None]:
-                return together(host.run(), uplink.run())
+                return together(host.run(), Services().keep("uplink", uplink.run))
 
         return RunningBenchMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
 

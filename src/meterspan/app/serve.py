@@ -22,6 +22,7 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
+from meterspan.runtime.services import Services
 from meterspan.store.databases import check_reachable
 
 __all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
@@ -122,7 +123,7 @@ async def run_central_system(
         ExceptionGroup: of ``PortalFailedError`` or ``OSError``: it cannot listen, or one of its parts failed.
 
     """
-    config = system.config
+    config, services = system.config, Services()
     numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     loop = asyncio.get_running_loop()
@@ -142,12 +143,17 @@ async def run_central_system(
         names=config.portal.names,
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
-        health=lambda: _health(system),
+        health=lambda: _health(system, services),
     ) as where:
-        await until_signal(system.host.run(), maintain(system.data, clock.utc), numbers.run(), report_ready())
+        await until_signal(
+            services.keep("head end", system.host.run),
+            services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("sums", numbers.run),
+            report_ready(),
+        )
 
 
-def _health(system: CentralSystem) -> dict[str, Any]:
+def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
     counts = system.head_end.counts
     return {
         "meters": len(system.head_end.inventory),
@@ -158,4 +164,5 @@ def _health(system: CentralSystem) -> dict[str, Any]:
         "push_port": system.host.push_port,
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
+        "failing": dict(services.failing),
     }

@@ -31,7 +31,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import HomeRow, InstallationRow
-from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
+from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView, PowerView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
 from meterspan.store.edge import storage_errors
@@ -297,6 +297,10 @@ class MeterDataManagement:
     def live(self, home_id: str, now: datetime) -> LiveView:
         """Return power now, today's consumption and cost."""
         return self._homes.live(home_id, now)
+
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """Return the power of the last two hours."""
+        return self._homes.power(home_id, now)
 
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""

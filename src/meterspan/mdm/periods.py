@@ -13,13 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
+from meterspan.analytics.completeness import share_received
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.supplies import Supply
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
 from meterspan.quantities import Quality, utc
 
-__all__ = ["covers", "day_cost", "day_view", "is_known_at_all", "month_view", "tariff_view", "unit_price"]
+__all__ = [
+    "bands_of",
+    "covers",
+    "day_cost",
+    "day_view",
+    "gross_price",
+    "is_known_at_all",
+    "known_share",
+    "month_view",
+    "tariff_view",
+]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
 
@@ -83,6 +94,7 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
         intervals=points,
         tariff=None if tariff is None else tariff_view(supply, tariff, day),
         notes=_notes(supply, curve, start, end),
+        bands=bands_of(supply),
     )
 
 
@@ -121,7 +133,8 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
                 received,
             )
         )
-    tariff = supply.tariff(month.replace(day=1))
+    last_day = points[-1].start
+    tariff = supply.tariff(last_day)
     return PeriodView(
         supply.commodity,
         supply.unit,
@@ -134,8 +147,9 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         _register(curve.opening),
         _register(curve.closing),
         points=tuple(points),
-        tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
+        tariff=None if tariff is None else tariff_view(supply, tariff, last_day),
         notes=_notes(supply, curve, start, end),
+        bands=bands_of(supply),
     )
 
 
@@ -151,17 +165,28 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
 
 
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
-    """Show the tariff's windows of a local day, priced per shown unit."""
+    """Show the tariff's windows of a local day, priced per shown unit, tax included."""
     windows = tuple(
-        BandWindow(utc(span.start), utc(span.end), span.band, unit_price(tariff, span.band))
+        BandWindow(utc(span.start), utc(span.end), span.band, gross_price(tariff, span.band))
         for span in bands_of_day(tariff, day, supply.zone)
     )
-    return TariffView(tariff.name, tariff.currency, supply.unit, tariff.standing_charge_per_day, windows)
+    standing = exact_decimal(Fraction(tariff.standing_charge_per_day) * (1 + Fraction(tariff.tax)))
+    return TariffView(tariff.name, tariff.currency, supply.unit, standing, windows, tariff.tax)
 
 
-def unit_price(tariff: Tariff, band: str) -> Decimal:
-    """Return the net price of a band per shown unit: per m3 where gas is billed in kWh."""
-    return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
+def gross_price(tariff: Tariff, band: str) -> Decimal:
+    """Return the price of a band with tax per shown unit: per m3 where gas is billed in kWh."""
+    return exact_decimal(_gross(tariff, band))
+
+
+def _gross(tariff: Tariff, band: str) -> Fraction:
+    return Fraction(tariff.price(band)) * tariff.units_per_metered * (1 + Fraction(tariff.tax))
+
+
+def bands_of(supply: Supply) -> tuple[str, ...]:
+    """Return the bands of all tariffs of a supply, from the cheapest to the dearest by their latest price."""
+    prices = {band.name: _gross(tariff, band.name) for _, tariff in supply.tariffs for band in tariff.bands}
+    return tuple(sorted(prices, key=lambda name: (prices[name], name)))
 
 
 def _fine_cut(
@@ -182,9 +207,7 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
     spans = bands_of_day(tariff, day, supply.zone)
     edges = np.array([span.start for span in spans], np.int64)
     low, _high, value, _owner = _fine_cut(supply, curve, tariff, day)
-    factor = {
-        span.band: curve.step * Fraction(unit_price(tariff, span.band)) * (1 + Fraction(tariff.tax)) for span in spans
-    }
+    factor = {span.band: curve.step * _gross(tariff, span.band) for span in spans}
     sums = [Fraction(0)] * cells
     at_cell = np.searchsorted(bounds, low, side="right") - 1
     at_band = np.searchsorted(edges, low, side="right") - 1
@@ -200,9 +223,18 @@ def is_known_at_all(curve: Curve) -> bool:
 
 def covers(curve: Curve, low: int, high: int) -> bool:
     """Whether a value is known for every second of ``low <= time < high``."""
+    return _known_s(curve, low, high) >= high - low > 0
+
+
+def known_share(curve: Curve, low: int, high: int) -> Decimal | None:
+    """Return the share of ``low <= time < high`` of which a value is known, 0..1 rounded down; None for no time."""
+    return share_received(_known_s(curve, low, high), high - low)
+
+
+def _known_s(curve: Curve, low: int, high: int) -> int:
     known = (curve.quality & int(Quality.MISSING)) == 0
     inside = np.minimum(curve.end[known], high) - np.maximum(curve.start[known], low)
-    return int(inside[inside > 0].sum()) >= high - low > 0
+    return int(inside[inside > 0].sum())
 
 
 def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:

@@ -41,6 +41,8 @@ __all__ = [
     "OrderView",
     "PeriodPoint",
     "PeriodView",
+    "PowerPoint",
+    "PowerView",
     "QuarantineView",
     "SpanView",
     "StoryEntry",
@@ -81,18 +83,21 @@ class BandWindow:
     end: datetime
     band: str
     price: Decimal
-    """Currency per display unit."""
+    """Currency per display unit, tax included."""
 
 
 @dataclass(frozen=True, slots=True)
 class TariffView:
-    """The tariff of one commodity on one local day."""
+    """The tariff of one commodity on one local day; every price and charge of it has the tax in it."""
 
     name: str
     currency: str
     unit: str
     standing_charge_per_day: Decimal
+    """Tax included."""
     windows: tuple[BandWindow, ...]
+    tax: Decimal = Decimal(0)
+    """Share of tax that was added to the declared prices: 0.19 is 19 %; 0 where none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,11 @@ class TodayView:
     cost: Decimal | None
     """Null where nothing of today is known yet, or no price."""
     yesterday_same_time: Decimal | None
-    """Consumed yesterday up to the same local time, where all of that span is known."""
+    """Consumed yesterday up to the local time of ``last_reading``, where all of both spans is known."""
     last_reading: datetime | None
+    """Up to when ``consumed`` and ``cost`` count."""
+    known_share: Decimal | None = None
+    """Share of the time from midnight to ``last_reading`` whose consumption is known, 0..1, rounded down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,7 @@ class LiveView:
     power_at: datetime | None
     band: str
     price: Decimal | None
+    """Of the band, per kWh, tax included."""
     band_until: datetime | None
     today: tuple[TodayView, ...]
     cost_today: Decimal | None
@@ -133,6 +142,33 @@ class LiveView:
     def without_cost(self) -> tuple[Commodity, ...]:
         """Supplies whose cost of today is not known and not in ``cost_today``."""
         return (*(today.commodity for today in self.today if today.cost is None), *self.left_out)
+
+    @property
+    def incomplete(self) -> tuple[Commodity, ...]:
+        """Supplies of whose day so far a part is not known: their consumption and cost lack it."""
+        return tuple(today.commodity for today in self.today if today.known_share not in {None, 1})
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPoint:
+    """The mean power of a stretch of time, import minus export, in W."""
+
+    start: datetime
+    end: datetime
+    power_w: int
+
+
+@dataclass(frozen=True, slots=True)
+class PowerView:
+    """The power of the last hours; at a time that no point covers, nothing is known."""
+
+    home_id: str
+    start: datetime
+    end: datetime
+    heard: tuple[PowerPoint, ...] = ()
+    """By the minute, from momentary values; a point that begins where another ends goes on from it."""
+    means: tuple[PowerPoint, ...] = ()
+    """Of measured intervals, from registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +213,7 @@ class PeriodView:
     total: Decimal | None
     """Sum of what is known, null where nothing is; ``known`` of ``parts`` are in it."""
     cost: Decimal | None
-    """Cost of what is known, null where nothing is, or no price."""
+    """Cost of what is known, tax included; null where nothing is, or no price. ``priced`` of ``parts`` are in it."""
     unexplained: Decimal | None
     """Register difference that no interval explains; null where no register of the period is known."""
     opening: Decimal | None
@@ -189,6 +225,8 @@ class PeriodView:
     tariff: TariffView | None = None
     notes: tuple[str, ...] = ()
     """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    bands: tuple[str, ...] = ()
+    """The bands of all tariffs that the supply had, cheapest first: one order for all its days and months."""
 
     @property
     def parts(self) -> int:
@@ -200,6 +238,12 @@ class PeriodView:
         """Of how many of its parts something is known, and is in the total."""
         values = [interval.value for interval in self.intervals] + [point.value for point in self.points]
         return sum(value is not None for value in values)
+
+    @property
+    def priced(self) -> int:
+        """Of how many of its parts the cost is known, and is in the cost."""
+        costs = [interval.cost for interval in self.intervals] + [point.cost for point in self.points]
+        return sum(cost is not None for cost in costs)
 
 
 class HomeViews(Protocol):
@@ -218,6 +262,10 @@ class HomeViews(Protocol):
 
     def live(self, home_id: str, now: datetime) -> LiveView:
         """Return power now, today's consumption and cost."""
+        ...
+
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """Return the power of the last two hours."""
         ...
 
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:

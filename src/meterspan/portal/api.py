@@ -26,6 +26,7 @@ from meterspan.model.views import (
     NetworkSummary,
     OrderView,
     PeriodView,
+    PowerView,
     QuarantineView,
 )
 from meterspan.portal.access import admit_consumer, admit_operator
@@ -69,6 +70,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     operator = APIRouter(prefix="/operator", dependencies=[Depends(admit_operator)], tags=["operator"])
     _add_homes(homes, sources)
     _add_live(homes, sources, feeds)
+    _add_power(homes, sources)
     _add_network(operator, sources)
     _add_damage(operator, sources)
     _add_orders(operator, sources)
@@ -122,6 +124,16 @@ def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
             return _event("live", sources.live(home_id))
 
         return _stream(request, feeds, f"home {home_id}", produce)
+
+
+def _add_power(router: APIRouter, sources: Sources) -> None:
+    @router.get(
+        "/{home_id}/power",
+        response_model=payload_of(PowerView),
+        summary="The power of the last two hours, without a point where nothing was heard",
+    )
+    def show_power(request: Request, home_id: str) -> Response:
+        return _answer(request, json_of(sources.power(home_id)))
 
 
 def _add_network(router: APIRouter, sources: Sources) -> None:

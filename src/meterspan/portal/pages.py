@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from meterspan.portal import shapes
+from meterspan.portal import drawings, shapes
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources
 from meterspan.portal.words import languages, words_for
@@ -57,7 +57,13 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {"exact": _exact, "rounded": _rounded, "iso": _iso, "unit": _unit, "local": _local}
-        self._environment.globals |= {"static": static, "version": version, "shapes": shapes, "Commodity": Commodity}
+        self._environment.globals |= {
+            "static": static,
+            "version": version,
+            "shapes": shapes,
+            "drawings": drawings,
+            "Commodity": Commodity,
+        }
         self._environment.globals |= {"tabs": [tab for tab in tabs if tab.is_offered(sources)]}
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:

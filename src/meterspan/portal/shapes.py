@@ -29,8 +29,10 @@ __all__ = [
     "OctetRun",
     "Proof",
     "band_slots",
+    "bands_shown",
     "cell_level",
     "day_state",
+    "days_states",
     "group_map",
     "holes_of",
     "is_stale",
@@ -38,6 +40,7 @@ __all__ = [
     "month_before",
     "octet_runs",
     "percent",
+    "place_of",
     "prove",
     "share_of_day",
     "states_of",
@@ -55,19 +58,28 @@ _DOUBTFUL = (
 _SLOTS = {1: ("flat",), 2: ("low", "high"), 3: ("low", "mid", "high")}
 _SLOTS_MANY = ("low", "mid", "high", "peak")
 _CELL_STEPS = ((1.0, "full"), (0.98, "most"), (0.9, "some"), (0.5, "half"))
-MAP_ROWS_MAX = 150
+MAP_ROWS_MAX = 145
 """A map of more rows is not read but scrolled past, and the page stays under 300 KB."""
 
 
 def band_slots(view: PeriodView) -> dict[str, str]:
-    """Return the colour slot of each tariff band, from cheapest to dearest; a single band is ``flat``."""
-    prices = {window.band: window.price for window in view.tariff.windows} if view.tariff else {}
-    bands = set(prices)
-    bands |= {point.band for point in view.intervals}
-    bands |= {band for point in view.points for band, _ in point.by_band}
-    ranked = sorted(bands, key=lambda band: (prices.get(band, Decimal(0)), band))
-    slots = _SLOTS.get(len(ranked), _SLOTS_MANY)
-    return {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(ranked)}
+    """Return the colour slot of each tariff band, from cheapest to dearest; a single band is ``flat``.
+
+    A band has one colour on all days and months of its supply; time without a tariff is ``flat``.
+    """
+    slots = _SLOTS.get(len(view.bands), _SLOTS_MANY)
+    ranked = {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(view.bands)}
+    others = {point.band for point in view.intervals} | {band for point in view.points for band, _ in point.by_band}
+    return ranked | dict.fromkeys(sorted(others - ranked.keys()), "flat")
+
+
+def bands_shown(view: PeriodView) -> tuple[str, ...]:
+    """Return the bands that a period has, in the order of their colours; () where the supply has but one."""
+    if len(view.bands) < 2:
+        return ()
+    present = {window.band for window in view.tariff.windows} if view.tariff else set()
+    present |= {point.band for point in view.intervals} | {band for point in view.points for band, _ in point.by_band}
+    return tuple(band for band in view.bands if band in present)
 
 
 STALE_S = 120
@@ -148,6 +160,12 @@ def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[fl
     return round(100 * first, 2), round(100 * max(0.0, last - first), 2)
 
 
+def place_of(moment: datetime, start: datetime, end: datetime) -> float:
+    """Return the place of a moment in a span, in percent, 0 to 100."""
+    share = (moment - start).total_seconds() / (end - start).total_seconds()
+    return round(100 * min(1.0, max(0.0, share)), 2)
+
+
 def percent(part: Decimal | None, whole: Decimal | None) -> float | None:
     """Return a part of a whole in percent for drawing, 0 to 100; None where it is not known, or of nothing."""
     if part is None or whole is None or whole <= 0:
@@ -163,9 +181,14 @@ class Holes:
     partial: int
 
 
+def days_states(view: PeriodView, today: date) -> tuple[str, ...]:
+    """Return one word for each day of a month."""
+    return tuple(day_state(point, today) for point in view.points)
+
+
 def holes_of(view: PeriodView, now: datetime, today: date) -> Holes:
     """Count what a total lacks of what should be there by now; what is still to come is not missing."""
-    states = states_of(view, now) if view.intervals else tuple(day_state(point, today) for point in view.points)
+    states = states_of(view, now) if view.intervals else days_states(view, today)
     return Holes(states.count("missing"), states.count("partial"))
 
 

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from meterspan.model.views import Home, HomeViews, LiveView, MeterStory, NetworkViews, OrderDesk, OrderView, PeriodView
+from meterspan.model.views import (
+    Home,
+    HomeViews,
+    LiveView,
+    MeterStory,
+    NetworkViews,
+    OrderDesk,
+    OrderView,
+    PeriodView,
+    PowerView,
+)
 from meterspan.portal.problems import ProblemError
 from meterspan.quantities import Commodity
 
@@ -33,6 +43,10 @@ class Sources:
     def live(self, home_id: str) -> LiveView:
         """Return a home's live view."""
         return self.homes.live(home_id, self.clock())
+
+    def power(self, home_id: str) -> PowerView:
+        """Return a home's power of the last hours."""
+        return self.homes.power(home_id, self.clock())
 
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         """Return one local day."""

@@ -116,10 +116,10 @@ class _ConnectingShell(StreamShell[EventT]):
         self._now = clock
         self._is_given_up = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Start the machine on this connection."""
         self._connecting.connect(self._now())
-        super().connection_made(transport)
+        super().opened(transport)
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine while it uses this connection."""

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.records import (
@@ -152,8 +152,9 @@ class DlmsServer:
             while True:
                 await asyncio.sleep(TICK_S)
                 self.close_silent()
-        finally:
+        except asyncio.CancelledError:
             self.close()
+            raise
 
     def close_silent(self) -> None:
         """Close connections that have no association after too long, whatever else they send."""
@@ -253,12 +254,12 @@ class _ClientConnection(StreamShell[AssociationEvent]):
         """Whether a client is associated."""
         return self._association.agreement is not None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Listen, where a place is free."""
         peer = transport.get_extra_info("peername")
         self._association.peer = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._on_opened(self._association.peer):
-            cast("asyncio.Transport", transport).abort()
+            transport.abort()
             return
         self._association.connect(self._clock())
-        super().connection_made(transport)
+        super().opened(transport)

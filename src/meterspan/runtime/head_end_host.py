@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from meterspan.engine.frame_trace import AssociationBlanker, FrameDirection, WrapperCutter
 from meterspan.engine.links import transport_of
@@ -27,10 +27,12 @@ from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
+from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
-from meterspan.runtime.media import CannotConnectError, connect_stream
+from meterspan.runtime.media import CannotConnectError, OpenPort, connect_stream, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
 
@@ -99,7 +101,7 @@ class HeadEndHost:
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
     ) -> None:
-        self.commits = GroupCommit(head_end.sink, before=before_commit)
+        self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
         self._head_end = head_end
@@ -113,7 +115,8 @@ class HeadEndHost:
         self._gate = ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
         self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
         self._push_shells: set[_PushShell] = set()
-        self._listener: asyncio.Server | None = None
+        self._listener: OpenPort | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def open_count(self) -> int:
@@ -123,9 +126,7 @@ class HeadEndHost:
     @property
     def push_port(self) -> int | None:
         """The port at which pushes are taken, once ``run`` listens."""
-        if self._listener is None or not self._listener.sockets:
-            return None
-        return int(self._listener.sockets[0].getsockname()[1])
+        return None if self._listener is None else self._listener.port
 
     def wake(self) -> None:
         """Look at the planner again: a device or an order was added."""
@@ -133,6 +134,7 @@ class HeadEndHost:
 
     async def run(self) -> None:
         """Hold sessions and take pushes until cancelled."""
+        self._loop = asyncio.get_running_loop()
         try:
             await self._listen()
             self.listening.set()
@@ -182,7 +184,7 @@ class HeadEndHost:
             failure = Failure.of_storage(error)
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-            _log.exception("a defect ended a session", extra={"meter": job.target, "attempt": job.attempt})
+            note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
@@ -219,6 +221,11 @@ class HeadEndHost:
         except ValueError as error:
             raise StorageError(f"the store refuses these values ({error})") from error
 
+    def _refused(self, row: RefusedRow) -> None:
+        """Quarantine a row that cannot be stored; called in the writing thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._head_end.quarantine_frame, row.quarantined())
+
     async def _session(self, job: SessionJob) -> SessionDone[CollectedRows] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
         endpoint = _endpoint(job.target, device)
@@ -239,12 +246,12 @@ class HeadEndHost:
                 for shown in blankers[direction].feed(octets)
             )
 
-        def on_storage_error(error: StorageError) -> None:
+        def on_failed(error: Exception) -> None:
             if not ended.done():
                 ended.set_exception(error)
 
         shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_storage_error=on_storage_error
+            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
         )
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
@@ -263,11 +270,8 @@ class HeadEndHost:
             return
         if self._pushes is None:
             raise ValueError("a push port needs a push intake")
-        self._listener = await asyncio.get_running_loop().create_server(
-            partial(_PushShell, self._pushes, self._clock, self._push_shells, self._gate, self.commits),
-            self._config.push_host,
-            self._config.push_port,
-        )
+        make = partial(_PushShell, self._pushes, self._clock, self._push_shells, self._gate, self.commits)
+        self._listener = await listen_stream("tcp", self._config.push_host, self._config.push_port, make)
 
     def _close_listener(self) -> None:
         self.listening.clear()
@@ -301,7 +305,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Start, or close at once where too many are open."""
         host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
         self._place = self._gate.admit(host, self.abort)
@@ -309,11 +313,11 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             transport.close()
             return
         self._shells.add(self)
-        self._line = cast("asyncio.Transport", transport)
+        self._line = transport
         self._peer = f"{host}:{port}"
         self.machine = self._connection = self._intake.connection(self._peer, self._keep)
         self._connection.connect(self._time())
-        super().connection_made(transport)
+        super().opened(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Read no more."""

@@ -4,6 +4,8 @@ import asyncio
 from functools import partial
 from typing import Final, cast
 
+from meterspan.runtime.media import OpenPort, listen_stream
+
 __all__ = ["Relay"]
 
 UNSENT_OCTETS_MAX: Final = 1 << 16
@@ -22,7 +24,7 @@ class Relay:
     def __init__(self, readers_max: int = READERS_MAX) -> None:
         self._readers: set[asyncio.Transport] = set()
         self._readers_max = readers_max
-        self._servers: list[asyncio.Server] = []
+        self._listeners: list[OpenPort] = []
 
     @property
     def reader_count(self) -> int:
@@ -32,10 +34,9 @@ class Relay:
     async def listen(self, host: str, port: int) -> int:
         """Accept readers; return the port (0 picks a free one)."""
         make = partial(_RelayConnection, self._readers, self._readers_max)
-        server = await asyncio.get_running_loop().create_server(make, host, port)
-        self._servers.append(server)
-        bound: int = server.sockets[0].getsockname()[1]
-        return bound
+        listener = await listen_stream("tcp", host, port, make)
+        self._listeners.append(listener)
+        return listener.port
 
     def send(self, octets: bytes) -> None:
         """Send octets to every reader."""
@@ -46,8 +47,8 @@ class Relay:
 
     def close(self) -> None:
         """Close all ports and connections."""
-        for server in self._servers:
-            server.close()
+        for listener in self._listeners:
+            listener.close()
         for transport in tuple(self._readers):
             transport.close()
 

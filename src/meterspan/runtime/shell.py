@@ -12,6 +12,7 @@ from typing import Generic, Protocol, TypeVar, cast
 from meterspan.engine.frame_trace import FrameDirection
 from meterspan.engine.machine import Machine
 from meterspan.model.storage.errors import StorageError
+from meterspan.runtime.defects import note_defect
 
 __all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
 
@@ -74,7 +75,8 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         on_event: takes every event of the machine, in order.
         on_closed: called once when the connection is gone, after the last event.
         on_octets: called with all octets sent and received, for traces; None without a trace.
-        on_storage_error: called when a counter or row that the machine needs cannot be stored; the connection ends.
+        on_failed: called with what ended the connection from within: a counter or row that could not be stored, or a
+            defect of this program.
 
     """
 
@@ -89,10 +91,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         on_closed: Callable[[], None] = lambda: None,
         on_octets: OnOctets | None = None,
         *,
-        on_storage_error: Callable[[StorageError], None] = lambda _error: None,
+        on_failed: Callable[[Exception], None] = lambda _error: None,
     ) -> None:
         self.machine = machine
-        self._on_storage_error = on_storage_error
+        self._on_failed = on_failed
         self._on_octets = on_octets
         self._clock = clock
         self._on_event = on_event
@@ -102,8 +104,12 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self._unfed = bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start: a machine may have something to send at once."""
+        """Start; a connection that meets a failure here ends."""
         self._transport = cast("asyncio.Transport", transport)
+        self._step(lambda: self.opened(cast("asyncio.Transport", transport)))
+
+    def opened(self, transport: asyncio.Transport) -> None:  # noqa: ARG002 - for classes that look at the peer
+        """Begin: a machine may have something to send at once."""
         self.pump()
 
     def data_received(self, data: bytes) -> None:
@@ -138,26 +144,20 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         now = self._clock()
         if self._on_octets is not None:
             self._on_octets(FrameDirection.RECEIVED, data, now)
-        try:
-            self.machine.receive(data, now)
-        except StorageError as error:
-            self._stop(error)
+        self._step(lambda: self.machine.receive(data, now))
         self.pump()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature; the machine gives the reason)
         """Report the loss to the machine, and to its owner after the last event."""
         self._transport = None
-        self.machine.medium_lost(self._clock())
+        self._step(lambda: self.machine.medium_lost(self._clock()))
         self.pump()
         self._ticker.cancel()
         self._on_closed()
 
     def pump(self) -> None:
         """Hand all events on, write all octets, arm the timer; call it after every request to the machine."""
-        try:
-            self._pump()
-        except StorageError as error:
-            self._stop(error)
+        self._step(self._pump)
 
     def _pump(self) -> None:
         while (event := self.machine.next_event()) is not None:
@@ -183,19 +183,25 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
             self._transport.abort()
 
     def _advance(self) -> None:
-        try:
-            self.machine.advance(self._clock())
-        except StorageError as error:
-            self._stop(error)
+        self._step(lambda: self.machine.advance(self._clock()))
         self.pump()
 
-    def _stop(self, error: StorageError) -> None:
-        """End the connection: a counter or row that the protocol needs could not be stored, so nothing goes on."""
-        _log.error("a connection was ended: its state cannot be stored", extra={"reason": str(error)})
+    def _step(self, step: Callable[[], None]) -> None:
+        """Run a step; where it fails, this connection ends, and nothing beside it."""
+        try:
+            step()
+        except StorageError as error:  # a counter or row that the protocol needs could not be stored
+            _log.error("a connection was ended: its state cannot be stored", extra={"reason": str(error)})
+            self._stop(error)
+        except Exception as error:  # noqa: BLE001 - one connection fails alone; it is logged with its trace
+            note_defect("a defect ended a connection", error)
+            self._stop(error)
+
+    def _stop(self, error: Exception) -> None:
         self._ticker.cancel()
         if self._transport is not None:
             self._transport.abort()
-        self._on_storage_error(error)
+        self._on_failed(error)
 
 
 class DatagramShell(asyncio.DatagramProtocol):
@@ -217,8 +223,12 @@ class DatagramShell(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        """Hand one datagram on."""
-        self._on_datagram(data, f"{addr[0]}:{addr[1]}", self._clock())
+        """Hand one datagram on; one that meets a defect is lost, and the next one is heard."""
+        peer = f"{addr[0]}:{addr[1]}"
+        try:
+            self._on_datagram(data, peer, self._clock())
+        except Exception as error:  # noqa: BLE001 - one datagram fails alone; it is logged with its trace
+            note_defect("a datagram met a defect", error, peer=peer)
 
     def send(self, octets: bytes) -> None:
         """Send one datagram to the connected peer; without effect while not connected."""
