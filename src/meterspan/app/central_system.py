@@ -38,6 +38,7 @@ from meterspan.runtime.config import (
     place_of,
     protocol_of,
     push_objects_of,
+    push_places_of,
 )
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
@@ -98,11 +99,16 @@ class CentralSystem:
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,
             connect_timeout_s=config.reading.connect_timeout_s,
-            push_host=config.push.host,
-            push_port=config.push.port,
+            push_places=push_places_of(config.push),
             push_connections_max=config.push.connections_max,
         )
-        intake = PushIntake(self.head_end, contexts=contexts, zone=zone, state=self.state)
+        intake = PushIntake(
+            self.head_end,
+            contexts=contexts,
+            zone=zone,
+            state=self.state,
+            insecure_plain=[meter.device for meter in config.meters if meter.insecure_plain_pushes],
+        )
         self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
 
     def close(self) -> None:
