@@ -4,18 +4,14 @@
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.damage import Damage
-from meterspan.model.storage.errors import StorageError
 
 __all__ = ["GatheredNumbers", "StoredNumbers"]
-
-_log = logging.getLogger(__name__)
 
 GATHER_EVERY_S: Final = 60.0
 REST_S: Final = 0.002
@@ -90,9 +86,10 @@ class GatheredNumbers:
 
     async def run(self) -> None:
         """Sum up the unexplained energy from time to time, off the loop, until cancelled."""
+        self._stopped.clear()
         try:
             while True:
-                await asyncio.to_thread(self._gather_again)
+                await asyncio.to_thread(self.gather)
                 await asyncio.sleep(GATHER_EVERY_S)
         finally:
             self._stopped.set()
@@ -108,11 +105,3 @@ class GatheredNumbers:
             if self._stopped.wait(REST_S):
                 return
         self._unexplained_wh, self._gathered_at = total, revision
-
-    def _gather_again(self) -> None:
-        try:
-            self.gather()
-        except StorageError as error:
-            _log.error("unexplained energy was not summed up, and is tried again", extra={"reason": str(error)})
-        except Exception:  # noqa: BLE001 - an odd reading must not end the program; it is logged with its trace
-            _log.exception("a defect kept unexplained energy from being summed up; it is tried again")

@@ -41,7 +41,7 @@ class Tally:
         self._lives[first, stop] += 1
 
     def leave(self, first: int, stop: int) -> None:
-        """Take out a channel that was added with the same periods."""
+        """Remove a channel that was added with the same periods."""
         self._lives[first, stop] -= 1
         if not self._lives[first, stop]:
             del self._lives[first, stop]

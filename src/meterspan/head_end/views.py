@@ -258,7 +258,7 @@ class HeadEndViews:
         )
 
     def story_of(self, records: StoryRecords) -> MeterStory:
-        """Tell a story; may be called from any thread, as explaining frames takes its time."""
+        """Return the story; may be called from any thread, as explaining frames takes its time."""
         newest_first = sorted(records.entries, key=lambda entry: entry.time, reverse=True)
         return MeterStory(
             status=records.status,
