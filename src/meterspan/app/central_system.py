@@ -43,6 +43,7 @@ from meterspan.runtime.config import (
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile, inventory_path
+from meterspan.runtime.order_file import OrderFile, order_path
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
@@ -84,11 +85,13 @@ class CentralSystem:
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         self.state = StateFile(config.data / "head_end.sqlite")
         self._inventory = InventoryFile(inventory_path(config.data))
+        self._orders = OrderFile(order_path(config.data))
         custody = KeyCustody(master_key)
         networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
         self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
         try:
             self._take_inventory(keys, tariffs, clock())
+            self.head_end.restore_orders(self._orders.records(), clock())
         except BaseException:
             self.close()
             raise
@@ -109,17 +112,21 @@ class CentralSystem:
             state=self.state,
             insecure_plain=[meter.device for meter in config.meters if meter.insecure_plain_pushes],
         )
-        self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
+        self.host = HeadEndHost(
+            self.head_end, maker, pushes=intake, config=limits, clock=clock, keep_orders=self._orders.save
+        )
 
     def close(self) -> None:
         """Close all files; stored data stay."""
         self.data.close()
         self.state.close()
         self._inventory.close()
+        self._orders.close()
 
     def damage(self) -> list[Damage]:
         """List the damaged items that are left out, in data and inventory."""
-        return [*self.data.damage(), *map(Damage.of, self._inventory.quarantined())]
+        items = [*self._inventory.quarantined(), *self._orders.quarantined()]
+        return [*self.data.damage(), *map(Damage.of, items)]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 

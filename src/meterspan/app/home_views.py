@@ -106,7 +106,7 @@ class HomeNetworkViews:
                     expected,
                     received,
                     max(0, expected - received),
-                    max(0, expected - received),
+                    missing_lately=max(0, expected - received),
                 )
             )
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))

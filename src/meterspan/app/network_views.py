@@ -137,13 +137,13 @@ class SurveyedViews:
         """List damaged or impossible items at rest, stored items first."""
         return self._views.damage()
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Order a read of all registers of a meter; raises ``UnknownMeterError`` or ``TooManyOrdersError``."""
-        return self._call(lambda: self._views.order(device, now, deadline_s))
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        """Order a read of all registers of a meter; raises what ``HeadEndViews.order`` raises."""
+        return self._call(lambda: self._views.order(device, now, deadline_s, author))
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        """List the newest orders, newest first."""
-        return [order_view(record) for record in self._call(lambda: self._head_end.orders.newest(limit))]
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
+        """List the newest orders, newest first; only those of one meter where it is named."""
+        return [order_view(record) for record in self._call(lambda: self._head_end.orders.newest(limit, device))]
 
     def order_view(self, order_id: int) -> OrderView:
         """Return the state of an order; raises ``UnknownOrderError``."""

@@ -17,6 +17,7 @@ from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
+from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
@@ -81,6 +82,7 @@ class HeadEndHost:
         config: limits and port.
         clock: UTC seconds.
         before_commit: runs in the writing thread ahead of each durable write.
+        keep_orders: stores changed orders durably; runs in another thread.
 
     """
 
@@ -93,7 +95,9 @@ class HeadEndHost:
         config: HeadEndHostConfig | None = None,
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
+        keep_orders: Callable[[Sequence[OrderRecord]], None] = lambda _records: None,
     ) -> None:
+        self._keep_orders = keep_orders
         self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
@@ -134,6 +138,7 @@ class HeadEndHost:
                     await self._round(tasks)
         finally:
             self._close_listener()
+            self._store_orders(self._head_end.orders.take_changed())
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         """Start the due sessions, then sleep until there is something to do."""
@@ -146,7 +151,19 @@ class HeadEndHost:
         while len(self._open) < self._sessions_max and (job := planner.next_job(now)) is not None:
             self._open[job.job_id] = job
             tasks.create_task(self._hold(job))
+        changed = self._head_end.orders.take_changed()
+        if changed:
+            await asyncio.to_thread(self._store_orders, changed)
         await self._sleep(planner.deadline() if len(self._open) < self._sessions_max else None)
+
+    def _store_orders(self, changed: Sequence[OrderRecord]) -> None:
+        """Store changed orders; where that fails, they are stored with the next ones."""
+        try:
+            if changed:
+                self._keep_orders(changed)
+        except StorageError as error:
+            self._head_end.orders.note_changed(changed)
+            _log.error("orders could not be stored", extra={"orders": len(changed), "reason": str(error)})
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
