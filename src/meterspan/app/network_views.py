@@ -138,7 +138,15 @@ class SurveyedViews:
         return self._views.damage()
 
     def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
-        """Order a read of all registers of a meter; raises what ``HeadEndViews.order`` raises."""
+        """Order a read of all registers of a meter; raises what ``HeadEndViews.order`` raises.
+
+        Args:
+            device: the meter.
+            now: the present.
+            deadline_s: seconds until it counts as timed out.
+            author: who orders it.
+
+        """
         return self._call(lambda: self._views.order(device, now, deadline_s, author))
 
     def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
