@@ -36,8 +36,8 @@ from meterspan.wire.xdlms import (
 
 __all__ = [
     "APDU_MIN",
-    "Claim",
     "AarqRefusal",
+    "Claim",
     "SecurityOf",
     "context_of",
     "fault_of_error",

@@ -18,8 +18,8 @@ from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.claims import (
     APDU_MIN,
-    Claim,
     AarqRefusal,
+    Claim,
     SecurityOf,
     fault_of_error,
     fault_of_initiate,
