@@ -33,7 +33,7 @@ from meterspan.runtime.group_commit import GroupCommit
 from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
 from meterspan.runtime.media import CannotConnectError, OpenPort, connect_stream, listen_stream
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -52,6 +52,11 @@ PUSHES_SHARE: Final = 0.25
 """Of the open files, what sessions and incoming connections may hold; the rest is the portal's."""
 PUSHES_WAITING_MAX: Final = 16
 """Pushes of one connection that may wait for the disk before nothing more is read from it."""
+
+UNPROVED_PUSH_OCTETS_MAX: Final = 1 << 17
+"""Octets of a sender since its last authentic push: the longest push twice."""
+REFUSED_PUSH_OCTETS: Final = 1_024
+"""What a refused push counts for beside its octets: 128 in a row end the connection."""
 
 _log = logging.getLogger("meterspan.head_end")
 
@@ -250,9 +255,7 @@ class HeadEndHost:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
-        )
+        shell = _SessionShell(session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())
@@ -282,6 +285,12 @@ class HeadEndHost:
             shell.close()
 
 
+class _SessionShell(StreamShell[SessionEvent[CollectedRows]]):
+    """The connection of one session; a meter that sends without end is asked nothing more."""
+
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
+
+
 class _PushShell(StreamShell[PushConnectionEvent]):
     """One incoming connection; it is in ``shells`` while it is open."""
 
@@ -304,6 +313,15 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._peer = ""
         self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
+        self._refused = 0
+
+    def may_feed(self, size: int) -> bool:
+        """Return whether the sender may go on: it has not sent much since its last authentic push."""
+        return self._place is None or self._gate.spend(self._place, size, UNPROVED_PUSH_OCTETS_MAX)
+
+    def has_room(self) -> bool:
+        """Return whether few pushes wait for the disk."""
+        return self._connection.waiting < PUSHES_WAITING_MAX
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Start, or close at once where too many are open."""
@@ -328,6 +346,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         """Pump, and close the connection of a peer that the link has given up."""
         super().pump()
         self._note_proof()
+        self._note_refusals()
         if not self._connection.is_up:
             self.close()
 
@@ -337,6 +356,13 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             self._proved_at = self._connection.proved_at
             self._gate.prove(self._place)
 
+    def _note_refusals(self) -> None:
+        """End the connection of a sender whose pushes are refused one after the other."""
+        refused, self._refused = self._connection.refused - self._refused, self._connection.refused
+        octets = refused * REFUSED_PUSH_OCTETS
+        if self._place is not None and not self._gate.spend(self._place, octets, UNPROVED_PUSH_OCTETS_MAX):
+            self.abort()
+
     def _closed(self) -> None:
         self._shells.discard(self)
         if self._place is not None:
@@ -345,7 +371,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
         """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""
         self._commits.submit(blocks).add_done_callback(partial(self._kept, then))
-        if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
+        if not self.has_room() and self._line is not None:
             self._line.pause_reading()
 
     def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
@@ -358,8 +384,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             return
         then(self._time())
         self.pump()
-        if self._line is not None and not self._line.is_closing():
-            self._line.resume_reading()
+        self.feed_on()
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:
