@@ -48,4 +48,4 @@ def test_a_failure_is_the_reason_of_what_failed_and_nothing_has_no_reason() -> N
 def test_the_keys_of_the_sentences_are_those_of_kinds_and_situations() -> None:
     keys = {f"remedy.{kind}" for kind in FailureKind} | {f"situation.{situation}" for situation in Situation}
     assert set(ENGLISH) == keys | {"situation.through"} | set(damage.ENGLISH)
-    assert set(re.findall(r"\{(\w+)\}", " ".join(ENGLISH.values()))) == {"why", "through", "count", "point"}
+    assert set(re.findall(r"\{(\w+)\}", " ".join(ENGLISH.values()))) == {"why", "through", "count", "point", "at"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.central_system import CentralSystem
+from meterspan.app.central_system import CentralSystem, shared_keys
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.registering import Progress
@@ -19,12 +19,13 @@ from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
+from meterspan.runtime.declared import ConfigError
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
 from meterspan.runtime.services import Services
 from meterspan.store.databases import check_reachable
 
-__all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_keys", "check_places", "run_central_system", "serve"]
 
 
 PROGRESS_S: Final = 1.0
@@ -39,13 +40,13 @@ class CentralSystemReady:
 
     Attributes:
         portal: address of the portal.
-        push: where pushes are taken.
+        pushes: where pushes are taken.
         meters: how many meters it reads.
 
     """
 
     portal: str
-    push: str
+    pushes: tuple[str, ...]
     meters: int
 
 
@@ -60,12 +61,26 @@ def check_places(config: ServeConfig) -> None:
         check_reachable(config.registry)
 
 
+def check_keys(config: ServeConfig, keys: Mapping[str, MeterKeys]) -> None:
+    """Check that no two configured devices share a key.
+
+    Raises:
+        ConfigError: two do; each is named.
+
+    """
+    devices = [*(point.device for point in config.access_points), *(meter.device for meter in config.meters)]
+    faults = shared_keys((device, keys[device].key) for device in devices if device in keys)
+    if faults:
+        raise ConfigError(faults)
+
+
 def serve(
     config: ServeConfig,
     *,
     keys: Mapping[str, MeterKeys],
     tariffs: Sequence[Tariff],
     master_key: Path,
+    after_restore: bool = False,
     on_ready: Callable[[CentralSystemReady], object],
 ) -> None:
     """Run the central system of a configuration until it is interrupted.
@@ -75,6 +90,7 @@ def serve(
         keys: keys of meters by device; those of known devices may be left out.
         tariffs: that meters name.
         master_key: the file that holds, or will hold, the key of the keys at rest.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_ready: called once it answers.
 
     Raises:
@@ -88,7 +104,13 @@ def serve(
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
     secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
-        config, keys=known, master_key=secret, tariffs=tariffs, clock=clock, progress=_progress(clock)
+        config,
+        keys=known,
+        master_key=secret,
+        tariffs=tariffs,
+        clock=clock,
+        after_restore=after_restore,
+        progress=_progress(clock),
     )
     try:
         run_program(run_central_system(system, clock, on_ready))
@@ -129,8 +151,8 @@ async def run_central_system(
 
     async def report_ready() -> None:
         await system.host.listening.wait()
-        push = f"tcp://{config.push.host}:{system.host.push_port}"
-        on_ready(CentralSystemReady(where, push, sum(bool(device.channels) for device in system.head_end.inventory)))
+        pushes = tuple(map(str, system.host.push_places))
+        on_ready(CentralSystemReady(where, pushes, sum(bool(device.channels) for device in system.head_end.inventory)))
 
     async with portal(
         system.data,
@@ -158,7 +180,7 @@ def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
         "sessions_ok": counts.sessions_ok,
         "sessions_failed": counts.sessions_failed,
         "rows_pushed": counts.rows_pushed,
-        "push_port": system.host.push_port,
+        "pushes": [str(place) for place in system.host.push_places],
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
         "failing": dict(services.failing),
