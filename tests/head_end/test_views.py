@@ -1,6 +1,7 @@
 """What the operator sees: late is told from failing, and what is not due yet is not missing."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -15,8 +16,10 @@ from meterspan.head_end.views import HeadEndViews
 from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
+from meterspan.model.order_errors import NotAskedError
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.model.remedies import Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
@@ -65,19 +68,20 @@ def block(device: str, until: int, start: int = MIDNIGHT) -> CaptureBlock:
 def head_end() -> HeadEnd:
     head_end = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
     for name in ("GOOD", "SILENT"):
-        head_end.add_device(
-            Device(
-                name,
-                Commodity.ELECTRICITY,
-                DeviceProtocol.DLMS_WRAPPER,
-                f"{name}:4059",
-                "cell",
-                channels=(ChannelPlan(IMPORT),),
-                installed_at=MIDNIGHT,
-            ),
-            MIDNIGHT,
-        )
+        head_end.add_device(device(name), MIDNIGHT)
     return head_end
+
+
+def device(name: str, installed_at: int = MIDNIGHT) -> Device:
+    return Device(
+        name,
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        f"{name}:4059",
+        "cell",
+        channels=(ChannelPlan(IMPORT),),
+        installed_at=installed_at,
+    )
 
 
 @pytest.fixture
@@ -93,10 +97,11 @@ def test_what_the_next_session_will_bring_is_not_missing(head_end: HeadEnd, view
 
 def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.take([block("GOOD", NOON - 4 * 3_600)], NOON - 4 * 3_600)
-    states = {line.device: line for line in views.meters(at(NOON))}
-    assert states["SILENT"].state is MeterState.UNKNOWN
-    assert states["GOOD"].state is MeterState.LATE
+    assert next(line for line in views.meters(at(NOON)) if line.device == "GOOD").state is MeterState.LATE
     now = float(NOON)
+    head_end.finished(_session_for(head_end, "SILENT", now), now, Failure(FailureKind.UNREACHABLE, "no route"))
+    silent = next(line for line in views.meters(at(NOON)) if line.device == "SILENT")
+    assert silent.state is MeterState.UNKNOWN
     for _ in range(3):
         job = head_end.planner.next_job(now)
         while job is not None and job.target != "GOOD":
@@ -190,33 +195,148 @@ def _session_for(head_end: HeadEnd, device: str, now: float):
     raise AssertionError(f"no session with {device}")
 
 
-def test_an_order_that_waits_says_why_its_last_session_failed_and_keeps_the_reason(
+def test_an_order_whose_counters_were_behind_goes_again_at_once_and_keeps_the_reason(
     head_end: HeadEnd, views: HeadEndViews
 ) -> None:
     placed = views.order("GOOD", at(NOON), 30)
     assert (str(placed.reason), placed.ended_at) == ("", None)
-    refused = Failure(FailureKind.UNREACHABLE, "[Errno 111] connection refused")
-    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, refused)
+    behind = Failure(FailureKind.COUNTER_BEHIND, "expects 17", counter=17)
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, behind)
     waiting = views.order_view(placed.order_id)
     assert (waiting.state, waiting.ended_at) == (OrderState.WAITING, None)
-    assert "check the address" in str(waiting.reason)
+    assert "they are recovered at the next session" in str(waiting.reason)
+    again = _session_for(head_end, "GOOD", NOON + 2 + POLICY.order_gap_s)
+    assert [task.order.order_id for task in again.tasks if task.order] == [placed.order_id]
     head_end.time_out_orders(NOON + 30)
     ended = views.order_view(placed.order_id)
     assert (ended.state, ended.reason, ended.ended_at) == (OrderState.TIMED_OUT, waiting.reason, at(NOON + 30))
 
 
-def test_an_order_without_hope_ends_with_the_sessions_reason_and_is_not_asked_again(
-    head_end: HeadEnd, views: HeadEndViews
+ENDS = {
+    FailureKind.UNREACHABLE: "its address does not answer",
+    FailureKind.AUTHENTICATION_FAILED: "wrong key or password",
+    FailureKind.DECIPHERING_ERROR: "wrong key: the meter could not open our message",
+    FailureKind.TIMEOUT: "the meter stopped answering",
+}
+
+
+@pytest.mark.finding("users A4")
+@pytest.mark.attack(9)
+@pytest.mark.parametrize("kind", ENDS)
+def test_an_order_ends_with_its_sessions_reason_and_is_not_asked_again(
+    head_end: HeadEnd, views: HeadEndViews, kind: FailureKind
 ) -> None:
-    placed = views.order("GOOD", at(NOON), 600)
-    hopeless = Failure(FailureKind.AUTHENTICATION_FAILED, "authentication-failure", permanent=True)
-    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, hopeless)
+    placed = views.order("GOOD", at(NOON), 600, "anna")
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, Failure(kind, "as the session says"))
     ended = views.order_view(placed.order_id)
-    assert (ended.state, ended.ended_at) == (OrderState.FAILED, at(NOON + 9))
-    assert "wrong key or password" in str(ended.reason)
+    assert (ended.state, ended.ended_at, ended.author) == (OrderState.FAILED, at(NOON + 9), "anna")
+    assert ENDS[kind] in str(ended.reason)
     assert head_end.time_out_orders(NOON + 600) == []
     again = _session_for(head_end, "GOOD", NOON + 7_200)
     assert all(task.order is None for task in again.tasks)
+    (told,) = [entry for entry in views.story("GOOD", at(NOON + 10)).entries if entry.kind == "ordered"]
+    assert told.title == "Read now, ordered by anna: it failed"
+    assert ENDS[kind] in told.detail
+
+
+@pytest.mark.finding("users A4")
+def test_an_order_goes_at_once_and_not_after_the_pause_of_a_failed_session(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    for minutes in range(5):
+        failed = _session_for(head_end, "GOOD", NOON + 600 * minutes)
+        head_end.finished(failed, NOON + 600 * minutes, Failure(FailureKind.UNREACHABLE))
+    now = NOON + 600 * 4 + POLICY.order_gap_s
+    placed = views.order("GOOD", at(now), 60)
+    job = _session_for(head_end, "GOOD", now)
+    assert [task.order.order_id for task in job.tasks if task.order] == [placed.order_id]
+    while_it_lasts = views.order("GOOD", at(now + 1), 60)
+    head_end.finished(job, now + 2, Failure(FailureKind.UNREACHABLE))
+    again = _session_for(head_end, "GOOD", now + 2 + POLICY.order_gap_s)
+    assert [task.order.order_id for task in again.tasks if task.order] == [while_it_lasts.order_id]
+
+
+@pytest.mark.finding("users A5")
+def test_a_read_on_demand_is_in_the_story_as_what_it_was(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    head_end.finished(_session_for(head_end, "GOOD", NOON), NOON)
+    placed = views.order("GOOD", at(NOON + 10), 60, "anna")
+    job = _session_for(head_end, "GOOD", NOON + 10)
+    head_end.answer(placed.order_id, {IMPORT: Scaled(6_504_555, 0, UNITS["Wh"])}, NOON + 11)
+    head_end.finished(job, NOON + 11)
+    newest = views.story("GOOD", at(NOON + 12)).entries[0]
+    assert (newest.kind, newest.title) == ("ordered", "Read now, ordered by anna")
+    assert newest.detail == "active energy import 6504.555 kWh"
+    assert sum(entry.title == "Read on schedule" for entry in views.story("GOOD", at(NOON + 12)).entries) == 1
+
+
+def test_orders_are_the_same_after_a_restart_and_those_that_wait_are_asked_again(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.add_device(device("GONE"), NOON)
+    before = views.order("GOOD", at(NOON), 600), views.order("SILENT", at(NOON), 30), views.order("GONE", at(NOON), 600)
+    records = head_end.orders.take_changed()
+    again = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
+    for name in ("GOOD", "SILENT"):
+        again.add_device(device(name), NOON)
+    later = HeadEndViews(again, Numbers(), explain, lambda: at(NOON + 60))
+    again.restore_orders(records, NOON + 60)
+    states = {order.order_id: order.state for order in later.orders()}
+    assert states == {
+        before[0].order_id: OrderState.WAITING,
+        before[1].order_id: OrderState.TIMED_OUT,
+        before[2].order_id: OrderState.TIMED_OUT,
+    }
+    job = _session_for(again, "GOOD", NOON + 60)
+    assert [task.order.order_id for task in job.tasks if task.order] == [before[0].order_id]
+    assert later.order("GOOD", at(NOON + 61), 60).order_id == before[2].order_id + 1
+
+
+def test_a_meter_that_only_pushes_cannot_be_ordered(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(replace(device("PUSHER"), endpoint=""), NOON)
+    with pytest.raises(NotAskedError):
+        views.order("PUSHER", at(NOON), 60)
+
+
+@pytest.mark.finding("users A6")
+@pytest.mark.attack(7)
+def test_a_meter_that_nobody_has_tried_says_when_it_will_be(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(device("NEW", installed_at=NOON - 86_400), NOON)
+    known = {line.device: line for line in views.meters(at(NOON))}
+    due = known["NEW"].next_attempt
+    assert due is not None
+    assert due > at(NOON)
+    assert known["NEW"].state is MeterState.UNTRIED
+    assert str(known["NEW"].reason) == f"Not tried yet; the next attempt is at {due:%Y-%m-%d %H:%M:%S} UTC."
+    job = _session_for(head_end, "NEW", due.timestamp())
+    assert {line.device: str(line.reason) for line in views.meters(due)}["NEW"].startswith("Being tried for the first")
+    head_end.finished(job, due.timestamp() + 1, Failure(FailureKind.UNREACHABLE, "refused"))
+    tried = {line.device: line for line in views.meters(at(NOON + 999))}["NEW"]
+    assert (tried.state, tried.next_attempt is not None) == (MeterState.UNKNOWN, True)
+    assert str(tried.reason).startswith("Never heard: its address does not answer")
+
+
+def test_a_meter_that_only_pushes_is_not_called_silent_before_something_is_due(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.add_device(replace(device("EARLY", installed_at=NOON), endpoint=""), NOON)
+    head_end.add_device(replace(device("OVERDUE"), endpoint=""), NOON)
+    lines = {line.device: line for line in views.meters(at(NOON))}
+    assert (lines["EARLY"].state, lines["EARLY"].reason.situation) == (MeterState.UNTRIED, Situation.NOT_DUE)
+    assert (lines["OVERDUE"].state, lines["OVERDUE"].reason.situation) == (MeterState.UNKNOWN, Situation.NEVER_HEARD)
+
+
+@pytest.mark.finding("users A8")
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if Failure(kind).is_answer])
+def test_a_meter_that_answered_is_not_called_never_heard(
+    head_end: HeadEnd, views: HeadEndViews, kind: FailureKind
+) -> None:
+    job = _session_for(head_end, "SILENT", NOON)
+    head_end.finished(job, NOON, Failure(kind, "service-not-allowed"))
+    line = {line.device: line for line in views.meters(at(NOON + 1))}["SILENT"]
+    assert (line.state, line.last_heard) == (MeterState.FAILING, None)
+    assert str(line.reason).startswith("It answers, and was not read yet: ")
+    assert "ever heard" not in str(line.reason)
 
 
 def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, views: HeadEndViews) -> None:

@@ -49,4 +49,4 @@ def test_the_keys_of_the_sentences_are_those_of_kinds_and_situations() -> None:
     keys = {f"remedy.{kind}" for kind in FailureKind} | {f"situation.{situation}" for situation in Situation}
     assert set(ENGLISH) == keys | {"situation.through"} | set(damage.ENGLISH) | set(notes.ENGLISH)
     of_meters = " ".join(text for key, text in ENGLISH.items() if key not in notes.ENGLISH)
-    assert set(re.findall(r"\{(\w+)\}", of_meters)) == {"why", "through", "count", "point"}
+    assert set(re.findall(r"\{(\w+)\}", of_meters)) == {"why", "through", "count", "point", "at"}

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.order_errors import NotAskedError
 from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import NO_REASON, Phrase, Reason, Situation
 from meterspan.model.storage.readings import DamageKind
@@ -604,22 +605,24 @@ class SampleDesk:
     """Answers the first look at an order."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, float]] = []
+        self.asked: list[tuple[str, float, str]] = []
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        if device == METERS[1][0]:
+            raise NotAskedError(device)
         if device != "DME220817004":
             raise UnknownMeterError(device)
-        self.asked.append((device, deadline_s))
-        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
+        self.asked.append((device, deadline_s, author))
+        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s), author=author)
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
         wrong_key = Reason(Situation.FAILED, FailureKind.DECIPHERING_ERROR)
         away = Reason(Situation.FAILED, FailureKind.UNREACHABLE, "connection refused <b>")
         registers = (
-            OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),
-            OrderValue("1-0:2.8.0", Decimal(120000), "Wh"),
+            OrderValue("1-0:1.8.0", Decimal("6504.555"), "kWh", "active energy import"),
+            OrderValue("1-0:2.8.0", Decimal("120.000"), "kWh", "active energy export"),
         )
-        volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3"),)
+        volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3", "volume"),)
         ends: tuple[tuple[OrderState, tuple[OrderValue, ...], Reason, float | None], ...] = (
             (OrderState.WAITING, (), NO_REASON, None),
             (OrderState.WAITING, (), away, None),
@@ -630,17 +633,18 @@ class SampleDesk:
             (OrderState.TIMED_OUT, (), NO_REASON, 60),
             (OrderState.ANSWERED, (), NO_REASON, 2.1),
         )
-        found = []
+        found = [self.order_view(7)] if self.asked and device == "DME220817004" else []
         for index, (state, values, reason, took_s) in enumerate(ends):
             asked_at = NOW - timedelta(minutes=7 * index)
             ended_at = None if took_s is None else asked_at + timedelta(seconds=took_s)
-            order_id, device = len(ends) - index, METERS[index][0]
+            order_id, name = len(ends) - index, METERS[index][0]
             deadline = asked_at + timedelta(seconds=60)
-            found.append(OrderView(order_id, device, state, asked_at, deadline, values, reason, ended_at))
-        return found[:limit]
+            author = "operator at 127.0.0.1" if index % 2 else "anna at 127.0.0.1"
+            found.append(OrderView(order_id, name, state, asked_at, deadline, values, reason, ended_at, author))
+        return [order for order in found if device in ("", order.device)][:limit]
 
     def order_view(self, order_id: int) -> OrderView:
         if order_id != 7:
             raise UnknownOrderError(order_id)
-        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
+        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "kWh", "active energy import")
         return OrderView(7, "DME220817004", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))

@@ -61,6 +61,7 @@ def test_what_is_not_http_is_passed_on_as_it_is():
     assert passed == [(scope, receive, send)]
 
 
+@pytest.mark.finding("security low-5")
 @pytest.mark.parametrize(
     ("status", "path", "asked"),
     [

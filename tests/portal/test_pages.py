@@ -336,7 +336,7 @@ def test_the_order_book_lists_every_read_with_its_result_or_its_reason(ask):
     texts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
     assert "waiting The meter is being asked." in texts[0]
     assert "waiting its address does not answer" in texts[1]
-    assert "answered Import 6504.555 kWh · Export 120 kWh" in texts[2]
+    assert "answered Import 6504.555 kWh · Export 120.000 kWh" in texts[2]
     assert "failed wrong key: the meter could not open our message" in texts[3]
     assert "timed out its address does not answer" in texts[5]
     assert "timed out No session with the meter was opened before the deadline." in texts[6]

@@ -38,10 +38,12 @@ from meterspan.runtime.config import (
     place_of,
     protocol_of,
     push_objects_of,
+    push_places_of,
 )
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile, inventory_path
+from meterspan.runtime.order_file import OrderFile, order_path
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
@@ -83,11 +85,13 @@ class CentralSystem:
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         self.state = StateFile(config.data / "head_end.sqlite")
         self._inventory = InventoryFile(inventory_path(config.data))
+        self._orders = OrderFile(order_path(config.data))
         custody = KeyCustody(master_key)
         networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
         self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
         try:
             self._take_inventory(keys, tariffs, clock())
+            self.head_end.restore_orders(self._orders.records(), clock())
         except BaseException:
             self.close()
             raise
@@ -98,22 +102,31 @@ class CentralSystem:
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,
             connect_timeout_s=config.reading.connect_timeout_s,
-            push_host=config.push.host,
-            push_port=config.push.port,
+            push_places=push_places_of(config.push),
             push_connections_max=config.push.connections_max,
         )
-        intake = PushIntake(self.head_end, contexts=contexts, zone=zone, state=self.state)
-        self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
+        intake = PushIntake(
+            self.head_end,
+            contexts=contexts,
+            zone=zone,
+            state=self.state,
+            insecure_plain=[meter.device for meter in config.meters if meter.insecure_plain_pushes],
+        )
+        self.host = HeadEndHost(
+            self.head_end, maker, pushes=intake, config=limits, clock=clock, keep_orders=self._orders.save
+        )
 
     def close(self) -> None:
         """Close all files; stored data stay."""
         self.data.close()
         self.state.close()
         self._inventory.close()
+        self._orders.close()
 
     def damage(self) -> list[Damage]:
         """List the damaged items that are left out, in data and inventory."""
-        return [*self.data.damage(), *map(Damage.of, self._inventory.quarantined())]
+        items = [*self._inventory.quarantined(), *self._orders.quarantined()]
+        return [*self.data.damage(), *map(Damage.of, items)]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 

@@ -14,13 +14,14 @@ from zoneinfo import ZoneInfo
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.serving import together
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
-from meterspan.engine.uplink import Uplink
+from meterspan.engine.uplink import RETRIES_MAX, RETRY_FIRST_S, Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import CorruptStateError, Indication
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.model.cosem.standard_objects import PushDelivery, PushService
 from meterspan.model.identity import MANUFACTURER
 from meterspan.quantities import Commodity, standard_offset_s
 from meterspan.runtime.clock import SystemClock
@@ -220,6 +221,7 @@ class BenchMeter:
             clock=self.clock,
             supply=_supply(household, Flows.electricity),
             limits=HostLimits(inactivity_timeout_s=places.timeout_s, silence_s=min(30.0, places.timeout_s)),
+            delivery=None if places.uplink is None else _delivery(places.uplink),
             on_note=self.on_note,
         )
         if kept is not None:
@@ -283,15 +285,20 @@ class BenchMeter:
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
         rows = MeterPush(device, state.outbox("push"), state=state)
-        link = TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES)
-        machine = Uplink(rows, host.security.context(), link)
+        link = TRANSPORTS[endpoint.scheme].push_sender()
+        machine = Uplink(rows, host.security.context(), link, is_confirmed=is_confirmed(endpoint))
         uplink = UplinkHost(machine, endpoint, clock=self.clock, on_note=self.on_note)
 
         def captured() -> None:
             rows.collect()
             uplink.wake()
 
+        def asked(now: float) -> None:
+            rows.push_now(now)
+            uplink.wake()
+
         host.on_captured = captured
+        host.on_push_asked = asked
         rows.collect()
         return uplink
 
@@ -316,6 +323,19 @@ class BenchMeter:
             own.garden,
         )
         return Household(self.seed, drawn.profile, zone=self.zone.key, equipment=equipment)
+
+
+def is_confirmed(endpoint: Endpoint) -> bool:
+    """Whether the receiver of pushes is asked to confirm them: unless the endpoint says ``confirm=no``."""
+    return endpoint.options.get("confirm", "yes") != "no"
+
+
+def _delivery(endpoint: Endpoint) -> PushDelivery:
+    service = _PUSH_SERVICES[endpoint.scheme]
+    return PushDelivery(service, endpoint.place, RETRIES_MAX, int(RETRY_FIRST_S))
+
+
+_PUSH_SERVICES: Final = {"tcp": PushService.TCP, "udp": PushService.UDP, "hdlc+tcp": PushService.HDLC}
 
 
 def _seal_key(state: StateFile) -> bytes:

@@ -39,13 +39,13 @@ class CentralSystemReady:
 
     Attributes:
         portal: address of the portal.
-        push: where pushes are taken.
+        pushes: where pushes are taken.
         meters: how many meters it reads.
 
     """
 
     portal: str
-    push: str
+    pushes: tuple[str, ...]
     meters: int
 
 
@@ -129,8 +129,8 @@ async def run_central_system(
 
     async def report_ready() -> None:
         await system.host.listening.wait()
-        push = f"tcp://{config.push.host}:{system.host.push_port}"
-        on_ready(CentralSystemReady(where, push, sum(bool(device.channels) for device in system.head_end.inventory)))
+        pushes = tuple(map(str, system.host.push_places))
+        on_ready(CentralSystemReady(where, pushes, sum(bool(device.channels) for device in system.head_end.inventory)))
 
     async with portal(
         system.data,
@@ -158,7 +158,7 @@ def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
         "sessions_ok": counts.sessions_ok,
         "sessions_failed": counts.sessions_failed,
         "rows_pushed": counts.rows_pushed,
-        "push_port": system.host.push_port,
+        "pushes": [str(place) for place in system.host.push_places],
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
         "failing": dict(services.failing),

@@ -140,7 +140,7 @@ def _default_master_key() -> Path:
 
 
 def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_json: bool) -> None:
-    fields = {"portal": ready.portal, "push": ready.push, "meters": ready.meters}
+    fields = {"portal": ready.portal, "push": ready.pushes[0], "pushes": ready.pushes, "meters": ready.meters}
     _log.info("up", extra=fields)
     if as_json:
         typer.echo(json.dumps({"ready": True, **fields}))
@@ -151,7 +151,7 @@ def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_jso
         ("portal", f"{ready.portal}/"),
         ("operator", f"{ready.portal}/operator"),
         ("JSON", f"{ready.portal}/api/v1/openapi.json"),
-        ("pushes", ready.push),
+        ("pushes", "  ".join(ready.pushes)),
         ("data", str(data)),
         ("meters", str(ready.meters)),
     ):

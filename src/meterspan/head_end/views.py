@@ -9,7 +9,7 @@ from meterspan.analytics.completeness import share_received
 from meterspan.head_end.device_log import Entry, Frame
 from meterspan.head_end.inventory import Device
 from meterspan.head_end.ledger import Channel
-from meterspan.head_end.orders import OrderRecord
+from meterspan.head_end.orders import OrderRecord, order_values
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
@@ -23,7 +23,6 @@ from meterspan.model.views import (
     MeterStatus,
     MeterStory,
     NetworkSummary,
-    OrderValue,
     OrderView,
     QuarantineView,
     SpanView,
@@ -174,11 +173,18 @@ class HeadEndViews:
         """List damaged or impossible items at rest, stored items first."""
         return [DamageView.of(item) for item in self._numbers.damage()]
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
         """Order a read of all registers of a meter, to be answered within ``deadline_s``.
+
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until it has timed out.
+            author: who orders it.
 
         Raises:
             UnknownMeterError: no such meter.
+            NotAskedError: no session is held with it.
             TooManyOrdersError: too many orders wait already.
 
         """
@@ -187,13 +193,13 @@ class HeadEndViews:
             raise UnknownMeterError(device)
         asked_at = now.timestamp()
         wanted = [plan.obis for plan in known.channels]
-        order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s)
+        order = self._head_end.order(device, wanted, now=asked_at, deadline=asked_at + deadline_s, author=author)
         self._on_order()
         return self.order_view(order.order_id)
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        """List the newest orders, newest first."""
-        return [_order_view(record) for record in self._head_end.orders.newest(limit)]
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
+        """List the newest orders, newest first; only those of one meter where it is named."""
+        return [_order_view(record) for record in self._head_end.orders.newest(limit, device)]
 
     def order_view(self, order_id: int) -> OrderView:
         """Return the state of an order.
@@ -228,7 +234,14 @@ class HeadEndViews:
             expected=expected,
             received=received,
             missing=expected - received,
+            next_attempt=self._next_attempt(device, until),
         )
+
+    def _next_attempt(self, device: Device, until: int) -> datetime | None:
+        if device.removed_at is not None and device.removed_at <= until:
+            return None
+        time = self._head_end.planner.next_attempt(self._head_end.target_of(device))
+        return None if time is None else utc(time)
 
     def _state(self, device: Device, until: int, heard: float | None, *, missing: int) -> tuple[MeterState, Reason]:
         if device.removed_at is not None and device.removed_at <= until:
@@ -236,9 +249,12 @@ class HeadEndViews:
         target = self._head_end.target_of(device)
         failure = self._head_end.last_failure(device.device)
         through = "" if target == device.device else target
+        if heard is None and failure is not None:
+            if failure.is_answer:
+                return MeterState.FAILING, reason_of(failure, Situation.NOT_READ, through=through)
+            return MeterState.UNKNOWN, reason_of(failure, Situation.NEVER_REACHED, through=through)
         if heard is None:
-            never = Reason(Situation.NEVER_HEARD)
-            return MeterState.UNKNOWN, reason_of(failure, Situation.NEVER_REACHED, through=through) or never
+            return self._unheard(device, target, through, missing=missing)
         failures = self._head_end.planner.failures(target)
         if failure and missing and failures >= FAILING_AFTER_FAILURES:
             return MeterState.FAILING, reason_of(failure, Situation.NOT_REACHED, through=through)
@@ -247,6 +263,18 @@ class HeadEndViews:
         if missing:
             return MeterState.LATE, Reason(Situation.VALUES_DUE, count=missing)
         return MeterState.OK, NO_REASON
+
+    def _unheard(self, device: Device, target: str, through: str, *, missing: int) -> tuple[MeterState, Reason]:
+        """Return the state of a meter that was never heard and with which no session failed."""
+        planner = self._head_end.planner
+        if missing and (self._head_end.was_tried(device.device) or not planner.is_planned(target)):
+            return MeterState.UNKNOWN, Reason(Situation.NEVER_HEARD)
+        if not planner.is_planned(target):
+            return MeterState.UNTRIED, Reason(Situation.NOT_DUE)
+        time = planner.next_attempt(target)
+        if time is None or time <= self._clock().timestamp():
+            return MeterState.UNTRIED, Reason(Situation.BEING_TRIED, through=through)
+        return MeterState.UNTRIED, Reason(Situation.NOT_TRIED, through=through, at=utc(time))
 
     def _cells(
         self, device: Device, first: date, last: date, known: dict[tuple[object, ...], tuple[CompletenessCell, ...]]
@@ -274,7 +302,14 @@ class HeadEndViews:
         return FrameView(utc(frame.time), direction, frame.protocol, frame.octets.hex().upper(), summary, spans)
 
 
-_WORST_FIRST = (MeterState.FAILING, MeterState.LATE, MeterState.UNKNOWN, MeterState.OK, MeterState.REMOVED)
+_WORST_FIRST = (
+    MeterState.FAILING,
+    MeterState.LATE,
+    MeterState.UNKNOWN,
+    MeterState.UNTRIED,
+    MeterState.OK,
+    MeterState.REMOVED,
+)
 
 
 def _story_entry(entry: Entry) -> StoryEntry:
@@ -289,7 +324,8 @@ def _order_view(record: OrderRecord) -> OrderView:
         record.state,
         utc(record.asked_at),
         utc(record.order.deadline),
-        tuple(OrderValue(str(obis), value.decimal, str(value.unit)) for obis, value in record.values.items()),
+        order_values(record),
         reason_of(record.failure),
         None if record.ended_at is None else utc(record.ended_at),
+        record.order.author,
     )

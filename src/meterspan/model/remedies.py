@@ -84,6 +84,14 @@ class Situation(StrEnum):
     NEVER_HEARD = "never-heard"
     NEVER_REACHED = "never-reached"
     """Never heard, and the last session failed."""
+    NOT_TRIED = "not-tried"
+    """No session was held with it since the start; the first is ``at`` a time."""
+    BEING_TRIED = "being-tried"
+    """Its first session is under way, or waits for a free place."""
+    NOT_DUE = "not-due"
+    """It sends by itself, and nothing is due of it yet."""
+    NOT_READ = "not-read"
+    """It answers, and no session has read anything yet."""
     NOT_REACHED = "not-reached"
     """Several sessions in a row failed."""
     SESSION_FAILED = "session-failed"
@@ -102,6 +110,10 @@ SITUATIONS: Final[Mapping[Situation, str]] = {
     Situation.FAILED: "{why}",
     Situation.NEVER_HEARD: "Never heard; check its installation, address and keys.",
     Situation.NEVER_REACHED: "Never heard{through}: {why}",
+    Situation.NOT_TRIED: "Not tried yet{through}; the next attempt is at {at}.",
+    Situation.BEING_TRIED: "Being tried for the first time{through}.",
+    Situation.NOT_DUE: "It sends by itself; nothing is due of it yet.",
+    Situation.NOT_READ: "It answers{through}, and was not read yet: {why}",
     Situation.NOT_REACHED: "Not reached{through}: {why}",
     Situation.SESSION_FAILED: "The last session{through} failed: {why}",
     Situation.VALUES_DUE: "{count} values are due; they are asked for again.",
@@ -131,6 +143,7 @@ class Reason:
         detail: of the failure, for the expert: plain English, never translated.
         through: the access point that lies between, "" where none does.
         count: of values or minutes, where the situation counts something.
+        at: an aware UTC time, where the situation has one.
 
     """
 
@@ -139,6 +152,7 @@ class Reason:
     detail: str = ""
     through: str = ""
     count: int | None = None
+    at: datetime | None = None
 
     def __bool__(self) -> bool:
         """Whether there is something to say."""
@@ -185,7 +199,12 @@ def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
     why = "" if reason.failure is None else texts[f"remedy.{reason.failure}"]
     why = f"{why} ({reason.detail})" if why and reason.detail else why
     through = texts["situation.through"].format(point=reason.through) if reason.through else ""
-    return texts[f"situation.{reason.situation}"].format(why=why, through=through, count=reason.count)
+    return texts[f"situation.{reason.situation}"].format(
+        why=why,
+        through=through,
+        count=reason.count,
+        at="" if reason.at is None else f"{reason.at:%Y-%m-%d %H:%M:%S} UTC",
+    )
 
 
 def _written(value: PhraseValue, texts: Mapping[str, str]) -> str | int | datetime:

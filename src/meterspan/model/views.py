@@ -286,7 +286,9 @@ class MeterState(StrEnum):
     FAILING = "failing"
     """Not reached for longer than its policy allows."""
     UNKNOWN = "unknown"
-    """Registered, never heard."""
+    """Registered, tried, never heard."""
+    UNTRIED = "untried"
+    """Registered, and nobody has tried to read it yet: its first session is to come."""
     REMOVED = "removed"
     """Exchanged or decommissioned."""
 
@@ -310,6 +312,8 @@ class MeterStatus:
     expected: int
     received: int
     missing: int
+    next_attempt: datetime | None = None
+    """When its next session may start; null while one is open, and for a meter that only sends by itself."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -500,7 +504,7 @@ class OrderState(StrEnum):
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
     FAILED = "failed"
-    """Ended before its deadline, as trying again is without hope; the reason says why."""
+    """Its session failed; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -510,6 +514,9 @@ class OrderValue:
     obis: str
     value: Decimal
     unit: str
+    """Unit in which people read it: kWh, m3."""
+    name: str = ""
+    """What the register counts, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,6 +533,8 @@ class OrderView:
     """Why the last session for it failed and what to do, in the reader's language; "" where none did."""
     ended_at: datetime | None = None
     """When it was answered, failed or timed out; None while it waits."""
+    author: str = ""
+    """Who ordered it; "" where that is not known."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -536,12 +545,20 @@ class OrderView:
 class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers; raises ``UnknownMeterError`` or ``TooManyOrdersError``."""
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        """Ask for a meter's registers; raises ``UnknownMeterError``, ``NotAskedError`` or ``TooManyOrdersError``.
+
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until the order has timed out.
+            author: who orders it.
+
+        """
         ...
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        """List the newest orders, newest first."""
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
+        """List the newest orders, newest first; only those of one meter where it is named."""
         ...
 
     def order_view(self, order_id: int) -> OrderView:

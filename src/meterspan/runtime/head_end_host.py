@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from meterspan.engine.frame_trace import AssociationBlanker, FrameDirection, WrapperCutter
@@ -18,8 +17,9 @@ from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
+from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.planner import SessionJob
-from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
+from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
@@ -28,11 +28,12 @@ from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.defects import note_defect
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
+from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
 from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
-from meterspan.runtime.media import CannotConnectError, OpenPort, connect_stream, listen_stream
+from meterspan.runtime.limits import ConnectionGate, connections_within
+from meterspan.runtime.media import CannotConnectError, connect_stream
+from meterspan.runtime.push_ports import PushPorts
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.errors import WireError
 
@@ -44,14 +45,9 @@ FRAMES_KEPT: Final = 12
 """Newest frames of each session that go into the meter's story."""
 FRAME_OCTETS_MAX: Final = 1_024
 """A longer frame is cut to this length: it bounds memory use of traces."""
-PUSH_SILENCE_S: Final = 180.0
-"""An incoming connection that sends no authentic push for so long is closed, whatever else it sends (class 41's
-inactivity_time_out)."""
 SESSIONS_SHARE: Final = 0.5
 PUSHES_SHARE: Final = 0.25
 """Of the open files, what sessions and incoming connections may hold; the rest is the portal's."""
-PUSHES_WAITING_MAX: Final = 16
-"""Pushes of one connection that may wait for the disk before nothing more is read from it."""
 
 _log = logging.getLogger("meterspan.head_end")
 
@@ -63,8 +59,7 @@ class HeadEndHostConfig:
     Attributes:
         sessions_max: sessions open at once, over all networks.
         connect_timeout_s: time allowed to open a connection.
-        push_host: where pushes are taken.
-        push_port: the TCP port for them; 0 is any that is free, None takes no pushes.
+        push_places: where pushes are taken; port 0 is any that is free.
         push_connections_max: incoming connections open at once; the oldest that has proved nothing goes for a new one.
         push_connections_per_peer_max: of them, those of one address: a concentrator, or a network behind one router.
 
@@ -72,8 +67,7 @@ class HeadEndHostConfig:
 
     sessions_max: int = 2_000
     connect_timeout_s: float = 10.0
-    push_host: str = LOOPBACK
-    push_port: int | None = None
+    push_places: tuple[Endpoint, ...] = ()
     push_connections_max: int = 5_000
     push_connections_per_peer_max: int = 1_000
 
@@ -84,10 +78,11 @@ class HeadEndHost:
     Args:
         head_end: whose jobs are done.
         sessions: makes and settles its sessions.
-        pushes: takes notifications; needed where ``config.push_port`` is set.
+        pushes: takes notifications; needed where ``config.push_places`` has any.
         config: limits and port.
         clock: UTC seconds.
         before_commit: runs in the writing thread ahead of each durable write.
+        keep_orders: stores changed orders durably; runs in another thread.
 
     """
 
@@ -100,7 +95,9 @@ class HeadEndHost:
         config: HeadEndHostConfig | None = None,
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
+        keep_orders: Callable[[Sequence[OrderRecord]], None] = lambda _records: None,
     ) -> None:
+        self._keep_orders = keep_orders
         self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
@@ -111,11 +108,8 @@ class HeadEndHost:
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._open: dict[int, SessionJob] = {}
-        total = connections_within(self._config.push_connections_max, PUSHES_SHARE)
-        self._gate = ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
+        self._ports = None if pushes is None else PushPorts(pushes, self.commits, self._clock, self._push_gate)
         self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
-        self._push_shells: set[_PushShell] = set()
-        self._listener: OpenPort | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -124,9 +118,9 @@ class HeadEndHost:
         return len(self._open)
 
     @property
-    def push_port(self) -> int | None:
-        """The port at which pushes are taken, once ``run`` listens."""
-        return None if self._listener is None else self._listener.port
+    def push_places(self) -> Sequence[Endpoint]:
+        """Where pushes are taken, once ``run`` listens."""
+        return () if self._ports is None else tuple(self._ports.places)
 
     def wake(self) -> None:
         """Look at the planner again: a device or an order was added."""
@@ -144,6 +138,7 @@ class HeadEndHost:
                     await self._round(tasks)
         finally:
             self._close_listener()
+            self._store_orders(self._head_end.orders.take_changed())
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         """Start the due sessions, then sleep until there is something to do."""
@@ -151,12 +146,24 @@ class HeadEndHost:
         now = self._clock()
         self._head_end.time_out_orders(now)
         planner = self._head_end.planner
-        for place in self._gate.silent(PUSH_SILENCE_S):
-            place.close()
+        if self._ports is not None:
+            self._ports.close_silent()
         while len(self._open) < self._sessions_max and (job := planner.next_job(now)) is not None:
             self._open[job.job_id] = job
             tasks.create_task(self._hold(job))
+        changed = self._head_end.orders.take_changed()
+        if changed:
+            await asyncio.to_thread(self._store_orders, changed)
         await self._sleep(planner.deadline() if len(self._open) < self._sessions_max else None)
+
+    def _store_orders(self, changed: Sequence[OrderRecord]) -> None:
+        """Store changed orders; where that fails, they are stored with the next ones."""
+        try:
+            if changed:
+                self._keep_orders(changed)
+        except StorageError as error:
+            self._head_end.orders.note_changed(changed)
+            _log.error("orders could not be stored", extra={"orders": len(changed), "reason": str(error)})
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
@@ -266,100 +273,21 @@ class HeadEndHost:
     # Pushes.
 
     async def _listen(self) -> None:
-        if self._config.push_port is None:
+        if not self._config.push_places:
             return
-        if self._pushes is None:
+        if self._ports is None:
             raise ValueError("a push port needs a push intake")
-        make = partial(_PushShell, self._pushes, self._clock, self._push_shells, self._gate, self.commits)
-        self._listener = await listen_stream("tcp", self._config.push_host, self._config.push_port, make)
+        for place in self._config.push_places:
+            await self._ports.listen(place)
+
+    def _push_gate(self) -> ConnectionGate:
+        total = connections_within(self._config.push_connections_max, PUSHES_SHARE)
+        return ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
 
     def _close_listener(self) -> None:
         self.listening.clear()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        for shell in tuple(self._push_shells):
-            shell.close()
-
-
-class _PushShell(StreamShell[PushConnectionEvent]):
-    """One incoming connection; it is in ``shells`` while it is open."""
-
-    def __init__(
-        self,
-        intake: PushIntake,
-        clock: Callable[[], float],
-        shells: "set[_PushShell]",
-        gate: ConnectionGate,
-        commits: GroupCommit,
-    ) -> None:
-        self._connection = intake.connection("")
-        super().__init__(self._connection, clock, lambda _: None, self._closed)
-        self._intake = intake
-        self._shells = shells
-        self._gate = gate
-        self._place: ConnectionPlace | None = None
-        self._commits = commits
-        self._time = clock
-        self._peer = ""
-        self._proved_at: float | None = None
-        self._line: asyncio.Transport | None = None
-
-    def opened(self, transport: asyncio.Transport) -> None:
-        """Start, or close at once where too many are open."""
-        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
-        self._place = self._gate.admit(host, self.abort)
-        if self._place is None:
-            transport.close()
-            return
-        self._shells.add(self)
-        self._line = transport
-        self._peer = f"{host}:{port}"
-        self.machine = self._connection = self._intake.connection(self._peer, self._keep)
-        self._connection.connect(self._time())
-        super().opened(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Read no more."""
-        self._line = None
-        super().connection_lost(exc)
-
-    def pump(self) -> None:
-        """Pump, and close the connection of a peer that the link has given up."""
-        super().pump()
-        self._note_proof()
-        if not self._connection.is_up:
-            self.close()
-
-    def _note_proof(self) -> None:
-        """Keep the place of a sender that has just pushed under its key."""
-        if self._connection.proved_at != self._proved_at and self._place is not None:
-            self._proved_at = self._connection.proved_at
-            self._gate.prove(self._place)
-
-    def _closed(self) -> None:
-        self._shells.discard(self)
-        if self._place is not None:
-            self._gate.leave(self._place)
-
-    def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
-        """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""
-        self._commits.submit(blocks).add_done_callback(partial(self._kept, then))
-        if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
-            self._line.pause_reading()
-
-    def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
-        if durable.cancelled():
-            return
-        error = durable.exception()
-        if error is not None:
-            _log.error("a push could not be stored", extra={"peer": self._peer, "reason": str(error)})
-            self.close()  # unconfirmed: the sender still has its rows, and sends them again
-            return
-        then(self._time())
-        self.pump()
-        if self._line is not None and not self._line.is_closing():
-            self._line.resume_reading()
+        if self._ports is not None:
+            self._ports.close()
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:

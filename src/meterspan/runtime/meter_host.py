@@ -19,6 +19,7 @@ from meterspan.meter.metrology import ElectricityFlow, Flow, Indication
 from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
+from meterspan.model.cosem.standard_objects import PushDelivery
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.mbus_client import BAUD, slave_of
@@ -127,6 +128,7 @@ class ElectricityHost(_MeterHost[ElectricityFlow, int]):
         clock: true time, for the links.
         supply: the flow through it.
         limits: of its ports.
+        delivery: where it pushes; None where it pushes nothing.
         on_note: called with a sentence for each event at its ports.
 
     """
@@ -144,17 +146,25 @@ class ElectricityHost(_MeterHost[ElectricityFlow, int]):
         clock: Callable[[], float],
         supply: FlowSource[ElectricityFlow],
         limits: HostLimits | None = None,
+        delivery: PushDelivery | None = None,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
         super().__init__(meter, state=state, time=time, supply=supply)
         self.security = DeviceSecurity(meter.config.system_title, keys, state)
         self.on_captured: Callable[[], None] = lambda: None
-        """Called once new rows are captured and kept."""
+        """Called once new rows are captured, or new events logged, and kept."""
+        self.on_push_asked: Callable[[float], None] = lambda _now: None
+        """Called where a client asks for a push now, with the meter's time."""
+        self._event_count = meter.event_count
         self._clock = clock
-        access = MeterAccess(password, self.security.invocation_counter)
+        push_now = None if delivery is None else self._push_now
+        access = MeterAccess(password, self.security.invocation_counter, delivery, push_now)
         device = _paced(logical_device(meter, access), time)
         self._dlms = DlmsServer(lambda: device, self.security, clock=clock, limits=limits, on_note=on_note)
         self._p1 = Relay()
+
+    def _push_now(self, now: float) -> None:
+        self.on_push_asked(now)
 
     @property
     def connections(self) -> int:
@@ -163,7 +173,9 @@ class ElectricityHost(_MeterHost[ElectricityFlow, int]):
 
     def advance(self) -> None:
         """Measure up to now, and save the registers."""
-        if any(self._measure()):
+        captured = sum(self._measure())
+        if captured or self._meter.event_count != self._event_count:
+            self._event_count = self._meter.event_count
             self.on_captured()
 
     async def listen(self, transport: Transport, host: str, port: int) -> int:
