@@ -428,7 +428,9 @@ class PushConnection:
                 self._answer(confirmation, now)
         except StorageError as error:
             self._fail(Failure.of_storage(error))
-        except (CounterExhaustedError, ValueError) as error:
+        except CounterExhaustedError as error:
+            self._fail(error.failure)
+        except ValueError as error:
             self._fail(Failure(FailureKind.INTERNAL, str(error)))
         else:
             self._events.append(taken)

@@ -54,6 +54,7 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
     FailureKind.COUNTER_UNPROVED: (
         "it asks for counters that no answer under the meter's key confirms; see who answers at its address"
     ),
+    FailureKind.COUNTER_EXHAUSTED: "all invocation counters under its key are used; change the key",
     FailureKind.TIMEOUT: "the meter stopped answering; check its address, and the network if this stays",
     FailureKind.REFUSED: "the meter refuses to show this; check the rights of the client",
     FailureKind.EXCEPTION: "the meter could not serve the request; it is asked again, or ask for less at once",

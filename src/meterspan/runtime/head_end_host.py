@@ -22,7 +22,7 @@ from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
@@ -189,6 +189,8 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
+        except FailedError as error:
+            failure = error.failure
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
             note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
