@@ -25,6 +25,7 @@ from meterspan.model.views import (
     CompletenessView,
     DamageView,
     FrameView,
+    GroupCompleteness,
     Home,
     IntervalPoint,
     LiveView,
@@ -460,13 +461,14 @@ class SampleNetwork:
     def __init__(self, meters: Sequence[tuple[str, Commodity, str, MeterState]] = METERS) -> None:
         self.rows = tuple(sorted(meters, key=lambda row: _WORST.index(row[3])))
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        states = [row[3] for row in self.rows]
-        commodities = [row[1] for row in self.rows]
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        rows = [row for row in self.rows if network in {"", row[2]}]
+        states = [row[3] for row in rows]
+        commodities = [row[1] for row in rows]
         minute = int(now.timestamp() // 5)
         return NetworkSummary(
             now,
-            len(self.rows),
+            len(rows),
             tuple((state, states.count(state)) for state in MeterState),
             tuple((commodity, commodities.count(commodity)) for commodity in Commodity),
             1_742,
@@ -504,6 +506,7 @@ class SampleNetwork:
             expected,
             received,
             expected - received,
+            missing_lately=expected - received,
         )
 
     def _cells(
@@ -532,8 +535,12 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        rows = [row for row in self.rows if devices is None or row[0] in devices]
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in rows]
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        return GroupCompleteness.of(self.completeness(first, last))
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}

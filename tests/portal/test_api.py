@@ -139,7 +139,7 @@ def test_errors_are_problem_documents_that_say_what_to_do(ask, path, status, kin
 
 def test_a_fault_of_a_view_is_a_problem_without_its_insides():
     class Broken(SampleNetwork):
-        def summary(self, now: datetime):
+        def summary(self, now: datetime, network: str = ""):
             raise RuntimeError("secret insides")
 
     app = create_app(SampleHomes(), Broken(), clock=lambda: NOW)

@@ -267,9 +267,11 @@ def test_the_operator_page_of_a_large_network_stays_light():
 
 def test_a_network_without_meters_is_a_calm_page():
     class Bare(SampleNetwork):
-        def summary(self, now):
+        def summary(self, now, network=""):
             nothing = {"expected_today": 0, "received_today": 0}
-            return replace(super().summary(now), **nothing, completeness_today=None, completeness_yesterday=None)
+            return replace(
+                super().summary(now, network), **nothing, completeness_today=None, completeness_yesterday=None
+            )
 
         def quarantine(self, limit=100):
             return []

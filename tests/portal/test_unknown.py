@@ -110,11 +110,11 @@ class UnknownNetwork(SampleNetwork):
         super().__init__(tuple((row[0], row[1], row[2], MeterState.UNKNOWN) for row in METERS))
         self.count = count
 
-    def summary(self, now):
+    def summary(self, now, network=""):
         shares = {"completeness_today": None, "completeness_yesterday": None, "expected_today": 0, "received_today": 0}
         known = {"quarantined": self.count, "readings_stored": self.count, "damaged": self.count, "meters": self.count}
         states = ((MeterState.UNKNOWN, self.count),)
-        view = super().summary(now)
+        view = super().summary(now, network)
         return replace(
             view, **shares, **known, by_state=states, by_commodity=(), unexplained_wh=None, sessions_open=None
         )

@@ -14,6 +14,7 @@ from meterspan.model.views import (
     CompletenessCell,
     CompletenessView,
     FrameView,
+    GroupCompleteness,
     IntervalPoint,
     LiveView,
     PeriodPoint,
@@ -266,20 +267,11 @@ def group_map(rows: Sequence[CompletenessView], *, rows_max: int = MAP_ROWS_MAX)
 def _group(
     key: tuple[str, Commodity], members: Sequence[CompletenessView], shown: Sequence[CompletenessView]
 ) -> MapGroup:
-    return MapGroup(*key, len(members), _add_up(members), tuple(shown), len(members) - len(shown))
+    return MapGroup(*key, len(members), GroupCompleteness.of(members)[0].cells, tuple(shown), len(members) - len(shown))
 
 
 def _gaps(row: CompletenessView) -> int:
     return sum(cell.missing for cell in row.cells)
-
-
-def _add_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
-    sums: dict[date, tuple[int, int]] = {}
-    for row in rows:
-        for cell in row.cells:
-            expected, received = sums.get(cell.day, (0, 0))
-            sums[cell.day] = expected + cell.expected, received + cell.received
-    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)
