@@ -18,3 +18,15 @@ def test_a_frame_of_a_story_is_told_in_one_line_and_range_by_range():
     summary, spans = explain(octets, "dlms-wrapper")
     assert "RLRQ" in summary
     assert sum(len(bytes.fromhex(span.octets)) for span in spans) >= 8
+
+
+@pytest.mark.finding("users A14")
+@pytest.mark.parametrize(
+    ("apdu", "meaning"),
+    [("6303800100", ("reason", "normal")), ("D80105", ("service-error", "deciphering-error"))],
+)
+def test_a_release_and_an_exception_are_explained_to_their_last_octet(apdu, meaning):
+    octets = write_wpdu(WrapperPdu(1, 1, bytes.fromhex(apdu)))
+    _, spans = explain(octets, "dlms-wrapper")
+    assert meaning in {(span.field, span.meaning) for span in spans}
+    assert "".join(span.octets for span in spans).replace(" ", "") == octets.hex().upper()

@@ -7,7 +7,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from meterspan.cli.decode import decode
+from meterspan.cli.decode import decode, show_telegram
+from meterspan.model.telegram import DecodedReading, DecodedTelegram
+from meterspan.quantities import parse_obis
 from meterspan.wire.p1 import crc_of
 from meterspan.wire.sml import Integer, SmlEntry, SmlGetListResponse, SmlMessage, SmlTag, write_file, write_frame
 
@@ -89,3 +91,31 @@ def test_text_in_a_frame_neither_styles_nor_breaks_the_terminal(tmp_path, said, 
     assert done.exception is None or isinstance(done.exception, SystemExit)
     assert "\x1b[31m" not in done.stdout
     assert "\x07" not in done.stdout
+
+
+@pytest.mark.finding("users B5")
+def test_a_damaged_frame_is_told_by_the_exit_status_and_what_could_be_read_is_shown(tmp_path: Path) -> None:
+    whole, damaged = tmp_path / "whole.txt", tmp_path / "damaged.txt"
+    whole.write_text(P1, newline="")
+    damaged.write_text(P1[:-6] + "0000\r\n", newline="")
+    assert RUN.invoke(APP, [str(whole)]).exit_code == 0
+    done = RUN.invoke(APP, [str(damaged)])
+    assert done.exit_code == 1
+    assert "1500" in done.output
+
+
+@pytest.mark.finding("users B6")
+def test_at_eighty_columns_no_value_is_cut_and_no_empty_column_stays(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    readings = [
+        DecodedReading("identification", "E00440073921234567890123456789012345", "", parse_obis("0-0:96.1.1")),
+        DecodedReading("clock", "2017-09-15T05:33:40", "", parse_obis("0-0:1.0.0")),
+    ]
+    show_telegram(DecodedTelegram("p1", readings=tuple(readings)))
+    shown = capsys.readouterr().out
+    assert "…" not in shown
+    assert "2017-09-15T05:33:40" in shown
+    assert "where" not in shown
+    assert max(map(len, shown.splitlines())) <= 80

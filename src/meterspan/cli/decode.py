@@ -4,9 +4,9 @@ One output line per input line, in order, never a traceback: the answer names th
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,11 +14,12 @@ from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_
 from meterspan.cli.terminal import Terminal
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Format
-from meterspan.wire import Trace
+from meterspan.wire import SecurityError, Trace
 
-__all__ = ["decode", "show_telegram"]
+__all__ = ["decode", "is_incomplete", "show_telegram"]
 
 if TYPE_CHECKING:
+    from rich.table import Table
     from rich.text import Text
 
 EPILOG = """\
@@ -61,7 +62,7 @@ def decode(  # noqa: PLR0917 - typer calls it by name
     """Decode frames of any meter: P1, DLMS push, SML, wired and wireless M-Bus.
 
     The frame is recognised by itself. Values come in their unit, never as raw integers; a damaged frame, a missing key
-    and a wrong key are different errors.
+    and a wrong key are different errors. Exit status: 0 where every frame was read whole, else 1.
     """
     if jsonl:
         for answer in answer_lines(_lines(source), fix_unsigned_power=fix_unsigned_power):
@@ -71,13 +72,18 @@ def decode(  # noqa: PLR0917 - typer calls it by name
     options = DecodeOptions(secret, second, meter_id, as_, fix_unsigned_power)
     failed = False
     for telegram, trace in decoded(_inputs(source), options, explain=explain):
-        failed |= telegram.error is not None and not telegram.readings
+        failed |= is_incomplete(telegram)
         if as_json:
             sys.stdout.write(telegram_json(telegram) + "\n")
         else:
             show_telegram(telegram, trace)
     if failed:
         raise typer.Exit(1)
+
+
+def is_incomplete(telegram: DecodedTelegram) -> bool:
+    """Whether a frame was damaged or not read; values that nothing protects are read, and an error says so."""
+    return any(not telegram.readings or not isinstance(error, SecurityError) for error in telegram.errors)
 
 
 def _key(text: str | None, option: str) -> bytes | None:
@@ -135,16 +141,25 @@ def show_telegram(telegram: DecodedTelegram, trace: Trace | None = None) -> None
             table.add_row(str(span.offset), octets, _words(span.field), _words(span.meaning))
         console.print(table)
     if telegram.readings:
-        table = Table("quantity", "OBIS", header_style="bold")
-        table.add_column("value", justify="right")
-        for title in ("unit", "time", "where"):
-            table.add_column(title)
-        for reading in telegram.readings:
-            table.add_row(*_row(reading))
-        console.print(table)
+        console.print(_readings(telegram.readings))
     if telegram.error:
         kind = "damaged:" if telegram.readings else "not decoded:"
         console.print(_words(kind, "red") + _words(f" {telegram.error}"))
+
+
+def _readings(readings: Sequence[DecodedReading]) -> "Table":
+    """Return the table of readings: no column that is empty in all rows, and no value cut at a narrow terminal."""
+    from rich.table import Table  # noqa: PLC0415 - likewise
+
+    rows = [_row(reading) for reading in readings]
+    table = Table(header_style="bold")
+    shown = [place for place, _ in enumerate(_COLUMNS) if any(row[place].plain for row in rows)]
+    for place in shown:
+        justify: Literal["left", "right"] = "right" if place == _VALUE_PLACE else "left"
+        table.add_column(_COLUMNS[place], justify=justify, overflow="fold", ratio=None)
+    for row in rows:
+        table.add_row(*(row[place] for place in shown))
+    return table
 
 
 def _words(text: str, style: str = "") -> "Text":
@@ -165,6 +180,7 @@ def _row(reading: DecodedReading) -> tuple["Text", ...]:
     return tuple(_words(text, "bold" if place == _VALUE_PLACE else "") for place, text in enumerate(cells))
 
 
+_COLUMNS = ("quantity", "OBIS", "value", "unit", "time", "where")
 _VALUE_PLACE = 2
 
 

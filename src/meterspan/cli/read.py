@@ -17,7 +17,7 @@ from meterspan.app.decoding import telegram_json
 from meterspan.app.mbus_reading import read_bus
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import ReaderSettings, client_of, read_meter
-from meterspan.cli.decode import show_telegram
+from meterspan.cli.decode import is_incomplete, show_telegram
 from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
 from meterspan.cli.options import AfterRestoreOption, obis_option, zone_option
@@ -114,7 +114,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
 ) -> None:
     """Read a DLMS/COSEM meter: identification, clock, registers, profiles, events; or a wired M-Bus slave.
 
-    Only reading: nothing is written to the meter.
+    Only reading: nothing is written to the meter. Exit status: 0 where all that was asked for was read, else 1.
     """
     place = _endpoint(endpoint)
     local: tzinfo = zone_option(zone) if zone else datetime.now().astimezone().tzinfo or UTC
@@ -157,6 +157,8 @@ def read(  # noqa: PLR0917 - typer calls it by name
         show_reading(Terminal(), found, place=str(place), zone=local, with_view=view)
     if recovered is not None and not as_json:
         errors.print(f"[dim]our counter was behind: went on after {plain(recovered)}[/dim]", highlight=False)
+    if found.troubles:
+        raise typer.Exit(1)
 
 
 def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: tzinfo | None, as_json: bool) -> None:
@@ -178,7 +180,7 @@ def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: 
         sys.stdout.write(telegram_json(telegram) + "\n")
     else:
         show_telegram(telegram)
-    if telegram.error is not None and not telegram.readings:
+    if is_incomplete(telegram):
         raise typer.Exit(1)
 
 
@@ -194,7 +196,7 @@ def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> li
 
 def _tracing(console: Console, zone: tzinfo) -> OnFrame:
     def show(frame: TracedFrame) -> None:
-        for line in trace_lines(frame, zone):
+        for line in trace_lines(frame, zone, whole=not console.is_terminal):
             console.print(line, highlight=False, soft_wrap=True)
 
     return show

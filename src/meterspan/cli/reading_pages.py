@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, tzinfo
 from decimal import Decimal
+from textwrap import shorten
 from typing import Any, Final
 
 import msgspec
@@ -108,19 +109,29 @@ def reading_json(found: BenchReading, place: str) -> str:
     return msgspec.json.encode(document, enc_hook=str, order=None).decode()
 
 
-def trace_lines(frame: TracedFrame, zone: tzinfo) -> Iterator[str]:
-    """Write one frame of a trace in Rich markup: time, direction, kind; its octets; its meaning."""
+def trace_lines(frame: TracedFrame, zone: tzinfo, *, whole: bool) -> Iterator[str]:
+    """Write one frame of a trace in Rich markup: time, direction, kind; its octets; its meaning.
+
+    Args:
+        frame: of the trace.
+        zone: time zone of the printed time.
+        whole: every octet and word, as for a file; else a terminal is not filled by one frame.
+
+    """
     when = datetime.fromtimestamp(frame.at, zone)
     arrow = "[green]→[/green]" if frame.direction is FrameDirection.SENT else "[blue]←[/blue]"
     yield f"[dim]{when:%H:%M:%S.%f}[/dim] {arrow} [bold]{plain(frame.link)}[/bold]"
-    shown = frame.octets[:_OCTETS_SHOWN].hex(" ").upper()
-    more = f" … {len(frame.octets)} octets" if len(frame.octets) > _OCTETS_SHOWN else ""
+    count = len(frame.octets) if whole else _OCTETS_SHOWN
+    shown = frame.octets[:count].hex(" ").upper()
+    more = f" … {len(frame.octets)} octets" if len(frame.octets) > count else ""
     yield f"                  [cyan]{shown}[/cyan][dim]{more}[/dim]"
     if frame.says:
-        yield f"                  {plain(frame.says)}"
+        says = frame.says if whole else shorten(frame.says, _CHARACTERS_SHOWN, placeholder=" …")
+        yield f"                  {plain(says)}"
 
 
 _OCTETS_SHOWN: Final = 96
+_CHARACTERS_SHOWN: Final = 400
 
 
 def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
@@ -203,7 +214,7 @@ def _view(view: tuple[ObjectListElement, ...]) -> Table:
         title="association view",
         title_justify="left",
         title_style="bold",
-        caption="r read, w write, x run; capitals: only where the request is authenticated",
+        caption="attributes by number: r read, w write; capitals: only authenticated requests; m: methods that run",
         caption_justify="left",
     )
     table.add_column("class")
@@ -229,7 +240,7 @@ def _rights(element: ObjectListElement) -> str:
         known = right.access if isinstance(right.access, AttributeAccess) else None
         parts.append(f"{right.number}[dim]{_ACCESS[known] if known is not None else right.access}[/dim]")
     runnable = [right for right in element.methods if right.access != MethodAccess.NO_ACCESS]
-    parts += [f"[magenta]{right.number}x[/magenta]" for right in runnable]
+    parts += [f"[magenta]m{right.number}[/magenta]" for right in runnable]
     return " ".join(parts)
 
 
@@ -266,6 +277,8 @@ def _events(read: ProfileRead, zone: tzinfo) -> Table:
         moment = event.get("time")
         when = _local(datetime.fromisoformat(moment), zone) if moment else ""
         table.add_row(when, "" if code is None else str(code), "" if code is None else event_words(code))
+    if not table.row_count:
+        table.add_row("", "", "[dim]no event[/dim]")
     return table
 
 

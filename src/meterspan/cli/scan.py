@@ -118,7 +118,7 @@ def _run(request: ScanRequest, found: BusScan, tracing: Console | None) -> tuple
 
     def on_frame(frame: TracedFrame) -> None:
         if tracing is not None and zone is not None:
-            for line in trace_lines(frame, zone):
+            for line in trace_lines(frame, zone, whole=not tracing.is_terminal):
                 tracing.print(line, highlight=False, soft_wrap=True)
 
     try:

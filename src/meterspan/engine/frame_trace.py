@@ -188,12 +188,19 @@ class FrameTracer:
         cutter: makes the object that cuts one direction into frames.
         keys: describe ciphered APDUs too, with these global keys.
         own_title: system title of the side that sends.
+        whole: long fields are described to their end.
 
     """
 
     def __init__(
-        self, cutter: Callable[[], FrameCutter], *, keys: SuiteKeys | None = None, own_title: bytes = b""
+        self,
+        cutter: Callable[[], FrameCutter],
+        *,
+        keys: SuiteKeys | None = None,
+        own_title: bytes = b"",
+        whole: bool = False,
     ) -> None:
+        self._whole = whole
         self._cutters = {direction: cutter() for direction in FrameDirection}
         self._titles = {FrameDirection.SENT: own_title, FrameDirection.RECEIVED: b""}
         self._keys = keys
@@ -242,7 +249,7 @@ class FrameTracer:
     def _service_text(self, direction: FrameDirection, octets: bytes) -> str:
         apdu = read_apdu(octets)
         if not isinstance(apdu, CipheredApdu | GeneralCipheredApdu):
-            return apdu_text(apdu)
+            return apdu_text(apdu, whole=self._whole)
         content = apdu.content
         outside = f"{apdu.tag.text} counter {content.invocation_counter}"
         title = apdu.system_title if isinstance(apdu, GeneralCipheredApdu) else self._titles[direction]
@@ -258,4 +265,4 @@ class FrameTracer:
             )
         except (WireError, ValueError) as error:
             return f"{outside}, not opened: {error}"
-        return f"{outside} [{apdu_text(read_apdu(plain))}]"
+        return f"{outside} [{apdu_text(read_apdu(plain), whole=self._whole)}]"

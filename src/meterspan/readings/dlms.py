@@ -19,6 +19,7 @@ from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
+from meterspan.wire.acse import ACSE_TAGS, read_acse
 from meterspan.wire.axdr import Data, read_clock_time, read_octets
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
@@ -239,7 +240,10 @@ def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
         return _protected(octets, job, depth)
     if tag in {0x01, 0x02}:
         return decode_cosem(octets, job)
-    apdu = read_apdu(octets)
+    cursor = Cursor(octets, base=job.base, trace=job.trace)
+    if tag in ACSE_TAGS:
+        raise UnsupportedError(f"an {type(read_acse(cursor)).__name__} carries no readings", 0, "APDU")
+    apdu = read_apdu(cursor)
     data = next((value for value in _data_of(apdu)), None)
     if data is None:
         raise UnsupportedError(f"a {type(apdu).__name__} carries no readings", 0, "APDU")

@@ -115,7 +115,7 @@ async def open_dlms(
     on_octets = None
     if on_frame is not None:
         keys = None if security is None else security.keys.global_unicast
-        on_octets = _tracing(FrameTracer(transport.cutter, keys=keys), on_frame)
+        on_octets = _tracing(FrameTracer(transport.cutter, keys=keys, whole=True), on_frame)
     client = DlmsClient(association, time, who, on_octets)
     try:
         await connect_stream(endpoint, lambda: client.shell)

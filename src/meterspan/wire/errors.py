@@ -47,7 +47,7 @@ class WireError(Exception):
     def __str__(self) -> str:
         """Write the reason, then where and by which clause."""
         where = [] if self.offset is None else [f"at octet {self.offset}"]
-        where += [f"in {self.field}"] if self.field else []
+        where += [f"in {self.field}"] if self.field and where else []
         where += [f"({self.clause})"] if self.clause else []
         return " ".join([self.reason, *where])
 

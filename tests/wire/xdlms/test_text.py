@@ -51,6 +51,7 @@ def test_an_apdu_is_told_in_the_words_of_the_standard(octets, text):
 def test_a_long_value_is_cut():
     octets = bytes.fromhex("c401c100") + b"\x09\x82\x40\x00" + bytes(0x4000)
     assert len(apdu_text(read_apdu(octets))) < 250
+    assert "00" * 0x4000 in apdu_text(read_apdu(octets), whole=True)
 
 
 def test_a_dedicated_key_is_counted_not_shown():

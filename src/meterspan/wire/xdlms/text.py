@@ -24,13 +24,19 @@ _SECRET = frozenset({"dedicated_key", "payload", "ciphered"})
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def apdu_text(apdu: Apdu) -> str:
-    """Write kind and fields: ``get-request-normal #1 high priority, class 3 1-0:1.8.0 attribute 2``."""
+def apdu_text(apdu: Apdu, *, whole: bool = False) -> str:
+    """Write kind and fields: ``get-request-normal #1 high priority, class 3 1-0:1.8.0 attribute 2``.
+
+    Args:
+        apdu: what is written.
+        whole: long fields too, as for a file; else they are cut, and the text is a line.
+
+    """
     name = _WORD.sub("-", type(apdu).__name__).lower()
-    return ", ".join([name, *_field_texts(apdu)])
+    return ", ".join([name, *_field_texts(apdu, None if whole else SHOWN_CHARACTERS)])
 
 
-def _field_texts(record: object) -> Iterator[str]:
+def _field_texts(record: object, size_max: int | None) -> Iterator[str]:
     if not is_dataclass(record):
         return
     for field in fields(record):
@@ -43,29 +49,29 @@ def _field_texts(record: object) -> Iterator[str]:
         elif value is True:
             yield name
         elif isinstance(value, _SELF_EXPLAINING):
-            yield _shown(str(value))
+            yield _cut(str(value), size_max)
         else:
-            yield f"{name} {_shown(_value_text(value))}"
+            yield f"{name} {_cut(_value_text(value, size_max), size_max)}"
 
 
-def _value_text(value: object) -> str:
+def _value_text(value: object, size_max: int | None) -> str:
     match value:
         case OpenIntEnum() | ApduTag() | Conformance() | SecurityControl():
             return value.text
         case bytes():
             return value.hex()
         case tuple():
-            return f"[{'; '.join(map(_value_text, value))}]"
+            return f"[{'; '.join(_value_text(item, size_max) for item in value)}]"
         case Data() | Obis() | ClockTime() | CosemAttributeDescriptor() | CosemMethodDescriptor():
             return str(value)
         case _ if is_dataclass(value):
-            return f"({', '.join(_field_texts(value))})"
+            return f"({', '.join(_field_texts(value, size_max))})"
         case _:
             return str(value)
 
 
-def _shown(text: str) -> str:
-    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}…"
+def _cut(text: str, size_max: int | None) -> str:
+    return text if size_max is None or len(text) <= size_max else f"{text[:size_max]}…"
 
 
 _SELF_EXPLAINING = (InvokeIdAndPriority, LongInvokeIdAndPriority, CosemAttributeDescriptor, CosemMethodDescriptor, Data)
