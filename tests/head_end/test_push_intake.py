@@ -285,6 +285,7 @@ def test_a_profile_that_does_not_capture_what_is_due_is_refused_by_type() -> Non
     assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_a_list_and_scales_that_were_sent_once_serve_pushes_after_a_restart() -> None:
     state, objects = MemoryState(), (CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, ENERGY, 3))
     scale = structure(integer(1), enum(30))
@@ -539,6 +540,7 @@ class Waiting:
         self.waiting.clear()
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.finding("security H6")
 @pytest.mark.attack(4)
 def test_a_sender_that_was_restored_is_told_the_counter_that_is_due_and_goes_on() -> None:
