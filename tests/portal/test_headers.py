@@ -14,7 +14,7 @@ from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
 class Broken(SampleNetwork):
     """A network whose every summary is a defect."""
 
-    def summary(self, now):
+    def summary(self, now, network=""):
         raise RuntimeError("a defect")
 
 

@@ -11,10 +11,11 @@ from meterspan.analytics.tariff import Tariff
 from meterspan.app.central_system import CentralSystem, shared_keys
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.app.stored_numbers import GatheredNumbers
+from meterspan.app.views_proxy import on_loop
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
@@ -145,9 +146,10 @@ async def run_central_system(
 
     """
     config, services = system.config, Services()
-    numbers = StoredNumbers(system.data, system.damage)
+    numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
-    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), on_loop(loop))
 
     async def report_ready() -> None:
         await system.host.listening.wait()
@@ -168,6 +170,7 @@ async def run_central_system(
         await until_signal(
             services.keep("head end", system.host.run),
             services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("sums", numbers.run),
             report_ready(),
         )
 
