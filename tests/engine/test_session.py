@@ -287,6 +287,7 @@ def test_methods_run_together_and_an_absent_object_differs_from_one_of_another_c
     ]
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_each_helper_gives_its_result_or_says_what_was_refused():
     def plan():
         yield from put(set_of(1, NOTE, 2, visible_string("put")))
