@@ -34,7 +34,7 @@ from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.push_ports import PushPorts
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -259,9 +259,7 @@ class HeadEndHost:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
-        )
+        shell = _SessionShell(session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())
@@ -290,6 +288,12 @@ class HeadEndHost:
         self.listening.clear()
         if self._ports is not None:
             self._ports.close()
+
+
+class _SessionShell(StreamShell[SessionEvent[CollectedRows]]):
+    """The connection of one session; a meter that sends without end is asked nothing more."""
+
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:
