@@ -4,7 +4,7 @@ A page is a row of ``TABS`` (or a link from another page), a route here, and a t
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Final, Literal
 
@@ -37,6 +37,10 @@ ORDERS_OF_METER: Final = 5
 """Orders on a meter's page; the order book has all."""
 ORDERS_MAX: Final = 10_000
 """More orders than a head end remembers; a page shows a part of them."""
+
+
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+"""Before any meter was heard: those never heard come first among the silent ones."""
 
 
 class MeterSort(StrEnum):
@@ -142,4 +146,4 @@ def _sorted(meters: Sequence[MeterStatus], sort: MeterSort) -> Sequence[MeterSta
         case MeterSort.USAGE_POINT:
             return sorted(meters, key=lambda meter: natural(meter.usage_point))
         case MeterSort.HEARD:
-            return sorted(meters, key=lambda meter: 0.0 if meter.last_heard is None else meter.last_heard.timestamp())
+            return sorted(meters, key=lambda meter: meter.last_heard or LONG_AGO)

@@ -70,7 +70,8 @@ def natural(name: str) -> tuple[tuple[str, int], ...]:
     """Return the key that sorts names as people count: home-2 before home-10."""
     parts = _DIGITS.split(name.casefold())
     return tuple(
-        (word, int(number[:_DIGITS_MAX] or 0)) for word, number in zip(parts[::2], (*parts[1::2], ""), strict=True)
+        (word, int(number[:_DIGITS_MAX]) if number else -1)
+        for word, number in zip(parts[::2], (*parts[1::2], ""), strict=True)
     )
 
 
