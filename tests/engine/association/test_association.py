@@ -14,6 +14,7 @@ from meterspan.engine.association.attempts import ATTEMPTS_MAX, DELAY_FIRST_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
     ActionDone,
+    ActionList,
     ApduRefused,
     Associated,
     AssociationRefused,
@@ -170,6 +171,7 @@ def test_every_service_works(kind, way):
     assert ask(pair, client, action_of(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @links
 def test_dedicated_key_and_general_protection_work(kind):
     for changes, tag in (
@@ -271,6 +273,7 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
     assert isinstance(pair.left_events[-1], Associated)
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @links
 def test_a_wrong_key_is_refused_on_both_sides(kind):
     wrong = SecurityKeys(bytes(16), KEYS.authentication)
@@ -393,6 +396,7 @@ def test_a_replayed_answer_fails_the_request_and_not_the_association():
     assert ask(pair, client, get_of(3, EXPORT)).results[0].integer == 789
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
 def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_crash(way):
     reference, client, _, _ = associated("wrapper", way)
@@ -835,6 +839,9 @@ REQUESTS_OF_ANY_SIZE = {
     "set": lambda size: set_of(1, NOTE, 2, visible_string("x" * size)),
     "set list": lambda size: SetList((set_of(1, NOTE, 2, visible_string("x" * 20)),) * (2 + size // 60)),
     "action": lambda size: action_of(Echo.class_id, ECHO, 1, visible_string("x" * size)),
+    "action list": lambda size: ActionList(
+        (action_of(Echo.class_id, ECHO, 1, visible_string("x" * (size // 4))),) * (2 + size // 60)
+    ),
 }
 
 
