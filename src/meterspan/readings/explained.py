@@ -140,7 +140,7 @@ def _code_of(span: Span) -> Obis | None:
 
 
 def _with_units(spans: list[Span]) -> list[Span]:
-    """Say of COSEM data which number is scaler, which is unit, and what a value beside them is."""
+    """Return the spans of COSEM data with scalers and units in words, and the step of the value before them."""
     types: dict[str, str] = {}
     values: dict[str, tuple[int, str]] = {}
     for index, span in enumerate(spans):
@@ -161,7 +161,7 @@ def _with_units(spans: list[Span]) -> list[Span]:
 
 
 def _say_value(spans: list[Span], values: dict[str, tuple[int, str]], pair: str, step: str) -> None:
-    """Say the unit of the value that stands before its scaler and unit."""
+    """Add the step and unit to the value that stands before them."""
     match = _ITEM.fullmatch(pair)
     if match is None or int(match[2]) == 0:
         return
