@@ -74,6 +74,11 @@ class Ledger:
         if known is not None:
             known.end = end
 
+    def forget(self, channel: Channel) -> None:
+        """Expect nothing of a channel, and forget what it received."""
+        if self._channels.pop(channel, None) is not None:
+            self._by_device[channel.device].remove(channel)
+
     def record(self, channel: Channel, times: NDArray[np.int64]) -> int:
         """Note received values (UTC seconds); returns how many slots were filled for the first time.
 

@@ -15,9 +15,9 @@ from meterspan.model.storage.errors import UnknownFormatError
 from meterspan.store.edge import harden, storage_errors
 from meterspan.store.private_files import make_private_file, make_private_folder
 
-__all__ = ["StateFile", "StateOutbox", "next_counters"]
+__all__ = ["FORMAT", "StateFile", "StateOutbox", "next_counters"]
 
-_SCHEMA_VERSION = 1
+FORMAT: Final = 1
 BUSY_TIMEOUT_S: Final = 1.0
 """How long a call waits for another process that holds the file: calls are made on event loops."""
 _SCHEMA = """
@@ -68,10 +68,10 @@ class StateFile:
     def _prepare(self) -> None:
         harden(self._db, busy_timeout_s=BUSY_TIMEOUT_S)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            raise UnknownFormatError(str(self._path), version, _SCHEMA_VERSION)
+        if version > FORMAT:
+            raise UnknownFormatError(str(self._path), version, FORMAT)
         if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={FORMAT}; COMMIT;")
 
     def __enter__(self) -> Self:
         """Return itself."""

@@ -53,7 +53,7 @@ from meterspan.store.series_bounds import FIRST_TIME, BoundsBefore, SeriesBounds
 from meterspan.store.sifting import marked_late, sift
 from meterspan.store.unsettled import merged_days, remaining_days, touched_days
 
-__all__ = ["ReadingStore"]
+__all__ = ["ReadingStore", "is_in_use"]
 
 MAX_GROUP: Final = 256
 """Batches of one commit: more would only lengthen the wait of the first one."""
@@ -800,6 +800,18 @@ class ReadingStore:
                 _seq, oldest = self._cache.popitem(last=False)
                 self._cached -= len(oldest)
         return batch
+
+
+def is_in_use(directory: Path) -> bool:
+    """Return whether a process has the store of a directory open; nothing is made."""
+    try:
+        with (directory / "lock").open("r") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _lock(path: Path) -> Any:
