@@ -1,6 +1,7 @@
 """What the operator sees: late is told from failing, and what is not due yet is not missing."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -21,7 +22,7 @@ from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
 from meterspan.model.remedies import Situation
 from meterspan.model.storage.readings import DamageKind
-from meterspan.model.views import MeterState, OrderState, SpanView
+from meterspan.model.views import GroupCompleteness, MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.errors import ReplayError
 
@@ -353,3 +354,108 @@ def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, view
     assert "replays" in told[FailureKind.REPLAY]
     assert "recovered at the next session" not in told[FailureKind.REPLAY]
     assert "recovered at the next session" in told[FailureKind.COUNTER_BEHIND]
+
+
+def _steps(act: Callable[[], object]) -> int:
+    """Count the calls that an answer takes, of Python and of C: its cost, whatever the machine."""
+    count = 0
+
+    def note(*_event: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def _read_for(days: int, meters: int) -> tuple[HeadEnd, HeadEndViews]:
+    """Meters that were read for so many days but for an hour in the first night."""
+    head_end = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
+    start = MIDNIGHT - days * 86_400
+    for number in range(meters):
+        name = f"M{number}"
+        endpoint = f"{name}:4059"
+        device = Device(
+            name,
+            Commodity.ELECTRICITY,
+            DeviceProtocol.DLMS_WRAPPER,
+            endpoint,
+            "cell",
+            channels=(ChannelPlan(IMPORT),),
+            installed_at=start,
+        )
+        head_end.add_device(device, MIDNIGHT)
+        for part in (block(name, start + 7_200, start), block(name, NOON, start + 10_800)):
+            head_end.credit([part], NOON)
+    return head_end, HeadEndViews(head_end, Numbers(), explain, lambda: at(NOON))
+
+
+QUESTIONS: dict[str, Callable[[HeadEnd, HeadEndViews], object]] = {
+    "summary": lambda _, views: views.summary(at(NOON)),
+    "meters": lambda _, views: views.meters(at(NOON)),
+    "story": lambda _, views: views.story("M1", at(NOON)),
+    "map": lambda _, views: views.groups(date(2024, 9, 20), DAY),
+    "rows of the map": lambda _, views: views.completeness(date(2024, 9, 20), DAY, ["M1", "M2"]),
+    "holes of a meter": lambda head_end, _: head_end.holes_of("M1", NOON),
+}
+
+
+@pytest.mark.finding("security H5")
+@pytest.mark.attack(10)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_takes_as_many_steps_after_four_hundred_days_as_after_forty(question: str) -> None:
+    ask = QUESTIONS[question]
+    short, long = (_read_for(days, 5) for days in (40, 400))
+    assert _steps(lambda: ask(*long)) <= 1.05 * _steps(lambda: ask(*short))
+
+
+@pytest.mark.attack(10)
+def test_the_map_of_a_network_takes_as_many_steps_for_many_meters_as_for_few() -> None:
+    few, many = (_read_for(3, meters)[1] for meters in (2, 60))
+    days = date(2024, 9, 20), DAY
+    assert _steps(lambda: many.groups(*days)) == _steps(lambda: few.groups(*days))
+
+
+def test_the_headline_of_one_network_counts_its_meters_and_values_only(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(
+        Device(
+            "FAR",
+            Commodity.GAS,
+            DeviceProtocol.DLMS_WRAPPER,
+            "FAR:4059",
+            "other",
+            channels=(ChannelPlan(IMPORT),),
+            installed_at=MIDNIGHT,
+        ),
+        MIDNIGHT,
+    )
+    head_end.take([block("GOOD", NOON)], NOON)
+    due = (12 * 3_600 - 4_260) // 900
+    other, cell, whole = (views.summary(at(NOON), name) for name in ("other", "cell", ""))
+    assert (other.meters, other.expected_today, other.received_today) == (1, due, 0)
+    assert other.by_commodity == ((Commodity.GAS, 1),)
+    assert (cell.meters, cell.expected_today, cell.received_today) == (2, 2 * due, due)
+    assert (whole.meters, whole.expected_today, whole.received_today) == (3, 3 * due, due)
+
+
+def test_groups_are_the_rows_added_up_and_a_removed_meter_is_not_counted(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    days = date(2024, 10, 1), DAY
+    assert views.groups(*days) == GroupCompleteness.of(views.completeness(*days))
+    head_end.remove_device("SILENT", NOON, NOON)
+    assert [group.meters for group in views.groups(*days)] == [1]
+
+
+def test_values_missing_lately_are_those_of_the_days_of_the_map() -> None:
+    _, views = _read_for(40, 1)
+    (line,) = views.meters(at(NOON))
+    assert (line.missing, line.missing_lately) == (4, 0)
+    _, views = _read_for(20, 1)
+    (line,) = views.meters(at(NOON))
+    assert (line.missing, line.missing_lately) == (4, 4)

@@ -17,7 +17,7 @@ from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.order_errors import NotAskedError
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import NO_REASON, Reason, Situation
+from meterspan.model.remedies import NO_REASON, Phrase, Reason, Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
@@ -25,6 +25,7 @@ from meterspan.model.views import (
     CompletenessView,
     DamageView,
     FrameView,
+    GroupCompleteness,
     Home,
     IntervalPoint,
     LiveView,
@@ -85,12 +86,15 @@ ESTIMATED = {(date(2026, 11, 21), hour, minute) for hour, minute in ((10, 15), (
 }
 MISSING = {(date(2026, 11, 18), 14, minute) for minute in (0, 15, 30, 45)} | {(date(2026, 11, 18), 15, 0)}
 NOTES = {
-    date(2026, 11, 21): (
-        "10:15 to 11:00 was spread from the register difference: the meter lost power for 38 minutes.",
+    date(2026, 11, 21): (Phrase("note.estimated", (("count", 3),)),),
+    date(2026, 11, 18): (Phrase("note.missing", (("count", 5),)),),
+    date(2026, 11, 9): (
+        Phrase(
+            "note.exchanged",
+            (("before", "LGZ1"), ("after", "LGZ2"), ("at", datetime(2026, 11, 9, 10, 40, tzinfo=ZONE))),
+        ),
     ),
-    date(2026, 11, 18): ("14:00 to 15:15 is missing: nothing was read and the meter's load profile had a gap.",),
-    date(2026, 11, 9): ("The meter was exchanged at 10:40; closing and opening readings were joined.",),
-    date(2026, 10, 25): ("Summer time ended: this day has 100 quarter-hours.",),
+    date(2026, 10, 25): (Phrase("note.long_day", (("hours", 25),)),),
 }
 
 _ALL = tuple(Commodity)
@@ -457,13 +461,14 @@ class SampleNetwork:
     def __init__(self, meters: Sequence[tuple[str, Commodity, str, MeterState]] = METERS) -> None:
         self.rows = tuple(sorted(meters, key=lambda row: _WORST.index(row[3])))
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        states = [row[3] for row in self.rows]
-        commodities = [row[1] for row in self.rows]
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        rows = [row for row in self.rows if network in {"", row[2]}]
+        states = [row[3] for row in rows]
+        commodities = [row[1] for row in rows]
         minute = int(now.timestamp() // 5)
         return NetworkSummary(
             now,
-            len(self.rows),
+            len(rows),
             tuple((state, states.count(state)) for state in MeterState),
             tuple((commodity, commodities.count(commodity)) for commodity in Commodity),
             1_742,
@@ -501,6 +506,7 @@ class SampleNetwork:
             expected,
             received,
             expected - received,
+            missing_lately=expected - received,
         )
 
     def _cells(
@@ -529,8 +535,12 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        rows = [row for row in self.rows if devices is None or row[0] in devices]
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in rows]
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        return GroupCompleteness.of(self.completeness(first, last))
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}

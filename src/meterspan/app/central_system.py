@@ -21,7 +21,7 @@ from meterspan.analytics.tariff import Tariff
 from meterspan.app.inventory_plan import InventoryPlan, given_purposes, plan_inventory
 from meterspan.app.meter_changes import act_on, plan_change, register_texts, view_of
 from meterspan.app.registering import Progress, register
-from meterspan.app.start_check import check_folder, rehearse
+from meterspan.app.start_check import check_folder, rehearse, shared_keys, unicast_keys
 from meterspan.app.views_proxy import Call
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import Device, DeviceKeys, KeyCustody, purposes_of
@@ -68,6 +68,8 @@ class CentralSystem:
         master_key: opens and wraps the keys at rest.
         tariffs: that meters name.
         clock: UTC seconds.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
+        is_checked: whether ``check_folder`` has just found the folder fit for this configuration.
         progress: is called at each step of the start, which takes seconds where there are many meters.
 
     Raises:
@@ -84,6 +86,8 @@ class CentralSystem:
         master_key: bytes,
         tariffs: Sequence[Tariff],
         clock: Callable[[], float],
+        after_restore: bool = False,
+        is_checked: bool = False,
         progress: Progress = lambda _what, _done, _of: None,
     ) -> None:
         self.config = config
@@ -91,10 +95,15 @@ class CentralSystem:
         """What is odd about the configuration and stops nothing."""
         self._clock = clock
         self._changing = threading.Lock()
-        check_folder(config, keys, tariffs, master_key=master_key, now=clock())
+        if not is_checked:
+            check_folder(config, keys, tariffs, master_key=master_key, now=clock())
         self._progress = progress
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
-        self.state = StateFile(config.data / "head_end.sqlite")
+        try:
+            self.state = StateFile(config.data / "head_end.sqlite", after_restore=after_restore)
+        except BaseException:
+            self.data.close()
+            raise
         self._inventory = InventoryFile(inventory_path(config.data))
         self._orders = OrderFile(order_path(config.data))
         custody = KeyCustody(master_key)
@@ -109,7 +118,7 @@ class CentralSystem:
         zone = ZoneInfo(config.zone)
         title = parse_system_title(config.system_title)
         contexts = ContextCache(self.head_end, system_title=title, counters=self.state, state=self.state)
-        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
+        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone, state=self.state)
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,
             connect_timeout_s=config.reading.connect_timeout_s,
@@ -210,7 +219,9 @@ class CentralSystem:
                 exchanges=config.exchanges,
                 zone=self.config.zone,
             )
-            plan = rehearse(taken, stored, keys, tariffs, master_key=None, rehearsal=self.data.rehearsal(), now=now)
+            plan = rehearse(
+                taken, stored, keys, tariffs, custody=self.head_end.custody, rehearsal=self.data.rehearsal(), now=now
+            )
             devices = self._saved(plan, stored, keys)
             register(self.data, taken, plan, tariffs, self._progress)
             self.config = taken
@@ -250,11 +261,18 @@ class CentralSystem:
             devices = [
                 self._keyed(device, keys.get(device.device), stored.get(device.device)) for device in step.devices
             ]
+            self._refuse_shared_keys(stored, devices)
             number = self._inventory.begin_change(step.change, int(now), wish.author, devices)
             self._finish(number, step.change)
             call(lambda: self._take(devices, now, step.deleted))
             _log.info("meter changed", extra={"change": step.change.kind, "meter": wish.device, "author": wish.author})
             return view_of(number, int(now), wish.author, step.change, step.notes)
+
+    def _refuse_shared_keys(self, stored: Mapping[str, Device], changed: Sequence[Device]) -> None:
+        devices = ({**stored} | {device.device: device for device in changed}).values()
+        faults = shared_keys(unicast_keys(devices, {}, self.head_end.custody))
+        if faults:
+            raise ChangeRefusedError([str(fault) for fault in faults])
 
     def changes(self, limit: int) -> list[ChangeView]:
         """List the changes of meters by command, newest first."""

@@ -9,11 +9,12 @@ from typing import Any, Final
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.explaining import explain
 from meterspan.app.meter_desk import CentralMeterDesk
+from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, on_reload, portal, run_program, until_signal
 from meterspan.app.start_check import StartPlan, StartSource, check_start
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import Call, on_loop, passed_through
+from meterspan.app.stored_numbers import GatheredNumbers
+from meterspan.app.views_proxy import Call, on_loop
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
@@ -60,13 +61,16 @@ def check_source(source: StartSource) -> StartPlan:
     return check_start(source, SystemClock()())
 
 
-def serve(source: StartSource, *, on_ready: Callable[[CentralSystemReady], object]) -> None:
+def serve(
+    source: StartSource, *, after_restore: bool = False, on_ready: Callable[[CentralSystemReady], object]
+) -> None:
     """Run the central system of a configuration until it is interrupted.
 
     What would be refused is found before anything is written, so that a refused start leaves nothing behind.
 
     Args:
         source: configuration, keys and tariffs, read anew at each SIGHUP.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_ready: called once it answers.
 
     Raises:
@@ -83,7 +87,14 @@ def serve(source: StartSource, *, on_ready: Callable[[CentralSystemReady], objec
         _log.warning("configuration: %s", note)
     secret = load_master_key(plan.master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
-        config, keys=plan.keys, master_key=secret, tariffs=plan.tariffs, clock=clock, progress=_progress(clock)
+        config,
+        keys=plan.keys,
+        master_key=secret,
+        tariffs=plan.tariffs,
+        clock=clock,
+        after_restore=after_restore,
+        is_checked=True,
+        progress=_progress(clock),
     )
     try:
         run_program(run_central_system(system, source, clock, on_ready))
@@ -120,10 +131,11 @@ async def run_central_system(
 
     """
     config, services = system.config, Services()
-    numbers = StoredNumbers(system.data, system.damage)
+    numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
-    call = on_loop(asyncio.get_running_loop())
-    asked = passed_through(views, call)
+    loop = asyncio.get_running_loop()
+    call = on_loop(loop)
+    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), call)
 
     async def report_ready() -> None:
         await system.host.listening.wait()
@@ -147,6 +159,7 @@ async def run_central_system(
             on_reload(lambda: reload(system, source, call, clock())),
             services.keep("head end", system.host.run),
             services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("sums", numbers.run),
             report_ready(),
         )
 

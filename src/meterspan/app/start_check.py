@@ -6,7 +6,7 @@ looked at beside it, and meters are registered in a rehearsal. All refusals of a
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -35,7 +35,17 @@ from meterspan.store.reading_store import is_in_use
 from meterspan.store.registry import Registry
 from meterspan.wire.errors import WireError
 
-__all__ = ["StartPlan", "StartSource", "check_folder", "check_start", "device_keys", "read_source", "rehearse"]
+__all__ = [
+    "StartPlan",
+    "StartSource",
+    "check_folder",
+    "check_start",
+    "device_keys",
+    "read_source",
+    "rehearse",
+    "shared_keys",
+    "unicast_keys",
+]
 
 
 EntryT = TypeVar("EntryT")
@@ -159,7 +169,15 @@ def check_folder(
     except (StorageError, ValueError) as error:
         raise ConfigError([ConfigFault(None, "data", str(error))]) from error
     try:
-        return rehearse(config, kept, keys, tariffs, master_key=master_key, rehearsal=Rehearsal(rows), now=now)
+        return rehearse(
+            config,
+            kept,
+            keys,
+            tariffs,
+            custody=None if master_key is None else KeyCustody(master_key),
+            rehearsal=Rehearsal(rows),
+            now=now,
+        )
     except StorageError as error:
         raise ConfigError([ConfigFault(None, "data", str(error))]) from error
     finally:
@@ -172,7 +190,7 @@ def rehearse(
     keys: Mapping[str, DeviceKeys],
     tariffs: Sequence[Tariff],
     *,
-    master_key: bytes | None,
+    custody: KeyCustody | None,
     rehearsal: Rehearsal,
     now: float,
 ) -> InventoryPlan:
@@ -183,7 +201,7 @@ def rehearse(
         kept: the records at rest.
         keys: keys of meters by device.
         tariffs: that meters name.
-        master_key: of the keys at rest; None where there is none yet.
+        custody: opens the keys at rest; None where there is no master key yet.
         rehearsal: of the registrations at rest.
         now: UTC seconds.
 
@@ -192,7 +210,9 @@ def rehearse(
 
     """
     plan = plan_inventory(config, kept, keys, now)
-    faults = [ConfigFault(None, name, text) for name, text in (*plan.faults, *_unopened(kept, master_key))]
+    faults = [ConfigFault(None, name, text) for name, text in (*plan.faults, *_unopened(kept, custody))]
+    if not faults:
+        faults += shared_keys(unicast_keys(plan.known.values(), keys, custody))
     try:
         register(rehearsal, config, plan, tariffs, lambda _what, _done, _of: None)
     except ConfigError as error:
@@ -315,11 +335,46 @@ def _registry_rows(config: ServeConfig) -> tuple[RegistryRows, Callable[[], None
     return registry, registry.close
 
 
-def _unopened(kept: Mapping[str, Device], master_key: bytes | None) -> Iterator[tuple[str, str]]:
+def unicast_keys(
+    devices: Iterable[Device], given: Mapping[str, DeviceKeys], custody: KeyCustody | None
+) -> Iterator[tuple[str, bytes]]:
+    """Iterate over the unicast keys of the devices that are there: as given now, else as at rest."""
+    for device in devices:
+        if device.removed_at is not None:
+            continue
+        key = given[device.device].global_unicast if device.device in given else None
+        if not key and custody is not None:
+            key = custody.keys_of(custody.bound(device)).global_unicast
+        yield device.device, key or b""
+
+
+def shared_keys(keys: Iterable[tuple[str, bytes]]) -> list[ConfigFault]:
+    """List the devices that share a unicast key with one before them; empty keys are left out.
+
+    What we send to one of them is authentic for the other too, as neither is named in it: a recorded command could be
+    played to the wrong meter (docs/decisions.md, 42).
+
+    Args:
+        keys: device and its unicast key.
+
+    """
+    first: dict[bytes, str] = {}
+    faults = []
+    for device, key in keys:
+        other = first.setdefault(key, device)
+        if key and other != device:
+            reason = (
+                f"has the unicast key of {other}: what is sent to one could be played to the other; give each meter a"
+                " key of its own, in the meter and in the key file"
+            )
+            faults.append(ConfigFault(None, f"device {device}", reason))
+    return faults
+
+
+def _unopened(kept: Mapping[str, Device], custody: KeyCustody | None) -> Iterator[tuple[str, str]]:
     """Find the devices whose keys at rest do not open."""
-    if master_key is None:
+    if custody is None:
         return
-    custody = KeyCustody(master_key)
     for device in kept.values():
         try:
             custody.keys_of(custody.bound(device))

@@ -22,7 +22,7 @@ from meterspan.app.serving import ProgramStoppedError
 from meterspan.app.start_check import StartPlan, StartSource
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import RegistryOption
+from meterspan.cli.options import AfterRestoreOption, RegistryOption
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig
@@ -63,6 +63,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print an annotated example and end.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the configuration and end.")] = False,
+    after_restore: AfterRestoreOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every session.")] = False,
 ) -> None:
@@ -81,7 +82,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
             _show_checked(check_source(source), console)
             return
         log_to_stderr(as_json=as_json, verbose=verbose)
-        run(source, on_ready=lambda ready: _announce(ready, console, as_json=as_json))
+        run(source, after_restore=after_restore, on_ready=lambda ready: _announce(ready, console, as_json=as_json))
     except ConfigError as error:
         raise _stop(
             console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]

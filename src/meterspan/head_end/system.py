@@ -5,6 +5,7 @@ block counts as received only after the sink has made it durable, so a crash can
 the meter was not credited for is simply asked again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,7 +26,7 @@ from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.model.remedies import reason_of
-from meterspan.quantities import Obis, Scaled
+from meterspan.quantities import Commodity, Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
 
@@ -74,6 +75,8 @@ class HeadEnd:
         self.counts = HeadEndCounts()
         self.custody = custody
         self.sink = sink
+        self.group_sizes: Counter[tuple[str, Commodity]] = Counter()
+        """How many meters each network has of each commodity; removed ones are not counted."""
         self._members: dict[str, list[str]] = {}
         self._targets: dict[str, str] = {}
         """The target of each member."""
@@ -85,11 +88,17 @@ class HeadEnd:
 
     def add_device(self, device: Device, now: float) -> None:
         """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
-        is_new = self.inventory.get(device.device) is None
+        before = self.inventory.get(device.device)
+        is_new = before is None
+        self._count(before, -1)
+        self._count(device, 1)
         self.inventory.put(device)
         for channel in device.channels:
             self.ledger.expect(
-                Channel(device.device, channel.obis), period_s=channel.period_s, start=device.installed_at
+                Channel(device.device, channel.obis),
+                period_s=channel.period_s,
+                start=device.installed_at,
+                group=(device.network, device.commodity),
             )
         target = self.target_of(device)
         self._join(device.device, target)
@@ -116,10 +125,15 @@ class HeadEnd:
         known = self.inventory.get(device)
         if known is not None:
             self.planner.drop(device)
+            self._count(known, -1)
             for channel in known.channels:
                 self.ledger.forget(Channel(device, channel.obis))
             self._members[self._targets.pop(device)].remove(device)
             self.inventory.drop(device)
+
+    def _count(self, device: Device | None, change: int) -> None:
+        if device is not None and device.channels and device.removed_at is None:
+            self.group_sizes[device.network, device.commodity] += change
 
     def learn_scalers(self, device: str, scalers: Mapping[Obis, ScalerUnit]) -> None:
         """Remember the scales of a device's registers, read or pushed: a standard push may leave them out."""
@@ -140,7 +154,10 @@ class HeadEnd:
         known = self.inventory.get(device)
         if known is None:
             raise UnknownMeterError(device)
-        self.inventory.put(replace(known, removed_at=at))
+        gone = replace(known, removed_at=at)
+        self._count(known, -1)
+        self._count(gone, 1)
+        self.inventory.put(gone)
         for channel in known.channels:
             self.ledger.retire(Channel(device, channel.obis), at)
         if self.target_of(known) == device and self._members.get(device) == [device]:

@@ -71,6 +71,8 @@ class FailureKind(StrEnum):
     COUNTER_UNPROVED = "counter-unproved"
     """The peer expects a higher invocation counter than ours again and again, or one out of reach, and no answer under
     our key has confirmed it: our counters stay."""
+    COUNTER_EXHAUSTED = "counter-exhausted"
+    """All invocation counters under our key are used: nothing is sent under it any more."""
 
     # requests
     TIMEOUT = "timeout"

@@ -25,6 +25,7 @@ __all__ = [
     "CompletenessCell",
     "DamageView",
     "FrameView",
+    "GroupCompleteness",
     "Home",
     "HomeViews",
     "IntervalPoint",
@@ -191,6 +192,7 @@ class PeriodPoint:
     value: Decimal | None
     cost: Decimal | None
     by_band: tuple[tuple[str, Decimal], ...]
+    """Only bands of which anything is known."""
     complete: bool
     expected: int
     received: int
@@ -222,8 +224,8 @@ class PeriodView:
     intervals: tuple[IntervalPoint, ...] = ()
     points: tuple[PeriodPoint, ...] = ()
     tariff: TariffView | None = None
-    notes: tuple[str, ...] = ()
-    """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    notes: tuple[Phrase, ...] = ()
+    """In the reader's language: what happened to the data of this period (exchange, reset, gap filled, late data)."""
     bands: tuple[str, ...] = ()
     """The bands of all tariffs that the supply had, cheapest first: one order for all its days and months."""
 
@@ -313,6 +315,8 @@ class MeterStatus:
     missing: int
     next_attempt: datetime | None = None
     """When its next session may start; null while one is open, and for a meter that only sends by itself."""
+    missing_lately: int = 0
+    """Of the missing values, those of the last 28 UTC days."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -342,6 +346,38 @@ class CompletenessView:
     commodity: Commodity
     network: str
     cells: tuple[CompletenessCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCompleteness:
+    """The completeness of all meters of one network and commodity, added up."""
+
+    network: str
+    commodity: Commodity
+    meters: int
+    cells: tuple[CompletenessCell, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many values are missing."""
+        return sum(cell.missing for cell in self.cells)
+
+    @classmethod
+    def of(cls, rows: Sequence[CompletenessView]) -> list[Self]:
+        """Add up rows of the same days by network and commodity."""
+        members: dict[tuple[str, Commodity], list[CompletenessView]] = {}
+        for row in rows:
+            members.setdefault((row.network, row.commodity), []).append(row)
+        return [cls(*key, len(found), _added_up(found)) for key, found in members.items()]
+
+
+def _added_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
+    sums: dict[date, tuple[int, int]] = {}
+    for row in rows:
+        for cell in row.cells:
+            expected, received = sums.get(cell.day, (0, 0))
+            sums[cell.day] = expected + cell.expected, received + cell.received
+    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,16 +507,20 @@ class NetworkSummary:
 class NetworkViews(Protocol):
     """What an operator may ask; answered by the head end with the data management."""
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        """Return the headline numbers."""
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        """Return the headline numbers; meters and completeness are those of one network where it is named."""
         ...
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        """Return the completeness map of these days."""
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        """Return the completeness of these days, a row per meter; of these devices, or of all."""
+        ...
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        """Return the completeness of these days, added up by network and commodity."""
         ...
 
     def story(self, device: str, now: datetime) -> MeterStory:

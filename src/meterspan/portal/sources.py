@@ -37,6 +37,8 @@ class Sources:
     clock: Callable[[], datetime]
     orders: OrderDesk | None = None
     meter_desk: MeterDesk | None = None
+    is_time_lapse: Callable[[], bool] = lambda: False
+    """Whether the clock runs faster than time: pages say so."""
 
     def home(self, home_id: str) -> Home:
         """Return one home."""

@@ -22,7 +22,7 @@ from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
@@ -34,7 +34,7 @@ from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.push_ports import PushPorts
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -189,6 +189,8 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
+        except FailedError as error:
+            failure = error.failure
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
             note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
@@ -257,9 +259,7 @@ class HeadEndHost:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
-        )
+        shell = _SessionShell(session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())
@@ -288,6 +288,12 @@ class HeadEndHost:
         self.listening.clear()
         if self._ports is not None:
             self._ports.close()
+
+
+class _SessionShell(StreamShell[SessionEvent[CollectedRows]]):
+    """The connection of one session; a meter that sends without end is asked nothing more."""
+
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:
