@@ -162,10 +162,10 @@ class HeadEnd:
             self.ledger.retire(Channel(device, channel.obis), at)
         if self.target_of(known) == device and self._members.get(device) == [device]:
             self.planner.drop(device)
-        gone = Failure(FailureKind.CANCELLED, "the meter was removed")
+        failure = Failure(FailureKind.CANCELLED, "the meter was removed")
         for record in self.orders.newest(ORDERS_KEPT, device):
             if record.is_waiting and not self.planner.is_planned(device):
-                self.orders.ended(record.order.order_id, gone, now)
+                self.orders.ended(record.order.order_id, failure, now)
         self.note(device, "removed", "Removed: nothing is expected of it any more", now)
 
     def target_of(self, device: Device) -> str:
