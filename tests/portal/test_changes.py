@@ -63,8 +63,8 @@ WISHES = [
     ),
     (("POST", "/meters/M1/removal", {"by": "anna"}), ChangeWish(ChangeKind.REMOVE, "M1", closing=[], author=AUTHOR)),
     (
-        ("POST", "/meters/M1/removal", None),
-        ChangeWish(ChangeKind.REMOVE, "M1", closing=[], author="operator at 127.0.0.1"),
+        ("POST", "/meters/M2/removal", None),
+        ChangeWish(ChangeKind.REMOVE, "M2", closing=[], author="operator at 127.0.0.1"),
     ),
     (("DELETE", "/meters/M1?by=anna", None), ChangeWish(ChangeKind.DELETE, "M1", author=AUTHOR)),
 ]
