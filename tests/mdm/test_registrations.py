@@ -9,7 +9,15 @@ import pytest
 
 from meterspan.analytics.tariff import Band, Tariff
 from meterspan.mdm.damage import DamageList
-from meterspan.mdm.registrations import Exchange, Registrations, given, given_ratio, given_widths, possible_registers
+from meterspan.mdm.registrations import (
+    Exchange,
+    MeterInstallation,
+    Registrations,
+    given,
+    given_ratio,
+    given_widths,
+    possible_registers,
+)
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
@@ -40,12 +48,12 @@ def home(name="h1", zone="Europe/Berlin"):
 def installed(
     registrations, name="h1", *, usage_point="MP1", device="M1", commodity=Commodity.ELECTRICITY, period_s=900
 ):
-    registrations.install(
-        name,
+    wanted = MeterInstallation(
         UsagePointRow(usage_point, name, str(commodity), period_s),
         DeviceRow(device, str(commodity)),
         InstallationRow(usage_point, device, int(AT.timestamp()), None, 1, {}, {}, {}),
     )
+    registrations.install([wanted])
 
 
 def exchange(new="M2", days=1, **fields):
@@ -60,13 +68,13 @@ def store():
 @pytest.fixture
 def registrations(store):
     made = Registrations(store, DamageList())
-    made.register_home(home())
+    made.register_homes([home()])
     installed(made)
     return made
 
 
 def test_all_that_is_registered_is_there_after_opening_again(store, registrations):
-    registrations.assign_tariff("MP1", TARIFF, date(2026, 1, 1))
+    registrations.assign_tariffs([("MP1", TARIFF, date(2026, 1, 1))])
     registrations.exchange(exchange(network="AP1"))
     again = Registrations(store, DamageList())
     assert again.homes() == registrations.homes()
@@ -79,8 +87,8 @@ def test_all_that_is_registered_is_there_after_opening_again(store, registration
 def test_a_record_that_was_asked_for_never_changes(registrations):
     before = registrations.supply("h1", Commodity.ELECTRICITY)
     registrations.exchange(exchange())
-    registrations.assign_tariff("MP1", TARIFF, date(2026, 1, 1))
-    registrations.register_home(home(zone="UTC"))
+    registrations.assign_tariffs([("MP1", TARIFF, date(2026, 1, 1))])
+    registrations.register_homes([home(zone="UTC")])
     after = registrations.supply("h1", Commodity.ELECTRICITY)
     assert (before.meter, before.tariffs, before.zone) == ("M1", (), "Europe/Berlin")
     assert (after.meter, len(after.tariffs), after.zone) == ("M2", 1, "UTC")
@@ -89,8 +97,8 @@ def test_a_record_that_was_asked_for_never_changes(registrations):
 def test_only_changes_of_the_chain_or_the_grid_make_a_new_revision(registrations):
     revisions = [registrations.supply_at("MP1").revision]
     for change in (
-        lambda: registrations.assign_tariff("MP1", TARIFF, date(2026, 1, 1)),
-        lambda: registrations.register_home(home(zone="UTC")),
+        lambda: registrations.assign_tariffs([("MP1", TARIFF, date(2026, 1, 1))]),
+        lambda: registrations.register_homes([home(zone="UTC")]),
         lambda: installed(registrations),
         lambda: installed(registrations, period_s=3_600),
         lambda: registrations.exchange(exchange()),
@@ -104,7 +112,7 @@ def test_only_changes_of_the_chain_or_the_grid_make_a_new_revision(registrations
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        (lambda made: made.register_home(home("h9", "Mars/Olympus")), UnknownZoneError),
+        (lambda made: made.register_homes([home("h9", "Mars/Olympus")]), UnknownZoneError),
         (lambda made: made.home("h9"), UnknownHomeError),
         (lambda made: made.supply("h9", Commodity.GAS), UnknownHomeError),
         (lambda made: made.supply("h1", Commodity.GAS), UnknownSupplyError),
@@ -116,7 +124,7 @@ def test_only_changes_of_the_chain_or_the_grid_make_a_new_revision(registrations
         (lambda made: made.exchange(replace(exchange(), usage_point="MP9")), UnknownUsagePointError),
         (lambda made: made.exchange(replace(exchange(), old_device="M9")), NotInstalledError),
         (lambda made: made.exchange(exchange(days=0)), ExchangeTimeError),
-        (lambda made: made.assign_tariff("MP1", replace(TARIFF, unit="m3"), date(2026, 1, 1)), TariffUnitError),
+        (lambda made: made.assign_tariffs([("MP1", replace(TARIFF, unit="m3"), date(2026, 1, 1))]), TariffUnitError),
     ],
     ids=[
         "zone",
@@ -142,7 +150,7 @@ def test_a_change_that_contradicts_what_is_registered_changes_nothing(registrati
 
 
 def test_a_usage_point_moves_to_another_home_with_its_meter(registrations):
-    registrations.register_home(home("h2"))
+    registrations.register_homes([home("h2")])
     installed(registrations, "h2")
     assert [point.usage_point for point in registrations.home("h2").usage_points] == ["MP1"]
     assert registrations.home("h1").usage_points == ()

@@ -39,7 +39,7 @@ def items(database):
 def test_a_row_is_added_or_replaced(database):
     for name, count in (("a", 1), ("b", 2), ("a", 3)):
         with database.writing() as connection:
-            database.upsert(connection, ITEMS, {"name": name, "count": count})
+            database.upsert(connection, ITEMS, [{"name": name, "count": count}])
     assert items(database) == [("a", 3), ("b", 2)]
 
 
@@ -47,7 +47,7 @@ def test_what_is_written_is_all_there_or_nothing_is(database):
     def write(*counts):
         with database.writing() as connection:
             for count in counts:
-                database.upsert(connection, ITEMS, {"name": f"of {count}", "count": count})
+                database.upsert(connection, ITEMS, [{"name": f"of {count}", "count": count}])
 
     with pytest.raises(ValueError, match="NOT NULL"):
         write(1, None)

@@ -7,7 +7,7 @@ removed, and keys are kept wrapped from their first start on. The ledger is rebu
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.app.registering import Progress, register
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.contexts import ContextCache
@@ -59,6 +60,7 @@ class CentralSystem:
         master_key: opens and wraps the keys at rest.
         tariffs: that meters name.
         clock: UTC seconds.
+        progress: is called at each step of the start, which takes seconds where there are many meters.
 
     Raises:
         ConfigError: the configuration contradicts the stored inventory or lacks a key, or keys at rest do not open.
@@ -74,8 +76,10 @@ class CentralSystem:
         master_key: bytes,
         tariffs: Sequence[Tariff],
         clock: Callable[[], float],
+        progress: Progress = lambda _what, _done, _of: None,
     ) -> None:
         self.config = config
+        self._progress = progress
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         self.state = StateFile(config.data / "head_end.sqlite")
         self._inventory = InventoryFile(inventory_path(config.data))
@@ -130,7 +134,8 @@ class CentralSystem:
             self.head_end.add_device(device, now)
         for entry in self.config.meters:
             self._give_push_objects(entry)
-        self._register_homes(tariffs)
+        devices_by_name = {device.device: device for device in devices}
+        register(self.data, self.config, devices_by_name, tariffs, self._progress)
         self._recall(now)
         for device in devices:
             if device.removed_at is not None:
@@ -157,12 +162,14 @@ class CentralSystem:
 
     def _declared(self, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], now: float) -> Iterator[Device]:
         for point in self.config.access_points:
-            yield self._keyed(_access_point(point, now), kept, keys)
+            yield self._keyed(_access_point(point, now), kept, keys, is_dated=False)
         for meter in self.config.meters:
-            yield self._keyed(_meter(meter, now), kept, keys)
+            yield self._keyed(_meter(meter, now), kept, keys, is_dated=meter.installed_at is not None)
 
-    def _keyed(self, device: Device, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys]) -> Device:
-        """Return the record with its keys (given now, or stored) and its known installation."""
+    def _keyed(
+        self, device: Device, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], *, is_dated: bool
+    ) -> Device:
+        """Return the record with its keys (given now, or stored), and its known installation where none is given."""
         known = kept.get(device.device)
         wrapped = self._wrapped(device, keys.get(device.device), known)
         needed = purposes_of(device.security.mechanism)
@@ -172,8 +179,7 @@ class CentralSystem:
             raise ConfigError([ConfigFault(None, f"device {device.device}", what)])
         if known is None:
             return replace(device, wrapped_keys=wrapped)
-        is_given = any(meter.device == device.device and meter.installed_at for meter in self.config.meters)
-        installed_at = device.installed_at if is_given else known.installed_at
+        installed_at = device.installed_at if is_dated else known.installed_at
         return replace(device, wrapped_keys=wrapped, installed_at=installed_at)
 
     def _wrapped(
@@ -187,41 +193,6 @@ class CentralSystem:
                     kept[purpose] = custody.wrap(key, device.device, purpose)
         needed = purposes_of(device.security.mechanism)
         return tuple(sorted((purpose, octets) for purpose, octets in kept.items() if purpose in needed))
-
-    def _register_homes(self, tariffs: Sequence[Tariff]) -> None:
-        by_name = {tariff.name: tariff for tariff in tariffs}
-        for home in self.config.homes:
-            self.data.register_home(
-                home.id, home.name or home.id, zone=home.zone or self.config.zone, currency=home.currency
-            )
-        for index, meter in enumerate(self.config.meters):
-            device = self.head_end.inventory.get(meter.device)
-            if device is None:
-                continue
-            try:
-                self.data.install_meter(
-                    meter.home,
-                    device.usage_point,
-                    device=device.device,
-                    commodity=device.commodity,
-                    at=datetime.fromtimestamp(device.installed_at, UTC),
-                    period_s=meter.period_s,
-                    protocol=str(device.protocol),
-                    interface=device.interface,
-                    network=device.network,
-                )
-                if meter.tariff:
-                    first_day = self._first_day(meter, device)
-                    self.data.assign_tariff(device.usage_point, by_name[meter.tariff], first_day=first_day)
-            except KeyError as error:
-                what = f"no tariff is called {meter.tariff!r}; the tariff file has {', '.join(by_name) or 'none'}"
-                raise ConfigError([ConfigFault(None, f"meters[{index}].tariff", what)]) from error
-            except ValueError as error:
-                raise ConfigError([ConfigFault(None, f"meters[{index}] ({meter.device})", str(error))]) from error
-
-    def _first_day(self, meter: MeterEntry, device: Device) -> date:
-        home = next(home for home in self.config.homes if home.id == meter.home)
-        return datetime.fromtimestamp(device.installed_at, ZoneInfo(home.zone or self.config.zone)).date()
 
     # --- the ledger ----------------------------------------------------------------------------------------------
 

@@ -1,15 +1,17 @@
 """What ``meterspan serve`` is: a central system, its portal and its upkeep on one event loop."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
@@ -22,6 +24,12 @@ from meterspan.runtime.master_key import load_master_key
 from meterspan.store.databases import check_reachable
 
 __all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
+
+
+PROGRESS_S: Final = 1.0
+"""A start that takes longer says how far it is, about so often."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +86,26 @@ def serve(
     clock = SystemClock()
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
     secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
-    system = CentralSystem(config, keys=known, master_key=secret, tariffs=tariffs, clock=clock)
+    system = CentralSystem(
+        config, keys=known, master_key=secret, tariffs=tariffs, clock=clock, progress=_progress(clock)
+    )
     try:
         run_program(run_central_system(system, clock, on_ready))
     finally:
         system.close()
+
+
+def _progress(clock: Callable[[], float]) -> Progress:
+    """Return what logs how far a start is, at most once a second."""
+    logged_at = clock()
+
+    def note(what: str, done: int, of: int) -> None:
+        nonlocal logged_at
+        if clock() - logged_at >= PROGRESS_S:
+            logged_at = clock()
+            _log.info("starting: %s", what, extra={"done": done, "of": of})
+
+    return note
 
 
 def _device_keys(keys: MeterKeys) -> DeviceKeys:

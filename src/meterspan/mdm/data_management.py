@@ -17,11 +17,11 @@ from meterspan.mdm.curves import Curve
 from meterspan.mdm.damage import Damage, DamageList
 from meterspan.mdm.derived import Derived
 from meterspan.mdm.foundation import Foundation
-from meterspan.mdm.generations import Generations
+from meterspan.mdm.generations import Change, Generations
 from meterspan.mdm.home_views import HomeAnswers
 from meterspan.mdm.intake import Intake
 from meterspan.mdm.operator_numbers import OperatorNumbers, Totals, UnexplainedView
-from meterspan.mdm.registrations import Exchange, Registrations, given, given_ratio, given_widths
+from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations, independent
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
@@ -30,7 +30,7 @@ from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
-from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, UsagePointRow
+from meterspan.model.storage.registry import HomeRow, InstallationRow
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
@@ -114,9 +114,13 @@ class MeterDataManagement:
             currency: ISO 4217 code of its tariffs.
 
         """
+        self.register_homes([HomeRow(home_id, name, zone, currency)])
+
+    def register_homes(self, homes: Sequence[HomeRow]) -> None:
+        """Register homes as ``register_home`` does, all in one transaction; raises ``UnknownZoneError``."""
         with self._generations.changing(()) as change:
-            self._registrations.register_home(HomeRow(home_id, name, zone, currency))
-            change.registration()
+            if self._registrations.register_homes(homes):
+                change.registration()
 
     def install_meter(
         self,
@@ -161,22 +165,47 @@ class MeterDataManagement:
             RatioError: the transformer ratio is not positive, or greater than any.
 
         """
-        point = UsagePointRow(usage_point, home_id, str(commodity), period_s)
-        row = DeviceRow(device, str(commodity), protocol, interface, network)
-        width, registers = given_widths(device, register_width or {}), given(device, opening)
-        time, ratio = utc_seconds(at), given_ratio(device, multiplier)
-        installation = InstallationRow(usage_point, device, time, None, ratio, registers, {}, width)
+        wanted = MeterInstallation.of(
+            home_id,
+            usage_point,
+            device=device,
+            commodity=commodity,
+            at=at,
+            opening=opening,
+            period_s=period_s,
+            register_width=register_width,
+            multiplier=multiplier,
+            protocol=protocol,
+            interface=interface,
+            network=network,
+        )
         with self._generations.changing({device}) as change:
-            if not self._registrations.plan_installation(home_id, point, device):
-                self._registrations.install(home_id, point, row, installation)
-                change.registration()
-            else:
-                self._intake.note_unsettled(device, time)  # before, so that a crash loses no day
-                self._registrations.install(home_id, point, row, installation)
-                self._intake.note_unsettled(device, time)  # and after, for a settlement that runs meanwhile
-                change.everything(device)
+            self._install(change, [wanted])
             if opening:
-                self._intake.store(change, [_exchange_block(device, opening, time)])
+                self._intake.store(change, [_exchange_block(device, opening, wanted.installation.start)])
+
+    def install_meters(self, wanted: Sequence[MeterInstallation]) -> None:
+        """Install devices without opening registers as ``install_meter`` does, in few transactions.
+
+        Raises:
+            UnknownHomeError: as of ``install_meter``; so are the other errors. Meters before the one at fault may be
+                installed then.
+
+        """
+        for wave in independent(wanted):
+            with self._generations.changing({item.device.device for item in wave}) as change:
+                self._install(change, wave)
+
+    def _install(self, change: Change, wanted: Sequence[MeterInstallation]) -> None:
+        """Install devices that do not depend on each other."""
+        changed = [item for item in wanted if self._registrations.plan_installation(item)]
+        days = [(item.device.device, item.installation.start) for item in changed]
+        self._intake.note_unsettled(days)  # before, so that a crash loses no day
+        self._registrations.install(wanted)
+        self._intake.note_unsettled(days)  # and after, for a settlement that runs meanwhile
+        for item in changed:
+            change.everything(item.device.device)
+        change.registration()
 
     def exchange_meter(
         self,
@@ -223,11 +252,10 @@ class MeterDataManagement:
         with self._generations.changing(devices) as change:
             if self._registrations.plan_exchange(exchange):
                 start = self._registrations.supply_at(usage_point).installations[0].start
-                self._intake.note_unsettled(old_device, start)
-                self._intake.note_unsettled(new_device, start)
+                days = [(device, start) for device in devices]
+                self._intake.note_unsettled(days)
                 self._registrations.exchange(exchange)
-                self._intake.note_unsettled(old_device, start)
-                self._intake.note_unsettled(new_device, start)
+                self._intake.note_unsettled(days)
                 for device in devices:
                     change.everything(device)
             blocks = [
@@ -244,9 +272,13 @@ class MeterDataManagement:
             TariffUnitError: the tariff is per another unit than the supply is counted in.
 
         """
+        self.assign_tariffs([(usage_point, tariff, first_day)])
+
+    def assign_tariffs(self, wanted: Sequence[tuple[str, Tariff, date]]) -> None:
+        """Price usage points as ``assign_tariff`` does, all in one transaction; raises what that raises."""
         with self._generations.changing(()) as change:
-            self._registrations.assign_tariff(usage_point, tariff, first_day)
-            change.registration()
+            if self._registrations.assign_tariffs(wanted):
+                change.registration()
 
     def installations(self, usage_point: str) -> Sequence[InstallationRow]:
         """List the installations at a usage point, oldest first; raises ``UnknownUsagePointError``."""

@@ -78,9 +78,9 @@ class Intake:
         self._note_newest(receipt.fresh)
         self._note(change, blocks, receipt.fresh, is_all=len(receipt.fresh) == len(readings))
 
-    def note_unsettled(self, device: str, start: int) -> None:
-        """Remember durably that all days which a device has read since ``start`` are to be settled again."""
-        self._note_days([self._days_of(device, start)])
+    def note_unsettled(self, starts: Sequence[tuple[str, int]]) -> None:
+        """Remember durably that all days which devices have read since their ``start`` are to be settled again."""
+        self._note_days([self._days_of(device, start) for device, start in starts])
 
     def _newest_closed(self) -> int:
         """Read the time of the newest reading of a closed day whose clock was right; 0 where there is none."""
@@ -152,9 +152,10 @@ class Intake:
             self._newest = max(self._newest, int(honest.max(initial=0)))
 
     def _note_days(self, days: Sequence[UnsettledDays]) -> None:
-        for unsettled in days:
-            if len(unsettled):
-                self._journal.note_unsettled(unsettled)
+        noted = [unsettled for unsettled in days if len(unsettled)]
+        if noted:
+            series, numbers = (np.concatenate([getattr(item, name) for item in noted]) for name in ("series", "day"))
+            self._journal.note_unsettled(UnsettledDays.of(series, numbers))
 
     def _billed_otherwise(self, blocks: Sequence[CaptureBlock]) -> list[UnsettledDays]:
         """List the days of installed devices that other registers bill once these blocks are stored."""

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from meterspan.analytics.tariff import Tariff
@@ -34,11 +34,27 @@ from meterspan.model.lookup_errors import (
 )
 from meterspan.model.storage.ports import RegistryStore
 from meterspan.model.storage.readings import DamageKind
-from meterspan.model.storage.registry import DeviceRow, HomeRow, InstallationRow, TariffRow, UsagePointRow
+from meterspan.model.storage.registry import (
+    DeviceRow,
+    HomeRow,
+    InstallationRow,
+    RegistryRow,
+    TariffRow,
+    UsagePointRow,
+)
 from meterspan.model.views import Home, UsagePointView
 from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
 
-__all__ = ["Exchange", "Registrations", "given", "given_ratio", "given_widths", "possible_registers"]
+__all__ = [
+    "Exchange",
+    "MeterInstallation",
+    "Registrations",
+    "given",
+    "given_ratio",
+    "given_widths",
+    "independent",
+    "possible_registers",
+]
 
 RowT = TypeVar("RowT")
 RATIO_MAX = 1_000_000
@@ -86,6 +102,68 @@ class Exchange:
             old.protocol if self.protocol is None else self.protocol,
             old.interface if self.interface is None else self.interface,
             old.network if self.network is None else self.network,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MeterInstallation:
+    """A device that is installed at a usage point.
+
+    Attributes:
+        point: the usage point with its home; made where it is new.
+        device: the device.
+        installation: from when to when, with opening registers.
+
+    """
+
+    point: UsagePointRow
+    device: DeviceRow
+    installation: InstallationRow
+
+    @classmethod
+    def of(
+        cls,
+        home_id: str,
+        usage_point: str,
+        *,
+        device: str,
+        commodity: Commodity,
+        at: datetime,
+        opening: Mapping[Obis, Scaled] | None = None,
+        period_s: int = 900,
+        register_width: Mapping[Obis, int] | None = None,
+        multiplier: int = 1,
+        protocol: str = "",
+        interface: str = "",
+        network: str = "",
+    ) -> Self:
+        """Describe the installation of a device from ``at`` on.
+
+        Args:
+            home_id: a registered home.
+            usage_point: where the supply is measured.
+            device: identification of the meter, as in ``CaptureBlock.device``.
+            commodity: the supply.
+            at: aware instant of the installation.
+            opening: registers at that instant.
+            period_s: grid of the usage point's intervals, in seconds.
+            register_width: steps (of the series) after which a register restarts at 0, by OBIS.
+            multiplier: transformer ratio.
+            protocol: its protocol, for the operator.
+            interface: its interface: G1, M, H1.
+            network: the access point or segment that it hangs on.
+
+        Raises:
+            RegisterError: no meter has this opening value or this width.
+            RatioError: the transformer ratio is not positive, or greater than any.
+
+        """
+        width, registers = given_widths(device, register_width or {}), given(device, opening)
+        ratio = given_ratio(device, multiplier)
+        return cls(
+            UsagePointRow(usage_point, home_id, str(commodity), period_s),
+            DeviceRow(device, str(commodity), protocol, interface, network),
+            InstallationRow(usage_point, device, utc_seconds(at), None, ratio, registers, {}, width),
         )
 
 
@@ -168,16 +246,26 @@ class Registrations:
 
     # --- changes ------------------------------------------------------------------------------------------------
 
-    def register_home(self, row: HomeRow) -> None:
-        """Add a home, or change its name, zone or currency; raises ``UnknownZoneError``."""
-        _check_home(row)
-        with self._lock:
-            self._store.save(row)
-            self._homes[row.home_id] = row
-            for supply in self.supplies_of(row.home_id):
-                self._put(replace(supply, zone=row.zone, currency=row.currency))
+    def register_homes(self, rows: Sequence[HomeRow]) -> bool:
+        """Add homes, or change their names, zones or currencies; return whether anything changed.
 
-    def plan_installation(self, home_id: str, point: UsagePointRow, device: str) -> bool:
+        Raises:
+            UnknownZoneError: a home is in a zone that nobody knows.
+
+        """
+        with self._lock:
+            changed = [row for row in rows if self._homes.get(row.home_id) != row]
+            for row in changed:
+                _check_home(row)
+            if changed:
+                self._store.save(*changed)
+            for row in changed:
+                self._homes[row.home_id] = row
+                for supply in self.supplies_of(row.home_id):
+                    self._put(replace(supply, zone=row.zone, currency=row.currency))
+            return bool(changed)
+
+    def plan_installation(self, wanted: MeterInstallation) -> bool:
         """Check an installation; return whether it changes the chain or the grid of the usage point.
 
         Raises:
@@ -187,43 +275,64 @@ class Registrations:
             PeriodError: the period is not positive.
 
         """
+        point, device = wanted.point, wanted.device.device
         with self._lock:
-            self._home(home_id)
+            self._home(point.home_id)
             if point.period_s <= 0:
                 raise PeriodError(point.usage_point, point.period_s)
             commodity = Commodity(point.commodity)
-            for supply in self.supplies_of(home_id):
+            for supply in self.supplies_of(point.home_id):
                 if supply.commodity is commodity and supply.usage_point != point.usage_point:
-                    raise SupplyPresentError(home_id, commodity, supply.usage_point)
+                    raise SupplyPresentError(point.home_id, commodity, supply.usage_point)
             known = self._supplies.get(point.usage_point)
             if known is None:
                 return True
             if known.installations[-1].end is None and known.meter != device:
                 raise MeterPresentError(point.usage_point, known.meter)
-            is_same = (known.home_id, known.commodity, known.period_s) == (home_id, commodity, point.period_s)
+            is_same = (known.home_id, known.commodity, known.period_s) == (point.home_id, commodity, point.period_s)
             return known.installations[-1].end is not None or not is_same
 
-    def install(self, home_id: str, point: UsagePointRow, device: DeviceRow, installation: InstallationRow) -> None:
-        """Install a device at a usage point, made where new; raises what ``plan_installation`` raises.
-
-        Args:
-            home_id: the home of the usage point.
-            point: the usage point.
-            device: the device.
-            installation: from when to when, with opening registers.
-
-        """
+    def install(self, wanted: Sequence[MeterInstallation]) -> None:
+        """Install devices that do not depend on each other; raises what ``plan_installation`` raises, then none is."""
         with self._lock:
-            changes = self.plan_installation(home_id, point, device.device)
-            known = self._supplies.get(point.usage_point)
-            chain = () if known is None else known.installations
-            is_new = not chain or chain[-1].end is not None
-            self._store.save(point, device, *([installation] if is_new else []))
-            self._put_device(device)
-            if changes:
-                chain = (*chain, installation) if is_new else chain
-                tariffs = () if known is None else known.tariffs
-                self._put(self._supply_of(point, chain, tariffs, self._next_revision()))
+            changes = [self.plan_installation(item) for item in wanted]
+            self._save_installations(wanted)
+            for item in wanted:
+                self._put_device(item.device)
+            for item, is_change in zip(wanted, changes, strict=True):
+                if is_change:
+                    known = self._supplies.get(item.point.usage_point)
+                    chain = self._chain_with(item)
+                    tariffs = () if known is None else known.tariffs
+                    self._put(self._supply_of(item.point, chain, tariffs, self._next_revision()))
+
+    def _save_installations(self, wanted: Sequence[MeterInstallation]) -> None:
+        """Write the rows that are new or changed, all or none."""
+        rows: list[RegistryRow] = []
+        for item in wanted:
+            known = self._supplies.get(item.point.usage_point)
+            if known is None or self._point_of(known) != item.point:
+                rows.append(item.point)
+            if self._devices.get(item.device.device) != item.device:
+                rows.append(item.device)
+            if self._is_begun(item):
+                rows.append(item.installation)
+        if rows:
+            self._store.save(*rows)
+
+    @staticmethod
+    def _point_of(supply: Supply) -> UsagePointRow:
+        return UsagePointRow(supply.usage_point, supply.home_id, str(supply.commodity), supply.period_s)
+
+    def _is_begun(self, item: MeterInstallation) -> bool:
+        """Whether an installation begins, and is not one that goes on."""
+        known = self._supplies.get(item.point.usage_point)
+        return known is None or known.installations[-1].end is not None
+
+    def _chain_with(self, item: MeterInstallation) -> tuple[InstallationRow, ...]:
+        known = self._supplies.get(item.point.usage_point)
+        chain = () if known is None else known.installations
+        return (*chain, item.installation) if self._is_begun(item) else chain
 
     def plan_exchange(self, exchange: "Exchange") -> bool:
         """Check an exchange; return whether it is new (the same exchange again changes nothing).
@@ -275,20 +384,32 @@ class Registrations:
             devices = tuple(self._devices[row.device] for row in chain)
             self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
 
-    def assign_tariff(self, usage_point: str, tariff: Tariff, first_day: date) -> None:
-        """Price a usage point from a local day on.
+    def assign_tariffs(self, wanted: Sequence[tuple[str, Tariff, date]]) -> bool:
+        """Price usage points, each by a tariff from a local day on; return whether anything changed.
 
         Raises:
-            UnknownUsagePointError: the usage point is not registered.
-            TariffUnitError: the tariff is per another unit than the supply is counted in.
+            UnknownUsagePointError: a usage point is not registered.
+            TariffUnitError: a tariff is per another unit than the supply is counted in.
 
         """
         with self._lock:
-            supply = self.supply_at(usage_point)
-            if tariff.conversion is None and tariff.unit != supply.unit:
-                raise TariffUnitError(tariff.name, tariff.unit, usage_point, supply.unit)
-            self._store.save(TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff)))
-            self._put(replace(supply, tariffs=tuple(sorted((dict(supply.tariffs) | {first_day: tariff}).items()))))
+            changed = [item for item in wanted if self._is_new_price(*item)]
+            rows = [
+                TariffRow(usage_point, first_day.isoformat(), declaration_of(tariff))
+                for usage_point, tariff, first_day in changed
+            ]
+            if rows:
+                self._store.save(*rows)
+            for usage_point, tariff, first_day in changed:
+                supply = self.supply_at(usage_point)
+                self._put(replace(supply, tariffs=tuple(sorted((dict(supply.tariffs) | {first_day: tariff}).items()))))
+            return bool(changed)
+
+    def _is_new_price(self, usage_point: str, tariff: Tariff, first_day: date) -> bool:
+        supply = self.supply_at(usage_point)
+        if tariff.conversion is None and tariff.unit != supply.unit:
+            raise TariffUnitError(tariff.name, tariff.unit, usage_point, supply.unit)
+        return dict(supply.tariffs).get(first_day) != tariff
 
     def add_device(self, device: str, commodity: Commodity) -> None:
         """Register a device that is read but not installed; a known one stays unchanged."""
@@ -381,6 +502,8 @@ class Registrations:
             _add(self._points_of_device, device, supply.usage_point)
 
     def _put_device(self, device: DeviceRow) -> None:
+        if self._devices.get(device.device) == device:
+            return
         self._devices[device.device] = device
         for supply in self.supplies_with(device.device):
             devices = tuple(self._devices[row.device] for row in supply.installations)
@@ -395,6 +518,20 @@ def _add(names: dict[str, tuple[str, ...]], key: str, name: str) -> None:
     known = names.get(key, ())
     if name not in known:
         names[key] = (*known, name)
+
+
+def independent(wanted: Sequence[MeterInstallation]) -> list[list[MeterInstallation]]:
+    """Split installations into groups in which no home, usage point or device is named twice, in their order."""
+    groups: list[list[MeterInstallation]] = []
+    following: dict[tuple[str, str], int] = {}
+    for item in wanted:
+        names = ("home", item.point.home_id), ("point", item.point.usage_point), ("device", item.device.device)
+        number = max(following.get(name, 0) for name in names)
+        following |= dict.fromkeys(names, number + 1)
+        if number == len(groups):
+            groups.append([])
+        groups[number].append(item)
+    return groups
 
 
 def given(device: str, registers: Mapping[Obis, Scaled] | None) -> dict[str, list[object]]:

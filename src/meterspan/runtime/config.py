@@ -6,6 +6,7 @@ checked by ``read_config``: names that refer to each other, keys, endpoints, tim
 
 # ruff: noqa: RUF009 - option() returns dataclass fields, as field() does
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -277,7 +278,7 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         if access_point.endpoint:
             yield from _endpoint(f"access_points[{index}].endpoint", access_point.endpoint)
     names = [point.device for point in config.access_points] + [meter.device for meter in config.meters]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in sorted(name for name, count in Counter(names).items() if count > 1):
         yield f"device {name}", "is declared twice; every device has one entry"
     for index, meter in enumerate(config.meters):
         where = f"meters[{index}] ({meter.device})"

@@ -8,7 +8,7 @@ mended in one go.
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from enum import StrEnum
@@ -83,14 +83,14 @@ class _DeclarationReader:
     def __init__(self, lines: Mapping[str, int]) -> None:
         self.faults: list[ConfigFault] = []
         self._lines = lines
+        self._known: dict[type[Any], tuple[dict[str, Any], dict[str, Field[Any]]]] = {}
 
     def table(self, kind: type[Any], table: object, where: str) -> Any:
         """Read one table; None where something in it is wrong."""
         if not isinstance(table, dict):
             self._fault(where, "is a table: put its fields under its own [header]")
             return None
-        hints = get_type_hints(kind)
-        known = {item.name: item for item in fields(kind)}
+        hints, known = self._fields_of(kind)
         for name in table.keys() - known.keys():
             near = get_close_matches(name, known, 1)
             meant = f"did you mean {near[0]}?" if near else f"the fields here are {', '.join(known)}"
@@ -101,6 +101,12 @@ class _DeclarationReader:
             if name not in table and item.default is MISSING:
                 self._fault(_join(where, name), f"is missing: {item.metadata['text']}", header=where)
         return kind(**values) if len(self.faults) == before else None
+
+    def _fields_of(self, kind: type[Any]) -> tuple[dict[str, Any], dict[str, Field[Any]]]:
+        """Return the types and the fields of a table by name; found once, as a list has thousands of tables."""
+        if kind not in self._known:
+            self._known[kind] = get_type_hints(kind), {item.name: item for item in fields(kind)}
+        return self._known[kind]
 
     def value(self, hint: Any, value: object, where: str) -> Any:
         """Read one value."""

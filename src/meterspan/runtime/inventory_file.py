@@ -108,15 +108,22 @@ class InventoryFile:
 
     def save(self, devices: Iterable[Device]) -> None:
         """Add or replace device records with their keys, all or none."""
+        records = list(devices)
+        rows = [_values(device) for device in records]
+        keys = [
+            {"device": device.device, "purpose": str(purpose), "octets": octets}
+            for device in records
+            for purpose, octets in device.wrapped_keys
+        ]
         with self._database.writing() as connection:
-            for device in devices:
-                values = _values(device)
+            for values in rows:
                 self._left_out.keep_copy(connection, DEVICES, values)
-                connection.execute(sa.delete(KEYS).where(KEYS.c.device == device.device))
-                self._database.upsert(connection, DEVICES, values)
-                for purpose, octets in device.wrapped_keys:
-                    row = {"device": device.device, "purpose": str(purpose), "octets": octets}
-                    connection.execute(sa.insert(KEYS).values(row))
+            if rows:
+                of_device = sa.delete(KEYS).where(KEYS.c.device == sa.bindparam("of_device"))
+                connection.execute(of_device, [{"of_device": device.device} for device in records])
+            self._database.upsert(connection, DEVICES, rows)
+            if keys:
+                connection.execute(sa.insert(KEYS), keys)
 
     def _device(self, values: dict[str, Any], keys: tuple[tuple[KeyPurpose, bytes], ...]) -> Device | None:
         try:

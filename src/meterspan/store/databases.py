@@ -6,7 +6,7 @@ end's inventory.
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -151,12 +151,14 @@ class Database:
         with self._errors(), self._engine.begin() as connection:
             yield connection
 
-    def upsert(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
-        """Add a row, or replace the one with its primary key."""
+    def upsert(self, connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Add rows with the same columns, or replace those with their primary keys."""
+        if not rows:
+            return
         keys = [column.name for column in table.primary_key.columns]
-        statement = _INSERT[self.dialect](table).values(values)
-        rest = {name: statement.excluded[name] for name in values if name not in keys}
-        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest))
+        statement = _INSERT[self.dialect](table)
+        rest = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=rest), rows)
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

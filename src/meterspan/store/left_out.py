@@ -111,6 +111,8 @@ class LeftOutRows:
 
     def keep_copy(self, connection: sa.Connection, table: sa.Table, values: Mapping[str, Any]) -> None:
         """Copy the octets of a damaged row aside before ``values`` replace it."""
+        if not self._items:
+            return
         key = table.name, tuple(str(values[column.name]) for column in table.primary_key.columns)
         item = self._items.get(key)
         if item is None:

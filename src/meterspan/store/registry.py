@@ -168,15 +168,15 @@ class Registry:
         return [self._version(values) for values in self._left_out.read(VERSIONS, query)]
 
     def save(self, *rows: RegistryRow) -> None:
-        """Add or replace rows, all or none: an installation is written after its usage point and device.
+        """Add or replace rows, all or none, kind by kind: what others refer to is written first.
 
         Raises:
             ValueError: a row refers to one that is not there.
 
         """
         with self._database.writing() as connection:
-            for row in rows:
-                self._save(connection, _TABLES[type(row)], _values(row))
+            for kind, table in _TABLES.items():
+                self._save(connection, table, [_values(row) for row in rows if type(row) is kind])
 
     def save_versions(self, rows: Sequence[VersionRow]) -> None:
         """Add versions, all or none; one that is there is never changed.
@@ -219,9 +219,10 @@ class Registry:
             self._left_out.note(VERSIONS, key, str(error))
             return VersionRow(**values, intervals=SettledIntervals.empty(), is_damaged=True)
 
-    def _save(self, connection: sa.Connection, table: sa.Table, values: dict[str, Any]) -> None:
-        self._left_out.keep_copy(connection, table, values)
-        self._database.upsert(connection, table, values)
+    def _save(self, connection: sa.Connection, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+        for values in rows:
+            self._left_out.keep_copy(connection, table, values)
+        self._database.upsert(connection, table, rows)
 
 
 _TABLES: dict[type, sa.Table] = {
@@ -231,6 +232,7 @@ _TABLES: dict[type, sa.Table] = {
     InstallationRow: INSTALLATIONS,
     TariffRow: TARIFFS,
 }
+"""In the order of their references."""
 
 
 def _values(row: Any) -> dict[str, Any]:
