@@ -12,15 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.tables import (
-    REFUSED_KEPT,
-    TableFormat,
-    export_intervals,
-    export_readings,
-    guarded,
-    import_csv,
-    unguarded,
-)
+from meterspan.mdm.table_import import import_csv
+from meterspan.mdm.table_reader import REFUSED_KEPT
+from meterspan.mdm.tables import TableFormat, export_intervals, export_readings, guarded, unguarded
 from meterspan.quantities import Commodity, Obis
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -40,7 +34,9 @@ def mdm(tmp_path):
 
 
 def imported(mdm, text, **given):
-    return import_csv(mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, **given)
+    return import_csv(
+        mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, takes_rest=True, **given
+    )
 
 
 def stored(mdm):
@@ -140,13 +136,13 @@ def test_importing_twice_adds_nothing(mdm):
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
     lines = ["device,obis,time,value,unit\n", *text.splitlines(keepends=True)]
-    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
+    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW, takes_rest=True)
     assert report.lines == len(lines) - 1 == report.accepted + report.blank + report.refused_count
 
 
 def test_a_file_of_refused_lines_costs_no_more_memory_than_its_first_ones(mdm):
     text = ["device,obis,time,value,unit\n", *("nonsense\n" for _ in range(3 * REFUSED_KEPT))]
-    report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW)
+    report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW, takes_rest=True)
     assert (report.refused_count, len(report.refused)) == (3 * REFUSED_KEPT, REFUSED_KEPT)
     assert [item.line for item in report.refused[:2]] == [2, 3]
 
@@ -196,7 +192,7 @@ def test_exported_intervals_add_up_to_the_day(mdm, tmp_path):
 def test_a_carriage_return_inside_a_line_refuses_that_line_only(mdm):
     lines = ["device;obis;time;value;unit\n", "LGZ1;1-0:1.8.0;2026-03-01T00:00Z;1\r23;Wh\n"]
     lines.append("LGZ1;1-0:1.8.0;2026-03-01T01:00Z;5;Wh\n")
-    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
+    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW, takes_rest=True)
     assert (report.accepted, [item.line for item in report.refused]) == (1, [2])
 
 
@@ -213,7 +209,7 @@ def test_a_carriage_return_inside_a_line_refuses_that_line_only(mdm):
 )
 def test_a_header_of_which_two_things_could_be_meant_is_refused(mdm, header, reason):
     with pytest.raises(ValueError, match=reason):
-        import_csv(mdm, [header + "\n"], zone="Europe/Berlin", received_at=NOW)
+        import_csv(mdm, [header + "\n"], zone="Europe/Berlin", received_at=NOW, takes_rest=True)
 
 
 def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):

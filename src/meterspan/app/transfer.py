@@ -1,8 +1,6 @@
 """What ``meterspan import`` and ``export`` do with a data folder: open it, take a table in, write one out."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -15,35 +13,27 @@ from zoneinfo import ZoneInfo
 
 from meterspan.mdm import (
     Damage,
-    ImportReport,
     MeterDataManagement,
     TableFormat,
     export_intervals,
     export_readings,
-    import_csv,
     open_stores,
     write_table,
 )
-from meterspan.mdm.tables import MAX_LINE, guarded
 from meterspan.model.lookup_errors import UnknownHomeError
-from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
-from meterspan.quantities import CATALOGUE, Commodity, Obis
+from meterspan.quantities import Commodity
 
 __all__ = [
     "BEGINNING",
     "END",
     "Extract",
-    "ImportDefaults",
     "NoReadingsError",
     "Resolution",
     "What",
     "export",
     "export_from",
-    "import_into",
-    "install_new",
     "opened",
-    "parquet_lines",
 ]
 
 BEGINNING: Final = datetime(1980, 1, 1, tzinfo=UTC)
@@ -95,129 +85,6 @@ def opened(folder: Path, *, must_exist: bool = False, registry: str = "") -> Ite
         raise NoReadingsError(folder)
     with MeterDataManagement(folder / "data", stores=partial(open_stores, registry=registry)) as data:
         yield data
-
-
-# --- import ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ImportDefaults:
-    """What a table may leave out.
-
-    Attributes:
-        zone: IANA name for times without an offset.
-        device: the meter, where the file names none.
-        obis: the register, where the file names none.
-        unit: the unit (``kWh``), where the file names none.
-
-    """
-
-    zone: str
-    device: str | None = None
-    obis: Obis | None = None
-    unit: str | None = None
-
-
-def import_into(
-    folder: Path, lines: Iterable[str], defaults: ImportDefaults, *, home_id: str | None, registry: str = ""
-) -> tuple[ImportReport, list[str]]:
-    """Import the lines of a table; return what became of them, and the names of the meters that were installed.
-
-    Args:
-        folder: of the data.
-        lines: CSV with a header.
-        defaults: what the table may leave out.
-        home_id: where new meters are installed; None installs none.
-        registry: URL of the registry's database; "" for the file of the folder.
-
-    Raises:
-        StorageError: another program has the folder open, or it cannot be read.
-        ValueError: the header lacks a column that is not given either, or has one twice.
-
-    """
-    with opened(folder, registry=registry) as data:
-        report = import_csv(
-            data,
-            lines,
-            zone=defaults.zone,
-            received_at=datetime.now(UTC),
-            device=defaults.device,
-            obis=defaults.obis,
-            unit=defaults.unit,
-        )
-        return report, [] if home_id is None else install_new(data, home_id, defaults.zone)
-
-
-def parquet_lines(file: Path) -> Iterator[str]:
-    """Read the rows of a Parquet file as CSV lines, the names of the columns first.
-
-    Texts stay in the file's dictionary until their length is known, as a short file can repeat a long text for ever.
-
-    Raises:
-        ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
-
-    """
-    import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
-
-    schema = pq.read_schema(file)
-    texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
-    table = pq.ParquetFile(file, read_dictionary=texts)
-    _check_parts(table.metadata)
-    yield _csv_line(table.schema_arrow.names)
-    for batch in table.iter_batches(batch_size=PARQUET_ROWS):
-        for column in batch.columns:
-            _check_texts(column)
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield _csv_line(values)
-
-
-def _check_parts(metadata: Any) -> None:
-    for number in range(metadata.num_row_groups):
-        octets = metadata.row_group(number).total_byte_size
-        if octets > PARQUET_PART_OCTETS_MAX:
-            raise ValueError(f"row group {number} has {octets:,} octets; write parts of {PARQUET_PART_OCTETS_MAX:,}")
-
-
-def _check_texts(column: Any) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-
-    if not pa.types.is_dictionary(column.type):
-        return
-    longest = max((len(text) for text in column.dictionary.to_pylist() if text is not None), default=0)
-    if longest > MAX_LINE:
-        raise ValueError(f"a text has {longest:,} characters; a line may have {MAX_LINE:,}")
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    texts = [value.isoformat() if isinstance(value, datetime) else "" if value is None else value for value in values]
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(map(guarded, texts))
-    return line.getvalue()
-
-
-def install_new(data: MeterDataManagement, home_id: str, zone: str) -> list[str]:
-    """Install the meters that have readings and no usage point, each from its first reading on; return their names.
-
-    The home is registered in ``zone`` if it is new.
-    """
-    if home_id not in {known.home_id for known in data.homes()}:
-        data.register_home(home_id, home_id, zone=zone)
-    installed: list[str] = []
-    for series in data.series():
-        if series.usage_point or series.kind is not SeriesKind.REGISTER or series.device in installed:
-            continue
-        readings = data.readings([series.series_id], BEGINNING, END)
-        if len(readings.time):
-            data.install_meter(
-                home_id,
-                f"{home_id}-{CATALOGUE[series.commodity].letter}",
-                device=series.device,
-                commodity=series.commodity,
-                at=datetime.fromtimestamp(int(readings.time.min()), UTC),
-            )
-            installed.append(series.device)
-    return installed
 
 
 # --- export ---------------------------------------------------------------------------------------------------------

@@ -219,6 +219,8 @@ def _part(curve: Curve, start: int, end: int) -> Curve:
 
 
 def _unexplained(curve: Curve) -> Decimal | None:
+    if curve.of_intervals:
+        return None  # without a register nobody knows
     if not is_known_at_all(curve) and curve.opening is None and curve.closing is None and not curve.unexplained:
         return None
     return exact_decimal(sum(item.value for item in curve.unexplained) * curve.step)
@@ -263,5 +265,7 @@ def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...
         count = sum(1 for item in curve.left_out if item.quality is flag)
         if count:
             notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
+    if curve.of_intervals and len(curve.start):
+        notes.append("The total is the sum of the meter's intervals: no register is known that checks them.")
     notes.extend(f"{item.device}: {item.what} is kept and not billed: {item.reason}." for item in curve.refused)
     return tuple(notes)
