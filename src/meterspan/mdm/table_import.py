@@ -120,7 +120,8 @@ def read_table(
         HeaderError: the header lacks a column that is not given either, or has one twice.
 
     """
-    digest = hashlib.sha256(repr(defaults).encode())
+    read_as = defaults.zone, defaults.device, defaults.obis, defaults.unit
+    digest = hashlib.sha256(repr(read_as).encode())
     numbered = _numbered(lines, digest.update)
     header = next(((number, line) for number, line in numbered if line.strip("\ufeff \t\r\n")), None)
     if header is None:
@@ -321,7 +322,8 @@ def _reconciled(device: str, amount: Decimal, curve: Curve, span: tuple[int, int
     difference = measured - amount.scaleb(-3)
     if not difference:
         return f"{summed}, as its registers do"
-    return f"{summed}, its registers to {_plain(measured)} kWh: {_plain(difference)} kWh are unexplained; the registers count"
+    unexplained = f"{_plain(difference)} kWh are unexplained; the registers count"
+    return f"{summed}, its registers to {_plain(measured)} kWh: {unexplained}"
 
 
 def _plain(amount: Decimal) -> str:
