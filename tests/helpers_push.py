@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 
 from meterspan.engine.push import INVOKE_IDS
+from meterspan.engine.push_body import PushValue
 from meterspan.engine.security import SecurityContext
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.objects import AccessRefusedError
 from meterspan.quantities import ClockTime
-from meterspan.wire.axdr import Data, null, structure
+from meterspan.wire.axdr import Data, array, integer, long_unsigned, null, octet_string, structure
 from meterspan.wire.xdlms import CaptureObjectDefinition, DataNotification, LongInvokeIdAndPriority, write_apdu
 
 
@@ -54,3 +55,14 @@ class PushSource:
         return (
             value.items[item.data_index - 1] if value.is_composite and item.data_index <= len(value.items) else null()
         )
+
+
+def write_described(values: Sequence[PushValue]) -> Data:
+    """Build a body in which every value carries its own descriptor, as meterspan pushed up to 0.1."""
+    return array(*map(_described, values))
+
+
+def _described(value: PushValue) -> Data:
+    of = value.definition
+    assert of is not None
+    return structure(long_unsigned(of.class_id), octet_string(of.instance), integer(of.attribute), value.value)

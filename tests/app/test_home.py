@@ -1,8 +1,11 @@
 """The identity of a home's access point, and which keys are those of its radio meters."""
 
+import subprocess
+import sys
+
 import pytest
 
-from meterspan.app.home import AccessPointOptions, parse_buses, radio_meters, upstream_identity
+from meterspan.app.home import AccessPointOptions, LineLog, parse_buses, radio_meters, upstream_identity
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.lnap.access_point import CHANNELS_MAX
 from meterspan.model.radio_protection import RadioSettings
@@ -74,3 +77,29 @@ def test_a_bus_is_an_endpoint_with_its_slaves():
 def test_an_endpoint_that_is_no_bus_is_refused_in_words(texts, words):
     with pytest.raises(EndpointError, match=words):
         parse_buses(texts)
+
+
+@pytest.mark.finding("users C-8")
+def test_the_log_says_once_why_a_line_is_down_and_that_it_is_up_again(caplog):
+    caplog.set_level("INFO", "meterspan.home")
+    line = LineLog("P1 line")
+    line.is_up()
+    for reason in ("closed", "no device", "no device", "no device"):
+        line.is_down(reason)
+    line.is_up()
+    line.is_down("closed")
+    assert [record.message for record in caplog.records] == [
+        "P1 line is up",
+        "P1 line is down",
+        "P1 line is down",
+        "P1 line is up again",
+        "P1 line is down",
+    ]
+
+
+@pytest.mark.finding("users C-9")
+def test_a_home_loads_neither_duckdb_nor_parquet_before_a_closed_day_is_asked_for():
+    unneeded = "{'duckdb', 'pyarrow.parquet', 'pandas', 'textual'}"
+    code = f"import sys, meterspan.app.home; print(*({unneeded} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

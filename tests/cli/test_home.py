@@ -67,7 +67,7 @@ def test_live_power_and_cost_come_from_a_meters_p1_port_and_the_history_survives
         options = ("home", "--p1", meter.place("p1"), "--port", "0", "--price", "0.32", "--zone", "Europe/Berlin")
         with running(tmp_path, *options) as server:
             live = until(lambda: (told := server.get("/api/v1/homes/home/live"))["power_w"] is not None and told)
-            assert (live["price"], live["currency"], live["band"]) == ("0.32", "EUR", "price")
+            assert (live["price"], live["currency"], live["band"]) == ("0.32", "EUR", "flat")
             assert live["today"][0]["commodity"] == "electricity"
             (status,) = server.get("/api/v1/operator/meters")
             assert (status["device"], status["state"], status["interface"]) == (meter.name, "ok", "H1")

@@ -2,9 +2,11 @@
 
 import json
 import stat
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pytest
 
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.readings import Source
@@ -13,6 +15,7 @@ from tests.cli.test_serve import until
 from tests.helpers_bench import run, running_meter
 from tests.helpers_serve import free_port, running
 
+METERS = "/api/v1/operator/meters"
 QUARTER = timedelta(minutes=15)
 IMPORT = Obis(1, 0, 1, 8, 0)
 
@@ -89,6 +92,38 @@ def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_
     first = int((begin + QUARTER).timestamp())
     assert kept.time.tolist() == list(range(first, first + 900 * len(kept), 900)), "none lost, none doubled"
     assert (np.diff(kept.value) >= 0).all()
+
+
+@pytest.mark.finding("dlms D4")
+def test_meters_push_over_udp_and_hdlc_and_their_events_are_in_their_stories(tmp_path):
+    begin = quarter(timedelta(hours=3))
+    places = {seed: f"{scheme}://127.0.0.1:{free_port()}" for seed, scheme in ((1, "udp"), (2, "hdlc+tcp"))}
+    tables = ["[push]", f"places = {json.dumps(list(places.values()))}"]
+    with ExitStack() as stack:
+        for seed, place in places.items():
+            options = ("--wrapper", "0", "--seed", str(seed), "--history", "0", "--push", place, "--speed", "1200")
+            begun = ("--start", f"{begin:%Y-%m-%dT%H:%M:%S}")
+            if place.startswith("hdlc"):
+                with running_meter(tmp_path, *options, *begun):
+                    pass  # it has lost its power once, and says so when it has it again
+            meter = stack.enter_context(running_meter(tmp_path, *options, *begun))
+            tables += [
+                "[[meters]]",
+                f'device = "{meter.name}"',
+                f'home = "home-{seed}"',
+                'endpoint = ""',
+                f'system_title = "{(b"MSP" + seed.to_bytes(5, "big")).hex()}"',
+                f"installed_at = {begin.isoformat()}",
+            ]
+        config = write_config(tmp_path, 0, "[[homes]]", 'id = "home-2"', *tables[2:])
+        config.write_text(config.read_text("utf-8").replace("[push]", "\n".join(tables[:2])), "utf-8")
+        with running(tmp_path, "serve", str(config)) as server:
+            assert [place.partition(":")[0] for place in server.told["pushes"]] == ["tcp", "udp", "hdlc+tcp"]
+            told = until(lambda: (all_ := server.get(METERS)) and all(one["received"] >= 4 for one in all_) and all_)
+            stories = [server.get(f"{METERS}/{one['device']}")["entries"] for one in told]
+            events = [{entry["title"] for entry in story if entry["kind"] == "event"} for story in stories]
+            assert events == [set(), {"It reports event 1: power down", "It reports event 2: power up"}]
+            assert server.get("/healthz")["quarantined"] == 0
 
 
 def test_meters_behind_a_home_reach_the_head_end_under_their_own_names_and_its_access_point_can_be_read(tmp_path):

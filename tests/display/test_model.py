@@ -64,7 +64,7 @@ def test_today_is_register_now_minus_register_at_midnight():
     view = say(display, utc(2025, 1, 14, 5, 0, 0), "1005.010")
     (supply,) = view.today
     assert (supply.consumed, supply.unit, supply.since) == (Decimal(5), "kWh", None)
-    assert [bar.value for bar in view.hours][:6] == [1, 1, 1, 1, 1, None]
+    assert [bar.value for bar in view.hours][:6] == [None] * 6  # five hours unheard: how it was spread is not known
     assert supply.cost == Decimal("1.25")  # 5 kWh x 0.20 + 25 % tax
     assert view.cost_today == Decimal("1.25")
 
@@ -92,7 +92,8 @@ def test_a_long_gap_over_midnight_loses_the_midnight_but_a_gap_by_day_loses_noth
     view = say(display, utc(2025, 1, 14, 18, 0), 122)
     assert view.today[0].consumed == 12
     assert view.today[0].since == datetime(2025, 1, 14, 6, 0, tzinfo=BERLIN)
-    assert view.hours[7].value == 1
+    assert {bar.value for bar in view.hours} == {None}
+    assert "not heard 06:00 to 18:00" not in view.today[0].note  # one price or none: nothing was shared out
 
 
 def test_cost_is_cut_at_the_band_change():
@@ -278,3 +279,30 @@ def test_hours_and_bands_always_add_up_to_the_register_difference(steps):
     assert (
         sum(counter.by_hour.values()) == sum(counter.by_band.values()) == counter.consumed == Fraction(wh - 5000, 1000)
     )
+
+
+@pytest.mark.attack(7)
+@pytest.mark.finding("users F2")
+@given(st.integers(1, 12), st.integers(0, 5_000))
+def test_an_hour_in_which_nothing_was_heard_has_no_bar_and_what_was_used_in_it_is_in_the_total(hours, used_wh):
+    display = model()
+    say(display, utc(2025, 1, 14, 7, 0), 100)
+    say(display, utc(2025, 1, 14, 7, 0, 10), 100)
+    view = say(display, utc(2025, 1, 14, 7 + hours, 0, 10), 100 + Decimal(used_wh) / 1000)
+    assert view.today[0].consumed == Decimal(used_wh) / 1000
+    shown = [bar.value for bar in view.hours if bar.value is not None]
+    assert len(shown) == (1 if hours > 2 else hours + 1)
+    assert sum(shown) == (0 if hours > 2 else Decimal(used_wh) / 1000)
+
+
+def test_a_cost_that_was_shared_out_by_time_over_a_change_of_bands_says_so():
+    display = model()
+    say(display, utc(2025, 1, 14, 18, 0), 100)
+    view = say(display, utc(2025, 1, 14, 23, 0), 105)
+    assert view.today[0].note == "not heard 18:00 to 23:00: its cost is shared out by time"
+
+
+@pytest.mark.finding("users F1")
+def test_bands_have_one_order_on_every_day_and_prices_say_their_tax():
+    views = [model().view(utc(2025, 1, day, 12)) for day in range(1, 8)]
+    assert {(view.bands, view.tax) for view in views} == {(("night", "day"), Decimal("0.25"))}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.engine.push_body import PushValue, read_body, read_values, text_of, write_described
+from meterspan.engine.push_body import PushValue, read_body, read_values, text_of, write_listed
 from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.quantities import UNITS, Obis
@@ -24,6 +24,7 @@ from meterspan.wire.axdr import (
 )
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import CaptureObjectDefinition
+from tests.helpers_push import write_described
 
 ENERGY, EXPORT, SETUP = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0), Obis(0, 0, 25, 9, 0)
 OBJECTS = (CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, EXPORT, 2))
@@ -62,9 +63,17 @@ def test_described_values_are_read_as_they_were_written(some):
     assert list(read_body(write_described(values)).values) == values
 
 
-def test_a_part_of_an_attribute_is_not_described():
-    with pytest.raises(ValueError, match="whole attributes"):
-        write_described([PushValue(CaptureObjectDefinition(3, ENERGY, 3, 2), unsigned(1))])
+@given(st.lists(st.tuples(st.sampled_from(LISTED), st.integers(0, 255)), min_size=1, max_size=6))
+def test_a_body_behind_its_own_list_is_read_as_it_was_written(some):
+    values = [PushValue(of, unsigned(number)) for of, number in some]
+    read = read_body(write_listed(values), [OBJECTS])
+    assert list(read.values) == values
+    assert read.objects == (LISTED[0], *(of for of, _ in some))
+
+
+def test_a_value_of_no_attribute_is_not_listed():
+    with pytest.raises(ValueError, match="only attributes"):
+        write_listed([PushValue(None, unsigned(1), ENERGY)])
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_standard_push_by_object_list_gives_the_same_content():
         CaptureObjectDefinition(ProfileGeneric.class_id, PROFILE, 2),
     )
     moment = ClockTime.of(utc(TIME))
-    buffer = write_profiles([PushedProfile(PROFILE, (), (utc_row(TIME, 0, [7]),))]).items[0].items[3]
+    buffer = write_profiles([PushedProfile(PROFILE, (), (utc_row(TIME, 0, [7]),))]).items[1]
     body = structure(
         write_capture_objects(objects),
         clock(moment),

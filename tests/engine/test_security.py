@@ -44,10 +44,8 @@ def test_the_published_glo_get_request_of_the_green_book_is_reproduced():
     keys = SecurityKeys(
         bytes.fromhex("000102030405060708090A0B0C0D0E0F"), bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF")
     )
-    counters = MemoryCounters()
     title = bytes.fromhex("4D4D4D0000BC614E")
-    counters.sent[f"sent/{title.hex()}//0"] = 0x01234567
-    context = SecurityContext(title, keys, counters=counters)
+    context = SecurityContext(title, keys, counters=MemoryCounters(start=0x01234567))
     plain = bytes.fromhex("C0010000080000010000FF0200")
     assert context.protect(plain).hex().upper() == ("C81E3001234567411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B")
 
@@ -156,10 +154,10 @@ def test_a_first_counter_of_zero_is_accepted_once():
         meter.unprotect(sealed)
 
 
-def test_counters_begin_anew_with_a_new_generation_of_keys():
+def test_counters_begin_anew_with_a_new_key():
     counters = MemoryCounters()
     SecurityContext(CLIENT_TITLE, KEYS, counters=counters).protect(GET)
-    renewed = SecurityKeys(bytes(16), KEYS.authentication, generation=1)
+    renewed = SecurityKeys(bytes(16), KEYS.authentication)
     sealed = SecurityContext(CLIENT_TITLE, renewed, counters=counters).protect(GET)
     assert int.from_bytes(sealed[3:7], "big") == 1
 

@@ -12,7 +12,7 @@ import pytest
 
 from meterspan import engine
 from meterspan.engine.association.records import AssociationRefused, LinkLost, Released, RequestFailed
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.push import PushReceived, PushSink, PushUnstored
 from meterspan.engine.security import COUNTER_MAX, SecurityContext
 from meterspan.engine.session import Session, SessionDone, SessionFailed, fetch, perform, put
@@ -268,9 +268,9 @@ class Rows:
 
 def push_all(rows, counters):
     """Run an uplink until its rows are confirmed; return its events and the rows that the other side accepted."""
-    uplink = Uplink(rows, context(METER_TITLE, counters), TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(rows, context(METER_TITLE, counters), TRANSPORTS["tcp"].push_sender())
     link, own, accepted, events = (
-        TRANSPORTS["tcp"].server(PUSH_ADDRESSES),
+        TRANSPORTS["tcp"].push_listener(),
         context(CLIENT_TITLE, MemoryCounters()),
         [],
         [],

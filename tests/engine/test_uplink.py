@@ -5,8 +5,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from meterspan.engine.link import ApduReceived, FrameDamaged
-from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.link import ApduReceived, FrameDamaged, Role
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS
 from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import (
@@ -53,7 +53,7 @@ class Far:
     """The head end's end of one connection: opens what arrives and confirms on request."""
 
     def __init__(self, context, kind):
-        self.link = TRANSPORTS[kind].server(PUSH_ADDRESSES)
+        self.link = TRANSPORTS[kind].push_listener()
         self.context = context
         self.heard = []
         self.unconfirmed = []
@@ -71,7 +71,7 @@ class Far:
     def confirm(self, now):
         while self.unconfirmed:
             plain = write_apdu(DataNotificationConfirm(self.unconfirmed.pop(0)))
-            self.link.send(self.context.protect(plain, general=True), now)
+            self.link.send_unnumbered(self.context.protect(plain, general=True), now)
 
 
 def contexts():
@@ -83,8 +83,9 @@ def contexts():
 
 def joined(rows, kind="tcp"):
     near, far = contexts()
-    uplink, head_end = Uplink(rows, near, TRANSPORTS[kind].client(PUSH_ADDRESSES)), Far(far, kind)
-    head_end.link.connect(NOW)
+    uplink, head_end = Uplink(rows, near, TRANSPORTS[kind].push_sender()), Far(far, kind)
+    if head_end.link.role is Role.SERVER:
+        head_end.link.connect(NOW)
     uplink.connect(NOW)
     exchange(uplink, head_end)
     return uplink, head_end
@@ -122,7 +123,7 @@ def test_rows_go_out_one_by_one_and_are_confirmed_over_every_kind_of_link(kind):
 
 def test_asking_for_the_deadline_never_reads_the_outbox():
     for rows in (Rows(), Rows(1)):
-        uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+        uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].push_sender())
         before = rows.reads
         assert uplink.deadline() is not None, "the first look is due"
         uplink.advance(NOW)
@@ -164,7 +165,7 @@ def test_rows_without_a_confirmation_are_sent_again_and_a_late_one_for_the_first
 
 
 def test_after_lost_connections_it_asks_again_later_and_later():
-    uplink = Uplink(Rows(1), contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(Rows(1), contexts()[0], TRANSPORTS["tcp"].push_sender())
     now, pauses = NOW, []
     uplink.advance(now)
     for _ in range(12):
@@ -181,7 +182,7 @@ def test_after_lost_connections_it_asks_again_later_and_later():
 def test_an_outbox_that_cannot_be_read_is_reported_and_read_again():
     rows = Rows(1)
     rows.fault = StorageFullError("no room", "home.sqlite")
-    uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].push_sender())
     uplink.advance(NOW)
     (event,) = events(uplink)
     assert isinstance(event, UplinkFailed)
@@ -227,7 +228,7 @@ class UplinkMachine(RuleBasedStateMachine):
         self.now = NOW
         self.rows = Rows()
         self.near, self.far_context = contexts()
-        self.uplink = Uplink(self.rows, self.near, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+        self.uplink = Uplink(self.rows, self.near, TRANSPORTS["tcp"].push_sender())
         self.far = None
         self.wants = False
         self.number = 0

@@ -203,6 +203,7 @@ def test_both_paths_leave_out_the_octets_in_the_clear_behind_the_encrypted_ones(
         assert [record.value for record in lenient.read(octets).records.records] == [1000, 200, 99_999_999]
 
 
+@pytest.mark.attack(1)
 def test_nothing_is_learnt_from_a_telegram_that_is_refused():
     receiver = WmbusReceiver(KEYS)
     headers = format_of(read_records(DATA))
@@ -226,3 +227,24 @@ def test_a_link_layer_opened_with_one_meters_key_says_nothing_about_another_mete
     octets = build_telegram(LINK, long, DATA, Protection(SecurityMode.NONE, KEY), ell=ell)
     with pytest.raises(SecurityError):
         WmbusReceiver({METER.id_octets: KEY, other.id_octets: bytes(16)}).read(octets)
+
+
+@pytest.mark.parametrize("form", list(FrameFormat))
+@pytest.mark.parametrize("mode", [SecurityMode.NONE, SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])
+def test_a_telegram_is_genuine_where_the_key_of_its_meter_opens_it(form, mode):
+    octets = telegram(mode=mode, form=form)
+    assert WmbusReceiver(KEYS).is_genuine(octets) is (mode is not SecurityMode.NONE)
+    assert not WmbusReceiver({}).is_genuine(octets)
+    assert not WmbusReceiver({METER.id_octets: bytes(16)}).is_genuine(octets)
+
+
+def test_a_telegram_below_the_protection_of_its_meter_is_not_genuine():
+    receiver = WmbusReceiver(KEYS, required={METER.id_octets: RadioProtection.AUTHENTICATED})
+    assert not receiver.is_genuine(telegram())
+    assert receiver.is_genuine(telegram(mode=SecurityMode.AES_CBC_DYNAMIC))
+
+
+@given(st.binary(max_size=80))
+def test_any_octets_are_genuine_or_not(octets):
+    assert not WmbusReceiver(KEYS).is_genuine(octets)
+    WmbusReceiver(KEYS).is_genuine(telegram()[:10] + octets)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.link import ApduReceived, LinkUp
-from meterspan.engine.links import NETWORK_TRANSPORTS, PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
-from meterspan.engine.push_body import PushValue, write_described
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
+from meterspan.engine.push_body import PushValue, write_listed
 from meterspan.engine.push_rows import PushedProfile, PushedRegister, utc_row, write_profiles
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, RowsConfirmed, Uplink
@@ -22,9 +22,10 @@ from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import FailureKind
 from meterspan.model.quarantine import FrameFault
-from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, ClockTime, Commodity, Obis, utc
+from meterspan.quantities.codes import EVENT_CODE, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -38,16 +39,19 @@ from meterspan.wire.axdr import (
     unsigned,
 )
 from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
+    CosemAttributeDescriptor,
     DataNotification,
     DataNotificationConfirm,
+    EventNotificationRequest,
     LongInvokeIdAndPriority,
     read_apdu,
     write_apdu,
 )
 from tests.helpers_cosem import ENERGY, EXPORT, TestMeter
-from tests.helpers_push import PushSource
+from tests.helpers_push import PushSource, write_described
 from tests.helpers_wire import Pair
 from tests.memory import MemoryState
 
@@ -72,7 +76,7 @@ class Sink:
 class World:
     """A head end that knows a meter, and a water meter on channel 3 of an access point."""
 
-    def __init__(self, kind: str = "tcp", state: MemoryState | None = None) -> None:
+    def __init__(self, kind: str = "tcp", state: MemoryState | None = None, plain: Sequence[str] = ()) -> None:
         self.sink, custody = Sink(), KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, custody)
         plans = tuple(ChannelPlan(obis, 900, PROFILE) for obis in (ENERGY, EXPORT))
@@ -101,7 +105,10 @@ class World:
         )
         self.head_end.add_device(water, NOW)
         contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
-        self.intake = PushIntake(self.head_end, contexts=contexts, transport=TRANSPORTS[kind], state=state)
+        transport = TRANSPORTS[kind]
+        self.intake = PushIntake(
+            self.head_end, contexts=contexts, transport=transport, state=state, insecure_plain=plain
+        )
         self.senders = {
             title: SecurityContext(title, KEYS, counters=MemoryState(), peer_title=HEAD_END) for title in (METER, POINT)
         }
@@ -328,6 +335,8 @@ def test_a_value_that_the_meter_does_not_have_is_missing_and_not_zero() -> None:
     ]
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M5")
 @pytest.mark.parametrize("number", [long64_unsigned(2**64 - 1), array(), octet_string(b"x")])
 def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: Data) -> None:
     world = World()
@@ -366,7 +375,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(
         def pushed(self, through: int) -> None:
             self.waiting.clear()
 
-    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].client(PUSH_ADDRESSES))
+    uplink = Uplink(Rows(), world.senders[POINT], TRANSPORTS[kind].push_sender())
     connection = world.intake.connection("127.0.0.1:1")
     connection.connect(NOW)
     assert connection.is_up
@@ -382,7 +391,7 @@ def test_a_push_crosses_every_kind_of_link_in_any_cut_and_is_confirmed(
 def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> None:
     world = World()
     world.sink.fault = StorageFullError("no room on the device")
-    link = TRANSPORTS["tcp"].client(PUSH_ADDRESSES)
+    link = TRANSPORTS["tcp"].push_sender()
     link.connect(NOW)
     assert isinstance(link.next_event(), LinkUp)
     plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), write_profiles([])))
@@ -400,6 +409,8 @@ def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> N
     assert not connection.is_up
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M5")
 def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     world = World()
     known = world.head_end.inventory.get("METER")
@@ -410,6 +421,84 @@ def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     world.head_end.inventory.put(bare)
     assert not world.push(write_profiles([]))
     assert world.faults == [FrameFault.MISSING_KEY]
+
+
+def test_an_event_notification_is_written_into_the_meters_story_in_words() -> None:
+    world = World()
+    attribute = CosemAttributeDescriptor(1, EVENT_CODE, 2)
+    event = EventNotificationRequest(attribute, unsigned(65), ClockTime.of(utc(1_772_323_200)))
+    octets = world.senders[METER].protect(write_apdu(event), general=True)
+    assert world.intake.take(octets, "peer", NOW) == (PushTaken("METER", 0), b"")
+    entry, _installed = world.head_end.device_log.entries("METER")
+    assert (entry.kind, entry.title) == ("event", "It reports event 65: limiter exceeded")
+    assert entry.severity is EventSeverity.WARNING
+    assert entry.detail.startswith("at 2026-03-01 00:00:00")
+    assert world.intake.take(octets, "peer", NOW) is None, "a replay is no second event"
+    assert world.faults == [FrameFault.REPLAYED]
+
+
+def test_an_event_notification_of_another_attribute_is_shown_with_its_value_which_is_no_reading() -> None:
+    world = World()
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, Obis(0, 0, 97, 98, 0), 2), double_long_unsigned(4))
+    assert world.intake.take(world.senders[METER].protect(write_apdu(event), general=True), "peer", NOW)
+    entry, _installed = world.head_end.device_log.entries("METER")
+    assert entry.title == "It reports 0-0:97.98.0 = double-long-unsigned 4"
+    assert world.values == []
+
+
+def test_a_plain_event_notification_is_quarantined_and_tells_no_story() -> None:
+    world = World()
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, EVENT_CODE, 2), unsigned(65))
+    assert world.intake.take(write_apdu(event), "peer", NOW) is None
+    assert [entry.kind for entry in world.head_end.device_log.entries("METER")] == ["installed"]
+    assert len(world.faults) == 1
+
+
+NAME = CaptureObjectDefinition(1, LOGICAL_DEVICE_NAME, 2)
+
+
+def plain_push(name: bytes, number: int = 5) -> bytes:
+    """Push a name and a register without protection, by a list that is known."""
+    body = structure(octet_string(name), unsigned(number))
+    return write_apdu(DataNotification(LongInvokeIdAndPriority(3, confirmed=True), body, ClockTime.of(utc(900))))
+
+
+@pytest.mark.finding("dlms D4")
+def test_a_push_without_protection_is_taken_only_of_a_device_for_which_the_operator_allows_it() -> None:
+    world = World(plain=["METER"])
+    for device in ("METER", "POINT"):
+        world.head_end.layouts.learn_objects(device, [NAME, CaptureObjectDefinition(3, ENERGY, 2)])
+        world.head_end.learn_scalers(device, {ENERGY: WH})
+    taken = world.intake.take(plain_push(b"METER"), "peer", NOW)
+    assert taken is not None
+    assert read_apdu(taken[1]) == DataNotificationConfirm(LongInvokeIdAndPriority(3, confirmed=True))
+    assert world.values == [("METER", 900, "1-0:1.8.0", 5, 0)]
+    assert world.intake.take(plain_push(b"POINT"), "peer", NOW) is None
+    assert world.intake.take(plain_push(b"\xff"), "peer", NOW) is None
+    assert world.faults == [FrameFault.NOT_PROTECTED, FrameFault.NOT_PROTECTED]
+    strict = World()
+    strict.head_end.layouts.learn_objects("METER", [NAME, CaptureObjectDefinition(3, ENERGY, 2)])
+    assert strict.intake.take(plain_push(b"METER"), "peer", NOW) is None
+    assert strict.values == []
+
+
+@pytest.mark.attack(1)
+def test_nothing_is_learnt_from_a_push_without_protection_and_it_proves_nothing() -> None:
+    world = World(plain=["METER"])
+    values = [
+        PushValue(NAME, octet_string(b"METER")),
+        PushValue(CaptureObjectDefinition(3, ENERGY, 2), unsigned(5)),
+        PushValue(CaptureObjectDefinition(3, ENERGY, 3), structure(integer(1), enum(30))),
+    ]
+    plain = write_apdu(DataNotification(LongInvokeIdAndPriority(3), write_listed(values)))
+    connection = world.intake.connection("peer")
+    connection.connect(NOW)
+    connection.receive(write_wpdu(WrapperPdu(1, 1, plain)), NOW)
+    assert connection.next_event() == PushTaken("METER", 1)
+    assert [value for *_, value, _ in world.values] == [5]
+    assert connection.proved_at is None
+    assert world.head_end.layouts.objects_of("METER") == ()
+    assert dict(world.head_end.scalers_of("METER")) == {}
 
 
 bodies = st.recursive(

@@ -9,7 +9,7 @@ import pytest
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.association.server import ServerAssociation
 from meterspan.engine.link import Role
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.session import SessionDone, SessionFailed
@@ -27,12 +27,11 @@ from meterspan.lnap.cosem import logical_device as lnap_device
 from meterspan.meter.cosem import MeterAccess, logical_device
 from meterspan.meter.electricity import EXPORT, IMPORT, ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow, VolumeFlow
-from meterspan.meter.push import MeterPush
+from meterspan.meter.push import PUSH_OBJECTS, MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import PushSetup
 from meterspan.model.cosem.device import LogicalDevice
-from meterspan.model.cosem.profile import read_push_objects
-from meterspan.model.cosem.standard_objects import PUSH_SETUP
+from meterspan.model.cosem.standard_objects import LIST_ELEMENT, push_setup
 from meterspan.model.failures import Failure
 from meterspan.model.quarantine import FrameFault
 from meterspan.model.readings import CaptureBlock, MeterEvent, Source
@@ -232,7 +231,7 @@ def pushing(world: World) -> tuple[RadioMeter, AccessPoint, Uplink, MemoryOutbox
     state, outbox = MemoryState(), MemoryOutbox()
     meter, point = access_point(state, outbox)
     behind(world, meter.device)
-    return meter, point, Uplink(point, context(LNAP_TITLE, state), TRANSPORTS["tcp"].client(PUSH_ADDRESSES)), outbox
+    return meter, point, Uplink(point, context(LNAP_TITLE, state), TRANSPORTS["tcp"].push_sender()), outbox
 
 
 def test_pushed_rows_are_confirmed_once_durable_and_then_forgotten(world: World) -> None:
@@ -341,7 +340,7 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     push = MeterPush(meter, outbox, state=MemoryState())
     meter.advance(ElectricityFlow((1_000_000,)), START + 3_600)
     push.collect()
-    uplink = Uplink(push, context(METER_TITLE, MemoryState()), TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(push, context(METER_TITLE, MemoryState()), TRANSPORTS["tcp"].push_sender())
     connection = world.intake.connection("127.0.0.1:1")
     now = START + 3_600.0
     pair = Pair(uplink, connection, now=now, latency_s=0.1)
@@ -349,9 +348,11 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     uplink.connect(now)
     pair.run(now + 5)
     assert outbox.items == []
-    (block,) = world.sink.blocks
-    assert (block.device, block.source) == ("MSP1000000001", Source.PUSH)
-    assert block.columns[0].values.tolist() == [250, 500, 750, 1_000]
+    assert {(block.device, block.source) for block in world.sink.blocks} == {("MSP1000000001", Source.PUSH)}
+    assert [block.times.tolist() for block in world.sink.blocks] == [
+        [START + 900 * quarter] for quarter in (1, 2, 3, 4)
+    ]
+    assert [block.columns[0].values.tolist() for block in world.sink.blocks] == [[250], [500], [750], [1_000]]
     assert world.head_end.holes_of("MSP1000000001", START + 3_600) == []
 
 
@@ -375,11 +376,13 @@ def test_counters_lost_by_the_head_end_are_recovered_from_the_meter(world: World
 def test_a_push_of_plain_values_is_understood_after_a_session_has_read_the_push_setup(world: World) -> None:
     meter, _ = electricity(world)
     now = START + 3 * 3_600 + 120.0
-    device, security = logical_device(meter, MeterAccess()), context(METER_TITLE, MemoryState())
+    whole, security = logical_device(meter, MeterAccess()), context(METER_TITLE, MemoryState())
+    objects = tuple(of for of in PUSH_OBJECTS if of.attribute == 2 and of != LIST_ELEMENT)
+    others = [item for item in whole.objects if item.interface.class_id != PushSetup.class_id]
+    device = LogicalDevice(
+        whole.sap, whole.name, objects=[*others, push_setup(objects)], associations=whole.associations
+    )
     source = PushSource(device, security=security)
-    setup = device.find(PushSetup.class_id, PUSH_SETUP)
-    assert setup is not None
-    objects = read_push_objects(setup.read(PushSetup.push_object_list.number, now))
     assert world.intake.take(source.notification(objects, now), "peer", now) is None
     assert world.head_end.quarantine.newest(1)[0].fault is FrameFault.UNKNOWN_LAYOUT
     ending, _ = world.read(serve(device, security), now)

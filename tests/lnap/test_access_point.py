@@ -25,6 +25,7 @@ from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
 from meterspan.readings.p1 import P1_REGISTERS
+from meterspan.wire.axdr import Data
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader
 from meterspan.wire.p1 import PROFILES, P1Telegram, p1_object, p1_time, read_telegram, write_telegram
@@ -59,14 +60,14 @@ def access_point(
 def rows_of(point: AccessPoint) -> list[tuple[Obis, float, int]]:
     rows = []
     while (push := point.next_push()) is not None:
-        for item in push.body.items:
-            class_id, name, _, buffer = item.items
-            if class_id.integer != ProfileGeneric.class_id:
+        assert isinstance(push.body, Data)
+        for value in read_body(push.body).values:
+            if value.definition is None or value.definition.class_id != ProfileGeneric.class_id:
                 continue
-            for row in buffer.items:
+            for row in value.value.items:
                 time = row.items[0].clock_time.to_utc()
                 assert time is not None
-                rows.append((Obis(*name.octets), time.timestamp(), row.items[2].integer))
+                rows.append((value.definition.instance, time.timestamp(), row.items[2].integer))
         point.pushed(push.through)
     return rows
 

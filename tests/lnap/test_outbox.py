@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan.engine.push_body import read_body
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter, Observation
 from meterspan.lnap.delivery import TwoOutboxes
@@ -128,7 +129,8 @@ def test_rows_of_an_earlier_version_are_pushed_and_captured_only_once(old_state)
     point = access_point(old_state, old_state.outbox("uplink"), WATER, ELECTRICITY)
     push = point.next_push()
     assert push is not None
-    assert sum(len(item.items[3].items) for item in push.body.items if item.items[0].integer == 7) == len(OLD_ROWS)
+    values = read_body(push.body).values
+    assert sum(len(value.value.items) for value in values if value.definition.class_id == 7) == len(OLD_ROWS)
     channel = point.channel(WATER)
     assert len(channel.rows) == 4
     assert not channel.observe(Observation(START + 2_700, (Scaled(45, -3, UNITS["m3"]),)))

@@ -42,6 +42,7 @@ def answers(data):
     said.append((totals.readings, totals.duplicates, totals.conflicts, totals.series, totals.unexplained_wh))
     for home in data.homes():
         said += [data.live(home.home_id, at(hour)) for hour in (10, 60, 24 * DAYS)]
+        said += [data.power(home.home_id, at(hour)) for hour in (10, 60, 24 * DAYS)]
         for point in home.usage_points:
             said.append(data.installations(point.usage_point))
             said += [data.day(home.home_id, point.commodity, day) for day in days]

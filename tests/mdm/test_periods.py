@@ -1,5 +1,6 @@
 """Days and months of a supply: cells, bands and costs of a day add up to its curve, whatever the curve is."""
 
+from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
 from fractions import Fraction
@@ -13,7 +14,16 @@ from meterspan.analytics.calendar import day_bounds
 from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Band, GasConversion, Tariff, TariffWindow
 from meterspan.mdm.curves import Curve
-from meterspan.mdm.periods import covers, day_cost, day_view, month_view, tariff_view, unit_price
+from meterspan.mdm.periods import (
+    bands_of,
+    covers,
+    day_cost,
+    day_view,
+    gross_price,
+    known_share,
+    month_view,
+    tariff_view,
+)
 from meterspan.mdm.supplies import Supply
 from meterspan.model.storage.registry import InstallationRow
 from meterspan.quantities import Commodity, Quality
@@ -93,7 +103,7 @@ def test_the_cost_of_a_day_is_that_of_its_intervals_and_the_standing_charge_wher
     assert view.cost == (priced + Decimal("0.5") if is_known else None)
     for point in view.intervals:
         if point.value is not None:
-            assert point.cost == point.value * unit_price(DAY_AND_NIGHT, point.band)
+            assert point.cost == point.value * gross_price(DAY_AND_NIGHT, point.band)
 
 
 @settings(max_examples=15)
@@ -110,6 +120,7 @@ def test_a_day_of_a_month_is_the_day_alone(both):
     assert (month.total, month.cost) == (alone.total, alone.cost)
 
 
+@pytest.mark.finding("users C-2", "users F3")
 def test_without_a_tariff_no_cost_is_known_and_nothing_is_priced():
     day = DAYS[2]
     low, _ = day_bounds(day, ZONE)
@@ -133,8 +144,50 @@ def test_the_windows_of_a_tariff_cover_the_local_day_without_a_hole(day):
     ]
 
 
+@pytest.mark.finding("users C-6", "users F4")
+def test_every_price_that_is_shown_has_the_tax_in_it_that_the_cost_has():
+    tariff = replace(DAY_AND_NIGHT, tax=Decimal("0.19"))
+    low, high = day_bounds(DAYS[2], ZONE)
+    curve = Curve(np.array([low]), np.array([high]), np.array([24_000]), np.zeros(1, np.int32), STEP)
+    view = day_view(supply(tariff), curve, DAYS[2], ())
+    prices = {window.band: window.price for window in view.tariff.windows}
+    assert prices == {"day": Decimal("0.357"), "night": Decimal("0.238")}
+    assert view.tariff.tax == Decimal("0.19")
+    assert all(point.cost == point.value * prices[point.band] for point in view.intervals)
+    assert view.cost == sum(point.cost for point in view.intervals) + view.tariff.standing_charge_per_day
+
+
+@pytest.mark.finding("users F1")
+def test_bands_have_one_order_on_all_days_and_months_of_a_supply():
+    weekend = replace(DAY_AND_NIGHT, windows=(TariffWindow("night", weekdays=frozenset({6, 7})),))
+    first = date(2026, 7, 15)
+    known = replace(supply(None), tariffs=((first, weekend),))
+    empty = Curve(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32), STEP)
+    views = [day_view(known, empty, date(2026, 7, day), ()) for day in range(1, 32)]
+    months = [month_view(known, empty, date(2026, month, 1), seen_until=0) for month in (6, 7, 8)]
+    assert {view.bands for view in [*views, *months]} == {("night", "day")}
+    assert [month.tariff is not None for month in months] == [False, True, True]
+
+
+def test_the_order_of_bands_is_that_of_their_latest_prices():
+    dearer = replace(DAY_AND_NIGHT, bands=(Band("day", Decimal("0.30")), Band("night", Decimal("0.31"))))
+    both = replace(supply(), tariffs=((date(2020, 1, 1), DAY_AND_NIGHT), (date(2021, 1, 1), dearer)))
+    assert bands_of(both) == ("day", "night")
+    assert bands_of(supply(None)) == ()
+
+
+@given(days())
+def test_the_known_share_of_a_day_is_1_only_where_every_second_is_known(both):
+    day, curve = both
+    low, high = day_bounds(day, ZONE)
+    share = known_share(curve, low, high)
+    assert (share == 1) == covers(curve, low, high)
+    assert 0 <= share <= 1
+    assert known_share(curve, low, low) is None
+
+
 def test_gas_is_priced_per_m3_by_its_conversion():
-    assert unit_price(GAS, "all day") == Decimal("1.0")
+    assert gross_price(GAS, "all day") == Decimal("1.0")
 
 
 def test_changed_intervals_show_the_newest_version_that_touches_them():
@@ -156,7 +209,7 @@ def test_what_happened_to_the_data_is_told_in_words():
     chain = supply(devices=("M1", "M2"), starts=(0, low + 7_200))
     view = day_view(chain, curve, day, ())
     assert view.unexplained == Decimal("1.5")
-    notes = "\n".join(view.notes)
+    notes = "\n".join(map(str, view.notes))
     assert "Meter M1 was exchanged for M2 on 2026-07-01 02:00." in notes
     assert "1.5 kWh unexplained between 2026-07-01 00:00 and 2026-07-01 00:15: register fell" in notes
     assert "2 intervals estimated" in notes
@@ -164,6 +217,7 @@ def test_what_happened_to_the_data_is_told_in_words():
     assert high - low == 86_400
 
 
+@pytest.mark.finding("users D-9")
 def test_a_span_of_which_nothing_is_known_has_no_total_no_cost_and_no_unexplained_part():
     day = DAYS[2]
     low, _high = day_bounds(day, ZONE)

@@ -11,13 +11,13 @@ from meterspan.meter.electricity import (
     IMPORT,
     ElectricityMeter,
     ElectricityMeterConfig,
-    EventCode,
     StatusWord,
 )
 from meterspan.meter.metrology import ElectricityFlow
 from meterspan.meter.supply import ControlState, SwitchTrigger
 from meterspan.model.cosem.classes import Clock, DisconnectControl, ProfileGeneric, Register
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, PUBLIC_CLIENT, LogicalDevice, grant_for
+from meterspan.model.cosem.event_codes import EventCode
 from meterspan.model.cosem.objects import ActionRefusedError
 from meterspan.model.cosem.profile import range_of_times
 from meterspan.quantities import ClockTime, Obis

@@ -28,9 +28,7 @@ def test_bands_are_coloured_from_cheapest_to_dearest():
 def test_a_lone_band_is_flat_and_many_bands_end_in_peak():
     flat = SampleHomes().day("lindenhof-3", Commodity.GAS, date(2026, 11, 20))
     assert shapes.band_slots(flat) == {"flat": "flat"}
-    window = DAY.tariff.windows[0]
-    windows = tuple(replace(window, band=f"b{n}", price=Decimal(n)) for n in range(6))
-    many = replace(DAY, intervals=(), tariff=replace(DAY.tariff, windows=windows))
+    many = replace(DAY, intervals=(), bands=tuple(f"b{n}" for n in range(6)))
     assert list(shapes.band_slots(many).values()) == ["low", "mid", "high", "peak", "peak", "peak"]
 
 

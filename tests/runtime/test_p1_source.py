@@ -1,6 +1,8 @@
 import asyncio
 from contextlib import aclosing
 
+import pytest
+
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import LINE_OCTETS_MAX, hex_lines, p1_telegrams
@@ -50,6 +52,19 @@ def test_a_line_that_ends_is_connected_again_and_half_a_telegram_is_forgotten():
     heard = hear([[TELEGRAM[:20]], [TELEGRAM[20:] + TELEGRAM]], p1_telegrams, 1, on_trouble=troubles.append)
     assert isinstance(heard[0], P1Telegram)
     assert "closed the line" in troubles[0]
+
+
+@pytest.mark.finding("users C-8")
+def test_a_line_that_was_down_is_said_to_be_up_once_for_each_connection():
+    said = []
+    hear(
+        [[TELEGRAM[:20]], [TELEGRAM, TELEGRAM]],
+        p1_telegrams,
+        2,
+        on_trouble=lambda _text: said.append("down"),
+        on_up=lambda: said.append("up"),
+    )
+    assert said == ["up", "down", "up"]
 
 
 def test_nobody_there_is_told_and_tried_again():

@@ -2,12 +2,24 @@
 
 import asyncio
 from collections.abc import Coroutine
-from typing import TypeVar
+from contextlib import suppress
+from typing import TypeVar, cast
 
+import pytest
+import uvloop
+
+from meterspan.runtime import defects
 from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.media import connect_stream, listen_stream
 from meterspan.runtime.shell import DatagramShell, StreamShell
 
 T = TypeVar("T")
+
+
+@pytest.fixture(autouse=True)
+def no_defect_was_noted(monkeypatch) -> None:
+    monkeypatch.setattr(defects, "_places", {})
 
 
 class Echo:
@@ -156,6 +168,44 @@ def test_a_stream_fed_in_turns_lets_others_have_theirs_and_loses_nothing() -> No
     run(scenario())
 
 
+class Silent(Echo):
+    """A machine that has nothing to say."""
+
+    def receive(self, octets: bytes, now: float) -> None:
+        super().receive(octets, now)
+        self.octets_to_send()
+
+
+class Asking(StreamShell[object]):
+    """A shell whose peer may send a thousand octets to one question."""
+
+    unanswered_octets_max = 1_000
+
+
+@pytest.mark.attack(2)
+@pytest.mark.parametrize(("machine", "taken"), [(Echo, 4_000), (Silent, 900)])
+def test_a_peer_that_sends_without_end_and_without_an_answer_is_cut_off(machine: type[Echo], taken: int) -> None:
+    async def scenario() -> None:
+        events: list[object] = []
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Asking(machine(), SystemClock(), events.append), "127.0.0.1", 0
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for _ in range(40):
+                if not writer.is_closing():
+                    writer.write(bytes(100))
+                await asyncio.sleep(0.001)
+            if machine is Silent:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+            writer.close()
+        assert sum(len(event) for event in events if isinstance(event, bytes)) <= taken + 100
+        assert len(events) >= 1
+
+    run(scenario())
+
+
 def test_a_datagram_is_fed_whole_whatever_the_turn() -> None:
     class Line(asyncio.Transport):
         def get_extra_info(self, name: str, default: object = None) -> object:
@@ -202,3 +252,91 @@ def test_what_was_not_fed_when_the_connection_ended_is_dropped() -> None:
             writer.close()
 
     run(scenario())
+
+
+class Faulty(Echo):
+    """Fails at one of its calls, once."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__(wait_s=0.01)
+        real = getattr(self, call)
+
+        def fail(*arguments: object) -> object:
+            setattr(self, call, real)
+            raise RuntimeError(call)
+
+        setattr(self, call, fail)
+
+
+CALLS = ["receive", "advance", "deadline", "octets_to_send", "next_event", "medium_lost"]
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("call", [*CALLS, "make"])
+@pytest.mark.parametrize("medium", ["tcp", "udp"])
+def test_a_defect_ends_one_connection_and_the_port_serves_the_next(medium, call, loop, caplog) -> None:
+    failures: list[Exception] = []
+    made: list[Echo] = []
+
+    def accept() -> StreamShell[object]:
+        if call == "make" and not made:
+            made.append(Echo())
+            raise RuntimeError(call)
+        made.append(Echo() if made else Faulty(call))
+        return StreamShell(made[-1], SystemClock(), lambda _: None, on_failed=failures.append)
+
+    async def scenario() -> None:
+        listener = await listen_stream(medium, "127.0.0.1", 0, accept)
+        first = await connect_stream(Endpoint(medium, "127.0.0.1", listener.port), Peer)
+        first.transport.write(b"x")
+        if call == "medium_lost" and medium == "tcp":
+            await first.answered.wait()
+            first.transport.close()
+        if medium == "tcp":
+            await first.ended.wait()
+        await asyncio.sleep(0.05)
+        second = await connect_stream(Endpoint(medium, "127.0.0.1", listener.port), Peer)
+        second.transport.write(b"x")
+        await second.answered.wait()
+        first.transport.close()
+        second.transport.close()
+        listener.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(scenario(), 10))
+    if call != "medium_lost" or medium == "tcp":
+        assert call == "make" or [str(error) for error in failures] == [call]
+        assert "defect" in caplog.text
+
+
+class Peer(asyncio.Protocol):
+    """The other end of a connection."""
+
+    def __init__(self) -> None:
+        self.answered, self.ended = asyncio.Event(), asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.answered.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.ended.set()
+
+
+@pytest.mark.attack(3)
+def test_a_datagram_that_meets_a_defect_is_lost_and_the_next_one_is_heard(caplog) -> None:
+    heard = []
+
+    def hear(octets: bytes, peer: str, now: float) -> None:
+        if octets == b"bad":
+            raise RuntimeError(peer)
+        heard.append(octets)
+
+    shell = DatagramShell(SystemClock(), hear)
+    for octets in (b"one", b"bad", b"two"):
+        shell.datagram_received(octets, ("127.0.0.1", 7))
+    assert heard == [b"one", b"two"]
+    assert "a datagram met a defect" in caplog.text

@@ -5,7 +5,7 @@ import contextlib
 import socket
 
 from meterspan.engine import uplink as uplink_module
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import Push, Uplink
 from meterspan.runtime.clock import SystemClock
@@ -58,7 +58,7 @@ class HeadEnd:
 
 def hosted(rows: Rows, port: int, notes: list[str]) -> UplinkHost:
     context = SecurityContext(METER, KEYS, counters=MemoryState())
-    uplink = Uplink(rows, context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+    uplink = Uplink(rows, context, TRANSPORTS["tcp"].push_sender())
     return UplinkHost(uplink, Endpoint("tcp", "127.0.0.1", port), clock=SystemClock(), on_note=notes.append)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from meterspan.wire import Cursor, Trace, TruncatedError, WireError
-from meterspan.wire.cursor import ELEMENTS_PER_OCTET
+from meterspan.wire.cursor import ELEMENTS_MAX, ELEMENTS_PER_OCTET
 
 
 def test_reads_in_both_orders() -> None:
@@ -64,8 +64,15 @@ def test_values_without_octets_are_charged_to_one_budget_of_the_whole_message() 
     inner.charge(ELEMENTS_PER_OCTET * 10 - 1, "null-data")
     outer.charge(1, "null-data")
     for cursor in (outer, inner, outer.sub(2, "second")):
-        with pytest.raises(WireError, match="more than 30 values in 10 octets"):
+        with pytest.raises(WireError, match="more than 40 values in 10 octets"):
             cursor.charge(1, "null-data")
+
+
+def test_a_long_message_holds_no_more_values_than_any_message_may() -> None:
+    cursor = Cursor(bytes(1 << 20))
+    cursor.charge(ELEMENTS_MAX, "element")
+    with pytest.raises(WireError, match="more than 65536 values in 1048576 octets"):
+        cursor.charge(1, "element")
 
 
 def test_a_refused_charge_says_where() -> None:

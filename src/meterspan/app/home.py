@@ -4,8 +4,9 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,12 +31,14 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_transport
 from meterspan.runtime.lnap_upstream import LnapUpstream
 from meterspan.runtime.mbus_client import MBUS_TRANSPORTS, line_of, slaves_of
+from meterspan.runtime.services import Services
 from meterspan.runtime.state import StateFile
 
 __all__ = [
     "AccessPointOptions",
     "HomePlaces",
     "HomeUp",
+    "LineLog",
     "parse_buses",
     "radio_meters",
     "run_home",
@@ -143,6 +146,7 @@ def serve_home(
     *,
     access_point: AccessPointOptions,
     set_aside: Sequence[str] = (),
+    after_restore: bool = False,
     on_up: Callable[[HomeUp], object],
 ) -> None:
     """Run a home on its folder until it is interrupted.
@@ -155,13 +159,17 @@ def serve_home(
         folder: keeps its history and its state.
         access_point: used where it is one.
         set_aside: entries of the state to go on without, because they are damaged.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_up: called once it answers.
 
     Raises:
         ProgramStoppedError: it could not start or run on.
 
     """
-    run_program(_opened(config, places, folder, access_point=access_point, set_aside=set_aside, on_up=on_up))
+    state = partial(StateFile, folder / "home.sqlite", after_restore=after_restore)
+    run_program(
+        _opened(config, places, folder, state=state, access_point=access_point, set_aside=set_aside, on_up=on_up)
+    )
 
 
 async def _opened(
@@ -169,24 +177,25 @@ async def _opened(
     places: HomePlaces,
     folder: Path,
     *,
+    state: Callable[[], StateFile],
     access_point: AccessPointOptions,
     set_aside: Sequence[str],
     on_up: Callable[[HomeUp], object],
 ) -> None:
     clock = SystemClock()
-    with MeterDataManagement(folder / "data") as data, StateFile(folder / "home.sqlite") as state:
+    with MeterDataManagement(folder / "data") as data, state() as kept:
         for name in set_aside:
-            found = kept_state.set_aside(state, name)
+            found = kept_state.set_aside(kept, name)
             _log.warning("an entry of the state was set aside", extra={"entry": name, "found": found})
         if places.uplink is None and "G1" not in places.outlets:
-            home = HomeHost(config, data=data, state=state, clock=clock)
+            home = HomeHost(config, data=data, state=kept, clock=clock)
             await run_home(home, places, clock, on_up=on_up)
             return
-        who = upstream_identity(state, access_point, pushes=places.uplink is not None)
-        home = HomeHost(replace(config, upstream=who), data=data, state=state, clock=clock)
+        who = upstream_identity(kept, access_point, pushes=places.uplink is not None)
+        home = HomeHost(replace(config, upstream=who), data=data, state=kept, clock=clock)
         shared = access_point.keys(who.name)
         keys = SecurityKeys(shared.key, shared.auth_key)
-        upstream = LnapUpstream(home.point, keys, state=state, clock=clock, on_note=_log.info)
+        upstream = LnapUpstream(home.point, keys, state=kept, clock=clock, on_note=_log.info)
         await run_home(home, places, clock, upstream=upstream, on_up=on_up)
 
 
@@ -237,6 +246,7 @@ async def run_home(
         ExceptionGroup: of ``PortalFailedError``, ``CannotConnectError`` or ``OSError``.
 
     """
+    services = Services()
     network = HomeNetworkViews(home, StoredNumbers(home.data), explain, clock.utc)
     asked = passed_through(network, on_loop(asyncio.get_running_loop()))
     async with portal(
@@ -246,30 +256,54 @@ async def run_home(
         host=places.host,
         port=places.port,
         insecure_without_login=places.insecure_without_login,
-        health=lambda: _health(home),
+        health=lambda: _health(home, services),
     ) as where:
         ports = await _open_outlets(home, places, upstream)
         on_up(HomeUp(where, ports, None if upstream is None else home.point))
-        await until_signal(maintain(home.data, clock.utc), *_jobs(home, places, upstream))
+        running = _services(home, places, upstream) | {"upkeep": lambda: maintain(home.data, clock.utc)}
+        await until_signal(*(services.keep(name, run) for name, run in running.items()))
 
 
-def _jobs(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> list[Coroutine[Any, Any, Any]]:
-    """Return the services that run as long as the home does."""
-    jobs: list[Coroutine[Any, Any, Any]] = [home.run()]
+class LineLog:
+    """Logs a line's changes: each reason for which it is down once, and that it is up again."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._reason: str | None = None
+
+    def is_down(self, reason: str) -> None:
+        """Log that the line is down."""
+        if reason != self._reason:
+            _log.warning("%s is down", self._name, extra={"reason": reason})
+        self._reason = reason
+
+    def is_up(self) -> None:
+        """Log that octets arrive."""
+        _log.info("%s is up%s", self._name, "" if self._reason is None else " again")
+        self._reason = None
+
+
+def _services(
+    home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None
+) -> dict[str, Callable[[], Awaitable[Any]]]:
+    """Return what runs as long as the home does, by the name that people are told."""
+    found: dict[str, Callable[[], Awaitable[Any]]] = {"storing": home.run}
     if isinstance(places.source, Endpoint):
-        jobs.append(home.hear_port(places.source, lambda text: _log.warning("P1 line is down", extra={"reason": text})))
+        line = LineLog("P1 line")
+        found["P1"] = partial(home.hear_port, places.source, line.is_down, line.is_up)
     elif places.source is not None:
-        jobs.append(_replay(home, places.source))
+        found["replay"] = partial(_replay, home, places.source)
     if upstream is not None:
-        jobs.append(upstream.server.run())
+        found["G1"] = upstream.server.run
         if places.uplink is not None:
             uplink = upstream.uplink(places.uplink)
             home.on_rows = uplink.wake
-            jobs.append(uplink.run())
+            found["uplink"] = uplink.run
     if places.radio is not None:
-        jobs.append(home.hear_radio(Endpoint("udp", places.host, places.radio)))
-    jobs += [home.poll_wired(bus, places.poll_every_s) for bus in places.buses]
-    return jobs
+        found["radio"] = partial(home.hear_radio, Endpoint("udp", places.host, places.radio))
+    for bus in places.buses:
+        found[str(bus.place)] = partial(home.poll_wired, bus, places.poll_every_s)
+    return found
 
 
 async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstream | None) -> dict[str, int]:
@@ -283,7 +317,7 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
     return opened
 
 
-def _health(home: HomeHost) -> dict[str, Any]:
+def _health(home: HomeHost, services: Services) -> dict[str, Any]:
     heard = {meter.device: meter.count for meter in home.meters.values()}
     damaged = [item.item for item in home.data.damage()]
     return {
@@ -291,6 +325,7 @@ def _health(home: HomeHost) -> dict[str, Any]:
         "kept_aside": home.point.quarantine.total,
         "damaged": damaged[:DAMAGE_SHOWN_MAX],
         "not_read": dict(home.wired_failures),
+        "failing": dict(services.failing),
     }
 
 

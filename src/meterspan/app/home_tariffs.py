@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 from meterspan.analytics.tariff import Band, Tariff
 from meterspan.mdm.tariffs import read_tariffs
@@ -10,9 +11,13 @@ from meterspan.quantities import Commodity
 __all__ = ["flat_tariff", "tariffs_of_file"]
 
 
+FLAT: Final = "flat"
+"""Name of the tariff and of its one band; pages name it in the reader's language."""
+
+
 def flat_tariff(price: Decimal, currency: str) -> Tariff:
-    """Return a tariff with one price for electricity, in ``currency`` per kWh."""
-    return Tariff("price", currency, "kWh", (Band("price", price),))
+    """Return a tariff with one price for electricity, in ``currency`` per kWh, as the reader pays it."""
+    return Tariff(FLAT, currency, "kWh", (Band(FLAT, price),))
 
 
 def tariffs_of_file(path: Path) -> dict[Commodity, Tariff]:

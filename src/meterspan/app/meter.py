@@ -14,19 +14,21 @@ from zoneinfo import ZoneInfo
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.serving import together
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
-from meterspan.engine.uplink import Uplink
+from meterspan.engine.uplink import RETRIES_MAX, RETRY_FIRST_S, Uplink
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import CorruptStateError, Indication
 from meterspan.meter.push import MeterPush
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
+from meterspan.model.cosem.standard_objects import PushDelivery, PushService
 from meterspan.model.identity import MANUFACTURER
 from meterspan.quantities import Commodity, standard_offset_s
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.meter_host import ElectricityHost, FlowSource, MeterTime, RadioHost, kept_time
+from meterspan.runtime.services import Services
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.households import Equipment, Flows, Heating, Household
@@ -219,6 +221,7 @@ class BenchMeter:
             clock=self.clock,
             supply=_supply(household, Flows.electricity),
             limits=HostLimits(inactivity_timeout_s=places.timeout_s, silence_s=min(30.0, places.timeout_s)),
+            delivery=None if places.uplink is None else _delivery(places.uplink),
             on_note=self.on_note,
         )
         if kept is not None:
@@ -230,7 +233,7 @@ class BenchMeter:
             uplink = self._pushing(device, host, state, places.uplink)
 
             def run() -> Coroutine[Any, Any, None]:
-                return together(host.run(), uplink.run())
+                return together(host.run(), Services().keep("uplink", uplink.run))
 
         return RunningBenchMeter(household, opened, shown, run, host.close, lambda: device.indication, time)
 
@@ -282,15 +285,20 @@ class BenchMeter:
     ) -> UplinkHost:
         """Push what is captured from here on; a new meter's history is left to reads."""
         rows = MeterPush(device, state.outbox("push"), state=state)
-        link = TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES)
-        machine = Uplink(rows, host.security.context(), link)
+        link = TRANSPORTS[endpoint.scheme].push_sender()
+        machine = Uplink(rows, host.security.context(), link, is_confirmed=is_confirmed(endpoint))
         uplink = UplinkHost(machine, endpoint, clock=self.clock, on_note=self.on_note)
 
         def captured() -> None:
             rows.collect()
             uplink.wake()
 
+        def asked(now: float) -> None:
+            rows.push_now(now)
+            uplink.wake()
+
         host.on_captured = captured
+        host.on_push_asked = asked
         rows.collect()
         return uplink
 
@@ -315,6 +323,19 @@ class BenchMeter:
             own.garden,
         )
         return Household(self.seed, drawn.profile, zone=self.zone.key, equipment=equipment)
+
+
+def is_confirmed(endpoint: Endpoint) -> bool:
+    """Whether the receiver of pushes is asked to confirm them: unless the endpoint says ``confirm=no``."""
+    return endpoint.options.get("confirm", "yes") != "no"
+
+
+def _delivery(endpoint: Endpoint) -> PushDelivery:
+    service = _PUSH_SERVICES[endpoint.scheme]
+    return PushDelivery(service, endpoint.place, RETRIES_MAX, int(RETRY_FIRST_S))
+
+
+_PUSH_SERVICES: Final = {"tcp": PushService.TCP, "udp": PushService.UDP, "hdlc+tcp": PushService.HDLC}
 
 
 def _seal_key(state: StateFile) -> bytes:
@@ -359,6 +380,7 @@ def run_bench(
     places: ElectricityPlaces | RadioPlaces,
     *,
     pv_kw: float | None = None,
+    after_restore: bool = False,
     shown: Shown,
 ) -> None:
     """Run a meter until SIGINT or SIGTERM.
@@ -369,6 +391,7 @@ def run_bench(
         keys: the keys that clients must hold; ``key`` alone is that of a radio meter.
         places: where it is heard: a radio meter's, or an electricity meter's.
         pv_kw: peak power of its solar modules; the household's own by default.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         shown: announces the meter once its ports are open.
 
     Raises:
@@ -390,7 +413,7 @@ def run_bench(
         with shown(running) as paint:
             await run_until(stopped, running, paint)
 
-    with owned(folder, bench.name) as path, StateFile(path) as kept:
+    with owned(folder, bench.name) as path, StateFile(path, after_restore=after_restore) as kept:
         try:
             asyncio.run(run(kept))
         except CorruptStateError as error:

@@ -8,22 +8,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.central_system import CentralSystem
+from meterspan.app.central_system import CentralSystem, shared_keys
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.app.stored_numbers import GatheredNumbers
+from meterspan.app.views_proxy import on_loop
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
+from meterspan.runtime.declared import ConfigError
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
+from meterspan.runtime.services import Services
 from meterspan.store.databases import check_reachable
 
-__all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_keys", "check_places", "run_central_system", "serve"]
 
 
 PROGRESS_S: Final = 1.0
@@ -38,13 +41,13 @@ class CentralSystemReady:
 
     Attributes:
         portal: address of the portal.
-        push: where pushes are taken.
+        pushes: where pushes are taken.
         meters: how many meters it reads.
 
     """
 
     portal: str
-    push: str
+    pushes: tuple[str, ...]
     meters: int
 
 
@@ -59,12 +62,26 @@ def check_places(config: ServeConfig) -> None:
         check_reachable(config.registry)
 
 
+def check_keys(config: ServeConfig, keys: Mapping[str, MeterKeys]) -> None:
+    """Check that no two configured devices share a key.
+
+    Raises:
+        ConfigError: two do; each is named.
+
+    """
+    devices = [*(point.device for point in config.access_points), *(meter.device for meter in config.meters)]
+    faults = shared_keys((device, keys[device].key) for device in devices if device in keys)
+    if faults:
+        raise ConfigError(faults)
+
+
 def serve(
     config: ServeConfig,
     *,
     keys: Mapping[str, MeterKeys],
     tariffs: Sequence[Tariff],
     master_key: Path,
+    after_restore: bool = False,
     on_ready: Callable[[CentralSystemReady], object],
 ) -> None:
     """Run the central system of a configuration until it is interrupted.
@@ -74,6 +91,7 @@ def serve(
         keys: keys of meters by device; those of known devices may be left out.
         tariffs: that meters name.
         master_key: the file that holds, or will hold, the key of the keys at rest.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_ready: called once it answers.
 
     Raises:
@@ -87,7 +105,13 @@ def serve(
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
     secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
-        config, keys=known, master_key=secret, tariffs=tariffs, clock=clock, progress=_progress(clock)
+        config,
+        keys=known,
+        master_key=secret,
+        tariffs=tariffs,
+        clock=clock,
+        after_restore=after_restore,
+        progress=_progress(clock),
     )
     try:
         run_program(run_central_system(system, clock, on_ready))
@@ -121,15 +145,16 @@ async def run_central_system(
         ExceptionGroup: of ``PortalFailedError`` or ``OSError``: it cannot listen, or one of its parts failed.
 
     """
-    config = system.config
-    numbers = StoredNumbers(system.data, system.damage)
+    config, services = system.config, Services()
+    numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
-    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), on_loop(loop))
 
     async def report_ready() -> None:
         await system.host.listening.wait()
-        push = f"tcp://{config.push.host}:{system.host.push_port}"
-        on_ready(CentralSystemReady(where, push, sum(bool(device.channels) for device in system.head_end.inventory)))
+        pushes = tuple(map(str, system.host.push_places))
+        on_ready(CentralSystemReady(where, pushes, sum(bool(device.channels) for device in system.head_end.inventory)))
 
     async with portal(
         system.data,
@@ -140,12 +165,17 @@ async def run_central_system(
         names=config.portal.names,
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
-        health=lambda: _health(system),
+        health=lambda: _health(system, services),
     ) as where:
-        await until_signal(system.host.run(), maintain(system.data, clock.utc), report_ready())
+        await until_signal(
+            services.keep("head end", system.host.run),
+            services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("sums", numbers.run),
+            report_ready(),
+        )
 
 
-def _health(system: CentralSystem) -> dict[str, Any]:
+def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
     counts = system.head_end.counts
     return {
         "meters": len(system.head_end.inventory),
@@ -153,7 +183,8 @@ def _health(system: CentralSystem) -> dict[str, Any]:
         "sessions_ok": counts.sessions_ok,
         "sessions_failed": counts.sessions_failed,
         "rows_pushed": counts.rows_pushed,
-        "push_port": system.host.push_port,
+        "pushes": [str(place) for place in system.host.push_places],
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
+        "failing": dict(services.failing),
     }

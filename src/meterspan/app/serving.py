@@ -17,6 +17,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
+from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import is_loopback
 from meterspan.runtime.limits import raise_open_files
 from meterspan.runtime.media import CannotConnectError
@@ -171,8 +172,8 @@ async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> 
             await asyncio.to_thread(data.maintain, clock())
         except StorageError as error:
             _log.error("days were not closed, and are tried again", extra={"reason": str(error)})
-        except Exception:  # noqa: BLE001 - an odd reading must not end the program; it is logged with its trace
-            _log.exception("a defect kept days from being closed; they are tried again")
+        except Exception as error:  # noqa: BLE001 - an odd reading must not end the program; logged with its trace
+            note_defect("a defect kept days from being closed; they are tried again", error)
 
 
 class _Server(PortalServer):

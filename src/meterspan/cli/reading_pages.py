@@ -15,9 +15,9 @@ from meterspan.cli.terminal import plain
 from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.frame_trace import FrameDirection, TracedFrame
 from meterspan.engine.scripts import ProfileRead
-from meterspan.meter.electricity import EventCode
 from meterspan.model.cosem.access import AttributeAccess, MethodAccess
 from meterspan.model.cosem.classes import interface_class
+from meterspan.model.cosem.event_codes import event_words
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.view import ObjectListElement
 from meterspan.quantities import ClockStatus, Scaled, in_thousands
@@ -265,13 +265,8 @@ def _events(read: ProfileRead, zone: tzinfo) -> Table:
         code = codes[0] if codes else None
         moment = event.get("time")
         when = _local(datetime.fromisoformat(moment), zone) if moment else ""
-        table.add_row(when, "" if code is None else str(code), _event_words(code))
+        table.add_row(when, "" if code is None else str(code), "" if code is None else event_words(code))
     return table
-
-
-def _event_words(code: int | None) -> str:
-    known = code in frozenset(map(int, EventCode))
-    return EventCode(code).name.lower().replace("_", " ") if known and code is not None else ""
 
 
 def _local(moment: datetime | None, zone: tzinfo) -> str:

@@ -4,11 +4,12 @@ Strategy: the shell hands in an iterator of telegrams and a clock; each telegram
 once a second its view is painted. The app holds no reference to the port, so nothing can be sent to the meter.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from itertools import pairwise
 from typing import ClassVar, Final
 
+from rich.markup import escape
 from rich.text import Text
 from textual.app import App, ComposeResult
 from textual.containers import Horizontal, Vertical
@@ -169,6 +170,7 @@ class DisplayApp(App[None]):
         self._paint_card("#hours", lambda width, height: _hours(view, colors, width=width, height=height))
         self._paint_card("#curve", lambda width, height: _curve(view, colors, width=width, height=height))
         self.query_one("#hours", Static).border_subtitle = _legend(view, colors)
+        self.query_one("#power").border_subtitle = _tax(view)
         self.query_one("#news", Static).update(_news(view, colors))
 
     async def _listen(self) -> None:
@@ -230,10 +232,11 @@ def _level(view: DisplayView) -> str:
         return "unknown"
     if view.power_w < 0:
         return "exporting"
-    share = view.power_share or 0.0
-    if share >= 1:
+    if view.power_share is None:
+        return ""
+    if view.power_share >= 1:
         return "alarm"
-    return "high" if share >= HIGH_SHARE else ""
+    return "high" if view.power_share >= HIGH_SHARE else ""
 
 
 def _link(view: DisplayView, colors: _Colors, ended: str) -> Text:
@@ -281,6 +284,13 @@ def _band(view: DisplayView, colors: _Colors) -> Text:
     return text
 
 
+def _tax(view: DisplayView) -> str:
+    """Return what the prices include."""
+    if view.band is None or view.band.price is None:
+        return ""
+    return f"prices with {view.tax:.0%} tax" if view.tax else "no tax added"
+
+
 def _today(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Text:
     if not view.today:
         return Text("\nNothing heard yet.\nIs the P1 cable in, and the port switched on?", colors.quiet)
@@ -293,6 +303,7 @@ def _today(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
         text.append("─" * width + "\n", colors.track)
         total = f"{sign}{_places(view.cost_today, 2)}"
         lacking = [str(supply.commodity) for supply in view.today if supply.cost is None]
+        lacking += ["standing charge"] if view.has_standing else []
         label = f"Cost so far, without {', '.join(lacking)}" if lacking else "Cost so far"
         room = width - len(total) - 1
         label = label if len(label) <= room else f"{label[: room - 1]}…"
@@ -325,13 +336,13 @@ def _hours(view: DisplayView, colors: _Colors, *, width: int, height: int) -> Te
     top = _round_up(max(known) or Decimal(1))
     margin = 4
     column = max(1, min(4, (width - margin) // max(1, len(values))))
-    dearest = _dearest(view.hours)
+    of_band = _band_colors(view.bands, colors)
     text = Text()
     for row in range(rows, 0, -1):
         label = f"{_plain(top)}" if row == rows else ("0" if row == 1 else "")
         text.append(f"{label:>{margin - 1}} ", colors.quiet)
         for bar in view.hours:
-            text.append(_cell(bar.value, top, row, rows) * max(1, column - 1), _bar_color(bar, colors, dearest))
+            text.append(_cell(bar.value, top, row, rows) * max(1, column - 1), _bar_color(bar, colors, of_band))
             if column > 1:
                 text.append(" ")
         text.append("\n")
@@ -376,23 +387,23 @@ def _cell(value: Decimal | None, top: Decimal, row: int, rows: int) -> str:
     return _EIGHTHS[min(8, max(0, eighths - 8 * (row - 1)))]
 
 
-def _bar_color(bar: HourBar, colors: _Colors, dearest: str) -> str:
-    if bar.value is None:
-        return colors.track
-    return colors.accent if dearest and bar.band == dearest else colors.main
+def _bar_color(bar: HourBar, colors: _Colors, of_band: Mapping[str, str]) -> str:
+    return colors.track if bar.value is None else of_band.get(bar.band, colors.main)
 
 
-def _dearest(hours: tuple[HourBar, ...]) -> str:
-    """Name the band to set apart: the one the day does not begin with."""
-    names = list(dict.fromkeys(bar.band for bar in hours))
-    return names[1] if len(names) > 1 else ""
+def _band_colors(bands: Sequence[str], colors: _Colors) -> dict[str, str]:
+    """Return the colour of each band, which is the same on all days: the dearest and the cheapest are set apart."""
+    if len(bands) < 2:
+        return dict.fromkeys(bands, colors.main)
+    between = dict.fromkeys(bands[1:-1], colors.text)
+    return {bands[0]: colors.main, **between, bands[-1]: colors.accent}
 
 
 def _legend(view: DisplayView, colors: _Colors) -> str:
-    names = list(dict.fromkeys(bar.band for bar in view.hours if bar.band))
-    if len(names) < 2:
+    of_band = _band_colors(view.bands, colors)
+    if len(of_band) < 2:
         return "kWh"
-    return f"kWh  [{colors.main}]■[/] {names[0]}  [{colors.accent}]■[/] {names[1]}"
+    return "kWh" + "".join(f"  [{color}]■[/] {escape(name)}" for name, color in of_band.items())
 
 
 def _news(view: DisplayView, colors: _Colors) -> Text:

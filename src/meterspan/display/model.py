@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled
+from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled, known_sum
 from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
@@ -118,6 +118,9 @@ class DisplayView:
         currency: ISO 4217 code.
         messages: from the supplier, newest first.
         damaged: telegrams that could not be read.
+        bands: all bands of the electricity tariff, cheapest first: one order for all days.
+        tax: share of tax that is in every price and cost.
+        has_standing: whether a tariff has a standing charge, which no cost here has.
 
     """
 
@@ -135,6 +138,9 @@ class DisplayView:
     currency: str
     messages: tuple[str, ...]
     damaged: int
+    bands: tuple[str, ...] = ()
+    tax: Decimal = Decimal(0)
+    has_standing: bool = False
 
 
 class DisplayModel:
@@ -220,7 +226,6 @@ class DisplayModel:
         today = local_day(int(now), self.zone)
         heard = {commodity for commodity, direction, _ in self._counters if direction is Direction.IMPORT}
         supplies = tuple(self._supply(commodity, today) for commodity in Commodity if commodity in heard)
-        costs = [supply.cost for supply in supplies if supply.cost is not None]
         tariff = self._tariffs.get(Commodity.ELECTRICITY) or next(iter(self._tariffs.values()), None)
         return DisplayView(
             at=datetime.fromtimestamp(now, self._info),
@@ -233,10 +238,13 @@ class DisplayModel:
             band=self._band(int(now), today),
             today=supplies,
             hours=self._hours(today),
-            cost_today=sum(costs, Decimal(0)) if costs else None,
+            cost_today=known_sum(supply.cost for supply in supplies),
             currency=tariff.currency if tariff is not None else "",
             messages=tuple(self._messages),
             damaged=self.damaged_count,
+            bands=_bands(self._tariffs.get(Commodity.ELECTRICITY)),
+            tax=Decimal(0) if tariff is None else tariff.tax,
+            has_standing=any(tariff.standing_charge_per_day for tariff in self._tariffs.values()),
         )
 
     def _connection(self, age: float | None) -> Connection:
@@ -266,14 +274,14 @@ class DisplayModel:
         export = [
             counter for counter in self._of(commodity, Direction.EXPORT) if counter.value and counter.day == today
         ]
-        costs = [cost for counter in current if (cost := counter.cost()) is not None]
+        costs = [counter.cost() for counter in current]
         since = max((counter.since for counter in current if counter.since is not None), default=None)
         return SupplyToday(
             commodity,
             CATALOGUE[commodity].display_unit,
             exact_decimal(_total(current)) if current else None,
             exact_decimal(_total(export)) if export else None,
-            sum(costs, Decimal(0)) if costs and len(costs) == len(current) else None,
+            None if None in costs else known_sum(costs),
             None if since is None else datetime.fromtimestamp(since, self._info),
             datetime.fromtimestamp(max(counter.at for counter in counters), self._info),
             "; ".join(counter.note for counter in current if counter.note),
@@ -450,11 +458,16 @@ class _Counter:
         edges = {max(start, midnight), end, *range(first_hour + HOUR_S, end, HOUR_S)}
         edges |= {span.start for span in spans if max(start, midnight) < span.start < end}
         ordered = sorted(edges)
+        is_hole = end - start > BRIDGE_S  # what was used in it is known, and when is not
+        if is_hole and any(max(start, midnight) < span.start < end for span in spans):
+            heard, again = (datetime.fromtimestamp(at, ZoneInfo(self.zone)) for at in (start, end))
+            self.note = f"not heard {heard:%H:%M} to {again:%H:%M}: its cost is shared out by time"
         for low, high in pairwise(ordered):
             part = used * Fraction(high - low, end - start)
             hour = midnight + (low - midnight) // HOUR_S * HOUR_S
             self.consumed += part
-            self.by_hour[hour] = self.by_hour.get(hour, Fraction(0)) + part
+            if not is_hole:
+                self.by_hour[hour] = self.by_hour.get(hour, Fraction(0)) + part
             if spans:
                 band = _span_at(spans, low).band
                 self.by_band[band] = self.by_band.get(band, Fraction(0)) + part
@@ -466,6 +479,12 @@ def _total(counters: list[_Counter]) -> Fraction:
 
 def _span_at(spans: tuple[BandSpan, ...], time: int) -> BandSpan:
     return next((span for span in spans if span.start <= time < span.end), spans[-1])
+
+
+def _bands(tariff: Tariff | None) -> tuple[str, ...]:
+    """Return the bands of a tariff from the cheapest to the dearest."""
+    bands = () if tariff is None else tariff.bands
+    return tuple(band.name for band in sorted(bands, key=lambda band: (band.price, band.name)))
 
 
 def _gross(tariff: Tariff, band: str) -> Decimal:

@@ -6,14 +6,14 @@ either role, the cutter of its octets into frames for a trace, the port. The las
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from meterspan.engine.association.agreement import APDU_MAX
 from meterspan.engine.frame_trace import CutFrame, FrameCutter, HdlcCutter, MbusCutter, WrapperCutter
-from meterspan.engine.hdlc.config import HdlcConfig
+from meterspan.engine.hdlc.config import AddressMatching, HdlcConfig
 from meterspan.engine.hdlc.link import HdlcLink
 from meterspan.engine.link import Link, Role
 from meterspan.engine.wrapper_link import INACTIVITY_TIMEOUT_S, WrapperConfig, WrapperLink
@@ -67,16 +67,18 @@ class LinkAddresses:
         client: client SAP.
         server: logical device; 1 is the management logical device.
         physical: lower HDLC address of the meter; None leaves it out.
+        are_any: the side takes what is addressed to anybody: it listens to whatever arrives on its line.
 
     """
 
     client: int = 16
     server: int = 1
     physical: int | None = None
+    are_any: bool = False
 
 
 PUSH_ADDRESSES: Final = LinkAddresses(client=1, server=1)
-"""Addresses of a push connection: its sender opens the link as a client, the head end's push service is the server."""
+"""Addresses of pushes: from logical device 1 of the meter to client 1 of the head end (management, both)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class Transport:
         port: where none is written; 0 for a medium without ports.
         octet_timeout_s: how long a frame may stay incomplete on this medium.
         apdu_max: octets of the longest APDU that either side should announce.
+        push_role: of the side that pushes. It opens a connection of its own; on an HDLC line a meter stays the
+            secondary station, and sends UI frames, which need no link (IEC 62056-46).
 
     """
 
@@ -127,6 +131,7 @@ class Transport:
     port: int = DLMS_PORT
     octet_timeout_s: float = TCP_OCTET_TIMEOUT_S
     apdu_max: int = APDU_MAX
+    push_role: Role = Role.CLIENT
 
     @property
     def medium(self) -> str:
@@ -150,6 +155,25 @@ class Transport:
 
         """
         return self._make(Role.SERVER, addresses, LinkTiming(self.octet_timeout_s, inactivity_timeout_s))
+
+    def push_sender(self) -> Link:
+        """Make the link of the side that pushes.
+
+        Raises:
+            ValueError: nothing is pushed over this transport.
+
+        """
+        return self._make(self.push_role, PUSH_ADDRESSES, LinkTiming(self.octet_timeout_s))
+
+    def push_listener(self) -> Link:
+        """Make the link of the side that is pushed to; it takes what is addressed to anybody.
+
+        Raises:
+            ValueError: nothing is pushed over this transport.
+
+        """
+        role = Role.SERVER if self.push_role is Role.CLIENT else Role.CLIENT
+        return self._make(role, replace(PUSH_ADDRESSES, are_any=True), LinkTiming(self.octet_timeout_s))
 
     def _make(self, role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
         if self.link is None:
@@ -196,7 +220,11 @@ def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     if role is Role.SERVER:
         own, peer = peer, own
     config = HdlcConfig(
-        own, peer, octet_timeout_s=timing.octet_timeout_s, inactivity_timeout_s=timing.inactivity_timeout_s
+        own,
+        peer,
+        matching=AddressMatching.ANY if addresses.are_any else AddressMatching.TOLERANT,
+        octet_timeout_s=timing.octet_timeout_s,
+        inactivity_timeout_s=timing.inactivity_timeout_s,
     )
     return HdlcLink(role, config)
 
@@ -217,6 +245,7 @@ _ROWS: Final = (
         "hdlc+tcp://192.168.1.50:4001",
         _hdlc,
         HdlcCutter,
+        push_role=Role.SERVER,
     ),
     Transport(
         "serial",
@@ -227,6 +256,7 @@ _ROWS: Final = (
         HdlcCutter,
         port=0,
         octet_timeout_s=SERIAL_OCTET_TIMEOUT_S,
+        push_role=Role.SERVER,
     ),
     Transport(
         "udp",

@@ -58,13 +58,17 @@ class PushReceived:
     """
 
     octets: bytes
-
     sender: bytes
     source: int
     invoke: LongInvokeIdAndPriority | None
     time: ClockTime | None
     values: tuple[PushValue, ...]
     objects: tuple[CaptureObjectDefinition, ...] = ()
+
+    @property
+    def is_event(self) -> bool:
+        """Whether it is an EventNotificationRequest."""
+        return self.invoke is None
 
 
 @dataclass(frozen=True, slots=True)

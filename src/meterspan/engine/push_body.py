@@ -1,25 +1,27 @@
 """The body of a push, read in one place: what each value is of, by the names in the body or by a known list.
 
-Strategy: a body that describes each value (``write_described``) or brings its push object list names its values itself
-(IEC 62056-6-2, 4.4.8); plain values are named by a list that is known for the meter; a list of OBIS codes with values
-behind them names these by their codes, and a pair (integer, enum) behind a value scales it. Where a reader asks for it,
-a list without any name is matched by its shape with the layouts of ``model.push_layouts``.
+Strategy: a body that brings its push object list (``write_listed``), or describes each value as earlier versions of
+meterspan did, names its values itself (IEC 62056-6-2, 4.4.8); plain values are named by a list that is known for the
+meter; a list of OBIS codes with values behind them names these by their codes, and a pair (integer, enum) behind a
+value scales it. Where a reader asks for it, a list without any name is matched by its shape with the layouts of
+``model.push_layouts``.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from meterspan.model.cosem.profile import read_push_objects
+from meterspan.model.cosem.profile import read_push_objects, write_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit, is_scaler_unit, read_scaler_unit
+from meterspan.model.cosem.standard_objects import LIST_ELEMENT
 from meterspan.model.cosem.view import fields_of, read_logical_name
 from meterspan.model.push_layouts import POSITIONAL_LISTS, PositionalList
 from meterspan.quantities import ClockTime, Obis
-from meterspan.wire.axdr import Data, DataType, array, integer, long_unsigned, octet_string, structure
+from meterspan.wire.axdr import Data, DataType, structure
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
-__all__ = ["PushBody", "PushValue", "read_body", "read_values", "scaled_pair", "text_of", "write_described"]
+__all__ = ["PushBody", "PushValue", "read_body", "read_values", "scaled_pair", "text_of", "write_listed"]
 
 CLOCK_SIZE = 12
 LOGICAL_NAME_SIZE = 6
@@ -67,14 +69,19 @@ class PushBody:
     objects: tuple[CaptureObjectDefinition, ...] = ()
 
 
-def write_described(values: Sequence[PushValue]) -> Data:
-    """Build a body in which every value carries its own descriptor (class, logical name, attribute, value).
+def write_listed(values: Sequence[PushValue]) -> Data:
+    """Build a body whose first element is its push object list, itself included: any reader can name the values.
 
     Raises:
-        ValueError: a value has no definition, or is a part of an attribute (data index).
+        ValueError: a value has no definition.
 
     """
-    return array(*map(_described, values))
+    objects = [LIST_ELEMENT]
+    for value in values:
+        if value.definition is None:
+            raise ValueError("only attributes are listed")
+        objects.append(value.definition)
+    return structure(write_capture_objects(objects), *(value.value for value in values))
 
 
 def read_body(
@@ -131,13 +138,6 @@ def text_of(data: Data) -> str | None:
     if isinstance(data.value, bytes) and data.value and all(0x20 <= octet < 0x7F for octet in data.value):
         return data.value.decode("ascii")
     return None
-
-
-def _described(value: PushValue) -> Data:
-    of = value.definition
-    if of is None or of.data_index:
-        raise ValueError("only whole attributes are described")
-    return structure(long_unsigned(of.class_id), octet_string(of.instance), integer(of.attribute), value.value)
 
 
 def _read_described(body: Data) -> tuple[PushValue, ...]:

@@ -1,21 +1,21 @@
 """The body of a push of readings: rows of profiles, values of registers, and the scaler_unit of each; both directions.
 
-Strategy: the writer puts each profile's rows and the scale of every captured register side by side, described one by
-one (``push_body.write_described``). The reader sorts any push's values by attribute or code, whatever form the body
-had, so that every form is the same thing to the head end, and to a person who looks at a frame.
+Strategy: the writer puts each profile's rows and the scale of every captured register side by side, behind their
+push object list (``push_body.write_listed``). The reader sorts any push's values by attribute or code, whatever form
+the body had, so that every form is the same thing to the head end, and to a person who looks at a frame.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from meterspan.engine.push_body import PushValue, scaled_pair, write_described
-from meterspan.model.cosem.classes import Clock, DemandRegister, ExtendedRegister, ProfileGeneric, Register
+from meterspan.engine.push_body import PushValue, scaled_pair, write_listed
+from meterspan.model.cosem.classes import Clock, DataObject, DemandRegister, ExtendedRegister, ProfileGeneric, Register
 from meterspan.model.cosem.objects import scaler_unit
 from meterspan.model.cosem.profile import Row, read_capture_objects
 from meterspan.model.cosem.scaler_unit import ScalerUnit, read_scaler_unit
 from meterspan.quantities import ClockTime, Obis, Scaled, commodity_of_obis, utc
-from meterspan.quantities.codes import CLOCK, CURRENT_VALUE
+from meterspan.quantities.codes import CLOCK, CURRENT_VALUE, PROFILE_STATUS
 from meterspan.wire.axdr import (
     Data,
     IeeeFloat,
@@ -65,6 +65,7 @@ class PushedContent:
         values: value by register.
         columns: the capture objects of a profile, where they were pushed too.
         registers: the registers whose scales were pushed behind a profile's rows, in the order of its columns.
+        status: the meter's status word at the push; 0 where there is none.
         is_named: whether any value could be matched to what it is of.
 
     """
@@ -75,6 +76,7 @@ class PushedContent:
     values: Mapping[Obis, Data] = field(default_factory=dict)
     columns: Mapping[Obis, Sequence[CaptureObjectDefinition]] = field(default_factory=dict)
     registers: Mapping[Obis, Sequence[Obis]] = field(default_factory=dict)
+    status: int = 0
     is_named: bool = True
 
 
@@ -87,7 +89,7 @@ def write_profiles(profiles: Iterable[PushedProfile]) -> Data:
         for register in profile.registers:
             scale = scaler_unit(Scaled(0, register.scaler.exponent, register.scaler.unit))
             values.append(_value(register.class_id, register.name, _SCALER_OF[register.class_id], scale))
-    return write_described(values)
+    return write_listed(values)
 
 
 def utc_row(time: int, status: int, values: Sequence[int | None]) -> Row:
@@ -118,7 +120,14 @@ def read_content(values: Sequence[PushValue], time: ClockTime | None = None) -> 
             found.note_attribute(of, value.value)
     is_named = any(value.obis is not None for value in values)
     return PushedContent(
-        found.clock or time, found.rows, found.scalers, found.numbers, found.columns, found.registers, is_named
+        found.clock or time,
+        found.rows,
+        found.scalers,
+        found.numbers,
+        found.columns,
+        found.registers,
+        found.status,
+        is_named,
     )
 
 
@@ -132,6 +141,7 @@ class _SortedValues:
     numbers: dict[Obis, Data] = field(default_factory=dict)
     columns: dict[Obis, Sequence[CaptureObjectDefinition]] = field(default_factory=dict)
     registers: dict[Obis, list[Obis]] = field(default_factory=dict)
+    status: int = 0
     profile: Obis | None = None
 
     def note_attribute(self, of: CaptureObjectDefinition, data: Data) -> None:
@@ -150,6 +160,8 @@ class _SortedValues:
             self.clock = data.clock_time
         elif what == _COLUMNS:
             self.columns[of.instance] = read_capture_objects(data)
+        elif what == _DATA and of.instance == PROFILE_STATUS:
+            self.status = data.integer
 
     def note_named(self, value: PushValue) -> None:
         """Note a value with a code alone: a clock, or a number of a supply."""
@@ -190,6 +202,7 @@ _VALUES = frozenset(
         (ExtendedRegister.class_id, ExtendedRegister.value.number),
     }
 )
+_DATA = (DataObject.class_id, DataObject.value.number)
 _BUFFER = (ProfileGeneric.class_id, ProfileGeneric.buffer.number)
 _COLUMNS = (ProfileGeneric.class_id, ProfileGeneric.capture_objects.number)
 _CLOCK = (Clock.class_id, Clock.time.number)

@@ -1,9 +1,10 @@
-"""The push side of a meter or access point: rows out of an outbox, one confirmed notification at a time (G1).
+"""The push side of a meter or access point: notifications out of an outbox, one at a time (G1).
 
 Strategy: one DataNotification is in flight; its confirmation empties the outbox up to there and the next one is sent.
 Without a confirmation within the time-out the same rows are sent again with a new counter; after a lost connection
-the uplink waits, longer each time, before it asks its owner for another. Rows are never dropped here. The outbox is
-read only after ``wake``, ``connect`` or a confirmation: ``deadline`` and idle timers do not touch the disk.
+the uplink waits, longer each time, before it asks its owner for another. Rows are never dropped here, unless the owner
+says that nobody confirms; events (EventNotificationRequest) have no confirmation in the standard. The outbox is read
+only after ``wake``, ``connect`` or a confirmation: ``deadline`` and idle timers do not touch the disk.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     DataNotification,
     DataNotificationConfirm,
+    EventNotificationRequest,
     LongInvokeIdAndPriority,
     read_apdu,
     write_apdu,
@@ -31,16 +33,26 @@ __all__ = ["Push", "PushRows", "RowsConfirmed", "Uplink", "UplinkEvent", "Uplink
 CONFIRM_TIMEOUT_S: Final = 30.0
 RETRY_FIRST_S: Final = 5.0
 RETRY_MAX_S: Final = 600.0
-FAILURES_MAX: Final = 16
-"""Failures counted for the growing pause; by then ``RETRY_MAX_S`` is long reached."""
+SENT_AT_ONCE_MAX: Final = 64
+"""Notifications that nobody confirms, sent in one go; the next ones follow when the time is looked at again."""
+RETRIES_MAX: Final = 255
+"""Tries after the first, at a growing pause up to ``RETRY_MAX_S``: a day and a half; then the next ``wake`` counts."""
+_DOUBLINGS_MAX: Final = 16
+"""By then ``RETRY_MAX_S`` is long reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """Rows to push upstream: the outbox number of the last one, and the notification's body."""
+    """What to push upstream.
+
+    Attributes:
+        through: the outbox number of its last item.
+        body: of a DataNotification, or an event that is sent as it is.
+
+    """
 
     through: int
-    body: Data
+    body: Data | EventNotificationRequest
 
 
 class PushRows(Protocol):
@@ -88,11 +100,13 @@ class Uplink:
     Args:
         rows: the outbox.
         security: the context towards the head end.
-        link: carries the APDUs; a client that connects again after each loss.
+        link: carries the APDUs (``Transport.push_sender``); it is connected again after each loss.
+        is_confirmed: the receiver confirms; otherwise what was sent has left the outbox, as with many receivers.
 
     """
 
-    def __init__(self, rows: PushRows, security: SecurityContext, link: Link) -> None:
+    def __init__(self, rows: PushRows, security: SecurityContext, link: Link, *, is_confirmed: bool = True) -> None:
+        self._is_confirmed = is_confirmed
         self._rows = rows
         self._security = security
         self._link = link
@@ -117,6 +131,8 @@ class Uplink:
     def wake(self, now: float) -> None:
         """Note that there may be new rows."""
         self._may_have_rows = True
+        if self._has_given_up:
+            self._failures = 0
         self._go_on(now)
 
     def connect(self, now: float) -> None:
@@ -147,6 +163,7 @@ class Uplink:
         self._take_link_events(now)
         if self._confirm_by is not None and now >= self._confirm_by:
             self._unsend()
+            self._failures += 1
         self._go_on(now)
 
     def deadline(self) -> float | None:
@@ -162,18 +179,27 @@ class Uplink:
         """Return the next event, or None."""
         return self._events.popleft() if self._events else None
 
+    @property
+    def _has_given_up(self) -> bool:
+        return self._failures > RETRIES_MAX
+
     def _next_try(self) -> float | None:
-        is_idle = self._push is None and not self._may_have_rows
-        if is_idle or self._asked or self._in_flight or (self._has_medium and not self._link.is_up):
+        is_idle = (self._push is None and not self._may_have_rows) or self._has_given_up
+        if is_idle or self._asked or self._in_flight:
             return None
         return self._retry_at
 
     def _go_on(self, now: float) -> None:
-        if self._in_flight or now < self._retry_at or not self._load(now):
-            return
-        if self._link.is_up:
+        for _ in range(SENT_AT_ONCE_MAX):
+            if self._in_flight or self._has_given_up or now < self._retry_at or not self._load(now):
+                return
+            if not self._has_medium:
+                self._ask()
+                return
             self._send(now)
-        elif not self._has_medium and not self._asked:
+
+    def _ask(self) -> None:
+        if not self._asked:
             self._asked = True
             self._events.append(WantsConnection())
 
@@ -191,18 +217,30 @@ class Uplink:
     def _send(self, now: float) -> None:
         if self._push is None:
             return
-        self._invoke_id = (self._invoke_id + 1) % INVOKE_IDS
-        invoke = LongInvokeIdAndPriority(self._invoke_id, confirmed=True)
         try:
-            sealed = self._security.protect(write_apdu(DataNotification(invoke, self._push.body)), general=True)
-            self._link.send(sealed, now)
+            sealed = self._security.protect(write_apdu(self._notification(self._push.body)), general=True)
+            self._link.send_unnumbered(sealed, now)
         except StorageError as error:
             self._report(Failure.of_storage(error), now)
-        except (LinkNotUpError, CounterExhaustedError, ValueError) as error:
+        except CounterExhaustedError as error:
+            self._report(error.failure, now)
+        except (LinkNotUpError, ValueError) as error:
             self._report(Failure(FailureKind.INTERNAL, str(error)), now)
         else:
-            self._in_flight = True
-            self._confirm_by = now + CONFIRM_TIMEOUT_S
+            self._sent(self._push, now)
+
+    def _notification(self, body: Data | EventNotificationRequest) -> DataNotification | EventNotificationRequest:
+        if isinstance(body, EventNotificationRequest):
+            return body
+        self._invoke_id = (self._invoke_id + 1) % INVOKE_IDS
+        return DataNotification(LongInvokeIdAndPriority(self._invoke_id, confirmed=self._is_confirmed), body)
+
+    def _sent(self, push: Push, now: float) -> None:
+        if not self._is_confirmed or isinstance(push.body, EventNotificationRequest):
+            self._confirmed(push.through, now)
+            return
+        self._in_flight = True
+        self._confirm_by = now + CONFIRM_TIMEOUT_S
 
     def _take_link_events(self, now: float) -> None:
         while (event := self._link.next_event()) is not None:
@@ -254,5 +292,5 @@ class Uplink:
     def _fail(self, now: float) -> None:
         self._unsend()
         self._asked = self._has_medium = False
-        self._retry_at = now + min(RETRY_FIRST_S * 2**self._failures, RETRY_MAX_S)
-        self._failures = min(self._failures + 1, FAILURES_MAX)
+        self._retry_at = now + min(RETRY_FIRST_S * 2 ** min(self._failures, _DOUBLINGS_MAX), RETRY_MAX_S)
+        self._failures += 1

@@ -23,11 +23,12 @@ from meterspan.wire.mbus.records import Records, read_records
 from meterspan.wire.mbus.transport import Ci, SecurityMode, TransportHeader
 from meterspan.wire.wmbus.compact import FormatStore, expand_compact, format_of, read_format_frame
 from meterspan.wire.wmbus.frame import FrameFormat, strip_blocks
-from meterspan.wire.wmbus.short import PAYLOAD_OFFSET, read_short, without_crcs
+from meterspan.wire.wmbus.short import PAYLOAD_OFFSET, ShortFrame, read_short, without_crcs
 from meterspan.wire.wmbus.telegram import FragmentStore, WmbusFrame, read_frame
 
 __all__ = ["InsecureWmbusReceiver", "Telegram", "WmbusReceiver"]
 
+BLOCK_SIZE = 16
 MODE_5 = int(SecurityMode.AES_CBC_IV)
 COMPACT = frozenset({Ci.COMPACT_LONG, Ci.COMPACT_NONE, Ci.COMPACT_SHORT})
 FORMAT = frozenset({Ci.FORMAT_NONE, Ci.FORMAT_SHORT, Ci.FORMAT_LONG})
@@ -107,6 +108,40 @@ class WmbusReceiver:
         return (
             telegram if telegram.records.error is None else self._read_as_stripped(octets, trace, explained) or telegram
         )
+
+    def is_genuine(self, octets: bytes) -> bool:
+        """Return whether a meter's key opens a telegram, at little cost and without learning anything from it.
+
+        Of 65,536 telegrams in mode 5 that are made up, one passes. A fragment proves nothing by itself.
+        """
+        address = octets[2:10]
+        key = self.keys.get(address) or self.keys.get(address[2:6])
+        if key is None:
+            return False
+        try:
+            frame = read_short(without_crcs(octets))
+            if frame is not None and frame[3] == MODE_5 and len(key) == KEY_SIZE:
+                return self._opens_short(frame, key)
+            return self._opens_layered(octets)
+        except WireError:
+            return False
+
+    def _opens_short(self, frame: ShortFrame, key: bytes) -> bool:
+        address, id_octets, access_number, _, size, payload, _, _ = frame
+        if not 0 < size <= len(payload) or self._required(address, id_octets) is RadioProtection.AUTHENTICATED:
+            return False
+        first = cbc_decrypt(key, mode5_iv(address, access_number), payload[:BLOCK_SIZE])
+        return first[: len(VERIFICATION)] == VERIFICATION
+
+    def _opens_layered(self, octets: bytes) -> bool:
+        frame = read_frame(octets)
+        link_key = None if frame.sealed is None else self._key(frame.link.address)
+        part = open_link(frame, link_key)
+        is_fragment = part.afl is not None and (part.afl.more_fragments or part.afl.fragment > 1)
+        if is_fragment or self._key(part.address) is None:
+            return False
+        self._open(part, link_key)
+        return True
 
     def _key(self, address: DeviceAddress) -> bytes | None:
         return self.keys.get(address.octets) or self.keys.get(address.id_octets)

@@ -9,31 +9,35 @@ meter that the inventory has on channel n of the sender.
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from functools import partial
+from typing import Final
 
-from meterspan.engine.link import Link
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, Transport
+from meterspan.engine.link import Link, Role
+from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
+from meterspan.engine.push_body import PushValue, text_of
 from meterspan.engine.push_rows import PushedContent, read_content
 from meterspan.engine.security import CounterExhaustedError, SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.inventory import ChannelPlan, Device
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.cosem.classes import DataObject, Register
+from meterspan.model.cosem.event_codes import event_severity, event_words
 from meterspan.model.cosem.profile import is_clock
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.cosem.view import fields_of
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
-from meterspan.model.readings import CaptureBlock, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, Source
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
+from meterspan.quantities.codes import EVENT_CODE, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import Data, structure, unsigned
-from meterspan.wire.errors import KeyMissingError, UnknownLayoutError, WireError
+from meterspan.wire.errors import KeyMissingError, SecurityError, UnknownLayoutError, WireError
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
     DataNotificationConfirm,
@@ -44,6 +48,10 @@ from meterspan.wire.xdlms import (
 _log = logging.getLogger("meterspan.head_end")
 
 __all__ = ["Keep", "PushConnection", "PushConnectionEvent", "PushFailed", "PushIntake", "PushRead", "PushTaken"]
+
+
+EVENT_TEXT_MAX: Final = 80
+"""Letters of an attribute that is shown as an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,20 @@ PushConnectionEvent = PushTaken | PushFailed
 
 @dataclass(frozen=True, slots=True)
 class PushRead:
-    """An authentic notification and its readings; nothing of it is durable yet."""
+    """A notification and its readings, of which nothing is durable yet.
+
+    Attributes:
+        sender: the device.
+        blocks: its readings.
+        invoke: its number; None of an event.
+        context: under which it was authentic; None of one without protection, which the operator has allowed.
+
+    """
 
     sender: str
     blocks: Sequence[CaptureBlock]
     invoke: LongInvokeIdAndPriority | None
-    context: SecurityContext
+    context: SecurityContext | None
 
 
 Keep = Callable[[Sequence[CaptureBlock], Callable[[float], None]], None]
@@ -84,9 +100,11 @@ class PushIntake:
     Args:
         head_end: where readings go.
         contexts: security contexts, shared with the sessions.
-        transport: makes the listening end of each connection's link.
+        transport: makes the listening end of a connection's link, where ``connection`` gets no other.
         zone: reads clock times without deviation.
         state: keeps the lists and scales that pushes brought; None forgets them at the end of the program.
+        insecure_plain: devices whose pushes are also taken without protection, by the name in them; anybody can forge
+            those, so nothing is learnt from them.
 
     """
 
@@ -98,8 +116,10 @@ class PushIntake:
         transport: Transport = TRANSPORTS["tcp"],
         zone: tzinfo = UTC,
         state: StateStore | None = None,
+        insecure_plain: Collection[str] = (),
     ) -> None:
         self._head_end = head_end
+        self._insecure_plain = frozenset(insecure_plain)
         self._contexts = contexts
         self._transport = transport
         self._zone = zone
@@ -108,19 +128,27 @@ class PushIntake:
         """What is kept of each sender that was heard in this run."""
         self._bare = self.sink(None)
 
-    def connection(self, peer: str, keep: Keep | None = None) -> "PushConnection":
-        """Make the machine of one incoming connection.
+    def connection(
+        self, peer: str, keep: Keep | None = None, *, transport: Transport | None = None
+    ) -> "PushConnection":
+        """Make the machine of one incoming connection, or of one datagram.
 
         Args:
             peer: ``host:port``, for the quarantine.
             keep: makes blocks durable and calls back; by default the head end's sink does, at once.
+            transport: makes the listening end of its link; by default the intake's.
 
         """
-        return PushConnection(self, self._transport.server(PUSH_ADDRESSES), peer, keep)
+        return PushConnection(self, (transport or self._transport).push_listener(), peer, keep)
 
     def sink(self, link: Link | None) -> PushSink:
         """Make the sink that opens notifications of one link, or bare ones."""
-        return PushSink(link, security_of=self._security_of, objects_of=self._objects_of)
+        return PushSink(
+            link,
+            security_of=self._security_of,
+            objects_of=self._objects_of,
+            insecure_accept_plain=bool(self._insecure_plain),
+        )
 
     def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
         """Attribute an opened notification; what cannot be used goes into quarantine, and None is returned."""
@@ -130,11 +158,13 @@ class PushIntake:
         if isinstance(event, PushUnstored):
             return None
         try:
-            device, context = self._known(event.sender)
+            device, context = self._known(event.sender) if event.sender else (self._named(event), None)
             blocks = self._fitting_blocks(device, event, now)
         except WireError as error:
             self._refuse(event.octets, error, peer, now, event.sender)
             return None
+        if event.is_event:
+            self._note_event(device, event, now)
         return PushRead(device.device, self._head_end.known(blocks), event.invoke, context)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
@@ -161,10 +191,19 @@ class PushIntake:
         self.store(push)
         return self.confirm(push, now)
 
+    def _note_event(self, device: Device, received: PushReceived, now: float) -> None:
+        """Write an EventNotificationRequest into the meter's story."""
+        detail = "" if received.time is None else f"at {received.time} by its clock"
+        for value in received.values:
+            title, severity = _event_text(value)
+            self._head_end.note(device.device, "event", title, now, detail, severity=severity)
+
     def _security_of(self, title: bytes) -> SecurityContext | None:
         return self._known(title)[1] if title else None
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
+        if not title:
+            return list({self._head_end.layouts.objects_of(device): None for device in sorted(self._insecure_plain)})
         device = self._head_end.inventory.of_title(title)
         if device is None:
             return ()
@@ -180,6 +219,15 @@ class PushIntake:
         if known is None:
             raise _UnknownDeviceError(f"no device has system title {title.hex()}", None, "system-title")
         return known
+
+    def _named(self, received: PushReceived) -> Device:
+        """Return the device that a push without protection names, where the operator has allowed it."""
+        names = (text_of(value.value) for value in received.values if value.obis == LOGICAL_DEVICE_NAME)
+        name = next(filter(None, names), "")
+        device = self._head_end.inventory.get(name) if name in self._insecure_plain else None
+        if device is None:
+            raise SecurityError(f"a push without protection of {name or 'a device that it does not name'}", 0, "apdu")
+        return device
 
     def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
         device = self._head_end.inventory.of_title(title) if title else None
@@ -200,8 +248,9 @@ class PushIntake:
             raise UnknownLayoutError(
                 "the device's push object list is not known", None, "push_object_list", _PUSH_CLAUSE
             )
-        self._remember(sender.device, received, content)
-        scalers = self._head_end.scalers_of(sender.device)
+        if received.sender:
+            self._remember(sender.device, received, content)
+        scalers = {**self._head_end.scalers_of(sender.device), **content.scalers}
         blocks: list[CaptureBlock] = []
         for profile, captured in content.rows.items():
             owner = self._owner(sender, profile)
@@ -259,7 +308,9 @@ class PushIntake:
                 scaler = _scaler(register, scalers)
                 found.setdefault(owner[0], {})[owner[1]] = Scaled(data.integer, scaler.exponent, scaler.unit)
         return [
-            CaptureBlock.of_row(device, Source.PUSH, time=time, values=values, received_at=int(now))
+            CaptureBlock.of_row(
+                device, Source.PUSH, time=time, values=values, received_at=int(now), status=content.status
+            )
             for device, values in found.items()
         ]
 
@@ -296,6 +347,8 @@ class PushConnection:
     def __init__(self, intake: PushIntake, link: Link, peer: str, keep: Keep | None) -> None:
         self.waiting = 0
         """Notifications that are read and not yet durable."""
+        self.refused = 0
+        """Notifications that were refused; an authentic one that cannot be used is not."""
         self.proved_at: float | None = None
         """When the last authentic notification arrived, UTC seconds; None before the first."""
         self._intake = intake
@@ -308,9 +361,10 @@ class PushConnection:
         self._events: deque[PushConnectionEvent] = deque()
 
     def connect(self, now: float) -> None:
-        """Listen: the connection is there."""
+        """Listen: the connection is there. The primary station of an HDLC line opens no link: pushes need none."""
         self._has_medium = True
-        self._link.connect(now)
+        if self._link.role is Role.SERVER:
+            self._link.connect(now)
         self._was_up = self._link.is_up
 
     def medium_lost(self, now: float) -> None:
@@ -353,8 +407,10 @@ class PushConnection:
         if isinstance(event, PushUnstored):
             self._fail(event.failure)
             return
-        if isinstance(event, PushReceived):
+        if isinstance(event, PushReceived) and event.sender:
             self.proved_at = now
+        else:
+            self.refused += 1
         push = self._intake.read(event, self._peer, now)
         if push is None:
             return
@@ -372,19 +428,36 @@ class PushConnection:
     def _confirm(self, push: PushRead, now: float) -> None:
         try:
             taken, confirmation = self._intake.confirm(push, now)
-            if confirmation and self._link.is_up:
-                self._link.send(confirmation, now)
+            if confirmation and self._has_medium:
+                self._answer(confirmation, now)
         except StorageError as error:
             self._fail(Failure.of_storage(error))
-        except (CounterExhaustedError, ValueError) as error:
+        except CounterExhaustedError as error:
+            self._fail(error.failure)
+        except ValueError as error:
             self._fail(Failure(FailureKind.INTERNAL, str(error)))
         else:
             self._events.append(taken)
+
+    def _answer(self, octets: bytes, now: float) -> None:
+        if self._link.is_up:
+            self._link.send(octets, now)
+        elif not self._was_up:
+            self._link.send_unnumbered(octets, now)
 
     def _fail(self, failure: Failure) -> None:
         """Close the connection: the sender still has its rows, and sends them again."""
         self._has_medium = False
         self._events.append(PushFailed(failure))
+
+
+def _event_text(value: PushValue) -> tuple[str, EventSeverity]:
+    """Return the words and severity of a pushed event code, or of another attribute that is pushed as an event."""
+    code = value.value.value
+    if value.obis == EVENT_CODE and isinstance(code, int):
+        words = event_words(code)
+        return f"It reports event {code}" + (f": {words}" if words else ""), event_severity(code)
+    return f"It reports {value.obis} = {str(value.value)[:EVENT_TEXT_MAX]}", EventSeverity.INFO
 
 
 def _kept_name(sender: str) -> str:
@@ -395,11 +468,11 @@ class _UnknownDeviceError(WireError):
     """The sender is not in the inventory."""
 
 
-def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityContext) -> bytes:
+def _confirmation(invoke: LongInvokeIdAndPriority | None, context: SecurityContext | None) -> bytes:
     if invoke is None or not invoke.confirmed:
         return b""
-    confirm = DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True))
-    return context.protect(write_apdu(confirm), general=True)
+    confirm = write_apdu(DataNotificationConfirm(LongInvokeIdAndPriority(invoke.invoke_id, confirmed=True)))
+    return confirm if context is None else context.protect(confirm, general=True)
 
 
 def _shape(profile: Obis, index: int, plan: ChannelPlan, scalers: Mapping[Obis, ScalerUnit]) -> tuple[Obis, ScalerUnit]:

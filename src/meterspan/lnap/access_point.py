@@ -26,7 +26,7 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
 from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
-from meterspan.model.radio_protection import RadioProtection
+from meterspan.model.radio_protection import RadioPrecedence, RadioProtection
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
 from meterspan.readings.mbus import rows_of_mbus
@@ -154,6 +154,14 @@ class AccessPoint:
         if telegram is not None:
             self._repeats.append(octets)
         return telegram
+
+    def precedence(self, octets: bytes) -> RadioPrecedence:
+        """Return what a telegram proves before it is processed: many can be looked at while one is processed."""
+        if self._receiver.is_genuine(octets):
+            return RadioPrecedence.PROVED
+        device = self._sender(octets)
+        is_installed = bool(device) and self._radio_channel(device) is not None
+        return RadioPrecedence.INSTALLED if is_installed else RadioPrecedence.UNKNOWN
 
     def reopen(self, device: str) -> int:
         """Process the quarantined telegrams of a device again whose key was at fault; return how many open now.

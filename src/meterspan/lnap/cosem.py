@@ -29,6 +29,7 @@ from meterspan.model.cosem.device import (
 from meterspan.model.cosem.objects import Bound, CosemObject, Getter, scaler_unit
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
+    LIST_ELEMENT,
     SECURITY_SETUP,
     clock_values,
     data_object,
@@ -105,9 +106,24 @@ def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
         data_object(LOGICAL_DEVICE_NAME, octet_string(point.config.name.encode())),
         data_object(INVOCATION_COUNTER, access.invocation_counter),
         CosemObject(Clock, CLOCK, clock),
-        push_setup((ProfileGeneric.class_id, channel.profile_name) for channel in point.channels),
+        push_setup(_push_objects(point)),
         security_setup(point.config.system_title),
     ]
+
+
+def _push_objects(point: AccessPoint) -> list[CaptureObjectDefinition]:
+    """List what the access point pushes: each channel's rows with the scales of its registers.
+
+    A push carries those of them that have rows, behind the list of just these.
+    """
+    objects = [LIST_ELEMENT]
+    for channel in point.channels:
+        buffer = ProfileGeneric.buffer.number
+        objects.append(CaptureObjectDefinition(ProfileGeneric.class_id, channel.profile_name, buffer))
+        scaler = ExtendedRegister.scaler_unit.number
+        names = map(channel.register_name, range(len(channel.meter.registers)))
+        objects += [CaptureObjectDefinition(ExtendedRegister.class_id, name, scaler) for name in names]
+    return objects
 
 
 def _channel(channel: MBusChannel) -> list[CosemObject]:

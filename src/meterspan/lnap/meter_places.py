@@ -17,7 +17,7 @@ that fails leaves both as they were or both as they are. A decision is reported 
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 
@@ -183,6 +183,7 @@ class _Unsure:
 
 PlaceEvent = MeterFirstHeard | MeterExchanged | SecondMeterHeard
 _Decision = MeterFirstHeard | MeterExchanged
+_KeptT = TypeVar("_KeptT")
 
 
 class MeterPlaces:
@@ -219,11 +220,23 @@ class MeterPlaces:
         return self._events.popleft() if self._events else None
 
     def hear(self, heard: RegistersHeard, now: float) -> None:
-        """Note registers of a device, received at ``now`` (UTC seconds)."""
+        """Note registers of a device, received at ``now`` (UTC seconds).
+
+        Where the state cannot be saved, nothing was noted and the exception goes on: the next registers decide again.
+        """
         self._listening_since = now if self._listening_since is None else min(self._listening_since, now)
         self._note_time(heard.device, now)
         place = f"{self._home_id}-{CATALOGUE[heard.commodity].letter}"
-        known = self._last.get(place)
+        known, unsure, pending = self._last.get(place), self._unsure.get(place), self._pending.copy()
+        try:
+            self._decide_on(place, known, heard, now)
+        except Exception:
+            _put_back(self._last, place, known)
+            _put_back(self._unsure, place, unsure)
+            self._pending[:] = pending
+            raise
+
+    def _decide_on(self, place: str, known: LastHeard | None, heard: RegistersHeard, now: float) -> None:
         if known is None:
             self._first(place, heard)
         elif known.device == heard.device:
@@ -349,6 +362,14 @@ class MeterPlaces:
         self._pending.append(event)
         self._save()
         self._events.append(event)
+
+
+def _put_back(kept: dict[str, _KeptT], place: str, former: _KeptT | None) -> None:
+    """Restore the former value of an entry; None removes it."""
+    if former is None:
+        kept.pop(place, None)
+    else:
+        kept[place] = former
 
 
 def _second(device: str, commodity: Commodity, meter: str, time: int) -> SecondMeterHeard:

@@ -152,7 +152,14 @@ def read_row(octets: bytes) -> OutboxRow:
         exact = tuple((Obis(*obis), Scaled(value, exponent, _unit(unit))) for obis, value, exponent, unit in values)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise WireError(f"damaged outbox item: {error}", None, "row") from error
+    if not (_fits(time, 64) and _fits(status, 32) and all(_fits(value.value, 64) for _, value in exact)):
+        raise WireError("damaged outbox item: a number is larger than any row has", None, "row")
     return OutboxRow(device, time, status, exact)
+
+
+def _fits(number: int, bits: int) -> bool:
+    """Whether a number is one of so many bits, with its sign."""
+    return -(1 << bits - 1) <= number < 1 << bits - 1
 
 
 def _unit(symbol: str) -> Unit:

@@ -5,7 +5,7 @@ door to the rooms of ``mdm``: intake, registrations, curves, settlement, home vi
 methods may be called from any thread, and each answer is of one state of the data.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
@@ -34,7 +34,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import ImportRecord, Readings
 from meterspan.model.storage.registry import HomeRow, InstallationRow, SeriesRow
-from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView
+from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView, PowerView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
 from meterspan.store.edge import storage_errors
@@ -366,6 +366,10 @@ class MeterDataManagement:
         """Return power now, today's consumption and cost."""
         return self._homes.live(home_id, now)
 
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """Return the power of the last two hours."""
+        return self._homes.power(home_id, now)
+
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
         return self._homes.day(home_id, commodity, day)
@@ -379,6 +383,17 @@ class MeterDataManagement:
     def totals(self) -> Totals:
         """Return counts of the stored data; derives changed days first."""
         return self._numbers.totals()
+
+    def readings_stored(self) -> int:
+        """Count the stored readings, each (series, time, value) once; derives nothing."""
+        return self._numbers.readings_stored()
+
+    def unexplained_wh(self) -> Iterator[int]:
+        """Iterate over the usage points, and sum up the unexplained energy of each, Wh; each of one state of its data.
+
+        Writers wait for one usage point at most; ``totals`` is of one state of all data, and they wait for all of it.
+        """
+        return self._numbers.unexplained_wh()
 
     def unexplained(self) -> Sequence[UnexplainedView]:
         """List every register difference that no consumption explains, of all usage points and both directions."""

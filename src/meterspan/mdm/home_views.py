@@ -1,37 +1,33 @@
 """Home views: a home for its consumer. Power now, today, a day, a month; each of one state of the data."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from fractions import Fraction
 from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, days_of_month, local_day, sums_between
 from meterspan.analytics.tariff import bands_of_day, exact_decimal
-from meterspan.mdm.curve_book import CurveBook, Momentary
+from meterspan.mdm.curve_book import CurveBook
 from meterspan.mdm.damage import IMPOSSIBLE, DamageList
 from meterspan.mdm.generations import Generations
-from meterspan.mdm.periods import covers, day_cost, day_view, is_known_at_all, month_view, unit_price
+from meterspan.mdm.periods import covers, day_cost, day_view, gross_price, is_known_at_all, known_share, month_view
+from meterspan.mdm.power import LIVE_AHEAD_S, LIVE_S, interval_means, minute_means, power_now
 from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.model.storage.errors import DamagedSupplyError
-from meterspan.model.views import Home, LiveView, PeriodView, TodayView
-from meterspan.quantities import Commodity, Direction, Obis, parse_obis, utc, utc_seconds
-from meterspan.quantities.codes import EXPORT_POWER, IMPORT_POWER, NET_POWER
+from meterspan.model.views import Home, LiveView, PeriodView, PowerView, TodayView
+from meterspan.quantities import Commodity, Direction, known_sum, utc, utc_seconds
 
 __all__ = ["HomeAnswers"]
 
 ResultT = TypeVar("ResultT")
 
-LIVE_S = 1_800
-"""A power value older than this is not "now" any more."""
-LIVE_AHEAD_S = 300
-"""A power value stamped further ahead of its arrival, by a clock that is wrong, is never "now"."""
-POWER_EXPONENT_MAX, POWER_MAX_W = 9, 10**10
-"""Scales from nanowatts to gigawatts, and more watts than any connection carries: the rest is no power of a home."""
+POWER_SHOWN_S = 7_200
+"""The power line of a page shows two hours."""
 
 
 class HomeAnswers:
@@ -103,6 +99,30 @@ class HomeAnswers:
 
         return self._of_supply(home_id, commodity, ask)
 
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """Return the power of the last two hours; without points where the electricity is damaged or not metered."""
+        return self._ask(lambda snapshot: self._power(snapshot, home_id, now))
+
+    def _power(self, snapshot: Snapshot, home_id: str, now: datetime) -> PowerView:
+        high = utc_seconds(now)
+        low = high - POWER_SHOWN_S
+        nothing = PowerView(home_id, utc(low), now)
+        supplies = {supply.commodity: supply for supply in self._registrations.supplies_of(home_id)}
+        supply = supplies.get(Commodity.ELECTRICITY)
+        if supply is None:
+            return nothing
+        try:
+            heard = minute_means(self._curves.momentary(snapshot, supply, low, high + 1), low, high)
+            edges = low - low % supply.period_s, high + -high % supply.period_s
+            bought = self._curves.curve(snapshot, supply, Direction.IMPORT, *edges)
+            counts_export = self._curves.chain(supply, Direction.EXPORT).registers
+            sold = self._curves.curve(snapshot, supply, Direction.EXPORT, *edges)
+        except IMPOSSIBLE:
+            if not snapshot.holds:
+                raise  # it was changed meanwhile, and is asked again
+            return nothing  # ``live`` names it as damage
+        return replace(nothing, heard=heard, means=interval_means(bought, sold if counts_export else None))
+
     def _of_supply(
         self, home_id: str, commodity: Commodity, ask: Callable[[Snapshot, Supply], PeriodView]
     ) -> PeriodView:
@@ -135,13 +155,13 @@ class HomeAnswers:
         views: list[TodayView] = []
         left_out: list[Commodity] = []
         band, price, band_until = "", None, None
-        power: tuple[int | None, datetime | None] = None, None
+        power: tuple[int, int] | None = None
         for supply in self._registrations.supplies_of(home_id):
             item = f"usage point {supply.usage_point}"
             try:
                 if supply.commodity is Commodity.ELECTRICITY:
                     band, price, band_until = _band_now(supply, today, instant)
-                    power = _power(self._curves.momentary(snapshot, supply, *_around(instant)))
+                    power = power_now(self._curves.momentary(snapshot, supply, *_around(instant)))
                 views.append(self._today(snapshot, supply, today, now))
             except IMPOSSIBLE as error:
                 if not snapshot.holds:
@@ -150,36 +170,31 @@ class HomeAnswers:
                 left_out.append(supply.commodity)
             else:
                 self._damage.clear(item, question="live")
-        costs = [view.cost for view in views if view.cost is not None]
         return LiveView(
             home_id,
             now,
-            *power,
+            None if power is None else power[0],
+            None if power is None else utc(power[1]),
             band,
             price,
             band_until,
             tuple(views),
-            sum(costs, Decimal(0)) if costs else None,
+            known_sum(view.cost for view in views),
             home.currency,
             tuple(left_out),
         )
 
     def _today(self, snapshot: Snapshot, supply: Supply, today: date, now: datetime) -> TodayView:
-        curve = self._curves.curve(snapshot, supply, Direction.IMPORT, *day_bounds(today, supply.zone))
+        midnight, following = day_bounds(today, supply.zone)
+        curve = self._curves.curve(snapshot, supply, Direction.IMPORT, midnight, following)
         bill = day_cost(supply, curve, today)
-        yesterday = today - timedelta(days=1)
-        low, high = day_bounds(yesterday, supply.zone)
-        before = self._curves.curve(snapshot, supply, Direction.IMPORT, low, high)
-        same_time, is_known = None, is_known_at_all(curve)
+        is_known = is_known_at_all(curve)
+        share, same_time = None, None
         if is_known and curve.last is not None:
-            seen = min(now, utc(curve.last))  # compare only up to the last reading: a late meter did not save energy
-            wall = seen.astimezone(ZoneInfo(supply.zone)).replace(
-                year=yesterday.year, month=yesterday.month, day=yesterday.day
-            )
-            until = min(max(utc_seconds(wall), low), high)
-            if covers(before, low, until):  # a hole of yesterday would show as more used today
-                used = sums_between(before.start, before.end, before.value, (low, until))
-                same_time = exact_decimal(int(used.sum()) * before.step)
+            seen = min(utc_seconds(now), curve.last, following)
+            share = known_share(curve, midnight, seen)
+            if share == 1:  # a hole of today would show as less used than yesterday
+                same_time = self._yesterday(snapshot, supply, today, seen)
         return TodayView(
             supply.commodity,
             exact_decimal(curve.total) if is_known else None,
@@ -187,36 +202,28 @@ class HomeAnswers:
             bill.total if bill is not None and is_known else None,
             same_time,
             None if curve.last is None else utc(curve.last),
+            share,
         )
+
+    def _yesterday(self, snapshot: Snapshot, supply: Supply, today: date, seen: int) -> Decimal | None:
+        """Return what was used yesterday up to the local time of ``seen``, None where a part of it is not known.
+
+        ``seen`` is the last reading: a late meter did not save energy.
+        """
+        day = today - timedelta(days=1)
+        low, high = day_bounds(day, supply.zone)
+        before = self._curves.curve(snapshot, supply, Direction.IMPORT, low, high)
+        wall = utc(seen).astimezone(ZoneInfo(supply.zone)).replace(year=day.year, month=day.month, day=day.day)
+        until = min(max(utc_seconds(wall), low), high)
+        if not covers(before, low, until):  # a hole of yesterday would show as more used today
+            return None
+        used = sums_between(before.start, before.end, before.value, (low, until))
+        return exact_decimal(int(used.sum()) * before.step)
 
 
 def _around(now: int) -> tuple[int, int]:
     """Return the span in which a momentary value is of now."""
     return now - LIVE_S, now + LIVE_AHEAD_S + 1
-
-
-def _power(series: Sequence[Momentary]) -> tuple[int | None, datetime | None]:
-    """Return import minus export in W with its time, from the newest momentary values; None where there are none.
-
-    A meter that says nothing of its import tells the power only while it exports.
-    """
-    values: dict[Obis, tuple[int, Fraction]] = {}
-    for item in series:
-        obis = parse_obis(item.obis)
-        readings = item.readings[item.readings.time <= item.readings.received_at + LIVE_AHEAD_S]
-        if not len(readings) or abs(item.exponent) > POWER_EXPONENT_MAX:
-            continue
-        newest = int(readings.time[-1]), int(readings.value[-1]) * Fraction(10) ** item.exponent
-        if obis in {IMPORT_POWER, EXPORT_POWER, NET_POWER} and abs(newest[1]) <= POWER_MAX_W:
-            values[obis] = max(values.get(obis, newest), newest)
-    if IMPORT_POWER in values or EXPORT_POWER in values:
-        zero = (0, Fraction(0))
-        bought, sold = values.get(IMPORT_POWER, zero), values.get(EXPORT_POWER, zero)
-        if IMPORT_POWER in values or sold[1]:
-            return round(bought[1] - sold[1]), utc(max(bought[0], sold[0]))
-    if NET_POWER in values:
-        return round(values[NET_POWER][1]), utc(values[NET_POWER][0])
-    return None, None
 
 
 def _band_now(supply: Supply, today: date, now: int) -> tuple[str, Decimal | None, datetime | None]:
@@ -228,4 +235,4 @@ def _band_now(supply: Supply, today: date, now: int) -> tuple[str, Decimal | Non
     spans.extend(bands_of_day(tariff, today + timedelta(days=1), supply.zone))
     at = next(index for index, span in enumerate(spans) if span.start <= now < span.end)
     change = next((span.start for span in spans[at:] if span.band != spans[at].band), None)
-    return spans[at].band, unit_price(tariff, spans[at].band), None if change is None else utc(change)
+    return spans[at].band, gross_price(tariff, spans[at].band), None if change is None else utc(change)

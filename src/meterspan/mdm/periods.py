@@ -3,31 +3,40 @@
 Amounts of money are exact; the cost of a period is usage, standing charge of each day with data, and tax.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
+from meterspan.analytics.completeness import share_received
+from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.supplies import Supply
+from meterspan.model.notes import COUNTED, REGISTERS, UNEXPLAINED
+from meterspan.model.remedies import Phrase, PhraseValue
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
-from meterspan.quantities import Quality, utc
+from meterspan.quantities import DAY_S, HOUR_S, Quality, known_sum, utc
 
-__all__ = ["covers", "day_cost", "day_view", "is_known_at_all", "month_view", "tariff_view", "unit_price"]
+__all__ = [
+    "bands_of",
+    "covers",
+    "day_cost",
+    "day_view",
+    "gross_price",
+    "is_known_at_all",
+    "known_share",
+    "month_view",
+    "tariff_view",
+]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
-
-_UNEXPLAINED = {
-    Quality.METER_RESET: "register fell without a rollover that explains it",
-    Quality.NEGATIVE: "register difference is negative and nothing explains it",
-    Quality.SPIKE: "register rose more than the connection can carry",
-}
 
 
 def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:
@@ -83,6 +92,7 @@ def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[i
         intervals=points,
         tariff=None if tariff is None else tariff_view(supply, tariff, day),
         notes=_notes(supply, curve, start, end),
+        bands=bands_of(supply),
     )
 
 
@@ -98,7 +108,6 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
     """
     start, end = month_bounds(month, supply.zone)
     points = []
-    costs = []
     for day in days_of_month(month):
         low, high = day_bounds(day, supply.zone)
         part = _part(curve, low, high)
@@ -108,20 +117,19 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         expected = int((bounds[:-1] < seen_until).sum())
         received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
         known = is_known_at_all(part)
-        if bill is not None and known:
-            costs.append(bill.total)
         points.append(
             PeriodPoint(
                 day,
                 exact_decimal(part.total) if known else None,
                 bill.total if bill is not None and known else None,
-                _by_band(supply, bill, day) if bill is not None and known else (),
+                _by_band(supply, part, bill, day) if bill is not None and known else (),
                 expected > 0 and received >= expected and high <= seen_until,
                 expected,
                 received,
             )
         )
-    tariff = supply.tariff(month.replace(day=1))
+    last_day = points[-1].start
+    tariff = supply.tariff(last_day)
     return PeriodView(
         supply.commodity,
         supply.unit,
@@ -129,13 +137,14 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         utc(start),
         utc(end),
         exact_decimal(curve.total) if is_known_at_all(curve) else None,
-        sum(costs, Decimal(0)) if costs else None,
+        known_sum(point.cost for point in points),
         _unexplained(curve),
         _register(curve.opening),
         _register(curve.closing),
         points=tuple(points),
-        tariff=None if tariff is None else tariff_view(supply, tariff, month.replace(day=1)),
+        tariff=None if tariff is None else tariff_view(supply, tariff, last_day),
         notes=_notes(supply, curve, start, end),
+        bands=bands_of(supply),
     )
 
 
@@ -151,17 +160,28 @@ def day_cost(supply: Supply, curve: Curve, day: date) -> Cost | None:
 
 
 def tariff_view(supply: Supply, tariff: Tariff, day: date) -> TariffView:
-    """Show the tariff's windows of a local day, priced per shown unit."""
+    """Show the tariff's windows of a local day, priced per shown unit, tax included."""
     windows = tuple(
-        BandWindow(utc(span.start), utc(span.end), span.band, unit_price(tariff, span.band))
+        BandWindow(utc(span.start), utc(span.end), span.band, gross_price(tariff, span.band))
         for span in bands_of_day(tariff, day, supply.zone)
     )
-    return TariffView(tariff.name, tariff.currency, supply.unit, tariff.standing_charge_per_day, windows)
+    standing = exact_decimal(Fraction(tariff.standing_charge_per_day) * (1 + Fraction(tariff.tax)))
+    return TariffView(tariff.name, tariff.currency, supply.unit, standing, windows, tariff.tax)
 
 
-def unit_price(tariff: Tariff, band: str) -> Decimal:
-    """Return the net price of a band per shown unit: per m3 where gas is billed in kWh."""
-    return exact_decimal(Fraction(tariff.price(band)) * tariff.units_per_metered)
+def gross_price(tariff: Tariff, band: str) -> Decimal:
+    """Return the price of a band with tax per shown unit: per m3 where gas is billed in kWh."""
+    return exact_decimal(_gross(tariff, band))
+
+
+def _gross(tariff: Tariff, band: str) -> Fraction:
+    return Fraction(tariff.price(band)) * tariff.units_per_metered * (1 + Fraction(tariff.tax))
+
+
+def bands_of(supply: Supply) -> tuple[str, ...]:
+    """Return the bands of all tariffs of a supply, from the cheapest to the dearest by their latest price."""
+    prices = {band.name: _gross(tariff, band.name) for _, tariff in supply.tariffs for band in tariff.bands}
+    return tuple(sorted(prices, key=lambda name: (prices[name], name)))
 
 
 def _fine_cut(
@@ -182,9 +202,7 @@ def _cell_costs(supply: Supply, curve: Curve, tariff: Tariff | None, bounds: NDA
     spans = bands_of_day(tariff, day, supply.zone)
     edges = np.array([span.start for span in spans], np.int64)
     low, _high, value, _owner = _fine_cut(supply, curve, tariff, day)
-    factor = {
-        span.band: curve.step * Fraction(unit_price(tariff, span.band)) * (1 + Fraction(tariff.tax)) for span in spans
-    }
+    factor = {span.band: curve.step * _gross(tariff, span.band) for span in spans}
     sums = [Fraction(0)] * cells
     at_cell = np.searchsorted(bounds, low, side="right") - 1
     at_band = np.searchsorted(edges, low, side="right") - 1
@@ -200,16 +218,32 @@ def is_known_at_all(curve: Curve) -> bool:
 
 def covers(curve: Curve, low: int, high: int) -> bool:
     """Whether a value is known for every second of ``low <= time < high``."""
+    return _known_s(curve, low, high) >= high - low > 0
+
+
+def known_share(curve: Curve, low: int, high: int) -> Decimal | None:
+    """Return the share of ``low <= time < high`` of which a value is known, 0..1 rounded down; None for no time."""
+    return share_received(_known_s(curve, low, high), high - low)
+
+
+def _known_s(curve: Curve, low: int, high: int) -> int:
     known = (curve.quality & int(Quality.MISSING)) == 0
     inside = np.minimum(curve.end[known], high) - np.maximum(curve.start[known], low)
-    return int(inside[inside > 0].sum()) >= high - low > 0
+    return int(inside[inside > 0].sum())
 
 
-def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
-    """Return what was used per band in the shown unit: m3 also where gas is billed in kWh."""
+def _by_band(supply: Supply, curve: Curve, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
+    """Return what was used in each band of which anything is known, in the shown unit: gas in m3."""
     tariff = supply.tariff(day)
-    per_metered = Fraction(1) if tariff is None else tariff.units_per_metered
-    return tuple((line.band, exact_decimal(Fraction(line.quantity) / per_metered)) for line in bill.bands)
+    if tariff is None:
+        return ()
+    spans = bands_of_day(tariff, day, supply.zone)
+    known = {span.band for span in spans if _known_s(curve, span.start, span.end)}
+    return tuple(
+        (line.band, exact_decimal(Fraction(line.quantity) / tariff.units_per_metered))
+        for line in bill.bands
+        if line.band in known
+    )
 
 
 def _part(curve: Curve, start: int, end: int) -> Curve:
@@ -234,38 +268,55 @@ def _version_at(versions: Sequence[tuple[int, int, int]], start: int, end: int) 
     return max((version for low, high, version in versions if low < end and high > start), default=1)
 
 
-def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...]:
+def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[Phrase, ...]:
     zone = ZoneInfo(supply.zone)
+    return (
+        *_clock_notes(start, end),
+        *_exchange_notes(supply, start, end, zone),
+        *(_unexplained_note(supply, curve, item, zone) for item in curve.unexplained),
+        *_count_notes(curve),
+        *(_note("refused", device=item.device, what=item.what, reason=item.reason) for item in curve.refused),
+    )
 
-    def local(time: int) -> str:
-        return f"{datetime.fromtimestamp(time, zone):%Y-%m-%d %H:%M}"
 
-    notes = []
-    for before, after in zip(supply.installations, supply.installations[1:], strict=False):
+def _note(kind: str, **values: PhraseValue) -> Phrase:
+    return Phrase(f"note.{kind}", tuple(values.items()))
+
+
+def _clock_notes(start: int, end: int) -> Iterator[Phrase]:
+    """Say that a day has not 24 hours."""
+    if end - start < 2 * DAY_S and end - start != DAY_S:
+        yield _note(
+            "long_day" if end - start > DAY_S else "short_day", hours=exact_decimal(Fraction(end - start, HOUR_S))
+        )
+
+
+def _exchange_notes(supply: Supply, start: int, end: int, zone: ZoneInfo) -> Iterator[Phrase]:
+    for before, after in pairwise(supply.installations):
         if start <= after.start < end:
-            notes.append(f"Meter {before.device} was exchanged for {after.device} on {local(after.start)}.")
-    for item in curve.unexplained:
-        amount = exact_decimal(item.value * curve.step)
-        why = _UNEXPLAINED[item.quality]
-        notes.append(f"{amount:f} {supply.unit} unexplained between {local(item.start)} and {local(item.end)}: {why}.")
-    for flag, text in (
-        (
-            Quality.ESTIMATED,
-            "{count} intervals estimated: registers were more than a period apart; their sum is measured.",
-        ),
-        (Quality.LATE, "{count} intervals changed by readings that came after the day was closed."),
-        (Quality.CONFLICT, "{count} intervals with contradicting registers at one instant."),
-        (Quality.ROLLOVER, "{count} intervals in which the register passed its width."),
-        (Quality.MISSING, "{count} intervals without any data."),
-    ):
+            at = datetime.fromtimestamp(after.start, zone)
+            yield _note("exchanged", before=before.device, after=after.device, at=at)
+
+
+def _unexplained_note(supply: Supply, curve: Curve, item: Unexplained, zone: ZoneInfo) -> Phrase:
+    return _note(
+        "unexplained",
+        amount=exact_decimal(item.value * curve.step),
+        unit=supply.unit,
+        start=datetime.fromtimestamp(item.start, zone),
+        end=datetime.fromtimestamp(item.end, zone),
+        why=_note(UNEXPLAINED[item.quality]),
+    )
+
+
+def _count_notes(curve: Curve) -> Iterator[Phrase]:
+    for flag, kind in COUNTED.items():
         count = int(((curve.quality & int(flag)) != 0).sum())
         if count:
-            notes.append(text.format(count=count))
-    for flag, what in ((Quality.ZERO_GLITCH, "fell"), (Quality.SPIKE, "rose")):
+            yield _note(kind, count=count)
+    for flag, kind in REGISTERS.items():
         count = sum(1 for item in curve.left_out if item.quality is flag)
         if count:
-            notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
+            yield _note(kind, count=count)
     if curve.of_intervals and len(curve.start):
-        notes.append("The total is the sum of the meter's intervals: no register is known that checks them.")
-    notes.extend(f"{item.device}: {item.what} is kept and not billed: {item.reason}." for item in curve.refused)
-    return tuple(notes)
+        yield _note("of_intervals")

@@ -4,11 +4,13 @@ Reading goes through ``ElectricityMeter.indication``; what a client may write is
 and the switch. No object has a setter that leads to a register.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from meterspan.meter.electricity import PROFILE_COLUMNS, ElectricityMeter
+from meterspan.meter.push import PUSH_OBJECTS
 from meterspan.meter.supply import SwitchTrigger
 from meterspan.meter.tariff_switch import ACTIVATION
 from meterspan.model.cosem.classes import (
@@ -42,6 +44,7 @@ from meterspan.model.cosem.objects import (
 from meterspan.model.cosem.profile import CLOCK_COLUMN, profile_object
 from meterspan.model.cosem.standard_objects import (
     SECURITY_SETUP,
+    PushDelivery,
     clock_values,
     data_object,
     no_counter,
@@ -52,6 +55,7 @@ from meterspan.model.cosem.standard_objects import (
 from meterspan.quantities import SHIFT_MAX_S, UNITS, Obis, Scaled
 from meterspan.quantities.codes import (
     CLOCK,
+    EVENT_CODE,
     EVENT_LOG,
     EXPORT_POWER,
     FIRMWARE,
@@ -61,6 +65,7 @@ from meterspan.quantities.codes import (
     LIMITER,
     LOAD_PROFILE,
     LOGICAL_DEVICE_NAME,
+    PROFILE_STATUS,
     SERIAL_NUMBER,
 )
 from meterspan.wire.acse import AuthenticationMechanism
@@ -83,8 +88,6 @@ __all__ = ["READER_CLIENT", "MeterAccess", "logical_device"]
 READER_CLIENT: Final = 2
 """Client SAP of the reader: reads with a password (LLS), changes nothing."""
 
-STATUS: Final = Obis(0, 0, 96, 10, 1)
-EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
 _SPEED_9600 = 5
 """comm_speed of 9,600 baud (IEC 62056-6-2, 4.7.2)."""
 
@@ -96,11 +99,15 @@ class MeterAccess:
     Attributes:
         reader_password: LLS secret of the reader client.
         invocation_counter: returns the highest invocation counter accepted from the management client.
+        delivery: where pushes go; None where the meter pushes nothing.
+        push_now: sends the present values at the meter's time; None where the meter pushes nothing.
 
     """
 
     reader_password: bytes = field(default=b"", repr=False)
     invocation_counter: Getter = no_counter
+    delivery: PushDelivery | None = None
+    push_now: Callable[[float], None] | None = None
 
 
 def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1) -> LogicalDevice:
@@ -141,6 +148,7 @@ def _objects(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
         _register_activation(meter),
         *_supply(meter),
         *_communication(),
+        _push_setup(access),
         *_security(meter, access),
     ]
 
@@ -152,7 +160,7 @@ def _identification(meter: ElectricityMeter) -> list[CosemObject]:
         data_object(SERIAL_NUMBER, octet_string(name[-8:])),
         data_object(FIRMWARE, octet_string(f"{meter.software.name} {meter.software.version}".encode())),
         data_object(FIRMWARE_CHECKSUM, octet_string(bytes.fromhex(meter.software.checksum))),
-        data_object(STATUS, lambda _now: unsigned(meter.status)),
+        data_object(PROFILE_STATUS, lambda _now: unsigned(meter.status)),
         data_object(EVENT_CODE, lambda _now: unsigned(_newest_event(meter))),
     ]
 
@@ -206,7 +214,7 @@ def _register(meter: ElectricityMeter, obis: Obis, shape: Scaled) -> CosemObject
 def _profiles(meter: ElectricityMeter) -> list[CosemObject]:
     columns = (
         CLOCK_COLUMN,
-        CaptureObjectDefinition(DataObject.class_id, STATUS, DataObject.value.number, 0),
+        CaptureObjectDefinition(DataObject.class_id, PROFILE_STATUS, DataObject.value.number, 0),
         *(CaptureObjectDefinition(Register.class_id, obis, Register.value.number, 0) for obis in PROFILE_COLUMNS),
     )
     log = (CLOCK_COLUMN, CaptureObjectDefinition(DataObject.class_id, EVENT_CODE, DataObject.value.number, 0))
@@ -304,17 +312,11 @@ def _communication() -> list[CosemObject]:
         TcpUdpSetup.nb_of_sim_conn: 1,
         TcpUdpSetup.inactivity_time_out: 180,
     }
-    pushed = (
-        (DataObject.class_id, LOGICAL_DEVICE_NAME),
-        (Clock.class_id, CLOCK),
-        *((Register.class_id, obis) for obis in (*PROFILE_COLUMNS, IMPORT_POWER)),
-    )
     end_of_billing_script = structure(octet_string(Obis(0, 0, 10, 0, 1)), long_unsigned(1))
     end_of_day = structure(octet_string(b"\x00\x00\x00\x00"), octet_string(b"\xff\xff\xff\xff\xff"))
     return [
         CosemObject(IecHdlcSetup, Obis(0, 0, 22, 0, 0), hdlc),
         CosemObject(TcpUdpSetup, Obis(0, 0, 25, 0, 0), tcp),
-        push_setup(pushed),
         CosemObject(
             SingleActionSchedule,
             Obis(0, 0, 15, 0, 0),
@@ -325,6 +327,13 @@ def _communication() -> list[CosemObject]:
             },
         ),
     ]
+
+
+def _push_setup(access: MeterAccess) -> CosemObject:
+    push_now = access.push_now
+    if push_now is None:
+        return push_setup(PUSH_OBJECTS, access.delivery)
+    return push_setup(PUSH_OBJECTS, access.delivery, lambda _value, now: push_now(now))
 
 
 def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:

@@ -7,7 +7,7 @@ row. Communications see the registers only through ``Metrology.indicate()``. All
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from enum import IntEnum, IntFlag
+from enum import IntFlag
 from typing import Final
 
 from meterspan.meter.clock import MeterClock
@@ -21,6 +21,7 @@ from meterspan.meter.metrology import (
 )
 from meterspan.meter.supply import PowerLimiter, Switch, SwitchTrigger
 from meterspan.meter.tariff_switch import TariffSwitch
+from meterspan.model.cosem.event_codes import EventCode
 from meterspan.model.cosem.load_profile import LoadProfile
 from meterspan.model.cosem.profile import Row
 from meterspan.model.ports import StateStore
@@ -29,7 +30,7 @@ from meterspan.quantities.codes import IMPORT_POWER
 from meterspan.wire.axdr import Data, double_long_unsigned, octet_string, unsigned
 from meterspan.wire.axdr.clock import write_clock_time
 
-__all__ = ["CLOCK_MAX", "CLOCK_MIN", "ElectricityMeter", "ElectricityMeterConfig", "EventCode", "StatusWord"]
+__all__ = ["CLOCK_MAX", "CLOCK_MIN", "ElectricityMeter", "ElectricityMeterConfig", "StatusWord"]
 
 IMPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.IMPORT]
 EXPORT: Final = CATALOGUE[Commodity.ELECTRICITY].registers[Direction.EXPORT]
@@ -50,21 +51,6 @@ class StatusWord(IntFlag):
     DAYLIGHT_SAVING = 0x08
     CLOCK_ADJUSTED = 0x20
     POWER_DOWN = 0x80
-
-
-class EventCode(IntEnum):
-    """Codes of the standard event log (DSMR P3 companion standard, table of events)."""
-
-    POWER_DOWN = 1
-    POWER_UP = 2
-    DAYLIGHT_SAVING_CHANGED = 3
-    CLOCK_ADJUSTED_OLD = 4
-    CLOCK_ADJUSTED_NEW = 5
-    CLOCK_INVALID = 6
-    DISCONNECTED_REMOTELY = 62
-    RECONNECTED_REMOTELY = 63
-    DISCONNECTED_LOCALLY = 64
-    LIMITER_EXCEEDED = 65
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +132,8 @@ class ElectricityMeter:
         )
         self._status = StatusWord(0)
         self._is_unsaved = True
+        self.event_count = 0
+        """Events logged since the meter was made."""
         if state is not None:
             self._restore(state, now)
         own = self.clock.time(now)
@@ -226,6 +214,11 @@ class ElectricityMeter:
         """Return a register's or an instantaneous value's integer."""
         return self.indication[obis].value
 
+    def present_row(self, now: float) -> Row:
+        """Return clock, status and registers at ``now``, as a row of the load profile."""
+        shown = self.indication
+        return self._row(int(self.clock.time(now)), self.status, [shown[obis].value for obis in PROFILE_COLUMNS])
+
     def _measure(self, flow: ElectricityFlow | None, until: float) -> None:
         tariff = self.config.tariffs.tariff(self.clock.time(until), self.config.zone)
         self._metrology.advance(flow if self.switch.is_connected else None, until, tariff=tariff)
@@ -249,6 +242,7 @@ class ElectricityMeter:
 
     def _log(self, code: EventCode, own: float) -> None:
         self.events.capture(int(own), 0, [code])
+        self.event_count += 1
         self._is_unsaved = True
 
     def _row(self, time: int, status: int, values: Sequence[int]) -> Row:

@@ -4,11 +4,11 @@ The required protection belongs to the installed meter, never to the telegram: w
 """
 
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 from meterspan.quantities import Scaled
 
-__all__ = ["RadioProtection", "RadioSettings", "required_of"]
+__all__ = ["RadioPrecedence", "RadioProtection", "RadioSettings", "required_of"]
 
 
 class RadioProtection(StrEnum):
@@ -21,6 +21,17 @@ class RadioProtection(StrEnum):
     authenticate: a telegram that was recorded can be altered and sent again, within what is plausible."""
     AUTHENTICATED = "authenticated"
     """Mode 7 with a MAC of at least eight octets: neither altered nor sent again."""
+
+
+class RadioPrecedence(IntEnum):
+    """Whose telegrams are processed first where more arrive than can be."""
+
+    PROVED = 0
+    """Of an installed meter, and its key opens it."""
+    INSTALLED = 1
+    """It names an installed meter, and proves nothing: anybody can send it."""
+    UNKNOWN = 2
+    """It names no installed meter."""
 
 
 @dataclass(frozen=True, slots=True)

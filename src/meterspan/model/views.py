@@ -25,6 +25,7 @@ __all__ = [
     "CompletenessCell",
     "DamageView",
     "FrameView",
+    "GroupCompleteness",
     "Home",
     "HomeViews",
     "IntervalPoint",
@@ -40,6 +41,8 @@ __all__ = [
     "OrderView",
     "PeriodPoint",
     "PeriodView",
+    "PowerPoint",
+    "PowerView",
     "QuarantineView",
     "SpanView",
     "StoryEntry",
@@ -80,18 +83,21 @@ class BandWindow:
     end: datetime
     band: str
     price: Decimal
-    """Currency per display unit."""
+    """Currency per display unit, tax included."""
 
 
 @dataclass(frozen=True, slots=True)
 class TariffView:
-    """The tariff of one commodity on one local day."""
+    """The tariff of one commodity on one local day; every price and charge of it has the tax in it."""
 
     name: str
     currency: str
     unit: str
     standing_charge_per_day: Decimal
+    """Tax included."""
     windows: tuple[BandWindow, ...]
+    tax: Decimal = Decimal(0)
+    """Share of tax that was added to the declared prices: 0.19 is 19 %; 0 where none was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,11 @@ class TodayView:
     cost: Decimal | None
     """Null where nothing of today is known yet, or no price."""
     yesterday_same_time: Decimal | None
-    """Consumed yesterday up to the same local time, where all of that span is known."""
+    """Consumed yesterday up to the local time of ``last_reading``, where all of both spans is known."""
     last_reading: datetime | None
+    """Up to when ``consumed`` and ``cost`` count."""
+    known_share: Decimal | None = None
+    """Share of the time from midnight to ``last_reading`` whose consumption is known, 0..1, rounded down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +129,7 @@ class LiveView:
     power_at: datetime | None
     band: str
     price: Decimal | None
+    """Of the band, per kWh, tax included."""
     band_until: datetime | None
     today: tuple[TodayView, ...]
     cost_today: Decimal | None
@@ -132,6 +142,33 @@ class LiveView:
     def without_cost(self) -> tuple[Commodity, ...]:
         """Supplies whose cost of today is not known and not in ``cost_today``."""
         return (*(today.commodity for today in self.today if today.cost is None), *self.left_out)
+
+    @property
+    def incomplete(self) -> tuple[Commodity, ...]:
+        """Supplies of whose day so far a part is not known: their consumption and cost lack it."""
+        return tuple(today.commodity for today in self.today if today.known_share not in {None, 1})
+
+
+@dataclass(frozen=True, slots=True)
+class PowerPoint:
+    """The mean power of a stretch of time, import minus export, in W."""
+
+    start: datetime
+    end: datetime
+    power_w: int
+
+
+@dataclass(frozen=True, slots=True)
+class PowerView:
+    """The power of the last hours; at a time that no point covers, nothing is known."""
+
+    home_id: str
+    start: datetime
+    end: datetime
+    heard: tuple[PowerPoint, ...] = ()
+    """By the minute, from momentary values; a point that begins where another ends goes on from it."""
+    means: tuple[PowerPoint, ...] = ()
+    """Of measured intervals, from registers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +192,7 @@ class PeriodPoint:
     value: Decimal | None
     cost: Decimal | None
     by_band: tuple[tuple[str, Decimal], ...]
+    """Only bands of which anything is known."""
     complete: bool
     expected: int
     received: int
@@ -176,7 +214,7 @@ class PeriodView:
     total: Decimal | None
     """Sum of what is known, null where nothing is; ``known`` of ``parts`` are in it."""
     cost: Decimal | None
-    """Cost of what is known, null where nothing is, or no price."""
+    """Cost of what is known, tax included; null where nothing is, or no price. ``priced`` of ``parts`` are in it."""
     unexplained: Decimal | None
     """Register difference that no interval explains; null where no register of the period is known."""
     opening: Decimal | None
@@ -186,8 +224,10 @@ class PeriodView:
     intervals: tuple[IntervalPoint, ...] = ()
     points: tuple[PeriodPoint, ...] = ()
     tariff: TariffView | None = None
-    notes: tuple[str, ...] = ()
-    """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    notes: tuple[Phrase, ...] = ()
+    """In the reader's language: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    bands: tuple[str, ...] = ()
+    """The bands of all tariffs that the supply had, cheapest first: one order for all its days and months."""
 
     @property
     def parts(self) -> int:
@@ -199,6 +239,12 @@ class PeriodView:
         """Of how many of its parts something is known, and is in the total."""
         values = [interval.value for interval in self.intervals] + [point.value for point in self.points]
         return sum(value is not None for value in values)
+
+    @property
+    def priced(self) -> int:
+        """Of how many of its parts the cost is known, and is in the cost."""
+        costs = [interval.cost for interval in self.intervals] + [point.cost for point in self.points]
+        return sum(cost is not None for cost in costs)
 
 
 class HomeViews(Protocol):
@@ -219,6 +265,10 @@ class HomeViews(Protocol):
         """Return power now, today's consumption and cost."""
         ...
 
+    def power(self, home_id: str, now: datetime) -> PowerView:
+        """Return the power of the last two hours."""
+        ...
+
     def day(self, home_id: str, commodity: Commodity, day: date) -> PeriodView:
         """Return one local day's intervals (92, 96 or 100 quarters, or the meter's own period)."""
         ...
@@ -237,7 +287,9 @@ class MeterState(StrEnum):
     FAILING = "failing"
     """Not reached for longer than its policy allows."""
     UNKNOWN = "unknown"
-    """Registered, never heard."""
+    """Registered, tried, never heard."""
+    UNTRIED = "untried"
+    """Registered, and nobody has tried to read it yet: its first session is to come."""
     REMOVED = "removed"
     """Exchanged or decommissioned."""
 
@@ -261,6 +313,10 @@ class MeterStatus:
     expected: int
     received: int
     missing: int
+    next_attempt: datetime | None = None
+    """When its next session may start; null while one is open, and for a meter that only sends by itself."""
+    missing_lately: int = 0
+    """Of the missing values, those of the last 28 UTC days."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -290,6 +346,38 @@ class CompletenessView:
     commodity: Commodity
     network: str
     cells: tuple[CompletenessCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCompleteness:
+    """The completeness of all meters of one network and commodity, added up."""
+
+    network: str
+    commodity: Commodity
+    meters: int
+    cells: tuple[CompletenessCell, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many values are missing."""
+        return sum(cell.missing for cell in self.cells)
+
+    @classmethod
+    def of(cls, rows: Sequence[CompletenessView]) -> list[Self]:
+        """Add up rows of the same days by network and commodity."""
+        members: dict[tuple[str, Commodity], list[CompletenessView]] = {}
+        for row in rows:
+            members.setdefault((row.network, row.commodity), []).append(row)
+        return [cls(*key, len(found), _added_up(found)) for key, found in members.items()]
+
+
+def _added_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
+    sums: dict[date, tuple[int, int]] = {}
+    for row in rows:
+        for cell in row.cells:
+            expected, received = sums.get(cell.day, (0, 0))
+            sums[cell.day] = expected + cell.expected, received + cell.received
+    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,16 +507,20 @@ class NetworkSummary:
 class NetworkViews(Protocol):
     """What an operator may ask; answered by the head end with the data management."""
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        """Return the headline numbers."""
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        """Return the headline numbers; meters and completeness are those of one network where it is named."""
         ...
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        """Return the completeness map of these days."""
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        """Return the completeness of these days, a row per meter; of these devices, or of all."""
+        ...
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        """Return the completeness of these days, added up by network and commodity."""
         ...
 
     def story(self, device: str, now: datetime) -> MeterStory:
@@ -451,7 +543,7 @@ class OrderState(StrEnum):
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
     FAILED = "failed"
-    """Ended before its deadline, as trying again is without hope; the reason says why."""
+    """Its session failed; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -461,6 +553,9 @@ class OrderValue:
     obis: str
     value: Decimal
     unit: str
+    """Unit in which people read it: kWh, m3."""
+    name: str = ""
+    """What the register counts, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,6 +572,8 @@ class OrderView:
     """Why the last session for it failed and what to do, in the reader's language; "" where none did."""
     ended_at: datetime | None = None
     """When it was answered, failed or timed out; None while it waits."""
+    author: str = ""
+    """Who ordered it; "" where that is not known."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -487,12 +584,20 @@ class OrderView:
 class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers; raises ``UnknownMeterError`` or ``TooManyOrdersError``."""
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        """Ask for a meter's registers; raises ``UnknownMeterError``, ``NotAskedError`` or ``TooManyOrdersError``.
+
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until the order has timed out.
+            author: who orders it.
+
+        """
         ...
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        """List the newest orders, newest first."""
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
+        """List the newest orders, newest first; only those of one meter where it is named."""
         ...
 
     def order_view(self, order_id: int) -> OrderView:

@@ -96,6 +96,7 @@ def _consumer_page(request: Request, pages: Pages, home: Home, choice: _Choice) 
         now=now,
         today=today,
         live=sources.live(home.home_id),
+        power=sources.power(home.home_id),
         commodities=commodities,
         choice=choice,
         previous=choice.moved(-1),

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from meterspan.portal import shapes
+from meterspan.portal import drawings, shapes
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources
 from meterspan.portal.words import languages, words_for
@@ -57,15 +57,27 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.filters |= {"exact": _exact, "rounded": _rounded, "iso": _iso, "unit": _unit, "local": _local}
-        self._environment.globals |= {"static": static, "version": version, "shapes": shapes, "Commodity": Commodity}
+        self._environment.globals |= {
+            "static": static,
+            "version": version,
+            "shapes": shapes,
+            "drawings": drawings,
+            "Commodity": Commodity,
+        }
         self._environment.globals |= {"tabs": [tab for tab in tabs if tab.is_offered(sources)]}
 
     def render(self, request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Render one page in the reader's language."""
         words = words_for(request.headers.get("accept-language", ""))
-        html = self._environment.get_template(template).render(t=words, path=request.url.path, **values)
+        html = self._environment.get_template(template).render(
+            t=words, path=request.url.path, lapse=self._lapse(), **values
+        )
         headers = {"Vary": "Accept-Language", "Content-Language": words.language}
         return HTMLResponse(html, status_code=status, headers=headers)
+
+    def _lapse(self) -> datetime | None:
+        """Return the time of the pages where it runs faster than time, else None."""
+        return self.sources.clock() if self.sources.is_time_lapse() else None
 
     def error(self, request: Request, problem: ProblemError) -> HTMLResponse:
         """Render the error page."""

@@ -14,13 +14,14 @@ from meterspan.model.views import (
     CompletenessCell,
     CompletenessView,
     FrameView,
+    GroupCompleteness,
     IntervalPoint,
     LiveView,
     PeriodPoint,
     PeriodView,
     SpanView,
 )
-from meterspan.quantities import Commodity, Quality
+from meterspan.quantities import Commodity, Quality, known_sum
 
 __all__ = [
     "CompletenessMap",
@@ -29,8 +30,10 @@ __all__ = [
     "OctetRun",
     "Proof",
     "band_slots",
+    "bands_shown",
     "cell_level",
     "day_state",
+    "days_states",
     "group_map",
     "holes_of",
     "is_stale",
@@ -38,6 +41,7 @@ __all__ = [
     "month_before",
     "octet_runs",
     "percent",
+    "place_of",
     "prove",
     "share_of_day",
     "states_of",
@@ -55,19 +59,28 @@ _DOUBTFUL = (
 _SLOTS = {1: ("flat",), 2: ("low", "high"), 3: ("low", "mid", "high")}
 _SLOTS_MANY = ("low", "mid", "high", "peak")
 _CELL_STEPS = ((1.0, "full"), (0.98, "most"), (0.9, "some"), (0.5, "half"))
-MAP_ROWS_MAX = 150
+MAP_ROWS_MAX = 145
 """A map of more rows is not read but scrolled past, and the page stays under 300 KB."""
 
 
 def band_slots(view: PeriodView) -> dict[str, str]:
-    """Return the colour slot of each tariff band, from cheapest to dearest; a single band is ``flat``."""
-    prices = {window.band: window.price for window in view.tariff.windows} if view.tariff else {}
-    bands = set(prices)
-    bands |= {point.band for point in view.intervals}
-    bands |= {band for point in view.points for band, _ in point.by_band}
-    ranked = sorted(bands, key=lambda band: (prices.get(band, Decimal(0)), band))
-    slots = _SLOTS.get(len(ranked), _SLOTS_MANY)
-    return {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(ranked)}
+    """Return the colour slot of each tariff band, from cheapest to dearest; a single band is ``flat``.
+
+    A band has one colour on all days and months of its supply; time without a tariff is ``flat``.
+    """
+    slots = _SLOTS.get(len(view.bands), _SLOTS_MANY)
+    ranked = {band: slots[min(rank, len(slots) - 1)] for rank, band in enumerate(view.bands)}
+    others = {point.band for point in view.intervals} | {band for point in view.points for band, _ in point.by_band}
+    return ranked | dict.fromkeys(sorted(others - ranked.keys()), "flat")
+
+
+def bands_shown(view: PeriodView) -> tuple[str, ...]:
+    """Return the bands that a period has, in the order of their colours; () where the supply has but one."""
+    if len(view.bands) < 2:
+        return ()
+    present = {window.band for window in view.tariff.windows} if view.tariff else set()
+    present |= {point.band for point in view.intervals} | {band for point in view.points for band, _ in point.by_band}
+    return tuple(band for band in view.bands if band in present)
 
 
 STALE_S = 120
@@ -111,7 +124,7 @@ class Proof:
         opening: register at the start.
         closing: register at the end.
         difference: closing minus opening.
-        intervals: the sum of the chart.
+        intervals: the sum of the chart, None where nothing in it is known.
         unexplained: the part of the difference that no interval explains.
         holds: whether the sums agree to the last digit that a meter can show.
 
@@ -120,7 +133,7 @@ class Proof:
     opening: Decimal
     closing: Decimal
     difference: Decimal
-    intervals: Decimal
+    intervals: Decimal | None
     unexplained: Decimal
     holds: bool
 
@@ -134,10 +147,10 @@ def prove(view: PeriodView) -> Proof | None:
     if view.opening is None or view.closing is None or view.unexplained is None:
         return None
     values = [point.value for point in view.intervals] or [point.value for point in view.points]
-    total = sum((value for value in values if value is not None), Decimal(0))
     difference = view.closing - view.opening
-    holds = abs(total + view.unexplained - difference) <= ROUNDED * (len(values) + 3)
-    return Proof(view.opening, view.closing, difference, total, view.unexplained, holds)
+    known = [value for value in values if value is not None]
+    holds = abs(sum(known, view.unexplained - difference)) <= ROUNDED * (len(values) + 3)
+    return Proof(view.opening, view.closing, difference, known_sum(values), view.unexplained, holds)
 
 
 def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[float, float]:
@@ -146,6 +159,12 @@ def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[fl
     first = max(0.0, (window.start - start).total_seconds() / span)
     last = min(1.0, (window.end - start).total_seconds() / span)
     return round(100 * first, 2), round(100 * max(0.0, last - first), 2)
+
+
+def place_of(moment: datetime, start: datetime, end: datetime) -> float:
+    """Return the place of a moment in a span, in percent, 0 to 100."""
+    share = (moment - start).total_seconds() / (end - start).total_seconds()
+    return round(100 * min(1.0, max(0.0, share)), 2)
 
 
 def percent(part: Decimal | None, whole: Decimal | None) -> float | None:
@@ -163,9 +182,14 @@ class Holes:
     partial: int
 
 
+def days_states(view: PeriodView, today: date) -> tuple[str, ...]:
+    """Return one word for each day of a month."""
+    return tuple(day_state(point, today) for point in view.points)
+
+
 def holes_of(view: PeriodView, now: datetime, today: date) -> Holes:
     """Count what a total lacks of what should be there by now; what is still to come is not missing."""
-    states = states_of(view, now) if view.intervals else tuple(day_state(point, today) for point in view.points)
+    states = states_of(view, now) if view.intervals else days_states(view, today)
     return Holes(states.count("missing"), states.count("partial"))
 
 
@@ -243,20 +267,11 @@ def group_map(rows: Sequence[CompletenessView], *, rows_max: int = MAP_ROWS_MAX)
 def _group(
     key: tuple[str, Commodity], members: Sequence[CompletenessView], shown: Sequence[CompletenessView]
 ) -> MapGroup:
-    return MapGroup(*key, len(members), _add_up(members), tuple(shown), len(members) - len(shown))
+    return MapGroup(*key, len(members), GroupCompleteness.of(members)[0].cells, tuple(shown), len(members) - len(shown))
 
 
 def _gaps(row: CompletenessView) -> int:
     return sum(cell.missing for cell in row.cells)
-
-
-def _add_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
-    sums: dict[date, tuple[int, int]] = {}
-    for row in rows:
-        for cell in row.cells:
-            expected, received = sums.get(cell.day, (0, 0))
-            sums[cell.day] = expected + cell.expected, received + cell.received
-    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ __all__ = [
     "CLOCK",
     "CURRENT_VALUE",
     "EQUIPMENT_IDENTIFIER",
+    "EVENT_CODE",
     "EVENT_LOG",
     "EXPORT_INTERVAL",
     "EXPORT_POWER",
@@ -30,6 +31,7 @@ __all__ = [
     "LOGICAL_DEVICE_NAME",
     "MESSAGE",
     "NET_POWER",
+    "PROFILE_STATUS",
     "SERIAL_NUMBER",
     "TARIFF_IN_FORCE",
 ]
@@ -44,6 +46,10 @@ INVOCATION_COUNTER: Final = Obis(0, 0, 43, 1, 0)
 """Of messages to one meter, under the global unicast key."""
 SERIAL_NUMBER: Final = Obis(0, 0, 96, 1, 0)
 EQUIPMENT_IDENTIFIER: Final = Obis(0, 0, 96, 1, 1)
+PROFILE_STATUS: Final = Obis(0, 0, 96, 10, 1)
+"""AMR profile status, captured with each row of a load profile."""
+EVENT_CODE: Final = Obis(0, 0, 96, 11, 0)
+"""Of the newest entry of the standard event log."""
 MESSAGE: Final = Obis(0, 0, 96, 13, 0)
 """Text to the consumer."""
 TARIFF_IN_FORCE: Final = Obis(0, 0, 96, 14, 0)

@@ -20,7 +20,7 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
 from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
-from meterspan.runtime.endpoints import LOOPBACK, EndpointError, is_loopback, parse_transport
+from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_transport
 from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
@@ -38,6 +38,7 @@ __all__ = [
     "place_of",
     "protocol_of",
     "push_objects_of",
+    "push_places_of",
     "read_config",
 ]
 
@@ -66,6 +67,11 @@ class PushOptions:
 
     host: str = option("Address to listen at.", default=LOOPBACK)
     port: int = option("TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060)
+    places: tuple[str, ...] = option(
+        "Further places for pushes: in the wrapper over UDP, or in UI frames of HDLC behind a converter.",
+        default=(),
+        example=("udp://127.0.0.1:4060", "hdlc+tcp://127.0.0.1:4061"),
+    )
     connections_max: int = option(
         "Incoming connections open at once, within a quarter of the files that may be open.", default=5_000
     )
@@ -151,6 +157,10 @@ class MeterEntry:
         " its pushes or its push setup say.",
         default=(),
         example=("8/0-0:1.0.0/2", "3/1-0:1.8.0/2 Wh"),
+    )
+    insecure_plain_pushes: bool = option(
+        "Also take its pushes without protection, which anybody can forge; its name, 0-0:42.0.0, must be in them.",
+        default=False,
     )
     period_s: int = option("Capture period, seconds.", default=900)
     installed_at: datetime | None = option(
@@ -238,6 +248,17 @@ def push_objects_of(meter: MeterEntry) -> tuple[tuple[CaptureObjectDefinition, .
     return tuple(of for of, _ in found), scales
 
 
+def push_places_of(options: PushOptions) -> tuple[Endpoint, ...]:
+    """Return where pushes are taken.
+
+    Raises:
+        EndpointError: a place is not one of a transport of pushes.
+
+    """
+    first = Endpoint("tcp", options.host, options.port)
+    return (first, *(parse_transport(text, NETWORK_TRANSPORTS, is_own=True) for text in options.places))
+
+
 def _push_object(text: str) -> tuple[CaptureObjectDefinition, ScalerUnit | None]:
     attribute, _, symbol = text.strip().partition(" ")
     match attribute.split("/"):
@@ -269,6 +290,10 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         what = f"{config.portal.host} lets other machines in, and the portal has no log-in"
         remedy = f"listen at {LOOPBACK} behind a proxy with log-in, or set portal.insecure_without_login = true"
         yield "portal.host", f"{what}; {remedy}"
+    try:
+        push_places_of(config.push)
+    except EndpointError as error:
+        yield "push.places", str(error)
     homes = {home.id for home in config.homes}
     points = {point.device for point in config.access_points}
     for index, home in enumerate(config.homes):

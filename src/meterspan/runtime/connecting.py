@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from meterspan.engine.machine import ConnectingMachine, WantsConnection
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 
 __all__ = ["ConnectingHost"]
 
@@ -104,6 +104,8 @@ class ConnectingHost(Generic[EventT]):
 class _ConnectingShell(StreamShell[EventT]):
     """One connection; it is closed, and heard no more, where the machine has given it up."""
 
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
+
     def __init__(
         self,
         machine: ConnectingMachine[EventT],
@@ -116,10 +118,10 @@ class _ConnectingShell(StreamShell[EventT]):
         self._now = clock
         self._is_given_up = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Start the machine on this connection."""
         self._connecting.connect(self._now())
-        super().connection_made(transport)
+        super().opened(transport)
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine while it uses this connection."""

@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.records import (
@@ -36,6 +36,8 @@ __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
 _ADDRESSES: Final = LinkAddresses(MANAGEMENT_CLIENT, 1, 17)
 """Logical device 1; a client may leave the lower HDLC address, 17, out."""
 TICK_S: Final = 1.0
+REFUSAL_OCTETS: Final = 64
+"""What a refused APDU counts for beside its octets: it is answered and noted."""
 _FILES_SHARE: Final = 0.25
 """Of the open files, what the ports of one device may hold."""
 _CLIENT_KEPT: Final = "management client"
@@ -152,8 +154,9 @@ class DlmsServer:
             while True:
                 await asyncio.sleep(TICK_S)
                 self.close_silent()
-        finally:
+        except asyncio.CancelledError:
             self.close()
+            raise
 
     def close_silent(self) -> None:
         """Close connections that have no association after too long, whatever else they send."""
@@ -198,9 +201,15 @@ class DlmsServer:
             place = self._connections.get(connection)
             if place is not None:
                 self._note_proof(place, event)
+                if isinstance(event, ApduRefused) and not self._gate.spend(place, REFUSAL_OCTETS):
+                    connection.abort()
             self._take(event)
 
-        connection = _ClientConnection(association, self._clock, take, closed, opened)
+        def may_feed(size: int) -> bool:
+            place = self._connections.get(connection)
+            return place is None or place.is_proved or self._gate.spend(place, size)
+
+        connection = _ClientConnection(association, self._clock, _PortCalls(take, closed, opened, may_feed))
         return connection
 
     def _note_proof(self, place: ConnectionPlace, event: AssociationEvent) -> None:
@@ -230,6 +239,16 @@ class DlmsServer:
                 pass
 
 
+@dataclass(frozen=True, slots=True)
+class _PortCalls:
+    """What a connection asks of its port, and reports to it."""
+
+    on_event: Callable[[AssociationEvent], None]
+    on_closed: Callable[[], None]
+    on_opened: Callable[[str], bool]
+    may_feed: Callable[[int], bool]
+
+
 class _ClientConnection(StreamShell[AssociationEvent]):
     """A client's connection: its machine listens from the first moment, so that a silent client times out."""
 
@@ -240,25 +259,28 @@ class _ClientConnection(StreamShell[AssociationEvent]):
         self,
         association: ServerAssociation,
         clock: Callable[[], float],
-        on_event: Callable[[AssociationEvent], None],
-        on_closed: Callable[[], None],
-        on_opened: Callable[[str], bool],
+        port: _PortCalls,
     ) -> None:
-        super().__init__(association, clock, on_event, on_closed)
+        super().__init__(association, clock, port.on_event, port.on_closed)
+        self._may_feed = port.may_feed
         self._association = association
-        self._on_opened = on_opened
+        self._on_opened = port.on_opened
+
+    def may_feed(self, size: int) -> bool:
+        """Return whether the client may send so much more: one that has proved nothing, little in all."""
+        return self._may_feed(size)
 
     @property
     def is_associated(self) -> bool:
         """Whether a client is associated."""
         return self._association.agreement is not None
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def opened(self, transport: asyncio.Transport) -> None:
         """Listen, where a place is free."""
         peer = transport.get_extra_info("peername")
         self._association.peer = str(peer[0]) if isinstance(peer, tuple) else ""
         if not self._on_opened(self._association.peer):
-            cast("asyncio.Transport", transport).abort()
+            transport.abort()
             return
         self._association.connect(self._clock())
-        super().connection_made(transport)
+        super().opened(transport)

@@ -10,28 +10,31 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Final, cast
+from typing import Final
 
 from meterspan.engine.frame_trace import AssociationBlanker, FrameDirection, WrapperCutter
 from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
+from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.planner import SessionJob
-from meterspan.head_end.push_intake import PushConnectionEvent, PushIntake
+from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError
+from meterspan.runtime.defects import note_defect
+from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
+from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
+from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.push_ports import PushPorts
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -42,14 +45,9 @@ FRAMES_KEPT: Final = 12
 """Newest frames of each session that go into the meter's story."""
 FRAME_OCTETS_MAX: Final = 1_024
 """A longer frame is cut to this length: it bounds memory use of traces."""
-PUSH_SILENCE_S: Final = 180.0
-"""An incoming connection that sends no authentic push for so long is closed, whatever else it sends (class 41's
-inactivity_time_out)."""
 SESSIONS_SHARE: Final = 0.5
 PUSHES_SHARE: Final = 0.25
 """Of the open files, what sessions and incoming connections may hold; the rest is the portal's."""
-PUSHES_WAITING_MAX: Final = 16
-"""Pushes of one connection that may wait for the disk before nothing more is read from it."""
 
 _log = logging.getLogger("meterspan.head_end")
 
@@ -61,8 +59,7 @@ class HeadEndHostConfig:
     Attributes:
         sessions_max: sessions open at once, over all networks.
         connect_timeout_s: time allowed to open a connection.
-        push_host: where pushes are taken.
-        push_port: the TCP port for them; 0 is any that is free, None takes no pushes.
+        push_places: where pushes are taken; port 0 is any that is free.
         push_connections_max: incoming connections open at once; the oldest that has proved nothing goes for a new one.
         push_connections_per_peer_max: of them, those of one address: a concentrator, or a network behind one router.
 
@@ -70,8 +67,7 @@ class HeadEndHostConfig:
 
     sessions_max: int = 2_000
     connect_timeout_s: float = 10.0
-    push_host: str = LOOPBACK
-    push_port: int | None = None
+    push_places: tuple[Endpoint, ...] = ()
     push_connections_max: int = 5_000
     push_connections_per_peer_max: int = 1_000
 
@@ -82,10 +78,11 @@ class HeadEndHost:
     Args:
         head_end: whose jobs are done.
         sessions: makes and settles its sessions.
-        pushes: takes notifications; needed where ``config.push_port`` is set.
+        pushes: takes notifications; needed where ``config.push_places`` has any.
         config: limits and port.
         clock: UTC seconds.
         before_commit: runs in the writing thread ahead of each durable write.
+        keep_orders: stores changed orders durably; runs in another thread.
 
     """
 
@@ -98,8 +95,10 @@ class HeadEndHost:
         config: HeadEndHostConfig | None = None,
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
+        keep_orders: Callable[[Sequence[OrderRecord]], None] = lambda _records: None,
     ) -> None:
-        self.commits = GroupCommit(head_end.sink, before=before_commit)
+        self._keep_orders = keep_orders
+        self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
         self._head_end = head_end
@@ -109,11 +108,9 @@ class HeadEndHost:
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._open: dict[int, SessionJob] = {}
-        total = connections_within(self._config.push_connections_max, PUSHES_SHARE)
-        self._gate = ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
+        self._ports = None if pushes is None else PushPorts(pushes, self.commits, self._clock, self._push_gate)
         self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
-        self._push_shells: set[_PushShell] = set()
-        self._listener: asyncio.Server | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def open_count(self) -> int:
@@ -121,11 +118,9 @@ class HeadEndHost:
         return len(self._open)
 
     @property
-    def push_port(self) -> int | None:
-        """The port at which pushes are taken, once ``run`` listens."""
-        if self._listener is None or not self._listener.sockets:
-            return None
-        return int(self._listener.sockets[0].getsockname()[1])
+    def push_places(self) -> Sequence[Endpoint]:
+        """Where pushes are taken, once ``run`` listens."""
+        return () if self._ports is None else tuple(self._ports.places)
 
     def wake(self) -> None:
         """Look at the planner again: a device or an order was added."""
@@ -133,6 +128,7 @@ class HeadEndHost:
 
     async def run(self) -> None:
         """Hold sessions and take pushes until cancelled."""
+        self._loop = asyncio.get_running_loop()
         try:
             await self._listen()
             self.listening.set()
@@ -142,6 +138,7 @@ class HeadEndHost:
                     await self._round(tasks)
         finally:
             self._close_listener()
+            self._store_orders(self._head_end.orders.take_changed())
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         """Start the due sessions, then sleep until there is something to do."""
@@ -149,12 +146,24 @@ class HeadEndHost:
         now = self._clock()
         self._head_end.time_out_orders(now)
         planner = self._head_end.planner
-        for place in self._gate.silent(PUSH_SILENCE_S):
-            place.close()
+        if self._ports is not None:
+            self._ports.close_silent()
         while len(self._open) < self._sessions_max and (job := planner.next_job(now)) is not None:
             self._open[job.job_id] = job
             tasks.create_task(self._hold(job))
+        changed = self._head_end.orders.take_changed()
+        if changed:
+            await asyncio.to_thread(self._store_orders, changed)
         await self._sleep(planner.deadline() if len(self._open) < self._sessions_max else None)
+
+    def _store_orders(self, changed: Sequence[OrderRecord]) -> None:
+        """Store changed orders; where that fails, they are stored with the next ones."""
+        try:
+            if changed:
+                self._keep_orders(changed)
+        except StorageError as error:
+            self._head_end.orders.note_changed(changed)
+            _log.error("orders could not be stored", extra={"orders": len(changed), "reason": str(error)})
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
@@ -180,9 +189,11 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
+        except FailedError as error:
+            failure = error.failure
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
-            _log.exception("a defect ended a session", extra={"meter": job.target, "attempt": job.attempt})
+            note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
         finally:
             self._open.pop(job.job_id, None)
             self._woken.set()
@@ -219,6 +230,11 @@ class HeadEndHost:
         except ValueError as error:
             raise StorageError(f"the store refuses these values ({error})") from error
 
+    def _refused(self, row: RefusedRow) -> None:
+        """Quarantine a row that cannot be stored; called in the writing thread."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._head_end.quarantine_frame, row.quarantined())
+
     async def _session(self, job: SessionJob) -> SessionDone[CollectedRows] | SessionFailed:
         device = self._head_end.inventory.get(job.target)
         endpoint = _endpoint(job.target, device)
@@ -239,13 +255,11 @@ class HeadEndHost:
                 for shown in blankers[direction].feed(octets)
             )
 
-        def on_storage_error(error: StorageError) -> None:
+        def on_failed(error: Exception) -> None:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_storage_error=on_storage_error
-        )
+        shell = _SessionShell(session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())
@@ -259,103 +273,27 @@ class HeadEndHost:
     # Pushes.
 
     async def _listen(self) -> None:
-        if self._config.push_port is None:
+        if not self._config.push_places:
             return
-        if self._pushes is None:
+        if self._ports is None:
             raise ValueError("a push port needs a push intake")
-        self._listener = await asyncio.get_running_loop().create_server(
-            partial(_PushShell, self._pushes, self._clock, self._push_shells, self._gate, self.commits),
-            self._config.push_host,
-            self._config.push_port,
-        )
+        for place in self._config.push_places:
+            await self._ports.listen(place)
+
+    def _push_gate(self) -> ConnectionGate:
+        total = connections_within(self._config.push_connections_max, PUSHES_SHARE)
+        return ConnectionGate(total, self._config.push_connections_per_peer_max, self._clock)
 
     def _close_listener(self) -> None:
         self.listening.clear()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-        for shell in tuple(self._push_shells):
-            shell.close()
+        if self._ports is not None:
+            self._ports.close()
 
 
-class _PushShell(StreamShell[PushConnectionEvent]):
-    """One incoming connection; it is in ``shells`` while it is open."""
+class _SessionShell(StreamShell[SessionEvent[CollectedRows]]):
+    """The connection of one session; a meter that sends without end is asked nothing more."""
 
-    def __init__(
-        self,
-        intake: PushIntake,
-        clock: Callable[[], float],
-        shells: "set[_PushShell]",
-        gate: ConnectionGate,
-        commits: GroupCommit,
-    ) -> None:
-        self._connection = intake.connection("")
-        super().__init__(self._connection, clock, lambda _: None, self._closed)
-        self._intake = intake
-        self._shells = shells
-        self._gate = gate
-        self._place: ConnectionPlace | None = None
-        self._commits = commits
-        self._time = clock
-        self._peer = ""
-        self._proved_at: float | None = None
-        self._line: asyncio.Transport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start, or close at once where too many are open."""
-        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
-        self._place = self._gate.admit(host, self.abort)
-        if self._place is None:
-            transport.close()
-            return
-        self._shells.add(self)
-        self._line = cast("asyncio.Transport", transport)
-        self._peer = f"{host}:{port}"
-        self.machine = self._connection = self._intake.connection(self._peer, self._keep)
-        self._connection.connect(self._time())
-        super().connection_made(transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Read no more."""
-        self._line = None
-        super().connection_lost(exc)
-
-    def pump(self) -> None:
-        """Pump, and close the connection of a peer that the link has given up."""
-        super().pump()
-        self._note_proof()
-        if not self._connection.is_up:
-            self.close()
-
-    def _note_proof(self) -> None:
-        """Keep the place of a sender that has just pushed under its key."""
-        if self._connection.proved_at != self._proved_at and self._place is not None:
-            self._proved_at = self._connection.proved_at
-            self._gate.prove(self._place)
-
-    def _closed(self) -> None:
-        self._shells.discard(self)
-        if self._place is not None:
-            self._gate.leave(self._place)
-
-    def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
-        """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""
-        self._commits.submit(blocks).add_done_callback(partial(self._kept, then))
-        if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
-            self._line.pause_reading()
-
-    def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
-        if durable.cancelled():
-            return
-        error = durable.exception()
-        if error is not None:
-            _log.error("a push could not be stored", extra={"peer": self._peer, "reason": str(error)})
-            self.close()  # unconfirmed: the sender still has its rows, and sends them again
-            return
-        then(self._time())
-        self.pump()
-        if self._line is not None and not self._line.is_closing():
-            self._line.resume_reading()
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:

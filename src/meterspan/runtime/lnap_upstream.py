@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS
+from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import Uplink
 from meterspan.lnap.access_point import AccessPoint
@@ -45,5 +45,5 @@ class LnapUpstream:
 
     def uplink(self, endpoint: Endpoint) -> UplinkHost:
         """Make the uplink to a head end, which runs once ``run`` is awaited."""
-        uplink = Uplink(self._point, self._security.context(), TRANSPORTS[endpoint.scheme].client(PUSH_ADDRESSES))
+        uplink = Uplink(self._point, self._security.context(), TRANSPORTS[endpoint.scheme].push_sender())
         return UplinkHost(uplink, endpoint, clock=self._clock, on_note=self._on_note)

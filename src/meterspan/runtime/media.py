@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast
 
+from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
 
 __all__ = ["CannotConnectError", "OpenPort", "connect_stream", "listen_stream"]
@@ -86,7 +87,23 @@ async def listen_stream(medium: str, host: str, port: int, make: Callable[[], as
     listen = _LISTEN.get(medium)
     if listen is None:
         raise CannotConnectError(f"a simulated device cannot be reached over {medium}")
-    return await listen(host, port, make)
+    return await listen(host, port, partial(_made, make))
+
+
+def _made(make: Callable[[], asyncio.Protocol]) -> asyncio.Protocol:
+    """Return the protocol of a new connection; where it cannot be made, one that ends this connection alone."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001 - a port must not close for one connection; logged with its trace
+        note_defect("a defect refused a connection", error)
+        return _Refusing()
+
+
+class _Refusing(asyncio.Protocol):
+    """Ends its connection at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast("asyncio.Transport", transport).abort()
 
 
 async def _connect_tcp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:

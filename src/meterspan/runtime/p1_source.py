@@ -25,18 +25,23 @@ OnTrouble = Callable[[str], None]
 
 
 async def p1_telegrams(
-    endpoint: Endpoint, *, on_trouble: OnTrouble = lambda _text: None, is_endless: bool = True
+    endpoint: Endpoint,
+    *,
+    on_trouble: OnTrouble = lambda _text: None,
+    on_up: Callable[[], None] = lambda: None,
+    is_endless: bool = True,
 ) -> AsyncGenerator[P1Telegram | P1Damage, None]:
     """Hear telegrams of a P1 port.
 
     Args:
         endpoint: ``tcp`` or ``serial``.
         on_trouble: called with a sentence when the line is down.
+        on_up: called when the first octets of a connection arrive.
         is_endless: connect again when the line ends.
 
     """
     reader = P1Reader()
-    async with aclosing(_chunks(endpoint, on_trouble, is_endless=is_endless)) as chunks:
+    async with aclosing(_chunks(endpoint, on_trouble, on_up, is_endless=is_endless)) as chunks:
         async for chunk in chunks:
             if not chunk:
                 reader = P1Reader()
@@ -51,7 +56,7 @@ async def hex_lines(
 ) -> AsyncGenerator[str, None]:
     """Hear the lines of a receiver that prints telegrams as text; arguments as ``p1_telegrams``."""
     held = b""
-    async with aclosing(_chunks(endpoint, on_trouble, is_endless=is_endless)) as chunks:
+    async with aclosing(_chunks(endpoint, on_trouble, lambda: None, is_endless=is_endless)) as chunks:
         async for chunk in chunks:
             *lines, held = (held + chunk).split(b"\n") if chunk else [b""]
             held = held[-LINE_OCTETS_MAX:]
@@ -60,8 +65,18 @@ async def hex_lines(
                     yield line[:LINE_OCTETS_MAX].decode("latin-1").strip()
 
 
-async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool) -> AsyncGenerator[bytes, None]:
-    """Yield octets as they arrive, and b"" where the connection ended."""
+async def _chunks(
+    endpoint: Endpoint, on_trouble: OnTrouble, on_up: Callable[[], None], *, is_endless: bool
+) -> AsyncGenerator[bytes, None]:
+    """Yield octets as they arrive, and b"" where the connection ended.
+
+    Args:
+        endpoint: ``tcp`` or ``serial``.
+        on_trouble: called with a sentence when the line is down.
+        on_up: called when the first octets of a connection arrive.
+        is_endless: connect again when the line ends.
+
+    """
     retry_s = RETRY_S
     while True:
         try:
@@ -70,8 +85,12 @@ async def _chunks(endpoint: Endpoint, on_trouble: OnTrouble, *, is_endless: bool
             on_trouble(str(error))
         else:
             retry_s = RETRY_S
+            is_up = False
             try:
                 while chunk := await line.reader.read(CHUNK_OCTETS):
+                    if not is_up:
+                        is_up = True
+                        on_up()
                     yield chunk
                 on_trouble(f"{endpoint} closed the line")
             except OSError as error:

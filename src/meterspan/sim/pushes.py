@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from meterspan.engine.links import PUSH_ADDRESSES, TRANSPORTS, DeviceProtocol
+from meterspan.engine.links import TRANSPORTS, DeviceProtocol
 from meterspan.engine.machine import WantsConnection
 from meterspan.engine.uplink import Uplink
 from meterspan.head_end.device_log import Frame
@@ -72,7 +72,7 @@ class Pushes:
         """Connect the uplink of an access point that has started."""
         if host.point is None:
             return
-        uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].client(PUSH_ADDRESSES))
+        uplink = Uplink(host.point, host.context, TRANSPORTS["tcp"].push_sender())
         node: Node[Any] = Node(self._clock, uplink, name=host.name)
         line = self._lines[host.name] = _UplinkLine(host, uplink, node)
         node.on_event = partial(self._take, line)

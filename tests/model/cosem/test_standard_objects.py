@@ -4,8 +4,11 @@ from meterspan.model.cosem.classes import Clock, DataObject, PushSetup, Security
 from meterspan.model.cosem.device import PUBLIC_CLIENT, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
 from meterspan.model.cosem.standard_objects import (
+    LIST_ELEMENT,
     PUSH_SETUP,
     SECURITY_SETUP,
+    PushDelivery,
+    PushService,
     clock_values,
     data_object,
     no_counter,
@@ -15,7 +18,8 @@ from meterspan.model.cosem.standard_objects import (
 )
 from meterspan.quantities import Obis
 from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
-from meterspan.wire.axdr import double_long_unsigned, long, octet_string, unsigned
+from meterspan.wire.axdr import double_long_unsigned, integer, long, octet_string, unsigned
+from meterspan.wire.xdlms import CaptureObjectDefinition
 
 ENERGY = Obis(1, 0, 1, 8, 0)
 
@@ -46,11 +50,29 @@ def test_the_security_setup_wants_every_message_authenticated_and_encrypted():
     assert item.read(SecuritySetup.server_system_title.number, 0.0).octets == b"MSP00001"
 
 
-def test_the_push_setup_lists_class_name_and_attribute_of_each_object():
-    item = push_setup([(3, ENERGY)])
-    (entry,) = item.read(PushSetup.push_object_list.number, 0.0).items
+def test_the_push_setup_lists_what_is_pushed_where_to_and_how_often():
+    item = push_setup(
+        [LIST_ELEMENT, CaptureObjectDefinition(3, ENERGY, 2)], PushDelivery(PushService.UDP, "10.0.0.1:4060", 255, 5)
+    )
+    entries = item.read(PushSetup.push_object_list.number, 0.0).items
     assert item.logical_name == PUSH_SETUP
-    assert [part.value for part in entry.items] == [3, bytes(ENERGY), 2, 0]
+    assert [[part.value for part in entry.items] for entry in entries] == [
+        [40, bytes(PUSH_SETUP), 2, 0],
+        [3, bytes(ENERGY), 2, 0],
+    ]
+    service, destination, message = item.read(PushSetup.send_destination_and_method.number, 0.0).items
+    assert (service.integer, destination.octets, message.integer) == (1, b"10.0.0.1:4060", 0)
+    assert item.read(PushSetup.communication_window.number, 0.0).items == ()
+    assert [item.read(number, 0.0).integer for number in (5, 6, 7)] == [0, 255, 5]
+    assert item.methods == ()
+
+
+def test_the_method_push_is_there_where_the_device_can_push():
+    asked = []
+    item = push_setup([LIST_ELEMENT], None, lambda _value, now: asked.append(now))
+    item.invoke(PushSetup.push.number, integer(0), 7.0)
+    assert asked == [7.0]
+    assert item.read(PushSetup.send_destination_and_method.number, 0.0).items[1].octets == b""
 
 
 def test_a_clock_has_every_attribute_of_its_class():

@@ -146,6 +146,13 @@ def test_a_response_without_a_diagnostic_is_refused():
         read_acse(bytes.fromhex("6110 a109060760857405080101 a203020100"))
 
 
+@pytest.mark.attack(2)
+def test_more_unknown_fields_than_any_maker_adds_are_refused():
+    fields = bytes.fromhex("a109060760857405080101") + b"\x9a\x00" * 65
+    with pytest.raises(WireError, match="more than 64 unknown fields"):
+        read_acse(b"\x60\x81" + bytes((len(fields),)) + fields)
+
+
 def test_a_title_in_another_form_survives_as_unknown():
     aarq = read_acse(bytes.fromhex("6010a109060760857405080101a603020107"))
     assert aarq.calling_ap_title is None

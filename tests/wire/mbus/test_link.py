@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.wire import ChecksumError, Cursor, Trace, TruncatedError, WireError
-from meterspan.wire.mbus.link import ACKNOWLEDGE, FrameReader, LinkFrame, read_link_frame, write_link_frame
+from meterspan.wire.mbus.link import (
+    ACKNOWLEDGE,
+    MAX_FRAME,
+    SINGLE,
+    START_LONG,
+    START_SHORT,
+    STOP,
+    FrameReader,
+    LinkFrame,
+    read_link_frame,
+    write_link_frame,
+)
 
 SHORT = LinkFrame(0x5B, 1)
 LONG = LinkFrame(0x08, 1, bytes.fromhex("7801FD0805"))
@@ -103,3 +114,33 @@ def test_random_octets_never_keep_more_than_a_frame(octets):
     reader = FrameReader()
     list(reader.receive(octets))
     assert reader.reset() <= 261
+
+
+def frames_found_octet_by_octet(octets):
+    """The frames of some octets, tried at each octet in turn; and how many octets belong to none."""
+    at, skipped, frames = 0, 0, []
+    while at < len(octets):
+        cursor = Cursor(octets[at : at + MAX_FRAME])
+        try:
+            frames.append(read_link_frame(cursor))
+        except TruncatedError:
+            break
+        except WireError:
+            at, skipped = at + 1, skipped + 1
+        else:
+            at += cursor.offset
+    return frames, skipped
+
+
+PIECES = [
+    *(bytes((octet,)) for octet in (SINGLE, START_SHORT, START_LONG, STOP)),
+    *(b"\x03\x03", b"\x00", b"\x68\x05\x05\x68"),
+    *(write_link_frame(SHORT), write_link_frame(LONG)),
+]
+
+
+@pytest.mark.attack(2)
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join))
+def test_no_frame_is_missed_by_looking_only_where_one_may_begin(octets):
+    reader = FrameReader()
+    assert (list(reader.receive(octets)), reader.skipped) == frames_found_octet_by_octet(octets)

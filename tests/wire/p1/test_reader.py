@@ -35,6 +35,14 @@ def test_any_cut_of_the_stream_gives_the_same_telegrams() -> None:
         assert drain(reader) == expected
 
 
+def test_beginnings_and_ends_without_a_telegram_between_them_are_skipped_and_counted() -> None:
+    reader = P1Reader()
+    noise = b"/\n" * 1_000 + b"/\n!\n" * 1_000
+    reader.receive(noise + telegram(1))
+    assert numbers(drain(reader)) == ["(000001.000*kWh)"]
+    assert reader.skipped == len(noise)
+
+
 def test_a_telegram_that_began_before_we_listened_is_skipped_and_counted() -> None:
     reader = P1Reader()
     reader.receive(telegram(1)[20:] + telegram(2))

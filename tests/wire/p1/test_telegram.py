@@ -11,6 +11,7 @@ from meterspan.wire import ChecksumError, TruncatedError, WireError
 from meterspan.wire.cursor import Trace
 from meterspan.wire.p1 import (
     GENERIC,
+    MAX_LINES,
     MAX_TELEGRAM_SIZE,
     PROFILES,
     CrcPolicy,
@@ -266,3 +267,10 @@ def test_a_telegram_keeps_its_octets_as_they_were_received(behind: str) -> None:
     whole = sealed(BODY_5.replace("\r\n", "\n")).rstrip()
     telegram = read_telegram(whole + behind.encode())
     assert telegram.octets == whole + behind.partition("/")[0].encode()
+
+
+@pytest.mark.attack(2)
+def test_a_telegram_of_more_lines_than_any_meter_sends_is_refused_before_one_is_read() -> None:
+    """Lines that begin with a parenthesis are joined to the one before: 5,000 of them took the square of that."""
+    with pytest.raises(WireError, match="has more than 1024 lines"):
+        read_telegram(b"/TST5a\r\n\r\n0-0:1.0.0(1)\n" + b"()\n" * MAX_LINES + b"!\r\n")

@@ -217,4 +217,4 @@ class Association(ABC, Generic[MoveT]):
 def _failure_of(error: StorageError | CounterExhaustedError) -> Failure:
     if isinstance(error, StorageError):
         return Failure.of_storage(error)
-    return Failure(FailureKind.INTERNAL, str(error), permanent=True)
+    return error.failure

@@ -34,6 +34,9 @@ CLAUSE = "IEC 62056-6-2, 4.3.6"
 MAX_CAPTURE_OBJECTS = 256
 """Columns of one profile; field meters have up to some sixty."""
 
+MAX_PUSH_OBJECTS = 1_024
+"""Elements of one push object list: an access point pushes rows and scales of some sixty meters at once."""
+
 SORT_FIFO = 1
 RANGE_DESCRIPTOR, ENTRY_DESCRIPTOR = 1, 2
 """Access selectors of the buffer (4.3.6)."""
@@ -77,11 +80,11 @@ def read_push_objects(data: Data) -> tuple[CaptureObjectDefinition, ...]:
     """Read a push object list (4.4.8): capture object definitions; later editions add restriction and columns.
 
     Raises:
-        WireError: it has another shape, is empty, or has more than ``MAX_CAPTURE_OBJECTS`` elements.
+        WireError: it has another shape, is empty, or has more than ``MAX_PUSH_OBJECTS`` elements.
 
     """
     items = data.items if data.is_composite else ()
-    if not 0 < len(items) <= MAX_CAPTURE_OBJECTS:
+    if not 0 < len(items) <= MAX_PUSH_OBJECTS:
         raise WireError(f"a list of {len(items)} push objects", None, "push_object_list", "IEC 62056-6-2, 4.4.8")
     return tuple(_push_object(item) for item in items)
 

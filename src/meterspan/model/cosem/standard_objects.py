@@ -3,13 +3,16 @@
 Logical names are those of the Blue Book (IEC 62056-6-2, clause 6); what the public client may see of them is one table.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
 from typing import Final
 
 from meterspan.model.cosem.classes import AssociationLN, Clock, DataObject, PushSetup, SAPAssignment, SecuritySetup
 from meterspan.model.cosem.declaration import Attribute
 from meterspan.model.cosem.device import PUBLIC_CLIENT, AssociationDefinition, Grant, association_name
-from meterspan.model.cosem.objects import Bound, CosemObject, Getter
+from meterspan.model.cosem.objects import Bound, CosemObject, Getter, Invoker
+from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.quantities import ClockTime, Obis
 from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME, SERIAL_NUMBER
 from meterspan.wire.axdr import (
@@ -17,16 +20,18 @@ from meterspan.wire.axdr import (
     array,
     double_long_unsigned,
     enum,
-    integer,
-    long_unsigned,
     octet_string,
     structure,
 )
 from meterspan.wire.axdr.clock import write_clock_time
+from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = [
+    "LIST_ELEMENT",
     "PUSH_SETUP",
     "SECURITY_SETUP",
+    "PushDelivery",
+    "PushService",
     "clock_values",
     "data_object",
     "no_counter",
@@ -37,8 +42,42 @@ __all__ = [
 
 SECURITY_SETUP: Final = Obis(0, 0, 43, 0, 0)
 PUSH_SETUP: Final = Obis(0, 0, 25, 9, 0)
+LIST_ELEMENT: Final = CaptureObjectDefinition(PushSetup.class_id, PUSH_SETUP, PushSetup.push_object_list.number)
+"""The push object list as an element of itself: a push that brings it explains itself."""
 _AUTHENTICATED_AND_ENCRYPTED = 3
 _SUITE_0 = 0
+_XDLMS_APDU = 0
+"""Message type: an xDLMS APDU in A-XDR (4.4.8)."""
+
+
+class PushService(IntEnum):
+    """Transport services of a push destination (IEC 62056-6-2, 4.4.8)."""
+
+    TCP = 0
+    UDP = 1
+    FTP = 2
+    SMTP = 3
+    SMS = 4
+    HDLC = 5
+    M_BUS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class PushDelivery:
+    """Where a device pushes, and how often it tries: attributes 3, 6 and 7 of its push setup.
+
+    Attributes:
+        service: how pushes are carried.
+        destination: where they go, as ``host:port``; "" where nothing is pushed.
+        retries_max: tries after the first, until the next push is due.
+        repetition_delay_s: the least wait between two tries.
+
+    """
+
+    service: PushService = PushService.TCP
+    destination: str = ""
+    retries_max: int = 0
+    repetition_delay_s: int = 0
 
 
 def data_object(name: Obis, value: Data | Getter) -> CosemObject:
@@ -75,21 +114,28 @@ def security_setup(system_title: bytes) -> CosemObject:
     return CosemObject(SecuritySetup, SECURITY_SETUP, values)
 
 
-def push_setup(pushed: Iterable[tuple[int, Obis]]) -> CosemObject:
-    """Build the push setup of a list of (class id, logical name), attribute 2 each."""
-    listed = (
-        structure(long_unsigned(class_id), octet_string(name), integer(DataObject.value.number), long_unsigned(0))
-        for class_id, name in pushed
-    )
+def push_setup(
+    objects: Sequence[CaptureObjectDefinition], delivery: PushDelivery | None = None, push: Invoker | None = None
+) -> CosemObject:
+    """Build the push setup of a device: at any time, at once, as often as ``delivery`` says.
+
+    Args:
+        objects: the push object list.
+        delivery: where pushes go; None where the device pushes nothing.
+        push: sends a push now (method 1); None where the device cannot.
+
+    """
+    chosen = PushDelivery() if delivery is None else delivery
+    destination = structure(enum(chosen.service), octet_string(chosen.destination.encode()), enum(_XDLMS_APDU))
     values: dict[Attribute, Bound] = {
-        PushSetup.push_object_list: array(*listed),
-        PushSetup.send_destination_and_method: structure(enum(0), octet_string(b""), enum(0)),
+        PushSetup.push_object_list: write_capture_objects(objects),
+        PushSetup.send_destination_and_method: destination,
         PushSetup.communication_window: array(),
         PushSetup.randomisation_start_interval: 0,
-        PushSetup.number_of_retries: 0,
-        PushSetup.repetition_delay: 0,
+        PushSetup.number_of_retries: chosen.retries_max,
+        PushSetup.repetition_delay: chosen.repetition_delay_s,
     }
-    return CosemObject(PushSetup, PUSH_SETUP, values)
+    return CosemObject(PushSetup, PUSH_SETUP, values, invokers={} if push is None else {PushSetup.push: push})
 
 
 def clock_values(

@@ -217,6 +217,8 @@ class _ApduLayout:
     fields: dict[int, _ApduField]
 
 
+UNKNOWN_FIELDS_MAX = 64
+"""Fields of one APDU that no layout lists, kept as they are: the standard has 15, makers add one or two."""
 USER_INFORMATION = 0xBE
 OCTET_STRING = 0x04
 INTEGER = 0x02
@@ -231,6 +233,8 @@ def _read_fields(cursor: Cursor, layout: _ApduLayout, start: int) -> AcseApdu:
         name = "unknown field" if entry is None else entry.name
         tag, inner = read_tlv(cursor, name)
         if entry is None:
+            if len(unknown) == UNKNOWN_FIELDS_MAX:
+                raise WireError(f"more than {UNKNOWN_FIELDS_MAX} unknown fields", position, name, CLAUSE)
             unknown.append(Tlv(tag, inner.rest(name)))
             continue
         if entry.attribute in values or any(other.tag == tag for other in unknown):

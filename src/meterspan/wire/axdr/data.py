@@ -2,8 +2,8 @@
 
 Layout: one tag octet, then the value; strings carry a length, arrays and structures a count. A compact-array carries
 its type description once and then bare values. A ``Data`` holds a plain Python value, so that a model compares and
-computes without knowing the wire; floats stay IEEE bits. Depth is bounded, and the number of values by the octets:
-each has its tag, and those of a compact-array are charged to the cursor's budget before they are made.
+computes without knowing the wire; floats stay IEEE bits. Depth is bounded, and so is the number of values: they are
+charged to the cursor's budget before they are made, those that take longer to read as several.
 """
 
 from collections.abc import Callable
@@ -68,6 +68,8 @@ __all__ = [
 ]
 
 CLAUSE = "IEC 62056-6-2, 4.1.5"
+_COMPOSITE, _COMPACT, _CLOCK = 1, 3, 2
+"""What an array or structure, a compact-array and a date-time are charged beside the value that each of them is."""
 MAX_DEPTH = 24
 """Nesting of arrays and structures; an object list with access rights nests 6 deep, and Python's stack must hold."""
 
@@ -540,6 +542,7 @@ def _read_items(cursor: Cursor, name: str, depth: int) -> tuple[Data, ...]:
     count = read_length(cursor, f"{name} count")
     if count > cursor.remaining:  # every element has at least its tag
         raise WireError(f"announces {count} elements, has {cursor.remaining} octets", position, name, CLAUSE)
+    cursor.charge(_COMPOSITE + count, name)
     if cursor.trace is None:
         return tuple([_read(cursor, name, depth + 1) for _ in range(count)])
     return tuple([_read(cursor, f"{name}[{index}]", depth + 1) for index in range(count)])
@@ -561,6 +564,7 @@ def _float_reader(size: int) -> "_Reader":
 
 def _clock_reader(size: int, convert: Callable[[bytes], ClockTime]) -> "_Reader":
     def read(cursor: Cursor, name: str, _depth: int) -> ClockTime:
+        cursor.charge(_CLOCK, name)
         return convert(cursor.take(size, name))
 
     return read
@@ -596,6 +600,7 @@ def _read_utf8_string(cursor: Cursor, name: str, _depth: int) -> str | bytes:
 
 
 def _read_compact_array(cursor: Cursor, name: str, depth: int) -> CompactArray:
+    cursor.charge(_COMPACT, name)
     description = _read_description(cursor, f"{name} contents-description", depth)
     size = read_length(cursor, f"{name} array-contents length")
     position = cursor.position
@@ -626,6 +631,7 @@ def _read_description(cursor: Cursor, name: str, depth: int) -> TypeDescription:
         count = read_length(cursor, f"{name} count")
         if count > cursor.remaining:
             raise WireError(f"announces {count} elements, has {cursor.remaining} octets", position, name, CLAUSE)
+        cursor.charge(_COMPOSITE + count, name)
         return TypeDescription(type_, 0, tuple([_read_description(cursor, name, depth + 1) for _ in range(count)]))
     return TypeDescription(type_)
 
@@ -640,10 +646,12 @@ def _least_octets(description: TypeDescription) -> int:
 
 
 def _values_of(description: TypeDescription) -> int:
-    """Count the values that one element makes, itself included."""
+    """Return what one element is charged: each value that it makes, itself included."""
     if description.type is DataType.ARRAY:
-        return 1 + description.count * _values_of(description.items[0])
-    return 1 + sum(map(_values_of, description.items))
+        return 1 + _COMPOSITE + description.count * _values_of(description.items[0])
+    if description.type is DataType.STRUCTURE:
+        return 1 + _COMPOSITE + sum(map(_values_of, description.items))
+    return 1
 
 
 def _read_element(cursor: Cursor, shape: TypeDescription, name: str) -> Data:

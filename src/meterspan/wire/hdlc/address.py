@@ -6,6 +6,7 @@ the standard; they are read all the same, as meters answer to what they were ask
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Self
 
 from meterspan.wire.cursor import Cursor
@@ -21,6 +22,8 @@ ALL_STATIONS_1 = 0x7F
 ALL_STATIONS_2 = 0x3FFF
 """All-station (broadcast) address in fourteen bits (table 7)."""
 
+_ADDRESSES_KEPT = 1_024
+"""Addresses whose octets are read once: a line has a few, and no input makes more be kept."""
 _CLAUSE = "IEC 62056-46, 6.4.2"
 _UPPER_BITS = {1: 7, 2: 7, 3: 14, 4: 14}
 _LOWER_BITS = {1: 0, 2: 7, 3: 7, 4: 14}
@@ -83,13 +86,19 @@ def read_address(octets: bytes | Cursor, name: str = "address") -> HdlcAddress:
     if not size and len(window) == ADDRESS_SIZE_MAX:
         raise WireError("the address does not end after 4 octets", cursor.position, name, _CLAUSE)
     raw = cursor.take(size or len(window) + 1, name)
+    address = _address_of(raw)
+    if cursor.trace is not None:
+        cursor.explain(str(address))
+    return address
+
+
+@lru_cache(maxsize=_ADDRESSES_KEPT)
+def _address_of(raw: bytes) -> HdlcAddress:
     value = 0
     for octet in raw:
         value = value << 7 | octet >> 1
-    lower_bits = _LOWER_BITS[size]
-    address = HdlcAddress(value >> lower_bits, value & ((1 << lower_bits) - 1) if lower_bits else None, size)
-    cursor.explain(str(address))
-    return address
+    lower_bits = _LOWER_BITS[len(raw)]
+    return HdlcAddress(value >> lower_bits, value & ((1 << lower_bits) - 1) if lower_bits else None, len(raw))
 
 
 def write_address(address: HdlcAddress) -> bytes:

@@ -186,12 +186,14 @@ def _read_frame(cursor: Cursor) -> HdlcFrame:
     format_field = cursor.big(2, "frame format")
     length = _length_of_format(format_field, cursor.position - 2)
     segmented = bool(format_field & SEGMENTATION_BIT)
-    cursor.explain(f"type 3, {length} octets" + (", segmented" if segmented else ""))
+    if cursor.trace is not None:
+        cursor.explain(f"type 3, {length} octets" + (", segmented" if segmented else ""))
     body = cursor.sub(length - 2, "frame")
     destination = read_address(body, "destination address")
     source = read_address(body, "source address")
     control = body.u8("control")
-    body.explain(_control_text(control))
+    if cursor.trace is not None:
+        body.explain(_control_text(control))
     information = b""
     if body.remaining != CHECK_SIZE:
         _read_check(body, start, "HCS")

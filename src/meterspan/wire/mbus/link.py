@@ -5,6 +5,7 @@ data is only the CI field, or nothing). ``FrameReader`` cuts a stream of octets 
 after noise, echo or a damaged one.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -34,6 +35,12 @@ MIN_LENGTH = 2
 """C and A field; a frame with a CI field has one more."""
 MAX_FRAME = 255 + LONG_OVERHEAD
 _CLAUSE = "EN 13757-2:2018, 5.7"
+_LONG_HEAD = 4
+_MAY_BEGIN = re.compile(
+    rb"\xe5|\x10(?:.{3}\x16|.{0,3}\Z)|\x68(?:([\x02-\xff])\1(?:\x68|\Z)|.?\Z)",
+    re.DOTALL,
+)
+"""The single character; a short frame with its stop; the head of a long frame; or the beginning of one at the end."""
 
 
 class Address(IntEnum):
@@ -196,7 +203,9 @@ class FrameReader:
         self._buffer += octets
         frames = []
         at = 0
-        while at < len(self._buffer):
+        while (start := self._next_start(at)) is not None:
+            self.skipped += start - at
+            at = start
             cursor = Cursor(bytes(self._buffer[at : at + MAX_FRAME]))
             try:
                 frames.append(read_link_frame(cursor))
@@ -206,8 +215,26 @@ class FrameReader:
             except WireError:
                 at += 1
                 self.skipped += 1
+        if start is None:
+            self.skipped += len(self._buffer) - at
+            at = len(self._buffer)
         del self._buffer[:at]
         return iter(frames)
+
+    def _next_start(self, at: int) -> int | None:
+        """Return where the next frame may begin, from ``at`` on, whole or not; None where there is none."""
+        while (match := _MAY_BEGIN.search(self._buffer, at)) is not None:
+            if self._may_be_frame(match.start(), match[0]):
+                return match.start()
+            at = match.start() + 1
+        return None
+
+    def _may_be_frame(self, start: int, head: bytes) -> bool:
+        """Whether a long frame has its stop octet, or is not whole yet; any other passes."""
+        if head[0] != START_LONG or len(head) < _LONG_HEAD:
+            return True
+        stop = start + head[1] + LONG_OVERHEAD - 1
+        return stop >= len(self._buffer) or self._buffer[stop] == STOP
 
     def reset(self) -> int:
         """Drop a frame that was never finished (a pause on the line ends it) and give how many octets it had."""

@@ -3,6 +3,7 @@
 from meterspan.wire.p1.profiles import GENERIC, PROFILES, CrcPolicy, P1Profile
 from meterspan.wire.p1.reader import P1Damage, P1Reader
 from meterspan.wire.p1.telegram import (
+    MAX_LINES,
     MAX_TELEGRAM_SIZE,
     P1Fault,
     P1Object,
@@ -18,6 +19,7 @@ from meterspan.wire.p1.telegram import (
 
 __all__ = [
     "GENERIC",
+    "MAX_LINES",
     "MAX_TELEGRAM_SIZE",
     "PROFILES",
     "CrcPolicy",

@@ -4,6 +4,7 @@ Strategy: keep octets from ``/`` on; a ``!`` line with its line end closes a tel
 line closes a damaged one. The buffer never holds more than one telegram of the largest size.
 """
 
+import re
 from collections import deque
 from dataclasses import dataclass
 
@@ -16,6 +17,13 @@ __all__ = ["P1Damage", "P1Reader"]
 _MAX_QUEUE = (
     64  # a port sends once a second; a reader that is a minute behind loses the oldest, and ``dropped`` counts them
 )
+
+
+_SIZE_MIN = len(b"/AAA5\n\n!")
+"""A telegram without objects has as many octets; fewer are noise, which may come a hundred thousand times a second."""
+_RESTART = b"\n/"
+_MARK = re.compile(rb"\n[!/]")
+"""The line that ends a telegram, or the one that begins another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +72,21 @@ class P1Reader:
             del self._buffer[: start if start > 0 else len(self._buffer)]
             if not self._buffer:
                 return False
-        end = self._buffer.find(b"\n!")
-        restart = self._buffer.find(b"\n/", 1)
-        if restart >= 0 and (end < 0 or restart < end):
+        mark = _MARK.search(self._buffer, 1)
+        end = -1 if mark is None or mark[0] == _RESTART else mark.start()
+        restart = mark.start() if mark is not None and mark[0] == _RESTART else -1
+        if restart >= 0 and restart < _SIZE_MIN:
+            self._skip(restart + 1)
+            return True
+        if restart >= 0:
             self._fail(
                 restart + 1, TruncatedError("a new telegram begins before the end of this one", restart + 1, "line")
             )
             return True
         stop = self._buffer.find(b"\n", end + 1) if end >= 0 else -1
+        if stop >= 0 and stop < _SIZE_MIN:
+            self._skip(stop + 1)
+            return True
         if stop >= 0:
             self._finish(stop + 1)
             return True
@@ -81,6 +96,10 @@ class P1Reader:
             )
             return True
         return False
+
+    def _skip(self, size: int) -> None:
+        self.skipped += size
+        del self._buffer[:size]
 
     def _finish(self, size: int) -> None:
         octets = bytes(self._buffer[:size])

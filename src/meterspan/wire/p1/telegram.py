@@ -18,6 +18,7 @@ from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 from meterspan.wire.p1.profiles import GENERIC, PROFILES, CrcPolicy, P1Profile
 
 __all__ = [
+    "MAX_LINES",
     "MAX_TELEGRAM_SIZE",
     "P1Fault",
     "P1Object",
@@ -31,6 +32,8 @@ __all__ = [
     "write_telegram",
 ]
 
+MAX_LINES = 1_024
+"""The longest telegram seen has under 100 lines, one for each object."""
 MAX_TELEGRAM_SIZE = 16_384
 """The largest seen is about 3 KB (13 months of peaks and a 1,024-character message); four times that is damage."""
 
@@ -115,7 +118,7 @@ def read_telegram(octets: bytes, *, crc: CrcPolicy | None = None, trace: Trace |
     Raises:
         TruncatedError: there is no ``!`` line.
         ChecksumError: the CRC differs, or is missing where the profile requires it.
-        WireError: it does not start with ``/``, or is longer than ``MAX_TELEGRAM_SIZE``.
+        WireError: it does not start with ``/``, is longer than ``MAX_TELEGRAM_SIZE`` or has more than ``MAX_LINES``.
 
     """
     if octets[:1] != b"/":
@@ -125,6 +128,8 @@ def read_telegram(octets: bytes, *, crc: CrcPolicy | None = None, trace: Trace |
         raise TruncatedError("has no '!' line", len(octets), "end of telegram", "DSMR P1, 6.2")
     if end > MAX_TELEGRAM_SIZE:
         raise WireError(f"is longer than {MAX_TELEGRAM_SIZE} octets", MAX_TELEGRAM_SIZE, "telegram")
+    if octets.count(b"\n", 0, end) > MAX_LINES:
+        raise WireError(f"has more than {MAX_LINES} lines", end, "telegram")
     text = octets[:end].decode("latin-1")
     identification, _, body = text.partition("\n")
     profile = _profile(identification[1:], text)

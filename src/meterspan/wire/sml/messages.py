@@ -170,7 +170,8 @@ def read_file(octets: bytes, *, trace: Trace | None = None) -> tuple[SmlMessage,
     messages: list[SmlMessage] = []
     while cursor.remaining:
         if cursor.peek() == b"\x00":  # fill octets that the transport left in
-            cursor.take(1, "fill")
+            rest = cursor.peek(cursor.remaining)
+            cursor.take(len(rest) - len(rest.lstrip(b"\x00")), "fill")
             continue
         if len(messages) == MAX_MESSAGES:
             raise WireError(f"more than {MAX_MESSAGES} messages", cursor.position, "SML file")

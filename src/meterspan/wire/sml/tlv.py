@@ -61,6 +61,7 @@ def read_tlv(cursor: Cursor, name: str = "value", depth: int = 0) -> Tlv:
     if kind == LIST:
         if depth >= MAX_DEPTH or length > MAX_ELEMENTS or length > cursor.remaining:
             raise WireError(f"list of {length} elements at depth {depth}", start, name, _CLAUSE)
+        cursor.charge(1 + length, name)
         return tuple(read_tlv(cursor, name, depth + 1) for _ in range(length))
     size = length - head
     if size < 0:

@@ -46,6 +46,8 @@ __all__ = [
 ]
 
 CLAUSE = "IEC 62056-5-3, annex A"
+_ITEM = 4
+"""What an item of a list is charged to the message's budget: a descriptor or a result has several fields."""
 ItemT = TypeVar("ItemT")
 
 
@@ -360,6 +362,7 @@ def read_list(cursor: Cursor, read_item: Callable[[Cursor], ItemT], name: str) -
     count = read_length(cursor, f"{name} count")
     if count > cursor.remaining:
         raise WireError(f"announces {count} items, has {cursor.remaining} octets", position, name, CLAUSE)
+    cursor.charge(_ITEM * count, name)
     return tuple([read_item(cursor) for _ in range(count)])
 
 

@@ -1,7 +1,16 @@
 // Numbers, money and dates in the reader's locale; the page carries exact values and ISO instants.
 export const words = JSON.parse(document.getElementById("words").textContent);
 export const zone = document.body.dataset.zone || Intl.DateTimeFormat().resolvedOptions().timeZone;
-const locale = navigator.languages?.length ? navigator.languages : undefined;
+// Numbers and dates are in the language of the page's words: in the reader's own kind of it (de-AT, en-US), else in the
+// page's language with the habits of the reader's region.
+const locale = (() => {
+  const own = document.documentElement.lang;
+  const wanted = navigator.languages?.length ? navigator.languages : [own];
+  const fitting = wanted.find((tag) => tag.split("-")[0] === own);
+  if (fitting) return fitting;
+  const region = wanted.map((tag) => tag.match(/-([A-Z]{2}|\d{3})\b/)?.[1]).find(Boolean);
+  return `${own}-${region ?? (own === "en" ? "GB" : own.toUpperCase())}`;
+})();
 
 export const say = (key, values = {}) =>
   (words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");

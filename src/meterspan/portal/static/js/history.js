@@ -17,7 +17,7 @@ export function startHistory() {
   });
   addEventListener("popstate", () => browse(location.href, null));
   addEventListener("keydown", (event) => {
-    if (event.target.closest("input, textarea, [role=slider]") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.target.closest("input, textarea, select") || event.altKey || event.ctrlKey || event.metaKey) return;
     const step = { "[": "previous", "]": "following" }[event.key];
     document.querySelector(`#history [data-step=${step}]`)?.click();
   });
@@ -152,19 +152,27 @@ function monthModel(section, rows) {
 }
 
 const MARGIN = { top: 26, right: 6, bottom: 30, left: 40 };
+const pen = document.createElement("canvas").getContext("2d");
+// Room for the longest label of the scale, so that none is cut off.
+function leftOf(labels) {
+  pen.font = '12px "Inter Variable", Inter, sans-serif';
+  return Math.max(MARGIN.left, 12 + Math.ceil(Math.max(...labels.map((label) => pen.measureText(label).width))));
+}
 
 function chart(section, plot, model) {
   const width = plot.clientWidth;
   const height = plot.clientHeight;
-  const [w, h] = [width - MARGIN.left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
-  if (w <= 0 || h <= 0) return; // not laid out yet
   const sums = model.columns.flatMap((column) => [
     column.parts.reduce((sum, [, value]) => sum + Math.max(0, value), 0),
     column.parts.reduce((sum, [, value]) => sum + Math.min(0, value), 0),
   ]);
   const scale = ticks(Math.min(0, ...sums), Math.max(...sums, 0.001), 4);
   const [low, high] = [scale.values[0], scale.values.at(-1)];
-  const x = (share) => MARGIN.left + share * w;
+  const digits = Math.max(0, Math.min(3, -Math.floor(Math.log10(scale.step) + 1e-9) + (String(scale.step).includes("25") ? 1 : 0)));
+  const left = leftOf([unitName(section.dataset.unit), ...scale.values.map((value) => number(value, digits))]);
+  const [w, h] = [width - left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
+  if (w <= 0 || h <= 0) return; // not laid out yet
+  const x = (share) => left + share * w;
   const y = (value) => MARGIN.top + (1 - (value - low) / (high - low)) * h;
   const base = y(0);
   const image = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
@@ -176,15 +184,14 @@ function chart(section, plot, model) {
       svg("rect", { x: x(x0) + 0.5, y: height - MARGIN.bottom + 3, width: Math.max(0, (x1 - x0) * w - 1), height: 3, rx: 1.5, class: `fill-${slot}` }),
     );
   }
-  const digits = Math.max(0, Math.min(3, -Math.floor(Math.log10(scale.step) + 1e-9) + (String(scale.step).includes("25") ? 1 : 0)));
   const known = model.columns.some((column) => column.parts.length);
   for (const value of known ? scale.values : [0]) {
     image.append(
-      svg("line", { x1: MARGIN.left, x2: width - MARGIN.right, y1: y(value), y2: y(value), class: value === 0 ? "axis" : "grid" }),
-      ...(known ? [svg("text", { x: MARGIN.left - 8, y: y(value) + 3.5, class: "tick end" }, number(value, digits))] : []),
+      svg("line", { x1: left, x2: width - MARGIN.right, y1: y(value), y2: y(value), class: value === 0 ? "axis" : "grid" }),
+      ...(known ? [svg("text", { x: left - 8, y: y(value) + 3.5, class: "tick end" }, number(value, digits))] : []),
     );
   }
-  image.append(svg("text", { x: MARGIN.left - 8, y: 10, class: "tick end" }, unitName(section.dataset.unit)));
+  image.append(svg("text", { x: left - 8, y: 10, class: "tick end" }, unitName(section.dataset.unit)));
   for (const [share_, text] of model.labels(width))
     image.append(svg("text", { x: x(share_), y: height - 8, class: `tick ${model.centred ? "middle" : share_ === 0 ? "" : "middle"}` }, text));
 
@@ -194,7 +201,7 @@ function chart(section, plot, model) {
   image.append(...groups);
   if (model.now !== null) image.append(svg("line", { x1: x(model.now), x2: x(model.now), y1: MARGIN.top - 6, y2: base, class: "now-line" }));
 
-  plot.replaceChildren(image, handle(section, plot, model, { x, w, cursor, image, groups }));
+  plot.replaceChildren(image, handle(section, plot, model, { x, w, left, cursor, image, groups }));
 }
 
 function drawColumn(column, { x, y, base, w, h }) {
@@ -224,7 +231,7 @@ function drawColumn(column, { x, y, base, w, h }) {
 }
 
 // One slider over the chart: pointer, touch and arrow keys move through the columns and the readout tells.
-function handle(section, plot, model, { x, w, cursor, image, groups }) {
+function handle(section, plot, model, { x, w, left, cursor, image, groups }) {
   const main = section.querySelector("[data-readout]");
   const sub = section.querySelector("[data-readout-sub]");
   main.rest ??= [[...main.childNodes], sub.textContent];
@@ -257,7 +264,7 @@ function handle(section, plot, model, { x, w, cursor, image, groups }) {
     slider.setAttribute("aria-valuetext", [column.sub, column.head, column.cost].filter(Boolean).join(", "));
   };
   const indexAt = (event) => {
-    const share = (event.clientX - plot.getBoundingClientRect().left - MARGIN.left) / w;
+    const share = (event.clientX - plot.getBoundingClientRect().left - left) / w;
     return model.columns.findIndex((column) => share >= column.x0 && share < column.x1);
   };
   slider.addEventListener("pointermove", (event) => pick(indexAt(event)));

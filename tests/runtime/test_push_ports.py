@@ -1,0 +1,259 @@
+"""Ports for pushes: what is authentic is durable before it is confirmed, over TCP, UDP and HDLC; nothing else costs."""
+
+import asyncio
+import time
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from meterspan.crypto.mechanisms import Security
+from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
+from meterspan.engine.security import SecurityContext
+from meterspan.engine.uplink import Push, Uplink
+from meterspan.head_end.contexts import ContextCache
+from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody, KeyPurpose
+from meterspan.head_end.push_intake import PushIntake
+from meterspan.head_end.system import HeadEnd
+from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
+from meterspan.meter.metrology import ElectricityFlow
+from meterspan.meter.push import MeterPush
+from meterspan.model.storage.errors import StorageFullError
+from meterspan.quantities import Commodity
+from meterspan.runtime.clock import SystemClock
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.group_commit import GroupCommit
+from meterspan.runtime.limits import ConnectionGate
+from meterspan.runtime.media import CannotConnectError
+from meterspan.runtime.push_ports import PushPorts, _PushDatagrams
+from meterspan.runtime.uplink_host import UplinkHost
+from meterspan.wire.axdr import array, unsigned
+from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from meterspan.wire.xdlms import DataNotification, LongInvokeIdAndPriority, write_apdu
+from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START
+from tests.memory import MemoryOutbox, MemoryState
+
+NOW = START.timestamp()
+PATIENCE_S = 20
+HEAD_END = b"HES\0\0\0\0\1"
+
+
+class Sink:
+    """Readings in memory, or a full disk."""
+
+    def __init__(self):
+        self.blocks = []
+        self.is_full = False
+
+    def take(self, blocks, events=()):
+        if self.is_full:
+            raise StorageFullError("no room on the device")
+        self.blocks += blocks
+
+
+class World:
+    """A head end with one meter, and its ports."""
+
+    def __init__(self, total_max=100):
+        self.sink, custody = Sink(), KeyCustody(bytes(32))
+        self.head_end = HeadEnd(self.sink, custody)
+        wrapped = [(KeyPurpose.GLOBAL_UNICAST, KEYS.unicast), (KeyPurpose.AUTHENTICATION, KEYS.authentication)]
+        device = Device(
+            "MSP1000000001",
+            Commodity.ELECTRICITY,
+            DeviceProtocol.DLMS_WRAPPER,
+            "",
+            "cell",
+            security=Security.HLS_GMAC,
+            system_title=METER_TITLE,
+            installed_at=int(NOW),
+            channels=tuple(ChannelPlan(obis, profile=PROFILE) for obis in (ENERGY, EXPORT)),
+            wrapped_keys=tuple((purpose, custody.wrap(key, "MSP1000000001", purpose)) for purpose, key in wrapped),
+        )
+        self.head_end.add_device(device, NOW)
+        contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
+        self.commits = GroupCommit(self.sink)
+        self.gates = []
+
+        def gate():
+            self.gates.append(ConnectionGate(total_max, total_max, time.time))
+            return self.gates[-1]
+
+        self.ports = PushPorts(PushIntake(self.head_end, contexts=contexts), self.commits, SystemClock(), gate)
+        self.sender = SecurityContext(METER_TITLE, KEYS, counters=MemoryState(), peer_title=HEAD_END)
+
+    @asynccontextmanager
+    async def running(self, scheme):
+        task = asyncio.create_task(self.commits.run())
+        await self.ports.listen(Endpoint(scheme, "127.0.0.1", 0))
+        try:
+            yield self.ports.places[0]
+        finally:
+            self.ports.close()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def pushing(self, endpoint, quarters=4):
+        """Make the uplink of a meter that has captured some rows."""
+        state, outbox = MemoryState(), MemoryOutbox()
+        config = ElectricityMeterConfig("MSP1000000001", METER_TITLE, START.tzinfo)
+        meter = ElectricityMeter(config, NOW, state=state)
+        rows = MeterPush(meter, outbox, state=state)
+        meter.advance(ElectricityFlow((1_000_000,)), NOW + 900 * quarters)
+        rows.collect()
+        uplink = Uplink(rows, self.sender, TRANSPORTS[endpoint.scheme].push_sender())
+        return outbox, UplinkHost(uplink, endpoint, clock=SystemClock(), on_note=lambda _note: None)
+
+
+async def until(is_true):
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_true():  # noqa: ASYNC110 - the ports tell by what is stored, not by events
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.finding("dlms D4")
+@pytest.mark.parametrize("scheme", list(NETWORK_TRANSPORTS))
+def test_the_rows_that_a_meter_pushes_by_its_push_setup_are_stored_and_confirmed(scheme):
+    async def story():
+        world = World()
+        async with world.running(scheme) as place:
+            outbox, uplink = world.pushing(place)
+            task = asyncio.create_task(uplink.run())
+            await until(lambda: not outbox.items)
+            task.cancel()
+            times = [block.times.tolist() for block in world.sink.blocks]
+            assert times == [[int(NOW) + 900 * place] for place in (1, 2, 3, 4)]
+            assert [block.columns[0].values.tolist() for block in world.sink.blocks] == [[250], [500], [750], [1_000]]
+            assert world.head_end.quarantine.total == 0
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("scheme", list(NETWORK_TRANSPORTS))
+def test_nothing_is_confirmed_over_any_port_while_the_disk_is_full(scheme):
+    async def story():
+        world = World()
+        world.sink.is_full = True
+        async with world.running(scheme) as place:
+            outbox, uplink = world.pushing(place, quarters=1)
+            task = asyncio.create_task(uplink.run())
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(until(lambda: not outbox.items), 0.5)
+            task.cancel()
+            assert len(outbox.items) == 1
+            await until(lambda: len(world.gates[0]) == 0 or scheme != "udp")
+
+    asyncio.run(story())
+
+
+def test_a_medium_that_cannot_be_listened_at_is_refused_in_words():
+    async def story():
+        with pytest.raises(CannotConnectError, match="cannot be reached over serial"):
+            await World().ports.listen(Endpoint("serial", path="/dev/null"))
+
+    asyncio.run(story())
+
+
+def forged(counter):
+    """Push under the meter's title and a key that is not its own."""
+    forger = SecurityContext(METER_TITLE, type(KEYS)(bytes(16), bytes(16)), counters=MemoryState())
+    body = array(*(unsigned(counter % 256) for _ in range(400)))
+    plain = write_apdu(DataNotification(LongInvokeIdAndPriority(counter, confirmed=True), body))
+    return write_wpdu(WrapperPdu(1, 1, forger.protect(plain, general=True)))
+
+
+@pytest.mark.attack(2)
+def test_forged_datagrams_cost_a_bounded_time_hold_no_place_and_learn_nothing():
+    async def story():
+        world = World(total_max=4)
+        gate = ConnectionGate(4, 4, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
+        octets = forged(1)
+        before = time.process_time()
+        for _ in range(1_000):
+            port.datagram_received(octets, ("127.0.0.1", 9))
+        assert time.process_time() - before < 2.0
+        assert len(gate) == 0
+        assert world.head_end.quarantine.total == 1_000
+        assert world.sink.blocks == []
+        assert world.head_end.layouts.objects_of("MSP1000000001") == ()
+
+    asyncio.run(story())
+
+
+def test_datagrams_beyond_what_may_wait_for_the_disk_are_lost_and_not_confirmed():
+    async def story():
+        world = World()
+        gate = ConnectionGate(2, 2, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
+        outbox, _ = world.pushing(Endpoint("udp", "127.0.0.1", 9), quarters=3)
+        state = MemoryState()
+        meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", METER_TITLE, START.tzinfo), NOW, state=state)
+        rows = MeterPush(meter, outbox, state=state)
+        for counter in range(3):
+            push = rows.next_push()
+            assert isinstance(push, Push)
+            notification = DataNotification(LongInvokeIdAndPriority(counter, confirmed=True), push.body)
+            octets = world.sender.protect(write_apdu(notification), general=True)
+            port.datagram_received(write_wpdu(WrapperPdu(1, 1, octets)), ("127.0.0.1", 9))
+            rows.pushed(push.through)
+        assert len(gate) == 2
+        task = asyncio.create_task(world.commits.run())
+        await until(lambda: len(gate) == 0)
+        task.cancel()
+        assert len(world.sink.blocks) == 2
+
+    asyncio.run(story())
+
+
+@pytest.mark.attack(3)
+def test_a_defect_loses_one_datagram_and_holds_no_place():
+    async def story():
+        world = World()
+        gate = ConnectionGate(1, 1, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
+        whole = world.ports.intake.read
+
+        def broken(*_):
+            raise AttributeError("a defect")
+
+        world.ports.intake.read = broken
+        port.datagram_received(forged(1), ("127.0.0.1", 9))
+        assert len(gate) == 0
+        world.ports.intake.read = whole
+        port.datagram_received(forged(2), ("127.0.0.1", 9))
+        assert world.head_end.quarantine.total == 1
+
+    asyncio.run(story())
+
+
+pieces = st.one_of(
+    st.binary(max_size=80),
+    st.just(forged(7)),
+    st.binary(max_size=40).map(lambda octets: write_wpdu(WrapperPdu(1, 1, b"\xdb\x08" + METER_TITLE + octets))),
+    st.binary(max_size=40).map(lambda octets: b"\x7e\xa0" + octets + b"\x7e"),
+)
+
+
+@pytest.mark.attack(2)
+@given(st.lists(pieces, min_size=1, max_size=6), st.sampled_from(list(NETWORK_TRANSPORTS)))
+def test_any_octets_at_a_port_are_quarantined_or_nothing_and_raise_nothing(octets, scheme):
+    world = World()
+    intake = world.ports.intake
+    if scheme == "udp":
+        gate = ConnectionGate(4, 4, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS[scheme], gate)
+        for piece in octets:
+            port.datagram_received(piece, ("127.0.0.1", 9))
+        assert len(gate) == 0
+    else:
+        connection = intake.connection("127.0.0.1:9", transport=TRANSPORTS[scheme])
+        connection.connect(NOW)
+        for piece in octets:
+            connection.receive(piece, NOW)
+            connection.octets_to_send()
+        connection.advance(NOW + 60)
+    assert world.sink.blocks == []
+    assert world.head_end.layouts.objects_of("MSP1000000001") == ()
