@@ -19,6 +19,8 @@ from meterspan.app.transfer import NoReadingsError, opened
 from meterspan.mdm.table_layout import HeaderError
 from meterspan.mdm.table_reader import TableDefaults
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
+from meterspan.model.notes import ENGLISH
+from meterspan.model.remedies import tell
 from meterspan.quantities import Commodity
 
 BERLIN = "Europe/Berlin"
@@ -250,7 +252,7 @@ def test_an_interval_file_is_imported_and_its_totals_show(tmp_path, head):
         assert (second.total, len(second.intervals)) == (24, 100), "a day of 25 hours, of which 24 are known"
         assert [point.value for point in second.intervals[-4:]] == [None] * 4, "unknown is not 0"
         assert (first.opening, first.closing, first.unexplained) == (None, None, None), "no register is known"
-        assert any("no register is known" in note for note in first.notes)
+        assert any("no register is known" in tell(note, ENGLISH) for note in first.notes)
         assert data.month("h1", Commodity.ELECTRICITY, date(2026, 10, 1)).total == 48
 
 
