@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
         import_csv(data, _table(3), zone="UTC", received_at=RECEIVED_AT)
         install_planned(data, [PlannedMeter("E1", "h1", Commodity.ELECTRICITY, "h1-E", 900)], "UTC")
         data.maintain(datetime(2026, 5, 10, tzinfo=UTC))
-        import_csv(data, _table(2, start=60), zone="UTC", received_at=RECEIVED_AT)
+        import_csv(data, _table(2, start=60), zone="UTC", received_at=RECEIVED_AT + timedelta(days=60))
     with StateFile(folder / "home.sqlite") as state:
         state.reserve("MSP1", 16)
     return folder
