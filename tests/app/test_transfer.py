@@ -4,10 +4,12 @@ import csv
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
 
+from meterspan.analytics.tariff import Band, Tariff
 from meterspan.app.importing import PlannedMeter, install_planned
 from meterspan.app.transfer import (
     Extract,
@@ -93,3 +95,35 @@ def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(
     for what in EXPORTED:
         assert export(data, tmp_path / "all", Extract(what), TableFormat.JSON) == whole[what]
     assert [item.item for item in data.damage()] == ["usage point h2-G"]
+
+
+@pytest.mark.finding("users D-6")
+def test_a_month_of_which_only_days_are_asked_is_partial(data, tmp_path) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    first, after = datetime(2026, 3, 29, tzinfo=zone), datetime(2026, 3, 31, tzinfo=zone)
+    extract = Extract(What.TOTALS, first, after, resolution=Resolution.MONTH)
+    export(data, tmp_path / "out.csv", extract, TableFormat.CSV)
+    (row,) = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
+    assert (row["start"], row["end"], row["partial"]) == ("2026-03-29", "2026-03-30", "partial")
+    export(data, tmp_path / "out.csv", Extract(What.TOTALS, resolution=Resolution.MONTH), TableFormat.CSV)
+    row = next(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert (row["start"], row["end"], row["partial"]) == ("2026-03-01", "2026-03-31", "")
+
+
+@pytest.mark.finding("users D-2")
+def test_totals_are_priced_net_and_gross_by_a_tariff_that_is_given_and_nothing_is_stored(data, tmp_path) -> None:
+    tariff = Tariff("flat", "EUR", "kWh", (Band("all", Decimal("0.30")),), tax=Decimal("0.19"))
+    extract = Extract(What.TOTALS, resolution=Resolution.MONTH, tariffs={Commodity.ELECTRICITY: tariff})
+    export(data, tmp_path / "out.json", extract, TableFormat.JSON)
+    march = json.loads((tmp_path / "out.json").read_text())[0]
+    assert (Decimal(march["total"]), march["tariff"], march["currency"]) == (Decimal("11.5"), "flat", "EUR")
+    assert Decimal(march["cost_net"]) == Decimal("3.45")
+    assert Decimal(march["cost_gross"]) == Decimal("4.1055")
+    with opened(tmp_path / "other") as other:
+        import_csv(other, TABLE, zone="Europe/Berlin", received_at=RECEIVED_AT)
+        install_planned(other, [PlannedMeter("E1", "h1", Commodity.ELECTRICITY, "h1-E", 900)], "Europe/Berlin")
+        export(other, tmp_path / "out.json", extract, TableFormat.JSON)
+    with opened(tmp_path / "other") as again:
+        export(again, tmp_path / "out.json", Extract(What.TOTALS), TableFormat.JSON)
+    row = json.loads((tmp_path / "out.json").read_text())[0]
+    assert (row["cost_net"], row["cost_gross"], row["tariff"]) == ("", "", "")

@@ -40,7 +40,7 @@ def test_what_is_exported_can_be_imported_again_and_is_the_same(imported, tmp_pa
     again = json.loads(run(tmp_path, "import", f"out.{form}", "--data", "e", "--json").stdout)
     assert (again["accepted"], again["refused"]) == (4, [])
     first, second = (run(tmp_path, "export", "-", "--data", folder).stdout for folder in "de")
-    keep = ("device", "obis", "time", "value", "unit")
+    keep = ("device", "obis", "time", "value", "unit", "scale", "status", "quality", "source", "received_at")
     rows = [
         [{name: row[name] for name in keep} for row in csv.DictReader(text.splitlines())] for text in (first, second)
     ]
@@ -67,7 +67,7 @@ def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
     (day,) = csv.DictReader(result.stdout.splitlines())
     assert (day["start"], day["total"], day["unit"], day["expected"]) == ("2026-03-29", "4", "kWh", "92")
     assert float(day["opening"]) + float(day["total"]) + float(day["unexplained"]) == float(day["closing"])
-    assert day["cost"] == ""
+    assert (day["cost_net"], day["cost_gross"]) == ("", "")
     cut = run(
         tmp_path,
         "export",
@@ -90,6 +90,9 @@ def test_totals_and_intervals_of_a_home_and_a_span(imported, tmp_path):
         ).stdout
     )
     assert (month["start"], month["total"]) == ("2026-03-01", "4")
+    priced = ("export", "-", "--data", "d", "--what", "totals", "--resolution", "month", "--price", "0.5")
+    (month,) = csv.DictReader(run(tmp_path, *priced).stdout.splitlines())
+    assert (month["cost_net"], month["cost_gross"], month["currency"]) == ("2", "2", "EUR")
     told = json.loads(run(tmp_path, "export", "i.parquet", "--data", "d", "--what", "intervals", "--json").stdout)
     table = pq.read_table("i.parquet")
     assert told["rows"] == table.num_rows

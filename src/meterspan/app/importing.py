@@ -358,7 +358,7 @@ def list_imports(folder: Path, *, registry: str = "") -> list[ImportRecord]:
 
 
 def undo_import_of(folder: Path, number: int, *, registry: str = "") -> ImportRecord:
-    """Take the readings of an import out of all answers; return its record.
+    """Undo an import: its readings leave all answers; return its record.
 
     Args:
         folder: of the data.

@@ -126,7 +126,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
 
 @contextmanager
 def _failures(console: Console) -> Iterator[None]:
-    """Say in one sentence why nothing was imported."""
+    """Print in one sentence why nothing was imported."""
     try:
         yield
     except (StorageError, ValueError, LookupError) as error:
@@ -239,7 +239,7 @@ def _show(answer: ImportAnswer, console: Console, place: ZoneInfo) -> None:
 
 
 def _show_content(report: ImportReport, console: Console, place: ZoneInfo) -> None:
-    """Say what the file holds: readings, meters, registers, and from when to when."""
+    """Print what the file holds: readings, meters, registers, and from when to when."""
     taken = (
         f"[green]{report.readings:,}[/green] readings in {report.accepted:,} of {report.lines - report.blank:,} lines"
     )

@@ -12,15 +12,13 @@ from typing import Annotated
 import typer
 
 from meterspan.app.transfer import (
-    BEGINNING,
-    END,
     Extract,
     Resolution,
     What,
     export_from,
 )
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import RegistryOption, day_option, zone_option
+from meterspan.cli.options import RegistryOption, day_option, tariffs_by_commodity, zone_option
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import TableFormat
 from meterspan.model.lookup_errors import UnknownHomeError
@@ -42,23 +40,30 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     first: Annotated[str | None, typer.Option("--from", help="First local day.", metavar="YYYY-MM-DD")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day, included.", metavar="YYYY-MM-DD")] = None,
     resolution: Annotated[Resolution, typer.Option(help="Length of a total: day or month.")] = Resolution.DAY,
+    tariffs: Annotated[Path | None, typer.Option(help="Price totals by this tariff file (TOML).")] = None,
+    price: Annotated[str | None, typer.Option(help="Price of electricity per kWh, in place of a tariff file.")] = None,
+    currency: Annotated[str, typer.Option(help="Currency of --price.")] = "EUR",
     form: Annotated[TableFormat | None, typer.Option("--format", help="csv, parquet or json; by the name.")] = None,
     zone: Annotated[str | None, typer.Option(help="Time zone of --from and --to; this machine's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Export readings, intervals or totals.
 
-    Values are exact decimals with their unit, times are UTC. Exported readings can be imported again.
+    Values are exact decimals with their unit, times are UTC. Exported readings can be imported again. Totals have their
+    cost without tax (cost_net) and with it (cost_gross), where the folder or --tariffs or --price has a tariff.
     """
     console = Terminal(stderr=True, highlight=False)
     chosen = _form(file, form)
     place = zone_option(zone)
-    start = BEGINNING if first is None else datetime.combine(day_option(first, "--from"), time(), place)
+    start = None if first is None else datetime.combine(day_option(first, "--from"), time(), place)
     after = None if last is None else day_option(last, "--to") + timedelta(days=1)
-    end = END if after is None else datetime.combine(after, time(), place)
+    end = None if after is None else datetime.combine(after, time(), place)
+    prices = tariffs_by_commodity(price, currency, tariffs)
+    if prices and what is not What.TOTALS:
+        raise typer.BadParameter("only totals have a cost; give --what totals", param_hint="--tariffs")
     try:
         with _target(file) as target:
-            extract = Extract(what, start, end, home, resolution)
+            extract = Extract(what, start, end, home, resolution, prices)
             count, damage = export_from(_folder(data), target, extract, chosen, registry=registry or "")
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error

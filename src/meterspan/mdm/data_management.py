@@ -143,7 +143,7 @@ class MeterDataManagement:
         return self._journal.imports()
 
     def undo_import(self, number: int, at: datetime) -> ImportRecord:
-        """Take the rows of an import out of all answers; they stay stored, with entries that void them.
+        """Undo an import: its rows leave all answers; they stay stored, with entries that void them.
 
         Meters that were installed with the import stay installed.
 
@@ -331,6 +331,18 @@ class MeterDataManagement:
         with self._generations.changing(()) as change:
             if self._registrations.assign_tariffs(wanted):
                 change.registration()
+
+    def price_meanwhile(self, usage_point: str, tariff: Tariff) -> None:
+        """Price a usage point by a tariff on all days, until this is closed: nothing is stored.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            TariffUnitError: the tariff is per another unit than the supply is counted in.
+
+        """
+        with self._generations.changing(()) as change:
+            self._registrations.price_meanwhile(usage_point, tariff)
+            change.registration()
 
     def installations(self, usage_point: str) -> Sequence[InstallationRow]:
         """List the installations at a usage point, oldest first; raises ``UnknownUsagePointError``."""

@@ -69,7 +69,7 @@ class _Noted:
 
 
 class Imports:
-    """Takes files and takes them back; safe for use from many threads.
+    """Stores files whole and undoes them; safe for use from many threads.
 
     Args:
         journal: where readings are stored.
@@ -124,7 +124,7 @@ class Imports:
         return taken
 
     def undo(self, number: int, at: int) -> ImportRecord:
-        """Take an import back; see ``MeterDataManagement.undo_import``."""
+        """Undo an import; see ``MeterDataManagement.undo_import``."""
         rows = (self._series.row(series) for series in self._journal.series_of_import(number))
         devices = {row.device for row in rows if row is not None}
         with self._generations.changing(devices) as change:
@@ -253,7 +253,7 @@ class _ScalePlan:
             quality = part.quality
             moved = replace(part, series=series, value=value)
             is_conflict = quality & int(Quality.CONFLICT)
-            yield moved[np.lexsort((is_conflict, part.received_at, part.time, series))]
+            yield moved[np.lexsort((part.received_at, is_conflict, part.time, series))]
 
     def _scale(
         self,

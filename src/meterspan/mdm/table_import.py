@@ -282,7 +282,7 @@ def _notes_of_registers(management: MeterDataManagement, channels: Sequence[File
 
 def _notes_of_unbilled(device: str, channels: Sequence[FileChannel]) -> Iterator[str]:
     billed: set[str] = set()
-    rows = [_Row(str(channel.obis), channel.unit.symbol) for channel in channels]
+    rows = [_RegisterName(str(channel.obis), channel.unit.symbol) for channel in channels]
     for commodity in Commodity:
         for direction in Direction:
             chosen = billing_registers(rows, commodity, direction) or interval_registers(rows, direction)
@@ -294,13 +294,13 @@ def _notes_of_unbilled(device: str, channels: Sequence[FileChannel]) -> Iterator
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class _RegisterName:
     obis: str
     unit: str
 
 
 def reconciled(management: MeterDataManagement, table: ReadTable) -> Iterator[str]:
-    """Say of each meter with intervals in a table how their sum fits to its registers, where it has registers."""
+    """Yield a sentence for each meter with intervals in a table: how their sum fits to its registers."""
     for (device, obis), amount in _amounts(table).items():
         direction = direction_of(obis)
         spans = table.reader.spans.get((device, obis), {})

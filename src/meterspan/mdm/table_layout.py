@@ -15,7 +15,7 @@ from meterspan.mdm.table_text import CellRefusal, obis_of, unit_of_text
 from meterspan.quantities import Obis
 from meterspan.quantities.codes import EXPORT_INTERVAL
 
-__all__ = ["HeaderError", "TableLayout", "ValueColumn", "cells_of", "read_layout"]
+__all__ = ["HeaderError", "TableLayout", "TableValues", "cells_of", "read_layout"]
 
 LINE_MAX: Final = 4_096
 """Characters of one line; a longer one is no reading."""
@@ -52,7 +52,7 @@ class HeaderError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ValueColumn:
+class TableValues:
     """A column of values.
 
     Attributes:
@@ -88,7 +88,7 @@ class TableLayout:
     separator: str
     names: tuple[str, ...]
     columns: Mapping[str, int] = field(default_factory=dict)
-    values: tuple[ValueColumn, ...] = ()
+    values: tuple[TableValues, ...] = ()
 
     @property
     def has_intervals(self) -> bool:
@@ -102,7 +102,7 @@ class TableLayout:
 
 
 def cells_of(line: str, separator: str) -> list[str]:
-    """Split a line of CSV; raises ``CellRefusal`` where it is none."""
+    """Split a line of CSV; raises ``CellRefusal`` where it is not one."""
     if "\0" in line:
         raise CellRefusal("a NUL octet: the line is damaged")
     if '"' not in line and "\r" not in line and "\n" not in line:
@@ -128,8 +128,8 @@ def read_layout(header: str) -> TableLayout:
     except CellRefusal as refusal:
         raise HeaderError(f"the header is not CSV: {refusal}") from refusal
     columns: dict[str, int] = {}
-    values: list[ValueColumn] = []
-    unknown: list[ValueColumn] = []
+    values: list[TableValues] = []
+    unknown: list[TableValues] = []
     for index, name in enumerate(names):
         _place(index, name, columns, values, unknown)
     if "date" in columns and not {"time", "start", "end"} & columns.keys():
@@ -142,26 +142,26 @@ def read_layout(header: str) -> TableLayout:
 
 
 def _place(
-    index: int, name: str, columns: dict[str, int], values: list[ValueColumn], unknown: list[ValueColumn]
+    index: int, name: str, columns: dict[str, int], values: list[TableValues], unknown: list[TableValues]
 ) -> None:
     """Put a column where its name belongs."""
     text, unit = _without_unit(name)
     known = None if any(map(str.isdigit, text)) else _FIELD.get(_plain(text))
     if known in _AMOUNTS or (not text and unit):
-        _add_values(values, ValueColumn(index, name, unit=unit, is_amount=known != "value", obis=_feed_of(known)))
+        _add_values(values, TableValues(index, name, unit=unit, is_amount=known != "value", obis=_feed_of(known)))
     elif known is not None:
         if known in columns:
             raise HeaderError(f"two columns for the {known.replace('_', ' ')}")
         columns[known] = index
     elif _code_of(text) is not None:
-        _add_values(values, ValueColumn(index, name, obis=_code_of(text), unit=unit))
+        _add_values(values, TableValues(index, name, obis=_code_of(text), unit=unit))
     elif _is_unit(text) and unit_of_text(text)[0].dimension in _CUMULATED:
-        _add_values(values, ValueColumn(index, name, unit=text, is_amount=True))
+        _add_values(values, TableValues(index, name, unit=text, is_amount=True))
     elif text:
-        unknown.append(ValueColumn(index, name, device=text, unit=unit))
+        unknown.append(TableValues(index, name, device=text, unit=unit))
 
 
-def _add_values(values: list[ValueColumn], column: ValueColumn) -> None:
+def _add_values(values: list[TableValues], column: TableValues) -> None:
     before = next((item for item in values if item.obis == column.obis), None)
     if before is not None:
         raise HeaderError(f"two columns for the value: {before.name}, {column.name}")

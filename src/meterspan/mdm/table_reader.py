@@ -16,7 +16,7 @@ import numpy as np
 
 from meterspan.mdm.channels import kind_of, step_fault
 from meterspan.mdm.imports import FileChannel
-from meterspan.mdm.table_layout import LINE_MAX, HeaderError, TableLayout, ValueColumn, cells_of
+from meterspan.mdm.table_layout import LINE_MAX, HeaderError, TableLayout, TableValues, cells_of
 from meterspan.mdm.table_text import (
     STEPS_MAX,
     CellRefusal,
@@ -42,7 +42,7 @@ PART_ROWS: Final = 50_000
 REFUSED_KEPT: Final = 1_000
 """Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
 AHEAD_MAX_S: Final = DAY_S
-"""A reading further ahead of now is none yet."""
+"""A reading further ahead of now is refused."""
 SPAN_MAX_S: Final = 400 * DAY_S
 """The longest interval of one value: a year and a little."""
 _EXPONENT_MAX: Final = 30
@@ -106,7 +106,7 @@ class ClockSigns:
 
 
 @dataclass(slots=True)
-class _Part:
+class _PendingRows:
     """Columns of rows that wait to be packed."""
 
     channel: "array[int]" = field(default_factory=lambda: array("i"))
@@ -151,7 +151,7 @@ class TableReader:
         """``lines``, ``blank``, ``refused``, ``readings``."""
         self._defaults, self._now, self._meter_at = defaults, now, meter_at
         self._zone = ZoneInfo(defaults.zone)
-        self._part = _Part()
+        self._part = _PendingRows()
         self._packed: list[bytes] = []
         self._last: dict[tuple[str, Obis], datetime] = {}
         self._repeated: dict[tuple[str, Obis], datetime] = {}
@@ -170,14 +170,19 @@ class TableReader:
             text = line.rstrip("\r\n")
             try:
                 self._read_line(text)
+            except OverflowError:
+                self._refuse(RefusedLine(number, "its time is before the first or after the last day", text), refused)
             except CellRefusal as refusal:
                 item = RefusedLine(number, str(refusal), text[:LINE_MAX], refusal.column, refusal.remedy)
-                self.counts["refused"] += 1
-                if len(self.refused) < REFUSED_KEPT:
-                    self.refused.append(item)
-                if refused is not None:
-                    refused(item)
+                self._refuse(item, refused)
         self._pack()
+
+    def _refuse(self, item: RefusedLine, refused: Callable[[RefusedLine], None] | None) -> None:
+        self.counts["refused"] += 1
+        if len(self.refused) < REFUSED_KEPT:
+            self.refused.append(item)
+        if refused is not None:
+            refused(item)
 
     def note_lengths(self, period_of: Callable[[str], int | None]) -> None:
         """Add the length of each interval that is not as long as the grid of its meter's usage point.
@@ -195,8 +200,6 @@ class TableReader:
                 for end in ends if length != period else ():
                     self._keep(channel, end, length, facts, 0)
                     self.counts["readings"] -= 1  # not a value of the file: how long one is
-                    if len(self._part.time) >= PART_ROWS:
-                        self._pack()
         self._pack()
 
     def period_of(self, device: str) -> int | None:
@@ -218,11 +221,11 @@ class TableReader:
         if len(text) > LINE_MAX:
             raise CellRefusal(f"longer than {LINE_MAX} characters")
         cells = cells_of(text, self.layout.separator)
-        found = {
-            name: unguarded(cells[index].strip()) for name, index in self.layout.columns.items() if index < len(cells)
-        }
+        if not self.layout.is_export:  # an export has the names as they are
+            cells = [cell.strip() for cell in cells]
+        found = {name: unguarded(cells[index]) for name, index in self.layout.columns.items() if index < len(cells)}
         rows = [
-            self._row(column, found, unguarded(cells[column.index].strip()) if column.index < len(cells) else "")
+            self._row(column, found, unguarded(cells[column.index]) if column.index < len(cells) else "")
             for column in self.layout.values
             if len(self.layout.values) == 1 or (column.index < len(cells) and cells[column.index].strip())
         ]
@@ -230,11 +233,9 @@ class TableReader:
             raise CellRefusal("no value")
         for channel, time, value, facts, length in rows:
             self._keep(channel, time, value, facts, length)
-        if len(self._part.time) >= PART_ROWS:
-            self._pack()
 
     def _row(
-        self, column: ValueColumn, found: Mapping[str, str], text: str
+        self, column: TableValues, found: Mapping[str, str], text: str
     ) -> tuple[FileChannel, int, int, tuple[int, int, int, int], int]:
         """Read one value of a line: what it is, its time, its steps, what an export says of it, its length."""
         is_amount = self.layout.has_intervals or column.is_amount
@@ -261,6 +262,8 @@ class TableReader:
         return channel, time, value, self._facts(found), length
 
     def _keep(self, channel: FileChannel, time: int, value: int, facts: tuple[int, int, int, int], length: int) -> None:
+        if len(self._part.time) >= PART_ROWS and time != self._part.time[-1]:
+            self._pack()  # values of one instant stay together: which came first is told by their arrival
         number = self.channels.setdefault(channel, len(self.channels))
         part = self._part
         part.channel.append(number)
@@ -276,7 +279,7 @@ class TableReader:
     def _pack(self) -> None:
         if len(self._part.time):
             self._packed.append(self._part.packed())
-            self._part = _Part()
+            self._part = _PendingRows()
 
     def _name(self, field_name: str) -> str:
         index = self.layout.columns.get(field_name)
@@ -284,7 +287,7 @@ class TableReader:
 
     # --- the cells ----------------------------------------------------------------------------------------------
 
-    def _obis(self, column: ValueColumn, found: Mapping[str, str], *, is_amount: bool) -> Obis:
+    def _obis(self, column: TableValues, found: Mapping[str, str], *, is_amount: bool) -> Obis:
         text = found.get("obis", "")
         obis = column.obis or (obis_of(text) if text else self._defaults.obis)
         if obis is None and not is_amount:
@@ -328,7 +331,7 @@ class TableReader:
         else:
             while steps % 10 == 0 and exponent < 0 and step_fault(unit.symbol, own) is not None:
                 steps, own, exponent = steps // 10, own + 1, exponent + 1
-        if abs(steps) > STEPS_MAX:
+        if not -STEPS_MAX - 1 <= steps <= STEPS_MAX:
             raise CellRefusal("it is not a number that a register can show")
         if not is_exact and step_fault(unit.symbol, own) is not None:
             raise CellRefusal(str(step_fault(unit.symbol, own)))
@@ -342,7 +345,7 @@ class TableReader:
         with _blaming("status"):
             word = whole_number(status, -_INT32_MAX - 1, _INT32_MAX) if status else 0
         with _blaming("received_at"):
-            arrived = utc_seconds(_aware(wall_time_of(received))) if received else self._now
+            arrived = utc_seconds(_aware(self._wall(received))) if received else self._now
         with _blaming("quality"):
             flags = flags_of(found.get("quality", ""))
         return word, flags, source_of(found.get("source", "")), arrived
@@ -367,7 +370,7 @@ class TableReader:
         texts = self._text_of(found, "start"), self._text_of(found, "end")
         if not all(texts):
             raise CellRefusal("an interval needs its start and its end", "name both columns: start and end")
-        walls = [wall_time_of(text) for text in texts]
+        walls = [self._wall(text) for text in texts]
         if "date" in self.layout.columns and walls[1] <= walls[0]:
             walls[1] += timedelta(days=1)  # from 23:45 to 00:00: the date is that of the start
         end = self._local(walls[1], texts[1], register)
@@ -377,7 +380,10 @@ class TableReader:
         return end, length
 
     def _instant(self, text: str, register: tuple[str, Obis]) -> int:
-        return self._local(wall_time_of(text), text, register)
+        return self._local(self._wall(text), text, register)
+
+    def _wall(self, text: str) -> datetime:
+        return wall_time_of(text, is_any_year=self.layout.is_export)
 
     def _start(self, wall: datetime, text: str, end: int) -> int:
         """Return the start of an interval: in a repeated hour the pass that is next to its end."""

@@ -3,6 +3,7 @@
 A cell that may mean two things is refused, never guessed: every function raises ``CellRefusal`` with what to do.
 """
 
+import contextlib
 import re
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -13,8 +14,6 @@ from meterspan.mdm.channels import canonical
 from meterspan.model.readings import Source
 from meterspan.quantities import (
     CATALOGUE,
-    FIRST_SECOND,
-    LAST_SECOND,
     UNITS,
     Commodity,
     Direction,
@@ -30,7 +29,6 @@ __all__ = [
     "CellRefusal",
     "exact_number",
     "flags_of",
-    "is_of_a_calendar",
     "obis_of",
     "require_unit_of",
     "source_of",
@@ -45,10 +43,8 @@ STEPS_MAX: Final = (1 << 63) - 1
 FIRST_YEAR, LAST_YEAR = 1900, 2400
 """A time outside is no time of a meter, whatever its clock says."""
 
+_DAY_FIRST = re.compile(r"(\d\d?)\.(\d\d?)\.(\d{4})(?: +(\d\d?):(\d\d)(?::(\d\d))?)?", re.ASCII)
 _CLOCK_TIMES = (
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
     "%d.%m.%y %H:%M",
     "%d.%m.%y",
     "%Y/%m/%d %H:%M:%S",
@@ -101,15 +97,18 @@ class CellRefusal(ValueError):  # noqa: N818 - not an error of ours: the reason 
 # --- times ----------------------------------------------------------------------------------------------------------
 
 
-def wall_time_of(text: str) -> datetime:
-    """Return the time that is written: aware where it has an offset; 24:00 is midnight at the end of the day."""
+def wall_time_of(text: str, *, is_any_year: bool = False) -> datetime:
+    """Return the time that is written: aware where it has an offset; 24:00 is midnight at the end of the day.
+
+    ``is_any_year`` takes the times of an export, of whatever year a meter's clock was in.
+    """
     plain = text.strip()
     if not plain:
         raise CellRefusal("no time")
     moment = _parsed(plain)
     if moment is None:
         raise CellRefusal(f"{plain!r} is not a time like 2026-03-29T02:15:00+02:00 or 29.03.2026 02:15")
-    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+    if not is_any_year and not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise CellRefusal(f"{plain!r} is not a time of a meter")
     return moment
 
@@ -119,6 +118,11 @@ def _parsed(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
+    german = _DAY_FIRST.fullmatch(text)
+    if german is not None:
+        first, month, year, hour, minute, second = (int(group or 0) for group in german.groups())
+        with contextlib.suppress(ValueError):
+            return datetime(year, month, first, hour, minute, second)  # noqa: DTZ001 - local by the caller's zone
     at_end = _MIDNIGHT_AT_END.fullmatch(text)
     if at_end is not None:
         day = _parsed(f"{at_end[1]}00:00")
@@ -168,7 +172,7 @@ def _in_steps(value: Decimal, text: str) -> tuple[int, int]:
     if not isinstance(exponent, int) or not -DECIMALS_MAX <= exponent <= DECIMALS_MAX:
         raise CellRefusal(f"{text!r} is not a number that a register can show")
     steps = int(value.scaleb(-exponent)) if exponent < 0 else int(value)
-    if abs(steps) > STEPS_MAX:
+    if not -STEPS_MAX - 1 <= steps <= STEPS_MAX:
         raise CellRefusal(f"{text!r} is not a number that a register can show")
     return steps, min(exponent, 0)
 
@@ -249,8 +253,3 @@ def source_of(text: str) -> int:
     if text and text not in _SOURCES:
         raise CellRefusal(f"{text!r} is no source of readings")
     return _SOURCES[text] if text else int(Source.IMPORT_FILE)
-
-
-def is_of_a_calendar(time: int) -> bool:
-    """Whether UTC seconds are of a day that can be shown."""
-    return FIRST_SECOND <= time <= LAST_SECOND

@@ -1,7 +1,7 @@
-"""Readings and intervals as CSV, Parquet or JSON; readings from CSV, with every refused line named.
+"""Tables of typed columns, written as CSV, Parquet or JSON: exact decimals, UTC times, whole numbers, texts.
 
-Import is tolerant of separators, decimal commas, column names and time formats, and strict about meaning: a line
-whose instant, unit or value is not certain is refused with its number and reason, never guessed.
+CSV and JSON hold decimals and times as text. Parquet holds them as decimals and as timestamps with their zone, and
+is written part by part, so that memory does not grow with the table.
 """
 
 import csv
@@ -9,33 +9,24 @@ import io
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, Final, TextIO
 
-from meterspan.analytics.tariff import exact_decimal
-from meterspan.mdm.curves import Curve
-from meterspan.mdm.data_management import MeterDataManagement
-from meterspan.model.readings import Source
-from meterspan.model.views import UsagePointView
-from meterspan.quantities import (
-    Direction,
-    Quality,
-    utc,
-    utc_text,
-)
+from meterspan.quantities import utc_text
 from meterspan.store.private_files import replacing
 
-__all__ = [
-    "TableFormat",
-    "export_intervals",
-    "export_readings",
-    "guarded",
-    "unguarded",
-    "write_table",
-]
+__all__ = ["CellKind", "TableColumn", "TableFormat", "guarded", "unguarded", "write_table"]
+
+PART_ROWS: Final = 50_000
+"""Rows of a Parquet file that are held at once."""
+DIGITS_MOST: Final = 38
+"""Digits of a decimal that every reader of Parquet knows; more take twice the octets."""
+DIGITS_OF_WIDE: Final = 76
 
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")
 """What a spreadsheet takes for a formula, and such a text that was guarded before."""
@@ -50,154 +41,47 @@ class TableFormat(StrEnum):
     JSON = "json"
 
 
-# --- export ---------------------------------------------------------------------------------------------------------
+class CellKind(StrEnum):
+    """What the cells of a column are; any of them may be None: not known."""
+
+    TEXT = "text"
+    TIME = "time"
+    """Aware datetimes, written in UTC."""
+    DAY = "day"
+    """Dates."""
+    EXACT = "exact"
+    """Decimals."""
+    WHOLE = "whole"
+    """Integers."""
 
 
-def export_readings(
-    management: MeterDataManagement,
-    path: Path,
-    start: datetime,
-    end: datetime,
-    *,
-    form: TableFormat = TableFormat.CSV,
-    device: str | None = None,
-    home_id: str | None = None,
-) -> int:
-    """Write raw readings of ``start <= t < end``, all or of one device or home, and give how many.
+@dataclass(frozen=True, slots=True)
+class TableColumn:
+    """A column of a table.
 
-    Values are exact decimal text in ``unit``; quality is the names of its flags.
-
-    Args:
-        management: the data management.
-        path: the file to write.
-        start: an aware datetime.
-        end: an aware datetime, not included.
-        form: CSV, Parquet or JSON.
-        device: only this device.
-        home_id: only devices of this home.
-
-    """
-    chosen = None if home_id is None else _devices_of(management, home_id)
-    records = {
-        item.series_id: item
-        for item in management.series()
-        if (device is None or item.device == device) and (chosen is None or item.device in chosen)
-    }
-    readings = management.readings(sorted(records), start, end)
-
-    def rows() -> Iterator[dict[str, Any]]:
-        for number, time, value, status, quality, source, received_at in zip(
-            readings.series.tolist(),
-            readings.time.tolist(),
-            readings.value.tolist(),
-            readings.status.tolist(),
-            readings.quality.tolist(),
-            readings.source.tolist(),
-            readings.received_at.tolist(),
-            strict=True,
-        ):
-            series = records[number]
-            yield {
-                "usage_point": series.usage_point,
-                "device": series.device,
-                "obis": str(series.obis),
-                "time": utc_text(utc(time)),
-                "value": f"{Decimal(value).scaleb(series.exponent):f}",
-                "unit": series.unit.symbol,
-                "status": status,
-                "quality": _flags(quality),
-                "source": Source(source).name.lower(),
-                "received_at": utc_text(utc(received_at)),
-            }
-
-    return write_table(path, READING_COLUMNS, rows(), form)
-
-
-def export_intervals(
-    management: MeterDataManagement,
-    path: Path,
-    start: datetime,
-    end: datetime,
-    *,
-    form: TableFormat = TableFormat.CSV,
-    usage_point: str | None = None,
-    home_id: str | None = None,
-) -> int:
-    """Write derived intervals of ``start <= t < end``, both directions, in kWh or m3, and return how many.
-
-    A usage point that is damaged or impossible is left out and named by ``MeterDataManagement.damage``.
-
-    Args:
-        management: the data management.
-        path: the file to write.
-        start: an aware datetime.
-        end: an aware datetime, not included.
-        form: CSV, Parquet or JSON.
-        usage_point: only this usage point.
-        home_id: only usage points of this home.
+    Attributes:
+        name: in the header.
+        kind: of its cells.
+        places: decimal places of exact cells in Parquet; no cell has more.
+        digits: digits of exact cells in Parquet, the places included.
 
     """
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for home in management.homes():
-            if home_id is not None and home.home_id != home_id:
-                continue
-            for point in home.usage_points:
-                if usage_point is not None and point.usage_point != usage_point:
-                    continue
-                found: list[dict[str, Any]] = []
-                with management.aside(point.usage_point, "export of intervals"):
-                    for direction in Direction:
-                        curve = management.curve(point.usage_point, direction, start, end)
-                        found.extend(_interval_rows(point, direction, curve))
-                yield from found
-
-    return write_table(path, INTERVAL_COLUMNS, rows(), form)
+    name: str
+    kind: CellKind = CellKind.TEXT
+    places: int = 12
+    digits: int = DIGITS_MOST
 
 
-def _interval_rows(point: UsagePointView, direction: Direction, curve: Curve) -> Iterator[dict[str, Any]]:
-    for low, high, value, quality in zip(
-        curve.start.tolist(), curve.end.tolist(), curve.value.tolist(), curve.quality.tolist(), strict=True
-    ):
-        known = not quality & Quality.MISSING
-        yield {
-            "usage_point": point.usage_point,
-            "direction": str(direction),
-            "start": utc_text(utc(low)),
-            "end": utc_text(utc(high)),
-            "value": f"{exact_decimal(value * curve.step):f}" if known else "",
-            "unit": point.unit,
-            "quality": _flags(quality),
-        }
-
-
-def _devices_of(management: MeterDataManagement, home_id: str) -> frozenset[str]:
-    points = management.home(home_id).usage_points
-    return frozenset(row.device for point in points for row in management.installations(point.usage_point))
-
-
-READING_COLUMNS = (
-    "usage_point",
-    "device",
-    "obis",
-    "time",
-    "value",
-    "unit",
-    "status",
-    "quality",
-    "source",
-    "received_at",
-)
-INTERVAL_COLUMNS = ("usage_point", "direction", "start", "end", "value", "unit", "quality")
-
-
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]], form: TableFormat) -> int:
-    """Write the table beside its place and rename: a reader never sees half a file.
+def write_table(
+    path: Path, columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]], form: TableFormat
+) -> int:
+    """Write the table beside its place and rename: a reader never sees half a file. Return the number of rows.
 
     Args:
         path: the file to write.
-        columns: the names of the columns, in order.
-        rows: one mapping of column to value for each row.
+        columns: in order.
+        rows: one mapping of column to cell for each row.
         form: CSV, Parquet or JSON.
 
     """
@@ -211,33 +95,71 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
         return count
 
 
-def _write_parquet(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_parquet(file: BinaryIO, columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]]) -> int:
     import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
     import pyarrow.parquet as pq  # noqa: PLC0415 - as above
 
-    listed = list(rows)
-    pq.write_table(pa.table({name: [row[name] for row in listed] for name in columns}), file, compression="zstd")
-    return len(listed)
+    schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
+    left, count = iter(rows), 0
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        while part := list(islice(left, PART_ROWS)):
+            arrays = {column.name: [row[column.name] for row in part] for column in columns}
+            writer.write_table(pa.table(arrays, schema=schema))
+            count += len(part)
+    return count
 
 
-def _write_csv(file: TextIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def _arrow_type(column: TableColumn) -> Any:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
+
+    if column.kind is CellKind.EXACT:
+        if column.digits > DIGITS_MOST:
+            return pa.decimal256(DIGITS_OF_WIDE, column.places)
+        return pa.decimal128(DIGITS_MOST, column.places)
+    types = {
+        CellKind.TEXT: pa.string(),
+        CellKind.TIME: pa.timestamp("us", "UTC"),
+        CellKind.DAY: pa.date32(),
+        CellKind.WHOLE: pa.int64(),
+    }
+    return types[column.kind]
+
+
+def _write_csv(file: TextIO, columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]]) -> int:
     writer = csv.writer(file)
-    writer.writerow(columns)
+    writer.writerow([column.name for column in columns])
     count = 0
-    for row in rows:
-        writer.writerow([guarded(row[name]) for name in columns])
+    for cells in _as_text(columns, rows):
+        writer.writerow(map(guarded, cells))
         count += 1
     return count
 
 
-def _write_json(file: TextIO, _columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def _write_json(file: TextIO, columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]]) -> int:
+    names = [column.name for column in columns]
     file.write("[")
     count = 0
-    for row in rows:
-        file.write(("\n" if count == 0 else ",\n") + json.dumps(row))
+    for cells in _as_text(columns, rows):
+        file.write(("\n" if count == 0 else ",\n") + json.dumps(dict(zip(names, cells, strict=True))))
         count += 1
     file.write("\n]\n")
     return count
+
+
+def _as_text(columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]]) -> Iterator[list[Any]]:
+    names = [column.name for column in columns]
+    return ([_text_of(row[name]) for name in names] for row in rows)
+
+
+def _text_of(cell: Any) -> Any:
+    """Return a cell as CSV and JSON have it: numbers as they are, "" for what is not known."""
+    if isinstance(cell, Decimal):
+        return f"{cell:f}"
+    if isinstance(cell, datetime):
+        return utc_text(cell)
+    if isinstance(cell, date):
+        return cell.isoformat()
+    return "" if cell is None else cell
 
 
 def guarded(cell: Any) -> Any:
@@ -252,7 +174,3 @@ def guarded(cell: Any) -> Any:
 def unguarded(cell: str) -> str:
     """Return the text of a cell that ``guarded`` may have written."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
-
-
-def _flags(quality: int) -> str:
-    return " ".join(flag.name.lower() for flag in Quality(quality) if flag.name is not None)

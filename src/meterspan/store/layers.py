@@ -61,7 +61,7 @@ def with_quality(readings: Readings, quality: NDArray[np.int32]) -> Readings:
 
 
 def _cancelled(readings: Readings) -> tuple[Readings, Readings]:
-    """Take back one equal row for each void; return the rows that are left, and the voids."""
+    """Cancel one equal row for each void; return the rows that are left, and the voids."""
     is_void = (readings.quality & VOID) != 0
     if not is_void.any():
         return readings, readings[is_void]

@@ -259,7 +259,7 @@ class ReadingStore:
         return taken
 
     def undo_import(self, number: int, at: int) -> ImportRecord:
-        """Take the rows of an import back in one transaction: each is stored once more, as what voids it.
+        """Undo an import in one transaction: each of its rows is stored once more, as what voids it.
 
         Args:
             number: of the import.

@@ -83,7 +83,7 @@ class ReadingJournal(ReadingSource, Protocol):
         ...
 
     def undo_import(self, number: int, at: int) -> ImportRecord:
-        """Take the rows of an import back: what is read then is what would be read without it.
+        """Undo an import: what is read then is what would be read without it.
 
         Args:
             number: of the import.
