@@ -171,10 +171,9 @@ def _in_steps(value: Decimal, text: str) -> tuple[int, int]:
     exponent = value.as_tuple().exponent
     if not isinstance(exponent, int) or not -DECIMALS_MAX <= exponent <= DECIMALS_MAX:
         raise CellRefusal(f"{text!r} is not a number that a register can show")
-    steps = int(value.scaleb(-exponent)) if exponent < 0 else int(value)
-    if not -STEPS_MAX - 1 <= steps <= STEPS_MAX:
-        raise CellRefusal(f"{text!r} is not a number that a register can show")
-    return steps, min(exponent, 0)
+    digits = int("".join(map(str, value.as_tuple().digits)))
+    steps = digits * 10 ** max(exponent, 0)
+    return -steps if value.is_signed() else steps, min(exponent, 0)
 
 
 def whole_number(text: str, least: int, most: int) -> int:
