@@ -10,6 +10,7 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -52,7 +53,7 @@ PRIMITIVES = {
 """They read one field, which a case of another reads too."""
 
 
-def found_in(package: object) -> dict[str, Callable[..., object]]:
+def found_in(package: ModuleType) -> dict[str, Callable[..., object]]:
     """Every public function below a package whose name says that it decodes, by its place."""
     functions = {}
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):

@@ -6,6 +6,7 @@ import re
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
+from starlette.types import Message
 
 from meterspan.portal.bodies import BODY_OCTETS_MAX
 from tests.worst import CALLS_MAX, MEMORY_MAX, MIB, cost_of
@@ -24,7 +25,7 @@ SAMPLE = {"home_id": "h1", "device": "MSP1", "name": "x", "language": "en"}
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
     """Every route's method and path, with sample values."""
-    routers = [route.original_router for route in app.routes if hasattr(route, "original_router")]
+    routers = [router for route in app.routes if (router := getattr(route, "original_router", None)) is not None]
     found = []
     for route in [*app.routes, *(route for router in routers for route in router.routes)]:
         if isinstance(route, Route):
@@ -37,10 +38,10 @@ def request(app: FastAPI, method: str, path: str, query: bytes, body: bytes) -> 
     """Send a request to the application itself, in this thread; return the status of the answer."""
     status = []
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
-    async def send(message: dict[str, object]) -> None:
+    async def send(message: Message) -> None:
         status.extend([message["status"]] if message["type"] == "http.response.start" else [])
 
     scope = {
