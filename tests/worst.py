@@ -98,7 +98,7 @@ WORST: dict[str, Callable[[int], bytes]] = {
     "P1: beginnings of telegrams": filled(b"\n/"),
     "P1: the smallest telegrams": filled(_P1 + b"!\r\n"),
     "P1: ends without a telegram": filled(b"/\n!\n"),
-    "P1: lines that are none": filled(_P1 + b"a\n" * 1_000 + b"!\r\n"),
+    "P1: lines without a code": filled(_P1 + b"a\n" * 1_000 + b"!\r\n"),
     "P1: more lines than there are": filled(_P1 + b"a\n" * 8_000 + b"!\r\n"),
     "P1: continued lines": filled(_P1 + b"0-0:1.0.0(1)\r\n" + b"()\n" * 1_000 + b"!\r\n"),
     "P1: many values in a line": filled(_P1 + b"0-0:1.0.0" + b"(1)" * 5_000 + b"\r\n!\r\n"),
