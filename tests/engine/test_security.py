@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.suites import SUITES
+from meterspan.engine.association.agreement import plain_max
 from meterspan.engine.security import (
     COUNTER_BLOCK,
     COUNTER_JUMP_MAX,
-    PROTECTION_OCTETS,
     CounterExhaustedError,
     SecurityContext,
     SecurityKeys,
@@ -61,7 +61,7 @@ def test_what_one_side_protects_the_other_opens(general, dedicated):
     assert sealed[0] == {(0, 0): 0xC8, (1, 0): 0xD0, (0, 1): 0xDB, (1, 1): 0xDC}[dedicated, general]
     assert is_ciphered(sealed)
     assert not is_ciphered(GET)
-    assert len(sealed) <= len(GET) + PROTECTION_OCTETS
+    assert plain_max(len(sealed), is_general=general) == len(GET)
     opened = meter.unprotect(sealed)
     assert opened.octets == GET
     assert (opened.is_dedicated, opened.is_general, opened.system_title) == (dedicated, general, CLIENT_TITLE)
@@ -289,6 +289,7 @@ def test_each_protection_alone_works_where_it_is_enough(control):
     assert meter.unprotect(client.protect(GET)).octets == GET
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_a_wrong_key_is_told_also_without_authentication():
     other = SecurityKeys(bytes(16), KEYS.authentication)
     for control in (SecurityControl.ENCRYPTION, SecurityControl.ENCRYPTION | SecurityControl.AUTHENTICATION):
@@ -416,6 +417,17 @@ def test_a_title_that_is_only_claimed_is_forgotten_and_one_that_was_proved_is_ke
 def test_a_right_proof_keeps_the_title_under_which_it_was_made():
     ours = SecurityContext(CLIENT_TITLE, KEYS, counters=MemoryCounters())
     ours.learn_peer(METER_TITLE)
-    ours.note_proof_counter(3)
+    ours.note_proof(3, is_ciphered=False)
     ours.forget_dedicated_key()
     assert ours.peer_title == METER_TITLE
+
+
+@pytest.mark.finding("dlms D15")
+@pytest.mark.parametrize("is_ciphered", [False, True])
+def test_the_counter_of_a_proof_in_a_ciphered_apdu_refuses_no_later_apdu(is_ciphered):
+    client, meter = pair()
+    meter.learn_peer(CLIENT_TITLE)
+    meter.note_proof(1_000, is_ciphered=is_ciphered)
+    assert meter.last_received == (-1 if is_ciphered else 1_000)
+    if is_ciphered:
+        assert meter.unprotect(client.protect(GET)).octets == GET

@@ -17,7 +17,7 @@ from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
 from meterspan.model.order_errors import NotAskedError
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import NO_REASON, Reason, Situation
+from meterspan.model.remedies import NO_REASON, Phrase, Reason, Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
@@ -86,12 +86,15 @@ ESTIMATED = {(date(2026, 11, 21), hour, minute) for hour, minute in ((10, 15), (
 }
 MISSING = {(date(2026, 11, 18), 14, minute) for minute in (0, 15, 30, 45)} | {(date(2026, 11, 18), 15, 0)}
 NOTES = {
-    date(2026, 11, 21): (
-        "10:15 to 11:00 was spread from the register difference: the meter lost power for 38 minutes.",
+    date(2026, 11, 21): (Phrase("note.estimated", (("count", 3),)),),
+    date(2026, 11, 18): (Phrase("note.missing", (("count", 5),)),),
+    date(2026, 11, 9): (
+        Phrase(
+            "note.exchanged",
+            (("before", "LGZ1"), ("after", "LGZ2"), ("at", datetime(2026, 11, 9, 10, 40, tzinfo=ZONE))),
+        ),
     ),
-    date(2026, 11, 18): ("14:00 to 15:15 is missing: nothing was read and the meter's load profile had a gap.",),
-    date(2026, 11, 9): ("The meter was exchanged at 10:40; closing and opening readings were joined.",),
-    date(2026, 10, 25): ("Summer time ended: this day has 100 quarter-hours.",),
+    date(2026, 10, 25): (Phrase("note.long_day", (("hours", 25),)),),
 }
 
 _ALL = tuple(Commodity)

@@ -131,7 +131,7 @@ def test_missing_and_estimated_quarters_are_shown_as_such(open_page):
 def test_the_day_with_a_repeated_hour_has_100_columns_and_its_note(open_page):
     page = open_page(f"{HOME}/electricity/2026-10-25")
     expect(page.locator(".column")).to_have_count(100)
-    expect(page.locator(".notes")).to_contain_text("100 quarter-hours")
+    expect(page.locator(".notes")).to_contain_text("25 hours")
 
 
 def test_the_chart_is_read_by_keyboard(open_page):

@@ -471,3 +471,20 @@ def test_an_order_book_without_orders_says_how_to_place_one():
             return []
 
     assert "No meter has been asked yet" in render(path="/operator/orders", orders=Unasked()).text
+
+
+@pytest.mark.finding("users F5")
+@pytest.mark.parametrize("path", ["/", "/homes/lindenhof-3", "/operator"])
+def test_a_page_whose_clock_runs_faster_than_time_says_so_and_no_other(path):
+    def ask_at(*, is_time_lapse):
+        app = create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, is_time_lapse=lambda: is_time_lapse)
+
+        async def run() -> str:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return (await client.get(path)).text
+
+        return asyncio.run(run())
+
+    assert "Time lapse" in ask_at(is_time_lapse=True).split("<main")[1]
+    assert "data-lapse" not in ask_at(is_time_lapse=False)

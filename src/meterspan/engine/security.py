@@ -51,8 +51,6 @@ TRIED_COUNTERS = COUNTER_BLOCK
 """Counters of one try: an association needs three until its first authenticated answer."""
 TRIED_BLOCKS_MAX = 64
 """Blocks tried before one counter is given up."""
-PROTECTION_OCTETS = 32
-"""What general-glo-ciphering adds at most: tag, title (9), length (4), control, counter (4), GCM tag (12)."""
 
 _SERVICE_CIPHERED = (CipheredApdu, GeneralCipheredApdu)
 _DEDICATED_TAGS = frozenset(tag for tag in ApduTag if tag.name.startswith("DED_")) | {ApduTag.GENERAL_DED_CIPHERING}
@@ -289,6 +287,23 @@ class SecurityContext:
             self._peer_title = title
         return Opened(plain, control, is_dedicated, isinstance(apdu, GeneralCipheredApdu), title)
 
+    def is_authentic(self, octets: bytes) -> bool:
+        """Return whether a ciphered APDU was made by the peer, whatever its counter is: a replay, too, was made by it.
+
+        Nothing is accepted or learnt.
+        """
+        try:
+            apdu = read_apdu(octets)
+            if not isinstance(apdu, _SERVICE_CIPHERED) or apdu.tag in _DEDICATED_TAGS:
+                return False
+            control = apdu.content.security_control
+            if control & self.required != self.required or not control & SecurityControl.AUTHENTICATION:
+                return False
+            self._open(apdu.content, self._title_of(apdu), is_dedicated=False)
+        except WireError:
+            return False
+        return True
+
     def own_handshake(self, challenge: bytes) -> Handshake:
         """Return what our proof over the peer's challenge is made from; spends a counter."""
         return Handshake(
@@ -302,14 +317,32 @@ class SecurityContext:
         """Return the inputs that check the peer's proof over our challenge."""
         return Handshake(challenge, system_title=self.peer_title, keys=self.keys.global_unicast)
 
-    def note_proof_counter(self, counter: int) -> None:
-        """Note the counter of a proof that was right, where it is the highest.
+    def note_proof(self, counter: int, *, is_ciphered: bool) -> None:
+        """Note that the peer's proof was right, and its counter.
 
-        The random challenge proves that the answer is fresh, and the ciphered APDU around it has the later counter; so
-        the proof's own counter refuses nothing.
+        The random challenge proves that the answer is fresh, so the proof's own counter refuses nothing. Where the
+        proof came in a ciphered APDU, that APDU's counter is the one to go on from: a proof under a higher one would
+        refuse the next honest APDU.
         """
         self._peer_title = self.peer_title
-        self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
+        if not is_ciphered:
+            self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
+
+    def raise_counter(self, counter: int) -> None:
+        """Go on with ``counter`` or above: the peer has proved, under our key, that it has seen more than we know of.
+
+        Raises:
+            CounterExhaustedError: there is none above.
+
+        """
+        self._checked(counter)
+        if self._tried is None and counter <= self._next < self._reserved_end:
+            return
+        self.drop_tried_counter()
+        behind = counter - self._counters.reserve(self._sent_name, 1) - 1
+        if behind > 0:
+            self._counters.reserve(self._sent_name, behind)
+        self._next = self._reserved_end = 0
 
     def try_counter(self, counter: int) -> None:
         """Send the next messages with ``counter`` or above: a peer says that it has seen more than we know of.
@@ -499,6 +532,7 @@ def check_proof(
     *,
     secret: bytes = b"",
     security: SecurityContext | None = None,
+    is_ciphered: bool = False,
 ) -> None:
     """Check the peer's proof over our challenge, by an HLS mechanism; either role.
 
@@ -508,6 +542,7 @@ def check_proof(
         challenge: the challenge we sent: CtoS at the client, StoC at the server.
         secret: of mechanisms that share one.
         security: keys and counters of mechanisms that need them.
+        is_ciphered: whether the proof came in a ciphered APDU, whose own counter was checked.
 
     Raises:
         KeyWrongError: the proof is wrong.
@@ -520,7 +555,7 @@ def check_proof(
     assert row.check is not None  # noqa: S101 - our own invariant: a row has both functions or none
     counter = row.check(proof, handshake)
     if counter is not None and security is not None:
-        security.note_proof_counter(counter)
+        security.note_proof(counter, is_ciphered=is_ciphered)
 
 
 def _hls(mechanism: AuthenticationMechanism, security: SecurityContext | None) -> Mechanism:
@@ -549,7 +584,8 @@ def _name_of_key(key: bytes) -> str:
 
 def _replay(counter: int, last: int) -> ReplayError:
     reason = f"invocation counter {counter} is not above {last}"
-    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=last + 1)
+    expected = last + 1 if last < COUNTER_MAX else None
+    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=expected)
 
 
 def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:

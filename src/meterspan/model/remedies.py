@@ -7,10 +7,11 @@ The sentences here are English. The portal's catalogues have them in other langu
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from meterspan.model import damage
+from meterspan.model import damage, notes
 from meterspan.model.failures import Failure, FailureKind
 
 __all__ = [
@@ -128,6 +129,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     **{f"situation.{situation}": text for situation, text in SITUATIONS.items()},
     "situation.through": " through {point}",
     **damage.ENGLISH,
+    **notes.ENGLISH,
 }
 """Every sentence by its key in the catalogues."""
 
@@ -167,13 +169,23 @@ NO_REASON: Final = Reason()
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A sentence of the catalogues without places, by its key."""
+    """A sentence of the catalogues by its key.
+
+    Attributes:
+        key: of the sentence.
+        values: what its places are filled with; times are local, and the sentence says how they are written.
+
+    """
 
     key: str
+    values: tuple[tuple[str, "PhraseValue"], ...] = ()
 
     def __str__(self) -> str:
         """Write it in English."""
-        return ENGLISH[self.key]
+        return tell(self)
+
+
+PhraseValue = str | int | Decimal | datetime | Phrase
 
 
 def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, *, through: str = "") -> Reason:
@@ -184,7 +196,7 @@ def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, 
 def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
     """Return a reason in the language of ``texts``, which have the keys of ``ENGLISH``."""
     if isinstance(reason, Phrase):
-        return texts[reason.key]
+        return texts[reason.key].format(**{name: _written(value, texts) for name, value in reason.values})
     why = "" if reason.failure is None else texts[f"remedy.{reason.failure}"]
     why = f"{why} ({reason.detail})" if why and reason.detail else why
     through = texts["situation.through"].format(point=reason.through) if reason.through else ""
@@ -194,3 +206,10 @@ def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
         count=reason.count,
         at="" if reason.at is None else f"{reason.at:%Y-%m-%d %H:%M:%S} UTC",
     )
+
+
+def _written(value: PhraseValue, texts: Mapping[str, str]) -> str | int | datetime:
+    """Return a value as a sentence takes it: an amount with the decimal mark of its language."""
+    if isinstance(value, Phrase):
+        return tell(value, texts)
+    return f"{value:f}".replace(".", texts["note.decimal_mark"]) if isinstance(value, Decimal) else value

@@ -192,6 +192,7 @@ class PeriodPoint:
     value: Decimal | None
     cost: Decimal | None
     by_band: tuple[tuple[str, Decimal], ...]
+    """Only bands of which anything is known."""
     complete: bool
     expected: int
     received: int
@@ -223,8 +224,8 @@ class PeriodView:
     intervals: tuple[IntervalPoint, ...] = ()
     points: tuple[PeriodPoint, ...] = ()
     tariff: TariffView | None = None
-    notes: tuple[str, ...] = ()
-    """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    notes: tuple[Phrase, ...] = ()
+    """In the reader's language: what happened to the data of this period (exchange, reset, gap filled, late data)."""
     bands: tuple[str, ...] = ()
     """The bands of all tariffs that the supply had, cheapest first: one order for all its days and months."""
 

@@ -97,7 +97,8 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         summary="One local day in intervals: 92, 96 or 100 quarter-hours",
     )
     def show_day(request: Request, home_id: str, commodity: Commodity, day: date) -> Response:
-        return _answer(request, json_of(sources.day(home_id, commodity, day)))
+        view = sources.day(home_id, commodity, day)
+        return _spoken(request, lambda texts: json_of(view, texts=texts))
 
     @router.get(
         "/{home_id}/{commodity}/months/{month}",
@@ -105,7 +106,8 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         summary="One month in local days",
     )
     def show_month(request: Request, home_id: str, commodity: Commodity, month: MonthName) -> Response:
-        return _answer(request, json_of(sources.month(home_id, commodity, parse_month(month))))
+        view = sources.month(home_id, commodity, parse_month(month))
+        return _spoken(request, lambda texts: json_of(view, texts=texts))
 
 
 def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:

@@ -35,6 +35,8 @@ class Sources:
     network: NetworkViews
     clock: Callable[[], datetime]
     orders: OrderDesk | None = None
+    is_time_lapse: Callable[[], bool] = lambda: False
+    """Whether the clock runs faster than time: pages say so."""
 
     def home(self, home_id: str) -> Home:
         """Return one home."""

@@ -40,6 +40,7 @@ class Reader:
             ciphering.blockCipherKey = bytes.fromhex(task["key"])
             ciphering.authenticationKey = bytes.fromhex(task["auth_key"])
             ciphering.invocationCounter = task.get("counter", 1)
+        self.client.useProtectedRelease = task.get("protected_release", False)
         self.client.maxReceivePDUSize = task.get("max_pdu", 0xFFFF)
         self.is_hdlc = is_hdlc
         self.socket = socket.create_connection(("127.0.0.1", task["port"]), timeout=10)
