@@ -46,10 +46,16 @@ DECODES = (
 )
 """How the names of functions begin that turn octets into something."""
 PRIMITIVES = {
-    "wire.axdr.length.read_octets", "wire.axdr.length.read_flag", "wire.length.read_length", "wire.ber.tlv.read_tag",
-    "wire.xdlms.common.read_choice", "wire.mbus.records.read_header", "wire.mbus.vif.read_quantity",
-    "wire.xdlms.ciphered.read_ciphered", "wire.xdlms.ciphered.read_general_ciphered",
-}  # fmt: skip
+    "wire.axdr.length.read_octets",
+    "wire.axdr.length.read_flag",
+    "wire.length.read_length",
+    "wire.ber.tlv.read_tag",
+    "wire.xdlms.common.read_choice",
+    "wire.mbus.records.read_header",
+    "wire.mbus.vif.read_quantity",
+    "wire.xdlms.ciphered.read_ciphered",
+    "wire.xdlms.ciphered.read_general_ciphered",
+}
 """They read one field, which a case of another reads too."""
 
 

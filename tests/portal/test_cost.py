@@ -44,11 +44,10 @@ def request(app: FastAPI, method: str, path: str, query: bytes, body: bytes) -> 
     async def send(message: Message) -> None:
         status.extend([message["status"]] if message["type"] == "http.response.start" else [])
 
-    scope = {
-        "type": "http", "http_version": "1.1", "method": method, "scheme": "http", "path": path, "root_path": "",
-        "raw_path": path.encode(), "query_string": query, "server": ("localhost", 80), "client": ("127.0.0.1", 9),
-        "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
-    }  # fmt: skip
+    headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "http_version": "1.1", "method": method, "scheme": "http", "headers": headers}
+    scope |= {"path": path, "raw_path": path.encode(), "root_path": "", "query_string": query}
+    scope |= {"server": ("localhost", 80), "client": ("127.0.0.1", 9)}
 
     async def run() -> None:
         async with asyncio.timeout(5):
