@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import cost, floods, head_end, p1, profile, store, wireless
+from bench import cost, floods, head_end, p1, profile, size, store, wireless
 from bench.table import Line, show
 
 
@@ -31,6 +31,7 @@ BENCHES = {
     "head_end": (head_end.measure, "1,000 meters read in parallel by one head end"),
     "floods": (floods.measure, "genuine pushes and radio telegrams in a flood of forged ones"),
     "cost": (cost.measure, "a megabyte of the worst that each entry point's grammar allows"),
+    "size": (size.measure, "10,000 meters: start, pages and memory with 1 and 400 days"),
     "store": (store_lines, "durable ingest, beside a typed SQLite table"),
 }
 
