@@ -31,8 +31,14 @@ __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 
 MAX_APDU = 65_536
 """Octets of a reassembled APDU; the largest max-pdu-size is 65,535."""
+MAX_FRAMES = 4_096
+"""Frames of one input, and likewise PDUs: a day of pushes at a minute's pace is 1,440; a larger capture is split."""
+MAX_DAMAGE = 1 << 16
+"""Octets of one input that belong to no whole frame: each is searched twice for a frame that can still be read."""
 MAX_WRAPPING = 4  # block transfer within protection within block transfer; deeper is an attack
 _FLAG = bytes([FLAG])
+_PART = 4_096
+_SHOWN_ITEMS = 16
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
 _NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
@@ -44,8 +50,7 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
     if _FLAG not in octets[:1] + octets[-1:]:  # passed on without its flags
         octets = _FLAG + octets + _FLAG
-    reader = HdlcReader()
-    items = reader.feed(octets) + reader.flush()
+    items = _hdlc_items(octets)
     pieces = Pieces()
     if job.trace is not None:
         _explain_frames(octets, job.trace, pieces)
@@ -75,22 +80,35 @@ def _explain_frames(octets: bytes, trace: Trace, pieces: Pieces) -> None:
     """Explain each HDLC frame of the input, and note where the segments of its APDUs lie."""
     at = octets.find(_FLAG)
     while 0 <= at < len(octets):
-        cursor, spans = Cursor(octets, at, trace=Trace()), len(trace.spans)
+        while octets[at + 1 : at + 2] == _FLAG:
+            at += 1
+        cursor = Cursor(octets, at, trace=Trace())
         try:
             frame = read_frame(cursor)
         except WireError:
             at = octets.find(_FLAG, at + 1)
             continue
         found = [] if cursor.trace is None else cursor.trace.spans
-        trace.spans[spans:] = [span for span in found if span.field != "information"]
+        trace.spans += [span for span in found if span.field != "information"]
         offset = next((span.offset for span in found if span.field == "information"), cursor.offset)
         if frame.information:
             pieces.add(offset, len(frame.information))
-        at = (
-            cursor.offset
-            if cursor.peek(2)[:1] and cursor.peek()[0] & 0xF0 == 0xA0
-            else octets.find(_FLAG, cursor.offset)
-        )
+        is_shared = cursor.peek()[:1] and cursor.peek()[0] & 0xF0 == 0xA0  # one flag closes and opens
+        at = cursor.offset if is_shared else octets.find(_FLAG, cursor.offset)
+
+
+def _hdlc_items(octets: bytes) -> "list[HdlcFrame | Damaged]":
+    reader, damaged = HdlcReader(), 0
+    items: list[HdlcFrame | Damaged] = []
+    for start in range(0, len(octets), _PART):
+        found = reader.feed(octets[start : start + _PART])
+        items += found
+        damaged += sum(len(item.octets) for item in found if isinstance(item, Damaged))
+        if len(items) > MAX_FRAMES:
+            raise WireError(f"more than {MAX_FRAMES} frames in one input; split it", start, "frames")
+        if damaged > MAX_DAMAGE:
+            raise WireError(f"more than {MAX_DAMAGE} octets of damage in one input; split it", start, "frames")
+    return items + reader.flush()
 
 
 def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, WireError | None]]:
@@ -137,6 +155,8 @@ def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
         version = cursor.big(2, "wrapper version")
         if version != 1:
             raise UnsupportedError(f"wrapper version {version}", cursor.position - 2, "wrapper version", "IEC 62056-47")
+        if len(apdus) == MAX_FRAMES:
+            raise WireError(f"more than {MAX_FRAMES} PDUs in one input; split it", cursor.position, "frames")
         cursor.big(2, "source wrapper port")
         cursor.big(2, "destination wrapper port")
         apdus.append(cursor.take(cursor.big(2, "length"), "APDU"))
@@ -310,9 +330,14 @@ def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None 
     body = readings_of_body(data)
     readings = (*([] if clock is None else [clock]), *body.readings)
     own = None if body.clock is None else body.clock.to_utc()
-    unnamed = UnknownLayoutError(f"a list without names, of a layout that is not known: {str(data)[:120]}")
-    errors = () if readings else (unnamed,)
+    errors = () if readings else (_unnamed(data),)
     return DecodedTelegram("dlms-push", _identity(readings, body.version), own or moment, readings, errors)
+
+
+def _unnamed(data: Data) -> UnknownLayoutError:
+    """Return the error of a body without names, with its beginning in words."""
+    shown = Data(data.type, data.items[:_SHOWN_ITEMS]) if data.is_composite else data
+    return UnknownLayoutError(f"a list without names, of a layout that is not known: {str(shown)[:120]}")
 
 
 def _identity(readings: Sequence[DecodedReading], version: str) -> DeviceIdentity:
