@@ -367,7 +367,7 @@ class _PendingAction:
         return None
 
     def _ask(self) -> Step:
-        rest = self._items[len(self._outcomes) :]
+        rest: Sequence[Action] = self._items[len(self._outcomes) :]
         if not rest:
             return self._finished()
         self._cutter = self._assembly = None
