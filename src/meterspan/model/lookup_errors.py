@@ -5,17 +5,21 @@ UnknownNameError (LookupError)          a name that is not registered
 ├── UnknownSupplyError                  the home is known and has no such commodity
 ├── UnknownUsagePointError
 ├── UnknownMeterError
-└── UnknownOrderError
+├── UnknownOrderError
+└── UnknownImportError
 RegistrationError (ValueError)          a registration that contradicts what is registered
 ├── UnknownZoneError
 ├── MeterPresentError                   another meter is installed at the usage point
 ├── SupplyPresentError                  the home has this commodity at another usage point
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
-├── ExchangeTimeError                   the exchange is before the installation
+├── ExchangeTimeError                   the exchange or removal is before the installation
+├── OccupiedError                       another meter was installed there until a later time
+├── MeasuredError                       the meter has given readings, so it is removed and not deleted
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
 ├── RegisterError                       no meter has this opening or closing value, or this width
 ├── RatioError                          the transformer ratio is not a positive number
-└── TariffUnitError                     the tariff is per another unit than the supply is counted in
+├── TariffUnitError                     the tariff is per another unit than the supply is counted in
+└── ImportUndoneError                   the import was undone before
 
 Callers dispatch on the type and read the fields; nobody reads the sentence.
 """
@@ -26,8 +30,11 @@ from meterspan.quantities import Commodity
 
 __all__ = [
     "ExchangeTimeError",
+    "ImportUndoneError",
+    "MeasuredError",
     "MeterPresentError",
     "NotInstalledError",
+    "OccupiedError",
     "PeriodError",
     "RatioError",
     "RegisterError",
@@ -35,6 +42,7 @@ __all__ = [
     "SupplyPresentError",
     "TariffUnitError",
     "UnknownHomeError",
+    "UnknownImportError",
     "UnknownMeterError",
     "UnknownNameError",
     "UnknownOrderError",
@@ -89,6 +97,14 @@ class UnknownOrderError(UnknownNameError):
         self.order_id = order_id
 
 
+class UnknownImportError(UnknownNameError):
+    """No import has this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"no import has number {number}")
+        self.number = number
+
+
 class RegistrationError(ValueError):
     """A registration that contradicts what is registered; nothing was changed."""
 
@@ -140,6 +156,25 @@ class ExchangeTimeError(RegistrationError):
         self.at = at
 
 
+class OccupiedError(RegistrationError):
+    """Another meter was installed at the usage point until a later time."""
+
+    def __init__(self, usage_point: str, device: str, until: datetime) -> None:
+        super().__init__(f"{device} was installed at {usage_point} until {until.isoformat()}; install it from then on")
+        self.usage_point = usage_point
+        self.device = device
+        """The meter that was installed."""
+        self.until = until
+
+
+class MeasuredError(RegistrationError):
+    """A meter that has given readings is removed, not deleted: bills refer to them."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"{device} has given readings, and bills may refer to them; remove it instead")
+        self.device = device
+
+
 class PeriodError(RegistrationError):
     """The grid of a usage point's intervals is a positive number of seconds."""
 
@@ -178,3 +213,12 @@ class TariffUnitError(RegistrationError):
         self.unit = unit
         self.usage_point = usage_point
         self.counted = counted
+
+
+class ImportUndoneError(RegistrationError):
+    """The import was undone before; nothing was changed."""
+
+    def __init__(self, number: int, undone_at: int) -> None:
+        super().__init__(f"import {number} was undone before")
+        self.number = number
+        self.undone_at = undone_at
