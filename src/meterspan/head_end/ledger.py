@@ -109,6 +109,9 @@ class Ledger:
         known = self._channels.get(channel)
         if known is None:
             return 0
+        if len(times) == 1:  # a push, mostly: three times faster than as a column
+            slot = -(-int(times[0]) // known.period_s) - 1
+            return self._fill(known, slot, slot + 1)
         return sum(self._fill(known, *run) for run in _runs(periods_filled(times, known.period_s)))
 
     def restore(self, channel: Channel, received: SlotRuns) -> None:
