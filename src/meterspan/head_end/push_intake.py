@@ -202,14 +202,15 @@ class PushIntake:
         return self._known(title)[1] if title else None
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
+        layouts = self._head_end.layouts
         if not title:
-            return list({self._head_end.layouts.objects_of(device): None for device in sorted(self._insecure_plain)})
+            plain = sorted(self._insecure_plain)
+            return list(dict.fromkeys(objects for device in plain for objects in layouts.lists_of(device)))
         device = self._head_end.inventory.of_title(title)
         if device is None:
             return ()
         self._recall(device.device)
-        objects = self._head_end.layouts.objects_of(device.device)
-        return (objects,) if objects else ()
+        return layouts.lists_of(device.device)
 
     def _known(self, title: bytes) -> tuple[Device, SecurityContext]:
         try:
