@@ -73,13 +73,14 @@ ROWS = 200
 class MemoryCounters:
     """A counter store without a disk."""
 
-    def __init__(self):
+    def __init__(self, start=1):
+        self.start = start
         self.sent = {}
         self.received = {}
         self.writes = 0
 
     def reserve(self, name, count):
-        first = self.sent.get(name, 1)
+        first = self.sent.get(name, self.start)
         self.sent[name] = first + count
         self.writes += 1
         return first

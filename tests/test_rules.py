@@ -48,3 +48,91 @@ def _is_answered(handler: ast.ExceptHandler) -> bool:
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     logs = any(isinstance(node, ast.Attribute) and node.attr == "exception" for node in nodes)
     return logs or handler.name in names or any(isinstance(node, ast.Raise) for node in nodes)
+
+
+SHOWN = (
+    "app/display.py",
+    "app/home_views.py",
+    "app/stored_numbers.py",
+    "display",
+    "head_end/views.py",
+    "mdm/home_views.py",
+    "mdm/operator_numbers.py",
+    "mdm/periods.py",
+    "mdm/power.py",
+    "model/views.py",
+    "portal",
+)
+"""What answers and shows: here no 0 may come from nothing known; sums of figures are ``quantities.known_sum``."""
+ZERO_IS_KNOWN = {
+    "display/app.py:_hours": "the foot of the scale, drawn where something is known",
+    "display/model.py:_share_out": "adds to what was counted",
+    "display/model.py:_total": "its caller has counters",
+    "display/model.py:cost": "of what was counted; None without prices for all of it",
+    "display/model.py:view": "no tax is in prices without a tariff, which are none",
+    "mdm/operator_numbers.py:_totals": "stored_numbers answers None while nothing is stored",
+    "mdm/operator_numbers.py:_unexplained_wh_of": "likewise",
+    "mdm/periods.py:day_cost": "days with a standing charge, a count",
+    "mdm/power.py:interval_means": "a meter without an export register sells nothing",
+    "portal/drawings.py:chart_of": "the height of a column; without parts there is no bar",
+    "portal/paging.py:first": "number of a row",
+}
+"""Functions in which a 0 stands for something known, with the reason."""
+
+
+def test_no_0_stands_for_what_is_not_known() -> None:
+    root = ROOT / "src" / "meterspan"
+    paths = [
+        path for name in SHOWN for path in ([root / name] if name.endswith(".py") else (root / name).rglob("*.py"))
+    ]
+    found = {
+        f"{path.relative_to(root)}:{function.name}": f"{node.lineno}: {ast.unparse(node)}"
+        for path in paths
+        for function in _outer_functions(ast.parse(path.read_text("utf-8")))
+        for node in ast.walk(function)
+        if _makes_0_of_nothing(node)
+    }
+    assert {place: text for place, text in found.items() if place not in ZERO_IS_KNOWN} == {}
+    assert ZERO_IS_KNOWN.keys() - found.keys() == set()
+
+
+def _outer_functions(tree: ast.Module) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Yield the functions and methods of a module, without those that lie in another one."""
+    for node in tree.body:
+        for part in [node, *getattr(node, "body", ())]:
+            if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef) and (
+                part is node or isinstance(node, ast.ClassDef)
+            ):
+                yield part
+
+
+def _makes_0_of_nothing(node: ast.AST) -> bool:
+    match node:
+        case ast.BoolOp(op=ast.Or(), values=[*_, last]):
+            return _is_0(last)
+        case ast.IfExp(body=body, orelse=otherwise):
+            return _is_0(body) or _is_0(otherwise)
+        case ast.Call(func=ast.Attribute(attr="get"), args=[_, default]):
+            return _is_0(default)
+        case ast.Call(func=ast.Name(id="sum"), args=[_, start]):
+            return _is_0(start)
+        case ast.Call(keywords=keywords):
+            return any(word.arg == "default" and _is_0(word.value) for word in keywords)
+    return False
+
+
+def _is_0(node: ast.AST) -> bool:
+    match node:
+        case ast.Constant(value=value):
+            return value in {0, "0"} and not isinstance(value, bool)
+        case ast.Call(func=ast.Name(id="Decimal" | "Fraction"), args=[value]):
+            return _is_0(value)
+    return False
+
+
+def test_pages_write_figures_by_their_macros_alone() -> None:
+    templates = (ROOT / "src" / "meterspan" / "portal" / "templates").glob("*.html")
+    wild = re.compile(r"\|\s*(exact|rounded)\b")
+    assert [
+        path.name for path in templates if path.name != "macros.html" and wild.search(path.read_text("utf-8"))
+    ] == []

@@ -58,6 +58,8 @@ def test_the_rule_sees_the_records_of_the_package():
     assert set(SHOWN) <= names
 
 
+@pytest.mark.attack(5)
+@pytest.mark.finding("security low-7")
 @pytest.mark.parametrize("kind", HOLDERS, ids=lambda kind: kind.__name__)
 def test_no_record_shows_the_secrets_that_it_holds(kind):
     record = object.__new__(kind)
@@ -86,6 +88,8 @@ def test_no_keeper_of_keys_shows_them(holder):
     assert PLANTED.hex() not in f"{holder!r} {holder}"
 
 
+@pytest.mark.attack(5)
+@pytest.mark.finding("security M1", "users A13")
 def test_folders_and_empty_files_are_made_in_one_place_so_that_all_are_private():
     root = Path(meterspan.__file__).parent
     makers = re.compile(r"\.(?:mkdir|touch|makedirs)\(|\bumask\b|NamedTemporaryFile|\bO_CREAT\b")

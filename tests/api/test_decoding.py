@@ -24,6 +24,7 @@ def test_a_key_is_given_as_octets_or_as_text(key):
 
 
 @pytest.mark.parametrize("frame", [hdlc(LLC + notification(SELF_DESCRIBING)), notification(SELF_DESCRIBING).hex()])
+@pytest.mark.finding("users E")
 def test_octets_and_hexadecimal_text_give_the_same_readings(frame):
     assert values(decode(frame)) == EXPECTED
 

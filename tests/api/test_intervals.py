@@ -25,6 +25,7 @@ def test_registers_become_quarter_hours_in_the_unit_they_were_given():
     assert (found.total, found.difference, found.unit) == (Decimal("0.75"), Decimal("0.75"), "kWh")
 
 
+@pytest.mark.finding("users E")
 def test_a_reset_is_unexplained_and_its_interval_unknown_never_zero():
     found = intervals(readings(100, 101, 2, 3))
     assert found.unexplained["quality"].to_pylist() == [["meter_reset"]]

@@ -148,6 +148,7 @@ STRIDE = 6
 """In an ordinary run every sixth call fails; ``--deep`` takes them all."""
 
 
+@pytest.mark.finding("security C2")
 @pytest.mark.parametrize("offset", [0, *(pytest.param(offset, marks=pytest.mark.deep) for offset in range(1, STRIDE))])
 def test_a_home_goes_on_whichever_call_of_its_ports_fails(tmp_path, monkeypatch, offset):
     places, kept = home_story(Ports(math.inf), tmp_path / "whole")

@@ -121,6 +121,7 @@ def test_a_row_whose_values_are_none_is_named_before_a_program_leaves_it_out(fol
     assert REMEDIES[DamageKind.ROW] in fault.detail
 
 
+@pytest.mark.finding("data D23")
 @pytest.mark.parametrize("name", ["data/readings/journal.sqlite", "data/registry.sqlite", "home.sqlite"])
 def test_a_database_that_is_none_is_a_fault_and_the_others_are_looked_at(folder: Path, name: str) -> None:
     (folder / name).write_bytes(b"SQLite format 3\0" + bytes(4_096))

@@ -1,5 +1,8 @@
 """The identity of a home's access point, and which keys are those of its radio meters."""
 
+import subprocess
+import sys
+
 import pytest
 
 from meterspan.app.home import AccessPointOptions, LineLog, parse_buses, radio_meters, upstream_identity
@@ -92,3 +95,11 @@ def test_the_log_says_once_why_a_line_is_down_and_that_it_is_up_again(caplog):
         "P1 line is up again",
         "P1 line is down",
     ]
+
+
+@pytest.mark.finding("users C-9")
+def test_a_home_loads_neither_duckdb_nor_parquet_before_a_closed_day_is_asked_for():
+    unneeded = "{'duckdb', 'pyarrow.parquet', 'pandas', 'textual'}"
+    code = f"import sys, meterspan.app.home; print(*({unneeded} & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

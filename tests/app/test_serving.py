@@ -100,6 +100,7 @@ def test_jobs_that_belong_together_end_with_the_first(error: OSError | None) -> 
     assert ended == ["second"]
 
 
+@pytest.mark.finding("data D20")
 @pytest.mark.parametrize("error", [StorageFullError("no room"), OverflowError("an odd reading")])
 def test_upkeep_that_fails_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAINTAIN_EVERY_S", 0.001)

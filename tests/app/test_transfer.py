@@ -110,6 +110,8 @@ def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(
     assert [item.item for item in data.damage()] == ["usage point h2-G"]
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-3")
 def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tmp_path) -> None:
     path = tmp_path / "bomb.parquet"
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 200_000]))
@@ -121,6 +123,8 @@ def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tm
         next(lines)
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-3")
 def test_a_part_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch) -> None:
     path = tmp_path / "large.parquet"
     pq.write_table(pa.table({"value": list(range(1_000))}), path)

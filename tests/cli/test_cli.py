@@ -64,3 +64,30 @@ def test_a_state_file_that_cannot_be_used_is_one_sentence_and_no_traceback(tmp_p
     assert result.stderr.startswith("error: ")
     assert "reader.sqlite" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+BREAKS = """
+import resource
+from meterspan import cli
+from meterspan.cli import decode
+def show():
+    secret = bytes.fromhex("5ec4e7" * 5)
+    raise RuntimeError("a defect")
+decode.decode = show
+sys = __import__("sys")
+sys.argv = ["meterspan", "decode"]
+try:
+    cli.main()
+finally:
+    print("core", resource.getrlimit(resource.RLIMIT_CORE)[0])
+"""
+
+
+@pytest.mark.finding("security low-6", "security low-8")
+def test_a_defect_shows_no_values_and_leaves_no_core(tmp_path):
+    (tmp_path / "breaks.py").write_text(BREAKS)
+    done = subprocess.run([sys.executable, tmp_path / "breaks.py"], capture_output=True, text=True, check=False)
+    assert "RuntimeError: a defect" in done.stderr
+    assert "secret = " in done.stderr, "the line is shown"
+    assert "xc4" not in done.stderr + done.stdout, "its value is not"
+    assert done.stdout.splitlines()[-1] == "core 0"

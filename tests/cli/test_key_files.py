@@ -102,6 +102,7 @@ def test_visible_secrets_are_warned_of(monkeypatch, capsys, arguments, is_warned
     assert ("visible to every user" in " ".join(capsys.readouterr().err.split())) == is_warned
 
 
+@pytest.mark.finding("security M2")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666, 0o602])
 def test_secrets_in_a_file_that_others_may_touch_are_refused_with_the_command_that_mends_it(tmp_path, mode):
     path = tmp_path / "keys.toml"

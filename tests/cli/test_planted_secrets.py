@@ -8,6 +8,8 @@ from datetime import datetime
 from urllib.error import HTTPError
 from urllib.parse import urljoin
 
+import pytest
+
 from tests.cli.test_home import BERLIN, telegram
 from tests.cli.test_serve import until, write_config
 from tests.helpers_bench import run, running_meter
@@ -87,6 +89,7 @@ def test_the_search_finds_what_is_there():
     assert not found_in("nothing", (KEY, PASSWORD))
 
 
+@pytest.mark.attack(5)
 def test_meter_and_read_show_and_keep_no_planted_secret(tmp_path):
     secrets, keys = (KEY, AUTH_KEY, PASSWORD), plant(tmp_path)
     with running_meter(tmp_path, "--wrapper", "0", "--history", "0") as meter:
@@ -102,6 +105,7 @@ def test_meter_and_read_show_and_keep_no_planted_secret(tmp_path):
     assert loose(tmp_path / "state") == []
 
 
+@pytest.mark.attack(5)
 def test_serve_shows_and_keeps_no_planted_secret(tmp_path):
     secrets, story = (KEY, AUTH_KEY, PASSWORD), f"/operator/meters/{METER}"
     plant(tmp_path)
@@ -119,6 +123,7 @@ def test_serve_shows_and_keeps_no_planted_secret(tmp_path):
     assert loose(tmp_path / "central") == []
 
 
+@pytest.mark.attack(5)
 def test_home_shows_and_keeps_no_planted_secret(tmp_path, monkeypatch):
     monkeypatch.setenv("METERSPAN_KEY", KEY.hex())
     monkeypatch.setenv("METERSPAN_AUTH_KEY", AUTH_KEY.hex())
@@ -134,6 +139,7 @@ def test_home_shows_and_keeps_no_planted_secret(tmp_path, monkeypatch):
     assert loose(data) == []
 
 
+@pytest.mark.finding("security low-8")
 def test_a_meter_without_a_key_file_shows_no_key_that_it_makes_up(tmp_path):
     done = run(tmp_path, "meter", "--wrapper", "0", "--p1", "1", "--history", "0", "--host", "203.0.113.1")
     path = tmp_path / "state" / "meterspan" / "meters" / "keys.toml"

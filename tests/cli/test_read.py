@@ -5,6 +5,7 @@ import pytest
 from meterspan.cli.key_files import read_key_file
 from meterspan.model.failures import FailureKind
 from meterspan.model.remedies import REMEDIES
+from meterspan.runtime.machine import MARKS_VARIABLE
 from tests.helpers_bench import read_json, register, run, running_meter
 
 TOTAL = "1-0:1.8.0"
@@ -124,10 +125,11 @@ def test_a_wrong_key_is_told_from_everything_else(folder, meter, keys, wrong):
     assert "options: --key, --auth-key, --title" in done.stderr
 
 
-def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, meter, keys):
+def test_lost_counters_are_recovered_from_the_meter_unless_told_not_to(folder, meter, keys, monkeypatch, tmp_path):
     given = ["--auth", "hls5", *keys, "--title", "4d53500a0b0c0d0e", "--register", TOTAL]
     for _ in range(2):  # counters are reserved in blocks of 32: the meter has now seen some of the second block
         assert run(folder, "read", meter.place("wrapper"), *given, "--state", str(folder / "first")).returncode == 0
+    monkeypatch.setenv(MARKS_VARIABLE, str(tmp_path))  # another machine: this one would know its counters
     refused = run(folder, "read", meter.place("wrapper"), *given, "--state", str(folder / "lost"), "--no-recover")
     assert refused.returncode == 1
     assert REMEDIES[FailureKind.COUNTER_BEHIND] in " ".join(refused.stderr.split())

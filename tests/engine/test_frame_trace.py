@@ -114,6 +114,7 @@ def leaks(shown):
     return [PASSWORD[at : at + 3] for at in range(len(PASSWORD) - 2) if PASSWORD[at : at + 3] in shown]
 
 
+@pytest.mark.finding("security H3")
 @pytest.mark.parametrize("cut", [1, 3, 1000])
 def test_a_password_is_in_no_frame_that_is_shown(cut):
     stream = wrapped(aarq(PASSWORD))
@@ -145,6 +146,8 @@ def test_a_password_is_not_shown_in_a_frame_with_a_wrong_check(bit):
     assert not leaks(parts_of(HdlcCutter().feed(bytes(octets) + write_frame(segment))))
 
 
+@pytest.mark.attack(5)
+@pytest.mark.finding("security H3")
 @pytest.mark.parametrize("cut", [1, 7, 1000])
 def test_a_session_shows_no_password_in_any_cut_of_its_start_and_the_rest_as_it_came(cut):
     blanker, start = AssociationBlanker(WrapperCutter), wrapped(aarq(PASSWORD))
@@ -156,6 +159,7 @@ def test_a_session_shows_no_password_in_any_cut_of_its_start_and_the_rest_as_it_
     assert not leaks(b"".join(blanker.feed(start)))
 
 
+@pytest.mark.attack(5)
 @pytest.mark.parametrize("size", [30, 60, 90])
 def test_a_session_over_hdlc_shows_no_password_that_is_segmented(size):
     blanker = AssociationBlanker(HdlcCutter)

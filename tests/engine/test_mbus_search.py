@@ -19,9 +19,11 @@ from meterspan.engine.mbus_search import (
 from meterspan.model.failures import FailureKind
 from meterspan.sim.mbus_segment import MbusSegment
 from meterspan.wire.mbus.address import DeviceAddress
+from meterspan.wire.mbus.link import LinkFrame, write_link_frame
 from meterspan.wire.mbus.records import build_header, build_record
 from tests.helpers_wire import Pair
 
+SELECTS_ROGUE = LinkFrame(0x73, 253, b"\x52" + b"\x99" * 4 + b"\xff" * 4)
 FAST = LineSettings(38_400, retries=0, hex_digits=False)
 WHOLE = SearchEnded(None)
 
@@ -119,6 +121,25 @@ class Noise:
         return None
 
     deadline = next_event
+
+
+class Rogue(MbusSlave):
+    """A slave that answers whatever is selected, and lets nobody else be heard."""
+
+    def receive(self, octets, now):
+        selects_another = octets[:1] == b"\x68" and octets[6:7] == b"\x52"
+        super().receive(write_link_frame(SELECTS_ROGUE) if selects_another else octets, now)
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-12")
+def test_a_slave_that_answers_for_others_neither_ends_the_search_as_complete_nor_prolongs_it():
+    rogue = Rogue(1, identity("99999999"), lambda: [build_record(build_header(0x04, b"\x13"), 1)])
+    events, end = searched(secondary_search("1", FAST), [rogue])
+    assert end.failure is not None
+    assert end.failure.kind is FailureKind.DAMAGED
+    assert not any(isinstance(event, SlaveFound) for event in events)
+    assert len(events) < 100
 
 
 def test_a_bus_that_gives_only_noise_ends_the_search_with_its_reason():

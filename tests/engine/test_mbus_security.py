@@ -144,6 +144,7 @@ FORGED = {
 }
 
 
+@pytest.mark.finding("security C1")
 @pytest.mark.parametrize("octets", FORGED.values(), ids=FORGED)
 def test_a_telegram_with_less_protection_than_its_key_gives_is_refused(octets):
     with pytest.raises(SecurityError):
@@ -158,6 +159,7 @@ def test_mode_7_without_derived_keys_has_no_mac_and_is_refused():
         open_frame(replace(frame, transport=replace(frame.transport, extension=b"\0")), KEY)
 
 
+@pytest.mark.finding("security C1")
 @pytest.mark.parametrize(("mode", "ell"), [(SecurityMode.AES_CBC_IV, None), (SecurityMode.NONE, SEALED_LINK)])
 def test_encryption_is_not_enough_for_a_meter_that_must_be_authenticated(mode, ell):
     with pytest.raises(SecurityError, match="not authenticated"):
@@ -185,6 +187,7 @@ def test_a_meter_without_a_key_is_read_in_the_clear_only_where_it_may_be(mode):
         open_frame(frame, None)
 
 
+@pytest.mark.attack(1)
 @given(st.data())
 def test_a_changed_authenticated_telegram_is_refused_or_says_the_same(data):
     octets = telegram(SecurityMode.AES_CBC_DYNAMIC, form=FrameFormat.STRIPPED)
@@ -254,6 +257,7 @@ def test_a_telegram_in_a_des_mode_is_written_and_read_as_the_vector_says(mode):
     assert [record.value for record in read_records(opened.payload).records][:2] == [1000, 200]
 
 
+@pytest.mark.finding("users B12")
 @pytest.mark.parametrize("mode", DES_MODES)
 @pytest.mark.parametrize("form", list(FrameFormat))
 @given(size=st.integers(0, 60), number=st.integers(0, 99_999_999))

@@ -6,10 +6,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from meterspan.crypto.suites import SUITES
+from meterspan.engine.association.agreement import plain_max
 from meterspan.engine.security import (
     COUNTER_BLOCK,
     COUNTER_JUMP_MAX,
-    PROTECTION_OCTETS,
     CounterExhaustedError,
     SecurityContext,
     SecurityKeys,
@@ -44,10 +44,8 @@ def test_the_published_glo_get_request_of_the_green_book_is_reproduced():
     keys = SecurityKeys(
         bytes.fromhex("000102030405060708090A0B0C0D0E0F"), bytes.fromhex("D0D1D2D3D4D5D6D7D8D9DADBDCDDDEDF")
     )
-    counters = MemoryCounters()
     title = bytes.fromhex("4D4D4D0000BC614E")
-    counters.sent[f"sent/{title.hex()}//0"] = 0x01234567
-    context = SecurityContext(title, keys, counters=counters)
+    context = SecurityContext(title, keys, counters=MemoryCounters(start=0x01234567))
     plain = bytes.fromhex("C0010000080000010000FF0200")
     assert context.protect(plain).hex().upper() == ("C81E3001234567411312FF935A47566827C467BC7D825C3BE4A77C3FCC056B6B")
 
@@ -63,7 +61,7 @@ def test_what_one_side_protects_the_other_opens(general, dedicated):
     assert sealed[0] == {(0, 0): 0xC8, (1, 0): 0xD0, (0, 1): 0xDB, (1, 1): 0xDC}[dedicated, general]
     assert is_ciphered(sealed)
     assert not is_ciphered(GET)
-    assert len(sealed) <= len(GET) + PROTECTION_OCTETS
+    assert plain_max(len(sealed), is_general=general) == len(GET)
     opened = meter.unprotect(sealed)
     assert opened.octets == GET
     assert (opened.is_dedicated, opened.is_general, opened.system_title) == (dedicated, general, CLIENT_TITLE)
@@ -156,10 +154,10 @@ def test_a_first_counter_of_zero_is_accepted_once():
         meter.unprotect(sealed)
 
 
-def test_counters_begin_anew_with_a_new_generation_of_keys():
+def test_counters_begin_anew_with_a_new_key():
     counters = MemoryCounters()
     SecurityContext(CLIENT_TITLE, KEYS, counters=counters).protect(GET)
-    renewed = SecurityKeys(bytes(16), KEYS.authentication, generation=1)
+    renewed = SecurityKeys(bytes(16), KEYS.authentication)
     sealed = SecurityContext(CLIENT_TITLE, renewed, counters=counters).protect(GET)
     assert int.from_bytes(sealed[3:7], "big") == 1
 
@@ -418,6 +416,17 @@ def test_a_title_that_is_only_claimed_is_forgotten_and_one_that_was_proved_is_ke
 def test_a_right_proof_keeps_the_title_under_which_it_was_made():
     ours = SecurityContext(CLIENT_TITLE, KEYS, counters=MemoryCounters())
     ours.learn_peer(METER_TITLE)
-    ours.note_proof_counter(3)
+    ours.note_proof(3, is_ciphered=False)
     ours.forget_dedicated_key()
     assert ours.peer_title == METER_TITLE
+
+
+@pytest.mark.finding("dlms D15")
+@pytest.mark.parametrize("is_ciphered", [False, True])
+def test_the_counter_of_a_proof_in_a_ciphered_apdu_refuses_no_later_apdu(is_ciphered):
+    client, meter = pair()
+    meter.learn_peer(CLIENT_TITLE)
+    meter.note_proof(1_000, is_ciphered=is_ciphered)
+    assert meter.last_received == (-1 if is_ciphered else 1_000)
+    if is_ciphered:
+        assert meter.unprotect(client.protect(GET)).octets == GET

@@ -55,9 +55,11 @@ CALLS_MAX = 60
 
 
 WITH_PORTS = {
+    "association/acceptance.py",
+    "association/claims.py",
     "association/client.py",
     "association/core.py",
-    "association/server.py",
+    "association/served.py",
     "counter_blocks.py",
     "push.py",
     "security.py",

@@ -203,6 +203,7 @@ def test_both_paths_leave_out_the_octets_in_the_clear_behind_the_encrypted_ones(
         assert [record.value for record in lenient.read(octets).records.records] == [1000, 200, 99_999_999]
 
 
+@pytest.mark.attack(1)
 def test_nothing_is_learnt_from_a_telegram_that_is_refused():
     receiver = WmbusReceiver(KEYS)
     headers = format_of(read_records(DATA))

@@ -59,8 +59,8 @@ def test_apdus_cross_both_ways_however_the_stream_is_cut(pair, cut):
     assert client.counts.frames_sent == server.counts.frames_received == 2
 
 
-def test_a_server_answers_from_the_logical_device_that_was_asked_to_the_client_that_asked(pair):
-    _, server = pair
+def test_a_server_answers_from_the_logical_device_that_was_asked_to_the_client_that_asked():
+    server = make_server(ports=frozenset({17}))
     server.receive(write_wpdu(WrapperPdu(32, 17, b"get")), 0.0)
     server.send(b"response", 0.0)
     assert server.octets_to_send() == write_wpdu(WrapperPdu(17, 32, b"response"))
@@ -83,6 +83,43 @@ def test_ports_that_are_not_ours_are_counted_and_passed_over():
         assert not any(isinstance(event, ApduReceived) for event in events_of(link))
         assert link.counts.frames_ignored == 1
         assert link.is_up
+
+
+@pytest.mark.finding("dlms D11")
+def test_two_clients_in_one_read_get_each_its_own_answer():
+    server = make_server(ports=frozenset({17}))
+    server.receive(write_wpdu(WrapperPdu(32, 17, b"one")) + write_wpdu(WrapperPdu(33, 1, b"two")), 0.0)
+    for asked in [event for event in events_of(server) if isinstance(event, ApduReceived)]:
+        server.send(b"to " + asked.octets, 0.0, answers=asked)
+    assert server.octets_to_send() == write_wpdu(WrapperPdu(17, 32, b"to one")) + write_wpdu(
+        WrapperPdu(1, 33, b"to two")
+    )
+
+
+@pytest.mark.finding("dlms D12")
+def test_a_server_takes_nothing_that_is_sent_to_another_logical_device():
+    server = make_server()
+    server.receive(write_wpdu(WrapperPdu(16, 99, b"get")), 0.0)
+    assert [event for event in events_of(server) if isinstance(event, ApduReceived)] == []
+    assert (server.counts.frames_ignored, server.is_up) == (1, True)
+    listener = make_server(is_listener=True)
+    listener.receive(write_wpdu(WrapperPdu(16, 99, b"push")), 0.0)
+    assert ApduReceived(b"push", 16, 99) in events_of(listener)
+
+
+@pytest.mark.finding("dlms D16")
+def test_a_broken_stream_is_over_and_what_follows_is_ignored_until_there_is_a_new_connection(pair):
+    _, server = pair
+    good = write_wpdu(WrapperPdu(16, 1, b"get"))
+    server.receive(b"GET / HTTP/1.1\r\n", 0.0)
+    assert server.is_over
+    events_of(server)
+    server.receive(good, 1.0)
+    assert (events_of(server), server.is_up) == ([], False)
+    server.connect(2.0)
+    assert not server.is_over
+    server.receive(good, 2.0)
+    assert ApduReceived(b"get", 16, 1) in events_of(server)
 
 
 def test_a_wrong_header_ends_the_link(pair):

@@ -3,6 +3,7 @@
 import pytest
 
 from meterspan.crypto.mechanisms import Security
+from meterspan.engine.security import CounterExhaustedError
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.counter_recovery import TRIES_A_DAY_MAX, CounterRecovery
 from meterspan.head_end.inventory import Device, DeviceProtocol, KeyCustody, KeyPurpose
@@ -25,7 +26,7 @@ class Bench:
         self.head_end = HeadEnd(None, custody)
         self.state = MemoryState()
         self.contexts = ContextCache(self.head_end, system_title=TITLE, counters=self.state)
-        self.recovery = CounterRecovery(self.head_end, self.contexts)
+        self.recovery = CounterRecovery(self.head_end, self.contexts, self.state)
         self.device = Device(
             "MSP1",
             Commodity.ELECTRICITY,
@@ -60,6 +61,8 @@ class Bench:
         return [entry.title for entry in self.head_end.device_log.entries("MSP1") if entry.severity is severity]
 
 
+@pytest.mark.finding("security C4", "dlms D2")
+@pytest.mark.attack(4)
 def test_a_device_without_keys_uses_up_no_counter_but_those_that_are_sent() -> None:
     bench = Bench()
     for number in range(1_000):
@@ -76,6 +79,28 @@ def test_a_claim_is_tried_three_times_a_day_and_then_fails_by_its_own_kind_with_
     assert len(bench.notes(EventSeverity.ALARM)) == 1
     assert not bench.contexts.of(bench.device).is_trying_counter
     assert bench.session(9_000, NOW + 86_400).kind is FailureKind.COUNTER_BEHIND
+
+
+@pytest.mark.finding("security C4", "dlms D2")
+@pytest.mark.attack(4)
+def test_a_restart_forgets_no_try() -> None:
+    bench = Bench()
+    for number in range(TRIES_A_DAY_MAX):
+        assert bench.session(5_000 + number, NOW + number).kind is FailureKind.COUNTER_BEHIND
+        bench.recovery = CounterRecovery(bench.head_end, bench.contexts, bench.state)
+    assert bench.session(9_000, NOW + 9).kind is FailureKind.COUNTER_UNPROVED
+    assert bench.session(9_000, NOW + 86_400).kind is FailureKind.COUNTER_BEHIND
+
+
+@pytest.mark.finding("security C4", "dlms D2")
+def test_an_exhausted_counter_fails_its_device_by_its_own_kind() -> None:
+    bench = Bench()
+    context = bench.contexts.of(bench.device)
+    context._next, context._reserved_end = 1 << 32, (1 << 32) + 8
+    with pytest.raises(CounterExhaustedError) as caught:
+        context.protect(GET)
+    assert caught.value.failure.kind is FailureKind.COUNTER_EXHAUSTED
+    assert caught.value.failure.permanent
 
 
 @pytest.mark.parametrize("counter", [1 << 31, (1 << 32) - 1, 1 << 40])

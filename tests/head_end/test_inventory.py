@@ -83,6 +83,8 @@ names = st.text(max_size=12)
 purposes = st.sampled_from(KeyPurpose)
 
 
+@pytest.mark.attack(5)
+@pytest.mark.finding("security M7")
 @given(st.binary(max_size=40), st.tuples(names, purposes), st.tuples(names, purposes))
 def test_a_wrapped_key_opens_for_its_own_device_and_purpose_alone(key, own, other):
     custody = KeyCustody(bytes(32))
@@ -94,6 +96,7 @@ def test_a_wrapped_key_opens_for_its_own_device_and_purpose_alone(key, own, othe
             custody.unwrap(wrapped, *other)
 
 
+@pytest.mark.finding("security M7")
 def test_keys_copied_from_another_record_do_not_open():
     custody = KeyCustody(bytes(32))
     rogue = replace(

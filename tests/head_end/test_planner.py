@@ -200,6 +200,8 @@ def test_ten_thousand_targets_are_handed_out_without_scanning(holes: Holes) -> N
     assert len(seen) == 10_000
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M3")
 def test_the_orders_of_a_target_are_bounded_and_one_that_ended_frees_a_place(holes: Holes) -> None:
     planner = Planner(ReadPolicy(), holes)
     planner.add("meter", "cell", NOW)
@@ -212,6 +214,8 @@ def test_the_orders_of_a_target_are_bounded_and_one_that_ended_frees_a_place(hol
     assert planner.order("meter", "meter", [ENERGY], now=NOW + 61, deadline=NOW + 90).device == "meter"
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M3")
 def test_the_orders_of_all_targets_are_bounded(holes: Holes, monkeypatch) -> None:
     monkeypatch.setattr(planner_module, "ORDERS_MAX", 5)
     planner = Planner(ReadPolicy(), holes)
@@ -224,6 +228,8 @@ def test_the_orders_of_all_targets_are_bounded(holes: Holes, monkeypatch) -> Non
     assert (full.value.waiting, full.value.device) == (5, "")
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M3")
 def test_overdue_orders_cost_no_more_each_however_many_there_are(holes: Holes, monkeypatch) -> None:
     def visited(count: int) -> int:
         planner = Planner(ReadPolicy(), holes)

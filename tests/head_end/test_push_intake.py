@@ -335,6 +335,8 @@ def test_a_value_that_the_meter_does_not_have_is_missing_and_not_zero() -> None:
     ]
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M5")
 @pytest.mark.parametrize("number", [long64_unsigned(2**64 - 1), array(), octet_string(b"x")])
 def test_a_value_that_no_column_holds_is_quarantined_and_raises_nothing(number: Data) -> None:
     world = World()
@@ -407,6 +409,8 @@ def test_a_full_disk_closes_the_connection_unconfirmed_and_raises_nothing() -> N
     assert not connection.is_up
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M5")
 def test_a_device_without_keys_is_refused_and_raises_nothing() -> None:
     world = World()
     known = world.head_end.inventory.get("METER")

@@ -1,6 +1,8 @@
 """What the operator sees: late is told from failing, and what is not due yet is not missing."""
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -15,10 +17,12 @@ from meterspan.head_end.views import HeadEndViews
 from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
+from meterspan.model.order_errors import NotAskedError
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.model.remedies import Situation
 from meterspan.model.storage.readings import DamageKind
-from meterspan.model.views import MeterState, OrderState, SpanView
+from meterspan.model.views import GroupCompleteness, MeterState, OrderState, SpanView
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled
 from meterspan.wire.errors import ReplayError
 
@@ -65,19 +69,20 @@ def block(device: str, until: int, start: int = MIDNIGHT) -> CaptureBlock:
 def head_end() -> HeadEnd:
     head_end = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
     for name in ("GOOD", "SILENT"):
-        head_end.add_device(
-            Device(
-                name,
-                Commodity.ELECTRICITY,
-                DeviceProtocol.DLMS_WRAPPER,
-                f"{name}:4059",
-                "cell",
-                channels=(ChannelPlan(IMPORT),),
-                installed_at=MIDNIGHT,
-            ),
-            MIDNIGHT,
-        )
+        head_end.add_device(device(name), MIDNIGHT)
     return head_end
+
+
+def device(name: str, installed_at: int = MIDNIGHT) -> Device:
+    return Device(
+        name,
+        Commodity.ELECTRICITY,
+        DeviceProtocol.DLMS_WRAPPER,
+        f"{name}:4059",
+        "cell",
+        channels=(ChannelPlan(IMPORT),),
+        installed_at=installed_at,
+    )
 
 
 @pytest.fixture
@@ -93,10 +98,11 @@ def test_what_the_next_session_will_bring_is_not_missing(head_end: HeadEnd, view
 
 def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.take([block("GOOD", NOON - 4 * 3_600)], NOON - 4 * 3_600)
-    states = {line.device: line for line in views.meters(at(NOON))}
-    assert states["SILENT"].state is MeterState.UNKNOWN
-    assert states["GOOD"].state is MeterState.LATE
+    assert next(line for line in views.meters(at(NOON)) if line.device == "GOOD").state is MeterState.LATE
     now = float(NOON)
+    head_end.finished(_session_for(head_end, "SILENT", now), now, Failure(FailureKind.UNREACHABLE, "no route"))
+    silent = next(line for line in views.meters(at(NOON)) if line.device == "SILENT")
+    assert silent.state is MeterState.UNKNOWN
     for _ in range(3):
         job = head_end.planner.next_job(now)
         while job is not None and job.target != "GOOD":
@@ -190,33 +196,148 @@ def _session_for(head_end: HeadEnd, device: str, now: float):
     raise AssertionError(f"no session with {device}")
 
 
-def test_an_order_that_waits_says_why_its_last_session_failed_and_keeps_the_reason(
+def test_an_order_whose_counters_were_behind_goes_again_at_once_and_keeps_the_reason(
     head_end: HeadEnd, views: HeadEndViews
 ) -> None:
     placed = views.order("GOOD", at(NOON), 30)
     assert (str(placed.reason), placed.ended_at) == ("", None)
-    refused = Failure(FailureKind.UNREACHABLE, "[Errno 111] connection refused")
-    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, refused)
+    behind = Failure(FailureKind.COUNTER_BEHIND, "expects 17", counter=17)
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 2, behind)
     waiting = views.order_view(placed.order_id)
     assert (waiting.state, waiting.ended_at) == (OrderState.WAITING, None)
-    assert "check the address" in str(waiting.reason)
+    assert "they are recovered at the next session" in str(waiting.reason)
+    again = _session_for(head_end, "GOOD", NOON + 2 + POLICY.order_gap_s)
+    assert [task.order.order_id for task in again.tasks if task.order] == [placed.order_id]
     head_end.time_out_orders(NOON + 30)
     ended = views.order_view(placed.order_id)
     assert (ended.state, ended.reason, ended.ended_at) == (OrderState.TIMED_OUT, waiting.reason, at(NOON + 30))
 
 
-def test_an_order_without_hope_ends_with_the_sessions_reason_and_is_not_asked_again(
-    head_end: HeadEnd, views: HeadEndViews
+ENDS = {
+    FailureKind.UNREACHABLE: "its address does not answer",
+    FailureKind.AUTHENTICATION_FAILED: "wrong key or password",
+    FailureKind.DECIPHERING_ERROR: "wrong key: the meter could not open our message",
+    FailureKind.TIMEOUT: "the meter stopped answering",
+}
+
+
+@pytest.mark.finding("users A4")
+@pytest.mark.attack(9)
+@pytest.mark.parametrize("kind", ENDS)
+def test_an_order_ends_with_its_sessions_reason_and_is_not_asked_again(
+    head_end: HeadEnd, views: HeadEndViews, kind: FailureKind
 ) -> None:
-    placed = views.order("GOOD", at(NOON), 600)
-    hopeless = Failure(FailureKind.AUTHENTICATION_FAILED, "authentication-failure", permanent=True)
-    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, hopeless)
+    placed = views.order("GOOD", at(NOON), 600, "anna")
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 9, Failure(kind, "as the session says"))
     ended = views.order_view(placed.order_id)
-    assert (ended.state, ended.ended_at) == (OrderState.FAILED, at(NOON + 9))
-    assert "wrong key or password" in str(ended.reason)
+    assert (ended.state, ended.ended_at, ended.author) == (OrderState.FAILED, at(NOON + 9), "anna")
+    assert ENDS[kind] in str(ended.reason)
     assert head_end.time_out_orders(NOON + 600) == []
     again = _session_for(head_end, "GOOD", NOON + 7_200)
     assert all(task.order is None for task in again.tasks)
+    (told,) = [entry for entry in views.story("GOOD", at(NOON + 10)).entries if entry.kind == "ordered"]
+    assert told.title == "Read now, ordered by anna: it failed"
+    assert ENDS[kind] in told.detail
+
+
+@pytest.mark.finding("users A4")
+def test_an_order_goes_at_once_and_not_after_the_pause_of_a_failed_session(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    for minutes in range(5):
+        failed = _session_for(head_end, "GOOD", NOON + 600 * minutes)
+        head_end.finished(failed, NOON + 600 * minutes, Failure(FailureKind.UNREACHABLE))
+    now = NOON + 600 * 4 + POLICY.order_gap_s
+    placed = views.order("GOOD", at(now), 60)
+    job = _session_for(head_end, "GOOD", now)
+    assert [task.order.order_id for task in job.tasks if task.order] == [placed.order_id]
+    while_it_lasts = views.order("GOOD", at(now + 1), 60)
+    head_end.finished(job, now + 2, Failure(FailureKind.UNREACHABLE))
+    again = _session_for(head_end, "GOOD", now + 2 + POLICY.order_gap_s)
+    assert [task.order.order_id for task in again.tasks if task.order] == [while_it_lasts.order_id]
+
+
+@pytest.mark.finding("users A5")
+def test_a_read_on_demand_is_in_the_story_as_what_it_was(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    head_end.finished(_session_for(head_end, "GOOD", NOON), NOON)
+    placed = views.order("GOOD", at(NOON + 10), 60, "anna")
+    job = _session_for(head_end, "GOOD", NOON + 10)
+    head_end.answer(placed.order_id, {IMPORT: Scaled(6_504_555, 0, UNITS["Wh"])}, NOON + 11)
+    head_end.finished(job, NOON + 11)
+    newest = views.story("GOOD", at(NOON + 12)).entries[0]
+    assert (newest.kind, newest.title) == ("ordered", "Read now, ordered by anna")
+    assert newest.detail == "active energy import 6504.555 kWh"
+    assert sum(entry.title == "Read on schedule" for entry in views.story("GOOD", at(NOON + 12)).entries) == 1
+
+
+def test_orders_are_the_same_after_a_restart_and_those_that_wait_are_asked_again(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.add_device(device("GONE"), NOON)
+    before = views.order("GOOD", at(NOON), 600), views.order("SILENT", at(NOON), 30), views.order("GONE", at(NOON), 600)
+    records = head_end.orders.take_changed()
+    again = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
+    for name in ("GOOD", "SILENT"):
+        again.add_device(device(name), NOON)
+    later = HeadEndViews(again, Numbers(), explain, lambda: at(NOON + 60))
+    again.restore_orders(records, NOON + 60)
+    states = {order.order_id: order.state for order in later.orders()}
+    assert states == {
+        before[0].order_id: OrderState.WAITING,
+        before[1].order_id: OrderState.TIMED_OUT,
+        before[2].order_id: OrderState.TIMED_OUT,
+    }
+    job = _session_for(again, "GOOD", NOON + 60)
+    assert [task.order.order_id for task in job.tasks if task.order] == [before[0].order_id]
+    assert later.order("GOOD", at(NOON + 61), 60).order_id == before[2].order_id + 1
+
+
+def test_a_meter_that_only_pushes_cannot_be_ordered(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(replace(device("PUSHER"), endpoint=""), NOON)
+    with pytest.raises(NotAskedError):
+        views.order("PUSHER", at(NOON), 60)
+
+
+@pytest.mark.finding("users A6")
+@pytest.mark.attack(7)
+def test_a_meter_that_nobody_has_tried_says_when_it_will_be(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(device("NEW", installed_at=NOON - 86_400), NOON)
+    known = {line.device: line for line in views.meters(at(NOON))}
+    due = known["NEW"].next_attempt
+    assert due is not None
+    assert due > at(NOON)
+    assert known["NEW"].state is MeterState.UNTRIED
+    assert str(known["NEW"].reason) == f"Not tried yet; the next attempt is at {due:%Y-%m-%d %H:%M:%S} UTC."
+    job = _session_for(head_end, "NEW", due.timestamp())
+    assert {line.device: str(line.reason) for line in views.meters(due)}["NEW"].startswith("Being tried for the first")
+    head_end.finished(job, due.timestamp() + 1, Failure(FailureKind.UNREACHABLE, "refused"))
+    tried = {line.device: line for line in views.meters(at(NOON + 999))}["NEW"]
+    assert (tried.state, tried.next_attempt is not None) == (MeterState.UNKNOWN, True)
+    assert str(tried.reason).startswith("Never heard: its address does not answer")
+
+
+def test_a_meter_that_only_pushes_is_not_called_silent_before_something_is_due(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.add_device(replace(device("EARLY", installed_at=NOON), endpoint=""), NOON)
+    head_end.add_device(replace(device("OVERDUE"), endpoint=""), NOON)
+    lines = {line.device: line for line in views.meters(at(NOON))}
+    assert (lines["EARLY"].state, lines["EARLY"].reason.situation) == (MeterState.UNTRIED, Situation.NOT_DUE)
+    assert (lines["OVERDUE"].state, lines["OVERDUE"].reason.situation) == (MeterState.UNKNOWN, Situation.NEVER_HEARD)
+
+
+@pytest.mark.finding("users A8")
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if Failure(kind).is_answer])
+def test_a_meter_that_answered_is_not_called_never_heard(
+    head_end: HeadEnd, views: HeadEndViews, kind: FailureKind
+) -> None:
+    job = _session_for(head_end, "SILENT", NOON)
+    head_end.finished(job, NOON, Failure(kind, "service-not-allowed"))
+    line = {line.device: line for line in views.meters(at(NOON + 1))}["SILENT"]
+    assert (line.state, line.last_heard) == (MeterState.FAILING, None)
+    assert str(line.reason).startswith("It answers, and was not read yet: ")
+    assert "ever heard" not in str(line.reason)
 
 
 def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, views: HeadEndViews) -> None:
@@ -233,3 +354,108 @@ def test_a_replay_is_not_called_a_counter_that_is_behind(head_end: HeadEnd, view
     assert "replays" in told[FailureKind.REPLAY]
     assert "recovered at the next session" not in told[FailureKind.REPLAY]
     assert "recovered at the next session" in told[FailureKind.COUNTER_BEHIND]
+
+
+def _steps(act: Callable[[], object]) -> int:
+    """Count the calls that an answer takes, of Python and of C: its cost, whatever the machine."""
+    count = 0
+
+    def note(*_event: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def _read_for(days: int, meters: int) -> tuple[HeadEnd, HeadEndViews]:
+    """Meters that were read for so many days but for an hour in the first night."""
+    head_end = HeadEnd(Sink(), KeyCustody(bytes(32)), POLICY)
+    start = MIDNIGHT - days * 86_400
+    for number in range(meters):
+        name = f"M{number}"
+        endpoint = f"{name}:4059"
+        device = Device(
+            name,
+            Commodity.ELECTRICITY,
+            DeviceProtocol.DLMS_WRAPPER,
+            endpoint,
+            "cell",
+            channels=(ChannelPlan(IMPORT),),
+            installed_at=start,
+        )
+        head_end.add_device(device, MIDNIGHT)
+        for part in (block(name, start + 7_200, start), block(name, NOON, start + 10_800)):
+            head_end.credit([part], NOON)
+    return head_end, HeadEndViews(head_end, Numbers(), explain, lambda: at(NOON))
+
+
+QUESTIONS: dict[str, Callable[[HeadEnd, HeadEndViews], object]] = {
+    "summary": lambda _, views: views.summary(at(NOON)),
+    "meters": lambda _, views: views.meters(at(NOON)),
+    "story": lambda _, views: views.story("M1", at(NOON)),
+    "map": lambda _, views: views.groups(date(2024, 9, 20), DAY),
+    "rows of the map": lambda _, views: views.completeness(date(2024, 9, 20), DAY, ["M1", "M2"]),
+    "holes of a meter": lambda head_end, _: head_end.holes_of("M1", NOON),
+}
+
+
+@pytest.mark.finding("security H5")
+@pytest.mark.attack(10)
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_an_answer_takes_as_many_steps_after_four_hundred_days_as_after_forty(question: str) -> None:
+    ask = QUESTIONS[question]
+    short, long = (_read_for(days, 5) for days in (40, 400))
+    assert _steps(lambda: ask(*long)) <= 1.05 * _steps(lambda: ask(*short))
+
+
+@pytest.mark.attack(10)
+def test_the_map_of_a_network_takes_as_many_steps_for_many_meters_as_for_few() -> None:
+    few, many = (_read_for(3, meters)[1] for meters in (2, 60))
+    days = date(2024, 9, 20), DAY
+    assert _steps(lambda: many.groups(*days)) == _steps(lambda: few.groups(*days))
+
+
+def test_the_headline_of_one_network_counts_its_meters_and_values_only(head_end: HeadEnd, views: HeadEndViews) -> None:
+    head_end.add_device(
+        Device(
+            "FAR",
+            Commodity.GAS,
+            DeviceProtocol.DLMS_WRAPPER,
+            "FAR:4059",
+            "other",
+            channels=(ChannelPlan(IMPORT),),
+            installed_at=MIDNIGHT,
+        ),
+        MIDNIGHT,
+    )
+    head_end.take([block("GOOD", NOON)], NOON)
+    due = (12 * 3_600 - 4_260) // 900
+    other, cell, whole = (views.summary(at(NOON), name) for name in ("other", "cell", ""))
+    assert (other.meters, other.expected_today, other.received_today) == (1, due, 0)
+    assert other.by_commodity == ((Commodity.GAS, 1),)
+    assert (cell.meters, cell.expected_today, cell.received_today) == (2, 2 * due, due)
+    assert (whole.meters, whole.expected_today, whole.received_today) == (3, 3 * due, due)
+
+
+def test_groups_are_the_rows_added_up_and_a_removed_meter_is_not_counted(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    days = date(2024, 10, 1), DAY
+    assert views.groups(*days) == GroupCompleteness.of(views.completeness(*days))
+    head_end.remove_device("SILENT", NOON, NOON)
+    assert [group.meters for group in views.groups(*days)] == [1]
+
+
+def test_values_missing_lately_are_those_of_the_days_of_the_map() -> None:
+    _, views = _read_for(40, 1)
+    (line,) = views.meters(at(NOON))
+    assert (line.missing, line.missing_lately) == (4, 0)
+    _, views = _read_for(20, 1)
+    (line,) = views.meters(at(NOON))
+    assert (line.missing, line.missing_lately) == (4, 4)

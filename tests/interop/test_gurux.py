@@ -119,6 +119,14 @@ def test_our_meter_refuses_gurux_with_a_wrong_password_or_key(our_meter, ask):
     assert "clock" in ask("gurux_client.py", task(our_meter, "gmac", "clock"))
 
 
+@pytest.mark.finding("dlms D13")
+@pytest.mark.matrix(Row.RELEASE)
+@pytest.mark.parametrize("is_protected", [False, True])
+def test_gurux_releases_a_ciphered_association_bare_and_protected(our_meter, ask, is_protected):
+    asked = task(our_meter, "gmac", "clock", protected_release=is_protected)
+    assert "clock" in ask("gurux_client.py", asked)
+
+
 @pytest.mark.matrix(Row.REFUSED)
 def test_our_meter_refuses_gurux_a_second_use_of_an_invocation_counter(our_meter, ask):
     first = task(our_meter, "gmac", "clock")

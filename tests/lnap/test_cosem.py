@@ -1,5 +1,7 @@
 """A head end sees each meter of an access point at one scale per association, and no value at a wrong one."""
 
+import pytest
+
 from meterspan.lnap.access_point import AccessPoint, AccessPointConfig
 from meterspan.lnap.channel import LocalMeter, Observation
 from meterspan.lnap.cosem import LnapAccess, logical_device
@@ -20,6 +22,8 @@ def point():
     return AccessPoint(config, counters=state, state=state, outbox=MemoryOutbox())
 
 
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D9")
 def test_every_right_that_an_access_point_shows_is_held():
     device = logical_device(point(), LnapAccess())
     for definition in device.associations:

@@ -106,6 +106,7 @@ def test_a_telegram_gives_rows_lines_and_the_installation_of_its_meters():
     ]
 
 
+@pytest.mark.finding("security low-10")
 def test_the_display_gets_the_octets_as_they_were_received_and_exact_values():
     collector, telegram = Memory().collector(), p1("000223.456", START)
     collector.hear_p1(telegram, START, "port")

@@ -81,6 +81,7 @@ def test_each_supply_has_its_own_meter():
     assert [event.usage_point for event in found] == ["home-G", "home-E"]
 
 
+@pytest.mark.finding("security M4")
 def test_another_main_meter_on_the_port_is_an_exchange_without_silence_from_its_first_register_on():
     found = hear(places_of(), power("A", 0, 900), power("A", 10, 901), *named("B", 20, 3))
     assert found[1:] == [

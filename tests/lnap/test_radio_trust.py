@@ -133,6 +133,8 @@ def downgraded(litres):
 FORGED = downgraded(999_999)
 
 
+@pytest.mark.attack(1)
+@pytest.mark.finding("security C1")
 @pytest.mark.parametrize("mode", [MODE_5, MODE_7])
 @pytest.mark.parametrize("octets", FORGED.values(), ids=FORGED)
 def test_a_telegram_without_the_protection_of_its_meter_goes_to_quarantine_and_changes_nothing(mode, octets):
@@ -161,12 +163,14 @@ def test_a_meter_whose_key_is_not_known_is_believed_only_where_it_is_configured_
         local(RadioProtection.AUTHENTICATED, key=b"")
 
 
+@pytest.mark.finding("security H2")
 def test_a_plain_meters_telegram_cannot_use_up_a_message_counter():
     here = Point(local(RadioProtection.INSECURE_PLAIN, key=b""))
     assert here.hear(FORGED["mode 7 announced, in the clear"], START)
     assert here.state.highest == {}
 
 
+@pytest.mark.finding("security H9")
 @pytest.mark.parametrize("ell", [None, SEALED_LINK])
 def test_a_recorded_telegram_under_another_version_is_refused_until_the_meter_is_silent_for_hours(ell):
     here = Point()
@@ -184,6 +188,7 @@ def test_a_recorded_telegram_under_another_version_is_refused_until_the_meter_is
     assert here.hear(telegram(1_001, 32, mode=mode, ell=ell, address=other), START + 400 + DOUBT_S)
 
 
+@pytest.mark.attack(1)
 @pytest.mark.parametrize("sent", [None, START])
 def test_a_replayed_telegram_is_refused_also_after_a_restart(sent):
     here = Point()
@@ -234,6 +239,7 @@ def test_a_register_rises_by_no_more_than_the_connection_carries():
     assert bound.hear(telegram(10_000, 4), START + 3 * 3_600), "the connection carries that in three hours"
 
 
+@pytest.mark.finding("security H9")
 def test_a_telegram_altered_by_its_access_number_is_refused_without_any_configuration():
     """The access number is a part of mode 5's initial vector, in the clear: it changes octets of the first block."""
 
@@ -277,6 +283,7 @@ def test_an_authenticated_register_may_fall():
     assert here.fault is FrameFault.REPLAYED
 
 
+@pytest.mark.finding("security H2")
 def test_a_time_of_2099_refuses_nothing_afterwards():
     here = Point()
     far = int(datetime(2099, 1, 1, tzinfo=UTC).timestamp())
@@ -304,6 +311,7 @@ def test_access_numbers_wrap_and_lost_telegrams_do_not_silence_a_meter():
     assert here.hear(telegram(1_000, last - 2), START + NUMBERS_FOR_S)
 
 
+@pytest.mark.attack(1)
 @pytest.mark.parametrize("mode", [MODE_5, MODE_7])
 def test_a_telegram_that_cannot_be_remembered_is_not_believed(mode):
     here = Point()

@@ -209,7 +209,7 @@ def test_what_happened_to_the_data_is_told_in_words():
     chain = supply(devices=("M1", "M2"), starts=(0, low + 7_200))
     view = day_view(chain, curve, day, ())
     assert view.unexplained == Decimal("1.5")
-    notes = "\n".join(view.notes)
+    notes = "\n".join(map(str, view.notes))
     assert "Meter M1 was exchanged for M2 on 2026-07-01 02:00." in notes
     assert "1.5 kWh unexplained between 2026-07-01 00:00 and 2026-07-01 00:15: register fell" in notes
     assert "2 intervals estimated" in notes

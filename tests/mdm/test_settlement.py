@@ -194,6 +194,7 @@ def test_a_total_beside_tariff_registers_settles_all_days_again_even_after_a_cra
     assert made == (0 if dies_in == "before append" else 3)
 
 
+@pytest.mark.finding("data D20")
 def test_a_supply_that_cannot_be_settled_is_named_and_the_others_are_settled(house):
     house.install("MP2", "G1", Commodity.GAS)
     house.take(0)
@@ -211,6 +212,7 @@ def test_a_supply_that_cannot_be_settled_is_named_and_the_others_are_settled(hou
 EXPONENTS = [-127, 127]
 
 
+@pytest.mark.finding("security H1")
 @pytest.mark.parametrize("exponent", EXPONENTS)
 def test_registers_of_impossible_steps_keep_no_supply_from_being_settled(house, exponent):
     house.install("MP2", "M2", Commodity.WATER)
@@ -263,6 +265,7 @@ def answers(house):
     return day, month, house.versions(), house.data.unexplained()
 
 
+@pytest.mark.attack(3)
 @given(
     exponent=st.integers(-128, 127),
     value=st.integers(-(2**63), 2**63 - 1),

@@ -144,6 +144,8 @@ def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
     assert report.lines == len(lines) - 1 == report.accepted + report.blank + report.refused_count
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-3")
 def test_a_file_of_refused_lines_costs_no_more_memory_than_its_first_ones(mdm):
     text = ["device,obis,time,value,unit\n", *("nonsense\n" for _ in range(3 * REFUSED_KEPT))]
     report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW)

@@ -75,11 +75,14 @@ def refusal(device: LogicalDevice, name: tuple[int, Obis], number: int, value: D
     return None
 
 
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D9")
 @pytest.mark.parametrize("client", [MANAGEMENT_CLIENT, READER_CLIENT, PUBLIC_CLIENT])
 def test_every_right_that_a_fresh_meter_shows_is_held(client: int) -> None:
     assert differing_rights(fresh()[1], client, NOW) == []
 
 
+@pytest.mark.finding("dlms D5")
 def test_the_last_event_of_a_meter_that_has_logged_none_is_0() -> None:
     meter, device = fresh()
     item = device.find(DataObject.class_id, EVENT_CODE)
@@ -89,6 +92,7 @@ def test_the_last_event_of_a_meter_that_has_logged_none_is_0() -> None:
     assert item.read(2, NOW) == unsigned(5)
 
 
+@pytest.mark.finding("dlms D6")
 @pytest.mark.parametrize("year", [1, 1000, 1969, 1970, 1999, 2100, 2106, 9999])
 def test_the_clock_refuses_a_year_that_its_calendar_does_not_hold(year: int) -> None:
     meter, device = fresh()
@@ -110,6 +114,7 @@ def test_the_clock_is_not_shifted_out_of_its_calendar(bound: int, step: int) -> 
     assert meter.clock.time(NOW) == bound
 
 
+@pytest.mark.finding("dlms D6")
 @pytest.mark.parametrize("value", [long64(2**40), boolean(True), double_long(-1), unsigned(1), null()])
 @pytest.mark.parametrize("number", [Limiter.threshold_normal.number, Limiter.min_over_threshold_duration.number])
 def test_the_limiter_refuses_a_value_of_another_type(value: Data, number: int) -> None:
@@ -131,6 +136,8 @@ steps = st.lists(st.tuples(st.integers(0, 99), values, st.integers(0, 3_000)), m
 EPOCH = clock(ClockTime.of(datetime(1970, 1, 1, tzinfo=ZoneInfo("Europe/Berlin"))))
 
 
+@pytest.mark.attack(3)
+@pytest.mark.finding("dlms D6")
 @settings(deadline=None, max_examples=60)
 @example([(0, EPOCH, 10), (0, clock(ClockTime.of(datetime(1, 1, 2, tzinfo=UTC))), 1_000)])
 @example([(1, long64(2**40), 1), (2, boolean(True), 1)])

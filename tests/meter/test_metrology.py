@@ -183,6 +183,7 @@ def test_registers_survive_power_loss_to_the_last_remainder():
     assert again.indicate()[TOTAL].value == 1000
 
 
+@pytest.mark.finding("security low-11")
 def test_state_that_an_earlier_release_sealed_by_a_public_name_is_sealed_by_the_secret_once_and_for_all():
     memory, secret, title = Memory(), b"s" * 32, b"MSP\0\0\0\0\1"
     Metrology(electricity_block(1), START, state=memory, opening={TOTAL: 5}, seal_key=title).preserve()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model import damage
+from meterspan.model import damage, notes
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.remedies import ENGLISH, NO_REASON, REMEDIES, Reason, Situation, reason_of, tell
 
@@ -47,5 +47,6 @@ def test_a_failure_is_the_reason_of_what_failed_and_nothing_has_no_reason() -> N
 
 def test_the_keys_of_the_sentences_are_those_of_kinds_and_situations() -> None:
     keys = {f"remedy.{kind}" for kind in FailureKind} | {f"situation.{situation}" for situation in Situation}
-    assert set(ENGLISH) == keys | {"situation.through"} | set(damage.ENGLISH)
-    assert set(re.findall(r"\{(\w+)\}", " ".join(ENGLISH.values()))) == {"why", "through", "count", "point"}
+    assert set(ENGLISH) == keys | {"situation.through"} | set(damage.ENGLISH) | set(notes.ENGLISH)
+    of_meters = " ".join(text for key, text in ENGLISH.items() if key not in notes.ENGLISH)
+    assert set(re.findall(r"\{(\w+)\}", of_meters)) == {"why", "through", "count", "point", "at"}

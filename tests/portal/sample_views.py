@@ -15,8 +15,9 @@ from zoneinfo import ZoneInfo
 
 from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.order_errors import NotAskedError
 from meterspan.model.readings import EventSeverity
-from meterspan.model.remedies import NO_REASON, Reason, Situation
+from meterspan.model.remedies import NO_REASON, Phrase, Reason, Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import (
     BandWindow,
@@ -24,6 +25,7 @@ from meterspan.model.views import (
     CompletenessView,
     DamageView,
     FrameView,
+    GroupCompleteness,
     Home,
     IntervalPoint,
     LiveView,
@@ -84,12 +86,15 @@ ESTIMATED = {(date(2026, 11, 21), hour, minute) for hour, minute in ((10, 15), (
 }
 MISSING = {(date(2026, 11, 18), 14, minute) for minute in (0, 15, 30, 45)} | {(date(2026, 11, 18), 15, 0)}
 NOTES = {
-    date(2026, 11, 21): (
-        "10:15 to 11:00 was spread from the register difference: the meter lost power for 38 minutes.",
+    date(2026, 11, 21): (Phrase("note.estimated", (("count", 3),)),),
+    date(2026, 11, 18): (Phrase("note.missing", (("count", 5),)),),
+    date(2026, 11, 9): (
+        Phrase(
+            "note.exchanged",
+            (("before", "LGZ1"), ("after", "LGZ2"), ("at", datetime(2026, 11, 9, 10, 40, tzinfo=ZONE))),
+        ),
     ),
-    date(2026, 11, 18): ("14:00 to 15:15 is missing: nothing was read and the meter's load profile had a gap.",),
-    date(2026, 11, 9): ("The meter was exchanged at 10:40; closing and opening readings were joined.",),
-    date(2026, 10, 25): ("Summer time ended: this day has 100 quarter-hours.",),
+    date(2026, 10, 25): (Phrase("note.long_day", (("hours", 25),)),),
 }
 
 _ALL = tuple(Commodity)
@@ -456,13 +461,14 @@ class SampleNetwork:
     def __init__(self, meters: Sequence[tuple[str, Commodity, str, MeterState]] = METERS) -> None:
         self.rows = tuple(sorted(meters, key=lambda row: _WORST.index(row[3])))
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        states = [row[3] for row in self.rows]
-        commodities = [row[1] for row in self.rows]
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        rows = [row for row in self.rows if network in {"", row[2]}]
+        states = [row[3] for row in rows]
+        commodities = [row[1] for row in rows]
         minute = int(now.timestamp() // 5)
         return NetworkSummary(
             now,
-            len(self.rows),
+            len(rows),
             tuple((state, states.count(state)) for state in MeterState),
             tuple((commodity, commodities.count(commodity)) for commodity in Commodity),
             1_742,
@@ -500,6 +506,7 @@ class SampleNetwork:
             expected,
             received,
             expected - received,
+            missing_lately=expected - received,
         )
 
     def _cells(
@@ -528,8 +535,12 @@ class SampleNetwork:
             cells.append(CompletenessCell(day, due, int(due * share)))
         return tuple(cells)
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in self.rows]
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        rows = [row for row in self.rows if devices is None or row[0] in devices]
+        return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in rows]
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        return GroupCompleteness.of(self.completeness(first, last))
 
     def story(self, device: str, now: datetime) -> MeterStory:
         known = {row[0]: row for row in self.rows}
@@ -601,22 +612,24 @@ class SampleDesk:
     """Answers the first look at an order."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, float]] = []
+        self.asked: list[tuple[str, float, str]] = []
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        if device == METERS[1][0]:
+            raise NotAskedError(device)
         if device != "DME220817004":
             raise UnknownMeterError(device)
-        self.asked.append((device, deadline_s))
-        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s))
+        self.asked.append((device, deadline_s, author))
+        return OrderView(7, device, OrderState.WAITING, now, now + timedelta(seconds=deadline_s), author=author)
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
         wrong_key = Reason(Situation.FAILED, FailureKind.DECIPHERING_ERROR)
         away = Reason(Situation.FAILED, FailureKind.UNREACHABLE, "connection refused <b>")
         registers = (
-            OrderValue("1-0:1.8.0", Decimal(6504555), "Wh"),
-            OrderValue("1-0:2.8.0", Decimal(120000), "Wh"),
+            OrderValue("1-0:1.8.0", Decimal("6504.555"), "kWh", "active energy import"),
+            OrderValue("1-0:2.8.0", Decimal("120.000"), "kWh", "active energy export"),
         )
-        volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3"),)
+        volume = (OrderValue("8-0:1.0.0", Decimal("318.250"), "m3", "volume"),)
         ends: tuple[tuple[OrderState, tuple[OrderValue, ...], Reason, float | None], ...] = (
             (OrderState.WAITING, (), NO_REASON, None),
             (OrderState.WAITING, (), away, None),
@@ -627,17 +640,18 @@ class SampleDesk:
             (OrderState.TIMED_OUT, (), NO_REASON, 60),
             (OrderState.ANSWERED, (), NO_REASON, 2.1),
         )
-        found = []
+        found = [self.order_view(7)] if self.asked and device == "DME220817004" else []
         for index, (state, values, reason, took_s) in enumerate(ends):
             asked_at = NOW - timedelta(minutes=7 * index)
             ended_at = None if took_s is None else asked_at + timedelta(seconds=took_s)
-            order_id, device = len(ends) - index, METERS[index][0]
+            order_id, name = len(ends) - index, METERS[index][0]
             deadline = asked_at + timedelta(seconds=60)
-            found.append(OrderView(order_id, device, state, asked_at, deadline, values, reason, ended_at))
-        return found[:limit]
+            author = "operator at 127.0.0.1" if index % 2 else "anna at 127.0.0.1"
+            found.append(OrderView(order_id, name, state, asked_at, deadline, values, reason, ended_at, author))
+        return [order for order in found if device in ("", order.device)][:limit]
 
     def order_view(self, order_id: int) -> OrderView:
         if order_id != 7:
             raise UnknownOrderError(order_id)
-        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "Wh")
+        value = OrderValue("1-0:1.8.0", Decimal("12345.678"), "kWh", "active energy import")
         return OrderView(7, "DME220817004", OrderState.ANSWERED, NOW, NOW + timedelta(seconds=30), (value,))

@@ -47,6 +47,8 @@ def test_a_body_within_the_bound_passes_unchanged(size: int) -> None:
     assert post(BodyLimit(Echo()), chunks(size // 1024, 1024)).content == b"x" * (size // 1024 * 1024)
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H4")
 def test_an_announced_body_beyond_the_bound_is_refused_before_it_is_read() -> None:
     echo = Echo()
     response = post(BodyLimit(echo), b"x" * (BODY_OCTETS_MAX + 1))
@@ -56,6 +58,8 @@ def test_an_announced_body_beyond_the_bound_is_refused_before_it_is_read() -> No
     assert json.loads(response.content)["type"] == "urn:meterspan:problem:body-too-long"
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H4")
 def test_a_chunked_body_without_end_is_refused_at_the_bound() -> None:
     read = 0
 

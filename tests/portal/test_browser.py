@@ -131,7 +131,7 @@ def test_missing_and_estimated_quarters_are_shown_as_such(open_page):
 def test_the_day_with_a_repeated_hour_has_100_columns_and_its_note(open_page):
     page = open_page(f"{HOME}/electricity/2026-10-25")
     expect(page.locator(".column")).to_have_count(100)
-    expect(page.locator(".notes")).to_contain_text("100 quarter-hours")
+    expect(page.locator(".notes")).to_contain_text("25 hours")
 
 
 def test_the_chart_is_read_by_keyboard(open_page):
@@ -222,10 +222,14 @@ def test_the_page_serves_readers_without_scripts(open_page):
     assert page.url.endswith("/electricity/2026-11-20")
 
 
-def test_a_meter_is_read_now_and_its_register_shown(open_page):
+@pytest.mark.finding("users A5")
+def test_a_meter_is_read_now_and_its_register_shown_also_after_a_reload(open_page):
     page = open_page("/operator/meters/DME220817004")
     page.get_by_role("button", name="Read now").click()
-    expect(page.locator("[data-order-state]")).to_have_text("1-0:1.8.0 12,345.678 Wh")
+    expect(page.locator("[data-order-state]")).to_have_text("the result is in the list below")
+    expect(page.locator("#meter-orders li").first).to_contain_text("Import 12,345.678 kWh")
+    page.reload()
+    expect(page.locator("#meter-orders li").first).to_contain_text("Import 12,345.678 kWh")
 
 
 def test_the_map_tells_a_day_and_leads_to_the_meter(open_page):

@@ -208,6 +208,8 @@ def test_the_server_stops_at_once_while_a_browser_listens(streaming):
         assert running.stop(timeout_s=3)
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M9")
 def test_one_address_leaves_places_for_others_and_gets_its_own_back():
     async def run() -> None:
         feeds = Feeds(period_s=0.01, listeners_max=5, per_peer_max=2)

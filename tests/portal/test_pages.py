@@ -267,9 +267,11 @@ def test_the_operator_page_of_a_large_network_stays_light():
 
 def test_a_network_without_meters_is_a_calm_page():
     class Bare(SampleNetwork):
-        def summary(self, now):
+        def summary(self, now, network=""):
             nothing = {"expected_today": 0, "received_today": 0}
-            return replace(super().summary(now), **nothing, completeness_today=None, completeness_yesterday=None)
+            return replace(
+                super().summary(now, network), **nothing, completeness_today=None, completeness_yesterday=None
+            )
 
         def quarantine(self, limit=100):
             return []
@@ -336,7 +338,7 @@ def test_the_order_book_lists_every_read_with_its_result_or_its_reason(ask):
     texts = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in rows]
     assert "waiting The meter is being asked." in texts[0]
     assert "waiting its address does not answer" in texts[1]
-    assert "answered Import 6504.555 kWh · Export 120 kWh" in texts[2]
+    assert "answered Import 6504.555 kWh · Export 120.000 kWh" in texts[2]
     assert "failed wrong key: the meter could not open our message" in texts[3]
     assert "timed out its address does not answer" in texts[5]
     assert "timed out No session with the meter was opened before the deadline." in texts[6]
@@ -469,3 +471,20 @@ def test_an_order_book_without_orders_says_how_to_place_one():
             return []
 
     assert "No meter has been asked yet" in render(path="/operator/orders", orders=Unasked()).text
+
+
+@pytest.mark.finding("users F5")
+@pytest.mark.parametrize("path", ["/", "/homes/lindenhof-3", "/operator"])
+def test_a_page_whose_clock_runs_faster_than_time_says_so_and_no_other(path):
+    def ask_at(*, is_time_lapse):
+        app = create_app(SampleHomes(), SampleNetwork(), clock=lambda: NOW, is_time_lapse=lambda: is_time_lapse)
+
+        async def run() -> str:
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+                return (await client.get(path)).text
+
+        return asyncio.run(run())
+
+    assert "Time lapse" in ask_at(is_time_lapse=True).split("<main")[1]
+    assert "data-lapse" not in ask_at(is_time_lapse=False)

@@ -69,7 +69,7 @@ def test_each_type_with_a_problem_has_a_handler_and_so_has_a_fault() -> None:
 @pytest.mark.parametrize("path", ["/api/v1/operator/summary", "/operator"])
 def test_storage_trouble_is_503_with_a_time_to_come_back_and_a_line_in_the_log(path: str, caplog) -> None:
     class Full(SampleNetwork):
-        def summary(self, now: datetime):
+        def summary(self, now: datetime, network: str = ""):
             raise StorageFullError("no space left on device")
 
     response = _get(Full(), path)

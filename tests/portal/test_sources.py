@@ -40,13 +40,13 @@ def test_days_and_months_of_the_metering_era_are_asked_for_and_others_refused(da
 def test_what_is_of_now_is_asked_with_the_time_of_the_clock():
     assert sources().live("h1") == ("live", "h1", NOW)
     assert sources().story("M1") == ("story", "M1", NOW)
-    assert sources(Asked()).order("M1", 30.0) == ("order", "M1", NOW, 30.0)
+    assert sources(Asked()).order("M1", 30.0, "anna") == ("order", "M1", NOW, 30.0, "anna")
     assert sources().home("h1") == ("home", "h1")
 
 
 def test_without_a_head_end_an_order_is_a_problem_with_a_remedy():
     with pytest.raises(ProblemError) as refused:
-        sources().order("M1", 30.0)
+        sources().order("M1", 30.0, "anna")
     assert (refused.value.status, refused.value.kind) == (501, "no-head-end")
 
 

@@ -224,6 +224,7 @@ def test_a_limiter_tells_the_power_of_the_connection() -> None:
     assert heard([((0, 0, 17, 0, 0), "0.0*kW")]).limit_w is None
 
 
+@pytest.mark.finding("security M4")
 def test_the_width_of_a_register_is_that_of_its_digits_where_the_port_fixes_or_fills_them() -> None:
     assert row(heard(DSMR), Obis(1, 0, 1, 8, 1)).width == 10**9
     assert row(heard(DSMR), IMPORT).width == 10**9, "a sum restarts where its parts do"

@@ -3,6 +3,8 @@
 import asyncio
 import socket
 
+import pytest
+
 from meterspan.engine.association.records import AssociationSettings
 from meterspan.engine.links import LinkAddresses
 from meterspan.runtime.dlms_client import AssociationFailedError, open_dlms
@@ -12,6 +14,10 @@ from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from tests.runtime.test_dlms_client import LLS, TOTAL, bench, get_of
 
 GUESS = AssociationSettings(AuthenticationMechanism.LLS, b"guess", response_timeout_s=5)
+AARQ_PUBLIC = write_wpdu(
+    WrapperPdu(16, 1, bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001E1DFFFF"))
+)
+GET_CLOCK = write_wpdu(WrapperPdu(16, 1, bytes.fromhex("C001C100080000010000FF0200")))
 JUNK = write_wpdu(WrapperPdu(2, 1, bytes.fromhex("C001C100030100010800FF0200")))
 
 
@@ -32,6 +38,8 @@ async def is_read(wrapper):
         return await client.get(get_of(3, TOTAL, 2))
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7", "dlms D10")
 def test_idle_connections_of_one_address_or_of_many_shut_no_meter(tmp_path):
     async def main():
         async with bench(tmp_path) as (host, wrapper, _):
@@ -59,6 +67,8 @@ def test_a_client_that_has_proved_itself_is_not_closed_for_idle_ones(tmp_path):
     assert asyncio.run(main()) is not None
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7", "dlms D10")
 def test_requests_without_an_association_keep_no_connection_open(tmp_path):
     async def main():
         async with bench(tmp_path, limits=HostLimits(silence_s=1.0)) as (_, wrapper, _):
@@ -83,6 +93,29 @@ def test_requests_without_an_association_keep_no_connection_open(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7", "dlms D10")
+@pytest.mark.parametrize("unit", [JUNK, write_wpdu(WrapperPdu(16, 1, b"\xff")), AARQ_PUBLIC + GET_CLOCK * 20])
+def test_a_megabyte_that_proves_nothing_is_not_read_to_its_end(tmp_path, unit):
+    async def main():
+        async with bench(tmp_path) as (host, wrapper, _):
+            ((reader, writer),) = await connected(wrapper, 1)
+            writer.write((unit * (1 + (1 << 20) // len(unit)))[: 1 << 20])
+            try:
+                async with asyncio.timeout(5):
+                    while await reader.read(1 << 16):
+                        pass
+            except ConnectionError:
+                pass  # closed as well
+            writer.close()
+            assert host.connections == 0
+            return await is_read(wrapper)
+
+    assert asyncio.run(main()) is not None
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("dlms D10")
 def test_wrong_passwords_of_one_address_make_no_other_wait(tmp_path):
     async def main():
         async with bench(tmp_path) as (_, wrapper, _):

@@ -203,6 +203,26 @@ def test_what_comes_to_the_push_port_unprotected_is_quarantined_with_its_sender(
     run(story())
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7")
+def test_a_sender_whose_pushes_are_all_refused_is_closed_and_its_flood_is_not_read_to_its_end():
+    async def story():
+        world = World(push_places=(Endpoint("tcp", "127.0.0.1", 0),))
+        async with world.running():
+            await until(lambda: world.host.push_places)
+            reader, writer = await asyncio.open_connection("127.0.0.1", world.host.push_places[0].port)
+            forged = write_wpdu(WrapperPdu(1, 1, bytes.fromhex("0f000000010000")))
+            writer.write(forged * 100_000)
+            with suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+            assert sum(world.head_end.quarantine.counts.values()) < 2_000
+
+    run(story())
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7")
 def test_an_idle_push_connection_goes_for_a_new_one_where_all_places_are_taken():
     async def story():
         world = World(push_places=(Endpoint("tcp", "127.0.0.1", 0),), push_connections_max=1)

@@ -32,6 +32,7 @@ class Picky:
         self.events += events
 
 
+@pytest.mark.finding("security C2")
 @pytest.mark.attack(3)
 @given(
     st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=12, unique=True), min_size=1, max_size=6),

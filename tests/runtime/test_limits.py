@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from meterspan.runtime import limits
-from meterspan.runtime.limits import FILES_RESERVED, ConnectionGate, NoteLimiter, connections_within, raise_open_files
+from meterspan.runtime.limits import (
+    FILES_RESERVED,
+    UNPROVED_OCTETS_MAX,
+    ConnectionGate,
+    NoteLimiter,
+    connections_within,
+    raise_open_files,
+)
 
 
 class Clock:
@@ -51,6 +58,17 @@ def test_where_everybody_has_proved_itself_a_new_one_is_turned_away() -> None:
     gate.leave(place)
     assert gate.admit("c", lambda: None) is not None
     assert len(gate) == 2
+
+
+@pytest.mark.attack(2)
+def test_octets_since_the_last_proof_are_bounded() -> None:
+    gate, _, _ = gate_of(2, 2)
+    place = gate.admit("a", lambda: None)
+    assert place is not None
+    assert gate.spend(place, UNPROVED_OCTETS_MAX)
+    assert not gate.spend(place, 1)
+    gate.prove(place)
+    assert gate.spend(place, UNPROVED_OCTETS_MAX)
 
 
 def test_only_a_proof_prolongs() -> None:
@@ -116,6 +134,8 @@ TestGate = Gate.TestCase
     ("files", "wanted", "share", "granted"),
     [(1_024, 5_000, 0.25, 224), (1_000_000, 5_000, 0.25, 5_000), (64, 5_000, 0.25, 1), (FILES_RESERVED, 16, 1.0, 1)],
 )
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7")
 def test_a_port_gets_what_it_wants_within_its_share_of_the_open_files(
     monkeypatch, files: int, wanted: int, share: float, granted: int
 ) -> None:
@@ -132,6 +152,8 @@ def test_the_soft_limit_is_raised_to_the_hard_one_and_never_lowered(monkeypatch)
     assert done == [(4_096, 4_096)]
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security H7")
 def test_a_flood_of_notes_is_a_bounded_number_of_lines_that_says_how_many_there_were() -> None:
     clock, told = Clock(), []
     note = NoteLimiter(told.append, clock, a_minute_max=3)

@@ -115,7 +115,7 @@ def test_connections_without_a_link_are_closed(tmp_path):
 
     async def main(state):
         clock = SystemClock()
-        limits = HostLimits(silence_s=0.5, inactivity_timeout_s=0.5)
+        limits = HostLimits(silence_s=0.5, inactivity_timeout_s=60.0)
         _, host = host_of(state, clock, start=clock(), limits=limits, notes=notes)
         ports = [
             await host.listen(TRANSPORTS["hdlc+tcp"], "127.0.0.1", 0),

@@ -1,6 +1,9 @@
 """A relay sends to everybody who connected, reads nothing, and lets nobody hold it up."""
 
 import asyncio
+from contextlib import suppress
+
+import pytest
 
 from meterspan.runtime import relay as relay_module
 from meterspan.runtime.relay import Relay
@@ -32,19 +35,22 @@ def test_every_reader_gets_what_is_sent_after_it_came():
     asyncio.run(scene())
 
 
-def test_a_reader_too_many_is_refused():
+@pytest.mark.attack(2)
+def test_for_a_reader_too_many_the_oldest_of_the_address_with_most_is_closed():
     async def scene():
-        relay = Relay(readers_max=1)
+        relay = Relay(readers_max=3)
         port = await relay.listen("127.0.0.1", 0)
-        _, first = await asyncio.open_connection("127.0.0.1", port)
-        await until(lambda: relay.reader_count == 1)
-        refused, writer = await asyncio.open_connection("127.0.0.1", port)
-        try:
-            assert await refused.read() == b""
-        except ConnectionResetError:
-            assert relay.reader_count == 1
-        first.close()
-        writer.close()
+        display, own = await asyncio.open_connection("127.0.0.1", port, local_addr=("127.0.0.2", 0))
+        idle = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        await until(lambda: relay.reader_count == 3)
+        _, newest = await asyncio.open_connection("127.0.0.1", port)
+        with suppress(ConnectionResetError):
+            assert await idle[0][0].read() == b""
+        await until(lambda: relay.reader_count == 3)
+        relay.send(b"one\n")
+        assert await display.readline() == await idle[1][0].readline() == b"one\n"
+        for writer in (own, newest, *(line[1] for line in idle)):
+            writer.close()
         relay.close()
 
     asyncio.run(scene())

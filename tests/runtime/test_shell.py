@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import TypeVar, cast
 
 import pytest
@@ -163,6 +164,44 @@ def test_a_stream_fed_in_turns_lets_others_have_theirs_and_loses_nothing() -> No
         assert b"".join(events) == sent
         assert max(map(len, events)) == 4
         assert others > 500
+
+    run(scenario())
+
+
+class Silent(Echo):
+    """A machine that has nothing to say."""
+
+    def receive(self, octets: bytes, now: float) -> None:
+        super().receive(octets, now)
+        self.octets_to_send()
+
+
+class Asking(StreamShell[object]):
+    """A shell whose peer may send a thousand octets to one question."""
+
+    unanswered_octets_max = 1_000
+
+
+@pytest.mark.attack(2)
+@pytest.mark.parametrize(("machine", "taken"), [(Echo, 4_000), (Silent, 900)])
+def test_a_peer_that_sends_without_end_and_without_an_answer_is_cut_off(machine: type[Echo], taken: int) -> None:
+    async def scenario() -> None:
+        events: list[object] = []
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Asking(machine(), SystemClock(), events.append), "127.0.0.1", 0
+        )
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            for _ in range(40):
+                if not writer.is_closing():
+                    writer.write(bytes(100))
+                await asyncio.sleep(0.001)
+            if machine is Silent:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+            writer.close()
+        assert sum(len(event) for event in events if isinstance(event, bytes)) <= taken + 100
+        assert len(events) >= 1
 
     run(scenario())
 

@@ -463,6 +463,8 @@ def damaged_batch(directory, seq):
     return broken
 
 
+@pytest.mark.attack(3)
+@pytest.mark.finding("data D23")
 @given(st.integers(0, 3), st.sampled_from(["flip", "cut", "grow", "empty"]), st.integers(0, 1 << 20))
 @settings(max_examples=40, deadline=None)
 def test_any_octet_of_any_batch_or_segment_may_change_and_all_others_open(tmp_path_factory, victim, change, place):

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from meterspan.quantities import ClockTime, Obis, Scaled, parse_obis
 from meterspan.quantities.codes import EVENT_LOG, LOAD_PROFILE, LOGICAL_DEVICE_NAME
 from meterspan.runtime.dlms_client import DlmsClient
 from meterspan.runtime.endpoints import parse_transport
+from meterspan.runtime.machine import this_machine
 from meterspan.runtime.state import StateFile
 from meterspan.store.private_files import make_private_folder
 
@@ -171,8 +173,10 @@ def _state(folder: Path | None) -> Iterator[StateFile]:
         with StateFile(folder / "reader.sqlite") as kept:
             yield kept
         return
-    with tempfile.TemporaryDirectory() as made, StateFile(Path(made) / "reader.sqlite") as kept:
-        yield kept
+    with tempfile.TemporaryDirectory() as made:
+        own = replace(this_machine(), folder=Path(made) / "marks")  # of a title that nobody has again
+        with StateFile(Path(made) / "reader.sqlite", marks=own) as kept:
+            yield kept
 
 
 def _seconds(start: datetime, end: datetime) -> tuple[int, int]:

@@ -5,7 +5,7 @@ removed, and keys are kept wrapped from their first start on. The ledger is rebu
 """
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -43,10 +43,11 @@ from meterspan.runtime.config import (
 from meterspan.runtime.declared import ConfigError, ConfigFault
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile, inventory_path
+from meterspan.runtime.order_file import OrderFile, order_path
 from meterspan.runtime.state import StateFile
 from meterspan.wire.errors import WireError
 
-__all__ = ["CentralSystem"]
+__all__ = ["CentralSystem", "shared_keys"]
 
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
@@ -61,6 +62,7 @@ class CentralSystem:
         master_key: opens and wraps the keys at rest.
         tariffs: that meters name.
         clock: UTC seconds.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         progress: is called at each step of the start, which takes seconds where there are many meters.
 
     Raises:
@@ -77,25 +79,32 @@ class CentralSystem:
         master_key: bytes,
         tariffs: Sequence[Tariff],
         clock: Callable[[], float],
+        after_restore: bool = False,
         progress: Progress = lambda _what, _done, _of: None,
     ) -> None:
         self.config = config
         self._progress = progress
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
-        self.state = StateFile(config.data / "head_end.sqlite")
+        try:
+            self.state = StateFile(config.data / "head_end.sqlite", after_restore=after_restore)
+        except BaseException:
+            self.data.close()
+            raise
         self._inventory = InventoryFile(inventory_path(config.data))
+        self._orders = OrderFile(order_path(config.data))
         custody = KeyCustody(master_key)
         networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
         self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
         try:
             self._take_inventory(keys, tariffs, clock())
+            self.head_end.restore_orders(self._orders.records(), clock())
         except BaseException:
             self.close()
             raise
         zone = ZoneInfo(config.zone)
         title = parse_system_title(config.system_title)
         contexts = ContextCache(self.head_end, system_title=title, counters=self.state, state=self.state)
-        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone)
+        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone, state=self.state)
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,
             connect_timeout_s=config.reading.connect_timeout_s,
@@ -109,17 +118,21 @@ class CentralSystem:
             state=self.state,
             insecure_plain=[meter.device for meter in config.meters if meter.insecure_plain_pushes],
         )
-        self.host = HeadEndHost(self.head_end, maker, pushes=intake, config=limits, clock=clock)
+        self.host = HeadEndHost(
+            self.head_end, maker, pushes=intake, config=limits, clock=clock, keep_orders=self._orders.save
+        )
 
     def close(self) -> None:
         """Close all files; stored data stay."""
         self.data.close()
         self.state.close()
         self._inventory.close()
+        self._orders.close()
 
     def damage(self) -> list[Damage]:
         """List the damaged items that are left out, in data and inventory."""
-        return [*self.data.damage(), *map(Damage.of, self._inventory.quarantined())]
+        items = [*self._inventory.quarantined(), *self._orders.quarantined()]
+        return [*self.data.damage(), *map(Damage.of, items)]
 
     # --- the inventory -------------------------------------------------------------------------------------------
 
@@ -134,6 +147,7 @@ class CentralSystem:
             for device in kept.values()
             if device.device not in names
         ]
+        self._refuse_shared_keys((*declared, *gone))
         self._inventory.save(device for device in (*declared, *gone) if stored.get(device.device) != device)
         devices = sorted((*declared, *gone), key=lambda device: bool(device.channels))  # access points first
         for device in devices:
@@ -152,6 +166,17 @@ class CentralSystem:
         if objects:
             self.head_end.layouts.learn_objects(entry.device, objects)
             self.head_end.learn_scalers(entry.device, scales)
+
+    def _refuse_shared_keys(self, devices: Sequence[Device]) -> None:
+        custody = self.head_end.custody
+        keys = [
+            (device.device, custody.keys_of(device).global_unicast or b"")
+            for device in devices
+            if device.removed_at is None
+        ]
+        faults = shared_keys(keys)
+        if faults:
+            raise ConfigError(faults)
 
     def _bound(self, device: Device) -> Device:
         """Return a stored record with its keys bound to it, after checking that the master key opens all of them."""
@@ -222,6 +247,29 @@ class CentralSystem:
             for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):
                 heard_at = float(readings.received_at[head:stop].max())
                 self.head_end.recall(series[number], readings.time[head:stop], heard_at)
+
+
+def shared_keys(keys: Iterable[tuple[str, bytes]]) -> list[ConfigFault]:
+    """List the devices that share a unicast key with one before them; empty keys are left out.
+
+    What we send to one of them is authentic for the other too, as neither is named in it: a recorded command could be
+    played to the wrong meter (docs/decisions.md, 42).
+
+    Args:
+        keys: device and its unicast key.
+
+    """
+    first: dict[bytes, str] = {}
+    faults = []
+    for device, key in keys:
+        other = first.setdefault(key, device)
+        if key and other != device:
+            reason = (
+                f"has the unicast key of {other}: what is sent to one could be played to the other; give each meter a"
+                " key of its own, in the meter and in the key file"
+            )
+            faults.append(ConfigFault(None, f"device {device}", reason))
+    return faults
 
 
 def _policy(config: ServeConfig) -> ReadPolicy:

@@ -229,7 +229,7 @@ class DemoPortal:
         views = HeadEndViews(district.head_end, StoredNumbers(district.data), explain, living.now)
         locked = passed_through(views, under_lock(living.lock))
         self._port = free_port(port)
-        app = create_app(district.data, locked, clock=living.now, orders=locked)
+        app = create_app(district.data, locked, clock=living.now, orders=locked, is_time_lapse=self._is_time_lapse)
         self._server = PortalServer(app, port=self._port)
 
     async def serve(self) -> BaseException | None:
@@ -269,6 +269,10 @@ class DemoPortal:
                 self._on_caught_up()
             await _pause(stopped, 0.2)
         self._server.should_exit = True
+
+    def _is_time_lapse(self) -> bool:
+        """Whether the district has not reached the present yet."""
+        return not self._living.caught_up.is_set()
 
     def _is_over(self, stopped: asyncio.Event) -> bool:
         return stopped.is_set() or self._server.should_exit or self._living.fault is not None

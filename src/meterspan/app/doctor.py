@@ -18,7 +18,7 @@ from meterspan.model.damage import LOSSES, REMEDIES
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.readings import DamageKind
 from meterspan.quantities import utc
-from meterspan.runtime import inventory_file
+from meterspan.runtime import inventory_file, order_file
 from meterspan.runtime.state import next_counters
 from meterspan.store import journal, registry
 from meterspan.store.columns import read_batch
@@ -188,6 +188,7 @@ _FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
     ("home.sqlite", None, (_counters,)),
     ("head_end.sqlite", None, (_counters,)),
     ("inventory.sqlite", None, (_left_out, _rows_of(inventory_file.METADATA))),
+    ("orders.sqlite", None, (_left_out, _rows_of(order_file.METADATA))),
 )
 """Databases of a folder: path, newest format of the file that is known, and what is looked at in it."""
 
@@ -214,7 +215,7 @@ def _segments(readings: Path, folder: Path) -> Iterator[Finding]:
     yield Finding(Health.GOOD, "segments", f"{whole:,} of {len(names):,} whole")
 
 
-_SECRET_FILES: Final = ("home.sqlite", "head_end.sqlite", "inventory.sqlite", "access_point.toml")
+_SECRET_FILES: Final = ("home.sqlite", "head_end.sqlite", "inventory.sqlite", "orders.sqlite", "access_point.toml")
 
 
 def _secrets(folder: Path) -> Iterator[Finding]:

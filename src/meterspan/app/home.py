@@ -146,6 +146,7 @@ def serve_home(
     *,
     access_point: AccessPointOptions,
     set_aside: Sequence[str] = (),
+    after_restore: bool = False,
     on_up: Callable[[HomeUp], object],
 ) -> None:
     """Run a home on its folder until it is interrupted.
@@ -158,13 +159,17 @@ def serve_home(
         folder: keeps its history and its state.
         access_point: used where it is one.
         set_aside: entries of the state to go on without, because they are damaged.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_up: called once it answers.
 
     Raises:
         ProgramStoppedError: it could not start or run on.
 
     """
-    run_program(_opened(config, places, folder, access_point=access_point, set_aside=set_aside, on_up=on_up))
+    state = partial(StateFile, folder / "home.sqlite", after_restore=after_restore)
+    run_program(
+        _opened(config, places, folder, state=state, access_point=access_point, set_aside=set_aside, on_up=on_up)
+    )
 
 
 async def _opened(
@@ -172,24 +177,25 @@ async def _opened(
     places: HomePlaces,
     folder: Path,
     *,
+    state: Callable[[], StateFile],
     access_point: AccessPointOptions,
     set_aside: Sequence[str],
     on_up: Callable[[HomeUp], object],
 ) -> None:
     clock = SystemClock()
-    with MeterDataManagement(folder / "data") as data, StateFile(folder / "home.sqlite") as state:
+    with MeterDataManagement(folder / "data") as data, state() as kept:
         for name in set_aside:
-            found = kept_state.set_aside(state, name)
+            found = kept_state.set_aside(kept, name)
             _log.warning("an entry of the state was set aside", extra={"entry": name, "found": found})
         if places.uplink is None and "G1" not in places.outlets:
-            home = HomeHost(config, data=data, state=state, clock=clock)
+            home = HomeHost(config, data=data, state=kept, clock=clock)
             await run_home(home, places, clock, on_up=on_up)
             return
-        who = upstream_identity(state, access_point, pushes=places.uplink is not None)
-        home = HomeHost(replace(config, upstream=who), data=data, state=state, clock=clock)
+        who = upstream_identity(kept, access_point, pushes=places.uplink is not None)
+        home = HomeHost(replace(config, upstream=who), data=data, state=kept, clock=clock)
         shared = access_point.keys(who.name)
         keys = SecurityKeys(shared.key, shared.auth_key)
-        upstream = LnapUpstream(home.point, keys, state=state, clock=clock, on_note=_log.info)
+        upstream = LnapUpstream(home.point, keys, state=kept, clock=clock, on_note=_log.info)
         await run_home(home, places, clock, upstream=upstream, on_up=on_up)
 
 

@@ -15,6 +15,7 @@ from meterspan.model.views import (
     CompletenessView,
     DamageView,
     FrameView,
+    GroupCompleteness,
     MeterState,
     MeterStatus,
     MeterStory,
@@ -48,7 +49,7 @@ class HomeNetworkViews:
         self._explain = explain
         self._clock = clock
 
-    def summary(self, now: datetime) -> NetworkSummary:
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:  # noqa: ARG002 - the home is the network
         """Return the headline numbers."""
         today = now.date()
         cells = {
@@ -105,13 +106,19 @@ class HomeNetworkViews:
                     expected,
                     received,
                     max(0, expected - received),
+                    missing_lately=max(0, expected - received),
                 )
             )
         return sorted(lines, key=lambda line: (line.state is MeterState.OK, line.device))
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        """Return the completeness map of these UTC days."""
-        return self._host.data.completeness(first, last, until=self._clock())
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        """Return the completeness of these UTC days, a row per meter."""
+        rows = self._host.data.completeness(first, last, until=self._clock())
+        return rows if devices is None else [row for row in rows if row.device in devices]
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        """Return the completeness of these UTC days by commodity."""
+        return GroupCompleteness.of(self.completeness(first, last))
 
     def story(self, device: str, now: datetime) -> MeterStory:
         """Return one meter's story; raises ``UnknownMeterError`` for an unknown meter."""

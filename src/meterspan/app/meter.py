@@ -380,6 +380,7 @@ def run_bench(
     places: ElectricityPlaces | RadioPlaces,
     *,
     pv_kw: float | None = None,
+    after_restore: bool = False,
     shown: Shown,
 ) -> None:
     """Run a meter until SIGINT or SIGTERM.
@@ -390,6 +391,7 @@ def run_bench(
         keys: the keys that clients must hold; ``key`` alone is that of a radio meter.
         places: where it is heard: a radio meter's, or an electricity meter's.
         pv_kw: peak power of its solar modules; the household's own by default.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         shown: announces the meter once its ports are open.
 
     Raises:
@@ -411,7 +413,7 @@ def run_bench(
         with shown(running) as paint:
             await run_until(stopped, running, paint)
 
-    with owned(folder, bench.name) as path, StateFile(path) as kept:
+    with owned(folder, bench.name) as path, StateFile(path, after_restore=after_restore) as kept:
         try:
             asyncio.run(run(kept))
         except CorruptStateError as error:

@@ -9,7 +9,6 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +90,7 @@ def read_meter(
     order: ReadRequest,
     folder: Path,
     *,
+    after_restore: bool = False,
     on_step: Callable[[str], None],
     on_frame: OnFrame | None = None,
 ) -> tuple[BenchReading, int | None]:
@@ -100,6 +100,7 @@ def read_meter(
         settings: how.
         order: which values.
         folder: keeps our invocation counters, in ``reader.sqlite``.
+        after_restore: the folder is of a back-up or another machine, and nothing else uses its counters.
         on_step: called with a name for each step.
         on_frame: called with every frame, for a trace.
 
@@ -107,7 +108,7 @@ def read_meter(
         DlmsError: it cannot be read.
 
     """
-    with StateFile(folder / "reader.sqlite") as state:
+    with StateFile(folder / "reader.sqlite", after_restore=after_restore) as state:
         reader = Reader(settings, state, on_frame)
         found = asyncio.run(reader.read(order, on_step))
         return found, reader.recovered
@@ -202,8 +203,7 @@ class Reader:
         if not self._settings.auth.mechanism.needs_keys:
             return None
         keys = self._settings.keys
-        generation = int.from_bytes(sha256(b"meterspan generation" + keys.key).digest()[:6], "big")
-        secret = SecurityKeys(keys.key, keys.auth_key, generation=generation)
+        secret = SecurityKeys(keys.key, keys.auth_key)
         return SecurityContext(self._title, secret, counters=self._state)
 
     async def _meter_counter(self, error: AssociationFailedError, on_step: Callable[[str], None]) -> int | None:

@@ -8,23 +8,25 @@ from pathlib import Path
 from typing import Any, Final
 
 from meterspan.analytics.tariff import Tariff
-from meterspan.app.central_system import CentralSystem
+from meterspan.app.central_system import CentralSystem, shared_keys
 from meterspan.app.explaining import explain
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.registering import Progress
 from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
-from meterspan.app.stored_numbers import StoredNumbers
-from meterspan.app.views_proxy import on_loop, passed_through
+from meterspan.app.stored_numbers import GatheredNumbers
+from meterspan.app.views_proxy import on_loop
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.head_end.views import HeadEndViews
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
+from meterspan.runtime.declared import ConfigError
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
 from meterspan.runtime.services import Services
 from meterspan.store.databases import check_reachable
 
-__all__ = ["CentralSystemReady", "check_places", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_keys", "check_places", "run_central_system", "serve"]
 
 
 PROGRESS_S: Final = 1.0
@@ -60,12 +62,26 @@ def check_places(config: ServeConfig) -> None:
         check_reachable(config.registry)
 
 
+def check_keys(config: ServeConfig, keys: Mapping[str, MeterKeys]) -> None:
+    """Check that no two configured devices share a key.
+
+    Raises:
+        ConfigError: two do; each is named.
+
+    """
+    devices = [*(point.device for point in config.access_points), *(meter.device for meter in config.meters)]
+    faults = shared_keys((device, keys[device].key) for device in devices if device in keys)
+    if faults:
+        raise ConfigError(faults)
+
+
 def serve(
     config: ServeConfig,
     *,
     keys: Mapping[str, MeterKeys],
     tariffs: Sequence[Tariff],
     master_key: Path,
+    after_restore: bool = False,
     on_ready: Callable[[CentralSystemReady], object],
 ) -> None:
     """Run the central system of a configuration until it is interrupted.
@@ -75,6 +91,7 @@ def serve(
         keys: keys of meters by device; those of known devices may be left out.
         tariffs: that meters name.
         master_key: the file that holds, or will hold, the key of the keys at rest.
+        after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_ready: called once it answers.
 
     Raises:
@@ -88,7 +105,13 @@ def serve(
     known = {name: _device_keys(secrets) for name, secrets in keys.items()}
     secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
-        config, keys=known, master_key=secret, tariffs=tariffs, clock=clock, progress=_progress(clock)
+        config,
+        keys=known,
+        master_key=secret,
+        tariffs=tariffs,
+        clock=clock,
+        after_restore=after_restore,
+        progress=_progress(clock),
     )
     try:
         run_program(run_central_system(system, clock, on_ready))
@@ -123,9 +146,10 @@ async def run_central_system(
 
     """
     config, services = system.config, Services()
-    numbers = StoredNumbers(system.data, system.damage)
+    numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
-    asked = passed_through(views, on_loop(asyncio.get_running_loop()))
+    loop = asyncio.get_running_loop()
+    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), on_loop(loop))
 
     async def report_ready() -> None:
         await system.host.listening.wait()
@@ -146,6 +170,7 @@ async def run_central_system(
         await until_signal(
             services.keep("head end", system.host.run),
             services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("sums", numbers.run),
             report_ready(),
         )
 

@@ -44,6 +44,7 @@ NEED_NO_OPTION: Final = frozenset(
     {
         FailureKind.UNREACHABLE,  # the endpoint is wrong, or the meter is off: the sentence says it
         FailureKind.COUNTER_UNPROVED,  # another device may answer at the address; no option makes it safe
+        FailureKind.COUNTER_EXHAUSTED,  # the key must be changed first
         FailureKind.NOT_PROTECTED,  # another meter may answer; no option makes it safe
         FailureKind.UNSUPPORTED,  # the failure names what is missing
         FailureKind.PROTOCOL,  # a fault of the meter or of this program: --trace shows it

@@ -15,7 +15,7 @@ from meterspan.app.home_host import HomeConfig
 from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import tariffs_by_commodity, zone_option
+from meterspan.cli.options import AfterRestoreOption, tariffs_by_commodity, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.cli.terminal import Terminal
 from meterspan.model.radio_protection import RadioSettings
@@ -102,6 +102,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
         list[str] | None,
         typer.Option(help="Go on without a damaged entry of the state; it is kept beside.", metavar="ENTRY"),
     ] = None,
+    after_restore: AfterRestoreOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
 ) -> None:
     """Show a home its power, consumption and cost, live and back in time, in a browser.
@@ -133,7 +134,15 @@ def home(  # noqa: PLR0917 - typer calls it by name
     )
     announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
-        serve_home(config, places, folder, access_point=access_point, set_aside=set_aside or (), on_up=announce)
+        serve_home(
+            config,
+            places,
+            folder,
+            access_point=access_point,
+            set_aside=set_aside or (),
+            after_restore=after_restore,
+            on_up=announce,
+        )
     except ProgramStoppedError as error:
         for reason in error.reasons:
             console.print("[red]stopped[/red]:", reason, soft_wrap=True)

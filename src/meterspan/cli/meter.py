@@ -37,7 +37,7 @@ from meterspan.cli.key_files import (
     state_home,
     warn_of_visible_keys,
 )
-from meterspan.cli.options import zone_option
+from meterspan.cli.options import AfterRestoreOption, zone_option
 from meterspan.cli.pushing import push_endpoint
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
@@ -126,6 +126,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
         Path | None, typer.Option(help="Folder of registers and counters [dim](~/.local/state)[/dim].")
     ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds until a silent client is cut off.", min=1)] = 180.0,
+    after_restore: AfterRestoreOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON when ready.")] = False,
 ) -> None:
     """Run one simulated meter as a real program.
@@ -157,7 +158,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
         receiver = parse_endpoint(f"udp://{radio.removeprefix('udp://')}", ["udp"])
         heard = RadioPlaces(receiver, interval, mode_chosen, {} if is_electricity else ports)
         places = ElectricityPlaces(ports, host, p1, uplink, timeout) if is_electricity else heard
-        run_bench(bench, folder, secret, places, pv_kw=pv, shown=screen.shown)
+        run_bench(bench, folder, secret, places, pv_kw=pv, after_restore=after_restore, shown=screen.shown)
     except MeterStateError as error:
         raise _stop(f"{error}; the registers cannot be trusted any more, use another --state") from error
     except MeterRunsError as error:

@@ -24,7 +24,23 @@ RegistryOption = Annotated[
     ),
 ]
 
-__all__ = ["RegistryOption", "day_option", "local_zone", "obis_option", "tariffs_by_commodity", "zone_option"]
+AfterRestoreOption = Annotated[
+    bool,
+    typer.Option(
+        "--after-restore",
+        help="Once, for state of a back-up or another machine that is used nowhere else: counters jump ahead.",
+    ),
+]
+
+__all__ = [
+    "AfterRestoreOption",
+    "RegistryOption",
+    "day_option",
+    "local_zone",
+    "obis_option",
+    "tariffs_by_commodity",
+    "zone_option",
+]
 
 
 def zone_option(name: str | None, option: str = "--zone") -> ZoneInfo:

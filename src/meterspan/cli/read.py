@@ -20,7 +20,7 @@ from meterspan.app.reading import ReaderSettings, client_of, read_meter
 from meterspan.cli.decode import show_telegram
 from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
 from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
-from meterspan.cli.options import obis_option, zone_option
+from meterspan.cli.options import AfterRestoreOption, obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
@@ -108,6 +108,7 @@ def read(  # noqa: PLR0917 - typer calls it by name
     timeout: Annotated[float, typer.Option(help="Seconds to wait for each answer.", min=0.1)] = 10.0,
     recover: Annotated[bool, typer.Option(help="Catch our invocation counter up.")] = True,
     state: Annotated[Path | None, typer.Option(help="Folder of our counters [dim](~/.local/state)[/dim].")] = None,
+    after_restore: AfterRestoreOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     trace: Annotated[bool, typer.Option("--trace", help="Show each frame with its meaning.")] = False,
 ) -> None:
@@ -140,7 +141,9 @@ def read(  # noqa: PLR0917 - typer calls it by name
     try:
         with status as shown:
             say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
-            found, recovered = read_meter(settings, order, folder, on_step=say, on_frame=on_frame)
+            found, recovered = read_meter(
+                settings, order, folder, after_restore=after_restore, on_step=say, on_frame=on_frame
+            )
     except DlmsError as error:
         errors.print(f"[red]{plain(error)}[/red]", highlight=False)
         for hint in _hints(error, settings, is_traced=trace):

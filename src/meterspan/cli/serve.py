@@ -16,12 +16,12 @@ from rich.text import Text
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.serve import CentralSystemReady, check_places
+from meterspan.app.serve import CentralSystemReady, check_keys, check_places
 from meterspan.app.serve import serve as run
 from meterspan.app.serving import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import RegistryOption
+from meterspan.cli.options import AfterRestoreOption, RegistryOption
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
@@ -63,6 +63,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     ] = None,
     print_config: Annotated[bool, typer.Option("--print-config", help="Print an annotated example and end.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Check the configuration and end.")] = False,
+    after_restore: AfterRestoreOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="One line of JSON when up; logs as JSON lines.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log every session.")] = False,
 ) -> None:
@@ -79,6 +80,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         keys, tariffs = _keys(chosen), _tariffs(chosen)
         if check:
             check_places(chosen)
+            check_keys(chosen, keys)
             _show_checked(chosen, console)
             return
         log_to_stderr(as_json=as_json, verbose=verbose)
@@ -88,6 +90,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
             keys=keys,
             tariffs=tariffs,
             master_key=path,
+            after_restore=after_restore,
             on_ready=lambda ready: _announce(ready, chosen.data, console, as_json=as_json),
         )
     except ConfigError as error:

@@ -232,10 +232,11 @@ def _level(view: DisplayView) -> str:
         return "unknown"
     if view.power_w < 0:
         return "exporting"
-    share = view.power_share or 0.0
-    if share >= 1:
+    if view.power_share is None:
+        return ""
+    if view.power_share >= 1:
         return "alarm"
-    return "high" if share >= HIGH_SHARE else ""
+    return "high" if view.power_share >= HIGH_SHARE else ""
 
 
 def _link(view: DisplayView, colors: _Colors, ended: str) -> Text:

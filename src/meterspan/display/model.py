@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 from meterspan.analytics.calendar import day_bounds, day_start, local_day
 from meterspan.analytics.tariff import BandSpan, Tariff, bands_of_day, exact_decimal
-from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled
+from meterspan.quantities import CATALOGUE, HOUR_S, Commodity, Direction, Scaled, known_sum
 from meterspan.readings.rows import HeardTelegram, Row
 
 __all__ = ["BandNow", "Connection", "DisplayModel", "DisplayView", "HourBar", "SupplyToday"]
@@ -226,7 +226,6 @@ class DisplayModel:
         today = local_day(int(now), self.zone)
         heard = {commodity for commodity, direction, _ in self._counters if direction is Direction.IMPORT}
         supplies = tuple(self._supply(commodity, today) for commodity in Commodity if commodity in heard)
-        costs = [supply.cost for supply in supplies if supply.cost is not None]
         tariff = self._tariffs.get(Commodity.ELECTRICITY) or next(iter(self._tariffs.values()), None)
         return DisplayView(
             at=datetime.fromtimestamp(now, self._info),
@@ -239,7 +238,7 @@ class DisplayModel:
             band=self._band(int(now), today),
             today=supplies,
             hours=self._hours(today),
-            cost_today=sum(costs, Decimal(0)) if costs else None,
+            cost_today=known_sum(supply.cost for supply in supplies),
             currency=tariff.currency if tariff is not None else "",
             messages=tuple(self._messages),
             damaged=self.damaged_count,
@@ -275,14 +274,14 @@ class DisplayModel:
         export = [
             counter for counter in self._of(commodity, Direction.EXPORT) if counter.value and counter.day == today
         ]
-        costs = [cost for counter in current if (cost := counter.cost()) is not None]
+        costs = [counter.cost() for counter in current]
         since = max((counter.since for counter in current if counter.since is not None), default=None)
         return SupplyToday(
             commodity,
             CATALOGUE[commodity].display_unit,
             exact_decimal(_total(current)) if current else None,
             exact_decimal(_total(export)) if export else None,
-            sum(costs, Decimal(0)) if costs and len(costs) == len(current) else None,
+            None if None in costs else known_sum(costs),
             None if since is None else datetime.fromtimestamp(since, self._info),
             datetime.fromtimestamp(max(counter.at for counter in counters), self._info),
             "; ".join(counter.note for counter in current if counter.note),

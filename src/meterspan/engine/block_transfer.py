@@ -21,11 +21,17 @@ class BlockCutter:
         self._octets = octets
         self._sent = 0
         self._number = 0
+        self._last: DataBlock | None = None
 
     @property
     def number(self) -> int:
         """Number of the last block cut; 0 before the first."""
         return self._number
+
+    @property
+    def last(self) -> DataBlock | None:
+        """The block cut last, for a peer that has not received it; None before the first."""
+        return self._last
 
     @property
     def is_done(self) -> bool:
@@ -44,7 +50,8 @@ class BlockCutter:
         raw = self._octets[self._sent : self._sent + size]
         self._sent += len(raw)
         self._number += 1
-        return DataBlock(self._number, self._sent >= len(self._octets), raw)
+        self._last = DataBlock(self._number, self._sent >= len(self._octets), raw)
+        return self._last
 
 
 class BlockAssembly:

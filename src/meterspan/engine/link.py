@@ -176,6 +176,11 @@ class Link(Machine[LinkEvent], Protocol):
         ...
 
     @property
+    def is_over(self) -> bool:
+        """Whether the link has ended for good, so that the medium below has nothing more to carry."""
+        ...
+
+    @property
     def counts(self) -> LinkCounts:
         """Counts since the link was made."""
         ...
@@ -188,8 +193,13 @@ class Link(Machine[LinkEvent], Protocol):
         """Close the link in order; ``LinkDown`` follows. Without effect where the link is down already."""
         ...
 
-    def send(self, apdu: bytes, now: float) -> None:
-        """Send one APDU to the peer (a server: to whom it heard last).
+    def send(self, apdu: bytes, now: float, *, answers: ApduReceived | None = None) -> None:
+        """Send one APDU to the peer, or to the address of the peer that sent what it answers.
+
+        Args:
+            apdu: the APDU.
+            now: UTC seconds.
+            answers: what it answers; None sends to the address that was heard last.
 
         Raises:
             LinkNotUpError: the link is not up.

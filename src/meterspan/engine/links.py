@@ -67,6 +67,7 @@ class LinkAddresses:
         client: client SAP.
         server: logical device; 1 is the management logical device.
         physical: lower HDLC address of the meter; None leaves it out.
+        devices: further logical devices of a server.
         are_any: the side takes what is addressed to anybody: it listens to whatever arrives on its line.
 
     """
@@ -74,6 +75,7 @@ class LinkAddresses:
     client: int = 16
     server: int = 1
     physical: int | None = None
+    devices: frozenset[int] = frozenset()
     are_any: bool = False
 
 
@@ -187,24 +189,24 @@ def transport_of(protocol: DeviceProtocol) -> Transport | None:
 
 
 def _wrapper(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
-    own, peer = addresses.client, addresses.server
-    if role is Role.SERVER:
-        own, peer = peer, own
-    return WrapperLink(role, WrapperConfig(own, peer, inactivity_timeout_s=timing.inactivity_timeout_s))
+    return WrapperLink(role, _wrapper_config(role, addresses, timing))
 
 
 def _wrapper_udp(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
-    own, peer = addresses.client, addresses.server
-    if role is Role.SERVER:
-        own, peer = peer, own
-    config = WrapperConfig(
-        own,
-        peer,
-        apdu_size_max=DATAGRAM_APDU_MAX,
+    config = _wrapper_config(role, addresses, timing)
+    return WrapperLink(role, replace(config, apdu_size_max=DATAGRAM_APDU_MAX, is_datagram=True))
+
+
+def _wrapper_config(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> WrapperConfig:
+    if role is Role.CLIENT:
+        return WrapperConfig(addresses.client, addresses.server, inactivity_timeout_s=timing.inactivity_timeout_s)
+    return WrapperConfig(
+        addresses.server,
+        addresses.client,
+        ports=addresses.devices,
+        is_listener=addresses.are_any,
         inactivity_timeout_s=timing.inactivity_timeout_s,
-        is_datagram=True,
     )
-    return WrapperLink(role, config)
 
 
 class _DatagramCutter:
@@ -222,6 +224,7 @@ def _hdlc(role: Role, addresses: LinkAddresses, timing: LinkTiming) -> Link:
     config = HdlcConfig(
         own,
         peer,
+        logical_devices=addresses.devices if role is Role.SERVER else frozenset(),
         matching=AddressMatching.ANY if addresses.are_any else AddressMatching.TOLERANT,
         octet_timeout_s=timing.octet_timeout_s,
         inactivity_timeout_s=timing.inactivity_timeout_s,

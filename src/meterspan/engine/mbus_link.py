@@ -430,9 +430,9 @@ class MbusMaster:
             self._start(now)
             return
         digits = search.stack.pop()
-        is_damaged = isinstance(event, Failed) and event.fault == LineFault.DAMAGED
+        is_damaged = (isinstance(event, Failed) and event.fault == LineFault.DAMAGED) or _is_of_another(event, digits)
         search.damaged_in_row = search.damaged_in_row + 1 if is_damaged else 0
-        if isinstance(event, DataRead) and event.messages[0].transport.address is not None:
+        if not is_damaged and isinstance(event, DataRead) and event.messages[0].transport.address is not None:
             address = event.messages[0].transport.address
             search.found.append(address)
             self._events.append(Found(address, event.address))
@@ -446,6 +446,12 @@ class MbusMaster:
         self._next_probe(now)
 
 
+def _is_of_another(event: Acknowledged | DataRead | Failed, digits: str) -> bool:
+    """Whether a slave answers that was not selected, and may hide those that were."""
+    address = event.messages[0].transport.address if isinstance(event, DataRead) else None
+    return address is not None and not address.id.startswith(digits)
+
+
 @dataclass(slots=True)
 class _Search:
     """A search under way.
@@ -456,7 +462,7 @@ class _Search:
         alphabet: the digits that numbers have.
         digits_given: how many digits the search began with.
         share: of all numbers, what is behind the search.
-        damaged_in_row: damaged answers since the last one that was not.
+        damaged_in_row: answers that were damaged, or of a slave that was not selected, since the last one that was not.
 
     """
 

@@ -145,7 +145,7 @@ class BusSearch(MasterMachine[SearchEvent]):
             case Collision():
                 self._events.append(SlavesCollided(digits=event.digits))
             case SearchFinished():
-                failure = Failure(FailureKind.DAMAGED, "every answer was damaged")
+                failure = Failure(FailureKind.DAMAGED, "every answer was damaged, or of a slave that was not selected")
                 self._end(SearchEnded(None if event.is_complete else failure))
             case _:
                 pass

@@ -1,16 +1,20 @@
 """Protection of whole APDUs (IEC 62056-5-3, 5.7.2): glo-, ded-, general-glo- and general-ded-ciphering, and proofs.
 
-Strategy: one ``SecurityContext`` per peer and association. Counters to send are reserved in blocks that are on disk
-before the first of them is used; a received counter must be above all accepted before, and is accepted, durably, only
-once its APDU has proved authentic. Neither keys nor counters' names hold or show a secret.
+Strategy: one ``SecurityContext`` per peer and association. Counters to send are named by our title and the key, so that
+contexts which share a key share its counters; they are reserved in blocks that are on disk before the first of them is
+used. A received counter must be above all accepted before, and is accepted, durably, only once its APDU has proved
+authentic. Neither keys nor counters' names hold or show a secret.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 from meterspan.crypto.hls import Handshake
 from meterspan.crypto.mechanisms import Mechanism, mechanism_of
 from meterspan.crypto.suites import COUNTER_MAX, SUITE_0, SYSTEM_TITLE_SIZE, Suite, SuiteKeys, protect, unprotect
-from meterspan.model.ports import CounterStore
+from meterspan.model.failures import FailedError, Failure, FailureKind
+from meterspan.model.ports import TRIED, CounterStore
 from meterspan.wire.acse import AuthenticationMechanism
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, ReplayError, SecurityError, WireError
 from meterspan.wire.xdlms import (
@@ -47,8 +51,6 @@ TRIED_COUNTERS = COUNTER_BLOCK
 """Counters of one try: an association needs three until its first authenticated answer."""
 TRIED_BLOCKS_MAX = 64
 """Blocks tried before one counter is given up."""
-PROTECTION_OCTETS = 32
-"""What general-glo-ciphering adds at most: tag, title (9), length (4), control, counter (4), GCM tag (12)."""
 
 _SERVICE_CIPHERED = (CipheredApdu, GeneralCipheredApdu)
 _DEDICATED_TAGS = frozenset(tag for tag in ApduTag if tag.name.startswith("DED_")) | {ApduTag.GENERAL_DED_CIPHERING}
@@ -61,8 +63,12 @@ _PLAIN_TAGS = frozenset(map(int, ApduTag)) - {
 }
 
 
-class CounterExhaustedError(RuntimeError):
-    """All 2^32 invocation counters under this key are used: the key must be changed first."""
+class CounterExhaustedError(FailedError):
+    """All 2^32 invocation counters under a key are used: it must be changed first."""
+
+    def __init__(self, peer_title: bytes) -> None:
+        words = f"no counter is left to send to {peer_title.hex()}; change the key"
+        super().__init__(Failure(FailureKind.COUNTER_EXHAUSTED, words, permanent=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,6 @@ class SecurityKeys:
         unicast: global unicast encryption key.
         authentication: global authentication key; empty where only encryption is applied.
         broadcast: global broadcast encryption key; empty where there is none.
-        generation: counts key changes; each generation has its own counters, so that new keys start again.
         suite: which the keys are for.
 
     """
@@ -81,7 +86,6 @@ class SecurityKeys:
     unicast: bytes = field(repr=False)
     authentication: bytes = field(default=b"", repr=False)
     broadcast: bytes = field(default=b"", repr=False)
-    generation: int = 0
     suite: Suite = field(default=SUITE_0, repr=False)
 
     def __post_init__(self) -> None:
@@ -125,8 +129,7 @@ class SecurityContext:
         peer_title: the peer's system title, where it is known before the peer sends it.
         control: what to apply when sending.
         required: the least protection of a received APDU.
-        scope: part of the sent counter's name. By default one counter serves all peers, so that no nonce repeats
-            whatever keys they share; name the peer here to give it a counter of its own under keys of its own.
+        counter_block: how many counters to reserve at once.
 
     """
 
@@ -139,7 +142,6 @@ class SecurityContext:
         peer_title: bytes = b"",
         control: SecurityControl = AUTHENTICATED_ENCRYPTION,
         required: SecurityControl = AUTHENTICATED_ENCRYPTION,
-        scope: str = "",
         counter_block: int = COUNTER_BLOCK,
     ) -> None:
         if len(system_title) != SYSTEM_TITLE_SIZE or len(peer_title) not in (0, SYSTEM_TITLE_SIZE):
@@ -156,15 +158,17 @@ class SecurityContext:
         """The title that the peer has proved, or that was configured; once known, no other is accepted."""
         self._claimed_title = b""
         """The title that the peer claims in this association, until a tag or a proof under it was right."""
-        self._scope = scope
         self._dedicated_key = b""
+        self._sent_name = _sent_name(system_title, keys.unicast)
+        self._names = {"unicast": _name_of_key(keys.unicast), "broadcast": _name_of_key(keys.broadcast)}
         self._next = 0
         self._reserved_end = 0
+        self._broadcast_run: Iterator[int] = iter(())
+        """Counters reserved under the broadcast key."""
         self._tried: range | None = None
         """The counters left of a try; None without one."""
         self._untried_block = -1
         """The block that was seen last to hold no tried counter."""
-        self._dedicated_next = 1
         self._dedicated_accepted = -1
 
     def __repr__(self) -> str:
@@ -209,7 +213,10 @@ class SecurityContext:
         self._claimed_title = system_title
 
     def use_dedicated_key(self, key: bytes) -> None:
-        """Cipher with this key under ded- tags; its counters restart.
+        """Cipher with this key under ded- tags.
+
+        What we send takes the counters of the global unicast key: a client may name the same dedicated key twice, or
+        one that is global too. What is received begins anew.
 
         Raises:
             WireError: it has another size.
@@ -220,7 +227,7 @@ class SecurityContext:
                 f"a dedicated key has {len(self.keys.unicast)} octets, not {len(key)}", None, "dedicated-key"
             )
         self._dedicated_key = key
-        self._dedicated_next, self._dedicated_accepted = 1, -1
+        self._dedicated_accepted = -1
 
     def forget_dedicated_key(self) -> None:
         """Go back to the global keys: the association has ended, and with it a title that was only claimed."""
@@ -242,7 +249,10 @@ class SecurityContext:
 
         """
         applied = self.control if control is None else control | SecurityControl(self.keys.suite.number)
-        counter = self._take_dedicated_counter() if dedicated else self._take_counter()
+        if dedicated and not self._dedicated_key:
+            raise ValueError("no dedicated key is set")
+        is_broadcast = not dedicated and bool(applied & SecurityControl.BROADCAST_KEY)
+        counter = self._take_broadcast_counter() if is_broadcast else self._take_counter()
         content = CipheredContent(applied, counter, self._seal(octets, applied, counter, dedicated=dedicated))
         if general or octets[0] == ApduTag.DATA_NOTIFICATION:
             tag = ApduTag.GENERAL_DED_CIPHERING if dedicated else ApduTag.GENERAL_GLO_CIPHERING
@@ -290,14 +300,16 @@ class SecurityContext:
         """Return the inputs that check the peer's proof over our challenge."""
         return Handshake(challenge, system_title=self.peer_title, keys=self.keys.global_unicast)
 
-    def note_proof_counter(self, counter: int) -> None:
-        """Note the counter of a proof that was right, where it is the highest.
+    def note_proof(self, counter: int, *, is_ciphered: bool) -> None:
+        """Note that the peer's proof was right, and its counter.
 
-        The random challenge proves that the answer is fresh, and the ciphered APDU around it has the later counter; so
-        the proof's own counter refuses nothing.
+        The random challenge proves that the answer is fresh, so the proof's own counter refuses nothing. Where the
+        proof came in a ciphered APDU, that APDU's counter is the one to go on from: a proof under a higher one would
+        refuse the next honest APDU.
         """
         self._peer_title = self.peer_title
-        self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
+        if not is_ciphered:
+            self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
 
     def try_counter(self, counter: int) -> None:
         """Send the next messages with ``counter`` or above: a peer says that it has seen more than we know of.
@@ -351,7 +363,7 @@ class SecurityContext:
         raise SecurityError(f"counters from {counter} on were tried too often", None, "counter", CLAUSE)
 
     def _tried_name(self, block: int) -> str:
-        return f"tried/{self._sent_name}/{block}"
+        return f"{TRIED}{self._sent_name}/{block}"
 
     def _reserve(self, count: int) -> int:
         """Reserve counters of our own run durably, above all that were tried, and return the first."""
@@ -369,12 +381,8 @@ class SecurityContext:
         self._untried_block = block
         return False
 
-    @property
-    def _sent_name(self) -> str:
-        return f"sent/{self.system_title.hex()}/{self._scope}/{self.keys.generation}"
-
     def _received_name(self, key_set: str, title: bytes) -> str:
-        return f"received/{title.hex()}/{self.system_title.hex()}/{self.keys.generation}/{key_set}"
+        return f"received/{title.hex()}/{self.system_title.hex()}/{self._names[key_set]}/{key_set}"
 
     def _take_counter(self) -> int:
         if self._tried:
@@ -383,17 +391,21 @@ class SecurityContext:
         if self._next >= self._reserved_end:
             self._next = self._reserve(self._counter_block)
             self._reserved_end = self._next + self._counter_block
-        counter = self._next
-        if counter > COUNTER_MAX:
-            raise CounterExhaustedError(f"no counter is left to send to {self._peer_title.hex()}; change the key")
+        counter = self._checked(self._next)
         self._next += 1
         return counter
 
-    def _take_dedicated_counter(self) -> int:
-        if not self._dedicated_key:
-            raise ValueError("no dedicated key is set")
-        counter = self._dedicated_next
-        self._dedicated_next += 1
+    def _take_broadcast_counter(self) -> int:
+        counter = next(self._broadcast_run, None)
+        if counter is None:
+            first = self._counters.reserve(_sent_name(self.system_title, self.keys.broadcast), self._counter_block)
+            self._broadcast_run = iter(range(first + 1, first + self._counter_block))
+            counter = first
+        return self._checked(counter)
+
+    def _checked(self, counter: int) -> int:
+        if counter > COUNTER_MAX:
+            raise CounterExhaustedError(self.peer_title)
         return counter
 
     def _seal(self, octets: bytes, control: SecurityControl, counter: int, *, dedicated: bool) -> bytes:
@@ -487,6 +499,7 @@ def check_proof(
     *,
     secret: bytes = b"",
     security: SecurityContext | None = None,
+    is_ciphered: bool = False,
 ) -> None:
     """Check the peer's proof over our challenge, by an HLS mechanism; either role.
 
@@ -496,6 +509,7 @@ def check_proof(
         challenge: the challenge we sent: CtoS at the client, StoC at the server.
         secret: of mechanisms that share one.
         security: keys and counters of mechanisms that need them.
+        is_ciphered: whether the proof came in a ciphered APDU, whose own counter was checked.
 
     Raises:
         KeyWrongError: the proof is wrong.
@@ -508,7 +522,7 @@ def check_proof(
     assert row.check is not None  # noqa: S101 - our own invariant: a row has both functions or none
     counter = row.check(proof, handshake)
     if counter is not None and security is not None:
-        security.note_proof_counter(counter)
+        security.note_proof(counter, is_ciphered=is_ciphered)
 
 
 def _hls(mechanism: AuthenticationMechanism, security: SecurityContext | None) -> Mechanism:
@@ -523,6 +537,16 @@ def _hls(mechanism: AuthenticationMechanism, security: SecurityContext | None) -
 def is_ciphered(octets: bytes) -> bool:
     """Return whether an APDU's tag is one of service-specific or general glo-/ded-ciphering."""
     return bool(octets) and octets[0] in _CIPHERED_TAGS
+
+
+def _sent_name(title: bytes, key: bytes) -> str:
+    """Name the counters that one title sends under one key."""
+    return f"sent/{title.hex()}/{_name_of_key(key)}"
+
+
+def _name_of_key(key: bytes) -> str:
+    """Name a key by a digest that does not lead back to it."""
+    return blake2b(key, digest_size=8, person=b"meterspan key").hexdigest()
 
 
 def _replay(counter: int, last: int) -> ReplayError:

@@ -222,7 +222,9 @@ class Uplink:
             self._link.send_unnumbered(sealed, now)
         except StorageError as error:
             self._report(Failure.of_storage(error), now)
-        except (LinkNotUpError, CounterExhaustedError, ValueError) as error:
+        except CounterExhaustedError as error:
+            self._report(error.failure, now)
+        except (LinkNotUpError, ValueError) as error:
             self._report(Failure(FailureKind.INTERNAL, str(error)), now)
         else:
             self._sent(self._push, now)

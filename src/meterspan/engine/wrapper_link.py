@@ -2,7 +2,8 @@
 
 TCP has done the connecting, so ``connect`` is up at once, and a server is up with the first octets it receives. What is
 left is the framing, the ports, and peers that fall silent within a PDU or for good. In a stream a wrong header
-ends the link, as no later PDU can be found; a wrong datagram is one wrong datagram.
+ends the link for good, as no later PDU can be found; a wrong datagram is one wrong datagram. A PDU for another wPort is
+not answered: no application process has that address (IEC 62056-47, 6.2).
 """
 
 from collections import deque
@@ -40,7 +41,8 @@ class WrapperConfig:
     Attributes:
         source: this side's wPort: client SAP (16 is the public client) or logical device (1 is the management one).
         destination: the peer's wPort; a server answers the wPort that asked, and pushes to this one.
-        ports: wPorts of this side at which APDUs are taken; empty: ``source`` alone for a client, any for a server.
+        ports: wPorts of this side at which APDUs are taken beside ``source``: further logical devices of a server.
+        is_listener: a server takes what is sent to any wPort: it listens to pushes, whose senders choose it.
         apdu_size_max: octets of the longest APDU taken or sent.
         partial_timeout_s: how long a PDU may stay incomplete without a new octet.
         inactivity_timeout_s: how long a server keeps a link on which no whole PDU arrives; None keeps it for ever.
@@ -51,6 +53,7 @@ class WrapperConfig:
     source: int
     destination: int
     ports: frozenset[int] = frozenset()
+    is_listener: bool = False
     apdu_size_max: int = 0xFFFF
     partial_timeout_s: float = PARTIAL_TIMEOUT_S
     inactivity_timeout_s: float | None = INACTIVITY_TIMEOUT_S
@@ -71,7 +74,7 @@ class WrapperLink(LinkCore[WrapperConfig]):
         self._reader = WrapperReader(apdu_size_max=config.apdu_size_max)
         self._output: deque[bytes] = deque()
         self._output_octets = 0
-        self._is_up = False
+        self._is_up = self._is_over = False
         self._own_port = config.source
         self._peer_port = config.destination
         self._partial_deadline: float | None = None
@@ -82,11 +85,16 @@ class WrapperLink(LinkCore[WrapperConfig]):
         """Whether ``send`` may be called."""
         return self._is_up
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a stream has ended here: its connection has nothing more to carry, and its owner closes it."""
+        return self._is_over
+
     def connect(self, now: float) -> None:
         """Start on a connection that the medium has made: ``LinkUp`` at once, in either role."""
         if self._is_up:
             return
-        self._is_up = True
+        self._is_up, self._is_over = True, False
         self._reader = WrapperReader(apdu_size_max=self._config.apdu_size_max)
         self._own_port, self._peer_port = self._config.source, self._config.destination
         self._output.clear()
@@ -104,15 +112,21 @@ class WrapperLink(LinkCore[WrapperConfig]):
         self._output_octets = 0
         self._go_down(Failure(FailureKind.LINK_LOST, "the connection was closed"), by_peer=True)
 
-    def send(self, apdu: bytes, now: float) -> None:  # noqa: ARG002 - one signature for every link
+    def send(self, apdu: bytes, now: float, *, answers: ApduReceived | None = None) -> None:  # noqa: ARG002 - one signature for every link
         """Send one APDU; a server answers from the port that was addressed to the port that asked.
+
+        Args:
+            apdu: the APDU.
+            now: UTC seconds.
+            answers: the APDU whose ports are exchanged; None answers the one received last.
 
         Raises:
             LinkNotUpError: not connected.
             ValueError: the APDU is too long, or too much waits already.
 
         """
-        self._send(WrapperPdu(self._own_port, self._peer_port, apdu))
+        own, peer = (self._own_port, self._peer_port) if answers is None else (answers.destination, answers.source)
+        self._send(WrapperPdu(own, peer, apdu))
 
     def send_unnumbered(self, apdu: bytes, now: float) -> None:  # noqa: ARG002 - one signature for every link
         """Send one APDU from the configured port to the configured port: push.
@@ -128,7 +142,7 @@ class WrapperLink(LinkCore[WrapperConfig]):
         """Process octets of the stream in any cut, or one whole datagram."""
         self._counts.octets_received += len(octets)
         if not self._is_up:
-            if self._role is Role.CLIENT:
+            if self._role is Role.CLIENT or self._is_over:
                 self._counts.frames_ignored += 1
                 return
             self.connect(now)
@@ -196,9 +210,7 @@ class WrapperLink(LinkCore[WrapperConfig]):
         self._events.append(ApduReceived(wpdu.apdu, wpdu.source, wpdu.destination))
 
     def _is_ours(self, port: int) -> bool:
-        if self._config.ports:
-            return port in self._config.ports
-        return self._role is Role.SERVER or port == self._config.source
+        return self._config.is_listener or port == self._config.source or port in self._config.ports
 
     def _note_activity(self, now: float) -> None:
         timeout_s = self._config.inactivity_timeout_s
@@ -208,7 +220,7 @@ class WrapperLink(LinkCore[WrapperConfig]):
     def _go_down(self, failure: Failure, *, by_peer: bool) -> None:
         if not self._is_up:
             return
-        self._is_up = False
+        self._is_up, self._is_over = False, not self._config.is_datagram
         self._partial_deadline = self._inactivity_deadline = None
         self._events.append(LinkDown(failure, by_peer))
 

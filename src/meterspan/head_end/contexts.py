@@ -58,7 +58,6 @@ class ContextCache:
             SecurityKeys(keys.global_unicast or b"", keys.authentication or b""),
             counters=self._counters,
             peer_title=device.system_title or self._pinned(device),
-            scope=device.device,
         )
         self._contexts[device.device] = (device, context)
         if len(self._contexts) > CONTEXTS_KEPT:

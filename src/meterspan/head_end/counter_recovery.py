@@ -1,18 +1,20 @@
 """Counter recovery: what a head end does when a device says that it has seen higher invocation counters than ours.
 
 What a device says in an exception or a refusal is not authenticated. So the next session tries the counter, and only an
-answer under the device's key keeps it (``SecurityContext.try_counter``); tries are bounded, and a device that asks
-again and again without proof raises an alarm.
+answer under the device's key keeps it (``SecurityContext.try_counter``); tries are bounded, also over restarts, and a
+device that asks again and again without proof raises an alarm.
 """
 
 from collections import deque
 from dataclasses import replace
+from struct import Struct
 from typing import Final
 
 from meterspan.engine.security import SecurityContext
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.system import HeadEnd
 from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.ports import StateStore
 from meterspan.model.readings import EventSeverity
 from meterspan.quantities import DAY_S
 from meterspan.wire.errors import SecurityError
@@ -21,6 +23,8 @@ __all__ = ["TRIES_A_DAY_MAX", "CounterRecovery"]
 
 TRIES_A_DAY_MAX: Final = 3
 """Recoveries of one device within 24 hours: one is enough for a restored head end, the others for a bad line."""
+_TIME: Final = Struct(">q")
+"""A time of a try as it is kept: UTC seconds."""
 
 
 class CounterRecovery:
@@ -29,12 +33,14 @@ class CounterRecovery:
     Args:
         head_end: whose devices these are.
         contexts: their security contexts.
+        state: keeps when a device was tried; None forgets it at the end of the program.
 
     """
 
-    def __init__(self, head_end: HeadEnd, contexts: ContextCache) -> None:
+    def __init__(self, head_end: HeadEnd, contexts: ContextCache, state: StateStore | None = None) -> None:
         self._head_end = head_end
         self._contexts = contexts
+        self._state = state
         self._tries: dict[str, deque[float]] = {}
         self._trying: dict[str, SecurityContext] = {}
 
@@ -53,12 +59,24 @@ class CounterRecovery:
         self._settle_try(target, now)
         if failure is None or failure.counter is None:
             return failure
-        tries = self._tries.setdefault(target, deque(maxlen=TRIES_A_DAY_MAX))
-        if len(tries) == TRIES_A_DAY_MAX and now - tries[0] < DAY_S:
+        tries = self._tries_of(target)
+        if sum(0 <= now - at < DAY_S for at in tries) == TRIES_A_DAY_MAX:
             detail = f"counter {failure.counter} was asked for after {TRIES_A_DAY_MAX} recoveries within a day"
             return self._refused(target, failure, detail, now)
         tries.append(now)
+        self._keep(target, tries)
         return self._try(target, failure, failure.counter, now)
+
+    def _tries_of(self, target: str) -> deque[float]:
+        if target not in self._tries:
+            kept = b"" if self._state is None else self._state.load(_kept_name(target)) or b""
+            times = [float(time) for (time,) in _TIME.iter_unpack(kept[: len(kept) // _TIME.size * _TIME.size])]
+            self._tries[target] = deque(times, maxlen=TRIES_A_DAY_MAX)
+        return self._tries[target]
+
+    def _keep(self, target: str, tries: deque[float]) -> None:
+        if self._state is not None:
+            self._state.save(_kept_name(target), b"".join(_TIME.pack(int(time)) for time in tries))
 
     def _try(self, target: str, failure: Failure, counter: int, now: float) -> Failure:
         device = self._head_end.inventory.get(target)
@@ -91,3 +109,7 @@ class CounterRecovery:
         title = "It asks for invocation counters that nothing confirms"
         self._head_end.note(target, "counter", title, now, detail, severity=EventSeverity.ALARM)
         return replace(failure, kind=FailureKind.COUNTER_UNPROVED, detail=detail)
+
+
+def _kept_name(target: str) -> str:
+    return f"counter tries/{target}"

@@ -1,20 +1,25 @@
 """The completeness ledger: expected, received and missing per channel and day; reads are planned from its holes.
 
 A channel expects one value per capture period; ``analytics.completeness`` has the rule which period a value fills.
-Days are UTC.
-One Python integer per channel and day is the bit map of received slots, so a million channels stay cheap.
+Days are UTC. The received periods of a channel are kept as runs, so a long history costs what its holes cost; the sums
+of a group of channels are kept beside them as values arrive.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.analytics.completeness import DayCount, periods_due, periods_filled
+from meterspan.analytics.slot_runs import SlotRuns
+from meterspan.head_end.tally import Tally
 from meterspan.quantities import DAY_S, Obis
 
 __all__ = ["DAY_S", "Channel", "Ledger"]
+
+_NEVER = 1 << 60
+"""A period after all others."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -32,13 +37,18 @@ class _Expectation:
     period_s: int
     start: int
     end: int | None
-    received: dict[int, int]
-    filled: int = 0
-    """Slots received, of all days."""
-    low: int = 1 << 40
-    """First day with a received slot."""
-    high: int = -1
-    """Last day with one."""
+    group: Hashable
+    received: SlotRuns = field(default_factory=SlotRuns)
+
+    def due(self, until: int) -> range:
+        """Return the numbers of the slots due by ``until``."""
+        return periods_due(self.start, until if self.end is None else min(until, self.end), self.period_s)
+
+    @property
+    def life(self) -> tuple[int, int]:
+        """First slot that is ever due, and the one after the last."""
+        first = periods_due(self.start, self.start, self.period_s).start
+        return first, _NEVER if self.end is None else max(first, self.end // self.period_s)
 
 
 class Ledger:
@@ -47,11 +57,18 @@ class Ledger:
     def __init__(self) -> None:
         self._channels: dict[Channel, _Expectation] = {}
         self._by_device: dict[str, list[Channel]] = {}
+        self._tallies: dict[Hashable, dict[int, Tally]] = {}
 
-    def expect(self, channel: Channel, *, period_s: int, start: int) -> None:
+    def expect(self, channel: Channel, *, period_s: int, start: int, group: Hashable = None) -> None:
         """Expect a value of ``channel`` every ``period_s`` seconds from ``start`` (UTC seconds) on.
 
         Expecting a known channel again keeps what it received; a second ``start`` may only be earlier.
+
+        Args:
+            channel: the channel.
+            period_s: its capture period; a channel with another one begins anew.
+            start: UTC seconds.
+            group: the channels that it is added up with by ``days_of_groups``.
 
         Raises:
             ValueError: the period does not divide a day, so days would have no fixed number of slots.
@@ -60,19 +77,22 @@ class Ledger:
         if period_s <= 0 or DAY_S % period_s:
             raise ValueError(f"a capture period of {period_s} s does not divide a day")
         known = self._channels.get(channel)
-        if known is None or known.period_s != period_s:
-            self._channels[channel] = _Expectation(period_s, start, None, {})
-            if known is None:
-                self._by_device.setdefault(channel.device, []).append(channel)
+        if known is None:
+            self._by_device.setdefault(channel.device, []).append(channel)
         else:
-            known.start = min(known.start, start)
-            known.end = None
+            self._take_out(known)
+        if known is None or known.period_s != period_s:
+            known = self._channels[channel] = _Expectation(period_s, start, None, group)
+        known.start, known.end, known.group = min(known.start, start), None, group
+        self._put_in(known)
 
     def retire(self, channel: Channel, end: int) -> None:
         """Expect nothing after ``end`` (the device was exchanged or removed)."""
         known = self._channels.get(channel)
         if known is not None:
+            self._take_out(known)
             known.end = end
+            self._put_in(known)
 
     def record(self, channel: Channel, times: NDArray[np.int64]) -> int:
         """Note received values (UTC seconds); returns how many slots were filled for the first time.
@@ -82,54 +102,66 @@ class Ledger:
         known = self._channels.get(channel)
         if known is None:
             return 0
-        filled = 0
-        per_day = DAY_S // known.period_s
-        for slot in periods_filled(times, known.period_s).tolist():
-            day, bit = divmod(slot, per_day)
-            before = known.received.get(day, 0)
-            after = before | 1 << bit
-            if after != before:
-                known.received[day] = after
-                known.low, known.high = min(known.low, day), max(known.high, day)
-                filled += 1
-        known.filled += filled
-        return filled
+        return sum(self._fill(known, *run) for run in _runs(periods_filled(times, known.period_s)))
+
+    def restore(self, channel: Channel, received: SlotRuns) -> None:
+        """Note slots that were received before this start."""
+        known = self._channels.get(channel)
+        if known is not None:
+            for run in received:
+                self._fill(known, *run)
+
+    def received(self, channel: Channel) -> SlotRuns:
+        """Return the slots received from a channel, due or not; empty for an unexpected one."""
+        known = self._channels.get(channel)
+        return SlotRuns() if known is None else known.received
 
     def missing(self, channel: Channel, until: int) -> list[tuple[int, int]]:
         """Return the holes up to ``until`` as spans ``(start, end]`` of UTC seconds, oldest first."""
         known = self._channels.get(channel)
         if known is None:
             return []
-        holes: list[tuple[int, int]] = []
-        for day, due in self._due_days(known, until):
-            open_slots = due & ~known.received.get(day, 0)
-            base = day * DAY_S
-            while open_slots:
-                bit = (open_slots & -open_slots).bit_length() - 1
-                length = _trailing_ones(open_slots >> bit)
-                start, end = base + bit * known.period_s, base + (bit + length) * known.period_s
-                if holes and holes[-1][1] == start:
-                    holes[-1] = (holes[-1][0], end)
-                else:
-                    holes.append((start, end))
-                open_slots &= ~(((1 << length) - 1) << bit)
-        return holes
+        due, period_s = known.due(until), known.period_s
+        return [(first * period_s, stop * period_s) for first, stop in known.received.gaps(due.start, due.stop)]
 
     def days(self, channel: Channel, until: int, *, first: int = 0) -> Iterator[DayCount]:
         """Count each UTC day with a due value up to ``until``, from day ``first`` since 1970 on."""
         known = self._channels.get(channel)
         if known is None:
             return
-        for day, due in self._due_days(known, until, first):
-            yield DayCount(day, due.bit_count(), (due & known.received.get(day, 0)).bit_count())
+        due, per_day = known.due(until), DAY_S // known.period_s
+        slot = max(due.start, first * per_day)
+        while slot < due.stop:
+            day = slot // per_day
+            stop = min((day + 1) * per_day, due.stop)
+            yield DayCount(day, stop - slot, known.received.count(slot, stop))
+            slot = stop
 
-    def count(self, channel: Channel, until: int) -> tuple[int, int]:
-        """Return (expected, received) of the channel's whole life up to ``until``; its length costs nothing."""
+    def count(self, channel: Channel, until: int, *, since: int = 0) -> tuple[int, int]:
+        """Return (expected, received) of the channel's life from ``since`` (a UTC midnight) up to ``until``.
+
+        The length of its life costs nothing.
+        """
         known = self._channels.get(channel)
         if known is None:
             return 0, 0
-        due = _due_slots(known, until)
-        return len(due), known.filled - _filled_outside(known, due)
+        due = known.due(until)
+        first = max(due.start, since // known.period_s)
+        return max(0, due.stop - first), known.received.count(first, max(first, due.stop))
+
+    def days_of_groups(self, first: int, last: int, until: int) -> dict[Hashable, list[DayCount]]:
+        """Count each UTC day ``first`` to ``last`` (since 1970) up to ``until``, over all channels of each group.
+
+        It costs the days and the groups; the number of channels costs nothing.
+        """
+        found: dict[Hashable, list[DayCount]] = {}
+        for group, tallies in self._tallies.items():
+            parts = [tally.days(first, last, until // period_s) for period_s, tally in tallies.items()]
+            found[group] = [
+                DayCount(first + at, sum(part[at].expected for part in parts), sum(part[at].received for part in parts))
+                for at in range(last - first + 1)
+            ]
+        return found
 
     @property
     def channels(self) -> tuple[Channel, ...]:
@@ -140,40 +172,38 @@ class Ledger:
         """Every channel of one device."""
         return tuple(self._by_device.get(device, ()))
 
-    @staticmethod
-    def _due_days(known: _Expectation, until: int, first: int = 0) -> Iterator[tuple[int, int]]:
-        """Yield (day, bit map of the slots due by ``until``), from day ``first`` on."""
-        per_day = DAY_S // known.period_s
-        due = _due_slots(known, until)
-        slot = max(due.start, first * per_day)
-        while slot < due.stop:
-            day, bit = divmod(slot, per_day)
-            count = min(per_day - bit, due.stop - slot)
-            yield day, ((1 << count) - 1) << bit
-            slot += count
+    # --- the sums of groups -------------------------------------------------------------------------------------
+
+    def _tally(self, known: _Expectation) -> Tally:
+        tallies = self._tallies.setdefault(known.group, {})
+        tally = tallies.get(known.period_s)
+        if tally is None:
+            tally = tallies[known.period_s] = Tally(known.period_s)
+        return tally
+
+    def _put_in(self, known: _Expectation, *, times: int = 1) -> None:
+        """Add a channel with all that it received to the sums of its group; ``times=-1`` takes it out."""
+        tally, (low, high) = self._tally(known), known.life
+        (tally.enter if times > 0 else tally.leave)(low, high)
+        for first, stop in known.received:
+            tally.fill(max(first, low), min(stop, high), times=times)
+
+    def _take_out(self, known: _Expectation) -> None:
+        self._put_in(known, times=-1)
+
+    def _fill(self, known: _Expectation, first: int, stop: int) -> int:
+        """Note a run of received slots; return how many of them are new."""
+        tally, (low, high) = self._tally(known), known.life
+        new = known.received.add(first, stop)
+        for begin, end in new:
+            tally.fill(max(begin, low), min(end, high))
+        return sum(end - begin for begin, end in new)
 
 
-def _due_slots(known: _Expectation, until: int) -> range:
-    """Return the numbers of the slots due by ``until``."""
-    return periods_due(known.start, until if known.end is None else min(until, known.end), known.period_s)
-
-
-def _filled_outside(known: _Expectation, due: range) -> int:
-    """Count received slots that are not due: of a clock that runs ahead, or before the installation."""
-    if not known.filled:
-        return 0
-    per_day = DAY_S // known.period_s
-    if not due:
-        return known.filled
-    first, last = due.start // per_day, (due.stop - 1) // per_day
-    days = {*range(known.low, first + 1), *range(last, known.high + 1)}
-    outside = 0
-    for day in days:
-        low, high = max(due.start - day * per_day, 0), min(due.stop - day * per_day, per_day)
-        mask = ((1 << high) - 1) & ~((1 << low) - 1) if high > low else 0
-        outside += (known.received.get(day, 0) & ~mask).bit_count()
-    return outside
-
-
-def _trailing_ones(bits: int) -> int:
-    return (~bits & (bits + 1)).bit_length() - 1
+def _runs(slots: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Join rising slot numbers that follow each other."""
+    if not len(slots):
+        return
+    breaks = np.flatnonzero(np.diff(slots) != 1) + 1
+    firsts, lasts = slots[np.concatenate(([0], breaks))], slots[np.concatenate((breaks - 1, [-1]))]
+    yield from zip(firsts.tolist(), (lasts + 1).tolist(), strict=True)

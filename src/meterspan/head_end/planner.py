@@ -9,7 +9,7 @@ bounds its open sessions and their starts per second; a target has a courtesy ga
 import heapq
 import zlib
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -53,6 +53,8 @@ class Order:
     device: str
     obis: tuple[Obis, ...]
     deadline: float
+    author: str = ""
+    """Who ordered it; shown in the meter's story."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class ReadPolicy:
         retry_factor: each further failure multiplies the wait.
         retry_max_s: the longest wait.
         courtesy_gap_s: least time between two sessions with one target.
+        order_gap_s: the same where an order waits, which somebody waits for.
         clock_check_every_s: time between clock checks of one target.
         hole_span_max_s: longest span asked for in one task; longer holes become several.
         tasks_per_session_max: tasks in one session; the rest waits for the next.
@@ -102,6 +105,7 @@ class ReadPolicy:
     retry_factor: float = 2.0
     retry_max_s: float = 3_600.0
     courtesy_gap_s: float = 5.0
+    order_gap_s: float = 1.0
     clock_check_every_s: int = 86_400
     hole_span_max_s: int = 7 * 86_400
     tasks_per_session_max: int = 64
@@ -127,7 +131,8 @@ class _Target:
     network: str
     due: float
     failures: int = 0
-    not_before: float = 0.0
+    ended_at: float | None = None
+    """When its last session ended."""
     is_open: bool = False
     is_waiting: bool = False
     clock_due: float = 0.0
@@ -190,7 +195,9 @@ class Planner:
         """Plan nothing more for a target; an open session ends by itself."""
         self._targets.pop(target, None)
 
-    def order(self, target: str, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
+    def order(
+        self, target: str, device: str, obis: Sequence[Obis], *, now: float, deadline: float, author: str = ""
+    ) -> Order:
         """Ask for registers of ``device`` now, through ``target``.
 
         Args:
@@ -199,6 +206,7 @@ class Planner:
             obis: the registers.
             now: UTC seconds.
             deadline: UTC seconds at which the order times out.
+            author: who orders it.
 
         Raises:
             KeyError: the target is not planned.
@@ -211,12 +219,28 @@ class Planner:
         if len(self._order_ends) >= ORDERS_MAX:
             raise TooManyOrdersError(len(self._order_ends))
         self._order_count += 1
-        order = Order(self._order_count, device, tuple(obis), deadline)
+        order = Order(self._order_count, device, tuple(obis), deadline, author)
+        self._place(target, order, now)
+        return order
+
+    def resume_order(self, target: str, order: Order, now: float) -> bool:
+        """Ask again for an order of an earlier start; return False where the target is not planned any more."""
+        self.count_orders_from(order.order_id)
+        if target not in self._targets:
+            return False
+        self._place(target, order, now)
+        return True
+
+    def count_orders_from(self, last: int) -> None:
+        """Continue the numbers of orders after ``last``, the highest one of an earlier start."""
+        self._order_count = max(self._order_count, last)
+
+    def _place(self, target: str, order: Order, now: float) -> None:
+        plan = self._targets[target]
         plan.orders[order.order_id] = order
-        heapq.heappush(self._order_ends, (deadline, order.order_id, target))
+        heapq.heappush(self._order_ends, (order.deadline, order.order_id, target))
         plan.due = min(plan.due, now)
         self._wake(target)
-        return order
 
     def overdue_orders(self, now: float) -> list[Order]:
         """Remove and return all orders whose deadline has passed unanswered."""
@@ -229,11 +253,12 @@ class Planner:
                 overdue.append(order)
         return overdue
 
-    def withdraw_orders(self, job: SessionJob) -> None:
-        """Ask no more for the orders of a job."""
+    def withdraw_orders(self, job: SessionJob, numbers: Iterable[int]) -> None:
+        """Ask no more for orders of a job."""
         plan = self._targets.get(job.target)
         if plan is not None:
-            _remove_orders(plan, job)
+            for number in numbers:
+                plan.orders.pop(number, None)
 
     def next_job(self, now: float) -> SessionJob | None:
         """Return the most urgent session that may start now, or None."""
@@ -258,7 +283,7 @@ class Planner:
         return None
 
     def finished(self, job: SessionJob, *, ok: bool, now: float) -> None:
-        """Note the end of a session; answered orders leave, a failure backs off."""
+        """Note the end of a session; answered orders leave, a failure backs off unless an order waits."""
         self._open.pop(job.job_id, None)
         network = self._network(job.network)
         network.open_count -= 1
@@ -266,13 +291,14 @@ class Planner:
         if plan is None:
             return
         plan.is_open = False
-        plan.not_before = now + self._policy.courtesy_gap_s
+        plan.ended_at = now
         if ok:
             self._succeeded(plan, job, now)
         else:
             plan.failures += 1
             wait = self._policy.retry_first_s * self._policy.retry_factor ** (plan.failures - 1)
-            plan.due = now + min(wait, self._policy.retry_max_s) * _jitter(job.target, plan.failures)
+            pause = min(wait, self._policy.retry_max_s) * _jitter(job.target, plan.failures)
+            plan.due = now if plan.orders else now + pause
         self._wake(job.target)
 
     def deadline(self) -> float | None:
@@ -289,6 +315,15 @@ class Planner:
         """Sessions failed in a row."""
         plan = self._targets.get(target)
         return 0 if plan is None else plan.failures
+
+    def next_attempt(self, target: str) -> float | None:
+        """When the next session with a target may start, UTC seconds; None while one is open, or it is not planned."""
+        plan = self._targets.get(target)
+        return None if plan is None or plan.is_open else self._wake_time(plan)
+
+    def is_planned(self, target: str) -> bool:
+        """Whether sessions are held with a target."""
+        return target in self._targets
 
     def due_by(self, now: float) -> float:
         """Return the instant whose values every healthy target has delivered by ``now``.
@@ -357,9 +392,11 @@ class Planner:
     def _wake(self, target: str) -> None:
         heapq.heappush(self._wakes, (self._wake_time(self._targets[target]), target))
 
-    @staticmethod
-    def _wake_time(plan: _Target) -> float:
-        return max(plan.due, plan.not_before)
+    def _wake_time(self, plan: _Target) -> float:
+        if plan.ended_at is None:
+            return plan.due
+        gap = self._policy.order_gap_s if plan.orders else self._policy.courtesy_gap_s
+        return max(plan.due, plan.ended_at + min(gap, self._policy.courtesy_gap_s))
 
     def _next_mark(self, target: str, now: float) -> float:
         every = self._policy.read_every_s

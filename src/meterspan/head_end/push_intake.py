@@ -348,6 +348,8 @@ class PushConnection:
     def __init__(self, intake: PushIntake, link: Link, peer: str, keep: Keep | None) -> None:
         self.waiting = 0
         """Notifications that are read and not yet durable."""
+        self.refused = 0
+        """Notifications that were refused; an authentic one that cannot be used is not."""
         self.proved_at: float | None = None
         """When the last authentic notification arrived, UTC seconds; None before the first."""
         self._intake = intake
@@ -408,6 +410,8 @@ class PushConnection:
             return
         if isinstance(event, PushReceived) and event.sender:
             self.proved_at = now
+        else:
+            self.refused += 1
         push = self._intake.read(event, self._peer, now)
         if push is None:
             return
@@ -429,7 +433,9 @@ class PushConnection:
                 self._answer(confirmation, now)
         except StorageError as error:
             self._fail(Failure.of_storage(error))
-        except (CounterExhaustedError, ValueError) as error:
+        except CounterExhaustedError as error:
+            self._fail(error.failure)
+        except ValueError as error:
             self._fail(Failure(FailureKind.INTERNAL, str(error)))
         else:
             self._events.append(taken)

@@ -36,7 +36,7 @@ from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, Register
 from meterspan.model.failures import Failure
 from meterspan.model.identity import mbus_client_identity
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.ports import Entropy
+from meterspan.model.ports import Entropy, StateStore
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
@@ -73,13 +73,22 @@ class SessionMaker:
         contexts: security contexts, shared with the push intake.
         entropy: source of random octets for challenges.
         zone: reads clock times without deviation.
+        state: keeps when counters were tried; None forgets it at the end of the program.
 
     """
 
-    def __init__(self, head_end: HeadEnd, *, contexts: ContextCache, entropy: Entropy, zone: tzinfo = UTC) -> None:
+    def __init__(
+        self,
+        head_end: HeadEnd,
+        *,
+        contexts: ContextCache,
+        entropy: Entropy,
+        zone: tzinfo = UTC,
+        state: StateStore | None = None,
+    ) -> None:
         self._head_end = head_end
         self._contexts = contexts
-        self._recovery = CounterRecovery(head_end, contexts)
+        self._recovery = CounterRecovery(head_end, contexts, state)
         self._entropy = entropy
         self._policy = ClockPolicy(zone)
         self._layouts: dict[tuple[str, Obis], ProfileLayout] = {}

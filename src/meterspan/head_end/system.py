@@ -5,6 +5,7 @@ block counts as received only after the sink has made it durable, so a crash can
 the meter was not credited for is simply asked again.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -14,16 +15,18 @@ from numpy.typing import NDArray
 from meterspan.head_end.device_log import DeviceLog, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
-from meterspan.head_end.orders import OrderBook
+from meterspan.head_end.orders import OrderBook, OrderRecord, order_values
 from meterspan.head_end.planner import Hole, NetworkPolicy, Order, Planner, ReadPolicy, SessionJob
 from meterspan.head_end.push_layouts import PushLayouts
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.failures import Failure
 from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.order_errors import NotAskedError
 from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
-from meterspan.quantities import Obis, Scaled
+from meterspan.model.remedies import reason_of
+from meterspan.quantities import Commodity, Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
 
@@ -41,6 +44,7 @@ class HeadEndCounts:
     unknown_devices: int = 0
     """Blocks of devices that are not in the inventory: refused."""
     orders_answered: int = 0
+    orders_failed: int = 0
     orders_timed_out: int = 0
 
 
@@ -71,19 +75,28 @@ class HeadEnd:
         self.counts = HeadEndCounts()
         self.custody = custody
         self.sink = sink
+        self.group_sizes: Counter[tuple[str, Commodity]] = Counter()
+        """How many meters each network has of each commodity; removed ones are not counted."""
         self._members: dict[str, list[str]] = {}
         self.layouts = PushLayouts()
         self._scalers: dict[str, dict[Obis, ScalerUnit]] = {}
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, Failure] = {}
+        self._tried: set[str] = set()
 
     def add_device(self, device: Device, now: float) -> None:
         """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
-        is_new = self.inventory.get(device.device) is None
+        before = self.inventory.get(device.device)
+        is_new = before is None
+        self._count(before, -1)
+        self._count(device, 1)
         self.inventory.put(device)
         for channel in device.channels:
             self.ledger.expect(
-                Channel(device.device, channel.obis), period_s=channel.period_s, start=device.installed_at
+                Channel(device.device, channel.obis),
+                period_s=channel.period_s,
+                start=device.installed_at,
+                group=(device.network, device.commodity),
             )
         target = self.target_of(device)
         members = self._members.setdefault(target, [])
@@ -96,6 +109,10 @@ class HeadEnd:
             self.note(
                 device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
             )
+
+    def _count(self, device: Device | None, change: int) -> None:
+        if device is not None and device.channels and device.removed_at is None:
+            self.group_sizes[device.network, device.commodity] += change
 
     def learn_scalers(self, device: str, scalers: Mapping[Obis, ScalerUnit]) -> None:
         """Remember the scales of a device's registers, read or pushed: a standard push may leave them out."""
@@ -116,7 +133,10 @@ class HeadEnd:
         known = self.inventory.get(device)
         if known is None:
             raise UnknownMeterError(device)
-        self.inventory.put(replace(known, removed_at=at))
+        gone = replace(known, removed_at=at)
+        self._count(known, -1)
+        self._count(gone, 1)
+        self.inventory.put(gone)
         for channel in known.channels:
             self.ledger.retire(Channel(device, channel.obis), at)
         if self.target_of(known) == device and self._members.get(device) == [device]:
@@ -149,25 +169,43 @@ class HeadEnd:
         holes.sort(key=lambda hole: hole.start)
         return holes
 
-    def order(self, device: str, obis: Sequence[Obis], *, now: float, deadline: float) -> Order:
-        """Ask for registers of a device now; answered or timed out by ``deadline``, never silent.
+    def order(self, device: str, obis: Sequence[Obis], *, now: float, deadline: float, author: str = "") -> Order:
+        """Ask for registers of a device now; answered, failed or timed out by ``deadline``, never silent.
 
         Args:
             device: the device whose registers are read.
             obis: the registers.
             now: UTC seconds.
             deadline: UTC seconds at which the order times out.
+            author: who orders it.
 
         Raises:
             UnknownMeterError: no such device.
+            NotAskedError: no session is held with it: it sends by itself, or was removed.
+            TooManyOrdersError: too many orders wait already.
 
         """
         known = self.inventory.get(device)
         if known is None:
             raise UnknownMeterError(device)
-        order = self.planner.order(self.target_of(known), device, obis, now=now, deadline=deadline)
+        target = self.target_of(known)
+        if not self.planner.is_planned(target):
+            raise NotAskedError(device)
+        order = self.planner.order(target, device, obis, now=now, deadline=deadline, author=author)
         self.orders.placed(order, now)
         return order
+
+    def restore_orders(self, records: Sequence[OrderRecord], now: float) -> None:
+        """Remember the orders of an earlier start, oldest first; those that still wait are asked again."""
+        self.orders.restore(records)
+        for record in records:
+            order, known = record.order, self.inventory.get(record.order.device)
+            self.planner.count_orders_from(order.order_id)
+            if not record.is_waiting:
+                continue
+            is_asked = known is not None and order.deadline > now
+            if not (is_asked and known and self.planner.resume_order(self.target_of(known), order, now)):
+                self._time_out(order, now)
 
     def answer(self, order_id: int, values: Mapping[Obis, Scaled], now: float) -> None:
         """Note the result of an on-demand read."""
@@ -205,45 +243,54 @@ class HeadEnd:
 
     def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:
         """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""
-        self.planner.finished(job, ok=failure is None, now=now)
+        self._tried.add(job.target)
+        orders = [task.order for task in job.tasks if task.order is not None]
         if failure is not None:
-            self.counts.sessions_failed += 1
-            self._last_failure[job.target] = failure
-            severity = EventSeverity.WARNING
-            entry = Entry(now, "failed", str(failure), severity=severity, failure=failure, is_proved=False)
-            self.device_log.note(job.target, entry)
-            self._fail_orders(job, failure, now)
+            self._failed(job, orders, failure, now)
             return
+        self.planner.finished(job, ok=True, now=now)
         self.counts.sessions_ok += 1
-        self.counts.orders_answered += sum(task.order is not None for task in job.tasks)
+        self.counts.orders_answered += len(orders)
         self._last_heard[job.target] = now
+        for order in orders:
+            self._note_answered(order, now)
         if self._last_failure.pop(job.target, None) is not None:
             self.note(job.target, "recovered", f"Reached again at attempt {job.attempt}", now)
-        else:
+        elif len(orders) < len(job.tasks):
             self.note(job.target, "read", "Read on schedule", now)
 
-    def _fail_orders(self, job: SessionJob, failure: Failure, now: float) -> None:
-        """Let the orders of a failed session know why; they wait for the next one only where there is hope."""
-        for task in job.tasks:
-            if task.order is not None:
-                self.orders.failed(task.order.order_id, failure, now)
-        if failure.permanent:
-            self.planner.withdraw_orders(job)
+    def _failed(self, job: SessionJob, orders: Sequence[Order], failure: Failure, now: float) -> None:
+        ended = [order for order in orders if self.orders.failed(order.order_id, failure, now)]
+        self.planner.withdraw_orders(job, {order.order_id for order in ended})
+        self.planner.finished(job, ok=False, now=now)
+        self.counts.sessions_failed += 1
+        self.counts.orders_failed += len(ended)
+        self._last_failure[job.target] = failure
+        severity = EventSeverity.WARNING
+        entry = Entry(now, "failed", str(failure), severity=severity, failure=failure, is_proved=False)
+        self.device_log.note(job.target, entry)
+        for order in ended:
+            title = f"{_ordered(order)}: it failed"
+            told = Entry(now, "ordered", title, str(reason_of(failure)), severity, failure=failure, is_proved=False)
+            self.device_log.note(order.device, told)
+
+    def _note_answered(self, order: Order, now: float) -> None:
+        values = order_values(self.orders.get(order.order_id))
+        words = ", ".join(f"{item.name} {item.value} {item.unit}" for item in values)
+        self.note(order.device, "ordered", _ordered(order), now, words or "The meter refused every register")
 
     def time_out_orders(self, now: float) -> list[Order]:
         """Remove and return the orders whose deadline has passed; each is noted in the device log."""
         overdue = self.planner.overdue_orders(now)
         for order in overdue:
-            self.counts.orders_timed_out += 1
-            self.orders.timed_out(order.order_id, now)
-            self.note(
-                order.device,
-                "timed out",
-                "The on-demand read was not answered by its deadline",
-                now,
-                severity=EventSeverity.WARNING,
-            )
+            self._time_out(order, now)
         return overdue
+
+    def _time_out(self, order: Order, now: float) -> None:
+        self.counts.orders_timed_out += 1
+        self.orders.timed_out(order.order_id, now)
+        title = f"{_ordered(order)}: not answered by its deadline"
+        self.note(order.device, "timed out", title, now, severity=EventSeverity.WARNING)
 
     def quarantine_frame(self, frame: QuarantinedFrame) -> None:
         """Put a frame that could not be used into quarantine and into its meter's story."""
@@ -280,10 +327,20 @@ class HeadEnd:
         """Return the time of a device's last reading or session, UTC seconds."""
         return self._last_heard.get(device)
 
+    def was_tried(self, device: str) -> bool:
+        """Whether a session with a device's target has ended since the start, or it was heard before."""
+        known = self.inventory.get(device)
+        target = device if known is None else self.target_of(known)
+        return target in self._tried or target in self._last_heard
+
     def last_failure(self, device: str) -> Failure | None:
         """Return why the last session with a device's target failed, None if it did not."""
         known = self.inventory.get(device)
         return None if known is None else self._last_failure.get(self.target_of(known))
+
+
+def _ordered(order: Order) -> str:
+    return f"Read now, ordered by {order.author}" if order.author else "Read now, as ordered"
 
 
 def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int]]:

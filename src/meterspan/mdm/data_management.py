@@ -5,7 +5,7 @@ door to the rooms of ``mdm``: intake, registrations, curves, settlement, home vi
 methods may be called from any thread, and each answer is of one state of the data.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
@@ -315,6 +315,17 @@ class MeterDataManagement:
     def totals(self) -> Totals:
         """Return counts of the stored data; derives changed days first."""
         return self._numbers.totals()
+
+    def readings_stored(self) -> int:
+        """Count the stored readings, each (series, time, value) once; derives nothing."""
+        return self._numbers.readings_stored()
+
+    def unexplained_wh(self) -> Iterator[int]:
+        """Iterate over the usage points, and sum up the unexplained energy of each, Wh; each of one state of its data.
+
+        Writers wait for one usage point at most; ``totals`` is of one state of all data, and they wait for all of it.
+        """
+        return self._numbers.unexplained_wh()
 
     def unexplained(self) -> Sequence[UnexplainedView]:
         """List every register difference that no consumption explains, of all usage points and both directions."""

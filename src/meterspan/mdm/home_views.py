@@ -20,7 +20,7 @@ from meterspan.mdm.snapshots import Snapshot, consistent
 from meterspan.mdm.supplies import Supply
 from meterspan.model.storage.errors import DamagedSupplyError
 from meterspan.model.views import Home, LiveView, PeriodView, PowerView, TodayView
-from meterspan.quantities import Commodity, Direction, utc, utc_seconds
+from meterspan.quantities import Commodity, Direction, known_sum, utc, utc_seconds
 
 __all__ = ["HomeAnswers"]
 
@@ -170,7 +170,6 @@ class HomeAnswers:
                 left_out.append(supply.commodity)
             else:
                 self._damage.clear(item, question="live")
-        costs = [view.cost for view in views if view.cost is not None]
         return LiveView(
             home_id,
             now,
@@ -180,7 +179,7 @@ class HomeAnswers:
             price,
             band_until,
             tuple(views),
-            sum(costs, Decimal(0)) if costs else None,
+            known_sum(view.cost for view in views),
             home.currency,
             tuple(left_out),
         )

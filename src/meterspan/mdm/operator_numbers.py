@@ -3,7 +3,7 @@
 A usage point that is damaged or impossible is named, and the sums are those of the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -81,6 +81,24 @@ class OperatorNumbers:
     def unexplained(self) -> Sequence[UnexplainedView]:
         """List every register difference that no consumption explains, of all usage points and both directions."""
         return consistent(self._on.generations, self._unexplained)
+
+    def readings_stored(self) -> int:
+        """Count the stored readings, each (series, time, value) once; derives nothing."""
+        return self._on.journal.counts().readings
+
+    def unexplained_wh(self) -> Iterator[int]:
+        """Iterate over the usage points, and sum up the unexplained energy of each (Wh) from one state of its data."""
+        for supply in self._on.registrations.supplies():
+            yield self._unexplained_wh_of(supply)
+
+    def _unexplained_wh_of(self, supply: Supply) -> int:
+        def ask(snapshot: Snapshot) -> int:
+            found = self._of_supply(
+                snapshot, supply, "unexplained", lambda supply: self._unexplained_of(snapshot, supply)
+            )
+            return round(sum((abs(item.value) for item in found if item.unit == "kWh"), Decimal(0)) * 1000)
+
+        return consistent(self._on.generations, ask)
 
     def completeness(self, first: date, last: date, *, until: datetime | None = None) -> Sequence[CompletenessView]:
         """Count due and received registers of each installed device's billing registers per UTC day.

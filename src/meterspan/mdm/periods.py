@@ -3,10 +3,11 @@
 Amounts of money are exact; the cost of a period is usage, standing charge of each day with data, and tax.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -14,11 +15,14 @@ from numpy.typing import NDArray
 
 from meterspan.analytics.calendar import cut_at, day_bounds, days_of_month, grid, month_bounds
 from meterspan.analytics.completeness import share_received
+from meterspan.analytics.conserve import Unexplained
 from meterspan.analytics.tariff import Cost, Tariff, bands_at, bands_of_day, cost, exact_decimal
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.supplies import Supply
+from meterspan.model.notes import COUNTED, REGISTERS, UNEXPLAINED
+from meterspan.model.remedies import Phrase, PhraseValue
 from meterspan.model.views import BandWindow, IntervalPoint, PeriodPoint, PeriodView, TariffView
-from meterspan.quantities import Quality, utc
+from meterspan.quantities import DAY_S, HOUR_S, Quality, known_sum, utc
 
 __all__ = [
     "bands_of",
@@ -33,12 +37,6 @@ __all__ = [
 ]
 
 NOT_MEASURED = int(Quality.MISSING | Quality.ESTIMATED)
-
-_UNEXPLAINED = {
-    Quality.METER_RESET: "register fell without a rollover that explains it",
-    Quality.NEGATIVE: "register difference is negative and nothing explains it",
-    Quality.SPIKE: "register rose more than the connection can carry",
-}
 
 
 def day_view(supply: Supply, curve: Curve, day: date, versions: Sequence[tuple[int, int, int]]) -> PeriodView:
@@ -110,7 +108,6 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
     """
     start, end = month_bounds(month, supply.zone)
     points = []
-    costs = []
     for day in days_of_month(month):
         low, high = day_bounds(day, supply.zone)
         part = _part(curve, low, high)
@@ -120,14 +117,12 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         expected = int((bounds[:-1] < seen_until).sum())
         received = len(np.unique(np.searchsorted(bounds, part.start[measured], side="right")))
         known = is_known_at_all(part)
-        if bill is not None and known:
-            costs.append(bill.total)
         points.append(
             PeriodPoint(
                 day,
                 exact_decimal(part.total) if known else None,
                 bill.total if bill is not None and known else None,
-                _by_band(supply, bill, day) if bill is not None and known else (),
+                _by_band(supply, part, bill, day) if bill is not None and known else (),
                 expected > 0 and received >= expected and high <= seen_until,
                 expected,
                 received,
@@ -142,7 +137,7 @@ def month_view(supply: Supply, curve: Curve, month: date, *, seen_until: int) ->
         utc(start),
         utc(end),
         exact_decimal(curve.total) if is_known_at_all(curve) else None,
-        sum(costs, Decimal(0)) if costs else None,
+        known_sum(point.cost for point in points),
         _unexplained(curve),
         _register(curve.opening),
         _register(curve.closing),
@@ -237,11 +232,18 @@ def _known_s(curve: Curve, low: int, high: int) -> int:
     return int(inside[inside > 0].sum())
 
 
-def _by_band(supply: Supply, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
-    """Return what was used per band in the shown unit: m3 also where gas is billed in kWh."""
+def _by_band(supply: Supply, curve: Curve, bill: Cost, day: date) -> tuple[tuple[str, Decimal], ...]:
+    """Return what was used in each band of which anything is known, in the shown unit: gas in m3."""
     tariff = supply.tariff(day)
-    per_metered = Fraction(1) if tariff is None else tariff.units_per_metered
-    return tuple((line.band, exact_decimal(Fraction(line.quantity) / per_metered)) for line in bill.bands)
+    if tariff is None:
+        return ()
+    spans = bands_of_day(tariff, day, supply.zone)
+    known = {span.band for span in spans if _known_s(curve, span.start, span.end)}
+    return tuple(
+        (line.band, exact_decimal(Fraction(line.quantity) / tariff.units_per_metered))
+        for line in bill.bands
+        if line.band in known
+    )
 
 
 def _part(curve: Curve, start: int, end: int) -> Curve:
@@ -264,36 +266,53 @@ def _version_at(versions: Sequence[tuple[int, int, int]], start: int, end: int) 
     return max((version for low, high, version in versions if low < end and high > start), default=1)
 
 
-def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[str, ...]:
+def _notes(supply: Supply, curve: Curve, start: int, end: int) -> tuple[Phrase, ...]:
     zone = ZoneInfo(supply.zone)
+    return (
+        *_clock_notes(start, end),
+        *_exchange_notes(supply, start, end, zone),
+        *(_unexplained_note(supply, curve, item, zone) for item in curve.unexplained),
+        *_count_notes(curve),
+        *(_note("refused", device=item.device, what=item.what, reason=item.reason) for item in curve.refused),
+    )
 
-    def local(time: int) -> str:
-        return f"{datetime.fromtimestamp(time, zone):%Y-%m-%d %H:%M}"
 
-    notes = []
-    for before, after in zip(supply.installations, supply.installations[1:], strict=False):
+def _note(kind: str, **values: PhraseValue) -> Phrase:
+    return Phrase(f"note.{kind}", tuple(values.items()))
+
+
+def _clock_notes(start: int, end: int) -> Iterator[Phrase]:
+    """Say that a day has not 24 hours."""
+    if end - start < 2 * DAY_S and end - start != DAY_S:
+        yield _note(
+            "long_day" if end - start > DAY_S else "short_day", hours=exact_decimal(Fraction(end - start, HOUR_S))
+        )
+
+
+def _exchange_notes(supply: Supply, start: int, end: int, zone: ZoneInfo) -> Iterator[Phrase]:
+    for before, after in pairwise(supply.installations):
         if start <= after.start < end:
-            notes.append(f"Meter {before.device} was exchanged for {after.device} on {local(after.start)}.")
-    for item in curve.unexplained:
-        amount = exact_decimal(item.value * curve.step)
-        why = _UNEXPLAINED[item.quality]
-        notes.append(f"{amount:f} {supply.unit} unexplained between {local(item.start)} and {local(item.end)}: {why}.")
-    for flag, text in (
-        (
-            Quality.ESTIMATED,
-            "{count} intervals estimated: registers were more than a period apart; their sum is measured.",
-        ),
-        (Quality.LATE, "{count} intervals changed by readings that came after the day was closed."),
-        (Quality.CONFLICT, "{count} intervals with contradicting registers at one instant."),
-        (Quality.ROLLOVER, "{count} intervals in which the register passed its width."),
-        (Quality.MISSING, "{count} intervals without any data."),
-    ):
+            at = datetime.fromtimestamp(after.start, zone)
+            yield _note("exchanged", before=before.device, after=after.device, at=at)
+
+
+def _unexplained_note(supply: Supply, curve: Curve, item: Unexplained, zone: ZoneInfo) -> Phrase:
+    return _note(
+        "unexplained",
+        amount=exact_decimal(item.value * curve.step),
+        unit=supply.unit,
+        start=datetime.fromtimestamp(item.start, zone),
+        end=datetime.fromtimestamp(item.end, zone),
+        why=_note(UNEXPLAINED[item.quality]),
+    )
+
+
+def _count_notes(curve: Curve) -> Iterator[Phrase]:
+    for flag, kind in COUNTED.items():
         count = int(((curve.quality & int(flag)) != 0).sum())
         if count:
-            notes.append(text.format(count=count))
-    for flag, what in ((Quality.ZERO_GLITCH, "fell"), (Quality.SPIKE, "rose")):
+            yield _note(kind, count=count)
+    for flag, kind in REGISTERS.items():
         count = sum(1 for item in curve.left_out if item.quality is flag)
         if count:
-            notes.append(f"{count} registers {what} for a moment and came back; they are kept raw and not counted.")
-    notes.extend(f"{item.device}: {item.what} is kept and not billed: {item.reason}." for item in curve.refused)
-    return tuple(notes)
+            yield _note(kind, count=count)

@@ -17,9 +17,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO
 from zoneinfo import ZoneInfo
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import canonical
 from meterspan.mdm.curves import Curve
@@ -237,6 +234,9 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def _write_parquet(file: BinaryIO, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
     listed = list(rows)
     pq.write_table(pa.table({name: [row[name] for row in listed] for name in columns}), file, compression="zstd")
     return len(listed)

@@ -6,6 +6,7 @@ another module's sentence. ``detail`` is for the log and the expert; it is never
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from meterspan.model.storage.errors import StorageError
 from meterspan.wire.errors import (
@@ -70,6 +71,8 @@ class FailureKind(StrEnum):
     COUNTER_UNPROVED = "counter-unproved"
     """The peer expects a higher invocation counter than ours again and again, or one out of reach, and no answer under
     our key has confirmed it: our counters stay."""
+    COUNTER_EXHAUSTED = "counter-exhausted"
+    """All invocation counters under our key are used: nothing is sent under it any more."""
 
     # requests
     TIMEOUT = "timeout"
@@ -127,6 +130,11 @@ class Failure:
     counter: int | None = None
     permanent: bool = False
 
+    @property
+    def is_answer(self) -> bool:
+        """Whether something at the address did answer, so that its address and line are not the fault."""
+        return self.kind in _ANSWERS
+
     def __str__(self) -> str:
         """Write the detail, or the kind in words where there is none."""
         return self.detail or self.kind.value.replace("-", " ")
@@ -155,6 +163,34 @@ def kind_of_error(error: WireError) -> FailureKind:
     return next((kind for type_, kind in _KINDS if isinstance(error, type_)), FailureKind.UNREADABLE)
 
 
+_ANSWERS: Final = frozenset(
+    {
+        FailureKind.LINK_REFUSED,
+        FailureKind.WRONG_FRAMING,
+        FailureKind.AUTHENTICATION_FAILED,
+        FailureKind.AUTHENTICATION_REQUIRED,
+        FailureKind.MECHANISM_NOT_RECOGNISED,
+        FailureKind.CONTEXT_NOT_SUPPORTED,
+        FailureKind.PROOF_NOT_ACCEPTED,
+        FailureKind.PROOF_REFUSED,
+        FailureKind.ASSOCIATION_REFUSED,
+        FailureKind.KEY_WRONG,
+        FailureKind.NOT_PROTECTED,
+        FailureKind.DECIPHERING_ERROR,
+        FailureKind.REPLAY,
+        FailureKind.COUNTER_BEHIND,
+        FailureKind.COUNTER_UNPROVED,
+        FailureKind.REFUSED,
+        FailureKind.EXCEPTION,
+        FailureKind.UNSUPPORTED,
+        FailureKind.PROTOCOL,
+        FailureKind.DAMAGED,
+        FailureKind.UNREADABLE,
+        FailureKind.UNKNOWN_LAYOUT,
+        FailureKind.IMPLAUSIBLE,
+    }
+)
+"""Failures of which octets of the peer are the cause."""
 _KINDS: tuple[tuple[type[WireError], FailureKind], ...] = (
     (KeyMissingError, FailureKind.KEY_MISSING),
     (KeyWrongError, FailureKind.KEY_WRONG),

@@ -1,6 +1,19 @@
 """Why an on-demand read is not taken, beside a meter that is not known (``lookup_errors``)."""
 
-__all__ = ["TooManyOrdersError"]
+__all__ = ["NotAskedError", "TooManyOrdersError"]
+
+
+class NotAskedError(Exception):
+    """The meter sends by itself or was removed: no session is held with it, so it cannot be read on demand.
+
+    Attributes:
+        device: the meter.
+
+    """
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"no session is held with {device}")
+        self.device = device
 
 
 class TooManyOrdersError(Exception):

@@ -9,10 +9,13 @@ from typing import Protocol
 
 from meterspan.model.readings import CaptureBlock, MeterEvent
 
-__all__ = ["CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore"]
+__all__ = ["TRIED", "CounterStore", "Entropy", "OutboxStore", "ReadingSink", "StateStore"]
 
 Entropy = Callable[[int], bytes]
 """Gives that many octets of cryptographic randomness."""
+
+TRIED = "tried/"
+"""Begins the names under which a ``CounterStore`` notes counters that we sent out of our own run."""
 
 
 class CounterStore(Protocol):

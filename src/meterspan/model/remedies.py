@@ -6,10 +6,12 @@ The sentences here are English. The portal's catalogues have them in other langu
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
-from meterspan.model import damage
+from meterspan.model import damage, notes
 from meterspan.model.failures import Failure, FailureKind
 
 __all__ = [
@@ -52,6 +54,7 @@ REMEDIES: Final[Mapping[FailureKind, str]] = {
     FailureKind.COUNTER_UNPROVED: (
         "it asks for counters that no answer under the meter's key confirms; see who answers at its address"
     ),
+    FailureKind.COUNTER_EXHAUSTED: "all invocation counters under its key are used; change the key",
     FailureKind.TIMEOUT: "the meter stopped answering; check its address, and the network if this stays",
     FailureKind.REFUSED: "the meter refuses to show this; check the rights of the client",
     FailureKind.EXCEPTION: "the meter could not serve the request; it is asked again, or ask for less at once",
@@ -82,6 +85,14 @@ class Situation(StrEnum):
     NEVER_HEARD = "never-heard"
     NEVER_REACHED = "never-reached"
     """Never heard, and the last session failed."""
+    NOT_TRIED = "not-tried"
+    """No session was held with it since the start; the first is ``at`` a time."""
+    BEING_TRIED = "being-tried"
+    """Its first session is under way, or waits for a free place."""
+    NOT_DUE = "not-due"
+    """It sends by itself, and nothing is due of it yet."""
+    NOT_READ = "not-read"
+    """It answers, and no session has read anything yet."""
     NOT_REACHED = "not-reached"
     """Several sessions in a row failed."""
     SESSION_FAILED = "session-failed"
@@ -100,6 +111,10 @@ SITUATIONS: Final[Mapping[Situation, str]] = {
     Situation.FAILED: "{why}",
     Situation.NEVER_HEARD: "Never heard; check its installation, address and keys.",
     Situation.NEVER_REACHED: "Never heard{through}: {why}",
+    Situation.NOT_TRIED: "Not tried yet{through}; the next attempt is at {at}.",
+    Situation.BEING_TRIED: "Being tried for the first time{through}.",
+    Situation.NOT_DUE: "It sends by itself; nothing is due of it yet.",
+    Situation.NOT_READ: "It answers{through}, and was not read yet: {why}",
     Situation.NOT_REACHED: "Not reached{through}: {why}",
     Situation.SESSION_FAILED: "The last session{through} failed: {why}",
     Situation.VALUES_DUE: "{count} values are due; they are asked for again.",
@@ -114,6 +129,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     **{f"situation.{situation}": text for situation, text in SITUATIONS.items()},
     "situation.through": " through {point}",
     **damage.ENGLISH,
+    **notes.ENGLISH,
 }
 """Every sentence by its key in the catalogues."""
 
@@ -128,6 +144,7 @@ class Reason:
         detail: of the failure, for the expert: plain English, never translated.
         through: the access point that lies between, "" where none does.
         count: of values or minutes, where the situation counts something.
+        at: an aware UTC time, where the situation has one.
 
     """
 
@@ -136,6 +153,7 @@ class Reason:
     detail: str = ""
     through: str = ""
     count: int | None = None
+    at: datetime | None = None
 
     def __bool__(self) -> bool:
         """Whether there is something to say."""
@@ -151,13 +169,23 @@ NO_REASON: Final = Reason()
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A sentence of the catalogues without places, by its key."""
+    """A sentence of the catalogues by its key.
+
+    Attributes:
+        key: of the sentence.
+        values: what its places are filled with; times are local, and the sentence says how they are written.
+
+    """
 
     key: str
+    values: tuple[tuple[str, "PhraseValue"], ...] = ()
 
     def __str__(self) -> str:
         """Write it in English."""
-        return ENGLISH[self.key]
+        return tell(self)
+
+
+PhraseValue = str | int | Decimal | datetime | Phrase
 
 
 def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, *, through: str = "") -> Reason:
@@ -168,8 +196,20 @@ def reason_of(failure: Failure | None, situation: Situation = Situation.FAILED, 
 def tell(reason: Reason | Phrase, texts: Mapping[str, str] = ENGLISH) -> str:
     """Return a reason in the language of ``texts``, which have the keys of ``ENGLISH``."""
     if isinstance(reason, Phrase):
-        return texts[reason.key]
+        return texts[reason.key].format(**{name: _written(value, texts) for name, value in reason.values})
     why = "" if reason.failure is None else texts[f"remedy.{reason.failure}"]
     why = f"{why} ({reason.detail})" if why and reason.detail else why
     through = texts["situation.through"].format(point=reason.through) if reason.through else ""
-    return texts[f"situation.{reason.situation}"].format(why=why, through=through, count=reason.count)
+    return texts[f"situation.{reason.situation}"].format(
+        why=why,
+        through=through,
+        count=reason.count,
+        at="" if reason.at is None else f"{reason.at:%Y-%m-%d %H:%M:%S} UTC",
+    )
+
+
+def _written(value: PhraseValue, texts: Mapping[str, str]) -> str | int | datetime:
+    """Return a value as a sentence takes it: an amount with the decimal mark of its language."""
+    if isinstance(value, Phrase):
+        return tell(value, texts)
+    return f"{value:f}".replace(".", texts["note.decimal_mark"]) if isinstance(value, Decimal) else value

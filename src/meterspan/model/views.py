@@ -25,6 +25,7 @@ __all__ = [
     "CompletenessCell",
     "DamageView",
     "FrameView",
+    "GroupCompleteness",
     "Home",
     "HomeViews",
     "IntervalPoint",
@@ -191,6 +192,7 @@ class PeriodPoint:
     value: Decimal | None
     cost: Decimal | None
     by_band: tuple[tuple[str, Decimal], ...]
+    """Only bands of which anything is known."""
     complete: bool
     expected: int
     received: int
@@ -222,8 +224,8 @@ class PeriodView:
     intervals: tuple[IntervalPoint, ...] = ()
     points: tuple[PeriodPoint, ...] = ()
     tariff: TariffView | None = None
-    notes: tuple[str, ...] = ()
-    """In words: what happened to the data of this period (exchange, reset, gap filled, late data)."""
+    notes: tuple[Phrase, ...] = ()
+    """In the reader's language: what happened to the data of this period (exchange, reset, gap filled, late data)."""
     bands: tuple[str, ...] = ()
     """The bands of all tariffs that the supply had, cheapest first: one order for all its days and months."""
 
@@ -285,7 +287,9 @@ class MeterState(StrEnum):
     FAILING = "failing"
     """Not reached for longer than its policy allows."""
     UNKNOWN = "unknown"
-    """Registered, never heard."""
+    """Registered, tried, never heard."""
+    UNTRIED = "untried"
+    """Registered, and nobody has tried to read it yet: its first session is to come."""
     REMOVED = "removed"
     """Exchanged or decommissioned."""
 
@@ -309,6 +313,10 @@ class MeterStatus:
     expected: int
     received: int
     missing: int
+    next_attempt: datetime | None = None
+    """When its next session may start; null while one is open, and for a meter that only sends by itself."""
+    missing_lately: int = 0
+    """Of the missing values, those of the last 28 UTC days."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -338,6 +346,38 @@ class CompletenessView:
     commodity: Commodity
     network: str
     cells: tuple[CompletenessCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCompleteness:
+    """The completeness of all meters of one network and commodity, added up."""
+
+    network: str
+    commodity: Commodity
+    meters: int
+    cells: tuple[CompletenessCell, ...]
+
+    @property
+    def missing(self) -> int:
+        """How many values are missing."""
+        return sum(cell.missing for cell in self.cells)
+
+    @classmethod
+    def of(cls, rows: Sequence[CompletenessView]) -> list[Self]:
+        """Add up rows of the same days by network and commodity."""
+        members: dict[tuple[str, Commodity], list[CompletenessView]] = {}
+        for row in rows:
+            members.setdefault((row.network, row.commodity), []).append(row)
+        return [cls(*key, len(found), _added_up(found)) for key, found in members.items()]
+
+
+def _added_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
+    sums: dict[date, tuple[int, int]] = {}
+    for row in rows:
+        for cell in row.cells:
+            expected, received = sums.get(cell.day, (0, 0))
+            sums[cell.day] = expected + cell.expected, received + cell.received
+    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)
@@ -467,16 +507,20 @@ class NetworkSummary:
 class NetworkViews(Protocol):
     """What an operator may ask; answered by the head end with the data management."""
 
-    def summary(self, now: datetime) -> NetworkSummary:
-        """Return the headline numbers."""
+    def summary(self, now: datetime, network: str = "") -> NetworkSummary:
+        """Return the headline numbers; meters and completeness are those of one network where it is named."""
         ...
 
     def meters(self, now: datetime) -> Sequence[MeterStatus]:
         """List all meters, worst first."""
         ...
 
-    def completeness(self, first: date, last: date) -> Sequence[CompletenessView]:
-        """Return the completeness map of these days."""
+    def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
+        """Return the completeness of these days, a row per meter; of these devices, or of all."""
+        ...
+
+    def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:
+        """Return the completeness of these days, added up by network and commodity."""
         ...
 
     def story(self, device: str, now: datetime) -> MeterStory:
@@ -499,7 +543,7 @@ class OrderState(StrEnum):
     ANSWERED = "answered"
     TIMED_OUT = "timed out"
     FAILED = "failed"
-    """Ended before its deadline, as trying again is without hope; the reason says why."""
+    """Its session failed; the reason says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -509,6 +553,9 @@ class OrderValue:
     obis: str
     value: Decimal
     unit: str
+    """Unit in which people read it: kWh, m3."""
+    name: str = ""
+    """What the register counts, in English."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -525,6 +572,8 @@ class OrderView:
     """Why the last session for it failed and what to do, in the reader's language; "" where none did."""
     ended_at: datetime | None = None
     """When it was answered, failed or timed out; None while it waits."""
+    author: str = ""
+    """Who ordered it; "" where that is not known."""
 
     @property
     def failure(self) -> FailureKind | None:
@@ -535,12 +584,20 @@ class OrderView:
 class OrderDesk(Protocol):
     """Where an operator asks for a meter to be read now; answered by the head end."""
 
-    def order(self, device: str, now: datetime, deadline_s: float) -> OrderView:
-        """Ask for a meter's registers; raises ``UnknownMeterError`` or ``TooManyOrdersError``."""
+    def order(self, device: str, now: datetime, deadline_s: float, author: str = "") -> OrderView:
+        """Ask for a meter's registers; raises ``UnknownMeterError``, ``NotAskedError`` or ``TooManyOrdersError``.
+
+        Args:
+            device: the meter.
+            now: the time, aware.
+            deadline_s: seconds until the order has timed out.
+            author: who orders it.
+
+        """
         ...
 
-    def orders(self, limit: int = 100) -> Sequence[OrderView]:
-        """List the newest orders, newest first."""
+    def orders(self, limit: int = 100, device: str = "") -> Sequence[OrderView]:
+        """List the newest orders, newest first; only those of one meter where it is named."""
         ...
 
     def order_view(self, order_id: int) -> OrderView:

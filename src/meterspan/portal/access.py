@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from meterspan.portal.problems import ProblemError, problem_response
 
-__all__ = ["LOOPBACK_HOSTS", "HostCheck", "OriginCheck", "ReaderRole", "admit_consumer", "admit_operator"]
+__all__ = ["LOOPBACK_HOSTS", "HostCheck", "OriginCheck", "ReaderRole", "admit_consumer", "admit_operator", "author_of"]
 
 LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "::1")
 
@@ -42,6 +42,13 @@ def admit_consumer(request: Request) -> ReaderRole:
 def admit_operator(request: Request) -> ReaderRole:
     """Admit the reader of the operator's pages or raise a ``ProblemError``."""
     return _admit(request, ReaderRole.OPERATOR)
+
+
+def author_of(request: Request, given: str = "") -> str:
+    """Return who makes a request, for a meter's story and the list of changes: as given, and from where."""
+    peer = "" if request.client is None else f" at {request.client.host}"
+    name = "".join(letter for letter in given if letter.isprintable()).strip()
+    return f"{name or ReaderRole.OPERATOR}{peer}"
 
 
 def _admit(request: Request, role: ReaderRole) -> ReaderRole:

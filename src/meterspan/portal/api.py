@@ -29,7 +29,7 @@ from meterspan.model.views import (
     PowerView,
     QuarantineView,
 )
-from meterspan.portal.access import admit_consumer, admit_operator
+from meterspan.portal.access import admit_consumer, admit_operator, author_of
 from meterspan.portal.feeds import Event, Feeds, Subscription
 from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
 from meterspan.portal.problems import Problem, ProblemError
@@ -97,7 +97,8 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         summary="One local day in intervals: 92, 96 or 100 quarter-hours",
     )
     def show_day(request: Request, home_id: str, commodity: Commodity, day: date) -> Response:
-        return _answer(request, json_of(sources.day(home_id, commodity, day)))
+        view = sources.day(home_id, commodity, day)
+        return _spoken(request, lambda texts: json_of(view, texts=texts))
 
     @router.get(
         "/{home_id}/{commodity}/months/{month}",
@@ -105,7 +106,8 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         summary="One month in local days",
     )
     def show_month(request: Request, home_id: str, commodity: Commodity, month: MonthName) -> Response:
-        return _answer(request, json_of(sources.month(home_id, commodity, parse_month(month))))
+        view = sources.month(home_id, commodity, parse_month(month))
+        return _spoken(request, lambda texts: json_of(view, texts=texts))
 
 
 def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
@@ -201,16 +203,32 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         "/meters/{device}/orders",
         status_code=202,
         response_model=payload_of(OrderView),
-        summary="Read a meter now: accepted at once, answered or timed out by the deadline",
+        summary="Read a meter now: accepted at once; answered, failed or timed out by the deadline",
         responses={
+            409: {**_PROBLEM, "description": "No session is held with this meter: it sends by itself, or was removed"},
             429: {**_PROBLEM, "description": "Too many orders wait already; Retry-After says when to ask again"},
             501: {**_PROBLEM, "description": "No head end that could ask"},
         },
     )
-    def place_order(device: str, request: OrderRequest) -> Response:
-        order = sources.order(device, request.deadline_s)
+    def place_order(request: Request, device: str, body: OrderRequest | None = None) -> Response:
+        wish = body or OrderRequest()
+        order = sources.order(device, wish.deadline_s, author_of(request, wish.by))
         headers = {"Location": f"/api/v1/operator/orders/{order.order_id}"}
         return Response(json_of(order), 202, headers, media_type="application/json")
+
+    @router.get(
+        "/orders",
+        response_model=list_of(OrderView),
+        summary="The on-demand reads, newest first",
+        responses={501: {**_PROBLEM, "description": "No head end that could ask"}},
+    )
+    def list_orders(
+        request: Request,
+        device: Annotated[str, Query(max_length=200, description="Only those of this meter.")] = "",
+        limit: Limit = 100,
+    ) -> Response:
+        orders = sources.desk.orders(limit, device)
+        return _spoken(request, lambda texts: json_list(OrderView, orders, texts))
 
     @router.get(
         "/orders/{order_id}",

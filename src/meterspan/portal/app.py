@@ -54,6 +54,7 @@ def create_app(
     version: str = __version__,
     feeds: Feeds | None = None,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
+    is_time_lapse: Callable[[], bool] = lambda: False,
 ) -> FastAPI:
     """Build the portal.
 
@@ -65,10 +66,11 @@ def create_app(
         version: shown in the footer and in the OpenAPI document.
         feeds: the event streams, with their period and bounds.
         allowed_hosts: names under which the portal answers; ``*`` admits every name.
+        is_time_lapse: returns whether the clock runs faster than time; pages say so.
 
     """
     feeds = feeds or Feeds()
-    sources = Sources(homes, network, clock, orders)
+    sources = Sources(homes, network, clock, orders, is_time_lapse)
     digest = _static_digest()
     pages = Pages(sources, f"/static/{digest}", version, TABS)
     app = _Portal(

@@ -31,6 +31,8 @@ TROUBLED_ROWS: Final = 60
 """Worst first; the JSON interface returns all."""
 QUARANTINE_ROWS: Final = 50
 """The rows of the operator page; the JSON interface returns more."""
+ORDERS_OF_METER: Final = 5
+"""Orders on a meter's page; the order book has all."""
 ORDERS_MAX: Final = 10_000
 """More orders than a head end remembers; a page shows a part of them."""
 
@@ -85,12 +87,15 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             now=sources.clock(),
             story=sources.story(device),
             can_order=sources.orders is not None,
+            orders=sources.orders_of(device, ORDERS_OF_METER),
         )
 
     @router.get("/operator/orders", dependencies=operator)
     def list_orders(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
         orders = pages.sources.desk.orders(ORDERS_MAX)
-        listing = listing_of(orders, text=lambda order: f"{order.device} {order.state}", query=query, page=page)
+        listing = listing_of(
+            orders, text=lambda order: f"{order.device} {order.state} {order.author}", query=query, page=page
+        )
         return pages.render(request, "orders.html", listing=listing)
 
     @router.get("/operator/damage", dependencies=operator)

@@ -69,9 +69,15 @@ class Pages:
     def render(self, request: Request, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Render one page in the reader's language."""
         words = words_for(request.headers.get("accept-language", ""))
-        html = self._environment.get_template(template).render(t=words, path=request.url.path, **values)
+        html = self._environment.get_template(template).render(
+            t=words, path=request.url.path, lapse=self._lapse(), **values
+        )
         headers = {"Vary": "Accept-Language", "Content-Language": words.language}
         return HTMLResponse(html, status_code=status, headers=headers)
+
+    def _lapse(self) -> datetime | None:
+        """Return the time of the pages where it runs faster than time, else None."""
+        return self.sources.clock() if self.sources.is_time_lapse() else None
 
     def error(self, request: Request, problem: ProblemError) -> HTMLResponse:
         """Render the error page."""

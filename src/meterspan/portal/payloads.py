@@ -35,9 +35,10 @@ __all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "pa
 
 
 class OrderRequest(BaseModel):
-    """How long an on-demand read may take."""
+    """How long an on-demand read may take, and who orders it; every field may be left out, and the body too."""
 
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
+    by: Annotated[str, Field(max_length=80, description="Who orders it, for the meter's story.")] = ""
 
 
 class ViewPayload(BaseModel):

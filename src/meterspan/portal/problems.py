@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
-from meterspan.model.order_errors import TooManyOrdersError
+from meterspan.model.order_errors import NotAskedError, TooManyOrdersError
 from meterspan.model.storage.errors import DamagedSupplyError, StorageError
 from meterspan.portal.feeds import FeedsFullError, PeerFeedsFullError
 
@@ -171,6 +171,13 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
         detail=lambda error: f"{error.listeners} event streams of this address are open, and no more are admitted.",
         remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
         retry_s=30,
+    ),
+    NotAskedError: _kind(
+        409,
+        "not-asked",
+        title="This meter cannot be asked",
+        detail=lambda error: f"No session is held with {error.device}: it sends by itself, or it was removed.",
+        remedy="Wait for its next push, or give it an endpoint in the configuration.",
     ),
     TooManyOrdersError: _kind(
         429,

@@ -14,13 +14,14 @@ from meterspan.model.views import (
     CompletenessCell,
     CompletenessView,
     FrameView,
+    GroupCompleteness,
     IntervalPoint,
     LiveView,
     PeriodPoint,
     PeriodView,
     SpanView,
 )
-from meterspan.quantities import Commodity, Quality
+from meterspan.quantities import Commodity, Quality, known_sum
 
 __all__ = [
     "CompletenessMap",
@@ -123,7 +124,7 @@ class Proof:
         opening: register at the start.
         closing: register at the end.
         difference: closing minus opening.
-        intervals: the sum of the chart.
+        intervals: the sum of the chart, None where nothing in it is known.
         unexplained: the part of the difference that no interval explains.
         holds: whether the sums agree to the last digit that a meter can show.
 
@@ -132,7 +133,7 @@ class Proof:
     opening: Decimal
     closing: Decimal
     difference: Decimal
-    intervals: Decimal
+    intervals: Decimal | None
     unexplained: Decimal
     holds: bool
 
@@ -146,10 +147,10 @@ def prove(view: PeriodView) -> Proof | None:
     if view.opening is None or view.closing is None or view.unexplained is None:
         return None
     values = [point.value for point in view.intervals] or [point.value for point in view.points]
-    total = sum((value for value in values if value is not None), Decimal(0))
     difference = view.closing - view.opening
-    holds = abs(total + view.unexplained - difference) <= ROUNDED * (len(values) + 3)
-    return Proof(view.opening, view.closing, difference, total, view.unexplained, holds)
+    known = [value for value in values if value is not None]
+    holds = abs(sum(known, view.unexplained - difference)) <= ROUNDED * (len(values) + 3)
+    return Proof(view.opening, view.closing, difference, known_sum(values), view.unexplained, holds)
 
 
 def share_of_day(window: BandWindow, start: datetime, end: datetime) -> tuple[float, float]:
@@ -266,20 +267,11 @@ def group_map(rows: Sequence[CompletenessView], *, rows_max: int = MAP_ROWS_MAX)
 def _group(
     key: tuple[str, Commodity], members: Sequence[CompletenessView], shown: Sequence[CompletenessView]
 ) -> MapGroup:
-    return MapGroup(*key, len(members), _add_up(members), tuple(shown), len(members) - len(shown))
+    return MapGroup(*key, len(members), GroupCompleteness.of(members)[0].cells, tuple(shown), len(members) - len(shown))
 
 
 def _gaps(row: CompletenessView) -> int:
     return sum(cell.missing for cell in row.cells)
-
-
-def _add_up(rows: Sequence[CompletenessView]) -> tuple[CompletenessCell, ...]:
-    sums: dict[date, tuple[int, int]] = {}
-    for row in rows:
-        for cell in row.cells:
-            expected, received = sums.get(cell.day, (0, 0))
-            sums[cell.day] = expected + cell.expected, received + cell.received
-    return tuple(CompletenessCell(day, *sums[day]) for day in sorted(sums))
 
 
 @dataclass(frozen=True, slots=True)

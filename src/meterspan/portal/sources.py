@@ -3,7 +3,7 @@
 Exceptions of the views pass through; ``problems`` turns them into answers by type.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
@@ -35,6 +35,8 @@ class Sources:
     network: NetworkViews
     clock: Callable[[], datetime]
     orders: OrderDesk | None = None
+    is_time_lapse: Callable[[], bool] = lambda: False
+    """Whether the clock runs faster than time: pages say so."""
 
     def home(self, home_id: str) -> Home:
         """Return one home."""
@@ -60,9 +62,13 @@ class Sources:
         """Return one meter's story."""
         return self.network.story(device, self.clock())
 
-    def order(self, device: str, deadline_s: float) -> OrderView:
+    def order(self, device: str, deadline_s: float, author: str) -> OrderView:
         """Ask for a meter to be read now."""
-        return self.desk.order(device, self.clock(), deadline_s)
+        return self.desk.order(device, self.clock(), deadline_s, author)
+
+    def orders_of(self, device: str, limit: int) -> Sequence[OrderView]:
+        """List the newest orders of a meter, newest first; none where there is no head end."""
+        return () if self.orders is None else self.orders.orders(limit, device)
 
     @property
     def desk(self) -> OrderDesk:

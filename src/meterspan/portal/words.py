@@ -54,6 +54,10 @@ class Words:
         """Name a word that comes with the data (a tariff band, a quarantine kind), or give it back as it is."""
         return self.entries.get(f"{kind}.{word.lower()}", word)
 
+    def register(self, obis: str, name: str) -> str:
+        """Name a register by its OBIS code; by ``name``, or the code, where the catalogue has none."""
+        return self.entries.get(f"register.{obis}", name or obis)
+
     def tell(self, reason: Reason | Phrase) -> str:
         """Return a sentence of failures or damage."""
         return remedies.tell(reason, self.entries)

@@ -23,6 +23,7 @@ from meterspan.quantities.instants import (
     utc_text,
 )
 from meterspan.quantities.interval import Interval
+from meterspan.quantities.known import known_sum
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
 from meterspan.quantities.scaled import Scaled, sum_of
@@ -52,6 +53,7 @@ __all__ = [
     "commodity_of_mbus_medium",
     "commodity_of_obis",
     "in_thousands",
+    "known_sum",
     "parse_obis",
     "parse_unit",
     "standard_offset_s",

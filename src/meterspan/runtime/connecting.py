@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from meterspan.engine.machine import ConnectingMachine, WantsConnection
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 
 __all__ = ["ConnectingHost"]
 
@@ -103,6 +103,8 @@ class ConnectingHost(Generic[EventT]):
 
 class _ConnectingShell(StreamShell[EventT]):
     """One connection; it is closed, and heard no more, where the machine has given it up."""
+
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The DLMS ports of a device on this machine: one association per connection, bounded, silent peers closed.
+"""The DLMS ports of a device on this machine: a few associations per connection, bounded, silent peers closed.
 
 Strategy: contexts of one system title draw from one run of counters (``engine.counter_blocks``), so that the counters
 of sessions and pushes ascend. The device is requested again at each connection, as its objects may change.
@@ -6,10 +6,11 @@ of sessions and pushes ascend. The device is requested again at each connection,
 
 import asyncio
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
+from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.attempts import AttemptLedger
 from meterspan.engine.association.records import (
     ApduRefused,
@@ -19,7 +20,7 @@ from meterspan.engine.association.records import (
     LinkLost,
     Released,
 )
-from meterspan.engine.association.server import ServerAssociation, ServerLimits
+from meterspan.engine.association.server import ASSOCIATIONS_MAX, ServerAssociation, ServerLimits
 from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -36,9 +37,13 @@ __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
 _ADDRESSES: Final = LinkAddresses(MANAGEMENT_CLIENT, 1, 17)
 """Logical device 1; a client may leave the lower HDLC address, 17, out."""
 TICK_S: Final = 1.0
+REFUSAL_OCTETS: Final = 64
+"""What a refused APDU counts for beside its octets: it is answered and noted."""
 _FILES_SHARE: Final = 0.25
 """Of the open files, what the ports of one device may hold."""
 _CLIENT_KEPT: Final = "management client"
+_CHANGES: Final = (Associated, AssociationRefused, Released, LinkLost)
+"""Events after which other clients are associated than before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,8 @@ class HostLimits:
     """Limits of a device's ports.
 
     Attributes:
-        connections_max: connections at a time; each has an association of its own.
+        connections_max: connections at a time; each has associations of its own.
+        associations_max: associations of one connection, each of another client.
         connections_per_peer_max: of them, those of one address.
         inactivity_timeout_s: a link on which nothing arrives for so long is taken down.
         silence_s: a connection without an association is closed after so long.
@@ -55,6 +61,7 @@ class HostLimits:
 
     connections_max: int = 16
     connections_per_peer_max: int = 12
+    associations_max: int = ASSOCIATIONS_MAX
     inactivity_timeout_s: float = 180.0
     silence_s: float = 30.0
 
@@ -98,10 +105,11 @@ class DeviceSecurity:
 
 
 class DlmsServer:
-    """Serves one logical device.
+    """Serves the logical devices of one meter.
 
     Args:
-        device: returns it as it is now.
+        device: returns the management logical device as it is now.
+        others: returns the further logical devices.
         security: its own.
         clock: true time, for the links.
         limits: of its ports.
@@ -115,10 +123,12 @@ class DlmsServer:
         security: DeviceSecurity,
         *,
         clock: Callable[[], float],
+        others: Callable[[], Sequence[LogicalDevice]] = tuple,
         limits: HostLimits | None = None,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self._device = device
+        self._others = others
         self._security = security
         self._clock = clock
         self._limits = HostLimits() if limits is None else limits
@@ -172,14 +182,17 @@ class DlmsServer:
             connection.close()
 
     def _admit(self, transport: Transport) -> asyncio.Protocol:
-        link = transport.server(_ADDRESSES, inactivity_timeout_s=self._limits.inactivity_timeout_s)
+        others = self._others()
+        addresses = replace(_ADDRESSES, devices=frozenset(item.sap for item in others))
+        link = transport.server(addresses, inactivity_timeout_s=self._limits.inactivity_timeout_s)
         association = ServerAssociation(
             link,
             self._device(),
+            others=others,
             security=self._security.of,
             entropy=secrets.token_bytes,
             attempts=self._attempts,
-            limits=ServerLimits(max_pdu=transport.apdu_max),
+            limits=ServerLimits(max_pdu=transport.apdu_max, associations_max=self._limits.associations_max),
         )
 
         def opened(peer: str) -> bool:
@@ -198,22 +211,26 @@ class DlmsServer:
         def take(event: AssociationEvent) -> None:
             place = self._connections.get(connection)
             if place is not None:
-                self._note_proof(place, event)
+                if isinstance(event, _CHANGES):
+                    self._note_proof(place, association.agreements)
+                if isinstance(event, ApduRefused) and not self._gate.spend(place, REFUSAL_OCTETS):
+                    connection.abort()
             self._take(event)
 
-        connection = _ClientConnection(association, self._clock, take, closed, opened)
+        def may_feed(size: int) -> bool:
+            place = self._connections.get(connection)
+            return place is None or place.is_proved or self._gate.spend(place, size)
+
+        connection = _ClientConnection(association, self._clock, _PortCalls(take, closed, opened, may_feed))
         return connection
 
-    def _note_proof(self, place: ConnectionPlace, event: AssociationEvent) -> None:
+    def _note_proof(self, place: ConnectionPlace, agreements: Sequence[Agreement]) -> None:
         """Keep the place of a client that has proved to hold a key or password, as long as its association lasts."""
-        match event:
-            case Associated(agreement):
-                if agreement.mechanism is not AuthenticationMechanism.LOWEST:
-                    self._gate.prove(place)
-            case AssociationRefused() | Released() | LinkLost():
-                self._gate.unprove(place)
-            case _:
-                pass
+        is_proved = any(agreement.mechanism is not AuthenticationMechanism.LOWEST for agreement in agreements)
+        if is_proved:
+            self._gate.prove(place)
+        else:
+            self._gate.unprove(place)
 
     def _take(self, event: AssociationEvent) -> None:
         match event:
@@ -223,12 +240,24 @@ class DlmsServer:
                 self._on_note(f"client {agreement.peer} associated ({agreement.mechanism.text}{ciphered})")
             case AssociationRefused():
                 self._on_note(f"association refused: {event.failure}")
-            case Released() | LinkLost():
-                self._on_note(f"association ended: {event.failure or 'released'}")
+            case Released():
+                self._on_note(f"association of client {event.peer} ended: {event.failure or 'released'}")
+            case LinkLost():
+                self._on_note(f"association ended: {event.failure}")
             case ApduRefused():
                 self._on_note(f"APDU refused: {event.error}")
             case _:
                 pass
+
+
+@dataclass(frozen=True, slots=True)
+class _PortCalls:
+    """What a connection asks of its port, and reports to it."""
+
+    on_event: Callable[[AssociationEvent], None]
+    on_closed: Callable[[], None]
+    on_opened: Callable[[str], bool]
+    may_feed: Callable[[int], bool]
 
 
 class _ClientConnection(StreamShell[AssociationEvent]):
@@ -241,18 +270,27 @@ class _ClientConnection(StreamShell[AssociationEvent]):
         self,
         association: ServerAssociation,
         clock: Callable[[], float],
-        on_event: Callable[[AssociationEvent], None],
-        on_closed: Callable[[], None],
-        on_opened: Callable[[str], bool],
+        port: _PortCalls,
     ) -> None:
-        super().__init__(association, clock, on_event, on_closed)
+        super().__init__(association, clock, port.on_event, port.on_closed)
+        self._may_feed = port.may_feed
         self._association = association
-        self._on_opened = on_opened
+        self._on_opened = port.on_opened
+
+    def may_feed(self, size: int) -> bool:
+        """Return whether the client may send so much more: one that has proved nothing, little in all."""
+        return self._may_feed(size)
 
     @property
     def is_associated(self) -> bool:
         """Whether a client is associated."""
-        return self._association.agreement is not None
+        return bool(self._association.agreements)
+
+    def pump(self) -> None:
+        """Hand events and octets on; close a connection on which nothing more can come."""
+        super().pump()
+        if self._association.is_over:
+            self.close()
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Listen, where a place is free."""

@@ -17,11 +17,12 @@ from meterspan.engine.links import transport_of
 from meterspan.engine.session import SessionDone, SessionEvent, SessionFailed
 from meterspan.head_end.device_log import Frame
 from meterspan.head_end.inventory import Device
+from meterspan.head_end.orders import OrderRecord
 from meterspan.head_end.planner import SessionJob
 from meterspan.head_end.push_intake import PushIntake
 from meterspan.head_end.sessions import CollectedRows, SessionMaker
 from meterspan.head_end.system import HeadEnd
-from meterspan.model.failures import Failure, FailureKind
+from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.readings import CaptureBlock
 from meterspan.model.storage.errors import StorageError
@@ -33,7 +34,7 @@ from meterspan.runtime.isolating_sink import IsolatingSink, RefusedRow
 from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.push_ports import PushPorts
-from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -81,6 +82,7 @@ class HeadEndHost:
         config: limits and port.
         clock: UTC seconds.
         before_commit: runs in the writing thread ahead of each durable write.
+        keep_orders: stores changed orders durably; runs in another thread.
 
     """
 
@@ -93,7 +95,9 @@ class HeadEndHost:
         config: HeadEndHostConfig | None = None,
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
+        keep_orders: Callable[[Sequence[OrderRecord]], None] = lambda _records: None,
     ) -> None:
+        self._keep_orders = keep_orders
         self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
         self.listening = asyncio.Event()
         """Set once pushes are taken (where they are)."""
@@ -134,6 +138,7 @@ class HeadEndHost:
                     await self._round(tasks)
         finally:
             self._close_listener()
+            self._store_orders(self._head_end.orders.take_changed())
 
     async def _round(self, tasks: asyncio.TaskGroup) -> None:
         """Start the due sessions, then sleep until there is something to do."""
@@ -146,7 +151,19 @@ class HeadEndHost:
         while len(self._open) < self._sessions_max and (job := planner.next_job(now)) is not None:
             self._open[job.job_id] = job
             tasks.create_task(self._hold(job))
+        changed = self._head_end.orders.take_changed()
+        if changed:
+            await asyncio.to_thread(self._store_orders, changed)
         await self._sleep(planner.deadline() if len(self._open) < self._sessions_max else None)
+
+    def _store_orders(self, changed: Sequence[OrderRecord]) -> None:
+        """Store changed orders; where that fails, they are stored with the next ones."""
+        try:
+            if changed:
+                self._keep_orders(changed)
+        except StorageError as error:
+            self._head_end.orders.note_changed(changed)
+            _log.error("orders could not be stored", extra={"orders": len(changed), "reason": str(error)})
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
@@ -172,6 +189,8 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
+        except FailedError as error:
+            failure = error.failure
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
             failure = Failure(FailureKind.INTERNAL, f"{type(error).__name__}: {error}")
             note_defect("a defect ended a session", error, meter=job.target, attempt=job.attempt)
@@ -240,9 +259,7 @@ class HeadEndHost:
             if not ended.done():
                 ended.set_exception(error)
 
-        shell: StreamShell[SessionEvent[CollectedRows]] = StreamShell(
-            session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed
-        )
+        shell = _SessionShell(session, self._clock, on_event, on_octets=on_octets, on_failed=on_failed)
         await connect_stream(endpoint, lambda: shell, timeout_s=self._config.connect_timeout_s)
         try:
             session.start(self._clock())
@@ -271,6 +288,12 @@ class HeadEndHost:
         self.listening.clear()
         if self._ports is not None:
             self._ports.close()
+
+
+class _SessionShell(StreamShell[SessionEvent[CollectedRows]]):
+    """The connection of one session; a meter that sends without end is asked nothing more."""
+
+    unanswered_octets_max = UNANSWERED_OCTETS_MAX
 
 
 def _blanker(device: Device | None) -> AssociationBlanker:

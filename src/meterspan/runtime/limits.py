@@ -12,6 +12,7 @@ from typing import Final
 
 __all__ = [
     "FILES_RESERVED",
+    "UNPROVED_OCTETS_MAX",
     "ConnectionGate",
     "ConnectionPlace",
     "NoteLimiter",
@@ -24,6 +25,9 @@ FILES_RESERVED: Final = 128
 """Files that are no connection: the store's segments, databases, logs, the loop's own."""
 NOTES_A_MINUTE_MAX: Final = 60
 """Notes about peers that anybody can cause: more say nothing new, and fill a disk."""
+UNPROVED_OCTETS_MAX: Final = 1 << 15
+"""Octets of a connection that prove nothing: some thousand requests of a public client. So a connection costs little,
+however small the frames are that it sends; a peer without a key must connect again."""
 _MINUTE_S: Final = 60.0
 
 
@@ -59,6 +63,7 @@ class ConnectionPlace:
         close: closes the connection.
         since: UTC seconds since when it has proved nothing, or has proved something.
         is_proved: whether its peer has proved to hold a key.
+        octets: received since the last proof.
 
     """
 
@@ -66,6 +71,7 @@ class ConnectionPlace:
     close: Callable[[], None]
     since: float
     is_proved: bool = False
+    octets: int = 0
 
 
 class ConnectionGate:
@@ -119,7 +125,13 @@ class ConnectionGate:
 
     def prove(self, place: ConnectionPlace) -> None:
         """Note that a connection's peer has just proved to hold a key."""
-        place.is_proved, place.since = True, self._clock()
+        place.is_proved, place.since, place.octets = True, self._clock(), 0
+
+    @staticmethod
+    def spend(place: ConnectionPlace, octets: int, most: int = UNPROVED_OCTETS_MAX) -> bool:
+        """Count octets that prove nothing yet; return False where they are more than ``most``: close the connection."""
+        place.octets += octets
+        return place.octets <= most
 
     def unprove(self, place: ConnectionPlace) -> None:
         """Note that what a connection's peer has proved has ended."""

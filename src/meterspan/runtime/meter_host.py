@@ -22,6 +22,7 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.standard_objects import PushDelivery
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace
 from meterspan.runtime.mbus_client import BAUD, slave_of
 from meterspan.runtime.media import CannotConnectError, OpenPort, listen_stream
 from meterspan.runtime.relay import Relay
@@ -30,6 +31,9 @@ from meterspan.runtime.state import StateFile
 
 __all__ = ["ElectricityHost", "FlowSource", "MeterTime", "RadioHost", "kept_time"]
 
+MASTERS_MAX: Final = 16
+MASTERS_PER_PEER_MAX: Final = 12
+"""Connections to the wired slave at once, and those of one address; for one more, the oldest is closed."""
 TICK_S: Final = 1.0
 """How often the meter measures, keeps its registers and writes its P1 telegram (DSMR 5: each second)."""
 _TIME_KEPT: Final = "meter time"
@@ -239,6 +243,7 @@ class RadioHost(_MeterHost[Flow, list[bytes]]):
         self._receiver = receiver
         self._on_sent = on_sent
         self._radio: DatagramShell | None = None
+        self._gate = ConnectionGate(MASTERS_MAX, MASTERS_PER_PEER_MAX, clock)
         self._listeners: list[OpenPort] = []
 
     async def open(self) -> None:
@@ -271,7 +276,7 @@ class RadioHost(_MeterHost[Flow, list[bytes]]):
         def slave() -> StreamShell[SlaveEvent]:
             identity = self._meter.config.address
             machine = MbusSlave(primary, identity, lambda: tuple(self._meter.records(self._reached)), settings=settings)
-            return StreamShell(machine, self._clock, lambda _event: None)
+            return _MasterConnection(machine, self._clock, self._gate)
 
         listener = await listen_stream(transport.medium, endpoint.host, endpoint.port, slave)
         self._listeners.append(listener)
@@ -307,6 +312,30 @@ class RadioHost(_MeterHost[Flow, list[bytes]]):
         if self._radio is not None:
             self._radio.send(telegram)
             self._on_sent(telegram)
+
+
+class _MasterConnection(StreamShell[SlaveEvent]):
+    """A master's connection to the wired slave; it has a place, and short turns."""
+
+    feed_octets_max = 64
+
+    def __init__(self, machine: MbusSlave, clock: Callable[[], float], gate: ConnectionGate) -> None:
+        super().__init__(machine, clock, lambda _event: None, self._closed)
+        self._gate = gate
+        self._place: ConnectionPlace | None = None
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Begin where a place is free."""
+        peer = transport.get_extra_info("peername")
+        self._place = self._gate.admit(str(peer[0]) if isinstance(peer, tuple) else "", self.abort)
+        if self._place is None:
+            self.abort()
+            return
+        super().opened(transport)
+
+    def _closed(self) -> None:
+        if self._place is not None:
+            self._gate.leave(self._place)
 
 
 def _paced(device: LogicalDevice, time: MeterTime) -> LogicalDevice:

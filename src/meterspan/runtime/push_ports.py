@@ -28,6 +28,11 @@ inactivity_time_out)."""
 PUSHES_WAITING_MAX: Final = 16
 """Pushes of one connection that may wait for the disk before nothing more is read from it."""
 
+UNPROVED_PUSH_OCTETS_MAX: Final = 1 << 17
+"""Octets of a sender since its last authentic push: the longest push twice."""
+REFUSED_PUSH_OCTETS: Final = 1_024
+"""What a refused push counts for beside its octets: 128 in a row end the connection."""
+
 _log = logging.getLogger("meterspan.head_end")
 _Address = tuple[str, int]
 
@@ -120,6 +125,15 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._peer = ""
         self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
+        self._refused = 0
+
+    def may_feed(self, size: int) -> bool:
+        """Return whether the sender may go on: it has not sent much since its last authentic push."""
+        return self._place is None or self._gate.spend(self._place, size, UNPROVED_PUSH_OCTETS_MAX)
+
+    def has_room(self) -> bool:
+        """Return whether few pushes wait for the disk."""
+        return self._connection.waiting < PUSHES_WAITING_MAX
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Start, or close at once where too many are open."""
@@ -144,6 +158,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         """Pump, and close the connection of a peer that the link has given up."""
         super().pump()
         self._note_proof()
+        self._note_refusals()
         if not self._connection.is_up:
             self.close()
 
@@ -153,6 +168,13 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             self._proved_at = self._connection.proved_at
             self._gate.prove(self._place)
 
+    def _note_refusals(self) -> None:
+        """End the connection of a sender whose pushes are refused one after the other."""
+        refused, self._refused = self._connection.refused - self._refused, self._connection.refused
+        octets = refused * REFUSED_PUSH_OCTETS
+        if self._place is not None and not self._gate.spend(self._place, octets, UNPROVED_PUSH_OCTETS_MAX):
+            self.abort()
+
     def _closed(self) -> None:
         self._ports.shells.discard(self)
         if self._place is not None:
@@ -161,7 +183,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
         """Make pushed blocks durable, then confirm them; the peer is back-pressured meanwhile."""
         self._ports.commits.submit(blocks).add_done_callback(partial(self._kept, then))
-        if self._connection.waiting >= PUSHES_WAITING_MAX and self._line is not None:
+        if not self.has_room() and self._line is not None:
             self._line.pause_reading()
 
     def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
@@ -172,8 +194,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             return
         then(self._ports.clock())
         self.pump()
-        if self._line is not None and not self._line.is_closing():
-            self._line.resume_reading()
+        self.feed_on()
 
 
 class _PushDatagrams(asyncio.DatagramProtocol):

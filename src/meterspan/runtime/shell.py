@@ -14,13 +14,17 @@ from meterspan.engine.machine import Machine
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.defects import note_defect
 
-__all__ = ["DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
+__all__ = ["UNANSWERED_OCTETS_MAX", "DatagramShell", "OnOctets", "StreamMachine", "StreamShell", "Ticker"]
 
 EventT = TypeVar("EventT")
 EventT_co = TypeVar("EventT_co", covariant=True)
 
 OnOctets = Callable[[FrameDirection, bytes, float], None]
 """Is called with octets that pass, before they are acted upon, and the time."""
+FEED_OCTETS_MAX = 1 << 14
+"""An answer is shorter; a peer that sends more at once has several turns."""
+UNANSWERED_OCTETS_MAX = 1 << 17
+"""The longest APDU in segments, and notifications beside it: a peer that sends more to one question says nothing."""
 _log = logging.getLogger("meterspan.runtime")
 
 OCTETS_UNSENT_MAX = 1 << 20
@@ -67,7 +71,8 @@ class Ticker:
 class StreamShell(asyncio.Protocol, Generic[EventT]):
     """Runs one machine on one connection.
 
-    A class may bound by ``feed_octets_max`` what is fed at once: other connections have their turn in between.
+    What is fed at once is bounded, so that other connections have their turn in between. A class may bound what a peer
+    sends without an answer (``unanswered_octets_max``), or say itself when it has had enough (``may_feed``).
 
     Args:
         machine: the state machine.
@@ -80,8 +85,10 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     """
 
-    feed_octets_max: int | None = None
-    """Octets of a stream fed before other connections have their turn; None feeds all that were received."""
+    feed_octets_max: int = FEED_OCTETS_MAX
+    """Octets of a stream fed before other connections have their turn."""
+    unanswered_octets_max: int | None = None
+    """Octets taken since this side last sent any, for protocols of questions and answers; None: any number."""
 
     def __init__(
         self,
@@ -102,6 +109,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self._transport: asyncio.Transport | None = None
         self._ticker = Ticker(clock, self._advance)
         self._unfed = bytearray()
+        self._unanswered = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start; a connection that meets a failure here ends."""
@@ -114,33 +122,55 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
 
     def data_received(self, data: bytes) -> None:
         """Feed the machine, in turns where they are bounded."""
-        if self.feed_octets_max is None or self._is_datagram():
+        if self._is_datagram() or (not self._unfed and len(data) <= self.feed_octets_max and self.has_room()):
             self._feed(data)
             return
         is_feeding = bool(self._unfed)
         self._unfed += data
         if not is_feeding:
-            self._feed_turn(self.feed_octets_max)
+            self._feed_turn()
+
+    def may_feed(self, size: int) -> bool:
+        """Return whether so many octets more may be fed; False ends the connection."""
+        self._unanswered += size
+        return self.unanswered_octets_max is None or self._unanswered <= self.unanswered_octets_max
+
+    def has_room(self) -> bool:
+        """Return whether more may be fed now; where not, ``feed_on`` is called once there is."""
+        return True
+
+    def feed_on(self) -> None:
+        """Go on with what has waited for room."""
+        if self._unfed:
+            self._feed_turn()
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def _is_datagram(self) -> bool:
         return self._transport is not None and bool(self._transport.get_extra_info("is_datagram"))
 
-    def _feed_turn(self, size: int) -> None:
+    def _feed_turn(self) -> None:
         """Feed one turn; read nothing more from the connection until all turns are over."""
         transport = self._transport
         if transport is None or transport.is_closing():
             self._unfed.clear()
             return
-        turn = bytes(self._unfed[:size])
+        if not self.has_room():
+            transport.pause_reading()
+            return
+        turn = bytes(self._unfed[: self.feed_octets_max])
         self._feed(turn)
-        del self._unfed[:size]
+        del self._unfed[: len(turn)]
         if self._unfed:
             transport.pause_reading()
-            asyncio.get_running_loop().call_soon(self._feed_turn, size)
-        elif not transport.is_closing():
+            asyncio.get_running_loop().call_soon(self._feed_turn)
+        elif not transport.is_closing() and self.has_room():
             transport.resume_reading()
 
     def _feed(self, data: bytes) -> None:
+        if not self.may_feed(len(data)):
+            self.abort()
+            return
         now = self._clock()
         if self._on_octets is not None:
             self._on_octets(FrameDirection.RECEIVED, data, now)
@@ -165,6 +195,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         while octets := self.machine.octets_to_send():  # of a stream all at once, else a datagram at a time
             if self._on_octets is not None:
                 self._on_octets(FrameDirection.SENT, octets, self._clock())
+            self._unanswered = 0
             if self._transport is not None:
                 self._transport.write(octets)
         if self._transport is not None:

@@ -13,16 +13,18 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from meterspan.model.storage.errors import DamagedSegmentError, StorageUnavailableError, UnknownFormatError
 from meterspan.model.storage.readings import COLUMNS, Readings
 from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
 from meterspan.store.private_files import make_private_file
+
+if TYPE_CHECKING:
+    import duckdb
 
 __all__ = [
     "SegmentQuery",
@@ -60,6 +62,8 @@ def check_segment(path: Path) -> None:
     match = _NAME.fullmatch(path.name)
     if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
         raise DamagedSegmentError(str(path), "was changed after it was written: its checksum is wrong")
+    from pyarrow import parquet as pq  # noqa: PLC0415 - 10 MB that a home without a closed day does not need
+
     with _parquet_errors(path):
         metadata = pq.read_schema(path).metadata
     found = _number((metadata or {}).get(FORMAT_KEY, b"0"))
@@ -104,6 +108,8 @@ def write_segment(path: Path, readings: Readings) -> Path:
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:
+    from pyarrow import parquet as pq  # noqa: PLC0415 - as in check_segment
+
     make_private_file(path)
     with path.open("wb") as file:
         pq.write_table(
@@ -143,6 +149,8 @@ def read_segment(path: Path) -> Readings:
         FileNotFoundError: it is not there.
 
     """
+    from pyarrow import parquet as pq  # noqa: PLC0415 - as in check_segment
+
     check_segment(path)
     with _parquet_errors(path):
         return read_arrow(pq.read_table(path))
@@ -180,6 +188,8 @@ class SegmentQuery:
         """
         if not paths or not series:
             return Readings.empty()
+        import duckdb  # noqa: PLC0415 - 16 MB that a home without a closed day does not need
+
         for path in paths:
             if path not in self._checked:
                 check_segment(path)
@@ -203,14 +213,16 @@ class SegmentQuery:
             except duckdb.Error as error:
                 raise _blamed(paths, error) from error
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
+    def _cursor(self) -> "duckdb.DuckDBPyConnection":
         with self._guard:
             if self._connection is None:
+                import duckdb  # noqa: PLC0415 - as in read
+
                 self._connection = duckdb.connect(":memory:")
             return self._connection.cursor()
 
 
-def _blamed(paths: Sequence[Path], error: duckdb.Error) -> Exception:
+def _blamed(paths: Sequence[Path], error: "duckdb.Error") -> Exception:
     """Find the segment that a query over many failed for; DuckDB names it in prose only."""
     for path in paths:
         try:

@@ -838,6 +838,9 @@ REQUESTS_OF_ANY_SIZE = {
 }
 
 
+@pytest.mark.finding("dlms D7")
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D8")
 @given(
     st.sampled_from([LLS, GMAC, GMAC_CLEAR]),
     st.integers(12, 1_024),

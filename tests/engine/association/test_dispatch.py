@@ -95,6 +95,41 @@ def test_blocks_of_a_get_come_in_order_and_a_wrong_number_ends_the_transfer():
     assert ask(served, GetRequestNext(INVOKE, 2)).result == DataAccessResult.NO_LONG_GET_IN_PROGRESS
 
 
+@pytest.mark.finding("dlms D16")
+def test_a_block_that_was_lost_on_the_way_is_sent_again():
+    served, _ = dispatcher(apdu_max=120)
+    blocks = [ask(served, GetRequestNormal(INVOKE, BUFFER))]
+    assert ask(served, GetRequestNext(INVOKE, 0)) == blocks[0]
+    while not blocks[-1].last_block:
+        number = blocks[-1].block_number
+        blocks.append(ask(served, GetRequestNext(INVOKE, number)))
+        assert ask(served, GetRequestNext(INVOKE, number)) == blocks[-1]
+    whole, _ = dispatcher(apdu_max=60_000)
+    octets = b"".join(answer.result for answer in blocks)
+    assert octets == write_data(ask(whole, GetRequestNormal(INVOKE, BUFFER)).result)
+    assert ask(served, GetRequestNext(INVOKE, blocks[-1].block_number)).result == (
+        DataAccessResult.NO_LONG_GET_IN_PROGRESS
+    )
+
+
+@pytest.mark.finding("dlms D16")
+@pytest.mark.parametrize("client", [helpers_cosem.PUBLIC_CLIENT, helpers_cosem.READER_CLIENT])
+def test_a_client_cannot_tell_an_object_that_it_is_not_shown_from_one_that_does_not_exist(client):
+    served, meter = dispatcher(client=client)
+    shown = {(item.class_id, item.logical_name) for item in meter.device.view(meter.device.association(client))}
+    absent = Obis(1, 0, 9, 9, 9)
+    for name in {item.logical_name for item in meter.device.objects} - {name for _, name in shown}:
+        for class_id in (1, 3, 7, 8, 70, Echo.class_id):
+            answers = [
+                ask(served, GetRequestNormal(INVOKE, CosemAttributeDescriptor(class_id, at, 2))).result
+                for at in (name, absent)
+            ]
+            assert answers == [DataAccessResult.OBJECT_UNDEFINED] * 2
+    (class_id, name), *_ = sorted(shown)
+    other = ask(served, GetRequestNormal(INVOKE, CosemAttributeDescriptor(class_id + 500, name, 2)))
+    assert other.result == DataAccessResult.OBJECT_CLASS_INCONSISTENT
+
+
 def test_another_invoke_id_does_not_continue_a_get():
     served, _ = dispatcher()
     ask(served, GetRequestNormal(INVOKE, BUFFER))
@@ -119,11 +154,20 @@ def test_a_set_in_blocks_is_written_once_it_is_whole():
     assert meter.note.text == "in blocks"
 
 
-@pytest.mark.parametrize("bad", [block(3, b"x", last=True), block(2, b"", last=False), block(2, b"\xee", last=True)])
-def test_a_broken_set_in_blocks_writes_nothing(bad):
+@pytest.mark.finding("dlms D16")
+@pytest.mark.parametrize(
+    ("bad", "result"),
+    [
+        (block(3, b"x", last=True), DataAccessResult.DATA_BLOCK_NUMBER_INVALID),
+        (block(1, b"x", last=True), DataAccessResult.DATA_BLOCK_NUMBER_INVALID),
+        (block(2, b"", last=False), DataAccessResult.LONG_SET_ABORTED),
+        (block(2, b"\xee", last=True), DataAccessResult.LONG_SET_ABORTED),
+    ],
+)
+def test_a_broken_set_in_blocks_writes_nothing(bad, result):
     served, meter = dispatcher()
     ask(served, SetRequestWithFirstDatablock(INVOKE, NOTE_VALUE, block(1, write_data(visible_string("abc"))[:3])))
-    assert ask(served, SetRequestWithDatablock(INVOKE, bad)).result == DataAccessResult.LONG_SET_ABORTED
+    assert ask(served, SetRequestWithDatablock(INVOKE, bad)).result == result
     again = ask(served, SetRequestWithDatablock(INVOKE, block(2, b"x", last=True)))
     assert again.result == DataAccessResult.NO_LONG_SET_IN_PROGRESS
     assert meter.note.text == "hello"
@@ -328,6 +372,8 @@ def answers_to(served, request):
         answer = ask(served, following(INVOKE, block_.block_number))
 
 
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D8")
 @given(
     st.integers(12, 300),
     st.integers(1, LIST_ITEMS_MAX),
@@ -362,6 +408,8 @@ def test_the_outcomes_of_a_long_list_come_in_blocks():
     assert octets == bytes((20,)) + (b"\x00\x01\x00" + write_data(visible_string("echo"))) * 20
 
 
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D9")
 @pytest.mark.parametrize("client", [MANAGEMENT_CLIENT, helpers_cosem.READER_CLIENT, helpers_cosem.PUBLIC_CLIENT])
 def test_the_rights_that_are_shown_are_the_rights_that_are_held(client):
     assert helpers_cosem.differing_rights(TestMeter(2).device, client, NOW) == []

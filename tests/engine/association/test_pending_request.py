@@ -154,6 +154,8 @@ SENT = {
 }
 
 
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D7")
 @given(st.integers(12, 1_024), st.booleans(), st.sampled_from(sorted(SENT)), st.integers(0, 1_500))
 @example(12, False, "SET", 100)
 @example(44, True, "SET", 100)

@@ -69,6 +69,7 @@ class Reader:
             hdlc = self.client.hdlcSettings
             hdlc.maxInfoTX = hdlc.maxInfoRX = task["information"]
             hdlc.windowSizeTX = hdlc.windowSizeRX = task.get("window", 1)
+        self.client.useProtectedRelease = task.get("protected_release", False)
         self.client.maxReceivePDUSize = task.get("max_pdu", 0xFFFF)
         self.is_hdlc = is_hdlc
         self.socket = socket.create_connection(("127.0.0.1", task["port"]), timeout=10)
@@ -112,9 +113,8 @@ class Reader:
         self.client.updateValue(item, attribute, reply.value)
         return reply.value
 
-    def release(self, *, protected=False):
+    def release(self):
         """End association and link."""
-        self.client.useProtectedRelease = protected
         request = self.client.releaseRequest()
         if request:
             self.exchange(request)
@@ -275,7 +275,7 @@ def run(task):
             reader.exchange(client.write(item, 2))
             reader.read(item, 2)
             told["set_clock"] = seconds(item.time)
-    reader.release(protected=bool(task.get("protected_release")))
+    reader.release()
     told["released"] = True
     return told
 

@@ -60,6 +60,7 @@ def test_a_reset_leaves_no_row():
     assert (len(made), made.pack()) == (0, b"")
 
 
+@pytest.mark.finding("dlms D5")
 def test_a_profile_without_rows_has_no_newest_one_and_gives_none_by_number():
     made = profile([])
     assert made.newest() is None

@@ -208,7 +208,7 @@ def test_a_device_finds_shows_and_adds_objects():
     device = LogicalDevice(1, "MSP1", objects=[register()], associations=[definition(Grant())])
     assert device.find(3, NAME) is device.objects[0]
     assert device.find(1, NAME) is None
-    assert device.has_name(NAME)
+    assert [item.logical_name for item in device.named(NAME)] == [NAME]
     device.add(CosemObject(Clock, Obis(0, 0, 1, 0, 0)))
     assert [element.class_id for element in device.view(device.associations[0])] == [3, 8]
     assert device.association(2) is device.associations[0]

@@ -136,6 +136,8 @@ class Plain(HdlcReader):
     ),
     st.integers(1, 80),
 )
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-13")
 def test_a_quick_look_at_damage_finds_what_a_full_one_does(parts, cut):
     stream = b"".join(parts)
     quick, plain = HdlcReader(), Plain()

@@ -12,6 +12,7 @@ from typing import Final
 
 from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.association import failures
+from meterspan.engine.association.acceptance import check_aare, check_initiate, context_asked
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.core import CHALLENGE_OCTETS, CLAUSE, Association
 from meterspan.engine.association.pending_request import Done, PendingRequest, Step, pending_request_for
@@ -38,7 +39,6 @@ from meterspan.wire.acse import (
     Aare,
     Aarq,
     AcseApdu,
-    ApplicationContext,
     AssociationResult,
     AuthenticationMechanism,
     AuthenticationValue,
@@ -47,6 +47,7 @@ from meterspan.wire.acse import (
     Rlrq,
     write_acse,
 )
+from meterspan.wire.acse.apdu import RLRE_TAG
 from meterspan.wire.axdr import Data, octet_string
 from meterspan.wire.errors import SecurityError, UnsupportedError, WireError
 from meterspan.wire.xdlms import (
@@ -214,9 +215,14 @@ class ClientAssociation(Association[ClientMove]):
         if self._state in _ASSOCIATING:
             self._refused(failure, now)
         elif self._state is AssociationState.RELEASING:
-            self._drop_link(now)  # the association cannot recover
+            self._refuse_farewell(event, now)
         elif self._running is not None and not is_late:
             self._fail_running(failure, now)
+
+    def _refuse_farewell(self, event: ApduReceived, now: float) -> None:
+        """Wait on for the RLRE of the server where this one is not its; anything else will not become one."""
+        if event.octets[:1] != _RLRE:
+            self._drop_link(now)
 
     # Association.
 
@@ -226,7 +232,7 @@ class ClientAssociation(Association[ClientMove]):
         has_mechanism = settings.mechanism is not AuthenticationMechanism.LOWEST
         value = self._offer.challenge or settings.secret
         aarq = Aarq(
-            ApplicationContext.LN_CIPHERED if settings.ciphered else ApplicationContext.LN,
+            context_asked(ciphered=settings.ciphered),
             user_information=self._sealed_initiate(),
             calling_ap_title=self._own_title() or None,
             mechanism=settings.mechanism if has_mechanism else None,
@@ -256,7 +262,7 @@ class ClientAssociation(Association[ClientMove]):
         if isinstance(apdu, Aare) and self._state is AssociationState.ASSOCIATING:
             self._take_aare(apdu, now)
         elif isinstance(apdu, Rlre) and self._state is AssociationState.RELEASING:
-            self._drop_link(now)
+            self._take_rlre(apdu, now)
         else:
             raise WireError(f"{type(apdu).__name__} while {self._state.value}", 0, "acse", CLAUSE)
 
@@ -264,12 +270,12 @@ class ClientAssociation(Association[ClientMove]):
         if aare.result != AssociationResult.ACCEPTED:
             self._refused(failures.of_aare(aare, self._fault_of(aare)), now)
             return
-        if self._security is not None and aare.responding_ap_title is not None:
-            self._security.learn_peer(aare.responding_ap_title)
+        check_aare(aare, self._mechanism, self._security, ciphered=self._settings.ciphered)
         initiate = self._read_initiate(aare.user_information)
         if isinstance(initiate, ConfirmedServiceError):
             self._refused(failures.of_initiate_fault(initiate), now)
             return
+        check_initiate(initiate)
         agreed = self._agreed = self._agree(initiate)
         if self._mechanism.is_hls:
             self._answer_challenge(aare, now)
@@ -281,12 +287,13 @@ class ClientAssociation(Association[ClientMove]):
         return Agreement(
             self._peer,
             settings.mechanism,
-            ApplicationContext.LN_CIPHERED if settings.ciphered else ApplicationContext.LN,
+            context_asked(ciphered=settings.ciphered),
             initiate.conformance & settings.conformance,
             initiate.max_pdu_size,
             self._own_title(),
             b"" if self._security is None else self._security.peer_title,
-            self._offer.has_dedicated_key,
+            has_dedicated_key=self._offer.has_dedicated_key,
+            is_general=settings.use_general_protection,
         )
 
     def _read_initiate(self, octets: bytes | None) -> InitiateResponse | ConfirmedServiceError:
@@ -312,9 +319,7 @@ class ClientAssociation(Association[ClientMove]):
 
     def _answer_challenge(self, aare: Aare, now: float) -> None:
         """Send pass 3 of HLS: f(StoC) to the association object."""
-        if aare.authentication_value is None or not aare.authentication_value.octets:
-            raise WireError("carries no challenge", None, "responding-authentication-value", CLAUSE)
-        stoc = aare.authentication_value.octets
+        stoc = b"" if aare.authentication_value is None else aare.authentication_value.octets
         if stoc == self._offer.challenge:
             error = SecurityError("echoes our own challenge", None, "responding-authentication-value", CLAUSE)
             self._refuse_proof(error, now)
@@ -340,7 +345,14 @@ class ClientAssociation(Association[ClientMove]):
             return
         proof, ctos = outcome.returned.octets, self._offer.challenge
         try:
-            check_proof(settings.mechanism, proof, ctos, secret=settings.secret, security=self._security)
+            check_proof(
+                settings.mechanism,
+                proof,
+                ctos,
+                secret=settings.secret,
+                security=self._security,
+                is_ciphered=self._cipher is not None,
+            )
         except SecurityError as error:
             self._refuse_proof(error, now)
             return
@@ -369,6 +381,16 @@ class ClientAssociation(Association[ClientMove]):
         self._send(write_acse(Rlrq(ReleaseRequestReason.NORMAL, information)), now)
         self._timer = now + RELEASE_TIMEOUT_S
 
+    def _take_rlre(self, rlre: Rlre, now: float) -> None:
+        """End the link at the answer of the server.
+
+        In a ciphered association the answer carries the ciphered initiate response. Many meters send a bare RLRE, and
+        as this side has left the association already, that is enough; one that cannot be opened is not the server's.
+        """
+        if self._cipher is not None and rlre.user_information is not None:
+            self._read_initiate(rlre.user_information)
+        self._drop_link(now)
+
     def _time_out(self, now: float) -> None:
         waited = f"{self._settings.response_timeout_s:g} s"
         match self._state:
@@ -377,7 +399,8 @@ class ClientAssociation(Association[ClientMove]):
                 self._move(ClientMove.RELEASE)
                 self._drop_link(now)
             case AssociationState.ASSOCIATING | AssociationState.AUTHENTICATING:
-                self._refused(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
+                words = f"no answer within {waited}: is there a logical device {self._peer}?"
+                self._refused(Failure(FailureKind.TIMEOUT, words), now)
             case AssociationState.ASSOCIATED:
                 self._fail_running(Failure(FailureKind.TIMEOUT, f"no answer within {waited}"), now)
             case AssociationState.RELEASING:
@@ -487,6 +510,7 @@ class _LateAnswerError(WireError):
 
 
 _CONFIRMED_SERVICE_ERROR = bytes((ApduTag.CONFIRMED_SERVICE_ERROR,))
+_RLRE = bytes((RLRE_TAG,))
 _INITIATE_ANSWERS = frozenset({bytes((ApduTag.INITIATE_RESPONSE,)), _CONFIRMED_SERVICE_ERROR})
 _UNASKED = frozenset({b"", bytes((ApduTag.DATA_NOTIFICATION,)), bytes((ApduTag.EVENT_NOTIFICATION_REQUEST,))})
 """Notifications answer nothing, so a bad one fails nothing."""

@@ -189,12 +189,19 @@ class Association(ABC, Generic[MoveT]):
             self._emit(ApduRefused(event.octets, error))
             self._refuse_apdu(event, error, now)
 
-    def _send(self, octets: bytes, now: float) -> None:
-        """Send an APDU. Where the link is down already, its ``LinkDown`` is waiting and ends the request under way."""
+    def _send(self, octets: bytes, now: float, *, answers: ApduReceived | None = None) -> None:
+        """Send an APDU. Where the link is down already, its ``LinkDown`` is waiting and ends the request under way.
+
+        Args:
+            octets: the APDU.
+            now: UTC seconds.
+            answers: what it answers, where one link carries more than one association.
+
+        """
         if not self._link.is_up:
             return
         try:
-            self._link.send(octets, now)
+            self._link.send(octets, now, answers=answers)
         except ValueError as error:  # longer than the link carries, or the peer takes nothing and its bound is reached
             self._cause = Failure(FailureKind.UNSUPPORTED, f"the link cannot send: {error}")
             self._link.disconnect(now)
@@ -217,4 +224,4 @@ class Association(ABC, Generic[MoveT]):
 def _failure_of(error: StorageError | CounterExhaustedError) -> Failure:
     if isinstance(error, StorageError):
         return Failure.of_storage(error)
-    return Failure(FailureKind.INTERNAL, str(error), permanent=True)
+    return error.failure

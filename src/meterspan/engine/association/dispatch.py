@@ -6,7 +6,7 @@ at a time, all bounded. It does not depend on ciphering or on the link.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeAlias, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
@@ -122,7 +122,8 @@ class Dispatcher:
     ) -> None:
         self._device = device
         self._definition = definition
-        self._agreement = agreement
+        self._agreement = self._terms = agreement
+        self._general_terms = replace(agreement, is_general=True)
         self._own = own
         self._get: tuple[int, BlockCutter] | None = None
         self._set: _Incoming[AttributeSelection] | None = None
@@ -147,15 +148,17 @@ class Dispatcher:
             return head.without_values()
         return read_apdu(octets)
 
-    def handle(self, apdu: Apdu, now: float, *, authenticated: bool) -> Apdu | None:
+    def handle(self, apdu: Apdu, now: float, *, authenticated: bool, general: bool = False) -> Apdu | None:
         """Serve one request and return its response; None where the service is unconfirmed.
 
         Args:
             apdu: the plain request.
             now: UTC seconds.
             authenticated: whether the request was cryptographically authenticated.
+            general: whether it was protected by general ciphering, as the response will be.
 
         """
+        self._terms = self._general_terms if general else self._agreement
         needed = _NEEDED.get(type(apdu))
         if needed is None:
             return ExceptionResponse(StateFault.SERVICE_UNKNOWN, ServiceFault.SERVICE_NOT_SUPPORTED)
@@ -231,19 +234,26 @@ class Dispatcher:
 
     def _get_next(self, request: GetRequestNext) -> Apdu:
         running, self._get = self._get, None
-        if running is None or running[0] != request.invoke.invoke_id:
+        if running is None or running[0] != request.invoke.invoke_id or not self._has_room:
             return _get_aborted(request, DataAccessResult.NO_LONG_GET_IN_PROGRESS)
         cutter = running[1]
+        if request.block_number == cutter.number - 1 and cutter.last is not None:
+            self._get = running
+            return _get_block(request.invoke, cutter.last)  # our block was lost on the way: asked for again
+        if cutter.is_done and request.block_number == cutter.number:
+            return _get_aborted(request, DataAccessResult.NO_LONG_GET_IN_PROGRESS)
         if request.block_number != cutter.number:
             return _get_aborted(request, DataAccessResult.DATA_BLOCK_NUMBER_INVALID)
         self._get = running
         return self._next_get_block(request.invoke, cutter)
 
     def _next_get_block(self, invoke: InvokeIdAndPriority, cutter: BlockCutter) -> Apdu:
-        block = cutter.cut(self._agreement.block_max)
-        if block.last_block:
-            self._get = None
-        return GetResponseWithDatablock(invoke, block.block_number, block.last_block, block.raw_data)
+        return _get_block(invoke, cutter.cut(self._terms.block_max))
+
+    @property
+    def _has_room(self) -> bool:
+        """Whether a block has room for any octet, with the protection of this request."""
+        return self._terms.block_max >= 1
 
     # SET.
 
@@ -277,6 +287,8 @@ class Dispatcher:
         if incoming is None or incoming.invoke_id != invoke.invoke_id:
             result = DataAccessResult.NO_LONG_SET_IN_PROGRESS
             return SetResponseLastDatablock(invoke, result, block.block_number)
+        if block.block_number != incoming.assembly.number + 1:
+            return SetResponseLastDatablock(invoke, DataAccessResult.DATA_BLOCK_NUMBER_INVALID, block.block_number)
         try:
             incoming.assembly.take(block)
             if not block.last_block:
@@ -364,7 +376,7 @@ class Dispatcher:
 
     def _action_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
         cutter = BlockCutter(octets)
-        block = cutter.cut(self._agreement.block_max)
+        block = cutter.cut(self._terms.block_max)
         self._action_out = None if block.last_block else (invoke.invoke_id, cutter)
         return ActionResponseWithPblock(invoke, block)
 
@@ -374,9 +386,10 @@ class Dispatcher:
 
     def _action_next(self, request: ActionRequestNextPblock) -> Apdu:
         running, self._action_out = self._action_out, None
-        if running is None or running[0] != request.invoke.invoke_id or request.block_number != running[1].number:
+        is_running = running is not None and running[0] == request.invoke.invoke_id and self._has_room
+        if running is None or not is_running or request.block_number != running[1].number:
             return ActionResponseNormal(request.invoke, ActionOutcome(ActionResult.NO_LONG_ACTION_IN_PROGRESS))
-        block = running[1].cut(self._agreement.block_max)
+        block = running[1].cut(self._terms.block_max)
         if not block.last_block:
             self._action_out = running
         return ActionResponseWithPblock(request.invoke, block)
@@ -388,11 +401,11 @@ class Dispatcher:
 
     def _fits(self, response: Apdu) -> bool:
         """Whether a response is no longer than the client's PDU."""
-        return len(write_apdu(response)) <= self._agreement.apdu_max
+        return len(write_apdu(response)) <= self._terms.apdu_max
 
     def _has_blocks(self, service: Conformance) -> bool:
         """Whether a long answer of a service may go in blocks, and a block has room for any of it."""
-        return service in self._agreement.conformance and self._agreement.block_max >= 1
+        return service in self._agreement.conformance and self._has_room
 
     def _read_values(self, targets: Targets, incoming: "_Incoming[TargetT]") -> tuple[Data, ...]:
         """Read the values received in blocks, unless the client may write or run none of the targets."""
@@ -479,8 +492,12 @@ class Dispatcher:
         item = own if own is not None and own.interface.class_id == class_id else self._device.find(class_id, name)
         if item is not None and grant_for(self._definition, item) is not None:
             return item
-        is_named = item is None and (own is not None or self._device.has_name(name))
-        return DataAccessResult.OBJECT_CLASS_INCONSISTENT if is_named else DataAccessResult.OBJECT_UNDEFINED
+        is_shown = item is None and (own is not None or self._shows_name(name))
+        return DataAccessResult.OBJECT_CLASS_INCONSISTENT if is_shown else DataAccessResult.OBJECT_UNDEFINED
+
+    def _shows_name(self, name: Obis) -> bool:
+        """Whether the client is shown an object of this name: one that it is not shown does not exist for it."""
+        return any(grant_for(self._definition, item) is not None for item in self._device.named(name))
 
     def _refusal(self, item: CosemObject, number: int, *, write: bool) -> DataAccessResult | None:
         """Return why an attribute may not be accessed, or None."""
@@ -505,6 +522,10 @@ class _Incoming(Generic[TargetT]):
     targets: tuple[TargetT, ...]
     assembly: BlockAssembly
     is_list: bool
+
+
+def _get_block(invoke: InvokeIdAndPriority, block: DataBlock) -> Apdu:
+    return GetResponseWithDatablock(invoke, block.block_number, block.last_block, block.raw_data)
 
 
 def _get_aborted(request: GetRequestNext, result: DataAccessResult) -> Apdu:

@@ -10,9 +10,17 @@ from typing import Final
 from meterspan.model.failures import Failure, FailureKind, kind_of_error
 from meterspan.wire.acse import Aare, AssociationResult, UserDiagnostic
 from meterspan.wire.errors import SecurityError, WireError
-from meterspan.wire.xdlms import ActionResult, ConfirmedServiceError, DataAccessResult, ExceptionResponse, ServiceFault
+from meterspan.wire.xdlms import (
+    ActionResult,
+    ConfirmedServiceError,
+    DataAccessResult,
+    ExceptionResponse,
+    ServiceErrorCategory,
+    ServiceFault,
+)
 
 __all__ = [
+    "DECIPHERING_ERROR",
     "kind_of_diagnostic",
     "of_aare",
     "of_apdu_error",
@@ -22,6 +30,8 @@ __all__ = [
     "of_result",
 ]
 
+DECIPHERING_ERROR: Final = (ServiceErrorCategory.APPLICATION_REFERENCE, 6)
+"""The confirmed-service-error of a server that cannot open the initiate request."""
 _DIAGNOSTICS: Final[Mapping[int, FailureKind]] = {
     UserDiagnostic.AUTHENTICATION_FAILURE: FailureKind.AUTHENTICATION_FAILED,
     UserDiagnostic.AUTHENTICATION_REQUIRED: FailureKind.AUTHENTICATION_REQUIRED,
@@ -54,9 +64,12 @@ def of_aare(aare: Aare, inner: ConfirmedServiceError | None = None) -> Failure:
     """
     diagnostic = aare.diagnostic
     is_of_user = isinstance(diagnostic.code, UserDiagnostic)
+    kind = kind_of_diagnostic(diagnostic.code) if is_of_user else FailureKind.ASSOCIATION_REFUSED
+    if inner is not None and (inner.category, inner.code) == DECIPHERING_ERROR:
+        kind = FailureKind.DECIPHERING_ERROR
     more = "" if inner is None else f" ({inner})"
     return Failure(
-        kind_of_diagnostic(diagnostic.code) if is_of_user else FailureKind.ASSOCIATION_REFUSED,
+        kind,
         f"the server refuses: {diagnostic}{more}",
         str(diagnostic),
         permanent=aare.result == AssociationResult.REJECTED_PERMANENT,

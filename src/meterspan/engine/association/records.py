@@ -63,8 +63,8 @@ class Release(StrEnum):
     """Only the link is taken down."""
 
 
-CLIENT_CONFORMANCE = SERVER_CONFORMANCE
-"""The mechanisms that the client machine supports: both machines are of one engine."""
+CLIENT_CONFORMANCE = SERVER_CONFORMANCE | Conformance.DATA_NOTIFICATION | Conformance.EVENT_NOTIFICATION
+"""What the client machine can do: what the server machine can, and take its notifications."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,9 +202,16 @@ class RequestFailed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The association has ended; ``failure`` is None where it was released in order."""
+    """The association has ended.
+
+    Attributes:
+        failure: why; None where it was released in order.
+        peer: the client, at a server, whose link may carry more associations than this one.
+
+    """
 
     failure: Failure | None = None
+    peer: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,11 @@ class HdlcLink(LinkCore[HdlcConfig]):
         return self._turn is not None
 
     @property
+    def is_over(self) -> bool:
+        """False: a line carries another link after each."""
+        return False
+
+    @property
     def negotiated(self) -> HdlcParameters:
         """The limits in force, from the view of this side; the standard's defaults while down."""
         return self._negotiated
@@ -104,8 +109,13 @@ class HdlcLink(LinkCore[HdlcConfig]):
         self._step(Stimulus.MEDIUM_LOST, now, down=_LOST)
         self._output.clear()
 
-    def send(self, apdu: bytes, now: float) -> None:
+    def send(self, apdu: bytes, now: float, *, answers: ApduReceived | None = None) -> None:  # noqa: ARG002 - one signature for every link
         """Send one APDU, in as many segments as the negotiated length asks for.
+
+        Args:
+            apdu: the APDU.
+            now: UTC seconds.
+            answers: what it answers; without effect, as the link has one client at a time.
 
         Raises:
             LinkNotUpError: the link is not up.

@@ -54,10 +54,8 @@ SERVER_CONFORMANCE = (
     | Conformance.BLOCK_TRANSFER_WITH_SET
     | Conformance.BLOCK_TRANSFER_WITH_ACTION
     | Conformance.GENERAL_PROTECTION
-    | Conformance.DATA_NOTIFICATION
-    | Conformance.EVENT_NOTIFICATION
 )
-"""What the server machine can do; an association may offer less."""
+"""What the server machine can do within an association; an association may offer less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +120,11 @@ class AssociationDefinition:
     conformance: Conformance = SERVER_CONFORMANCE
     security_setup: Obis | None = None
 
+    @property
+    def offered(self) -> Conformance:
+        """The services that a client is offered: general protection only where there is protection."""
+        return self.conformance if self.ciphered else self.conformance & ~Conformance.GENERAL_PROTECTION
+
 
 class LogicalDevice:
     """The objects behind one server address, with the associations that reach them.
@@ -174,9 +177,9 @@ class LogicalDevice:
         """Find an object."""
         return self._objects.get((class_id, logical_name))
 
-    def has_name(self, logical_name: Obis) -> bool:
-        """Return whether any object has this logical name, of whatever class."""
-        return any(name == logical_name for _, name in self._objects)
+    def named(self, logical_name: Obis) -> tuple[CosemObject, ...]:
+        """Return the objects of this logical name, of whatever class."""
+        return tuple(item for (_, name), item in self._objects.items() if name == logical_name)
 
     def view(
         self, definition: AssociationDefinition, extra: Iterable[CosemObject] = ()

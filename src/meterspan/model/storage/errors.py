@@ -11,6 +11,7 @@ StorageError                  cannot be stored or read now
 │   └── DamagedSupplyError    readings or registrations of a usage point that are impossible together
 ├── UnknownFormatError        written by a newer version
 ├── ConcurrentWriterError     another process owns the file or directory
+├── CopiedCountersError       invocation counters that may be in use elsewhere
 └── StorageClosedError        used after close
 
 ``sqlite3``, SQLAlchemy, pyarrow, DuckDB and the operating system raise dozens of types; ``store.edge`` turns each of
@@ -21,6 +22,7 @@ from typing import ClassVar
 
 __all__ = [
     "ConcurrentWriterError",
+    "CopiedCountersError",
     "DamagedBatchError",
     "DamagedError",
     "DamagedSegmentError",
@@ -119,6 +121,20 @@ class ConcurrentWriterError(StorageError):
     """Another process has the store open for writing; a store has one owner."""
 
     code = "concurrent-writer"
+
+
+class CopiedCountersError(StorageError):
+    """Invocation counters that were used last on another machine, or whose marks are lost: they may be in use there."""
+
+    code = "copied-counters"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            "its invocation counters were used last on another machine, or this one has lost its marks of them, and a"
+            " counter sent twice under one key opens what it protects. If nothing else sends under these keys any"
+            " more, start once with --after-restore: all counters then jump ahead",
+            path,
+        )
 
 
 class StorageClosedError(StorageError):

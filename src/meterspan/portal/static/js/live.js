@@ -18,7 +18,7 @@ export function startLive() {
   const tell = (on, key = on ? "live" : "reconnecting") => {
     state.hidden = false;
     state.classList.toggle("off", !on);
-    const text = say(key);
+    const text = say(key === "live" && document.querySelector("[data-lapse]") ? "time_lapse" : key);
     if (state.lastElementChild.textContent !== text) state.lastElementChild.textContent = text;
   };
   let connected = false;
@@ -70,7 +70,18 @@ function announce(next) {
   mark = next;
 }
 
+// In a time lapse the pages say at what time they are; the note goes when the present is reached.
+function showLapse(at) {
+  const note = document.querySelector("[data-lapse]");
+  if (!note) return;
+  if (Math.abs(Date.parse(at) - Date.now()) < 60_000) return note.remove();
+  const time = note.querySelector("time");
+  time.dateTime = at;
+  writeTime(time);
+}
+
 function operator(summary) {
+  showLapse(summary.at);
   announce(JSON.stringify([summary.received_today, summary.quarantined, summary.damaged, summary.by_state]));
   const due = summary.expected_today > 0;
   put("received_today", due ? summary.received_today : null);
@@ -112,6 +123,7 @@ function consumer(home, hear) {
   const show = (live) => {
     announce(live.today.map((today) => today.last_reading).join());
     heard = live;
+    showLapse(live.at);
     ahead = Date.parse(live.at) - Date.now();
     showPower();
     const none = live.power_w === null;

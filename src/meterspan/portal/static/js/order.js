@@ -1,5 +1,8 @@
-// "Read now": places an order and asks every second what became of it, until it is answered or timed out.
-import { number, say, unitName } from "./format.js";
+// "Read now": places an order, asks every second what became of it, and shows the meter's page as it is afterwards.
+import { say } from "./format.js";
+import { fetchPage, swap } from "./swap.js";
+
+const PARTS = ["meter-state", "meter-orders", "meter-story"];
 
 export function startOrder() {
   const button = document.querySelector("[data-order]");
@@ -10,7 +13,10 @@ export function startOrder() {
     button.disabled = true;
     state.textContent = say("order_waiting");
     try {
-      state.textContent = outcome(await read(button.dataset.order, (reason) => (state.textContent = reason)));
+      const order = await read(button.dataset.order);
+      state.textContent = order.reason || say("order_done");
+      const page = await fetchPage(location.href);
+      for (const part of PARTS) swap(page, part);
     } catch {
       state.textContent = say("order_failed");
     }
@@ -18,21 +24,14 @@ export function startOrder() {
   });
 }
 
-async function read(place, onReason) {
-  const body = JSON.stringify({ deadline_s: 60 });
-  const placed = await fetch(place, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+async function read(place) {
+  const placed = await fetch(place, { method: "POST" });
   if (!placed.ok) throw new Error(placed.status);
   const where = placed.headers.get("Location");
   let order = await placed.json();
   while (order.state === "waiting") {
     await new Promise((resume) => setTimeout(resume, 1_000));
     order = await (await fetch(where)).json();
-    if (order.reason) onReason(order.reason);
   }
   return order;
-}
-
-function outcome(order) {
-  if (order.state !== "answered" || !order.values.length) return order.reason || say("order_timed_out");
-  return order.values.map((v) => `${v.obis} ${number(v.value, 3, 0)} ${unitName(v.unit)}`).join(" · ");
 }
