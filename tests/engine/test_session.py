@@ -266,6 +266,7 @@ def test_a_script_may_mind_refusals_itself():
     assert result_of(plan()) == DataAccessResult.OBJECT_UNDEFINED
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_each_helper_gives_its_result_or_says_what_was_refused():
     def plan():
         yield from put(set_of(1, NOTE, 2, visible_string("put")))

@@ -21,7 +21,15 @@ from meterspan.engine.uplink import (
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.wire.axdr import array, unsigned
-from meterspan.wire.xdlms import DataNotification, DataNotificationConfirm, read_apdu, write_apdu
+from meterspan.wire.xdlms import (
+    DataNotification,
+    DataNotificationConfirm,
+    ExceptionResponse,
+    ServiceFault,
+    StateFault,
+    read_apdu,
+    write_apdu,
+)
 from tests.memory import MemoryState
 
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
@@ -318,3 +326,57 @@ class UplinkMachine(RuleBasedStateMachine):
 
 TestUplinkMachine = UplinkMachine.TestCase
 TestUplinkMachine.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def told(uplink, far, counter, now=NOW):
+    """Let the head end say, under the key, which counter it expects."""
+    plain = write_apdu(
+        ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.INVOCATION_COUNTER_ERROR, counter)
+    )
+    far.link.send_unnumbered(far.context.protect(plain, general=True), now)
+    uplink.receive(far.link.octets_to_send(), now)
+
+
+@pytest.mark.finding("security H6")
+@pytest.mark.attack(4)
+def test_a_sender_that_lost_its_counters_goes_on_where_the_head_end_says_so_under_the_key():
+    rows = Rows(1)
+    near, far = contexts()
+    uplink, head_end = Uplink(rows, near, TRANSPORTS["tcp"].push_sender()), Far(far, "tcp")
+    uplink.connect(NOW)
+    head_end.link.connect(NOW)
+    uplink.octets_to_send()  # a head end that has seen more refuses it
+    told(uplink, head_end, 5_000_000)
+    sent = uplink.octets_to_send()
+    assert sent, "at once"
+    head_end.receive(sent, NOW)
+    assert far.last_received >= 5_000_000
+    head_end.confirm(NOW)
+    exchange(uplink, head_end)
+    assert rows.waiting == []
+
+
+def test_a_second_answer_without_a_confirmation_waits_and_a_first_without_the_key_changes_nothing():
+    rows = Rows(1)
+    uplink, head_end = joined(rows)
+    plain = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, ServiceFault.INVOCATION_COUNTER_ERROR, 0xFFFF_FFFF)
+    head_end.link.send_unnumbered(write_apdu(plain), NOW)
+    uplink.receive(head_end.link.octets_to_send(), NOW)
+    assert uplink.octets_to_send() == b""
+    for number in range(2):
+        told(uplink, head_end, 1_000 * (number + 1))
+        assert bool(uplink.octets_to_send()) is (number == 0)
+    uplink.advance(NOW + RETRY_FIRST_S)
+    assert uplink.octets_to_send()
+
+
+def test_a_counter_beyond_the_last_is_reported_and_never_sent():
+    uplink, head_end = joined(Rows(1))
+    told(uplink, head_end, 0xFFFF_FFFF)
+    head_end.receive(uplink.octets_to_send(), NOW)
+    assert head_end.context.last_received == 0xFFFF_FFFF
+    uplink.advance(NOW + CONFIRM_TIMEOUT_S)
+    assert uplink.octets_to_send() == b""
+    assert FailureKind.COUNTER_EXHAUSTED in [
+        event.failure.kind for event in events(uplink) if isinstance(event, UplinkFailed)
+    ]

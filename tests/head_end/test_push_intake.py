@@ -285,6 +285,7 @@ def test_a_profile_that_does_not_capture_what_is_due_is_refused_by_type() -> Non
     assert world.faults == [FrameFault.UNKNOWN_LAYOUT]
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_a_list_and_scales_that_were_sent_once_serve_pushes_after_a_restart() -> None:
     state, objects = MemoryState(), (CaptureObjectDefinition(3, ENERGY, 2), CaptureObjectDefinition(3, ENERGY, 3))
     scale = structure(integer(1), enum(30))
@@ -527,3 +528,54 @@ def test_any_authentic_body_is_taken_or_quarantined(body: Data) -> None:
     world = World()
     taken = world.push(body)
     assert taken is not bool(world.faults)
+
+
+class Waiting:
+    """An outbox with one push."""
+
+    def __init__(self) -> None:
+        registers = tuple(PushedRegister(Register.class_id, obis, WH) for obis in (ENERGY, EXPORT))
+        self.waiting = [Push(1, write_profiles([PushedProfile(PROFILE, registers, (utc_row(900, 0, [5, 1]),))]))]
+
+    def next_push(self) -> Push | None:
+        return self.waiting[0] if self.waiting else None
+
+    def pushed(self, through: int) -> None:
+        self.waiting.clear()
+
+
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
+@pytest.mark.finding("security H6")
+@pytest.mark.attack(4)
+def test_a_sender_that_was_restored_is_told_the_counter_that_is_due_and_goes_on() -> None:
+    world = World()
+    for _ in range(300):
+        before = world.senders[METER].protect(write_apdu(DataNotification(LongInvokeIdAndPriority(1), null())))
+    assert world.intake.take(before, "peer", NOW) is None
+    restored = SecurityContext(METER, KEYS, counters=MemoryState(), peer_title=HEAD_END)
+    uplink, connection = Uplink(Waiting(), restored, TRANSPORTS["tcp"].push_sender()), world.intake.connection("peer")
+    connection.connect(NOW)
+    pair = Pair(uplink, connection, now=NOW)
+    uplink.connect(NOW)
+    pair.run(NOW + 1)
+    assert pair.left_events == [RowsConfirmed(1)]
+    assert pair.right_events == [PushTaken("METER", 1)]
+    assert FrameFault.REPLAYED in world.faults
+
+
+@pytest.mark.attack(4)
+def test_only_octets_of_the_sender_are_answered_and_seldom() -> None:
+    world = World()
+    plain = write_apdu(DataNotification(LongInvokeIdAndPriority(1, confirmed=True), write_profiles([])))
+    old = world.senders[METER].protect(plain, general=True)
+    connection = world.intake.connection("peer")
+    connection.connect(NOW)
+
+    def answered(apdu: bytes, now: float) -> bool:
+        connection.receive(write_wpdu(WrapperPdu(1, 1, apdu)), now)
+        return bool(connection.octets_to_send())
+
+    answered(old, NOW)
+    forged = old[:-1] + bytes([old[-1] ^ 1])
+    assert not answered(forged, NOW), "another one cannot make us spend a counter"
+    assert [answered(old, NOW + second) for second in (0, 1, 29, 30, 31)] == [True, False, False, True, False]

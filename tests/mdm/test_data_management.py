@@ -21,7 +21,7 @@ from meterspan.model.lookup_errors import (
 )
 from meterspan.model.ports import ReadingSink
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, SeriesKind, Source
-from meterspan.model.storage.errors import StorageFullError
+from meterspan.model.storage.errors import DamagedError, StorageFullError
 from meterspan.model.views import HomeViews
 from meterspan.quantities import UNITS, Commodity, Direction, Interval, Obis, Quality, Scaled
 from meterspan.store.registry import Registry
@@ -550,3 +550,21 @@ def test_a_meter_read_once_a_day_has_the_same_days_in_its_month_and_alone(mdm, z
         for day in days:
             known = [point for point in day.intervals if point.value is not None]
             assert day.cost == (sum(point.cost for point in known) + Decimal("0.25") if known else None)
+
+
+@pytest.mark.finding("data D29")
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_registry_that_is_older_than_the_readings_is_refused_before_a_series_gets_a_second_meaning(tmp_path, is_lost):
+    start = utc(2026, 3, 1)
+    with MeterDataManagement(tmp_path / "data") as data:
+        data.take([profile("M1", start, 4)])
+    registry = tmp_path / "data" / "registry.sqlite"
+    before = registry.read_bytes()
+    with MeterDataManagement(tmp_path / "data") as data:
+        data.take([profile("M2", start, 4)])
+    if is_lost:
+        registry.unlink()
+    else:
+        registry.write_bytes(before)
+    with pytest.raises(DamagedError, match="restore the registry of the same moment"):
+        MeterDataManagement(tmp_path / "data")

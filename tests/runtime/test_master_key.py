@@ -83,6 +83,7 @@ def test_a_folder_in_place_of_the_file_is_told_and_not_a_traceback(places):
 
 
 @pytest.mark.finding("security low-9")
+@pytest.mark.finding("security low-9")
 def test_a_lost_key_with_keys_at_rest_is_refused_with_words_and_never_made_anew(places):
     path, data = places
     with pytest.raises(MasterKeyError, match="put your copy of it back"):

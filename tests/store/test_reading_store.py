@@ -3,6 +3,7 @@
 import contextlib
 import random
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from hypothesis import strategies as st
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import (
     ConcurrentWriterError,
+    DamagedError,
     ForeignSegmentError,
     StorageClosedError,
     StorageError,
@@ -633,3 +635,49 @@ def test_counts_are_exact_at_every_moment_while_a_batch_is_set_aside(tmp_path):
         watcher.join()
         seen.add(store.counts().readings + store.counts().quarantined_readings)
     assert seen == {30 * 96}
+
+
+# --- owners and copies ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.finding("data D29")
+def test_removing_the_lock_lets_no_second_owner_in(tmp_path):
+    folder = tmp_path / "store"
+    with ReadingStore(folder) as store:
+        (folder / "lock").unlink()
+        with pytest.raises(ConcurrentWriterError, match="another process"):
+            ReadingStore(folder)
+        store.append(readings([(1, T0, 5)]))
+    with ReadingStore(folder) as store:
+        assert store.counts().readings == 1
+
+
+def copied(source: Path, target: Path, *, without: str = "") -> Path:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns(*filter(None, [without])))
+    return target
+
+
+@pytest.mark.finding("data D29")
+def test_a_copy_of_an_open_store_without_its_log_is_refused_and_with_it_is_whole(tmp_path):
+    with ReadingStore(tmp_path / "store") as store:
+        store.append(readings([(1, T0, 5), (1, T0 + 900, 6)]))
+        bare = copied(tmp_path / "store", tmp_path / "bare", without="*-wal")
+        whole = copied(tmp_path / "store", tmp_path / "whole")
+    for _ in range(2):
+        with pytest.raises(DamagedError, match=r"copy without journal\.sqlite-wal"):
+            ReadingStore(bare)
+    with ReadingStore(whole) as store:
+        assert store.counts().readings == 2
+    with contextlib.closing(sqlite3.connect(bare / "journal.sqlite")) as connection:
+        connection.execute("delete from meta where name = 'open'")
+        connection.commit()
+    with ReadingStore(bare) as store:
+        assert store.counts().readings == 0, "as the words said, it goes on without them"
+
+
+def test_a_copy_of_a_closed_store_needs_no_log(tmp_path):
+    with ReadingStore(tmp_path / "store") as store:
+        store.append(readings([(1, T0, 5)]))
+    assert not (tmp_path / "store" / "journal.sqlite-wal").exists()
+    with ReadingStore(copied(tmp_path / "store", tmp_path / "copy")) as store:
+        assert store.counts().readings == 1

@@ -5,6 +5,7 @@ others go on. SQLite files are opened read-only, batches and segments are held a
 """
 
 import fcntl
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def examine(folder: Path) -> list[Finding]:
     if not (readings / "journal.sqlite").is_file():
         detail = "holds no readings of meterspan; name the folder of home or serve"
         return [Finding(Health.FAULT, str(folder), detail)]
-    findings = [_in_use(readings / "lock"), _room(folder)]
+    findings = [_in_use(readings), _room(folder)]
     for name, format_known, checks in _FILES:
         path = folder / name
         if path.is_file():
@@ -83,14 +84,15 @@ def examine(folder: Path) -> list[Finding]:
     return findings
 
 
-def _in_use(lock: Path) -> Finding:
+def _in_use(folder: Path) -> Finding:
+    """Ask the folder itself, which its owner locks."""
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        pass
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
         return Finding(Health.GOOD, "in use", "a program has the folder open; its newest writes may not be seen")
+    finally:
+        os.close(handle)
     return Finding(Health.GOOD, "in use", "no program has the folder open")
 
 
@@ -130,6 +132,13 @@ def _batches(file: InspectedFile) -> Iterator[Finding]:
             detail = f"{error}: {row.readings:,} readings; it is quarantined when the store opens"
             yield Finding(Health.FAULT, f"batch {row.seq}", f"{detail}. {_advice(DamageKind.BATCH)}")
     yield Finding(Health.GOOD, "batches", f"{len(rows) - damaged:,} of {len(rows):,} whole")
+
+
+def _log(file: InspectedFile) -> Iterator[Finding]:
+    """Look for a copy that lacks the newest writes."""
+    has_log = file.path.with_name(f"{file.path.name}-wal").exists()
+    if journal.is_log_missing(file.connection, has_log=has_log):
+        yield Finding(Health.FAULT, file.path.name, journal.LOG_MISSING)
 
 
 def _quarantined(file: InspectedFile) -> Iterator[Finding]:
@@ -183,7 +192,7 @@ def _advice(kind: DamageKind) -> str:
 
 
 _FILES: Final[tuple[tuple[str, int | None, tuple[Check, ...]], ...]] = (
-    ("data/readings/journal.sqlite", journal.FORMAT, (_batches, _quarantined, _unsettled)),
+    ("data/readings/journal.sqlite", journal.FORMAT, (_log, _batches, _quarantined, _unsettled)),
     ("data/registry.sqlite", None, (_left_out, _rows_of(registry.METADATA))),
     ("home.sqlite", None, (_counters,)),
     ("head_end.sqlite", None, (_counters,)),

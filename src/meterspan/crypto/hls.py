@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.constant_time import bytes_eq
 
-from meterspan.crypto.suites import AUTHENTICATION, SuiteKeys, protect
+from meterspan.crypto.suites import AUTHENTICATION, SuiteKeys, protect, unprotect
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, TruncatedError, WireError
 
 __all__ = [
@@ -67,6 +67,8 @@ def prove_sha1(handshake: Handshake) -> bytes:
 def prove_gmac(handshake: Handshake) -> bytes:
     """Return the proof of mechanism 5: SC, IC and the tag over SC, authentication key and challenge; 17 octets.
 
+    The tag is that of an APDU which is authenticated only.
+
     Raises:
         KeyMissingError: the handshake has no keys.
 
@@ -74,7 +76,9 @@ def prove_gmac(handshake: Handshake) -> bytes:
     keys = _keys(handshake)
     control = AUTHENTICATION | keys.suite.number
     counter = handshake.invocation_counter
-    return bytes((control,)) + counter.to_bytes(COUNTER_SIZE, "big") + _tag(handshake, control, counter, keys)
+    title = handshake.system_title
+    sealed = protect(handshake.challenge, control, system_title=title, invocation_counter=counter, keys=keys)
+    return bytes((control,)) + counter.to_bytes(COUNTER_SIZE, "big") + sealed[-keys.suite.tag_size :]
 
 
 def check_md5(proof: bytes, handshake: Handshake) -> None:
@@ -114,8 +118,11 @@ def check_gmac(proof: bytes, handshake: Handshake) -> int:
     if len(proof) > size or proof[0] != control:
         raise WireError(f"is not SC {control:02X}, counter and tag", 0, "proof", CLAUSE)
     counter = int.from_bytes(proof[1:head], "big")
-    if not bytes_eq(proof[head:], _tag(handshake, control, counter, keys)):
-        raise KeyWrongError("GMAC of the challenge differs", head, "proof", CLAUSE)
+    title, sealed = handshake.system_title, handshake.challenge + proof[head:]
+    try:
+        unprotect(sealed, control, system_title=title, invocation_counter=counter, keys=keys)
+    except KeyWrongError as error:
+        raise KeyWrongError("GMAC of the challenge differs", head, "proof", CLAUSE) from error
     return counter
 
 
@@ -123,13 +130,6 @@ def _keys(handshake: Handshake) -> SuiteKeys:
     if handshake.keys is None:
         raise KeyMissingError("GMAC needs the keys of the association", None, "proof", CLAUSE)
     return handshake.keys
-
-
-def _tag(handshake: Handshake, control: int, counter: int, keys: SuiteKeys) -> bytes:
-    """Return the tag of the challenge, as if it was an APDU that is authenticated only."""
-    title = handshake.system_title
-    sealed = protect(handshake.challenge, control, system_title=title, invocation_counter=counter, keys=keys)
-    return sealed[-keys.suite.tag_size :]
 
 
 def _check_digest(proof: bytes, expected: bytes) -> None:

@@ -287,6 +287,23 @@ class SecurityContext:
             self._peer_title = title
         return Opened(plain, control, is_dedicated, isinstance(apdu, GeneralCipheredApdu), title)
 
+    def is_authentic(self, octets: bytes) -> bool:
+        """Return whether a ciphered APDU was made by the peer, whatever its counter is: a replay, too, was made by it.
+
+        Nothing is accepted or learnt.
+        """
+        try:
+            apdu = read_apdu(octets)
+            if not isinstance(apdu, _SERVICE_CIPHERED) or apdu.tag in _DEDICATED_TAGS:
+                return False
+            control = apdu.content.security_control
+            if control & self.required != self.required or not control & SecurityControl.AUTHENTICATION:
+                return False
+            self._open(apdu.content, self._title_of(apdu), is_dedicated=False)
+        except WireError:
+            return False
+        return True
+
     def own_handshake(self, challenge: bytes) -> Handshake:
         """Return what our proof over the peer's challenge is made from; spends a counter."""
         return Handshake(
@@ -310,6 +327,22 @@ class SecurityContext:
         self._peer_title = self.peer_title
         if not is_ciphered:
             self._counters.accept(self._received_name("unicast", self._peer_title), counter + 1)
+
+    def raise_counter(self, counter: int) -> None:
+        """Go on with ``counter`` or above: the peer has proved, under our key, that it has seen more than we know of.
+
+        Raises:
+            CounterExhaustedError: there is none above.
+
+        """
+        self._checked(counter)
+        if self._tried is None and counter <= self._next < self._reserved_end:
+            return
+        self.drop_tried_counter()
+        behind = counter - self._counters.reserve(self._sent_name, 1) - 1
+        if behind > 0:
+            self._counters.reserve(self._sent_name, behind)
+        self._next = self._reserved_end = 0
 
     def try_counter(self, counter: int) -> None:
         """Send the next messages with ``counter`` or above: a peer says that it has seen more than we know of.
@@ -551,7 +584,8 @@ def _name_of_key(key: bytes) -> str:
 
 def _replay(counter: int, last: int) -> ReplayError:
     reason = f"invocation counter {counter} is not above {last}"
-    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=last + 1)
+    expected = last + 1 if last < COUNTER_MAX else None
+    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=expected)
 
 
 def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:

@@ -1,10 +1,11 @@
 """The push side of a meter or access point: notifications out of an outbox, one at a time (G1).
 
 Strategy: one DataNotification is in flight; its confirmation empties the outbox up to there and the next one is sent.
-Without a confirmation within the time-out the same rows are sent again with a new counter; after a lost connection
-the uplink waits, longer each time, before it asks its owner for another. Rows are never dropped here, unless the owner
-says that nobody confirms; events (EventNotificationRequest) have no confirmation in the standard. The outbox is read
-only after ``wake``, ``connect`` or a confirmation: ``deadline`` and idle timers do not touch the disk.
+A head end that has seen higher counters says so under our key, and the rows are sent again above them. Without a
+confirmation within the time-out they are sent again with a new counter; after a lost connection the uplink waits,
+longer each time, before it asks its owner for another. Rows are never dropped here, unless the owner says that nobody
+confirms; events (EventNotificationRequest) have no confirmation in the standard. The outbox is read only after
+``wake``, ``connect`` or a confirmation: ``deadline`` and idle timers do not touch the disk.
 """
 
 from collections import deque
@@ -23,6 +24,7 @@ from meterspan.wire.xdlms import (
     DataNotification,
     DataNotificationConfirm,
     EventNotificationRequest,
+    ExceptionResponse,
     LongInvokeIdAndPriority,
     read_apdu,
     write_apdu,
@@ -117,6 +119,8 @@ class Uplink:
         """The oldest rows, kept until they are confirmed."""
         self._invoke_id = 0
         self._in_flight = False
+        self._has_caught_up = False
+        """Whether our counter was raised since the last confirmation."""
         self._confirm_by: float | None = None
         self._has_medium = False
         self._asked = False
@@ -263,10 +267,31 @@ class Uplink:
         except StorageError as error:
             self._report(Failure.of_storage(error), now)
             return
+        if isinstance(confirm, ExceptionResponse) and confirm.invocation_counter is not None:
+            self._catch_up(confirm.invocation_counter, now)
+            return
         if not self._in_flight or self._push is None or not isinstance(confirm, DataNotificationConfirm):
             return
         if confirm.invoke.invoke_id == self._invoke_id:
             self._confirmed(self._push.through, now)
+
+    def _catch_up(self, counter: int, now: float) -> None:
+        """Send the rows again above the counter that the head end expects; it has said so under our key.
+
+        The second time in a row waits: it did not help.
+        """
+        if not self._in_flight:
+            return
+        try:
+            self._security.raise_counter(counter)
+        except StorageError as error:
+            self._report(Failure.of_storage(error), now)
+        except CounterExhaustedError as error:
+            self._report(error.failure, now)
+        else:
+            self._unsend()
+            self._retry_at = now + RETRY_FIRST_S if self._has_caught_up else now
+            self._has_caught_up = True
 
     def _confirmed(self, through: int, now: float) -> None:
         self._unsend()
@@ -278,6 +303,7 @@ class Uplink:
         self._push = None
         self._may_have_rows = True
         self._failures = 0
+        self._has_caught_up = False
         self._events.append(RowsConfirmed(through))
 
     def _unsend(self) -> None:

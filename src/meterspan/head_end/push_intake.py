@@ -37,15 +37,21 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Obis, Scaled
 from meterspan.quantities.codes import EVENT_CODE, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import Data, structure, unsigned
-from meterspan.wire.errors import KeyMissingError, SecurityError, UnknownLayoutError, WireError
+from meterspan.wire.errors import KeyMissingError, ReplayError, SecurityError, UnknownLayoutError, WireError
 from meterspan.wire.xdlms import (
     CaptureObjectDefinition,
     DataNotificationConfirm,
+    ExceptionResponse,
     LongInvokeIdAndPriority,
+    ServiceFault,
+    StateFault,
     write_apdu,
 )
 
 _log = logging.getLogger("meterspan.head_end")
+
+REPLAY_ANSWER_S: Final = 30.0
+"""Between two answers to replays of one sender: an attacker that plays one again costs four counters in two minutes."""
 
 __all__ = ["Keep", "PushConnection", "PushConnectionEvent", "PushFailed", "PushIntake", "PushRead", "PushTaken"]
 
@@ -126,6 +132,8 @@ class PushIntake:
         self._state = state
         self._kept: dict[str, bytes] = {}
         """What is kept of each sender that was heard in this run."""
+        self._replays_answered: dict[str, float] = {}
+        """When a sender was last told which counter is due."""
         self._bare = self.sink(None)
 
     def connection(
@@ -166,6 +174,29 @@ class PushIntake:
         if event.is_event:
             self._note_event(device, event, now)
         return PushRead(device.device, self._head_end.known(blocks), event.invoke, context)
+
+    def answer_replay(self, event: PushEvent, now: float) -> bytes:
+        """Return the answer to a push whose counter is behind: which one is expected, under the sender's key.
+
+        A sender that was restored goes on from there. Only octets that the sender has made are answered, and not
+        often: recorded ones must not use our counters up. b"" where there is no answer.
+
+        Raises:
+            StorageError: no counter can be stored now.
+            CounterExhaustedError: no counter is left.
+
+        """
+        if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError) and event.error.expected):
+            return b""  # of the last counter of all, none is due
+        device, context = self._known(event.sender)
+        is_early = now - self._replays_answered.get(device.device, -REPLAY_ANSWER_S) < REPLAY_ANSWER_S
+        if is_early or not context.is_authentic(event.octets):
+            return b""
+        self._replays_answered[device.device] = now
+        fault = ServiceFault.INVOCATION_COUNTER_ERROR
+        answer = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, event.error.expected)
+        self._head_end.note(device.device, "counter", f"It was told that counter {event.error.expected} is due", now)
+        return context.protect(write_apdu(answer), general=True)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
         """Credit a push whose blocks are durable; return the stored blocks, and the confirmation to send.
@@ -414,6 +445,7 @@ class PushConnection:
             self.refused += 1
         push = self._intake.read(event, self._peer, now)
         if push is None:
+            self._send(partial(self._intake.answer_replay, event, now), now)
             return
         if self._keep is None:
             self._intake.store(push)
@@ -427,18 +459,25 @@ class PushConnection:
         self._confirm(push, now)
 
     def _confirm(self, push: PushRead, now: float) -> None:
+        self._send(partial(self._confirmation, push, now), now)
+
+    def _confirmation(self, push: PushRead, now: float) -> bytes:
+        taken, confirmation = self._intake.confirm(push, now)
+        self._events.append(taken)
+        return confirmation
+
+    def _send(self, answer: Callable[[], bytes], now: float) -> None:
+        """Make an answer and send it; where it cannot be protected or sent, the connection ends."""
         try:
-            taken, confirmation = self._intake.confirm(push, now)
-            if confirmation and self._has_medium:
-                self._answer(confirmation, now)
+            octets = answer()
+            if octets and self._has_medium:
+                self._answer(octets, now)
         except StorageError as error:
             self._fail(Failure.of_storage(error))
         except CounterExhaustedError as error:
             self._fail(error.failure)
         except ValueError as error:
             self._fail(Failure(FailureKind.INTERNAL, str(error)))
-        else:
-            self._events.append(taken)
 
     def _answer(self, octets: bytes, now: float) -> None:
         if self._link.is_up:

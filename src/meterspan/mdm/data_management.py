@@ -27,7 +27,7 @@ from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
 from meterspan.mdm.versions import IntervalVersion
 from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
-from meterspan.model.storage.errors import StorageError
+from meterspan.model.storage.errors import DamagedError, StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.registry import HomeRow, InstallationRow
@@ -420,10 +420,19 @@ def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal,
         make_private_folder(directory)
     journal = ReadingStore(directory / "readings")
     try:
-        return journal, _open_registry(directory, registry)
+        opened = _open_registry(directory, registry)
     except BaseException:
         journal.close()
         raise
+    known, used = opened.highest_series(), journal.highest_series()
+    if used > known:
+        opened.close()
+        journal.close()
+        reason = (
+            f"the registry knows series up to {known} and there are readings up to {used}: it is older than they are"
+        )
+        raise DamagedError(f"{reason}, or another one; restore the registry of the same moment", str(directory))
+    return journal, opened
 
 
 def _open_registry(directory: Path, url: str) -> Registry:

@@ -17,6 +17,7 @@ from meterspan.store.unsettled import merged_days, touched_days
 
 __all__ = [
     "FORMAT",
+    "LOG_MISSING",
     "BatchRow",
     "SegmentRow",
     "add_meta",
@@ -25,7 +26,10 @@ __all__ = [
     "insert_batch",
     "insert_quarantined",
     "insert_unsettled",
+    "is_log_missing",
     "meta_of",
+    "note_closed",
+    "note_open",
     "octets_of",
     "pending_days",
     "prepare",
@@ -38,6 +42,13 @@ __all__ = [
 
 FORMAT: Final = 3
 APPLICATION_ID: Final = 0x4D53_504E  # "MSPN" in the header of the SQLite file
+
+_OPEN: Final = "open"
+"""A counter of ``meta`` that is there while the journal is open, and after a crash."""
+LOG_MISSING: Final = (
+    "is a copy without journal.sqlite-wal, where its newest readings are: copy both, or the whole folder; where the log"
+    " is lost, `sqlite3 journal.sqlite \"delete from meta where name = 'open'\"` goes on without them"
+)
 
 _TABLES_1: Final = """
 create table meta (name text primary key, value integer not null) without rowid;
@@ -119,6 +130,34 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         if connection.in_transaction:
             connection.execute("rollback")
         raise
+
+
+def note_open(connection: sqlite3.Connection, path: Path, *, has_log: bool) -> None:
+    """Note in the file itself that its newest writes are in its log from now on.
+
+    Args:
+        connection: prepared, outside of a transaction.
+        path: of the journal.
+        has_log: whether its log was there before it was opened.
+
+    Raises:
+        DamagedError: it was open when it was last written, and its log is not here: a copy without it.
+
+    """
+    if is_log_missing(connection, has_log=has_log):
+        raise DamagedError(LOG_MISSING, str(path))
+    set_meta_max(connection, _OPEN, 1)
+    connection.execute("pragma wal_checkpoint(truncate)").fetchone()
+
+
+def note_closed(connection: sqlite3.Connection) -> None:
+    """Note that the file is whole without its log: the next to close is the last connection."""
+    connection.execute("delete from meta where name = ?", (_OPEN,))
+
+
+def is_log_missing(connection: sqlite3.Connection, *, has_log: bool) -> bool:
+    """Return whether the newest writes of a journal were in a log that is not beside it."""
+    return not has_log and meta_of(connection, _OPEN) is not None
 
 
 def batch_rows(connection: sqlite3.Connection) -> list[BatchRow]:

@@ -7,8 +7,10 @@ segment that is damaged is quarantined by name, and the rest is served. All fail
 """
 
 import contextlib
+import errno
 import fcntl
 import logging
+import os
 import queue
 import sqlite3
 import threading
@@ -125,8 +127,9 @@ class ReadingStore:
         with storage_errors(directory):
             for folder in (directory, self._segments):
                 make_private_folder(folder, is_ours=True)
+            self._locks = _lock(directory)
+            self._has_log = self._path.with_name(f"{self._path.name}-wal").exists()
             make_private_file(self._path)
-            self._lock_file = _lock(directory / "lock")
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._query = SegmentQuery()
         self._quarantine = StoreQuarantine(directory, self._path)
@@ -145,7 +148,7 @@ class ReadingStore:
             with storage_errors(self._path):
                 self._writer = self._connect()
         except BaseException:
-            self._lock_file.close()
+            _unlock(self._locks)
             raise
         try:
             with storage_errors(self._path):
@@ -170,6 +173,8 @@ class ReadingStore:
             self._closed = True
         self._jobs.put(None)
         self._thread.join()
+        with contextlib.suppress(sqlite3.Error):  # a disk that fails now: the log stays, and the mark is right
+            journal.note_closed(self._writer)
         self._release()
 
     def _release(self) -> None:
@@ -177,7 +182,7 @@ class ReadingStore:
             for connection in (*self._readers, self._writer):
                 connection.close()
         self._query.close()
-        self._lock_file.close()
+        _unlock(self._locks)
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -283,6 +288,10 @@ class ReadingStore:
                 if found is not None and len(found):
                     return int(found.time.max())
         return None
+
+    def highest_series(self) -> int:
+        """Return the highest number of a series with readings, 0 where there are none; without I/O."""
+        return self._bounds.highest()
 
     def events(self, device: str) -> list[MeterEvent]:
         """List a device's events in order of time."""
@@ -652,6 +661,7 @@ class ReadingStore:
 
     def _prepare(self) -> None:
         journal.prepare(self._writer, self._path)
+        journal.note_open(self._writer, self._path, has_log=self._has_log)
         sync_directory(self._directory)
         self._quarantine.load(journal.quarantined_rows(self._writer))
         self._sweep(self._writer)
@@ -802,16 +812,30 @@ class ReadingStore:
         return batch
 
 
-def _lock(path: Path) -> Any:
-    """Lock the directory; the kernel frees it when the process ends."""
-    make_private_file(path)
-    file = path.open("a")
+def _lock(directory: Path) -> list[int]:
+    """Lock the directory itself, and a file in it; the kernel frees both when the process ends.
+
+    The file is what earlier releases lock, and what a network file system can lock; removed, it lets nobody in.
+    """
+    make_private_file(directory / "lock")
+    held: list[int] = []
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for path in (directory / "lock", directory):
+            held.append(os.open(path, os.O_RDONLY))
+            fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        _unlock(held)
+        raise ConcurrentWriterError("is open in another process", str(directory)) from error
     except OSError as error:
-        file.close()
-        raise ConcurrentWriterError("is open in another process", str(path.parent)) from error
-    return file
+        if error.errno != errno.EBADF or len(held) == 1:  # a network file system locks files for writing alone
+            _unlock(held)
+            raise
+    return held
+
+
+def _unlock(locks: Sequence[int]) -> None:
+    for lock in locks:
+        os.close(lock)
 
 
 def _segment_rows(connection: sqlite3.Connection) -> list[SegmentRow]:

@@ -153,6 +153,11 @@ class Registry:
         """List series by number."""
         return self._read(SeriesRow, SERIES, sa.select(SERIES).order_by(SERIES.c.series_id))
 
+    def highest_series(self) -> int:
+        """Return the highest number that was given to a series, 0 where none was."""
+        with self._database.reading() as connection:
+            return connection.execute(sa.select(sa.func.max(SERIES.c.series_id))).scalar() or 0
+
     def tariffs(self) -> list[TariffRow]:
         """List tariff assignments by usage point and day."""
         return self._read(TariffRow, TARIFFS, sa.select(TARIFFS).order_by(*TARIFFS.primary_key.columns))

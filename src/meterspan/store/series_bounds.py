@@ -38,6 +38,11 @@ class SeriesBounds:
             return None
         return int(first[series]), int(last[series])
 
+    def highest(self) -> int:
+        """Return the highest number of a series that has a reading, 0 where none has."""
+        found = np.flatnonzero(self.last != FIRST_TIME)
+        return int(found[-1]) if len(found) else 0
+
     def reserve(self, series: int) -> None:
         """Make room for series up to this number."""
         while series >= len(self.first):

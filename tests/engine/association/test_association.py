@@ -170,6 +170,7 @@ def test_every_service_works(kind, way):
     assert ask(pair, client, action_of(70, SWITCH, 1, integer(5))).result == ActionResult.TYPE_UNMATCHED
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @links
 def test_dedicated_key_and_general_protection_work(kind):
     for changes, tag in (
@@ -271,6 +272,7 @@ def test_a_wrong_password_is_refused_in_words_and_soon_locks_out(kind):
     assert isinstance(pair.left_events[-1], Associated)
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @links
 def test_a_wrong_key_is_refused_on_both_sides(kind):
     wrong = SecurityKeys(bytes(16), KEYS.authentication)
@@ -393,6 +395,7 @@ def test_a_replayed_answer_fails_the_request_and_not_the_association():
     assert ask(pair, client, get_of(3, EXPORT)).results[0].integer == 789
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.parametrize("way", [LLS, GMAC], ids=["lls", "gmac"])
 def test_every_tampered_octet_of_a_dialogue_ends_in_an_event_and_never_in_a_crash(way):
     reference, client, _, _ = associated("wrapper", way)
