@@ -148,11 +148,18 @@ def test_a_gurux_receiver_reads_what_the_command_meter_pushes(ask, peer_python, 
             later = [next_push()]
             while "event" not in later[-1]:
                 later.append(next_push())
+            options = (
+                "--auth",
+                "hls5",
+                "--keys",
+                str(tmp_path / "keys.toml"),
+                "--profile",
+                "1-0:99.1.0",
+                "--zone",
+                "UTC",
+            )
             bounds = ("--from", f"{begin:%Y-%m-%dT%H:%M}", "--to", f"{begin + timedelta(hours=6):%Y-%m-%dT%H:%M}")
-            read = read_json(
-                tmp_path, meter.place("wrapper"), "--auth", "hls5", "--keys", str(tmp_path / "keys.toml"),
-                "--profile", "1-0:99.1.0", "--zone", "UTC", *bounds,
-            )  # fmt: skip
+            read = read_json(tmp_path, meter.place("wrapper"), *options, "--zone", "UTC", *bounds)
     setup = told["push_setup"]
     assert setup["service"] == SERVICES[scheme]
     assert setup["destination"] in {f"127.0.0.1:{port}", f"127.0.0.1:{port}".encode().hex(" ").upper()}
