@@ -69,7 +69,7 @@ ZERO_IS_KNOWN = {
     "display/model.py:_share_out": "adds to what was counted",
     "display/model.py:_total": "its caller has counters",
     "display/model.py:cost": "of what was counted; None without prices for all of it",
-    "display/model.py:view": "no tax is in prices without a tariff, which are none",
+    "display/model.py:view": "without a tariff there is no price that tax could be in",
     "mdm/operator_numbers.py:_totals": "stored_numbers answers None while nothing is stored",
     "mdm/operator_numbers.py:_unexplained_wh_of": "likewise",
     "mdm/periods.py:day_cost": "days with a standing charge, a count",

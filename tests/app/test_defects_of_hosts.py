@@ -188,6 +188,7 @@ def head_end_story(ports):
     return asyncio.run(story())
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_a_head_end_goes_on_whichever_call_of_its_ports_fails(monkeypatch):
     for at in range(1, CALLS_MAX):
         monkeypatch.setattr(defects, "_places", {})
@@ -198,6 +199,7 @@ def test_a_head_end_goes_on_whichever_call_of_its_ports_fails(monkeypatch):
     assert at > 3
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_the_ports_of_a_device_serve_on_whichever_call_of_its_state_fails(monkeypatch):
     async def story(ports):
         meter = TestMeter()

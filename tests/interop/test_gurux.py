@@ -149,6 +149,7 @@ def test_we_find_every_object_of_a_gurux_meter_in_the_association_view(gurux_met
 
 
 @pytest.mark.matrix(Row.THEIR_METER)
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.parametrize("way", WAYS)
 def test_we_read_the_clock_and_the_registers_of_a_gurux_meter(gurux_meter, way):
     moment = done(gurux_meter, way, read_clock())

@@ -1,5 +1,6 @@
 """The pages in Debian's Chromium: live numbers, charts, navigation, accessibility, weight, and no foreign request."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,6 +10,13 @@ from urllib.parse import urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from meterspan.portal import create_app
+from meterspan.portal.feeds import Feeds
+from meterspan.portal.words import languages
+from tests.portal.conftest import Running
+from tests.portal.sample_views import NOW
+from tests.portal.test_unknown import UnknownHomes, UnknownNetwork
 
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
@@ -146,6 +154,66 @@ def test_the_chart_is_read_by_keyboard(open_page):
     expect(page.locator("[data-readout-sub]")).to_have_text("this day in total")
 
 
+@pytest.mark.finding("users F-tech")
+def test_the_keys_of_the_page_work_while_the_chart_has_focus(open_page):
+    page = open_page(f"{HOME}/electricity/2026-11-20")
+    page.get_by_role("slider").focus()
+    page.keyboard.press("[")
+    expect(page.locator("#history-title")).to_contain_text("Thursday, 19 November 2026")
+    page.get_by_role("slider").focus()
+    page.keyboard.press("]")
+    expect(page.locator("#history-title")).to_contain_text("Friday, 20 November 2026")
+
+
+@pytest.mark.attack(7)
+@pytest.mark.finding("users C-3", "users F2")
+def test_the_power_line_has_a_hole_where_nothing_was_heard_and_outlives_a_reload(open_page):
+    page = open_page(HOME)
+    expect(page.locator("#spark .tip")).to_have_count(1)
+    line = "document.querySelector('#spark .import .line').getAttribute('d').split('M').length - 1"
+    assert page.evaluate(line) == 2
+    assert page.locator("#spark .export .line").count() == 1
+    page.reload()
+    expect(page.locator("#spark .tip")).to_have_count(1)
+    assert page.evaluate(line) == 2
+    expect(page.locator("[data-spark-scale]")).to_contain_text("W")
+
+
+@pytest.mark.finding("users C-5")
+def test_no_label_of_a_scale_is_cut_off(open_page):
+    page = open_page(f"{HOME}/water/2026-11-20", size=PHONE)
+
+    def shrink(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, body=re.sub(r'data-value="[^"]+"', 'data-value="0.09"', answer.text()))
+
+    page.route("**/water/2026-11-20", shrink)
+    page.reload()
+    expect(page.locator(".column")).to_have_count(24)
+    labels = page.locator("[data-plot] .tick.end")
+    assert max(len(text) for text in labels.all_text_contents()) >= len("0.025")
+    edges = "labels => labels.map(label => label.getBoundingClientRect().left)"
+    assert min(labels.evaluate_all(edges)) >= page.locator("[data-plot]").bounding_box()["x"]
+
+
+@pytest.mark.finding("users C-4")
+def test_a_home_of_which_nothing_is_known_draws_without_a_complaint(browser):
+    running = Running(create_app(UnknownHomes(), UnknownNetwork(), clock=lambda: NOW, feeds=Feeds(period_s=0.1)))
+    complaints = []
+    page = browser.new_page()
+    try:
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(running.url + HOME)
+        expect(page.locator("[data-live-state]")).to_have_text("connected")
+        expect(page.locator("[data-spark-caption]")).to_have_text("last 2 hours: no power is known")
+        assert page.locator(".q[value='0']").count() == 0
+    finally:
+        page.close()
+        running.stop()
+    assert complaints == []
+
+
 def test_browsing_swaps_the_history_and_keeps_the_live_stream(open_page):
     page = open_page(HOME)
     page.evaluate("window.kept = true")
@@ -213,9 +281,15 @@ def test_the_theme_button_switches_and_is_remembered(open_page):
     assert page.evaluate(dark) == after
 
 
+@pytest.mark.attack(12)
+@pytest.mark.finding("users F-tech")
 def test_the_page_serves_readers_without_scripts(open_page):
     page = open_page(HOME, java_script_enabled=False)
     expect(page.locator("#power")).to_contain_text("W")
+    assert page.locator(".drawn rect[class^=fill]").count() > 60
+    assert page.locator(".drawn .tick").count() > 6
+    assert page.locator("#spark .line").count() == 4
+    assert 77 < float(page.locator("#needle").get_attribute("x1").rstrip("%")) < 80
     page.get_by_text("Values as a table").click()
     expect(page.locator("[data-rows] tr").first).to_be_visible()
     page.get_by_role("link", name="Previous day").click()
@@ -267,10 +341,64 @@ def test_axe_has_no_serious_finding(open_page, path, scheme, size):
     assert findings == []
 
 
+SMALL_TARGETS = """() => {
+  const size = 24;
+  const shown = (element) => {
+    const { width, height, right, bottom } = element.getBoundingClientRect();
+    return width > 1 && height > 1 && right > 0 && bottom > 0 && getComputedStyle(element).visibility === 'visible'
+      && element.checkVisibility();
+  };
+  const controls = 'a[href], button, input, select, textarea, summary, [role=slider], [data-map] td.c';
+  const targets = [...document.querySelectorAll(controls)].filter(shown);
+  const inSentence = (element) => element.matches('p a, li a, dd a, td a') && [...element.parentElement.childNodes]
+    .some((node) => node.nodeType === Node.TEXT_NODE && node.textContent.trim().length > 1);
+  const boxes = targets.map((element) => element.getBoundingClientRect());
+  const isSmall = (box) => box.width < size - 0.01 || box.height < size - 0.01;
+  // WCAG 2.5.8, spacing: a circle of 24 px around a small target meets no other target and no other such circle
+  const isCrowded = (at) => {
+    const [x, y] = [boxes[at].x + boxes[at].width / 2, boxes[at].y + boxes[at].height / 2];
+    return boxes.some((box, other) => {
+      if (other === at || targets[at].contains(targets[other]) || targets[other].contains(targets[at])) return false;
+      const dx = isSmall(box) ? Math.abs(box.x + box.width / 2 - x) : Math.max(box.left - x, 0, x - box.right);
+      const dy = isSmall(box) ? Math.abs(box.y + box.height / 2 - y) : Math.max(box.top - y, 0, y - box.bottom);
+      return Math.hypot(dx, dy) < (isSmall(box) ? size : size / 2) - 0.01;
+    });
+  };
+  // the cells of a row do what its name does: the row's link is the target, and cells must be as high as it
+  return targets.map((element, at) => [element, at]).filter(([element, at]) => element.matches('td')
+    ? boxes[at].height < size - 4 : isSmall(boxes[at]) && !inSentence(element) && isCrowded(at))
+    .map(([element, at]) => `${element.outerHTML.slice(0, 70)} ${boxes[at].width} x ${boxes[at].height}`);
+}"""
+READERS = {"de": "de-DE", "nl": "nl-NL", "ar": "ar-EG"}
+OTHER_WORDS = {
+    "nl": r"\b(januari|februari|maart|mei|juni|juli|augustus|oktober|zaterdag|zondag|vrijdag|za|zo|vr)\b",
+    "ar": r"[\u0600-\u06ff]",
+    "de": "|".join(
+        rf"\b{re.escape(english)}\b"
+        for key, english in languages()["en"].entries.items()
+        if len(english) > 9 and " " in english and "{" not in english and languages()["de"].entries[key] != english
+    ),
+}
+
+
+@pytest.mark.attack(12)
+@pytest.mark.finding("users F-tech")
 @pytest.mark.parametrize("path", PAGES)
-def test_nothing_is_wider_than_a_small_phone(open_page, path):
-    page = open_page(path, size=SMALL_PHONE, quiet=path != "/no")
+@pytest.mark.parametrize("reader", READERS)
+def test_a_page_fits_320_px_has_targets_of_24_px_and_one_language(open_page, path, reader):
+    page = open_page(path, size=SMALL_PHONE, quiet=path != "/no", locale=READERS[reader])
+    for details in page.locator("details").all():
+        details.evaluate("element => { element.open = true; }")
     assert page.evaluate("document.documentElement.scrollWidth") <= SMALL_PHONE[0]
+    assert page.evaluate(SMALL_TARGETS) == []
+    page.set_viewport_size({"width": DESK[0], "height": DESK[1]})
+    assert page.evaluate("document.documentElement.scrollWidth") <= DESK[0]
+    assert page.evaluate(SMALL_TARGETS) == []
+    said = page.evaluate(
+        "document.querySelectorAll('[lang]:not(html)').forEach(part => part.remove()), document.body.innerText"
+    )
+    assert page.locator("html").get_attribute("lang") == ("de" if reader == "de" else "en")
+    assert re.findall(OTHER_WORDS[reader], said) == []
 
 
 @pytest.mark.parametrize("path", PAGES)

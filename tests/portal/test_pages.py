@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from html import unescape
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -259,7 +260,7 @@ def test_the_operator_page_of_a_large_network_stays_light():
     assert other_scripts < {path.name for path in files}
     static = sum(path.stat().st_size for path in files if path.name not in other_scripts)
     assert len(response.content) + static < 300_000
-    assert "groups with fewer gaps are folded" in response.text
+    assert "Networks with most gaps first" in response.text
     whole = render(network=SampleNetwork(meters), path="/operator?network=LNAP+A-Lindenhof-7").text
     assert "All networks" in whole
     assert whole.count('scope="row"') == 20
@@ -488,3 +489,38 @@ def test_a_page_whose_clock_runs_faster_than_time_says_so_and_no_other(path):
 
     assert "Time lapse" in ask_at(is_time_lapse=True).split("<main")[1]
     assert "data-lapse" not in ask_at(is_time_lapse=False)
+
+
+@pytest.mark.finding("users F6")
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "until 18:30 19 % more than yesterday by then"), ("de", "bis 18:30 19 % mehr als gestern bis dahin")],
+)
+def test_a_comparison_with_yesterday_says_until_when(language, said):
+    html = render(path="/homes/lindenhof-3", language=language).text
+    text = " ".join(unescape(re.sub(r"<[^>]+>", " ", html)).split())
+    assert said in text
+
+
+@pytest.mark.finding("users F1")
+def test_a_band_has_one_colour_on_the_day_in_the_month_and_in_every_legend():
+    colours = set()
+    for path in ("", "/electricity/2026-11-20", "/electricity/2026-11", "/electricity/2026-10"):
+        html = render(path=f"/homes/lindenhof-3{path}").text
+        colours |= set(
+            re.findall(
+                r'<span class="band (\w+)"[^>]*><i aria-hidden="true"></i>(?:<span>)?(Night|Standard|Peak)', html
+            )
+        )
+    assert colours == {("low", "Night"), ("mid", "Standard"), ("high", "Peak")}
+
+
+@pytest.mark.finding("users C-6", "users F4")
+def test_a_price_says_what_tax_is_in_it():
+    class Taxed(SampleHomes):
+        def day(self, home_id, commodity, day):
+            view = super().day(home_id, commodity, day)
+            return replace(view, tariff=replace(view.tariff, tax=Decimal("0.19")))
+
+    assert "prices include 19 % tax" in render(Taxed(), path="/homes/lindenhof-3").text
+    assert "no tax added" in render(path="/homes/lindenhof-3").text

@@ -210,6 +210,7 @@ def test_datagrams_beyond_what_may_wait_for_the_disk_are_lost_and_not_confirmed(
     asyncio.run(story())
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.attack(3)
 def test_a_defect_loses_one_datagram_and_holds_no_place():
     async def story():

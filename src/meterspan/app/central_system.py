@@ -240,6 +240,7 @@ class CentralSystem:
         start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
         for first in range(0, len(ids), SERIES_AT_ONCE):
             readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
+            self._progress("series recalled", min(first + SERIES_AT_ONCE, len(ids)), len(ids))
             if not len(readings):  # numbered before a crash, without a first reading
                 continue
             numbers, heads = np.unique(readings.series, return_index=True)

@@ -180,6 +180,7 @@ class Registrations:
         self._store = store
         self._lock = threading.RLock()
         self._revision = 0
+        self._listed: tuple[Home, ...] | None = None
         self._homes: dict[str, HomeRow] = {}
         self._supplies: dict[str, Supply] = {}
         self._points_of_home: dict[str, tuple[str, ...]] = {}
@@ -259,6 +260,7 @@ class Registrations:
                 _check_home(row)
             if changed:
                 self._store.save(*changed)
+            self._listed = None
             for row in changed:
                 self._homes[row.home_id] = row
                 for supply in self.supplies_of(row.home_id):
@@ -422,9 +424,11 @@ class Registrations:
     # --- questions ----------------------------------------------------------------------------------------------
 
     def homes(self) -> list[Home]:
-        """List all homes by id."""
+        """List all homes by id; made again only after a change, as each page of the list asks for all."""
         with self._lock:
-            return [self.home(home_id) for home_id in sorted(self._homes)]
+            if self._listed is None:
+                self._listed = tuple(self.home(home_id) for home_id in sorted(self._homes))
+            return list(self._listed)
 
     def home(self, home_id: str) -> Home:
         """Return one home with its usage points; raises ``UnknownHomeError``."""
@@ -492,6 +496,7 @@ class Registrations:
         return row
 
     def _put(self, supply: Supply) -> None:
+        self._listed = None
         before = self._supplies.get(supply.usage_point)
         if before is not None and before.home_id != supply.home_id:
             others = self._points_of_home[before.home_id]

@@ -8,13 +8,14 @@ representations: ``application/json`` is now, ``text/event-stream`` is now and o
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from meterspan.model.remedies import ENGLISH
 from meterspan.model.views import (
     CompletenessView,
     DamageView,
@@ -31,7 +32,8 @@ from meterspan.model.views import (
 )
 from meterspan.portal.access import admit_consumer, admit_operator, author_of
 from meterspan.portal.feeds import Event, Feeds, Subscription
-from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
+from meterspan.portal.paging import Search, found_rows, text_of_home, text_of_meter
+from meterspan.portal.payloads import ANSWER_OCTETS_MAX, OrderRequest, json_list, json_of, list_of, payload_of
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
 from meterspan.portal.words import words_for
@@ -51,9 +53,19 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {**_PROBLEM, "description": "Not a valid request"},
 }
 ROWS_MAX = 10_000
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX, description="Rows of one answer; Link leads to the next.")]
+CELLS_MAX = 6_000
+"""Meter-days of one answer of the completeness map: 214 meters of four weeks, 16 of a year."""
+Limit = Annotated[
+    int,
+    Query(
+        ge=1,
+        le=ROWS_MAX,
+        description=f"Most rows of one answer, which also ends at {ANSWER_OCTETS_MAX // 1024} KiB; Link leads to the"
+        " next rows.",
+    ),
+]
+Network = Annotated[str, Query(max_length=200, description="Meters and completeness of this network only.")]
 Offset = Annotated[int, Query(ge=0, le=100_000_000, description="Rows to pass over.")]
-RowT = TypeVar("RowT")
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
@@ -83,9 +95,9 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
 
 def _add_homes(router: APIRouter, sources: Sources) -> None:
     @router.get("", response_model=list_of(Home), summary="List all homes")
-    def list_homes(request: Request, limit: Limit = 1_000, offset: Offset = 0) -> Response:
-        part, link = _part(request, sources.homes.homes(), limit, offset)
-        return _linked(_answer(request, json_list(Home, part)), link)
+    def list_homes(request: Request, query: Search = "", limit: Limit = 1_000, offset: Offset = 0) -> Response:
+        found = found_rows(sources.homes.homes(), text_of_home, query)
+        return _listed(request, Home, found, limit, offset)
 
     @router.get("/{home_id}", response_model=payload_of(Home), summary="One home and its supplies")
     def show_home(request: Request, home_id: str) -> Response:
@@ -140,20 +152,21 @@ def _add_power(router: APIRouter, sources: Sources) -> None:
 
 def _add_network(router: APIRouter, sources: Sources) -> None:
     @router.get("/summary", response_model=payload_of(NetworkSummary), summary="The headline numbers")
-    def show_summary(request: Request) -> Response:
-        return _answer(request, json_of(sources.network.summary(sources.clock())))
+    def show_summary(request: Request, network: Network = "") -> Response:
+        return _answer(request, json_of(sources.network.summary(sources.clock(), network)))
 
     @router.get("/meters", response_model=list_of(MeterStatus), summary="All meters, worst first")
     def list_meters(
         request: Request,
         state: Annotated[list[MeterState] | None, Query(description="Only meters in one of these states.")] = None,
+        query: Search = "",
         limit: Limit = 1_000,
         offset: Offset = 0,
     ) -> Response:
         meters = sources.network.meters(sources.clock())
         chosen = [meter for meter in meters if not state or meter.state in state]
-        part, link = _part(request, chosen, limit, offset)
-        return _linked(_spoken(request, lambda texts: json_list(MeterStatus, part, texts)), link)
+        found = found_rows(chosen, text_of_meter, query)
+        return _listed(request, MeterStatus, found, limit, offset, is_spoken=True)
 
     @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
@@ -175,16 +188,19 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        part, link = _part(request, sources.network.completeness(first, last), limit, offset)
-        return _linked(_answer(request, json_list(CompletenessView, part)), link)
+        names = sorted(meter.device for meter in sources.network.meters(sources.clock()))
+        limit = min(limit, max(1, CELLS_MAX // ((last - first).days + 1)))
+        rows = sources.network.completeness(first, last, names[offset : offset + limit])
+        return _listed(request, CompletenessView, rows, limit, offset, more=len(names) > offset + limit)
 
     @router.get(
         "/quarantine",
         response_model=list_of(QuarantineView),
         summary="Quarantined frames with the reason, newest first",
     )
-    def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))
+    def list_quarantine(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+        found = sources.network.quarantine(offset + limit + 1)
+        return _listed(request, QuarantineView, found, limit, offset)
 
 
 def _add_damage(router: APIRouter, sources: Sources) -> None:
@@ -193,9 +209,8 @@ def _add_damage(router: APIRouter, sources: Sources) -> None:
         response_model=list_of(DamageView),
         summary="Damaged or impossible items at rest, with what is lost and what to do",
     )
-    def list_damage(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000) -> Response:
-        found = sources.network.damage()[:limit]
-        return _spoken(request, lambda texts: json_list(DamageView, found, texts))
+    def list_damage(request: Request, limit: Limit = 1_000, offset: Offset = 0) -> Response:
+        return _listed(request, DamageView, sources.network.damage(), limit, offset, is_spoken=True)
 
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:
@@ -226,9 +241,10 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         request: Request,
         device: Annotated[str, Query(max_length=200, description="Only those of this meter.")] = "",
         limit: Limit = 100,
+        offset: Offset = 0,
     ) -> Response:
-        orders = sources.desk.orders(limit, device)
-        return _spoken(request, lambda texts: json_list(OrderView, orders, texts))
+        orders = sources.desk.orders(offset + limit + 1, device)
+        return _listed(request, OrderView, orders, limit, offset, is_spoken=True)
 
     @router.get(
         "/orders/{order_id}",
@@ -242,17 +258,17 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
-    def produce() -> Event:
-        return _event("summary", sources.network.summary(sources.clock()))
-
     @router.get(
         "/events",
         response_class=StreamingResponse,
         summary="The headline numbers as server-sent events",
         responses=_STREAM,
     )
-    async def stream_summary(request: Request) -> Response:
-        return _stream(request, feeds, "operator", produce)
+    async def stream_summary(request: Request, network: Network = "") -> Response:
+        def produce() -> Event:
+            return _event("summary", sources.network.summary(sources.clock(), network))
+
+        return _stream(request, feeds, f"operator {network}", produce)
 
 
 def _event(name: str, view: object) -> Event:
@@ -260,19 +276,40 @@ def _event(name: str, view: object) -> Event:
     return Event(name, json_of(view).decode(), json_of(view, exclude=frozenset({"at"})).decode())
 
 
-def _part(request: Request, rows: Sequence[RowT], limit: int, offset: int) -> tuple[Sequence[RowT], str]:
-    """Return the rows asked for, and the link to the next ones (RFC 8288), "" where there are no more."""
-    following = offset + limit
-    link = ""
-    if following < len(rows):
-        address = request.url.include_query_params(limit=limit, offset=following)
-        link = f'<{address.path}?{address.query}>; rel="next"'
-    return rows[offset:following], link
+def _listed(
+    request: Request,
+    view: type,
+    rows: Sequence[object],
+    limit: int,
+    offset: int,
+    *,
+    is_spoken: bool = False,
+    more: bool | None = None,
+) -> Response:
+    """Answer with the rows asked for, as many as an answer holds, and with the link to the next ones (RFC 8288).
 
+    Args:
+        request: the request.
+        view: the type of the rows.
+        rows: all rows; with ``more`` those asked for.
+        limit: the most rows.
+        offset: rows to pass over.
+        is_spoken: whether rows hold sentences in the reader's language.
+        more: whether there are rows after those given; None: ``rows`` are all.
 
-def _linked(response: Response, link: str) -> Response:
-    if link:
-        response.headers["Link"] = link
+    """
+    part = rows[offset : offset + limit] if more is None else rows
+    count = 0
+
+    def write(texts: Mapping[str, str]) -> bytes:
+        nonlocal count
+        body, count = json_list(view, part, texts)
+        return body
+
+    response = _spoken(request, write) if is_spoken else _answer(request, write(ENGLISH))
+    if count < len(part) or (len(rows) > offset + count if more is None else more):
+        address = request.url.include_query_params(limit=limit, offset=offset + count)
+        response.headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
     return response
 
 

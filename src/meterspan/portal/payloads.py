@@ -21,7 +21,6 @@ from pydantic import (
     ConfigDict,
     Field,
     PlainSerializer,
-    TypeAdapter,
     ValidationInfo,
     WithJsonSchema,
 )
@@ -31,7 +30,11 @@ from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
-__all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
+__all__ = ["ANSWER_OCTETS_MAX", "OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
+
+
+ANSWER_OCTETS_MAX: Final = 256 * 1024
+"""Octets of one answer of a list: a second on a slow line, whatever the names in it."""
 
 
 class OrderRequest(BaseModel):
@@ -67,20 +70,33 @@ def json_of(view: Any, *, exclude: frozenset[str] = frozenset(), texts: Mapping[
     return payload_of(record).model_validate(view, context=texts).model_dump_json(exclude=set(exclude)).encode()
 
 
-def json_list(view: type, records: Iterable[object], texts: Mapping[str, str] = ENGLISH) -> bytes:
-    """Return the JSON array of records of one view type, their reasons in the words of ``texts``."""
-    payload = payload_of(view)
-    return _adapter(view).dump_json([payload.model_validate(record, context=texts) for record in records])
+def json_list(
+    view: type, records: Iterable[object], texts: Mapping[str, str] = ENGLISH, *, octets_max: int = ANSWER_OCTETS_MAX
+) -> tuple[bytes, int]:
+    """Return the JSON array of the first records of one view type, and how many they are: at least one of any.
+
+    Args:
+        view: the type of the records.
+        records: the records.
+        texts: the words of their reasons.
+        octets_max: the array ends before the record that would make it longer.
+
+    """
+    payload, context = payload_of(view), texts
+    parts: list[bytes] = []
+    size = 2
+    for record in records:
+        part = payload.model_validate(record, context=context).model_dump_json().encode()
+        size += len(part) + 1
+        if parts and size > octets_max:
+            break
+        parts.append(part)
+    return b"[" + b",".join(parts) + b"]", len(parts)
 
 
 def list_of(view: type) -> Any:
     """Return the type of a JSON array of ``payload_of(view)``, for OpenAPI."""
     return list[payload_of(view)]  # type: ignore[misc] # a model made at run time
-
-
-@cache
-def _adapter(view: type) -> TypeAdapter[list[ViewPayload]]:
-    return TypeAdapter(list_of(view))
 
 
 _NAMES: Final = {
