@@ -6,6 +6,7 @@ representations: ``application/json`` is now, ``text/event-stream`` is now and o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import blake2b
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from meterspan.model.meter_changes import ChangeKind, ChangeView, ChangeWish, InstallationView
 from meterspan.model.remedies import ENGLISH
 from meterspan.model.views import (
     CompletenessView,
@@ -33,7 +35,18 @@ from meterspan.model.views import (
 from meterspan.portal.access import admit_consumer, admit_operator, author_of
 from meterspan.portal.feeds import Event, Feeds, Subscription
 from meterspan.portal.paging import Search, found_rows, text_of_home, text_of_meter
-from meterspan.portal.payloads import ANSWER_OCTETS_MAX, OrderRequest, json_list, json_of, list_of, payload_of
+from meterspan.portal.payloads import (
+    ANSWER_OCTETS_MAX,
+    AdditionRequest,
+    ExchangeRequest,
+    MoveRequest,
+    OrderRequest,
+    RemovalRequest,
+    json_list,
+    json_of,
+    list_of,
+    payload_of,
+)
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
 from meterspan.portal.words import words_for
@@ -86,6 +99,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_network(operator, sources)
     _add_damage(operator, sources)
     _add_orders(operator, sources)
+    _add_changes(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
     router.include_router(homes)
@@ -255,6 +269,85 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
     def show_order(request: Request, order_id: int) -> Response:
         order = sources.desk.order_view(order_id)
         return _spoken(request, lambda texts: json_of(order, texts=texts))
+
+
+_CHANGED: dict[int | str, dict[str, Any]] = {
+    409: {**_PROBLEM, "description": "It cannot be made; the detail says why, and nothing was changed"},
+    501: {**_PROBLEM, "description": "No head end that keeps an inventory"},
+}
+
+
+def _add_changes(router: APIRouter, sources: Sources) -> None:
+    view = payload_of(ChangeView)
+
+    def changed(request: Request, wish: ChangeWish, by: str) -> Response:
+        change = sources.changes.change(replace(wish, author=author_of(request, by)))
+        return Response(json_of(change), 200, media_type="application/json")
+
+    @router.post("/meters", response_model=view, responses=_CHANGED, summary="Add a meter")
+    def add_meter(request: Request, body: AdditionRequest) -> Response:
+        device = str(body.entry.get("device", ""))
+        wish = ChangeWish(ChangeKind.ADD, device, body.entry, at=body.at, opening=body.opening)
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/exchange",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Put another meter in the place of this one, with last and first registers",
+    )
+    def exchange_meter(request: Request, device: str, body: ExchangeRequest) -> Response:
+        wish = ChangeWish(
+            ChangeKind.EXCHANGE, device, body.entry, at=body.at, closing=body.closing, opening=body.opening
+        )
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/move", response_model=view, responses=_CHANGED, summary="Move a meter to another home"
+    )
+    def move_meter(request: Request, device: str, body: MoveRequest) -> Response:
+        wish = ChangeWish(ChangeKind.MOVE, device, None, body.home, body.usage_point, at=body.at, closing=body.closing)
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/removal",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Remove a meter; its readings stay",
+    )
+    def remove_meter(request: Request, device: str, body: RemovalRequest | None = None) -> Response:
+        wanted = body or RemovalRequest()
+        wish = ChangeWish(ChangeKind.REMOVE, device, at=wanted.at, closing=wanted.closing)
+        return changed(request, wish, wanted.by)
+
+    @router.delete(
+        "/meters/{device}",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Delete a meter that has never given a reading",
+    )
+    def delete_meter(
+        request: Request, device: str, by: Annotated[str, Query(max_length=80, description="Who orders it.")] = ""
+    ) -> Response:
+        return changed(request, ChangeWish(ChangeKind.DELETE, device), by)
+
+    @router.get(
+        "/meters/{device}/installations",
+        response_model=list_of(InstallationView),
+        responses=_CHANGED,
+        summary="The meters at the usage points that a meter measures or measured",
+    )
+    def list_installations(request: Request, device: str) -> Response:
+        return _answer(request, json_list(InstallationView, sources.changes.installations(device))[0])
+
+    @router.get(
+        "/changes",
+        response_model=list_of(ChangeView),
+        responses=_CHANGED,
+        summary="The changes of meters by command, newest first",
+    )
+    def list_changes(request: Request, limit: Limit = 100) -> Response:
+        return _answer(request, json_list(ChangeView, sources.changes.changes(limit))[0])
 
 
 def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:

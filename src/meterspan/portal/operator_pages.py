@@ -119,6 +119,7 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             story=sources.story(device),
             can_order=sources.orders is not None,
             orders=sources.orders_of(device, ORDERS_OF_METER),
+            installations=sources.installations(device),
         )
 
     @router.get("/operator/orders", dependencies=operator)

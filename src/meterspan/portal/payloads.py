@@ -16,6 +16,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -30,8 +31,20 @@ from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
-__all__ = ["ANSWER_OCTETS_MAX", "OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
-
+__all__ = [
+    "ANSWER_OCTETS_MAX",
+    "AdditionRequest",
+    "ChangeRequest",
+    "ExchangeRequest",
+    "MoveRequest",
+    "OrderRequest",
+    "RemovalRequest",
+    "ViewPayload",
+    "json_list",
+    "json_of",
+    "list_of",
+    "payload_of",
+]
 
 ANSWER_OCTETS_MAX: Final = 256 * 1024
 """Octets of one answer of a list: a second on a slow line, whatever the names in it."""
@@ -42,6 +55,53 @@ class OrderRequest(BaseModel):
 
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
     by: Annotated[str, Field(max_length=80, description="Who orders it, for the meter's story.")] = ""
+
+
+Registers = Annotated[
+    list[str],
+    Field(max_length=64, description="Registers as OBIS code, value and unit.", examples=[["1-0:1.8.0 6504.555 kWh"]]),
+]
+Fields = Annotated[
+    dict[str, Any],
+    Field(description="Fields of a meter, as under [[meters]] of the configuration (meterspan serve --print-config)."),
+]
+
+
+class ChangeRequest(BaseModel):
+    """When a change holds from, and who orders it."""
+
+    model_config = ConfigDict(extra="forbid")
+    at: Annotated[AwareDatetime | None, Field(description="When, with offset; now where it is left out.")] = None
+    by: Annotated[str, Field(max_length=80, description="Who orders it, for the list of changes.")] = ""
+
+
+class AdditionRequest(ChangeRequest):
+    """A new meter; its keys are in the key file of the head end."""
+
+    entry: Fields
+    opening: Registers = []
+
+
+class ExchangeRequest(ChangeRequest):
+    """A meter that takes the place of another; its keys are in the key file of the head end."""
+
+    entry: Annotated[Fields, Field(description="Its device, and the fields in which it differs from the old meter.")]
+    closing: Annotated[Registers, Field(description="Last registers of the old meter.")] = []
+    opening: Annotated[Registers, Field(description="First registers of the new meter.")] = []
+
+
+class MoveRequest(ChangeRequest):
+    """A meter that measures elsewhere from now on."""
+
+    home: Annotated[str, Field(min_length=1, max_length=200, description="The home where it measures then.")]
+    usage_point: Annotated[str, Field(max_length=200, description="There; by default the home's own.")] = ""
+    closing: Annotated[Registers, Field(description="Its registers at that time.")] = []
+
+
+class RemovalRequest(ChangeRequest):
+    """A meter that is taken away; its readings stay."""
+
+    closing: Annotated[Registers, Field(description="Its last registers.")] = []
 
 
 class ViewPayload(BaseModel):
