@@ -15,6 +15,7 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import Final
 
+from meterspan.crypto.suites import COUNTER_MAX
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
@@ -186,16 +187,19 @@ class PushIntake:
             CounterExhaustedError: no counter is left.
 
         """
-        if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError) and event.error.expected):
-            return b""  # of the last counter of all, none is due
+        if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError)):
+            return b""
+        due = event.error.expected
+        if due is None or due > COUNTER_MAX:
+            return b""
         device, context = self._known(event.sender)
         is_early = now - self._replays_answered.get(device.device, -REPLAY_ANSWER_S) < REPLAY_ANSWER_S
         if is_early or not context.is_authentic(event.octets):
             return b""
         self._replays_answered[device.device] = now
         fault = ServiceFault.INVOCATION_COUNTER_ERROR
-        answer = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, event.error.expected)
-        self._head_end.note(device.device, "counter", f"It was told that counter {event.error.expected} is due", now)
+        answer = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, due)
+        self._head_end.note(device.device, "counter", f"It was told that counter {due} is due", now)
         return context.protect(write_apdu(answer), general=True)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
