@@ -38,6 +38,7 @@ from meterspan.wire.axdr import (
     visible_string,
 )
 from meterspan.wire.xdlms import (
+    ActionRequestNormal,
     ActionResult,
     CaptureObjectDefinition,
     CosemAttributeDescriptor,
@@ -289,7 +290,29 @@ def differing_rights(device, client, now):
                 differing.append((attribute, right.access, held))
             walked += 1
     assert walked
-    return differing
+    return differing + list(unshown_rights(device, definition, served, now))
+
+
+def unshown_rights(device, definition, served, now):
+    """Ask for, write and run all that the view of a client does not show; yield what is not refused."""
+    shown = {(element.class_id, element.logical_name): element for element in device.view(definition)}
+    for item in device.objects:
+        element = shown.get(item.key)
+        attributes = {right.number for right in element.attributes} if element else set()
+        methods = {right.number for right in element.methods if right.access} if element else set()
+        for number in set(item.interface.attributes) - attributes:
+            attribute = CosemAttributeDescriptor(*item.key, number)
+            read = served.handle(GetRequestNormal(InvokeIdAndPriority(1), attribute), now, authenticated=True).result
+            setting = SetRequestNormal(InvokeIdAndPriority(1), attribute, null())
+            written = served.handle(setting, now, authenticated=True).result
+            if isinstance(read, Data) or written == DataAccessResult.SUCCESS:
+                yield attribute, read, written
+        for number in set(item.interface.methods) - methods:
+            method = CosemMethodDescriptor(*item.key, number)
+            request = ActionRequestNormal(InvokeIdAndPriority(1), method, null())
+            outcome = served.handle(request, now, authenticated=True).outcome
+            if outcome.result == ActionResult.SUCCESS:
+                yield method, outcome
 
 
 def links(kind, client_sap):

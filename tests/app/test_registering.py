@@ -100,4 +100,4 @@ def test_a_tariff_in_another_unit_is_refused_with_the_meter_that_names_it(tmp_pa
     of_gas = Tariff("flat", "EUR", "m3", (Band("all", Decimal("0.3")),))
     with pytest.raises(ConfigError) as refused:
         opened(homes(tmp_path / "data", 2), tariffs=(of_gas,))
-    assert [fault.name for fault in refused.value.faults] == ["meters[0] (electricity0)"]
+    assert [fault.name for fault in refused.value.faults] == ["meters[0] (electricity0)", "meters[2] (electricity1)"]

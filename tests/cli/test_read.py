@@ -117,6 +117,14 @@ def test_a_wrong_password_is_said_with_what_to_do(folder, meter):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.finding("users A15")
+def test_a_logical_device_that_the_meter_has_not_is_said_and_nothing_is_read(folder, meter):
+    done = run(folder, "read", meter.place("wrapper"), "--server", "9", "--timeout", "1")
+    assert done.returncode == 1
+    assert "is there a logical device 9?" in " ".join(done.stderr.split())
+    assert done.stdout == ""
+
+
 @pytest.mark.parametrize("wrong", ["--key", "--auth-key"])
 def test_a_wrong_key_is_told_from_everything_else(folder, meter, keys, wrong):
     done = run(folder, "read", meter.place("wrapper"), "--auth", "hls5", *keys, wrong, "00" * 16)

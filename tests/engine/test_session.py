@@ -34,6 +34,7 @@ from meterspan.engine.session import (
     fetch_each,
     fetch_encoded,
     perform,
+    perform_each,
     put,
 )
 from meterspan.model.cosem.objects import AccessRefusedError, CosemObject
@@ -264,6 +265,26 @@ def test_a_script_may_mind_refusals_itself():
         return None
 
     assert result_of(plan()) == DataAccessResult.OBJECT_UNDEFINED
+
+
+@pytest.mark.finding("dlms D16")
+def test_methods_run_together_and_an_absent_object_differs_from_one_of_another_class():
+    def plan():
+        outcomes = yield from perform_each(
+            action_of(70, SWITCH, 2, integer(3)),
+            action_of(70, UNKNOWN, 1, integer(0)),
+            action_of(1, SWITCH, 1, integer(0)),
+        )
+        nothing = yield from perform_each()
+        return outcomes, nothing
+
+    outcomes, nothing = result_of(plan(), GMAC)
+    assert (outcomes[0].returned, nothing) == (integer(3), ())
+    assert [outcome.result.text for outcome in outcomes] == [
+        "success",
+        "object-undefined",
+        "object-class-inconsistent",
+    ]
 
 
 @pytest.mark.nonces_repeat("a new bench each time, with the same keys")

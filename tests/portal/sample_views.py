@@ -536,7 +536,8 @@ class SampleNetwork:
         return tuple(cells)
 
     def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
-        rows = [row for row in self.rows if devices is None or row[0] in devices]
+        known = {row[0]: row for row in self.rows}
+        rows = self.rows if devices is None else [known[device] for device in devices if device in known]
         return [CompletenessView(row[0], row[1], row[2], self._cells(row, first, last)) for row in rows]
 
     def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:

@@ -184,7 +184,7 @@ def test_only_allowed_host_names_are_answered(ask, host, status):
 def test_the_openapi_document_is_valid_and_every_reference_resolves(ask):
     document = ask("/api/v1/openapi.json").json()
     assert document["openapi"].startswith("3.1")
-    assert len([path for path in document["paths"] if path.startswith("/api/v1/")]) == len(document["paths"]) == 16
+    assert len([path for path in document["paths"] if path.startswith("/api/v1/")]) == len(document["paths"]) == 21
     for reference in _references(document):
         place = document
         for part in reference.removeprefix("#/").split("/"):
@@ -194,7 +194,7 @@ def test_the_openapi_document_is_valid_and_every_reference_resolves(ask):
             assert operation["summary"]
             assert operation["responses"]["404"]["content"]["application/problem+json"]
     assert document["components"]["schemas"]["PeriodPayload"]["properties"]["total"]["anyOf"][0]["type"] == "string"
-    assert len({operation["operationId"] for item in document["paths"].values() for operation in item.values()}) == 16
+    assert len({operation["operationId"] for item in document["paths"].values() for operation in item.values()}) == 23
 
 
 def test_answers_have_the_shape_that_the_openapi_document_promises(ask):
@@ -202,7 +202,7 @@ def test_answers_have_the_shape_that_the_openapi_document_promises(ask):
     operators = {"{home_id}": "lindenhof-3", "{commodity}": "gas", "{day}": "2026-11-20", "{month}": "2026-11"}
     operators["{device}"] = "DME220817004"
     for template, item in document["paths"].items():
-        if template.endswith("/events") or "orders" in template:
+        if template.endswith(("/events", "/changes", "/installations")) or "orders" in template or "get" not in item:
             continue
         path = template
         for name, value in operators.items():

@@ -260,7 +260,7 @@ def test_the_operator_page_of_a_large_network_stays_light():
     assert other_scripts < {path.name for path in files}
     static = sum(path.stat().st_size for path in files if path.name not in other_scripts)
     assert len(response.content) + static < 300_000
-    assert "groups with fewer gaps are folded" in response.text
+    assert "Networks with most gaps first" in response.text
     whole = render(network=SampleNetwork(meters), path="/operator?network=LNAP+A-Lindenhof-7").text
     assert "All networks" in whole
     assert whole.count('scope="row"') == 20

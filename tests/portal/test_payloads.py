@@ -59,7 +59,10 @@ def test_a_field_can_be_left_out_of_an_event_mark() -> None:
 def test_records_of_one_view_are_an_array() -> None:
     point = UsagePointView("DE1", Commodity.GAS, "ELS1", "m3")
     home = Home("a", "A", "Europe/Berlin", (point,))
-    assert json.loads(json_list(Home, [home, home])) == 2 * [json.loads(json_of(home))]
+    octets, count = json_list(Home, [home, home])
+    assert (json.loads(octets), count) == (2 * [json.loads(json_of(home))], 2)
+    for octets_max in (1, len(octets) - 1):
+        assert json_list(Home, [home, home], octets_max=octets_max)[1] == 1
     assert json.loads(json_of(home))["usage_points"] == [json.loads(json_of(point))]
     assert list_of(Home) == list[payload_of(Home)]
 

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.model.views import CompletenessCell, CompletenessView, FrameView, IntervalPoint, SpanView
+from meterspan.model.remedies import NO_REASON
+from meterspan.model.views import (
+    CompletenessCell,
+    CompletenessView,
+    FrameView,
+    GroupCompleteness,
+    IntervalPoint,
+    MeterState,
+    MeterStatus,
+    SpanView,
+)
 from meterspan.portal import shapes
 from meterspan.quantities import Commodity, Quality
 from tests.portal.sample_views import NOW, SampleHomes
@@ -109,40 +119,78 @@ def test_a_map_cell_has_the_step_of_its_share(expected, received, level):
     assert shapes.cell_level(CompletenessCell(date(2026, 11, 1), expected, received)) == level
 
 
-def row(device: str, received: int, network: str = "N") -> CompletenessView:
-    return CompletenessView(device, Commodity.GAS, network, (CompletenessCell(date(2026, 11, 1), 24, received),))
+def status(device: str, missing: int = 0, network: str = "N", commodity: Commodity = Commodity.GAS) -> MeterStatus:
+    """A meter that misses so many of the values of four weeks."""
+    state = MeterState.LATE if missing else MeterState.OK
+    return MeterStatus(
+        device,
+        commodity,
+        "",
+        "",
+        network,
+        "",
+        state,
+        NO_REASON,
+        None,
+        24,
+        24 - missing,
+        missing,
+        missing_lately=missing,
+    )
+
+
+def planned(meters: list[MeterStatus], page: int = 1) -> tuple[shapes.MapPlan, tuple[shapes.MapGroup, ...]]:
+    """Plan the map of meters over one day, and draw it."""
+    day = date(2026, 11, 1)
+    rows = {
+        meter.device: CompletenessView(
+            meter.device, meter.commodity, meter.network, (CompletenessCell(day, meter.expected, meter.received),)
+        )
+        for meter in meters
+    }
+    plan = shapes.plan_map(GroupCompleteness.of(list(rows.values())), meters, page)
+    return plan, plan.drawn([rows[device] for device in plan.devices])
 
 
 def test_the_map_is_grouped_and_every_group_adds_up():
-    rows = [row("b", 20), row("a", 24), row("c", 24, "M"), replace(row("d", 0), commodity=Commodity.ELECTRICITY)]
-    drawn = shapes.group_map(rows)
-    assert drawn.folded == 0
-    assert [(group.network, group.commodity.value, group.meters) for group in drawn.groups] == [
+    meters = [status("b", 4), status("a10"), status("a9"), status("c", network="M")]
+    plan, drawn = planned([*meters, status("d", 24, commodity=Commodity.ELECTRICITY)])
+    assert not plan.is_overview
+    assert [(group.whole.network, group.whole.commodity.value, group.whole.meters) for group in drawn] == [
         ("M", "gas", 1),
         ("N", "electricity", 1),
-        ("N", "gas", 2),
+        ("N", "gas", 3),
     ]
-    assert drawn.groups[2].total == (CompletenessCell(date(2026, 11, 1), 48, 44),)
-    assert [member.device for member in drawn.groups[2].rows] == ["a", "b"]
+    assert drawn[2].whole.cells == (CompletenessCell(date(2026, 11, 1), 72, 68),)
+    assert [member.device for member in drawn[2].rows] == ["a9", "a10", "b"]
 
 
-def test_a_large_map_shows_the_worst_rows_and_folds_the_complete_ones():
-    rows = [row(f"m{n:04}", 24 if n % 10 else n % 24) for n in range(1000)]
-    (group,) = shapes.group_map(rows, rows_max=51).groups
-    assert len(group.rows) == 50
-    assert group.folded == 950
-    assert all(member.cells[0].missing for member in group.rows)
-    (few,) = shapes.group_map(rows, rows_max=500).groups
-    assert len(few.rows) == sum(1 for member in rows if member.cells[0].missing)
+@pytest.mark.finding("users F-size")
+@pytest.mark.attack(10)
+def test_a_large_network_is_shown_page_by_page_with_most_gaps_first():
+    meters = [status(f"m{number}", number % 24 if number % 10 == 0 else 0) for number in range(1_000)]
+    pages = [planned(meters, page) for page in range(1, 21)]
+    assert all(len(group.rows) <= 50 for _, (group,) in pages)
+    shown = [row for _, (group,) in pages for row in group.rows]
+    assert {row.device for row in shown} == {meter.device for meter in meters}
+    gaps = [row.cells[0].missing for row in shown]
+    assert gaps == sorted(gaps, reverse=True)
+    assert pages[0][0].parts.pages == 20
 
 
-def test_a_map_of_many_networks_shows_the_worst_networks_within_its_bound():
-    rows = [row(f"m{n:04}", n % 20 if n < 40 else 24, f"N{n % 500:03}") for n in range(2000)]
-    drawn = shapes.group_map(rows, rows_max=60)
-    assert len(drawn.groups) + sum(len(group.rows) for group in drawn.groups) <= 60
-    assert drawn.folded == 480
-    assert all(group.total[0].missing for group in drawn.groups)
-    assert drawn.groups == tuple(sorted(drawn.groups, key=lambda group: group.network))
+@pytest.mark.finding("users F-size")
+@pytest.mark.attack(10)
+def test_many_networks_are_shown_page_by_page_without_arbitrary_meters():
+    meters = [status(f"m{number}", number % 20 if number < 40 else 0, f"N{number % 500}") for number in range(2_000)]
+    plan, drawn = planned(meters)
+    assert plan.is_overview
+    assert len(drawn) == 50
+    assert not any(group.rows for group in drawn)
+    missing = [group.whole.missing for group in drawn]
+    assert missing == sorted(missing, reverse=True)
+    assert {group.whole.network for page in range(1, 11) for group in planned(meters, page)[1]} == {
+        f"N{number}" for number in range(500)
+    }
 
 
 def test_an_octet_belongs_to_its_narrowest_span():

@@ -13,6 +13,7 @@ from meterspan.quantities.instants import (
     FIRST_SECOND,
     HOUR_S,
     LAST_SECOND,
+    saving_changes,
     standard_offset_s,
     utc,
     utc_seconds,
@@ -62,3 +63,22 @@ def test_the_first_and_the_last_second_are_those_of_the_calendar() -> None:
     assert utc(LAST_SECOND) == datetime.max.replace(microsecond=0, tzinfo=UTC)
     with pytest.raises(OverflowError):
         utc(LAST_SECOND + 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"),
+    [
+        ("Europe/Berlin", "2026-03-29T01:00:00Z", "2026-10-25T01:00:00Z"),
+        ("America/New_York", "2026-03-08T07:00:00Z", "2026-11-01T06:00:00Z"),
+        ("Australia/Sydney", "2026-10-03T16:00:00Z", "2026-04-04T16:00:00Z"),
+    ],
+)
+def test_daylight_saving_begins_and_ends_at_the_second_that_the_zone_says(name, begin, end):
+    changes = saving_changes(ZoneInfo(name), 2026)
+    assert changes is not None
+    assert [utc_text(moment) for moment in changes] == [begin, end]
+
+
+@pytest.mark.parametrize("zone", [UTC, ZoneInfo("Asia/Kolkata"), timezone(timedelta(hours=5))])
+def test_a_zone_without_daylight_saving_has_no_changes(zone):
+    assert saving_changes(zone, 2026) is None

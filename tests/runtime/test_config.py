@@ -1,5 +1,6 @@
 """The configuration of ``serve``: what types cannot say is checked, and every fault names its entry."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -30,7 +31,7 @@ def faults(text):
     try:
         read_config(text)
     except ConfigError as error:
-        return [str(fault) for fault in error.faults]
+        return [re.sub(r"^line \d+: ", "", str(fault)) for fault in error.faults]
     return []
 
 

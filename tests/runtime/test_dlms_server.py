@@ -2,20 +2,54 @@
 
 import asyncio
 import socket
+import time
 
 import pytest
 
 from meterspan.engine.association.records import AssociationSettings
-from meterspan.engine.links import LinkAddresses
+from meterspan.engine.links import TRANSPORTS, LinkAddresses
+from meterspan.model.failures import FailureKind
 from meterspan.runtime.dlms_client import AssociationFailedError, open_dlms
-from meterspan.runtime.dlms_server import HostLimits
-from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.wrapper import WrapperPdu, write_wpdu
+from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.state import StateFile
+from meterspan.wire.acse import (
+    AUTHENTICATION_REQUIREMENT,
+    Aarq,
+    ApplicationContext,
+    AssociationResult,
+    AuthenticationMechanism,
+    AuthenticationValue,
+    read_acse,
+    write_acse,
+)
+from meterspan.wire.wrapper import WrapperPdu, read_datagram, write_wpdu
+from meterspan.wire.xdlms import Conformance, InitiateRequest, write_apdu
+from tests.engine.association.test_server import second_device
+from tests.helpers_cosem import CLIENT_TITLE, KEYS, METER_TITLE, SERIAL, TestMeter
 from tests.runtime.test_dlms_client import LLS, TOTAL, bench, get_of
 
+PUBLIC = AssociationSettings(response_timeout_s=0.5)
 GUESS = AssociationSettings(AuthenticationMechanism.LLS, b"guess", response_timeout_s=5)
 AARQ_PUBLIC = write_wpdu(
     WrapperPdu(16, 1, bytes.fromhex("601DA109060760857405080101BE10040E01000000065F1F0400001E1DFFFF"))
+)
+INITIATE = write_apdu(InitiateRequest(Conformance.GET, 0xFFFF))
+AARQ_UNKNOWN = write_wpdu(WrapperPdu(77, 1, write_acse(Aarq(ApplicationContext.LN, INITIATE))))
+AARQ_READER = write_wpdu(
+    WrapperPdu(
+        2,
+        1,
+        write_acse(
+            Aarq(
+                ApplicationContext.LN,
+                INITIATE,
+                mechanism=AuthenticationMechanism.LLS,
+                authentication_value=AuthenticationValue(LLS.secret),
+                sender_requirements=AUTHENTICATION_REQUIREMENT,
+            )
+        ),
+    )
 )
 GET_CLOCK = write_wpdu(WrapperPdu(16, 1, bytes.fromhex("C001C100080000010000FF0200")))
 JUNK = write_wpdu(WrapperPdu(2, 1, bytes.fromhex("C001C100030100010800FF0200")))
@@ -156,3 +190,77 @@ AARQ_GUESS = bytes.fromhex(
     "6033A1090607608574050801018A0207808B0760857405080201AC0780056775657373BE10040E01000000065F1F0400001E1DFFFF"
 )
 """AARQ with low-level security and the password "guess"."""
+
+
+@pytest.mark.attack(6)
+@pytest.mark.finding("dlms D12", "users A15")
+@pytest.mark.parametrize("scheme", ["tcp", "hdlc+tcp"])
+def test_each_logical_device_answers_at_its_own_address_and_no_other_address_answers(tmp_path, scheme):
+    async def main(state):
+        security = DeviceSecurity(METER_TITLE, KEYS, state)
+        server = DlmsServer(lambda: TestMeter(2).device, security, clock=time.time, others=lambda: [second_device()])
+        endpoint = Endpoint(scheme, "127.0.0.1", await server.listen(TRANSPORTS[scheme], "127.0.0.1", 0))
+        serials = []
+        try:
+            for device in (1, 2):
+                async with open_dlms(endpoint, PUBLIC, addresses=LinkAddresses(16, device)) as client:
+                    serials.append((await client.get(get_of(1, SERIAL, 2))).octets)
+            with pytest.raises(AssociationFailedError) as caught:
+                async with open_dlms(endpoint, PUBLIC, addresses=LinkAddresses(16, 9)):
+                    pass
+        finally:
+            server.close()
+        return serials, caught.value.failure
+
+    with StateFile(tmp_path / "meter.sqlite") as state:
+        serials, failure = asyncio.run(main(state))
+    assert serials == [b"00000001", b"second"]
+    assert failure.kind in (FailureKind.TIMEOUT, FailureKind.NO_LINK)
+    assert "logical device 9" in failure.detail or scheme == "hdlc+tcp"
+
+
+@pytest.mark.finding("dlms D11")
+def test_a_connection_with_a_client_that_proved_itself_is_kept_when_another_client_on_it_is_refused(tmp_path):
+    async def main():
+        limits = HostLimits(silence_s=1.0)
+        async with bench(tmp_path, limits=limits) as (_, wrapper, _):
+            reader, writer = await asyncio.open_connection(wrapper.host, wrapper.port)
+            writer.write(AARQ_READER + AARQ_UNKNOWN)
+            aare, refused = [await wpdu_of(reader) for _ in range(2)]
+            await asyncio.sleep(2.5)
+            writer.write(write_wpdu(WrapperPdu(2, 1, bytes.fromhex("C001C100080000010000FF0200"))))
+            clock = await wpdu_of(reader)
+            writer.close()
+            return aare, refused, clock
+
+    aare, refused, clock = asyncio.run(main())
+    assert (aare.destination, read_acse(aare.apdu).result) == (2, AssociationResult.ACCEPTED)
+    assert (refused.destination, read_acse(refused.apdu).result) == (77, AssociationResult.REJECTED_PERMANENT)
+    assert (clock.destination, clock.apdu[:4]) == (2, bytes.fromhex("C401C100"))
+
+
+async def wpdu_of(reader):
+    header = await asyncio.wait_for(reader.readexactly(8), 5)
+    return next(iter(read_datagram(header + await reader.readexactly(int.from_bytes(header[6:], "big")))))
+
+
+@pytest.mark.finding("dlms D16")
+def test_a_connection_whose_stream_is_broken_is_closed(tmp_path):
+    async def main():
+        async with bench(tmp_path) as (_, wrapper, _):
+            reader, writer = await asyncio.open_connection(wrapper.host, wrapper.port)
+            writer.write(b"GET / HTTP/1.1\r\n" + AARQ_PUBLIC)
+            rest = await asyncio.wait_for(reader.read(), 5)
+            writer.close()
+            return rest
+
+    assert asyncio.run(main()) == b""
+
+
+@pytest.mark.finding("dlms D16")
+def test_the_security_setup_shows_the_client_that_associated_last(tmp_path):
+    with StateFile(tmp_path / "meter.sqlite") as state:
+        security = DeviceSecurity(METER_TITLE, KEYS, state)
+        assert security.client_title(0.0).octets == b""
+        security.note_client(CLIENT_TITLE)
+        assert security.client_title(0.0).octets == CLIENT_TITLE

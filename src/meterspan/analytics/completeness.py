@@ -51,8 +51,11 @@ def periods_filled(times: NDArray[np.int64], period_s: int) -> NDArray[np.int64]
         period_s: capture period in seconds.
 
     """
-    filled: NDArray[np.int64] = np.unique(-(-times // period_s)) - 1
-    return filled
+    numbers: NDArray[np.int64] = -(-times // period_s) - 1
+    steps = np.diff(numbers)
+    if (steps < 0).any():
+        return np.unique(numbers)
+    return numbers[np.concatenate(([True], steps > 0))] if len(numbers) else numbers  # sorted, as readings are stored
 
 
 def periods_due(start: int, end: int, period_s: int) -> range:

@@ -4,9 +4,12 @@ Strategy: the configuration is compared with the inventory at rest; new devices 
 removed, and keys are kept wrapped from their first start on. The ledger is rebuilt from what the data management holds.
 """
 
+import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final
@@ -15,11 +18,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.app.inventory_plan import InventoryPlan, given_purposes, plan_inventory
+from meterspan.app.meter_changes import act_on, plan_change, register_texts, view_of
 from meterspan.app.registering import Progress, register
-from meterspan.crypto.mechanisms import Security
-from meterspan.engine.links import DeviceProtocol
+from meterspan.app.start_check import check_folder, rehearse, shared_keys, unicast_keys
+from meterspan.app.views_proxy import Call
 from meterspan.head_end.contexts import ContextCache
-from meterspan.head_end.inventory import ChannelPlan, Device, DeviceKeys, KeyCustody, KeyPurpose, purposes_of
+from meterspan.head_end.inventory import Device, DeviceKeys, KeyCustody, purposes_of
 from meterspan.head_end.ledger import Channel
 from meterspan.head_end.planner import NetworkPolicy, ReadPolicy
 from meterspan.head_end.push_intake import PushIntake
@@ -27,28 +32,29 @@ from meterspan.head_end.sessions import SessionMaker
 from meterspan.head_end.system import HeadEnd
 from meterspan.mdm import MeterDataManagement, open_stores
 from meterspan.model.damage import Damage
-from meterspan.model.identity import parse_system_title, split_mbus_device
-from meterspan.quantities import CATALOGUE, DAY_S, Commodity
-from meterspan.runtime.config import (
-    VIA,
-    AccessPointEntry,
-    MeterEntry,
-    ServeConfig,
-    channels_of,
-    place_of,
-    protocol_of,
-    push_objects_of,
-    push_places_of,
+from meterspan.model.identity import parse_system_title
+from meterspan.model.lookup_errors import RegistrationError, UnknownNameError
+from meterspan.model.meter_changes import (
+    ChangeKind,
+    ChangeRefusedError,
+    ChangeView,
+    ChangeWish,
+    InstallationView,
+    MeterChange,
 )
-from meterspan.runtime.declared import ConfigError, ConfigFault
+from meterspan.quantities import DAY_S, utc
+from meterspan.runtime.config import MeterEntry, ServeConfig, push_objects_of, push_places_of
 from meterspan.runtime.head_end_host import HeadEndHost, HeadEndHostConfig
 from meterspan.runtime.inventory_file import InventoryFile, inventory_path
 from meterspan.runtime.order_file import OrderFile, order_path
 from meterspan.runtime.state import StateFile
-from meterspan.wire.errors import WireError
 
-__all__ = ["CentralSystem", "shared_keys"]
+__all__ = ["CentralSystem"]
 
+_log = logging.getLogger("meterspan.head_end")
+
+RELOADED: Final = frozenset({"homes", "meters", "access_points", "exchanges", "keys", "tariffs"})
+"""Parts of the configuration that a running system takes."""
 SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
 
@@ -63,6 +69,7 @@ class CentralSystem:
         tariffs: that meters name.
         clock: UTC seconds.
         after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
+        is_checked: whether ``check_folder`` has just found the folder fit for this configuration.
         progress: is called at each step of the start, which takes seconds where there are many meters.
 
     Raises:
@@ -80,9 +87,16 @@ class CentralSystem:
         tariffs: Sequence[Tariff],
         clock: Callable[[], float],
         after_restore: bool = False,
+        is_checked: bool = False,
         progress: Progress = lambda _what, _done, _of: None,
     ) -> None:
         self.config = config
+        self.notes: tuple[str, ...] = ()
+        """What is odd about the configuration and stops nothing."""
+        self._clock = clock
+        self._changing = threading.Lock()
+        if not is_checked:
+            check_folder(config, keys, tariffs, master_key=master_key, now=clock())
         self._progress = progress
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         try:
@@ -96,7 +110,7 @@ class CentralSystem:
         networks = {item.name: NetworkPolicy(item.sessions_max, item.starts_per_s_max) for item in config.networks}
         self.head_end = HeadEnd(self.data, custody, _policy(config), networks)
         try:
-            self._take_inventory(keys, tariffs, clock())
+            self._start(keys, tariffs, clock())
             self.head_end.restore_orders(self._orders.records(), clock())
         except BaseException:
             self.close()
@@ -136,30 +150,43 @@ class CentralSystem:
 
     # --- the inventory -------------------------------------------------------------------------------------------
 
-    def _take_inventory(self, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], now: float) -> None:
-        stored = {device.device: device for device in self._inventory.devices()}
-        kept = {name: self._bound(device) for name, device in stored.items()}
-        declared = list(self._declared(kept, keys, now))
-        names = {device.device for device in declared}
-        is_declared = bool(self.config.meters or self.config.access_points)
-        gone = [
-            replace(device, removed_at=int(now)) if is_declared and device.removed_at is None else device
-            for device in kept.values()
-            if device.device not in names
-        ]
-        self._refuse_shared_keys((*declared, *gone))
-        self._inventory.save(device for device in (*declared, *gone) if stored.get(device.device) != device)
-        devices = sorted((*declared, *gone), key=lambda device: bool(device.channels))  # access points first
-        for device in devices:
+    def _start(self, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], now: float) -> None:
+        self._finish_changes()
+        stored = self._stored()
+        plan = plan_inventory(self.config, stored, keys, now)
+        devices = self._saved(plan, stored, keys)
+        register(self.data, self.config, plan, tariffs, self._progress)
+        for device in sorted(devices, key=lambda device: bool(device.channels)):  # access points first
             self.head_end.add_device(device, now)
         for entry in self.config.meters:
             self._give_push_objects(entry)
-        devices_by_name = {device.device: device for device in devices}
-        register(self.data, self.config, devices_by_name, tariffs, self._progress)
         self._recall(now)
         for device in devices:
             if device.removed_at is not None:
                 self.head_end.remove_device(device.device, device.removed_at, now)
+        self.notes = plan.notes
+
+    def _stored(self) -> dict[str, Device]:
+        return {device.device: device for device in self._inventory.devices()}
+
+    def _saved(self, plan: InventoryPlan, stored: Mapping[str, Device], keys: Mapping[str, DeviceKeys]) -> list[Device]:
+        """Save the records of a plan, with the keys that are given now; return all of them."""
+        bound = {name: self.head_end.custody.bound(device) for name, device in stored.items()}
+        declared = [self._keyed(device, keys.get(device.device), bound.get(device.device)) for device in plan.declared]
+        others = [replace(device, wrapped_keys=bound[device.device].wrapped_keys) for device in plan.others]
+        devices = [*declared, *others]
+        self._inventory.save(device for device in devices if stored.get(device.device) != device)
+        return devices
+
+    def _keyed(self, device: Device, given: DeviceKeys | None, known: Device | None) -> Device:
+        """Wrap what was given, where it differs from what is kept: wrapping anew would change nothing but the file."""
+        custody, kept = self.head_end.custody, {} if known is None else dict(known.wrapped_keys)
+        for purpose, key in given_purposes(given):
+            if key and (purpose not in kept or custody.unwrap(kept[purpose], device.device, purpose) != key):
+                kept[purpose] = custody.wrap(key, device.device, purpose)
+        needed = purposes_of(device.security.mechanism)
+        wrapped = tuple(sorted((purpose, octets) for purpose, octets in kept.items() if purpose in needed))
+        return replace(device, wrapped_keys=wrapped)
 
     def _give_push_objects(self, entry: MeterEntry) -> None:
         objects, scales = push_objects_of(entry)
@@ -167,69 +194,134 @@ class CentralSystem:
             self.head_end.layouts.learn_objects(entry.device, objects)
             self.head_end.learn_scalers(entry.device, scales)
 
-    def _refuse_shared_keys(self, devices: Sequence[Device]) -> None:
-        custody = self.head_end.custody
-        keys = [
-            (device.device, custody.keys_of(device).global_unicast or b"")
-            for device in devices
-            if device.removed_at is None
-        ]
-        faults = shared_keys(keys)
-        if faults:
-            raise ConfigError(faults)
+    # --- changes while it runs -----------------------------------------------------------------------------------
 
-    def _bound(self, device: Device) -> Device:
-        """Return a stored record with its keys bound to it, after checking that the master key opens all of them."""
-        try:
-            bound = self.head_end.custody.bound(device)
-            self.head_end.custody.keys_of(bound)
-        except WireError as error:
-            reason = (
-                f"its keys at rest were wrapped under another master key, or changed ({error}); give the one of the"
-                " first start, or a backup of the inventory"
+    def reload(self, config: ServeConfig, keys: Mapping[str, DeviceKeys], tariffs: Sequence[Tariff], call: Call) -> int:
+        """Apply the homes, meters, exchanges and tariffs of a configuration; return how many records changed.
+
+        Args:
+            config: the configuration; what else is in it counts from the next start on.
+            keys: keys of meters by device.
+            tariffs: that meters name.
+            call: runs a function where the head end runs.
+
+        Raises:
+            ConfigError: everything that is refused; then nothing was changed.
+
+        """
+        with self._changing:
+            now, stored = self._clock(), self._stored()
+            taken = replace(
+                self.config,
+                homes=config.homes,
+                meters=config.meters,
+                access_points=config.access_points,
+                exchanges=config.exchanges,
+                zone=self.config.zone,
             )
-            raise ConfigError([ConfigFault(None, f"device {device.device}", reason)]) from error
-        return bound
+            plan = rehearse(
+                taken, stored, keys, tariffs, custody=self.head_end.custody, rehearsal=self.data.rehearsal(), now=now
+            )
+            devices = self._saved(plan, stored, keys)
+            register(self.data, taken, plan, tariffs, self._progress)
+            self.config = taken
+            changed = [device for device in devices if stored.get(device.device) != device]
+            call(lambda: self._take(changed, now))
+            return len(changed)
 
-    def _declared(self, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], now: float) -> Iterator[Device]:
-        for point in self.config.access_points:
-            yield self._keyed(_access_point(point, now), kept, keys, is_dated=False)
-        for meter in self.config.meters:
-            yield self._keyed(_meter(meter, now), kept, keys, is_dated=meter.installed_at is not None)
+    def not_taken(self, config: ServeConfig) -> list[str]:
+        """Name the parts of a configuration that differ from those that run, and count from the next start on."""
+        names = (field.name for field in fields(ServeConfig) if field.name not in RELOADED)
+        return [
+            f"{name} counts from the next start on"
+            for name in names
+            if getattr(config, name) != getattr(self.config, name)
+        ]
 
-    def _keyed(
-        self, device: Device, kept: Mapping[str, Device], keys: Mapping[str, DeviceKeys], *, is_dated: bool
-    ) -> Device:
-        """Return the record with its keys (given now, or stored), and its known installation where none is given."""
-        known = kept.get(device.device)
-        wrapped = self._wrapped(device, keys.get(device.device), known)
-        needed = purposes_of(device.security.mechanism)
-        missing = [str(purpose) for purpose in needed if purpose not in dict(wrapped)]
-        if missing:
-            what = f'has no {" and no ".join(missing)} key; add it to the key file, under [meters."{device.device}"]'
-            raise ConfigError([ConfigFault(None, f"device {device.device}", what)])
-        if known is None:
-            return replace(device, wrapped_keys=wrapped)
-        installed_at = device.installed_at if is_dated else known.installed_at
-        return replace(device, wrapped_keys=wrapped, installed_at=installed_at)
+    def change(self, wish: ChangeWish, keys: Mapping[str, DeviceKeys], call: Call) -> ChangeView:
+        """Make a change of a meter: tried in a rehearsal, then noted, then made.
 
-    def _wrapped(
-        self, device: Device, given: DeviceKeys | None, known: Device | None
-    ) -> tuple[tuple[KeyPurpose, bytes], ...]:
-        """Wrap what was given, where it differs from what is kept: wrapping anew would change nothing but the file."""
-        custody, kept = self.head_end.custody, {} if known is None else dict(known.wrapped_keys)
-        if given is not None:
-            for purpose, key in _purposes(given):
-                if key and (purpose not in kept or custody.unwrap(kept[purpose], device.device, purpose) != key):
-                    kept[purpose] = custody.wrap(key, device.device, purpose)
-        needed = purposes_of(device.security.mechanism)
-        return tuple(sorted((purpose, octets) for purpose, octets in kept.items() if purpose in needed))
+        Args:
+            wish: what is asked for.
+            keys: keys of meters by device, for new ones.
+            call: runs a function where the head end runs.
+
+        Raises:
+            UnknownMeterError: no such meter.
+            ChangeRefusedError: it cannot be made; nothing was changed.
+
+        """
+        with self._changing:
+            now, stored = self._clock(), self._stored()
+            step = plan_change(wish, self.config, stored, data=self.data, keys=keys, now=now)
+            try:
+                act_on(self.data.rehearsal(), step.change)
+            except (RegistrationError, UnknownNameError) as error:
+                raise ChangeRefusedError([str(error)]) from error
+            devices = [
+                self._keyed(device, keys.get(device.device), stored.get(device.device)) for device in step.devices
+            ]
+            self._refuse_shared_keys(stored, devices)
+            number = self._inventory.begin_change(step.change, int(now), wish.author, devices)
+            self._finish(number, step.change)
+            call(lambda: self._take(devices, now, step.deleted))
+            _log.info("meter changed", extra={"change": step.change.kind, "meter": wish.device, "author": wish.author})
+            return view_of(number, int(now), wish.author, step.change, step.notes)
+
+    def _refuse_shared_keys(self, stored: Mapping[str, Device], changed: Sequence[Device]) -> None:
+        devices = ({**stored} | {device.device: device for device in changed}).values()
+        faults = shared_keys(unicast_keys(devices, {}, self.head_end.custody))
+        if faults:
+            raise ChangeRefusedError([str(fault) for fault in faults])
+
+    def changes(self, limit: int) -> list[ChangeView]:
+        """List the changes of meters by command, newest first."""
+        return [view_of(*item) for item in self._inventory.changes(limit)]
+
+    def installations(self, device: str) -> list[InstallationView]:
+        """List the installations at the usage points that a meter measures or measured, oldest first."""
+        homes = {item.usage_point: home.home_id for home in self.data.homes() for item in home.usage_points}
+        return [
+            InstallationView(
+                row.usage_point,
+                homes.get(row.usage_point, ""),
+                row.device,
+                utc(row.start),
+                None if row.end is None else utc(row.end),
+                register_texts(row.opening),
+                register_texts(row.closing),
+            )
+            for row in self.data.installations_with(device)
+        ]
+
+    def _finish_changes(self) -> None:
+        """Make what was noted and not made before the last end of the program."""
+        for number, _time, _author, change in reversed(self._inventory.changes(only_begun=True)):
+            self._finish(number, change)
+
+    def _finish(self, number: int, change: MeterChange) -> None:
+        act_on(self.data, change)
+        self._inventory.end_change(number, change.device if change.kind is ChangeKind.DELETE else "")
+
+    def _take(self, changed: Sequence[Device], now: float, deleted: str = "") -> None:
+        """Let the head end have changed records, on its loop."""
+        fresh = {device.device for device in changed if self.head_end.inventory.get(device.device) is None}
+        for device in sorted(changed, key=lambda device: bool(device.channels)):
+            self.head_end.add_device(device, now)
+        if fresh:
+            self._recall(now, fresh)
+        for device in changed:
+            if device.removed_at is not None:
+                self.head_end.remove_device(device.device, device.removed_at, now)
+        if deleted:
+            self.head_end.delete_device(deleted)
+        self.host.wake()
 
     # --- the ledger ----------------------------------------------------------------------------------------------
 
-    def _recall(self, now: float) -> None:
-        """Rebuild the ledger from the data (docs/decisions.md, 4)."""
-        channels = set(self.head_end.ledger.channels)
+    def _recall(self, now: float, only: AbstractSet[str] | None = None) -> None:
+        """Rebuild the ledger from the data (docs/decisions.md, 4), or the part of some devices."""
+        channels = {item for item in self.head_end.ledger.channels if only is None or item.device in only}
         series = {
             item.series_id: Channel(item.device, item.obis)
             for item in self.data.series()
@@ -240,6 +332,7 @@ class CentralSystem:
         start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
         for first in range(0, len(ids), SERIES_AT_ONCE):
             readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
+            self._progress("series recalled", min(first + SERIES_AT_ONCE, len(ids)), len(ids))
             if not len(readings):  # numbered before a crash, without a first reading
                 continue
             numbers, heads = np.unique(readings.series, return_index=True)
@@ -247,29 +340,6 @@ class CentralSystem:
             for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):
                 heard_at = float(readings.received_at[head:stop].max())
                 self.head_end.recall(series[number], readings.time[head:stop], heard_at)
-
-
-def shared_keys(keys: Iterable[tuple[str, bytes]]) -> list[ConfigFault]:
-    """List the devices that share a unicast key with one before them; empty keys are left out.
-
-    What we send to one of them is authentic for the other too, as neither is named in it: a recorded command could be
-    played to the wrong meter (docs/decisions.md, 42).
-
-    Args:
-        keys: device and its unicast key.
-
-    """
-    first: dict[bytes, str] = {}
-    faults = []
-    for device, key in keys:
-        other = first.setdefault(key, device)
-        if key and other != device:
-            reason = (
-                f"has the unicast key of {other}: what is sent to one could be played to the other; give each meter a"
-                " key of its own, in the meter and in the key file"
-            )
-            faults.append(ConfigFault(None, f"device {device}", reason))
-    return faults
 
 
 def _policy(config: ServeConfig) -> ReadPolicy:
@@ -281,60 +351,3 @@ def _policy(config: ServeConfig) -> ReadPolicy:
         retry_first_s=reading.retry_first_s,
         retry_max_s=reading.retry_max_s,
     )
-
-
-def _access_point(entry: AccessPointEntry, now: float) -> Device:
-    return Device(
-        entry.device,
-        Commodity.ELECTRICITY,
-        protocol_of(entry.endpoint),
-        place_of(entry.endpoint),
-        entry.network,
-        security=Security.HLS_GMAC,
-        client_sap=entry.client,
-        server_sap=entry.server,
-        system_title=bytes.fromhex(entry.system_title),
-        installed_at=_day_of(now),
-    )
-
-
-def _meter(entry: MeterEntry, now: float) -> Device:
-    names, profile = channels_of(entry)
-    is_behind = entry.endpoint.startswith(VIA)
-    return Device(
-        entry.device,
-        entry.commodity,
-        _protocol_behind(entry.device) if is_behind else protocol_of(entry.endpoint),
-        entry.endpoint.removeprefix(VIA) if is_behind else place_of(entry.endpoint),
-        entry.network,
-        entry.usage_point or f"{entry.home}-{CATALOGUE[entry.commodity].letter}",
-        interface=_interface(entry.device) if is_behind else "G1",
-        security=Security.NONE if is_behind else entry.security,
-        client_sap=entry.client,
-        server_sap=entry.server,
-        system_title=bytes.fromhex(entry.system_title),
-        channels=tuple(ChannelPlan(obis, entry.period_s, profile) for obis in names),
-        installed_at=_day_of(now) if entry.installed_at is None else int(entry.installed_at.timestamp()),
-    )
-
-
-def _protocol_behind(device: str) -> DeviceProtocol:
-    try:
-        split_mbus_device(device)
-    except ValueError:
-        return DeviceProtocol.P1
-    return DeviceProtocol.WMBUS
-
-
-def _interface(device: str) -> str:
-    return "M" if _protocol_behind(device) is DeviceProtocol.WMBUS else "H1"
-
-
-def _purposes(keys: DeviceKeys) -> Iterator[tuple[KeyPurpose, bytes]]:
-    yield KeyPurpose.GLOBAL_UNICAST, keys.global_unicast or b""
-    yield KeyPurpose.AUTHENTICATION, keys.authentication or b""
-    yield KeyPurpose.PASSWORD, keys.password or b""
-
-
-def _day_of(now: float) -> int:
-    return int(now) - int(now) % DAY_S

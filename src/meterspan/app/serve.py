@@ -2,31 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
-from meterspan.analytics.tariff import Tariff
-from meterspan.app.central_system import CentralSystem, shared_keys
+from meterspan.app.central_system import CentralSystem
 from meterspan.app.explaining import explain
-from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.meter_desk import CentralMeterDesk
 from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.registering import Progress
-from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, on_reload, portal, run_program, until_signal
+from meterspan.app.start_check import StartPlan, StartSource, check_start
 from meterspan.app.stored_numbers import GatheredNumbers
-from meterspan.app.views_proxy import on_loop
-from meterspan.head_end.inventory import DeviceKeys
+from meterspan.app.views_proxy import Call, on_loop
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
-from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.declared import ConfigError
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
 from meterspan.runtime.services import Services
-from meterspan.store.databases import check_reachable
 
-__all__ = ["CentralSystemReady", "check_keys", "check_places", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_source", "reload", "run_central_system", "serve"]
 
 
 PROGRESS_S: Final = 1.0
@@ -43,78 +40,64 @@ class CentralSystemReady:
         portal: address of the portal.
         pushes: where pushes are taken.
         meters: how many meters it reads.
+        data: its data folder.
 
     """
 
     portal: str
     pushes: tuple[str, ...]
     meters: int
+    data: str
 
 
-def check_places(config: ServeConfig) -> None:
-    """Check that the database of the registry can be reached, where it is not a file; nothing is written.
-
-    Raises:
-        StorageError: it cannot be reached.
-
-    """
-    if config.registry:
-        check_reachable(config.registry)
-
-
-def check_keys(config: ServeConfig, keys: Mapping[str, MeterKeys]) -> None:
-    """Check that no two configured devices share a key.
+def check_source(source: StartSource) -> StartPlan:
+    """Find whatever a start now would refuse; nothing is written.
 
     Raises:
-        ConfigError: two do; each is named.
+        ConfigError: everything that is wrong, with lines where they are known.
+        OSError: the configuration cannot be read.
 
     """
-    devices = [*(point.device for point in config.access_points), *(meter.device for meter in config.meters)]
-    faults = shared_keys((device, keys[device].key) for device in devices if device in keys)
-    if faults:
-        raise ConfigError(faults)
+    return check_start(source, SystemClock()())
 
 
 def serve(
-    config: ServeConfig,
-    *,
-    keys: Mapping[str, MeterKeys],
-    tariffs: Sequence[Tariff],
-    master_key: Path,
-    after_restore: bool = False,
-    on_ready: Callable[[CentralSystemReady], object],
+    source: StartSource, *, after_restore: bool = False, on_ready: Callable[[CentralSystemReady], object]
 ) -> None:
     """Run the central system of a configuration until it is interrupted.
 
+    What would be refused is found before anything is written, so that a refused start leaves nothing behind.
+
     Args:
-        config: its configuration.
-        keys: keys of meters by device; those of known devices may be left out.
-        tariffs: that meters name.
-        master_key: the file that holds, or will hold, the key of the keys at rest.
+        source: configuration, keys and tariffs, read anew at each SIGHUP.
         after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         on_ready: called once it answers.
 
     Raises:
-        ConfigError: the configuration contradicts the stored inventory, or lacks a key.
+        ConfigError: everything that is wrong, with lines where they are known.
         MasterKeyError: the file of the master key cannot be used.
         StorageError: the data cannot be opened.
         ProgramStoppedError: it cannot listen, or one of its parts failed.
 
     """
     clock = SystemClock()
-    known = {name: _device_keys(secrets) for name, secrets in keys.items()}
-    secret = load_master_key(master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
+    plan = check_start(source, clock())
+    config = plan.config
+    for note in plan.notes:
+        _log.warning("configuration: %s", note)
+    secret = load_master_key(plan.master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(
         config,
-        keys=known,
+        keys=plan.keys,
         master_key=secret,
-        tariffs=tariffs,
+        tariffs=plan.tariffs,
         clock=clock,
         after_restore=after_restore,
+        is_checked=True,
         progress=_progress(clock),
     )
     try:
-        run_program(run_central_system(system, clock, on_ready))
+        run_program(run_central_system(system, source, clock, on_ready))
     finally:
         system.close()
 
@@ -132,14 +115,16 @@ def _progress(clock: Callable[[], float]) -> Progress:
     return note
 
 
-def _device_keys(keys: MeterKeys) -> DeviceKeys:
-    return DeviceKeys(keys.key or None, keys.auth_key or None, keys.password or None)
-
-
 async def run_central_system(
-    system: CentralSystem, clock: SystemClock, on_ready: Callable[[CentralSystemReady], object]
+    system: CentralSystem, source: StartSource, clock: SystemClock, on_ready: Callable[[CentralSystemReady], object]
 ) -> None:
     """Run a central system until it is interrupted; ``on_ready`` is called once it answers.
+
+    Args:
+        system: the central system.
+        source: where its configuration is read anew.
+        clock: the time.
+        on_ready: called with the addresses.
 
     Raises:
         ExceptionGroup: of ``PortalFailedError`` or ``OSError``: it cannot listen, or one of its parts failed.
@@ -149,12 +134,14 @@ async def run_central_system(
     numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     loop = asyncio.get_running_loop()
-    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), on_loop(loop))
+    call = on_loop(loop)
+    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), call)
 
     async def report_ready() -> None:
         await system.host.listening.wait()
         pushes = tuple(map(str, system.host.push_places))
-        on_ready(CentralSystemReady(where, pushes, sum(bool(device.channels) for device in system.head_end.inventory)))
+        meters = sum(bool(device.channels) for device in system.head_end.inventory)
+        on_ready(CentralSystemReady(where, pushes, meters, str(config.data)))
 
     async with portal(
         system.data,
@@ -166,13 +153,41 @@ async def run_central_system(
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
         health=lambda: _health(system, services),
+        meter_desk=CentralMeterDesk(system, source, call),
     ) as where:
         await until_signal(
+            on_reload(lambda: reload(system, source, call, clock())),
             services.keep("head end", system.host.run),
             services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
             services.keep("sums", numbers.run),
             report_ready(),
         )
+
+
+def reload(system: CentralSystem, source: StartSource, call: Call, now: float) -> None:
+    """Read the configuration anew and take its meters; what is refused is logged, and everything stays as it is.
+
+    Args:
+        system: a running central system.
+        source: where its configuration is.
+        call: runs a function where the head end runs.
+        now: UTC seconds.
+
+    """
+    try:
+        plan = check_start(source, now)
+        changed = system.reload(plan.config, plan.keys, plan.tariffs, call)
+    except ConfigError as error:
+        for fault in error.faults:
+            _log.error("the configuration was not taken: %s", fault)
+    except StorageError as error:
+        _log.error("the configuration was not taken, the data cannot be used: %s", error)
+    except OSError as error:
+        _log.error("the configuration cannot be read: %s", error)
+    else:
+        _log.info("configuration taken", extra={"meters_changed": changed})
+        for note in system.not_taken(plan.config):
+            _log.warning("configuration: %s", note)
 
 
 def _health(system: CentralSystem, services: Services) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import uvloop
 from fastapi import FastAPI
 
 from meterspan.mdm import MeterDataManagement
+from meterspan.model.meter_changes import MeterDesk
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal import PortalServer, create_app
@@ -27,6 +28,7 @@ __all__ = [
     "PortalFailedError",
     "ProgramStoppedError",
     "maintain",
+    "on_reload",
     "portal",
     "reasons_of",
     "run_program",
@@ -88,6 +90,7 @@ async def portal(
     insecure_without_login: bool = False,
     orders: OrderDesk | None = None,
     health: Callable[[], dict[str, Any]],
+    meter_desk: MeterDesk | None = None,
 ) -> AsyncIterator[str]:
     """Run the portal while the context lasts; yields its address.
 
@@ -101,6 +104,7 @@ async def portal(
         insecure_without_login: listen where other machines reach it, although it asks nobody for a password.
         orders: takes on-demand reads, where there is a head end.
         health: returns the answer of ``/healthz``; an exception means that the program is not well.
+        meter_desk: changes meters, where there is a head end.
 
     Raises:
         PortalFailedError: the port is taken, or the address is not of this machine, or is one that others reach.
@@ -109,7 +113,8 @@ async def portal(
     if not (insecure_without_login or is_loopback(host)):
         raise PortalFailedError(f"the portal has no log-in, and {host} lets other machines in")
     own = [host] if host not in ("0.0.0.0", "::") else []  # noqa: S104 - compared, not bound
-    app = create_app(homes, network, clock=clock, orders=orders, allowed_hosts=(*LOOPBACK_HOSTS, *own, *names))
+    hosts = (*LOOPBACK_HOSTS, *own, *names)
+    app = create_app(homes, network, clock=clock, orders=orders, meter_desk=meter_desk, allowed_hosts=hosts)
     _add_health(app, health)
     server = _Server(app, host=host, port=port)
     task = asyncio.create_task(_served(server), name="portal")
@@ -141,6 +146,22 @@ async def until_signal(*jobs: Coroutine[Any, Any, Any]) -> None:
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def on_reload(act: Callable[[], None]) -> None:
+    """Act in another thread each time SIGHUP comes, one after the other, until cancelled."""
+    loop, asked = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_signal_handler(signal.SIGHUP, asked.set)
+    try:
+        while True:
+            await asked.wait()
+            asked.clear()
+            try:
+                await asyncio.to_thread(act)
+            except Exception:  # noqa: BLE001 - a reload must not end the program; it is logged with its trace
+                _log.exception("a defect kept the configuration from being taken")
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def together(*jobs: Coroutine[Any, Any, None]) -> None:

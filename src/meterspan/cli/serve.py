@@ -3,8 +3,9 @@
 import json
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,22 +15,21 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.analytics.tariff import Tariff
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.serve import CentralSystemReady, check_keys, check_places
+from meterspan.app.serve import CentralSystemReady, check_source
 from meterspan.app.serve import serve as run
 from meterspan.app.serving import ProgramStoppedError
+from meterspan.app.start_check import StartPlan, StartSource
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import AfterRestoreOption, RegistryOption
 from meterspan.cli.terminal import Terminal, plain
-from meterspan.mdm import read_tariffs
 from meterspan.model.storage.errors import StorageError
-from meterspan.runtime.config import ServeConfig, read_config
+from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.declared import ConfigError, annotated_example
 from meterspan.runtime.master_key import MasterKeyError
 
-__all__ = ["EPILOG", "serve"]
+__all__ = ["EPILOG", "serve", "source_of"]
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -75,24 +75,14 @@ def serve(  # noqa: PLR0917 - typer calls it by name
         typer.echo(annotated_example(ServeConfig), nl=False)
         return
     console = Terminal(stderr=True, highlight=False)
+    adjust = partial(_with_options, data=data, registry=registry, port=port, push_port=push_port)
+    source = source_of(config, data, adjust, master_key_file)
     try:
-        chosen = _with_options(_config(config, data), data=data, registry=registry, port=port, push_port=push_port)
-        keys, tariffs = _keys(chosen), _tariffs(chosen)
         if check:
-            check_places(chosen)
-            check_keys(chosen, keys)
-            _show_checked(chosen, console)
+            _show_checked(check_source(source), console)
             return
         log_to_stderr(as_json=as_json, verbose=verbose)
-        path = chosen.master_key_file or master_key_file or _default_master_key()
-        run(
-            chosen,
-            keys=keys,
-            tariffs=tariffs,
-            master_key=path,
-            after_restore=after_restore,
-            on_ready=lambda ready: _announce(ready, chosen.data, console, as_json=as_json),
-        )
+        run(source, after_restore=after_restore, on_ready=lambda ready: _announce(ready, console, as_json=as_json))
     except ConfigError as error:
         raise _stop(
             console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]
@@ -104,15 +94,41 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     _log.info("stopped in order")
 
 
-def _config(path: Path | None, data: Path | None) -> ServeConfig:
-    if path is None:
-        if data is None:
-            raise typer.BadParameter("give a configuration, or --data; serve --print-config shows an example")
-        return ServeConfig(data=data)
+def source_of(
+    path: Path | None, data: Path | None, adjust: Callable[[ServeConfig], ServeConfig], master_key_file: Path | None
+) -> StartSource:
+    """Return where a start is read from.
+
+    Args:
+        path: the configuration; None where there is only a data folder.
+        data: that folder.
+        adjust: puts the options of the command line in the place of the configuration's.
+        master_key_file: the master key of the command line.
+
+    Raises:
+        typer.BadParameter: there is neither, or the configuration cannot be read.
+
+    """
+    if path is None and data is None:
+        raise typer.BadParameter("give a configuration, or --data; serve --print-config shows an example")
+    if path is not None:
+        _text(path)
+    read = None if path is None else partial(_text, path)
+    return StartSource(read, data or Path(), adjust, _read_keys, master_key_file or _default_master_key())
+
+
+def _text(path: Path) -> str:
     try:
-        return read_config(path.read_text("utf-8"))
+        return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} cannot be read: {error}", param_hint="CONFIG") from error
+
+
+def _read_keys(path: Path) -> dict[str, MeterKeys]:
+    try:
+        return read_key_file(path)
+    except typer.BadParameter as error:
+        raise ValueError(error.message) from error
 
 
 def _with_options(
@@ -129,20 +145,12 @@ def _with_options(
     return config
 
 
-def _keys(config: ServeConfig) -> dict[str, MeterKeys]:
-    return {} if config.keys is None else read_key_file(config.keys)
-
-
-def _tariffs(config: ServeConfig) -> Sequence[Tariff]:
-    return [] if config.tariffs is None else read_tariffs(config.tariffs)
-
-
 def _default_master_key() -> Path:
     base = os.environ.get("XDG_CONFIG_HOME")
     return (Path(base) if base else Path.home() / ".config") / "meterspan" / "master.key"
 
 
-def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_json: bool) -> None:
+def _announce(ready: CentralSystemReady, console: Console, *, as_json: bool) -> None:
     fields = {"portal": ready.portal, "push": ready.pushes[0], "pushes": ready.pushes, "meters": ready.meters}
     _log.info("up", extra=fields)
     if as_json:
@@ -155,7 +163,7 @@ def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_jso
         ("operator", f"{ready.portal}/operator"),
         ("JSON", f"{ready.portal}/api/v1/openapi.json"),
         ("pushes", "  ".join(ready.pushes)),
-        ("data", str(data)),
+        ("data", ready.data),
         ("meters", str(ready.meters)),
     ):
         table.add_row(name, Text(text))
@@ -163,7 +171,10 @@ def _announce(ready: CentralSystemReady, data: Path, console: Console, *, as_jso
     console.print("[dim]Ctrl-C ends it in order.[/dim]")
 
 
-def _show_checked(config: ServeConfig, console: Console) -> None:
+def _show_checked(plan: StartPlan, console: Console) -> None:
+    config = plan.config
+    for note in plan.notes:
+        console.print(f"[yellow]note[/yellow]: {plain(note)}", soft_wrap=True)
     console.print(
         f"[green]fine[/green]: {len(config.meters)} meters, {len(config.access_points)} access points,"
         f" {len(config.homes)} homes"

@@ -16,6 +16,8 @@ from meterspan.engine.association.failures import of_result
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
+    ActionList,
+    ActionListDone,
     ApduRefused,
     Associated,
     AssociationEvent,
@@ -38,7 +40,7 @@ from meterspan.engine.timers import earliest
 from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
-from meterspan.wire.xdlms import ActionResult, DataAccessResult
+from meterspan.wire.xdlms import ActionOutcome, ActionResult, DataAccessResult
 
 __all__ = [
     "AskTime",
@@ -59,6 +61,7 @@ __all__ = [
     "fetch_each",
     "fetch_encoded",
     "perform",
+    "perform_each",
     "put",
 ]
 
@@ -80,7 +83,7 @@ class AskTime:
 
 
 ScriptRequest: TypeAlias = Request | Sleep | AskTime
-ScriptResponse: TypeAlias = GetDone | SetDone | ActionDone | float | None
+ScriptResponse: TypeAlias = GetDone | SetDone | ActionDone | ActionListDone | float | None
 Script: TypeAlias = Generator[ScriptRequest, ScriptResponse, ResultT]
 """A generator that yields requests, receives each one's result (None after ``Sleep``), and returns its result."""
 
@@ -225,7 +228,7 @@ class Session(Generic[ResultT]):
             case Associated():
                 self._stage = Stage.REQUEST
                 self._feed(None, now)
-            case GetDone() | SetDone() | ActionDone():
+            case GetDone() | SetDone() | ActionDone() | ActionListDone():
                 self._feed(event, now)
             case RequestFailed():
                 self._feed(RequestFailedError(event.failure), now)
@@ -380,6 +383,21 @@ def perform(request: Action) -> Script[Data | None]:
     if response.result != ActionResult.SUCCESS:
         raise RefusedError(f"run {request.method.instance} method {request.method.method}", response.result)
     return response.value if isinstance(response.value, Data) else None
+
+
+def perform_each(*requests: Action) -> Script[tuple[ActionOutcome, ...]]:
+    """Run several methods, and return the outcome of each, in order; a refused one ends nothing.
+
+    Raises:
+        RequestFailedError: there is no answer.
+
+    """
+    if not requests:
+        return ()
+    response = yield ActionList(requests)
+    if not isinstance(response, ActionListDone) or len(response.outcomes) != len(requests):
+        raise _misanswered()
+    return response.outcomes
 
 
 def _only(response: ScriptResponse, request: Get) -> Data | Encoded:

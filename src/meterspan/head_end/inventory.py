@@ -68,6 +68,8 @@ class Device:
         installed_at: UTC seconds from which on values are due.
         removed_at: UTC seconds after which none are due.
         wrapped_keys: keys wrapped under the master key for this device, by purpose.
+        is_commanded: whether a command has decided where it is installed, or that it is not; the configuration does
+            so where it is False.
 
     """
 
@@ -86,6 +88,7 @@ class Device:
     installed_at: int = 0
     removed_at: int | None = None
     wrapped_keys: tuple[tuple[KeyPurpose, bytes], ...] = field(default=(), repr=False)
+    is_commanded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,12 @@ class Inventory:
         self._devices[device.device] = device
         if device.system_title:
             self._by_title[device.system_title] = device.device
+
+    def drop(self, device: str) -> None:
+        """Forget a device; its title names no device any more."""
+        known = self._devices.pop(device, None)
+        if known is not None and self._by_title.get(known.system_title) == device:
+            del self._by_title[known.system_title]
 
     def get(self, device: str) -> Device | None:
         """Return a device's record, or None for an unknown device."""

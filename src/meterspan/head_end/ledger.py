@@ -94,6 +94,13 @@ class Ledger:
             known.end = end
             self._put_in(known)
 
+    def forget(self, channel: Channel) -> None:
+        """Expect nothing of a channel, and forget what it received."""
+        known = self._channels.pop(channel, None)
+        if known is not None:
+            self._take_out(known)
+            self._by_device[channel.device].remove(channel)
+
     def record(self, channel: Channel, times: NDArray[np.int64]) -> int:
         """Note received values (UTC seconds); returns how many slots were filled for the first time.
 

@@ -96,6 +96,13 @@ class OrderBook:
             self._end(record, OrderState.FAILED, now)
         return not is_recovered
 
+    def ended(self, order_id: int, failure: Failure, now: float) -> None:
+        """Note that an order is asked no more, and why."""
+        record = self._waiting(order_id)
+        if record is not None:
+            record.failure = failure
+            self._end(record, OrderState.FAILED, now)
+
     def timed_out(self, order_id: int, now: float) -> None:
         """Note that the deadline passed."""
         record = self._waiting(order_id)

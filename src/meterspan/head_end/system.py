@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from meterspan.head_end.device_log import DeviceLog, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
 from meterspan.head_end.ledger import Channel, Ledger
-from meterspan.head_end.orders import OrderBook, OrderRecord, order_values
+from meterspan.head_end.orders import ORDERS_KEPT, OrderBook, OrderRecord, order_values
 from meterspan.head_end.planner import Hole, NetworkPolicy, Order, Planner, ReadPolicy, SessionJob
 from meterspan.head_end.push_layouts import PushLayouts
 from meterspan.model.cosem.scaler_unit import ScalerUnit
-from meterspan.model.failures import Failure
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.order_errors import NotAskedError
 from meterspan.model.ports import ReadingSink
@@ -78,6 +78,8 @@ class HeadEnd:
         self.group_sizes: Counter[tuple[str, Commodity]] = Counter()
         """How many meters each network has of each commodity; removed ones are not counted."""
         self._members: dict[str, list[str]] = {}
+        self._targets: dict[str, str] = {}
+        """The target of each member."""
         self.layouts = PushLayouts()
         self._scalers: dict[str, dict[Obis, ScalerUnit]] = {}
         self._last_heard: dict[str, float] = {}
@@ -99,9 +101,7 @@ class HeadEnd:
                 group=(device.network, device.commodity),
             )
         target = self.target_of(device)
-        members = self._members.setdefault(target, [])
-        if device.device not in members:
-            members.append(device.device)
+        self._join(device.device, target)
         holder = self.inventory.get(target)
         if holder is not None and holder.endpoint:  # what only pushes is never called
             self.planner.add(target, device.network, now)
@@ -109,6 +109,27 @@ class HeadEnd:
             self.note(
                 device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
             )
+
+    def _join(self, device: str, target: str) -> None:
+        """Have a device read through a target, and through no other any more."""
+        before = self._targets.get(device)
+        if before == target:
+            return
+        if before is not None:
+            self._members[before].remove(device)
+        self._targets[device] = target
+        self._members.setdefault(target, []).append(device)
+
+    def delete_device(self, device: str) -> None:
+        """Forget a device that never gave a reading, and all that was expected of it."""
+        known = self.inventory.get(device)
+        if known is not None:
+            self.planner.drop(device)
+            self._count(known, -1)
+            for channel in known.channels:
+                self.ledger.forget(Channel(device, channel.obis))
+            self._members[self._targets.pop(device)].remove(device)
+            self.inventory.drop(device)
 
     def _count(self, device: Device | None, change: int) -> None:
         if device is not None and device.channels and device.removed_at is None:
@@ -141,6 +162,10 @@ class HeadEnd:
             self.ledger.retire(Channel(device, channel.obis), at)
         if self.target_of(known) == device and self._members.get(device) == [device]:
             self.planner.drop(device)
+        failure = Failure(FailureKind.CANCELLED, "the meter was removed")
+        for record in self.orders.newest(ORDERS_KEPT, device):
+            if record.is_waiting and not self.planner.is_planned(device):
+                self.orders.ended(record.order.order_id, failure, now)
         self.note(device, "removed", "Removed: nothing is expected of it any more", now)
 
     def target_of(self, device: Device) -> str:

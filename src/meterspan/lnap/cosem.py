@@ -34,6 +34,7 @@ from meterspan.model.cosem.standard_objects import (
     clock_values,
     data_object,
     no_counter,
+    no_title,
     public_association,
     push_setup,
     security_setup,
@@ -63,10 +64,12 @@ class LnapAccess:
 
     Attributes:
         invocation_counter: returns the highest invocation counter accepted from the management client.
+        client_title: returns the system title of the management client that associated last.
 
     """
 
     invocation_counter: Getter = no_counter
+    client_title: Getter = no_title
 
 
 def logical_device(point: AccessPoint, access: LnapAccess, *, sap: int = 1) -> LogicalDevice:
@@ -101,13 +104,13 @@ def _own(point: AccessPoint, access: LnapAccess) -> list[CosemObject]:
     def time(now: float) -> Data:
         return octet_string(write_clock_time(_clock_time(now)))
 
-    clock = clock_values(time=time, time_zone=long(0), status=unsigned(0), saving_min=0, base=0)
+    clock = clock_values(time=time, time_zone=long(0), status=unsigned(0), zone=None, base=0)
     return [
         data_object(LOGICAL_DEVICE_NAME, octet_string(point.config.name.encode())),
         data_object(INVOCATION_COUNTER, access.invocation_counter),
         CosemObject(Clock, CLOCK, clock),
         push_setup(_push_objects(point)),
-        security_setup(point.config.system_title),
+        security_setup(point.config.system_title, access.client_title),
     ]
 
 

@@ -22,10 +22,12 @@ from meterspan.mdm.home_views import HomeAnswers
 from meterspan.mdm.intake import Intake
 from meterspan.mdm.operator_numbers import OperatorNumbers, Totals, UnexplainedView
 from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations, independent
+from meterspan.mdm.rehearsal import Rehearsal
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
 from meterspan.mdm.versions import IntervalVersion
+from meterspan.model.lookup_errors import MeasuredError
 from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
 from meterspan.model.storage.errors import DamagedError, StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
@@ -39,7 +41,7 @@ from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.reading_store import ReadingStore
 from meterspan.store.registry import Registry
 
-__all__ = ["MeterDataManagement"]
+__all__ = ["MeterDataManagement", "registry_path", "require_same_registry"]
 
 
 class MeterDataManagement:
@@ -160,6 +162,7 @@ class MeterDataManagement:
             UnknownHomeError: the home is not registered.
             MeterPresentError: another meter is installed there; exchange it.
             SupplyPresentError: the home has another usage point of this commodity.
+            OccupiedError: another meter was installed there until later.
             PeriodError: the period is not positive.
             RegisterError: no meter has this opening value or this width.
             RatioError: the transformer ratio is not positive, or greater than any.
@@ -185,7 +188,7 @@ class MeterDataManagement:
                 self._intake.store(change, [_exchange_block(device, opening, wanted.installation.start)])
 
     def install_meters(self, wanted: Sequence[MeterInstallation]) -> None:
-        """Install devices without opening registers as ``install_meter`` does, in few transactions.
+        """Install devices as ``install_meter`` does, in few transactions.
 
         Raises:
             UnknownHomeError: as of ``install_meter``; so are the other errors. Meters before the one at fault may be
@@ -195,6 +198,10 @@ class MeterDataManagement:
         for wave in independent(wanted):
             with self._generations.changing({item.device.device for item in wave}) as change:
                 self._install(change, wave)
+                opened = [item for item in wave if item.installation.opening]
+                blocks = [_exchange_block(item.device.device, item.opening, item.installation.start) for item in opened]
+                if blocks:
+                    self._intake.store(change, blocks)
 
     def _install(self, change: Change, wanted: Sequence[MeterInstallation]) -> None:
         """Install devices that do not depend on each other."""
@@ -263,6 +270,61 @@ class MeterDataManagement:
                 _exchange_block(new_device, opening, exchange.time),
             ]
             self._intake.store(change, blocks)
+
+    def remove_meter(
+        self, usage_point: str, *, device: str, at: datetime, closing: Mapping[Obis, Scaled] | None = None
+    ) -> None:
+        """Remove a device from its usage point; its readings stay. The same call again changes nothing.
+
+        Args:
+            usage_point: where it is installed.
+            device: the meter.
+            at: aware instant of the removal.
+            closing: its registers at that instant, where they were read.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            NotInstalledError: it is not the one installed there.
+            ExchangeTimeError: it was installed later.
+            RegisterError: no meter has this closing value.
+
+        """
+        time, registers = utc_seconds(at), closing or {}
+        with self._generations.changing({device}) as change:
+            if self._registrations.plan_removal(usage_point, device, time, registers):
+                start = self._registrations.supply_at(usage_point).installations[0].start
+                self._intake.note_unsettled([(device, start)])
+                self._registrations.remove(usage_point, device, time, registers)
+                self._intake.note_unsettled([(device, start)])
+                change.everything(device)
+            if registers:
+                self._intake.store(change, [_exchange_block(device, registers, time)])
+
+    def delete_meter(self, device: str) -> None:
+        """Delete a device that has never given a reading, and its installations; raises ``MeasuredError``."""
+        if self.has_readings(device):
+            raise MeasuredError(device)
+        with self._generations.changing({device}) as change:
+            self._registrations.forget(device)
+            change.everything(device)
+
+    def has_readings(self, device: str) -> bool:
+        """Return whether a device has ever given a reading, a closing or opening register included."""
+        return bool(self._series.of_device(device))
+
+    def place_of(self, device: str) -> InstallationRow | None:
+        """Return the newest installation of a device, None where it was never installed."""
+        rows = [row for supply in self._registrations.supplies_with(device) for row in supply.installations]
+        return max((row for row in rows if row.device == device), key=lambda row: row.start, default=None)
+
+    def installations_with(self, device: str) -> list[InstallationRow]:
+        """List the installations at all usage points that a device measures or measured, oldest first."""
+        supplies = self._registrations.supplies_with(device)
+        return sorted((row for supply in supplies for row in supply.installations), key=lambda row: row.start)
+
+    def rehearsal(self) -> Rehearsal:
+        """Return the registrations as they are, on which changes can be tried without making them."""
+        return Rehearsal(self._registry)
 
     def assign_tariff(self, usage_point: str, tariff: Tariff, *, first_day: date) -> None:
         """Price the usage point by ``tariff`` from the local day ``first_day`` on.
@@ -435,7 +497,19 @@ def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal,
     return journal, opened
 
 
-def _open_registry(directory: Path, url: str) -> Registry:
+def registry_path(directory: Path) -> Path:
+    """Return the registry of a directory whose registry is no database elsewhere."""
+    return directory / _REGISTRY_FILE
+
+
+def require_same_registry(directory: Path, url: str) -> str:
+    """Check that a directory keeps to the registry that it began with; return the name of its database, "" for a file.
+
+    Raises:
+        StorageError: the directory has another registry.
+        ValueError: the text is not the URL of a known database.
+
+    """
     note, file = directory / _REGISTRY_NOTE, directory / _REGISTRY_FILE
     chosen = database_name(url) if url else ""
     with storage_errors(note):
@@ -444,8 +518,14 @@ def _open_registry(directory: Path, url: str) -> Registry:
         raise StorageError(f"its registry is {known}: give its URL", str(directory))
     if chosen and not known and file.is_file():
         raise StorageError(f"its registry is its {_REGISTRY_FILE}: give no other one", str(directory))
-    opened = Registry(url) if url else Registry.open(file)
-    if chosen and not known:
+    return chosen
+
+
+def _open_registry(directory: Path, url: str) -> Registry:
+    note = directory / _REGISTRY_NOTE
+    chosen = require_same_registry(directory, url)
+    opened = Registry(url) if url else Registry.open(registry_path(directory))
+    if chosen and not note.is_file():
         with storage_errors(note):
             make_private_file(note)
             note.write_text(f"{chosen}\n", "utf-8")

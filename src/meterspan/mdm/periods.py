@@ -282,7 +282,7 @@ def _note(kind: str, **values: PhraseValue) -> Phrase:
 
 
 def _clock_notes(start: int, end: int) -> Iterator[Phrase]:
-    """Say that a day has not 24 hours."""
+    """Yield a note where a day has more or less than 24 hours."""
     if end - start < 2 * DAY_S and end - start != DAY_S:
         yield _note(
             "long_day" if end - start > DAY_S else "short_day", hours=exact_decimal(Fraction(end - start, HOUR_S))

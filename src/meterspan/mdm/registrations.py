@@ -21,6 +21,7 @@ from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
     NotInstalledError,
+    OccupiedError,
     PeriodError,
     RatioError,
     RegisterError,
@@ -43,7 +44,7 @@ from meterspan.model.storage.registry import (
     UsagePointRow,
 )
 from meterspan.model.views import Home, UsagePointView
-from meterspan.quantities import Commodity, Obis, Scaled, utc_seconds
+from meterspan.quantities import Commodity, Obis, Scaled, parse_obis, parse_unit, utc, utc_seconds
 
 __all__ = [
     "Exchange",
@@ -166,6 +167,19 @@ class MeterInstallation:
             InstallationRow(usage_point, device, utc_seconds(at), None, ratio, registers, {}, width),
         )
 
+    def with_opening(self, opening: Mapping[Obis, Scaled]) -> Self:
+        """Return the installation with the device's registers at its start; raises ``RegisterError``."""
+        registers = given(self.device.device, opening)
+        return replace(self, installation=replace(self.installation, opening=registers))
+
+    @property
+    def opening(self) -> dict[Obis, Scaled]:
+        """The device's registers at its start, where they are given."""
+        return {
+            parse_obis(name): Scaled(value, exponent, parse_unit(unit)[0])
+            for name, (value, exponent, unit) in self.installation.opening.items()
+        }
+
 
 class Registrations:
     """The registry in memory, over a ``RegistryStore``; safe for use from many threads.
@@ -180,6 +194,7 @@ class Registrations:
         self._store = store
         self._lock = threading.RLock()
         self._revision = 0
+        self._listed: tuple[Home, ...] | None = None
         self._homes: dict[str, HomeRow] = {}
         self._supplies: dict[str, Supply] = {}
         self._points_of_home: dict[str, tuple[str, ...]] = {}
@@ -259,6 +274,7 @@ class Registrations:
                 _check_home(row)
             if changed:
                 self._store.save(*changed)
+            self._listed = None
             for row in changed:
                 self._homes[row.home_id] = row
                 for supply in self.supplies_of(row.home_id):
@@ -272,6 +288,7 @@ class Registrations:
             UnknownHomeError: the home is not registered.
             MeterPresentError: another meter is installed there; exchange it.
             SupplyPresentError: the home has another usage point of this commodity.
+            OccupiedError: another meter was installed there until later.
             PeriodError: the period is not positive.
 
         """
@@ -289,6 +306,9 @@ class Registrations:
                 return True
             if known.installations[-1].end is None and known.meter != device:
                 raise MeterPresentError(point.usage_point, known.meter)
+            last = known.installations[-1]
+            if last.end is not None and wanted.installation.start < last.end:
+                raise OccupiedError(point.usage_point, last.device, utc(last.end))
             is_same = (known.home_id, known.commodity, known.period_s) == (point.home_id, commodity, point.period_s)
             return known.installations[-1].end is not None or not is_same
 
@@ -384,6 +404,71 @@ class Registrations:
             devices = tuple(self._devices[row.device] for row in chain)
             self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
 
+    def plan_removal(
+        self, usage_point: str, device: str, at: int, closing: Mapping[Obis, Scaled] | None = None
+    ) -> bool:
+        """Check a removal; return whether it is new (the same removal again changes nothing).
+
+        Args:
+            usage_point: where.
+            device: the device that is installed there.
+            at: UTC seconds.
+            closing: its registers.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            NotInstalledError: the device is not the one installed there.
+            ExchangeTimeError: it was installed later.
+            RegisterError: no meter has this closing value.
+
+        """
+        given(device, closing)
+        with self._lock:
+            last = self.supply_at(usage_point).installations[-1]
+            if last.device != device or last.end not in (None, at):
+                raise NotInstalledError(usage_point, device)
+            if at < last.start:
+                raise ExchangeTimeError(device, utc(at))
+            return last.end is None
+
+    def remove(self, usage_point: str, device: str, at: int, closing: Mapping[Obis, Scaled]) -> None:
+        """End a device's installation; raises what ``plan_removal`` raises.
+
+        Args:
+            usage_point: where.
+            device: the device that is installed there.
+            at: UTC seconds.
+            closing: its registers.
+
+        """
+        registers = given(device, closing)
+        with self._lock:
+            if self.plan_removal(usage_point, device, at, closing):
+                supply = self.supply_at(usage_point)
+                ended = replace(supply.installations[-1], end=at, closing=registers)
+                self._store.save(ended)
+                chain = (*supply.installations[:-1], ended)
+                self._put(replace(supply, installations=chain, revision=self._next_revision()))
+
+    def forget(self, device: str) -> None:
+        """Delete a device that has no series, and its installations."""
+        with self._lock:
+            self._store.forget(device)
+            for supply in self.supplies_with(device):
+                self._without(supply, device)
+            self._points_of_device.pop(device, None)
+            self._devices.pop(device, None)
+
+    def _without(self, supply: Supply, device: str) -> None:
+        chain = tuple(row for row in supply.installations if row.device != device)
+        if chain:
+            devices = tuple(self._devices[row.device] for row in chain)
+            self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
+            return
+        del self._supplies[supply.usage_point]
+        others = self._points_of_home[supply.home_id]
+        self._points_of_home[supply.home_id] = tuple(name for name in others if name != supply.usage_point)
+
     def assign_tariffs(self, wanted: Sequence[tuple[str, Tariff, date]]) -> bool:
         """Price usage points, each by a tariff from a local day on; return whether anything changed.
 
@@ -422,9 +507,11 @@ class Registrations:
     # --- questions ----------------------------------------------------------------------------------------------
 
     def homes(self) -> list[Home]:
-        """List all homes by id."""
+        """List all homes by id; made again only after a change, as each page of the list asks for all."""
         with self._lock:
-            return [self.home(home_id) for home_id in sorted(self._homes)]
+            if self._listed is None:
+                self._listed = tuple(self.home(home_id) for home_id in sorted(self._homes))
+            return list(self._listed)
 
     def home(self, home_id: str) -> Home:
         """Return one home with its usage points; raises ``UnknownHomeError``."""
@@ -492,6 +579,7 @@ class Registrations:
         return row
 
     def _put(self, supply: Supply) -> None:
+        self._listed = None
         before = self._supplies.get(supply.usage_point)
         if before is not None and before.home_id != supply.home_id:
             others = self._points_of_home[before.home_id]

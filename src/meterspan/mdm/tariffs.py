@@ -36,7 +36,10 @@ def read_tariffs(path: Path) -> list[Tariff]:
 
 def parse_tariffs(text: str) -> list[Tariff]:
     """Parse the tariffs of a TOML text; raises ``ValueError`` as ``read_tariffs`` does."""
-    return [tariff_of(declaration) for declaration in tomllib.loads(text, parse_float=Decimal).get("tariff", [])]
+    declarations = tomllib.loads(text, parse_float=Decimal).get("tariff", [])
+    if not isinstance(declarations, list) or not all(isinstance(item, dict) for item in declarations):
+        raise ValueError("write a table [[tariff]] for each tariff")
+    return [tariff_of(declaration) for declaration in declarations]
 
 
 def tariff_of(declaration: Mapping[str, Any]) -> Tariff:
@@ -67,7 +70,7 @@ def tariff_of(declaration: Mapping[str, Any]) -> Tariff:
         )
     except KeyError as error:
         raise ValueError(f"tariff {name!r} lacks {error.args[0]!r}") from error
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise ValueError(f"tariff {name!r}: {error}") from error
 
 

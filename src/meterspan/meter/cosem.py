@@ -48,6 +48,7 @@ from meterspan.model.cosem.standard_objects import (
     clock_values,
     data_object,
     no_counter,
+    no_title,
     public_association,
     push_setup,
     security_setup,
@@ -101,6 +102,7 @@ class MeterAccess:
         invocation_counter: returns the highest invocation counter accepted from the management client.
         delivery: where pushes go; None where the meter pushes nothing.
         push_now: sends the present values at the meter's time; None where the meter pushes nothing.
+        client_title: returns the system title of the management client that associated last.
 
     """
 
@@ -108,6 +110,7 @@ class MeterAccess:
     invocation_counter: Getter = no_counter
     delivery: PushDelivery | None = None
     push_now: Callable[[float], None] | None = None
+    client_title: Getter = no_title
 
 
 def logical_device(meter: ElectricityMeter, access: MeterAccess, *, sap: int = 1) -> LogicalDevice:
@@ -190,7 +193,7 @@ def _clock(meter: ElectricityMeter) -> CosemObject:
         time=time,
         time_zone=zone,
         status=lambda now: unsigned(meter.clock.indicate(now).status or 0),
-        saving_min=60,
+        zone=meter.config.zone,
         base=1,
     )
     return CosemObject(Clock, CLOCK, values, {Clock.time: set_time}, {Clock.shift_time: shift})
@@ -339,7 +342,7 @@ def _push_setup(access: MeterAccess) -> CosemObject:
 def _security(meter: ElectricityMeter, access: MeterAccess) -> list[CosemObject]:
     return [
         data_object(INVOCATION_COUNTER, access.invocation_counter),
-        security_setup(meter.config.system_title),
+        security_setup(meter.config.system_title, access.client_title),
     ]
 
 

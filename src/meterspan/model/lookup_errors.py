@@ -11,7 +11,9 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── MeterPresentError                   another meter is installed at the usage point
 ├── SupplyPresentError                  the home has this commodity at another usage point
 ├── NotInstalledError                   the meter to be exchanged is not the one installed
-├── ExchangeTimeError                   the exchange is before the installation
+├── ExchangeTimeError                   the exchange or removal is before the installation
+├── OccupiedError                       another meter was installed there until a later time
+├── MeasuredError                       the meter has given readings, so it is removed and not deleted
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
 ├── RegisterError                       no meter has this opening or closing value, or this width
 ├── RatioError                          the transformer ratio is not a positive number
@@ -26,8 +28,10 @@ from meterspan.quantities import Commodity
 
 __all__ = [
     "ExchangeTimeError",
+    "MeasuredError",
     "MeterPresentError",
     "NotInstalledError",
+    "OccupiedError",
     "PeriodError",
     "RatioError",
     "RegisterError",
@@ -138,6 +142,25 @@ class ExchangeTimeError(RegistrationError):
         super().__init__(f"{device} was installed after {at.isoformat()}")
         self.device = device
         self.at = at
+
+
+class OccupiedError(RegistrationError):
+    """Another meter was installed at the usage point until a later time."""
+
+    def __init__(self, usage_point: str, device: str, until: datetime) -> None:
+        super().__init__(f"{device} was installed at {usage_point} until {until.isoformat()}; install it from then on")
+        self.usage_point = usage_point
+        self.device = device
+        """The meter that was installed."""
+        self.until = until
+
+
+class MeasuredError(RegistrationError):
+    """A meter that has given readings is removed, not deleted: bills refer to them."""
+
+    def __init__(self, device: str) -> None:
+        super().__init__(f"{device} has given readings, and bills may refer to them; remove it instead")
+        self.device = device
 
 
 class PeriodError(RegistrationError):

@@ -516,7 +516,7 @@ class NetworkViews(Protocol):
         ...
 
     def completeness(self, first: date, last: date, devices: Sequence[str] | None = None) -> Sequence[CompletenessView]:
-        """Return the completeness of these days, a row per meter; of these devices, or of all."""
+        """Return the completeness of these days, a row per meter: of these devices in their order, or of all."""
         ...
 
     def groups(self, first: date, last: date) -> Sequence[GroupCompleteness]:

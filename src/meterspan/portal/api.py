@@ -6,15 +6,18 @@ representations: ``application/json`` is now, ``text/event-stream`` is now and o
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from hashlib import blake2b
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from meterspan.model.meter_changes import ChangeKind, ChangeView, ChangeWish, InstallationView
+from meterspan.model.remedies import ENGLISH
 from meterspan.model.views import (
     CompletenessView,
     DamageView,
@@ -31,7 +34,19 @@ from meterspan.model.views import (
 )
 from meterspan.portal.access import admit_consumer, admit_operator, author_of
 from meterspan.portal.feeds import Event, Feeds, Subscription
-from meterspan.portal.payloads import OrderRequest, json_list, json_of, list_of, payload_of
+from meterspan.portal.paging import Search, found_rows, text_of_home, text_of_meter
+from meterspan.portal.payloads import (
+    ANSWER_OCTETS_MAX,
+    AdditionRequest,
+    ExchangeRequest,
+    MoveRequest,
+    OrderRequest,
+    RemovalRequest,
+    json_list,
+    json_of,
+    list_of,
+    payload_of,
+)
 from meterspan.portal.problems import Problem, ProblemError
 from meterspan.portal.sources import Sources, parse_month
 from meterspan.portal.words import words_for
@@ -51,9 +66,19 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     422: {**_PROBLEM, "description": "Not a valid request"},
 }
 ROWS_MAX = 10_000
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX, description="Rows of one answer; Link leads to the next.")]
+CELLS_MAX = 6_000
+"""Meter-days of one answer of the completeness map: 214 meters of four weeks, 16 of a year."""
+Limit = Annotated[
+    int,
+    Query(
+        ge=1,
+        le=ROWS_MAX,
+        description=f"Most rows of one answer, which also ends at {ANSWER_OCTETS_MAX // 1024} KiB; Link leads to the"
+        " next rows.",
+    ),
+]
+Network = Annotated[str, Query(max_length=200, description="Meters and completeness of this network only.")]
 Offset = Annotated[int, Query(ge=0, le=100_000_000, description="Rows to pass over.")]
-RowT = TypeVar("RowT")
 
 _STREAM: dict[int | str, dict[str, Any]] = {
     200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}},
@@ -74,6 +99,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_network(operator, sources)
     _add_damage(operator, sources)
     _add_orders(operator, sources)
+    _add_changes(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
     router.include_router(homes)
@@ -83,9 +109,9 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
 
 def _add_homes(router: APIRouter, sources: Sources) -> None:
     @router.get("", response_model=list_of(Home), summary="List all homes")
-    def list_homes(request: Request, limit: Limit = 1_000, offset: Offset = 0) -> Response:
-        part, link = _part(request, sources.homes.homes(), limit, offset)
-        return _linked(_answer(request, json_list(Home, part)), link)
+    def list_homes(request: Request, query: Search = "", limit: Limit = 1_000, offset: Offset = 0) -> Response:
+        found = found_rows(sources.homes.homes(), text_of_home, query)
+        return _listed(request, Home, found, limit, offset)
 
     @router.get("/{home_id}", response_model=payload_of(Home), summary="One home and its supplies")
     def show_home(request: Request, home_id: str) -> Response:
@@ -140,20 +166,21 @@ def _add_power(router: APIRouter, sources: Sources) -> None:
 
 def _add_network(router: APIRouter, sources: Sources) -> None:
     @router.get("/summary", response_model=payload_of(NetworkSummary), summary="The headline numbers")
-    def show_summary(request: Request) -> Response:
-        return _answer(request, json_of(sources.network.summary(sources.clock())))
+    def show_summary(request: Request, network: Network = "") -> Response:
+        return _answer(request, json_of(sources.network.summary(sources.clock(), network)))
 
     @router.get("/meters", response_model=list_of(MeterStatus), summary="All meters, worst first")
     def list_meters(
         request: Request,
         state: Annotated[list[MeterState] | None, Query(description="Only meters in one of these states.")] = None,
+        query: Search = "",
         limit: Limit = 1_000,
         offset: Offset = 0,
     ) -> Response:
         meters = sources.network.meters(sources.clock())
         chosen = [meter for meter in meters if not state or meter.state in state]
-        part, link = _part(request, chosen, limit, offset)
-        return _linked(_spoken(request, lambda texts: json_list(MeterStatus, part, texts)), link)
+        found = found_rows(chosen, text_of_meter, query)
+        return _listed(request, MeterStatus, found, limit, offset, is_spoken=True)
 
     @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
@@ -175,16 +202,19 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         last = last or sources.clock().date()
         first = first or last - timedelta(days=min(27, last.toordinal() - 1))
         _check_span(first, last)
-        part, link = _part(request, sources.network.completeness(first, last), limit, offset)
-        return _linked(_answer(request, json_list(CompletenessView, part)), link)
+        names = sorted(meter.device for meter in sources.network.meters(sources.clock()))
+        limit = min(limit, max(1, CELLS_MAX // ((last - first).days + 1)))
+        rows = sources.network.completeness(first, last, names[offset : offset + limit])
+        return _listed(request, CompletenessView, rows, limit, offset, more=len(names) > offset + limit)
 
     @router.get(
         "/quarantine",
         response_model=list_of(QuarantineView),
         summary="Quarantined frames with the reason, newest first",
     )
-    def list_quarantine(request: Request, limit: Annotated[int, Query(ge=1, le=1000)] = 100) -> Response:
-        return _answer(request, json_list(QuarantineView, sources.network.quarantine(limit)))
+    def list_quarantine(request: Request, limit: Limit = 100, offset: Offset = 0) -> Response:
+        found = sources.network.quarantine(offset + limit + 1)
+        return _listed(request, QuarantineView, found, limit, offset)
 
 
 def _add_damage(router: APIRouter, sources: Sources) -> None:
@@ -193,9 +223,8 @@ def _add_damage(router: APIRouter, sources: Sources) -> None:
         response_model=list_of(DamageView),
         summary="Damaged or impossible items at rest, with what is lost and what to do",
     )
-    def list_damage(request: Request, limit: Annotated[int, Query(ge=1, le=10_000)] = 1_000) -> Response:
-        found = sources.network.damage()[:limit]
-        return _spoken(request, lambda texts: json_list(DamageView, found, texts))
+    def list_damage(request: Request, limit: Limit = 1_000, offset: Offset = 0) -> Response:
+        return _listed(request, DamageView, sources.network.damage(), limit, offset, is_spoken=True)
 
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:
@@ -226,9 +255,10 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         request: Request,
         device: Annotated[str, Query(max_length=200, description="Only those of this meter.")] = "",
         limit: Limit = 100,
+        offset: Offset = 0,
     ) -> Response:
-        orders = sources.desk.orders(limit, device)
-        return _spoken(request, lambda texts: json_list(OrderView, orders, texts))
+        orders = sources.desk.orders(offset + limit + 1, device)
+        return _listed(request, OrderView, orders, limit, offset, is_spoken=True)
 
     @router.get(
         "/orders/{order_id}",
@@ -241,18 +271,97 @@ def _add_orders(router: APIRouter, sources: Sources) -> None:
         return _spoken(request, lambda texts: json_of(order, texts=texts))
 
 
-def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
-    def produce() -> Event:
-        return _event("summary", sources.network.summary(sources.clock()))
+_CHANGED: dict[int | str, dict[str, Any]] = {
+    409: {**_PROBLEM, "description": "It cannot be made; the detail says why, and nothing was changed"},
+    501: {**_PROBLEM, "description": "No head end that keeps an inventory"},
+}
 
+
+def _add_changes(router: APIRouter, sources: Sources) -> None:
+    view = payload_of(ChangeView)
+
+    def changed(request: Request, wish: ChangeWish, by: str) -> Response:
+        change = sources.changes.change(replace(wish, author=author_of(request, by)))
+        return Response(json_of(change), 200, media_type="application/json")
+
+    @router.post("/meters", response_model=view, responses=_CHANGED, summary="Add a meter")
+    def add_meter(request: Request, body: AdditionRequest) -> Response:
+        device = str(body.entry.get("device", ""))
+        wish = ChangeWish(ChangeKind.ADD, device, body.entry, at=body.at, opening=body.opening)
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/exchange",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Put another meter in the place of this one, with last and first registers",
+    )
+    def exchange_meter(request: Request, device: str, body: ExchangeRequest) -> Response:
+        wish = ChangeWish(
+            ChangeKind.EXCHANGE, device, body.entry, at=body.at, closing=body.closing, opening=body.opening
+        )
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/move", response_model=view, responses=_CHANGED, summary="Move a meter to another home"
+    )
+    def move_meter(request: Request, device: str, body: MoveRequest) -> Response:
+        wish = ChangeWish(ChangeKind.MOVE, device, None, body.home, body.usage_point, at=body.at, closing=body.closing)
+        return changed(request, wish, body.by)
+
+    @router.post(
+        "/meters/{device}/removal",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Remove a meter; its readings stay",
+    )
+    def remove_meter(request: Request, device: str, body: RemovalRequest | None = None) -> Response:
+        wanted = body or RemovalRequest()
+        wish = ChangeWish(ChangeKind.REMOVE, device, at=wanted.at, closing=wanted.closing)
+        return changed(request, wish, wanted.by)
+
+    @router.delete(
+        "/meters/{device}",
+        response_model=view,
+        responses=_CHANGED,
+        summary="Delete a meter that has never given a reading",
+    )
+    def delete_meter(
+        request: Request, device: str, by: Annotated[str, Query(max_length=80, description="Who orders it.")] = ""
+    ) -> Response:
+        return changed(request, ChangeWish(ChangeKind.DELETE, device), by)
+
+    @router.get(
+        "/meters/{device}/installations",
+        response_model=list_of(InstallationView),
+        responses=_CHANGED,
+        summary="The meters at the usage points that a meter measures or measured",
+    )
+    def list_installations(request: Request, device: str) -> Response:
+        return _answer(request, json_list(InstallationView, sources.changes.installations(device))[0])
+
+    @router.get(
+        "/changes",
+        response_model=list_of(ChangeView),
+        responses=_CHANGED,
+        summary="The changes of meters by command, newest first",
+    )
+    def list_changes(request: Request, limit: Limit = 100) -> Response:
+        return _answer(request, json_list(ChangeView, sources.changes.changes(limit))[0])
+
+
+def _add_operator_events(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
     @router.get(
         "/events",
         response_class=StreamingResponse,
         summary="The headline numbers as server-sent events",
         responses=_STREAM,
     )
-    async def stream_summary(request: Request) -> Response:
-        return _stream(request, feeds, "operator", produce)
+    async def stream_summary(request: Request, network: Network = "") -> Response:
+        def produce() -> Event:
+            return _event("summary", sources.network.summary(sources.clock(), network))
+
+        return _stream(request, feeds, f"operator {network}", produce)
 
 
 def _event(name: str, view: object) -> Event:
@@ -260,19 +369,40 @@ def _event(name: str, view: object) -> Event:
     return Event(name, json_of(view).decode(), json_of(view, exclude=frozenset({"at"})).decode())
 
 
-def _part(request: Request, rows: Sequence[RowT], limit: int, offset: int) -> tuple[Sequence[RowT], str]:
-    """Return the rows asked for, and the link to the next ones (RFC 8288), "" where there are no more."""
-    following = offset + limit
-    link = ""
-    if following < len(rows):
-        address = request.url.include_query_params(limit=limit, offset=following)
-        link = f'<{address.path}?{address.query}>; rel="next"'
-    return rows[offset:following], link
+def _listed(
+    request: Request,
+    view: type,
+    rows: Sequence[object],
+    limit: int,
+    offset: int,
+    *,
+    is_spoken: bool = False,
+    more: bool | None = None,
+) -> Response:
+    """Answer with the rows asked for, as many as an answer holds, and with the link to the next ones (RFC 8288).
 
+    Args:
+        request: the request.
+        view: the type of the rows.
+        rows: all rows; with ``more`` those asked for.
+        limit: the most rows.
+        offset: rows to pass over.
+        is_spoken: whether rows hold sentences in the reader's language.
+        more: whether there are rows after those given; None: ``rows`` are all.
 
-def _linked(response: Response, link: str) -> Response:
-    if link:
-        response.headers["Link"] = link
+    """
+    part = rows[offset : offset + limit] if more is None else rows
+    count = 0
+
+    def write(texts: Mapping[str, str]) -> bytes:
+        nonlocal count
+        body, count = json_list(view, part, texts)
+        return body
+
+    response = _spoken(request, write) if is_spoken else _answer(request, write(ENGLISH))
+    if count < len(part) or (len(rows) > offset + count if more is None else more):
+        address = request.url.include_query_params(limit=limit, offset=offset + count)
+        response.headers["Link"] = f'<{address.path}?{address.query}>; rel="next"'
     return response
 
 

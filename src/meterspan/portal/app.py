@@ -21,6 +21,7 @@ from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Scope
 
 from meterspan import __version__
+from meterspan.model.meter_changes import MeterDesk
 from meterspan.model.views import HomeViews, NetworkViews, OrderDesk
 from meterspan.portal.access import LOOPBACK_HOSTS, HostCheck, OriginCheck
 from meterspan.portal.api import build_api
@@ -51,6 +52,7 @@ def create_app(
     *,
     clock: Callable[[], datetime],
     orders: OrderDesk | None = None,
+    meter_desk: MeterDesk | None = None,
     version: str = __version__,
     feeds: Feeds | None = None,
     allowed_hosts: Sequence[str] = LOOPBACK_HOSTS,
@@ -63,6 +65,7 @@ def create_app(
         network: answers the operator's questions; called in a thread pool.
         clock: returns the time as an aware UTC datetime.
         orders: takes on-demand reads; called in a thread pool. None where no head end can ask a meter.
+        meter_desk: changes meters; called in a thread pool. None where there is no head end.
         version: shown in the footer and in the OpenAPI document.
         feeds: the event streams, with their period and bounds.
         allowed_hosts: names under which the portal answers; ``*`` admits every name.
@@ -70,7 +73,7 @@ def create_app(
 
     """
     feeds = feeds or Feeds()
-    sources = Sources(homes, network, clock, orders, is_time_lapse)
+    sources = Sources(homes, network, clock, orders, meter_desk, is_time_lapse)
     digest = _static_digest()
     pages = Pages(sources, f"/static/{digest}", version, TABS)
     app = _Portal(

@@ -1,5 +1,6 @@
 """The consumer's pages: the list of homes, and one home with its live numbers and its history."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -13,7 +14,7 @@ from meterspan.model.views import Home, PeriodView, TodayView
 from meterspan.portal import shapes
 from meterspan.portal.access import admit_consumer
 from meterspan.portal.pages import Pages
-from meterspan.portal.paging import PageNumber, Search, listing_of
+from meterspan.portal.paging import PageNumber, Search, listing_of, natural, text_of_home
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import parse_month
 from meterspan.quantities import Commodity
@@ -28,8 +29,11 @@ def add_consumer_pages(router: APIRouter, pages: Pages) -> None:
     @router.get("/", dependencies=consumer)
     def list_homes(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
         homes = pages.sources.homes.homes()
-        listing = listing_of(homes, text=lambda home: f"{home.name} {home.home_id}", query=query, page=page)
-        return pages.render(request, "homes.html", listing=listing)
+        by_name = sorted(homes, key=lambda home: (natural(home.name), natural(home.home_id)))
+        listing = listing_of(by_name, text=text_of_home, query=query, page=page)
+        names = Counter(home.name for home in homes)
+        doubled = {home.name for home in listing.rows if names[home.name] > 1}
+        return pages.render(request, "homes.html", listing=listing, doubled=doubled)
 
     @router.get("/homes/{home_id}", dependencies=consumer)
     def show_home(request: Request, home_id: str) -> Response:

@@ -16,12 +16,12 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Union, get_args, get_origin, get_type_hints
 
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
     PlainSerializer,
-    TypeAdapter,
     ValidationInfo,
     WithJsonSchema,
 )
@@ -31,7 +31,23 @@ from meterspan.model.readings import EventSeverity
 from meterspan.model.remedies import ENGLISH, Phrase, Reason, tell
 from meterspan.quantities import Quality
 
-__all__ = ["OrderRequest", "ViewPayload", "json_list", "json_of", "list_of", "payload_of"]
+__all__ = [
+    "ANSWER_OCTETS_MAX",
+    "AdditionRequest",
+    "ChangeRequest",
+    "ExchangeRequest",
+    "MoveRequest",
+    "OrderRequest",
+    "RemovalRequest",
+    "ViewPayload",
+    "json_list",
+    "json_of",
+    "list_of",
+    "payload_of",
+]
+
+ANSWER_OCTETS_MAX: Final = 256 * 1024
+"""Octets of one answer of a list: a second on a slow line, whatever the names in it."""
 
 
 class OrderRequest(BaseModel):
@@ -39,6 +55,53 @@ class OrderRequest(BaseModel):
 
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
     by: Annotated[str, Field(max_length=80, description="Who orders it, for the meter's story.")] = ""
+
+
+Registers = Annotated[
+    list[str],
+    Field(max_length=64, description="Registers as OBIS code, value and unit.", examples=[["1-0:1.8.0 6504.555 kWh"]]),
+]
+Fields = Annotated[
+    dict[str, Any],
+    Field(description="Fields of a meter, as under [[meters]] of the configuration (meterspan serve --print-config)."),
+]
+
+
+class ChangeRequest(BaseModel):
+    """When a change holds from, and who orders it."""
+
+    model_config = ConfigDict(extra="forbid")
+    at: Annotated[AwareDatetime | None, Field(description="When, with offset; now where it is left out.")] = None
+    by: Annotated[str, Field(max_length=80, description="Who orders it, for the list of changes.")] = ""
+
+
+class AdditionRequest(ChangeRequest):
+    """A new meter; its keys are in the key file of the head end."""
+
+    entry: Fields
+    opening: Registers = []
+
+
+class ExchangeRequest(ChangeRequest):
+    """A meter that takes the place of another; its keys are in the key file of the head end."""
+
+    entry: Annotated[Fields, Field(description="Its device, and the fields in which it differs from the old meter.")]
+    closing: Annotated[Registers, Field(description="Last registers of the old meter.")] = []
+    opening: Annotated[Registers, Field(description="First registers of the new meter.")] = []
+
+
+class MoveRequest(ChangeRequest):
+    """A meter that measures elsewhere from now on."""
+
+    home: Annotated[str, Field(min_length=1, max_length=200, description="The home where it measures then.")]
+    usage_point: Annotated[str, Field(max_length=200, description="There; by default the home's own.")] = ""
+    closing: Annotated[Registers, Field(description="Its registers at that time.")] = []
+
+
+class RemovalRequest(ChangeRequest):
+    """A meter that is taken away; its readings stay."""
+
+    closing: Annotated[Registers, Field(description="Its last registers.")] = []
 
 
 class ViewPayload(BaseModel):
@@ -67,20 +130,33 @@ def json_of(view: Any, *, exclude: frozenset[str] = frozenset(), texts: Mapping[
     return payload_of(record).model_validate(view, context=texts).model_dump_json(exclude=set(exclude)).encode()
 
 
-def json_list(view: type, records: Iterable[object], texts: Mapping[str, str] = ENGLISH) -> bytes:
-    """Return the JSON array of records of one view type, their reasons in the words of ``texts``."""
-    payload = payload_of(view)
-    return _adapter(view).dump_json([payload.model_validate(record, context=texts) for record in records])
+def json_list(
+    view: type, records: Iterable[object], texts: Mapping[str, str] = ENGLISH, *, octets_max: int = ANSWER_OCTETS_MAX
+) -> tuple[bytes, int]:
+    """Return the JSON array of the first records of one view type, and how many they are: at least one of any.
+
+    Args:
+        view: the type of the records.
+        records: the records.
+        texts: the words of their reasons.
+        octets_max: the array ends before the record that would make it longer.
+
+    """
+    payload, context = payload_of(view), texts
+    parts: list[bytes] = []
+    size = 2
+    for record in records:
+        part = payload.model_validate(record, context=context).model_dump_json().encode()
+        size += len(part) + 1
+        if parts and size > octets_max:
+            break
+        parts.append(part)
+    return b"[" + b",".join(parts) + b"]", len(parts)
 
 
 def list_of(view: type) -> Any:
     """Return the type of a JSON array of ``payload_of(view)``, for OpenAPI."""
     return list[payload_of(view)]  # type: ignore[misc] # a model made at run time
-
-
-@cache
-def _adapter(view: type) -> TypeAdapter[list[ViewPayload]]:
-    return TypeAdapter(list_of(view))
 
 
 _NAMES: Final = {

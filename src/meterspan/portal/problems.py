@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
 from meterspan.model.lookup_errors import UnknownHomeError, UnknownMeterError, UnknownOrderError, UnknownSupplyError
+from meterspan.model.meter_changes import ChangeRefusedError
 from meterspan.model.order_errors import NotAskedError, TooManyOrdersError
 from meterspan.model.storage.errors import DamagedSupplyError, StorageError
 from meterspan.portal.feeds import FeedsFullError, PeerFeedsFullError
@@ -171,6 +172,13 @@ _PROBLEMS: Final[dict[type, Callable[[Any], ProblemError]]] = {
         detail=lambda error: f"{error.listeners} event streams of this address are open, and no more are admitted.",
         remedy="Close other views, or ask the plain JSON resource every few seconds instead.",
         retry_s=30,
+    ),
+    ChangeRefusedError: _kind(
+        409,
+        "change-refused",
+        title="This change of a meter cannot be made",
+        detail=lambda error: ". ".join(error.reasons),
+        remedy="Nothing was changed. Correct what the detail names, and order it again.",
     ),
     NotAskedError: _kind(
         409,

@@ -17,16 +17,18 @@ from meterspan.model.views import (
     GroupCompleteness,
     IntervalPoint,
     LiveView,
+    MeterStatus,
     PeriodPoint,
     PeriodView,
     SpanView,
 )
+from meterspan.portal.paging import PAGE_ROWS, Listing, listing_of, natural
 from meterspan.quantities import Commodity, Quality, known_sum
 
 __all__ = [
-    "CompletenessMap",
     "Holes",
     "MapGroup",
+    "MapPlan",
     "OctetRun",
     "Proof",
     "band_slots",
@@ -34,7 +36,6 @@ __all__ = [
     "cell_level",
     "day_state",
     "days_states",
-    "group_map",
     "holes_of",
     "is_stale",
     "month_after",
@@ -42,6 +43,7 @@ __all__ = [
     "octet_runs",
     "percent",
     "place_of",
+    "plan_map",
     "prove",
     "share_of_day",
     "states_of",
@@ -214,64 +216,60 @@ def cell_level(cell: CompletenessCell) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MapGroup:
-    """The rows of the completeness map that belong to one network and commodity.
+    """The meters of one network and commodity in the completeness map.
 
     Attributes:
-        network: access point or segment.
-        commodity: the supply.
-        meters: how many meters the group has.
-        total: the cells of all its meters added up.
+        whole: all of its meters added up.
         rows: the meters shown.
-        folded: how many meters are not shown, for want of room.
 
     """
 
-    network: str
-    commodity: Commodity
-    meters: int
-    total: tuple[CompletenessCell, ...]
-    rows: tuple[CompletenessView, ...]
-    folded: int
+    whole: GroupCompleteness
+    rows: tuple[CompletenessView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class CompletenessMap:
-    """The map as it is drawn: ``groups``, and how many more groups are folded for want of room."""
+class MapPlan:
+    """Which part of the completeness map a page shows.
 
-    groups: tuple[MapGroup, ...]
-    folded: int
+    Attributes:
+        groups: the groups shown.
+        devices: the meters shown, in this order.
+        parts: pages of the groups, or of the meters of a network that has more of them than a page shows.
+        is_overview: whether there are more meters than a page shows, in several networks: it shows networks only.
 
-
-def group_map(rows: Sequence[CompletenessView], *, rows_max: int = MAP_ROWS_MAX) -> CompletenessMap:
-    """Group the map by network and commodity.
-
-    Where groups and meters together need more than ``rows_max`` rows, at most a third of the rows go to groups and
-    the rest to meters with gaps, both worst first; complete meters are folded.
     """
-    members: dict[tuple[str, Commodity], list[CompletenessView]] = {}
-    for row in sorted(rows, key=lambda row: row.device):
-        members.setdefault((row.network, row.commodity), []).append(row)
+
+    groups: tuple[GroupCompleteness, ...]
+    devices: tuple[str, ...]
+    parts: Listing[GroupCompleteness] | Listing[MeterStatus]
+    is_overview: bool = False
+
+    def drawn(self, rows: Sequence[CompletenessView]) -> tuple[MapGroup, ...]:
+        """Return the groups with the rows of the meters shown."""
+        found: dict[tuple[str, Commodity], list[CompletenessView]] = {}
+        for row in rows:
+            found.setdefault((row.network, row.commodity), []).append(row)
+        return tuple(MapGroup(group, tuple(found.get((group.network, group.commodity), ()))) for group in self.groups)
+
+
+def plan_map(groups: Sequence[GroupCompleteness], meters: Sequence[MeterStatus], page: int = 1) -> MapPlan:
+    """Choose the part of the map for a page of bounded size.
+
+    All meters by network, where they are few; the meters of one network page by page, those with most gaps first; else
+    the networks page by page, those with most gaps first.
+    """
     order = list(Commodity)
-    keys = sorted(members, key=lambda key: (key[0], order.index(key[1])))
-    if len(rows) + len(keys) <= rows_max:
-        return CompletenessMap(tuple(_group(key, members[key], members[key]) for key in keys), 0)
-    worst = set(sorted(keys, key=lambda key: -sum(map(_gaps, members[key])))[: rows_max // 3])
-    gappy = sorted((row for key in worst for row in members[key] if _gaps(row)), key=lambda row: -_gaps(row))
-    kept = {id(row) for row in gappy[: rows_max - len(worst)]}
-    groups = tuple(
-        _group(key, members[key], [row for row in members[key] if id(row) in kept]) for key in keys if key in worst
-    )
-    return CompletenessMap(groups, len(keys) - len(groups))
-
-
-def _group(
-    key: tuple[str, Commodity], members: Sequence[CompletenessView], shown: Sequence[CompletenessView]
-) -> MapGroup:
-    return MapGroup(*key, len(members), GroupCompleteness.of(members)[0].cells, tuple(shown), len(members) - len(shown))
-
-
-def _gaps(row: CompletenessView) -> int:
-    return sum(cell.missing for cell in row.cells)
+    by_name = tuple(sorted(groups, key=lambda group: (natural(group.network), order.index(group.commodity))))
+    if len(meters) + len(groups) <= MAP_ROWS_MAX:
+        known = sorted(meters, key=lambda meter: natural(meter.device))
+        return MapPlan(by_name, tuple(meter.device for meter in known), listing_of(known[:PAGE_ROWS]))
+    if len({group.network for group in groups}) <= 1:
+        gappy_first = sorted(meters, key=lambda meter: (-meter.missing_lately, natural(meter.device)))
+        found = listing_of(gappy_first, page=page)
+        return MapPlan(by_name, tuple(meter.device for meter in found.rows), found)
+    worst = listing_of(sorted(by_name, key=lambda group: -group.missing), page=page)
+    return MapPlan(tuple(worst.rows), (), worst, is_overview=True)
 
 
 @dataclass(frozen=True, slots=True)

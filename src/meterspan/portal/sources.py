@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from meterspan.model.meter_changes import InstallationView, MeterDesk
 from meterspan.model.views import (
     Home,
     HomeViews,
@@ -35,6 +36,7 @@ class Sources:
     network: NetworkViews
     clock: Callable[[], datetime]
     orders: OrderDesk | None = None
+    meter_desk: MeterDesk | None = None
     is_time_lapse: Callable[[], bool] = lambda: False
     """Whether the clock runs faster than time: pages say so."""
 
@@ -82,6 +84,23 @@ class Sources:
                 remedy="Run a head end (meterspan serve) for meters that can be asked.",
             )
         return self.orders
+
+    @property
+    def changes(self) -> MeterDesk:
+        """Where meters are changed; raises a ``ProblemError`` where there is no head end."""
+        if self.meter_desk is None:
+            raise ProblemError(
+                501,
+                "no-meter-desk",
+                title="Meters cannot be changed here",
+                detail="This portal has no head end that keeps an inventory.",
+                remedy="Run a head end (meterspan serve), or change the meters where this program is configured.",
+            )
+        return self.meter_desk
+
+    def installations(self, device: str) -> Sequence[InstallationView]:
+        """List the installations where a meter measures or measured; none where there is no head end."""
+        return () if self.meter_desk is None else self.meter_desk.installations(device)
 
     def local_today(self, home: Home) -> date:
         """Return the home's local date."""

@@ -1,6 +1,8 @@
 """Instants as numbers: UTC seconds since 1970-01-01, without leap seconds, as in every record and file of meterspan."""
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 
 __all__ = [
@@ -11,6 +13,7 @@ __all__ = [
     "LAST_SECOND",
     "QUARTER_S",
     "SHIFT_MAX_S",
+    "saving_changes",
     "standard_offset_s",
     "utc",
     "utc_seconds",
@@ -54,6 +57,30 @@ def standard_offset_s(zone: tzinfo, at: float) -> int:
     moment = datetime.fromtimestamp(at, zone)
     offset, saving = moment.utcoffset() or timedelta(), moment.dst() or timedelta()
     return int((offset - saving).total_seconds())
+
+
+@lru_cache(maxsize=64)
+def saving_changes(zone: tzinfo, year: int) -> tuple[datetime, datetime] | None:
+    """Return the instants (UTC) of a year at which daylight saving begins and ends; None where it does not do both."""
+    days = [datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(366)]
+    changes = {
+        bool(after.astimezone(zone).dst()): _change_within(zone, before, after)
+        for before, after in pairwise(days)
+        if bool(before.astimezone(zone).dst()) != bool(after.astimezone(zone).dst())
+    }
+    return (changes[True], changes[False]) if len(changes) == 2 else None
+
+
+def _change_within(zone: tzinfo, before: datetime, after: datetime) -> datetime:
+    """Return the second at which daylight saving changes between two instants, by halving."""
+    is_saving = bool(after.astimezone(zone).dst())
+    while (after - before).total_seconds() > 1:
+        middle = before + timedelta(seconds=(after - before).total_seconds() // 2)
+        if bool(middle.astimezone(zone).dst()) == is_saving:
+            after = middle
+        else:
+            before = middle
+    return after
 
 
 def utc_text(moment: datetime, timespec: str = "seconds") -> str:

@@ -7,9 +7,10 @@ checked by ``read_config``: names that refer to each other, keys, endpoints, tim
 # ruff: noqa: RUF009 - option() returns dataclass fields, as field() does
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -18,8 +19,8 @@ from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
-from meterspan.quantities import CATALOGUE, Commodity, Obis, parse_obis, parse_unit
-from meterspan.runtime.declared import ConfigError, ConfigFault, option, read_declared
+from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_obis, parse_unit
+from meterspan.runtime.declared import Partly, option, read_partly
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_transport
 from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
@@ -27,6 +28,7 @@ from meterspan.wire.xdlms import CaptureObjectDefinition
 __all__ = [
     "VIA",
     "AccessPointEntry",
+    "ExchangeEntry",
     "HomeEntry",
     "MeterEntry",
     "NetworkEntry",
@@ -35,13 +37,20 @@ __all__ = [
     "ReadingOptions",
     "ServeConfig",
     "channels_of",
+    "check_config",
+    "check_meter",
     "place_of",
     "protocol_of",
     "push_objects_of",
     "push_places_of",
     "read_config",
+    "registers_of",
+    "usage_point_of",
 ]
 
+PORT_MAX: Final = 65_535
+ADDRESS_MAX: Final = 65_535
+REGISTER_EXPONENT_MAX: Final = 9
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -51,7 +60,7 @@ class PortalOptions:
     """Where people look."""
 
     host: str = option("Address to listen at; 127.0.0.1 admits only this machine.", default=LOOPBACK)
-    port: int = option("TCP port; 0 takes a free one.", default=8080)
+    port: int = option("TCP port; 0 takes a free one.", default=8080, least=0, most=PORT_MAX)
     names: tuple[str, ...] = option(
         "Host names under which browsers may ask, beside this machine's own.", default=(), example=("meters.example",)
     )
@@ -66,14 +75,16 @@ class PushOptions:
     """Where access points and meters push to."""
 
     host: str = option("Address to listen at.", default=LOOPBACK)
-    port: int = option("TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060)
+    port: int = option(
+        "TCP port for DataNotifications in the wrapper; 0 takes a free one.", default=4060, least=0, most=PORT_MAX
+    )
     places: tuple[str, ...] = option(
         "Further places for pushes: in the wrapper over UDP, or in UI frames of HDLC behind a converter.",
         default=(),
         example=("udp://127.0.0.1:4060", "hdlc+tcp://127.0.0.1:4061"),
     )
     connections_max: int = option(
-        "Incoming connections open at once, within a quarter of the files that may be open.", default=5_000
+        "Incoming connections open at once, within a quarter of the files that may be open.", default=5_000, least=1
     )
 
 
@@ -81,13 +92,15 @@ class PushOptions:
 class ReadingOptions:
     """When meters are read."""
 
-    every_s: int = option("Seconds between scheduled readings of one meter.", default=3_600)
-    spread_s: int = option("Meters are spread over so many seconds after the mark.", default=600)
-    settle_s: int = option("Values younger than this are not asked for yet.", default=60)
-    retry_first_s: float = option("Wait after the first failure; it doubles with each further one.", default=30.0)
-    retry_max_s: float = option("The longest wait between two tries.", default=3_600.0)
-    connect_timeout_s: float = option("Time allowed to open a connection, in seconds.", default=10.0)
-    sessions_max: int = option("Sessions open at once, over all networks.", default=2_000)
+    every_s: int = option("Seconds between scheduled readings of one meter.", default=3_600, least=1)
+    spread_s: int = option("Meters are spread over so many seconds after the mark.", default=600, least=0)
+    settle_s: int = option("Values younger than this are not asked for yet.", default=60, least=0)
+    retry_first_s: float = option(
+        "Wait after the first failure; it doubles with each further one.", default=30.0, least=0.1
+    )
+    retry_max_s: float = option("The longest wait between two tries.", default=3_600.0, least=0.1)
+    connect_timeout_s: float = option("Time allowed to open a connection, in seconds.", default=10.0, least=0.1)
+    sessions_max: int = option("Sessions open at once, over all networks.", default=2_000, least=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +108,8 @@ class NetworkEntry:
     """One network segment with its own limits."""
 
     name: str = option("Name, as meters give it under network.", example="cell")
-    sessions_max: int = option("Sessions open at once in this segment.", default=1_000)
-    starts_per_s_max: float = option("New sessions per second.", default=500.0)
+    sessions_max: int = option("Sessions open at once in this segment.", default=1_000, least=1)
+    starts_per_s_max: float = option("New sessions per second.", default=500.0, least=0.001)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +132,8 @@ class AccessPointEntry:
         "Where it is read; without one it only pushes.", default="", example="tcp://192.168.1.9:4059"
     )
     network: str = option("Network segment whose limits it shares.", default="cell")
-    client: int = option("Client address of the head end.", default=1)
-    server: int = option("Logical device to read.", default=1)
+    client: int = option("Client address of the head end.", default=1, least=0, most=ADDRESS_MAX)
+    server: int = option("Logical device to read.", default=1, least=0, most=ADDRESS_MAX)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +153,8 @@ class MeterEntry:
     )
     network: str = option("Network segment whose limits it shares.", default="cell")
     security: Security = option(f"How its association is protected: {', '.join(Security)}.", default=Security.HLS_GMAC)
-    client: int = option("Client address of the head end.", default=1)
-    server: int = option("Logical device to read.", default=1)
+    client: int = option("Client address of the head end.", default=1, least=0, most=ADDRESS_MAX)
+    server: int = option("Logical device to read.", default=1, least=0, most=ADDRESS_MAX)
     system_title: str = option(
         "System title where the meter pushes itself: 16 hexadecimal digits.", default="", example="4D5350000000002A"
     )
@@ -151,7 +164,7 @@ class MeterEntry:
     profile: str = option(
         "Load profile that captures them; by default the meter's, or its channel's.", default="", example="1-0:99.1.0"
     )
-    mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1)
+    mbus_channel: int = option("Its channel at the access point, from 1.", default=0, example=1, least=0, most=255)
     push_objects: tuple[str, ...] = option(
         "Where it pushes plain values: class/OBIS/attribute of each, in order, and the unit of a number; by default as"
         " its pushes or its push setup say.",
@@ -164,11 +177,29 @@ class MeterEntry:
     )
     period_s: int = option("Capture period, seconds.", default=900)
     installed_at: datetime | None = option(
-        "Start of the values due; the first start's day by default.",
+        "Start of the values due; by default the first start's day, from midnight in the home's zone.",
         default=None,
         example=datetime(2026, 10, 25, tzinfo=UTC),
     )
     tariff: str = option("Name of its tariff in the tariff file.", default="", example="Day and night")
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeEntry:
+    """One meter that took the place of another; it stays in the configuration, and is done once."""
+
+    old: str = option("The meter that left; it has no entry any more.", example="MSP10000000041")
+    new: str = option("The meter that took its place; its entry is under [[meters]].", example="MSP10000000042")
+    at: datetime = option("When.", example=datetime(2026, 11, 21, 9, 30, tzinfo=UTC))
+    closing: tuple[str, ...] = option(
+        "Last registers of the old meter: OBIS code, value, unit; without them the energy since its last reading is"
+        " not known.",
+        default=(),
+        example=("1-0:1.8.0 6504.555 kWh",),
+    )
+    opening: tuple[str, ...] = option(
+        "First registers of the new meter.", default=(), example=("1-0:1.8.0 0 kWh", "1-0:2.8.0 0 kWh")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +234,7 @@ class ServeConfig:
     homes: tuple[HomeEntry, ...] = option("Homes; repeat for each", default=())
     access_points: tuple[AccessPointEntry, ...] = option("Access points; repeat for each", default=())
     meters: tuple[MeterEntry, ...] = option("Meters; repeat for each", default=())
+    exchanges: tuple[ExchangeEntry, ...] = option("Exchanges of meters; repeat for each", default=())
 
 
 def read_config(text: str) -> ServeConfig:
@@ -212,11 +244,48 @@ def read_config(text: str) -> ServeConfig:
         ConfigError: everything that is wrong, with lines where they are known.
 
     """
-    config = read_declared(ServeConfig, text)
-    faults = [ConfigFault(None, where, what) for where, what in _check(config)]
-    if faults:
-        raise ConfigError(faults)
-    return config
+    return check_config(text).required()
+
+
+def check_config(text: str) -> Partly[ServeConfig]:
+    """Read and check a configuration as far as it can be read; its types and what they cannot express, in one pass."""
+    found = read_partly(ServeConfig, text)
+    return found if found.value is None else found.with_faults(_check(found.value))
+
+
+def check_meter(entry: MeterEntry, config: ServeConfig) -> list[tuple[str, str]]:
+    """Return what is wrong with one meter of a configuration, as field and sentence."""
+    points = {point.device for point in config.access_points}
+    faults = [] if entry.home in {home.id for home in config.homes} else [("home", _no_home(entry))]
+    return [*faults, *((name.removeprefix("."), text) for name, text in _meter("", entry, points))]
+
+
+def registers_of(texts: Iterable[str]) -> dict[Obis, Scaled]:
+    """Return registers that are written like ``1-0:1.8.0 6504.555 kWh``.
+
+    Raises:
+        ValueError: one is not an OBIS code, a number and a unit.
+
+    """
+    return dict(map(_register, texts))
+
+
+def _register(text: str) -> tuple[Obis, Scaled]:
+    try:
+        code, number, symbol = text.split()
+        value, exponent = _digits(number)
+        unit, scale = parse_unit(symbol)
+        return parse_obis(code), Scaled(value, exponent + scale, unit)
+    except (ValueError, ArithmeticError) as error:
+        raise ValueError(f"{text!r} is not an OBIS code, a value and a unit, like 1-0:1.8.0 6504.555 kWh") from error
+
+
+def _digits(number: str) -> tuple[int, int]:
+    """Return a decimal number as an integer and a power of ten."""
+    sign, digits, exponent = Decimal(number).as_tuple()
+    if not isinstance(exponent, int) or not -REGISTER_EXPONENT_MAX <= exponent <= REGISTER_EXPONENT_MAX:
+        raise ValueError(number)
+    return int("".join(map(str, digits))) * (-1 if sign else 1), exponent
 
 
 def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
@@ -228,6 +297,11 @@ def channels_of(meter: MeterEntry) -> tuple[tuple[Obis, ...], Obis]:
     if meter.endpoint.startswith(VIA):
         return names, Obis(0, meter.mbus_channel, 24, 3, 0)
     return names, supply.profile
+
+
+def usage_point_of(meter: MeterEntry) -> str:
+    """Return where a meter measures: as it says, or the home with the commodity's letter."""
+    return meter.usage_point or f"{meter.home}-{CATALOGUE[meter.commodity].letter}"
 
 
 def protocol_of(endpoint: str) -> DeviceProtocol:
@@ -297,7 +371,8 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     homes = {home.id for home in config.homes}
     points = {point.device for point in config.access_points}
     for index, home in enumerate(config.homes):
-        yield from _zone(f"homes[{index}].zone", home.zone or config.zone)
+        if home.zone:
+            yield from _zone(f"homes[{index}].zone", home.zone)
     for index, access_point in enumerate(config.access_points):
         yield from _title(f"access_points[{index}].system_title", access_point.system_title)
         if access_point.endpoint:
@@ -308,8 +383,44 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
     for index, meter in enumerate(config.meters):
         where = f"meters[{index}] ({meter.device})"
         if meter.home not in homes:
-            yield f"{where}.home", f"there is no home {meter.home!r}; declare it under [[homes]]"
+            yield f"{where}.home", _no_home(meter)
         yield from _meter(where, meter, points)
+    yield from _places(config)
+    yield from _exchanges(config)
+
+
+def _no_home(meter: MeterEntry) -> str:
+    return f"there is no home {meter.home!r}; declare it under [[homes]]"
+
+
+def _places(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    """Find usage points that two meters have."""
+    first: dict[str, str] = {}
+    for index, meter in enumerate(config.meters):
+        point = usage_point_of(meter)
+        if point in first:
+            what = f"{first[point]} measures at {point} already; one meter is at a usage point, or name it an exchange"
+            yield f"meters[{index}] ({meter.device}).home", what
+        elif meter.home:
+            first[point] = meter.device
+
+
+def _exchanges(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    declared = {meter.device for meter in config.meters}
+    for index, entry in enumerate(config.exchanges):
+        where = f"exchanges[{index}]"
+        later = {other.old for other in config.exchanges}
+        if entry.old == entry.new:
+            yield f"{where}.new", "is the meter that left"
+        elif entry.new not in declared | later:
+            yield f"{where}.new", f"there is no meter {entry.new!r}; declare it under [[meters]]"
+        if entry.old in declared:
+            yield f"{where}.old", f"{entry.old} has left; take its entry out of [[meters]]"
+        for name in ("closing", "opening"):
+            try:
+                registers_of(getattr(entry, name))
+            except ValueError as error:
+                yield f"{where}.{name}", str(error)
 
 
 def _registry(url: str) -> Iterator[tuple[str, str]]:

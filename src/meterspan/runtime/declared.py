@@ -1,37 +1,50 @@
 """Configuration as frozen dataclasses: one declaration makes the TOML reader, the annotated example and the docs.
 
 Strategy: every field is made by ``option`` with a line of text, and an example where it has no default.
-``read_declared`` walks the types beside the parsed TOML and gathers every fault with its line, so that a file is
-mended in one go.
+``read_partly`` walks the types beside the parsed TOML and gathers every fault with its line; what is faulty has its
+default in the value that it returns, so that everything else can be checked too and a file is mended in one go.
 """
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass, replace
+from datetime import UTC, datetime
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-__all__ = ["ConfigError", "ConfigFault", "annotated_example", "option", "read_declared"]
+__all__ = [
+    "ConfigError",
+    "ConfigFault",
+    "Partly",
+    "annotated_example",
+    "option",
+    "place_of_name",
+    "read_declared",
+    "read_fields",
+    "read_partly",
+]
 
 DeclaredT = TypeVar("DeclaredT")
 
 
 @dataclass(frozen=True, slots=True)
 class ConfigFault:
-    """One thing that is wrong: where, and what to do."""
+    """One thing that is wrong: where, and what to do; ``file`` names a file other than the configuration."""
 
     line: int | None
     name: str
     text: str
+    file: str = ""
 
     def __str__(self) -> str:
-        where = "" if self.line is None else f"line {self.line}: "
-        return f"{where}{self.name}: {self.text}" if self.name else f"{where}{self.text}"
+        line = "" if self.line is None else f"line {self.line}"
+        where = ", ".join(part for part in (self.file, line) if part)
+        return ": ".join(part for part in (where, self.name, self.text) if part)
 
 
 class ConfigError(ValueError):
@@ -47,9 +60,56 @@ class ConfigError(ValueError):
         self.faults = tuple(faults)
 
 
-def option(text: str, *, default: Any = MISSING, example: Any = None) -> Any:
-    """Declare a field: what it means in one line, its default, and an example where it helps."""
-    return field(default=default, metadata={"text": text, "example": example})
+@dataclass(frozen=True, slots=True)
+class Partly(Generic[DeclaredT]):
+    """A configuration as far as it could be read.
+
+    Attributes:
+        value: what was read, with defaults (or nothing) in place of what is faulty; None where nothing could be read.
+        faults: everything that is wrong so far, in the order of the text.
+        lines: of headers and keys.
+
+    """
+
+    value: DeclaredT | None
+    faults: tuple[ConfigFault, ...]
+    lines: Mapping[str, int] = field(repr=False)
+
+    def with_faults(self, found: Iterable[tuple[str, str]]) -> "Partly[DeclaredT]":
+        """Add faults as (name, text), with their lines; one at or below a name that is faulty already says no more."""
+        known = {fault.name for fault in self.faults}
+        more = [self.fault(name, text) for name, text in found if not _is_below(name, known)]
+        faults = sorted((*self.faults, *more), key=lambda fault: (bool(fault.file), fault.line or 0))
+        return replace(self, faults=tuple(faults))
+
+    def fault(self, name: str, text: str) -> ConfigFault:
+        """Return a fault of a name like ``meters[0].endpoint``, with the line of the key, or of its table."""
+        place = place_of_name(name)
+        while place and place not in self.lines:
+            place = place.rpartition(".")[0]
+        return ConfigFault(self.lines.get(place), name, text)
+
+    def required(self) -> DeclaredT:
+        """Return the value; raises ``ConfigError`` where there is a fault."""
+        if self.faults or self.value is None:
+            raise ConfigError(self.faults)
+        return self.value
+
+
+def option(
+    text: str, *, default: Any = MISSING, example: Any = None, least: float | None = None, most: float | None = None
+) -> Any:
+    """Declare a field.
+
+    Args:
+        text: what it means in one line.
+        default: its value where it is not given; without one it must be given.
+        example: shown in the annotated example.
+        least: the least number that is allowed.
+        most: the greatest.
+
+    """
+    return field(default=default, metadata={"text": text, "example": example, "least": least, "most": most})
 
 
 def read_declared(kind: type[DeclaredT], text: str) -> DeclaredT:
@@ -59,17 +119,29 @@ def read_declared(kind: type[DeclaredT], text: str) -> DeclaredT:
         ConfigError: names every error of the text.
 
     """
+    return read_partly(kind, text).required()
+
+
+def read_partly(kind: type[DeclaredT], text: str) -> Partly[DeclaredT]:
+    """Read a configuration from TOML as far as it can be read."""
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
+        line = int(found[1]) if found else max(1, len(text.rstrip().splitlines()))
         what = re.sub(r" \(at .*", "", str(error))
-        raise ConfigError([ConfigFault(int(found[1]) if found else None, "", f"is no TOML: {what}")]) from error
-    reader = _DeclarationReader(_lines(text))
-    declared = reader.table(kind, tables, "")
-    if reader.faults:
-        raise ConfigError(sorted(reader.faults, key=lambda fault: fault.line or 0))
-    return cast("DeclaredT", declared)
+        return Partly(None, (ConfigFault(line, "", f"is no TOML: {what}"),), {})
+    return read_fields(kind, tables, _lines(text))
+
+
+def read_fields(
+    kind: type[DeclaredT], table: Mapping[str, object], lines: Mapping[str, int] | None = None
+) -> Partly[DeclaredT]:
+    """Read a table that was parsed already, as far as it can be read."""
+    reader = _DeclarationReader(lines or {})
+    declared = reader.table(kind, dict(table), "")
+    faults = sorted(reader.faults, key=lambda fault: fault.line or 0)
+    return Partly(cast("DeclaredT", declared), tuple(faults), lines or {})
 
 
 def annotated_example(kind: type[Any]) -> str:
@@ -86,21 +158,43 @@ class _DeclarationReader:
         self._known: dict[type[Any], tuple[dict[str, Any], dict[str, Field[Any]]]] = {}
 
     def table(self, kind: type[Any], table: object, where: str) -> Any:
-        """Read one table; None where something in it is wrong."""
+        """Read one table; what is wrong in it has its default, or nothing."""
         if not isinstance(table, dict):
             self._fault(where, "is a table: put its fields under its own [header]")
-            return None
+            return self._filled(kind, {}, self._fields_of(kind)[0])
         hints, known = self._fields_of(kind)
         for name in table.keys() - known.keys():
             near = get_close_matches(name, known, 1)
             meant = f"did you mean {near[0]}?" if near else f"the fields here are {', '.join(known)}"
             self._fault(_join(where, name), f"is not known; {meant}")
-        before = len(self.faults)
-        values = {name: self.value(hints[name], table[name], _join(where, name)) for name in known if name in table}
+        values = {}
         for name, item in known.items():
-            if name not in table and item.default is MISSING:
-                self._fault(_join(where, name), f"is missing: {item.metadata['text']}", header=where)
-        return kind(**values) if len(self.faults) == before else None
+            place = _join(where, name)
+            if name in table:
+                values[name] = self.value(hints[name], table[name], place)
+                self._check_range(item.metadata, values[name], place)
+            elif item.default is MISSING:
+                self._fault(place, f"is missing: {item.metadata['text']}", header=where)
+        return self._filled(kind, values, hints)
+
+    @staticmethod
+    def _filled(kind: type[Any], values: dict[str, Any], hints: Mapping[str, Any]) -> Any:
+        """Make the dataclass; a field without a value has its default, or the empty value of its type."""
+        for item in fields(kind):
+            if values.get(item.name) is None and item.default is MISSING:
+                values[item.name] = _EMPTY.get(hints[item.name], "")
+            elif values.get(item.name) is None:
+                values[item.name] = item.default
+        return kind(**values)
+
+    def _check_range(self, declared: Mapping[str, Any], value: object, where: str) -> None:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return
+        least, most = declared.get("least"), declared.get("most")
+        if least is not None and not value >= least:
+            self._fault(where, f"is {value}; at least {least} is expected")
+        elif most is not None and not value <= most:
+            self._fault(where, f"is {value}; at most {most} is expected")
 
     def _fields_of(self, kind: type[Any]) -> tuple[dict[str, Any], dict[str, Field[Any]]]:
         """Return the types and the fields of a table by name; found once, as a list has thousands of tables."""
@@ -132,7 +226,8 @@ class _DeclarationReader:
         if not isinstance(value, list):
             header = f"[[{where}]]" if is_dataclass(kind) else "[ … ]"
             return self._fault(where, f"is a list: write {header}")
-        return tuple(self.value(kind, item, f"{where}[{index}]") for index, item in enumerate(value))
+        items = (self.value(kind, item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(item for item in items if item is not None)
 
     def _choice(self, kind: type[StrEnum], value: object, where: str) -> Any:
         try:
@@ -145,6 +240,15 @@ class _DeclarationReader:
         self.faults.append(ConfigFault(line, where, text))
 
 
+_EMPTY: Mapping[Any, Any] = {
+    str: "",
+    int: 0,
+    float: 0.0,
+    bool: False,
+    Path: Path(),
+    datetime: datetime(1970, 1, 1, tzinfo=UTC),
+}
+"""What stands for a field that must be given and is faulty, while the others are checked."""
 _NOUNS = {
     str: "text in quotes",
     int: "a whole number",
@@ -154,6 +258,7 @@ _NOUNS = {
     Path: "a path in quotes",
 }
 _HEADER = re.compile(r"\s*(\[\[?)\s*([A-Za-z0-9_.-]+)\s*\]")
+_NAMED = re.compile(r" \(.*\)")
 _KEY = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=")
 
 
@@ -172,6 +277,18 @@ def _lines(text: str) -> dict[str, int]:
         elif match := _KEY.match(line):
             found.setdefault(_join(header, match[1]), number)
     return found
+
+
+def place_of_name(name: str) -> str:
+    """Return the place of a name that has the device behind its table: ``meters[0] (M1).home``."""
+    return _NAMED.sub("", name)
+
+
+def _is_below(name: str, known: AbstractSet[str]) -> bool:
+    place = place_of_name(name)
+    return any(
+        place == other or place.startswith((f"{other}.", f"{other}[")) for other in map(place_of_name, known) if other
+    )
 
 
 def _join(where: str, name: str) -> str:

@@ -18,6 +18,7 @@ from meterspan.engine.association.client import ClientAssociation
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
+    ActionListDone,
     ApduRefused,
     Associated,
     AssociationEvent,
@@ -264,7 +265,7 @@ class DlmsClient:
                 self._associated(event)
             case AssociationRefused():
                 self._not_associated(AssociationFailedError(event.failure))
-            case GetDone() | SetDone() | ActionDone():
+            case GetDone() | SetDone() | ActionDone() | ActionListDone():
                 self._settle(event.request_id, event)
             case RequestFailed():
                 self._settle(event.request_id, RequestFailedError(event.failure))

@@ -30,7 +30,7 @@ from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism
-from meterspan.wire.axdr import Data, double_long_unsigned
+from meterspan.wire.axdr import Data, double_long_unsigned, octet_string
 
 __all__ = ["DeviceSecurity", "DlmsServer", "HostLimits"]
 
@@ -94,6 +94,10 @@ class DeviceSecurity:
         """Remember the management client that associated last."""
         if title and title != self._state.load(_CLIENT_KEPT):
             self._state.save(_CLIENT_KEPT, title)
+
+    def client_title(self, _now: float) -> Data:
+        """Return the system title of the management client that associated last; b"" before the first."""
+        return octet_string(self._state.load(_CLIENT_KEPT) or b"")
 
     def invocation_counter(self, _now: float) -> Data:
         """Return the highest counter accepted from the management client that associated last."""

@@ -3,7 +3,8 @@
 Keys are stored only as ``KeyCustody`` wrapped them. A device is never deleted: it is marked as removed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,15 +13,16 @@ import sqlalchemy as sa
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyPurpose
+from meterspan.model.meter_changes import MeterChange
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.quantities import Commodity, parse_obis
-from meterspan.store.databases import Database, file_url
+from meterspan.store.databases import Database, file_url, read_only_url
 from meterspan.store.inspection import inspected
 from meterspan.store.left_out import LeftOutRows, common_tables
 
 __all__ = ["InventoryFile", "holds_keys", "inventory_path"]
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 METADATA = common_tables()
 DEVICES = sa.Table(
     "device",
@@ -40,6 +42,18 @@ DEVICES = sa.Table(
     sa.Column("installed_at", sa.BigInteger, nullable=False),
     sa.Column("removed_at", sa.BigInteger),
 )
+COMMANDED = sa.Table("commanded", METADATA, sa.Column("device", sa.ForeignKey("device.device"), primary_key=True))
+"""Devices about whose installation a command has decided."""
+CHANGES = sa.Table(
+    "meter_change",
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("time", sa.BigInteger, nullable=False),
+    sa.Column("author", sa.Text, nullable=False),
+    sa.Column("is_done", sa.Boolean, nullable=False),
+    sa.Column("change", sa.JSON, nullable=False),
+)
+"""The changes of meters by command, never deleted: what was ordered by whom, and whether the registry has it."""
 KEYS = sa.Table(
     "wrapped_key",
     METADATA,
@@ -75,6 +89,7 @@ class InventoryFile:
 
     Args:
         path: the SQLite file; made where it does not exist, readable by its owner only.
+        is_read_only: leave the file as it is; it must be there.
 
     Raises:
         UnknownFormatError: a later version of meterspan wrote it.
@@ -82,8 +97,9 @@ class InventoryFile:
 
     """
 
-    def __init__(self, path: Path) -> None:
-        self._database = Database(file_url(path), METADATA, version=SCHEMA_VERSION)
+    def __init__(self, path: Path, *, is_read_only: bool = False) -> None:
+        url = read_only_url(path) if is_read_only else file_url(path)
+        self._database = Database(url, METADATA, version=SCHEMA_VERSION, is_read_only=is_read_only)
         self._left_out = LeftOutRows(self._database)
 
     def close(self) -> None:
@@ -97,6 +113,7 @@ class InventoryFile:
     def devices(self) -> list[Device]:
         """Return all devices whose records read back, in the order of their names."""
         rows = self._left_out.read(DEVICES, sa.select(DEVICES).order_by(DEVICES.c.device))
+        commanded = self._commanded()
         keys: dict[str, list[tuple[KeyPurpose, bytes]]] = {}
         for key in self._left_out.read(KEYS, sa.select(KEYS).order_by(KEYS.c.device, KEYS.c.purpose)):
             try:
@@ -104,26 +121,68 @@ class InventoryFile:
             except (ValueError, TypeError) as error:
                 self._left_out.note(KEYS, (key["device"], key["purpose"]), str(error))
         found = [self._device(values, tuple(keys.get(values["device"], ()))) for values in rows]
-        return [device for device in found if device is not None]
+        return [replace(device, is_commanded=device.device in commanded) for device in found if device is not None]
+
+    def _commanded(self) -> set[str]:
+        if not self._database.has_table(COMMANDED):  # of an earlier release, and only read
+            return set()
+        return {row["device"] for row in self._left_out.read(COMMANDED, sa.select(COMMANDED))}
 
     def save(self, devices: Iterable[Device]) -> None:
         """Add or replace device records with their keys, all or none."""
-        records = list(devices)
+        with self._database.writing() as connection:
+            self._save(connection, list(devices))
+
+    def begin_change(self, change: MeterChange, time: int, author: str, devices: Iterable[Device]) -> int:
+        """Note a change of meters and save their records, all or none; return the number of the change.
+
+        Args:
+            change: what changes.
+            time: UTC seconds of the command.
+            author: who gave it.
+            devices: the records as they are afterwards.
+
+        """
+        row = {"time": time, "author": author, "is_done": False, "change": change.as_json()}
+        with self._database.writing() as connection:
+            self._save(connection, list(devices))
+            return int(connection.execute(sa.insert(CHANGES).values(row).returning(CHANGES.c.number)).scalar_one())
+
+    def end_change(self, number: int, deleted: str = "") -> None:
+        """Note that a change is done; the record of a ``deleted`` device goes with its keys."""
+        with self._database.writing() as connection:
+            connection.execute(sa.update(CHANGES).where(CHANGES.c.number == number).values(is_done=True))
+            for table in (KEYS, COMMANDED, DEVICES) if deleted else ():
+                connection.execute(sa.delete(table).where(table.c.device == deleted))
+
+    def changes(self, limit: int = 1_000, *, only_begun: bool = False) -> list[tuple[int, int, str, MeterChange]]:
+        """List changes as number, time, author and change, newest first; only those that are not done where asked."""
+        query = sa.select(CHANGES).order_by(CHANGES.c.number.desc()).limit(limit)
+        found = []
+        for row in self._left_out.read(CHANGES, query.where(~CHANGES.c.is_done) if only_begun else query):
+            try:
+                found.append((row["number"], row["time"], row["author"], MeterChange.of_json(row["change"])))
+            except (ValueError, TypeError, KeyError) as error:
+                self._left_out.note(CHANGES, (row["number"],), str(error))
+        return found
+
+    def _save(self, connection: sa.Connection, records: Sequence[Device]) -> None:
         rows = [_values(device) for device in records]
         keys = [
             {"device": device.device, "purpose": str(purpose), "octets": octets}
             for device in records
             for purpose, octets in device.wrapped_keys
         ]
-        with self._database.writing() as connection:
-            for values in rows:
-                self._left_out.keep_copy(connection, DEVICES, values)
-            if rows:
-                of_device = sa.delete(KEYS).where(KEYS.c.device == sa.bindparam("of_device"))
-                connection.execute(of_device, [{"of_device": device.device} for device in records])
-            self._database.upsert(connection, DEVICES, rows)
-            if keys:
-                connection.execute(sa.insert(KEYS), keys)
+        for values in rows:
+            self._left_out.keep_copy(connection, DEVICES, values)
+        for table in (KEYS, COMMANDED) if rows else ():
+            of_device = sa.delete(table).where(table.c.device == sa.bindparam("of_device"))
+            connection.execute(of_device, [{"of_device": device.device} for device in records])
+        self._database.upsert(connection, DEVICES, rows)
+        commanded = [{"device": device.device} for device in records if device.is_commanded]
+        for table, values_of in ((KEYS, keys), (COMMANDED, commanded)):
+            if values_of:
+                connection.execute(sa.insert(table), values_of)
 
     def _device(self, values: dict[str, Any], keys: tuple[tuple[KeyPurpose, bytes], ...]) -> Device | None:
         try:

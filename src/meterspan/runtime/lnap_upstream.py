@@ -40,7 +40,7 @@ class LnapUpstream:
         self._clock = clock
         self._on_note = on_note
         self._security = DeviceSecurity(point.config.system_title, keys, state)
-        access = LnapAccess(self._security.invocation_counter)
+        access = LnapAccess(self._security.invocation_counter, self._security.client_title)
         self.server = DlmsServer(lambda: logical_device(point, access), self._security, clock=clock, on_note=on_note)
 
     def uplink(self, endpoint: Endpoint) -> UplinkHost:

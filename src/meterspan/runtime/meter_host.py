@@ -162,7 +162,7 @@ class ElectricityHost(_MeterHost[ElectricityFlow, int]):
         self._event_count = meter.event_count
         self._clock = clock
         push_now = None if delivery is None else self._push_now
-        access = MeterAccess(password, self.security.invocation_counter, delivery, push_now)
+        access = MeterAccess(password, self.security.invocation_counter, delivery, push_now, self.security.client_title)
         device = _paced(logical_device(meter, access), time)
         self._dlms = DlmsServer(lambda: device, self.security, clock=clock, limits=limits, on_note=on_note)
         self._p1 = Relay()

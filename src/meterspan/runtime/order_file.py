@@ -15,10 +15,10 @@ from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.model.views import OrderState
 from meterspan.quantities import Scaled, parse_obis, parse_unit
-from meterspan.store.databases import Database, file_url
+from meterspan.store.databases import Database, file_url, read_only_url
 from meterspan.store.left_out import LeftOutRows, common_tables
 
-__all__ = ["METADATA", "OrderFile", "order_path"]
+__all__ = ["METADATA", "OrderFile", "check_orders", "order_path"]
 
 SCHEMA_VERSION: Final = 1
 METADATA = common_tables()
@@ -41,6 +41,18 @@ ORDERS = sa.Table(
 def order_path(data: Path) -> Path:
     """Return the order book of a data folder."""
     return data / "orders.sqlite"
+
+
+def check_orders(path: Path) -> None:
+    """Check that an order book can be opened, where there is one; nothing is written.
+
+    Raises:
+        UnknownFormatError: a later version of meterspan wrote it.
+        StorageError: it cannot be opened now.
+
+    """
+    if path.exists():
+        Database(read_only_url(path), METADATA, version=SCHEMA_VERSION, is_read_only=True).close()
 
 
 class OrderFile:

@@ -20,9 +20,9 @@ from meterspan.store.counter_marks import CounterMarks, KnownCounter, MarksPlace
 from meterspan.store.edge import harden, storage_errors, wall_time
 from meterspan.store.private_files import make_private_file, make_private_folder
 
-__all__ = ["StateFile", "StateOutbox", "next_counters"]
+__all__ = ["FORMAT", "StateFile", "StateOutbox", "next_counters"]
 
-_SCHEMA_VERSION = 2
+FORMAT: Final = 2
 LEAD: Final = 1_024
 """How far the file's value of a counter is above the mark: one write here for so many counters."""
 BUSY_TIMEOUT_S: Final = 1.0
@@ -100,10 +100,10 @@ class StateFile:
     def _prepare(self) -> None:
         harden(self._db, busy_timeout_s=BUSY_TIMEOUT_S)
         version = self._db.execute("PRAGMA user_version").fetchone()[0]
-        if version > _SCHEMA_VERSION:
-            raise UnknownFormatError(str(self._path), version, _SCHEMA_VERSION)
+        if version > FORMAT:
+            raise UnknownFormatError(str(self._path), version, FORMAT)
         if version == 0:
-            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={_SCHEMA_VERSION}; COMMIT;")
+            self._db.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={FORMAT}; COMMIT;")
         elif version == 1:
             self._convert(int(self._clock()))
         if self._db.execute("SELECT 1 FROM counter LIMIT 1").fetchone():
@@ -123,7 +123,7 @@ class StateFile:
         self._db.execute("UPDATE counter SET at = ?", (now,))
         rows = [(f"{_BEFORE}/{title}", following, now) for title, following in above.items()]
         self._db.executemany("INSERT INTO counter VALUES (?, ?, ?)", rows)
-        self._db.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        self._db.execute(f"PRAGMA user_version={FORMAT}")
         self._db.execute("COMMIT")
 
     def _open_marks(self) -> CounterMarks:

@@ -24,9 +24,10 @@ from meterspan.model.storage.errors import (
 )
 from meterspan.store import edge
 from meterspan.store.edge import harden, storage_errors, translated
+from meterspan.store.inspection import uri_to_read
 from meterspan.store.private_files import make_private_file, make_private_folder
 
-__all__ = ["Database", "check_reachable", "database_name", "file_url", "parse_database_url"]
+__all__ = ["Database", "check_reachable", "database_name", "file_url", "parse_database_url", "read_only_url"]
 
 VERSION_TABLE: Final = "schema_version"
 _INSERT: Final[dict[str, Callable[[sa.Table], sqlite.Insert | postgresql.Insert]]] = {
@@ -55,6 +56,11 @@ def file_url(path: Path) -> str:
         make_private_folder(path.parent)
         make_private_file(path)
     return sa.URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def read_only_url(path: Path) -> str:
+    """Return the URL of an SQLite file that is only read."""
+    return f"sqlite:///{uri_to_read(path)}&uri=true"
 
 
 def parse_database_url(text: str) -> sa.URL:
@@ -109,6 +115,7 @@ class Database:
         url: as ``parse_database_url`` reads it.
         tables: created where they are missing; one of them is ``schema_version``.
         version: of these tables; raised in an older database, whose missing tables are made. None leaves it as it is.
+        is_read_only: leave the database as it is, with the tables that it has.
 
     Raises:
         ValueError: the text is not the URL of a known database.
@@ -117,14 +124,16 @@ class Database:
 
     """
 
-    def __init__(self, url: str, tables: sa.MetaData, *, version: int | None) -> None:
+    def __init__(self, url: str, tables: sa.MetaData, *, version: int | None, is_read_only: bool = False) -> None:
         self.name = _name_of(url)
         """How messages name it: the file, or the URL without its password."""
         self._engine = sa.create_engine(parse_database_url(url))
-        if self._engine.dialect.name == "sqlite":
+        if self._engine.dialect.name == "sqlite" and not is_read_only:
             event.listen(self._engine, "connect", _harden)
         try:
-            if version is not None:
+            if version is not None and is_read_only:
+                self._require_known(version)
+            elif version is not None:
                 self._prepare(tables, version)
         except BaseException:
             self.close()
@@ -179,6 +188,19 @@ class Database:
         if kind is None:
             kind = StorageUnavailableError if isinstance(error, exc.OperationalError) else StorageError
         return kind(f"the database refuses ({origin or error})", self.name)
+
+    def has_table(self, table: sa.Table) -> bool:
+        """Return whether a table is there: a database that is only read may be of an earlier release, or empty."""
+        with self.reading() as connection:
+            return bool(sa.inspect(connection).has_table(table.name))
+
+    def _require_known(self, version: int) -> None:
+        versions = sa.table(VERSION_TABLE, sa.column("version", sa.Integer))
+        with self.reading() as connection:
+            is_there = sa.inspect(connection).has_table(VERSION_TABLE)
+            found = connection.execute(sa.select(sa.func.max(versions.c.version))).scalar() if is_there else None
+        if found is not None and found > version:
+            raise UnknownFormatError(self.name, found, version)
 
     def _prepare(self, tables: sa.MetaData, version: int) -> None:
         versions = tables.tables[VERSION_TABLE]

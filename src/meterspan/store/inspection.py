@@ -13,7 +13,7 @@ from pathlib import Path
 from meterspan.model.storage.errors import DamagedError, UnknownFormatError
 from meterspan.store.edge import storage_errors
 
-__all__ = ["InspectedFile", "inspected"]
+__all__ = ["InspectedFile", "inspected", "uri_to_read"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,13 @@ class InspectedFile:
         return int(version)
 
 
+def uri_to_read(path: Path) -> str:
+    """Return the URI under which SQLite reads a file and changes nothing; where it has no journal, no lock is made."""
+    journal = path.with_name(f"{path.name}-wal")
+    has_journal = journal.exists() and journal.stat().st_size > 0
+    return f"{path.resolve().as_uri()}?mode=ro" + ("" if has_journal else "&immutable=1")
+
+
 @contextmanager
 def inspected(path: Path) -> Iterator[InspectedFile]:
     """Lend a file to look at.
@@ -55,6 +62,5 @@ def inspected(path: Path) -> Iterator[InspectedFile]:
         StorageError: it cannot be opened, or not be read inside.
 
     """
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    with storage_errors(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+    with storage_errors(path), closing(sqlite3.connect(uri_to_read(path), uri=True)) as connection:
         yield InspectedFile(path, connection)

@@ -55,7 +55,7 @@ from meterspan.store.series_bounds import FIRST_TIME, BoundsBefore, SeriesBounds
 from meterspan.store.sifting import marked_late, sift
 from meterspan.store.unsettled import merged_days, remaining_days, touched_days
 
-__all__ = ["ReadingStore"]
+__all__ = ["ReadingStore", "is_in_use"]
 
 MAX_GROUP: Final = 256
 """Batches of one commit: more would only lengthen the wait of the first one."""
@@ -810,6 +810,22 @@ class ReadingStore:
                 _seq, oldest = self._cache.popitem(last=False)
                 self._cached -= len(oldest)
         return batch
+
+
+def is_in_use(directory: Path) -> bool:
+    """Return whether a process has the store of a directory open; nothing is made."""
+    held: list[int] = []
+    try:
+        for path in (directory / "lock", directory):
+            held.append(os.open(path, os.O_RDONLY))
+            fcntl.flock(held[-1], fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        _unlock(held)
+    return False
 
 
 def _lock(directory: Path) -> list[int]:

@@ -24,7 +24,7 @@ from meterspan.model.storage.registry import (
     VersionRow,
 )
 from meterspan.store.columns import read_intervals, write_intervals
-from meterspan.store.databases import Database, file_url
+from meterspan.store.databases import Database, file_url, read_only_url
 from meterspan.store.left_out import LeftOutRows, common_tables
 
 __all__ = ["Registry"]
@@ -113,14 +113,20 @@ class Registry:
 
     """
 
-    def __init__(self, url: str) -> None:
-        self._database = Database(url, METADATA, version=SCHEMA_VERSION)
+    def __init__(self, url: str, *, is_read_only: bool = False) -> None:
+        self._database = Database(url, METADATA, version=SCHEMA_VERSION, is_read_only=is_read_only)
         self._left_out = LeftOutRows(self._database)
+        self._is_bare = is_read_only and not self._database.has_table(HOMES)
 
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open or make the registry in an SQLite file."""
         return cls(file_url(path))
+
+    @classmethod
+    def looked_at(cls, path: Path) -> Self:
+        """Open the registry in an SQLite file to read it; the file stays as it is."""
+        return cls(read_only_url(path), is_read_only=True)
 
     def close(self) -> None:
         """Release all connections."""
@@ -183,6 +189,23 @@ class Registry:
             for kind, table in _TABLES.items():
                 self._save(connection, table, [_values(row) for row in rows if type(row) is kind])
 
+    def forget(self, device: str) -> None:
+        """Delete a device without series and its installations, and the usage points where no other ever was.
+
+        Raises:
+            ValueError: the device has series, so readings may refer to them.
+
+        """
+        points = sa.select(INSTALLATIONS.c.usage_point).where(INSTALLATIONS.c.device == device)
+        with self._database.writing() as connection:
+            names = connection.execute(points).scalars().all()
+            connection.execute(sa.delete(INSTALLATIONS).where(INSTALLATIONS.c.device == device))
+            left = sa.select(INSTALLATIONS.c.usage_point).where(INSTALLATIONS.c.usage_point.in_(names))
+            bare = set(names) - set(connection.execute(left).scalars().all())
+            for table in (VERSIONS, TARIFFS, USAGE_POINTS):
+                connection.execute(sa.delete(table).where(table.c.usage_point.in_(bare)))
+            connection.execute(sa.delete(DEVICES).where(DEVICES.c.device == device))
+
     def save_versions(self, rows: Sequence[VersionRow]) -> None:
         """Add versions, all or none; one that is there is never changed.
 
@@ -213,6 +236,8 @@ class Registry:
         return SeriesRow(number, device, obis, unit, exponent)
 
     def _read(self, kind: type[RowT], table: sa.Table, query: sa.Select[Any]) -> list[RowT]:
+        if self._is_bare:
+            return []
         return [kind(**values) for values in self._left_out.read(table, query)]
 
     def _version(self, values: dict[str, Any]) -> VersionRow:

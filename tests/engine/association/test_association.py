@@ -14,6 +14,7 @@ from meterspan.engine.association.attempts import ATTEMPTS_MAX, DELAY_FIRST_S
 from meterspan.engine.association.client import REQUESTS_QUEUED_MAX, ClientAssociation
 from meterspan.engine.association.records import (
     ActionDone,
+    ActionList,
     ApduRefused,
     Associated,
     AssociationRefused,
@@ -838,6 +839,9 @@ REQUESTS_OF_ANY_SIZE = {
     "set": lambda size: set_of(1, NOTE, 2, visible_string("x" * size)),
     "set list": lambda size: SetList((set_of(1, NOTE, 2, visible_string("x" * 20)),) * (2 + size // 60)),
     "action": lambda size: action_of(Echo.class_id, ECHO, 1, visible_string("x" * size)),
+    "action list": lambda size: ActionList(
+        (action_of(Echo.class_id, ECHO, 1, visible_string("x" * (size // 4))),) * (2 + size // 60)
+    ),
 }
 
 

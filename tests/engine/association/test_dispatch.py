@@ -236,6 +236,20 @@ def test_a_long_return_value_comes_in_blocks():
     assert late.outcome.result == ActionResult.NO_LONG_ACTION_IN_PROGRESS
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("dlms D10")
+def test_an_attribute_that_a_list_names_many_times_is_read_once():
+    served, meter = dispatcher(apdu_max=60_000)
+    reads = []
+    meter.last_counter = lambda: len(reads) or reads.append(1) or 0
+    counter = AttributeSelection(CosemAttributeDescriptor(1, helpers_cosem.COUNTER, 2))
+    note = AttributeSelection(NOTE_VALUE)
+    results = ask(served, GetRequestWithList(INVOKE, (counter, note) * (LIST_ITEMS_MAX // 2))).results
+    assert len(reads) == 1
+    assert [item.value for item in results[:4]] == [0, "hello", 0, "hello"]
+    assert len(results) == LIST_ITEMS_MAX
+
+
 def test_long_lists_are_refused_before_anything_is_read():
     served, _ = dispatcher()
     request = GetRequestWithList(INVOKE, (AttributeSelection(ENERGY_VALUE),) * (LIST_ITEMS_MAX + 1))

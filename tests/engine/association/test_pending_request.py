@@ -9,6 +9,8 @@ from meterspan.engine.association.pending_request import LIST_ITEMS_MAX, pending
 from meterspan.engine.association.records import (
     CLIENT_CONFORMANCE,
     ActionDone,
+    ActionList,
+    ActionListDone,
     Encoded,
     GetDone,
     GetList,
@@ -17,18 +19,24 @@ from meterspan.engine.association.records import (
 )
 from meterspan.model.failures import FailureKind
 from meterspan.wire.acse import ApplicationContext, AuthenticationMechanism
-from meterspan.wire.axdr import integer, read_data, visible_string
+from meterspan.wire.axdr import integer, null, read_data, visible_string
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     ActionOutcome,
+    ActionRequestNextPblock,
     ActionRequestNormal,
     ActionRequestWithFirstPblock,
+    ActionRequestWithList,
+    ActionRequestWithListAndFirstPblock,
     ActionRequestWithPblock,
     ActionResponseNextPblock,
     ActionResponseNormal,
+    ActionResponseWithList,
+    ActionResponseWithPblock,
     ActionResult,
     Conformance,
     DataAccessResult,
+    DataBlock,
     GetRequestNext,
     GetRequestNormal,
     GetRequestWithList,
@@ -46,7 +54,7 @@ from meterspan.wire.xdlms import (
     read_apdu,
     write_apdu,
 )
-from tests.helpers_cosem import CLOCK, ENERGY, NOTE, PROFILE, action_of, get_of, set_of
+from tests.helpers_cosem import CLOCK, ENERGY, NOTE, PROFILE, SWITCH, action_of, get_of, set_of
 
 INVOKE = InvokeIdAndPriority(5)
 REQUESTS = (
@@ -55,6 +63,7 @@ REQUESTS = (
     GetList((get_of(3, ENERGY), get_of(1, NOTE))),
     set_of(1, NOTE, 2, visible_string("x" * 400)),
     action_of(8, CLOCK, 6, visible_string("y" * 400)),
+    ActionList((action_of(8, CLOCK, 6, visible_string("y")), action_of(8, CLOCK, 6))),
 )
 
 
@@ -72,7 +81,7 @@ def test_any_answer_makes_a_step_or_a_wire_error(request_, answers):
             step = running.answer(read_apdu(bytes((0xC4 + octets[0] % 4,)) + octets[1:]))
         except WireError:
             return
-        if isinstance(step, GetDone | SetDone | ActionDone | RequestFailed):
+        if isinstance(step, GetDone | SetDone | ActionDone | ActionListDone | RequestFailed):
             assert step.request_id == 7
             return
         assert len(write_apdu(step)) <= 200
@@ -127,6 +136,10 @@ def test_a_long_value_is_written_in_blocks_that_fit():
     assert len(write_apdu(step)) <= 200
 
 
+LISTED: list[int] = []
+"""The methods of the list whose parameters come in blocks now."""
+
+
 def answered(step):
     """Answer a request of SET or ACTION as a server does that takes every block."""
     match step:
@@ -136,8 +149,16 @@ def answered(step):
             return SetResponseWithList(INVOKE, (DataAccessResult.SUCCESS,) * len(step.values))
         case ActionRequestNormal():
             return ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS))
+        case ActionRequestWithList():
+            return ActionResponseWithList(INVOKE, (ActionOutcome(ActionResult.SUCCESS),) * len(step.methods))
     block = step.block
-    if isinstance(step, ActionRequestWithFirstPblock | ActionRequestWithPblock):
+    if isinstance(step, ActionRequestWithListAndFirstPblock):
+        LISTED[:] = [len(step.methods)]
+    elif isinstance(step, ActionRequestWithFirstPblock):
+        LISTED[:] = []
+    if isinstance(step, ActionRequestWithFirstPblock | ActionRequestWithListAndFirstPblock | ActionRequestWithPblock):
+        if block.last_block and LISTED:
+            return ActionResponseWithList(INVOKE, (ActionOutcome(ActionResult.SUCCESS),) * LISTED.pop())
         if block.last_block:
             return ActionResponseNormal(INVOKE, ActionOutcome(ActionResult.SUCCESS))
         return ActionResponseNextPblock(INVOKE, block.block_number)
@@ -150,6 +171,7 @@ SENT = {
     "GET": lambda value: get_of(3, ENERGY),
     "SET": lambda value: set_of(1, NOTE, 2, value),
     "ACTION": lambda value: action_of(8, CLOCK, 6, value),
+    "ACTION with-list": lambda value: ActionList((action_of(8, CLOCK, 6, value), action_of(8, CLOCK, 6)) * 2),
     "ACTION without a parameter": lambda value: action_of(8, CLOCK, 6),
 }
 
@@ -171,7 +193,7 @@ def test_requests_fit_any_pdu_of_the_server_and_end_or_are_refused_at_once(max_p
         assert f"PDU of {max_pdu} octets" in str(step.failure)
         assert agreement.apdu_max < 24
         return
-    while not isinstance(step, GetDone | SetDone | ActionDone):
+    while not isinstance(step, GetDone | SetDone | ActionDone | ActionListDone):
         steps += 1
         assert len(write_apdu(step)) <= agreement.apdu_max
         assert steps <= size + 2
@@ -183,3 +205,41 @@ def test_an_answer_beyond_the_bound_is_a_wire_error():
     running.start()
     with pytest.raises(WireError, match="more than 10 octets"):
         running.answer(GetResponseWithDatablock(INVOKE, 1, last_block=False, result=bytes(11)))
+
+
+@pytest.mark.finding("dlms D16")
+def test_methods_run_in_one_request_and_each_has_its_outcome():
+    asked = ActionList((action_of(70, SWITCH, 1, integer(0)), action_of(8, CLOCK, 6)))
+    running = pending(asked)
+    request = running.start()
+    assert request == ActionRequestWithList(INVOKE, tuple(item.method for item in asked.items), (integer(0), null()))
+    outcomes = (ActionOutcome(ActionResult.SUCCESS), ActionOutcome(ActionResult.OBJECT_UNDEFINED))
+    assert running.answer(ActionResponseWithList(INVOKE, outcomes)) == ActionListDone(7, outcomes)
+
+
+@pytest.mark.finding("dlms D16")
+def test_methods_run_one_by_one_where_the_server_takes_no_lists_and_a_failed_one_ends_nothing():
+    asked = ActionList((action_of(70, SWITCH, 1, integer(0)), action_of(8, CLOCK, 6)))
+    running = pending(asked, conformance=CLIENT_CONFORMANCE & ~Conformance.MULTIPLE_REFERENCES)
+    step = running.start()
+    for item, result in zip(asked.items, (ActionResult.OBJECT_CLASS_INCONSISTENT, ActionResult.SUCCESS), strict=True):
+        assert step == ActionRequestNormal(INVOKE, item.method, item.parameter)
+        step = running.answer(ActionResponseNormal(INVOKE, ActionOutcome(result)))
+    assert [outcome.result.text for outcome in step.outcomes] == ["object-class-inconsistent", "success"]
+
+
+def test_a_list_of_methods_that_the_server_gives_up_has_that_outcome_for_each():
+    running = pending(ActionList((action_of(8, CLOCK, 6), action_of(8, CLOCK, 6))))
+    running.start()
+    aborted = ActionOutcome(ActionResult.LONG_ACTION_ABORTED)
+    assert running.answer(ActionResponseNormal(INVOKE, aborted)) == ActionListDone(7, (aborted, aborted))
+
+
+def test_the_outcomes_of_a_list_come_in_blocks():
+    running = pending(ActionList((action_of(8, CLOCK, 6),) * 3))
+    running.start()
+    octets = bytes.fromhex("03") + bytes.fromhex("0000") * 3
+    following = running.answer(ActionResponseWithPblock(INVOKE, DataBlock(1, False, octets[:4])))
+    assert following == ActionRequestNextPblock(INVOKE, 1)
+    done = running.answer(ActionResponseWithPblock(INVOKE, DataBlock(2, True, octets[4:])))
+    assert done == ActionListDone(7, (ActionOutcome(ActionResult.SUCCESS),) * 3)

@@ -715,3 +715,34 @@ def test_a_lossy_line_delivers_each_apdu_once_and_in_order(seed, loss, flip, win
     assert (asked, answered) == (requests, responses)
     assert client.is_up
     assert server.is_up
+
+
+@pytest.mark.finding("dlms D16")
+def test_a_server_rejects_an_information_field_that_is_longer_than_agreed():
+    client, server = make_client(), make_server()
+    client.connect(0.0)
+    settle(client, server)
+    agreed = server.negotiated.information_receive_max
+    for size, kind in ((agreed, FrameKind.RECEIVE_READY), (agreed + 1, FrameKind.FRAME_REJECT)):
+        control = control_octet(FrameKind.INFORMATION, poll_final=True, send_number=0, receive_number=0)
+        server.receive(write_frame(HdlcFrame(SERVER, CLIENT, control, bytes(size), segmented=True)), 0.0)
+        (answer,) = frames_of(server.octets_to_send())
+        assert answer.kind is kind
+        server.disconnect(0.0)
+        server.receive(write_frame(HdlcFrame(SERVER, CLIENT, SNRM)), 0.0)
+        server.octets_to_send()
+    assert answer.information[2] == 0x04  # Y: the information field is too long
+
+
+@pytest.mark.finding("dlms D16")
+@pytest.mark.parametrize("control", [SNRM, 0x53])
+def test_a_command_without_the_poll_bit_is_not_answered_and_changes_nothing(control):
+    server = make_server()
+    if control != SNRM:
+        server.receive(write_frame(HdlcFrame(SERVER, CLIENT, SNRM)), 0.0)
+        server.octets_to_send()
+    before = server.is_up
+    server.receive(write_frame(HdlcFrame(SERVER, CLIENT, control & ~0x10)), 0.0)
+    assert (server.octets_to_send(), server.is_up) == (b"", before)
+    server.receive(write_frame(HdlcFrame(SERVER, CLIENT, control)), 0.0)
+    assert server.is_up is not before

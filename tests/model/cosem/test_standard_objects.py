@@ -1,5 +1,10 @@
 """Objects that every server of ours has: whole, and open to the public client as far as one table says."""
 
+from datetime import UTC
+from zoneinfo import ZoneInfo
+
+import pytest
+
 from meterspan.model.cosem.classes import Clock, DataObject, PushSetup, SecuritySetup
 from meterspan.model.cosem.device import PUBLIC_CLIENT, LogicalDevice
 from meterspan.model.cosem.objects import CosemObject
@@ -12,11 +17,12 @@ from meterspan.model.cosem.standard_objects import (
     clock_values,
     data_object,
     no_counter,
+    no_title,
     public_association,
     push_setup,
     security_setup,
 )
-from meterspan.quantities import Obis
+from meterspan.quantities import ClockTime, Obis
 from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import double_long_unsigned, integer, long, octet_string, unsigned
 from meterspan.wire.xdlms import CaptureObjectDefinition
@@ -75,11 +81,40 @@ def test_the_method_push_is_there_where_the_device_can_push():
     assert item.read(PushSetup.send_destination_and_method.number, 0.0).items[1].octets == b""
 
 
-def test_a_clock_has_every_attribute_of_its_class():
+SUMMER = 1_784_000_000.0
+"""In July 2026."""
+
+
+def clock_in(zone):
     values = clock_values(
-        time=lambda now: octet_string(bytes(12)), time_zone=long(-60), status=unsigned(0), saving_min=60, base=1
+        time=lambda now: octet_string(bytes(12)), time_zone=long(-60), status=unsigned(0), zone=zone, base=1
     )
-    clock = CosemObject(Clock, CLOCK, values)
+    return CosemObject(Clock, CLOCK, values)
+
+
+@pytest.mark.finding("dlms D16")
+def test_a_clock_has_every_attribute_of_its_class_and_shows_when_daylight_saving_begins_and_ends():
+    clock = clock_in(ZoneInfo("Europe/Berlin"))
     assert clock.numbers == tuple(Clock.attributes)
-    assert clock.read(Clock.daylight_savings_enabled.number, 0.0).value is True
-    assert clock.read(Clock.daylight_savings_deviation.number, 0.0).integer == 60
+    assert clock.read(Clock.daylight_savings_enabled.number, SUMMER).value is True
+    assert clock.read(Clock.daylight_savings_deviation.number, SUMMER).integer == 60
+    begin = clock.read(Clock.daylight_savings_begin.number, SUMMER).clock_time
+    end = clock.read(Clock.daylight_savings_end.number, SUMMER).clock_time
+    assert [str(begin), str(end)] == ["2026-03-29 02:00:00+01:00", "2026-10-25 03:00:00+02:00"]
+
+
+@pytest.mark.finding("dlms D16")
+@pytest.mark.parametrize("zone", [None, UTC, ZoneInfo("Asia/Kolkata")])
+def test_a_clock_without_daylight_saving_has_it_switched_off_and_open(zone):
+    clock = clock_in(zone)
+    assert clock.read(Clock.daylight_savings_enabled.number, SUMMER).value is False
+    assert clock.read(Clock.daylight_savings_deviation.number, SUMMER).integer == 0
+    assert clock.read(Clock.daylight_savings_begin.number, SUMMER).clock_time == ClockTime()
+
+
+@pytest.mark.finding("dlms D16")
+def test_the_security_setup_shows_the_title_of_its_client():
+    item = security_setup(b"MSP\0\0\0\0\1", lambda _now: octet_string(b"HES\0\0\0\0\2"))
+    assert item.read(SecuritySetup.client_system_title.number, 0.0).octets == b"HES\0\0\0\0\2"
+    unknown = security_setup(b"MSP\0\0\0\0\1")
+    assert unknown.read(SecuritySetup.client_system_title.number, 0.0) == no_title(0.0) == octet_string(b"")

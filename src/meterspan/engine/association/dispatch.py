@@ -220,11 +220,17 @@ class Dispatcher:
         refused = GetResponseWithList(request.invoke, unavailable)
         if len(request.attributes) > LIST_ITEMS_MAX or not (has_blocks or self._fits(refused)):
             return _PDU_TOO_LONG
-        results = tuple(self._read(selection, now) for selection in request.attributes)
+        results = self._read_each(request.attributes, now)
         whole = GetResponseWithList(request.invoke, results)
         if self._fits(whole):
             return whole
         return self._get_blocks(request.invoke, write_list(results, write_result)) if has_blocks else refused
+
+    def _read_each(self, selections: Sequence[AttributeSelection], now: float) -> tuple[GetResult, ...]:
+        """Read what a list asks for; an attribute that it names many times is read once."""
+        whole = {item.attribute for item in selections if item.access is None}
+        values = {attribute: self._read(AttributeSelection(attribute), now) for attribute in whole}
+        return tuple(values[item.attribute] if item.access is None else self._read(item, now) for item in selections)
 
     def _get_blocks(self, invoke: InvokeIdAndPriority, octets: bytes) -> Apdu:
         if not self._has_blocks(Conformance.BLOCK_TRANSFER_WITH_GET):

@@ -5,13 +5,15 @@ and returns the next APDU, or the finished event. A request longer than the serv
 lists, in several requests; one that the negotiated conformance does not cover fails before anything is sent.
 """
 
-from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias, TypeVar
 
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.records import (
     Action,
     ActionDone,
+    ActionList,
+    ActionListDone,
     Encoded,
     Get,
     GetDone,
@@ -24,7 +26,7 @@ from meterspan.engine.association.records import (
 )
 from meterspan.engine.block_transfer import BlockAssembly, BlockCutter
 from meterspan.model.failures import Failure, FailureKind
-from meterspan.wire.axdr import read_data, write_data, write_length
+from meterspan.wire.axdr import null, read_data, write_data, write_length
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
@@ -32,9 +34,12 @@ from meterspan.wire.xdlms import (
     ActionRequestNextPblock,
     ActionRequestNormal,
     ActionRequestWithFirstPblock,
+    ActionRequestWithList,
+    ActionRequestWithListAndFirstPblock,
     ActionRequestWithPblock,
     ActionResponseNextPblock,
     ActionResponseNormal,
+    ActionResponseWithList,
     ActionResponseWithPblock,
     ActionResult,
     Apdu,
@@ -64,15 +69,17 @@ from meterspan.wire.xdlms import (
     data_octets_of_get,
     write_apdu,
 )
+from meterspan.wire.xdlms.action import read_outcome
 from meterspan.wire.xdlms.common import read_list, read_result
 
 __all__ = ["Done", "PendingRequest", "Step", "pending_request_for"]
 
 CLAUSE = "IEC 62056-5-3, 6"
+ItemT = TypeVar("ItemT")
 LIST_ITEMS_MAX = 64
 """Attributes of one GET with-list: longer lists are asked in several requests, as many meters take few."""
 
-Done: TypeAlias = GetDone | SetDone | ActionDone | RequestFailed
+Done: TypeAlias = GetDone | SetDone | ActionDone | ActionListDone | RequestFailed
 Step: TypeAlias = Apdu | Done
 """The next step: an APDU to send, or the event that ends the request."""
 
@@ -130,7 +137,7 @@ def pending_request_for(
             return _PendingSet((request,), request_id, invoke, agreement)
         case SetList():
             return _PendingSet(request.items, request_id, invoke, agreement)
-        case Action():
+        case Action() | ActionList():
             return _PendingAction(request, request_id, invoke, agreement, answer_max)
 
 
@@ -225,7 +232,7 @@ class _PendingGet:
     def _assembled(self, octets: bytes) -> Sequence[GetResult | Encoded]:
         if self._asked == 1:
             return [Encoded(octets) if self._wants_octets else read_data(octets)]
-        results = _read_result_list(octets)
+        results = _read_whole_list(octets, read_result)
         if len(results) != self._asked:
             raise WireError(f"{len(results)} results for {self._asked} attributes", None, "result", CLAUSE)
         return results
@@ -313,14 +320,22 @@ class _PendingSet:
 
 
 class _PendingAction:
-    """ACTION, parameter and return value in blocks where they do not fit."""
+    """ACTION, normal or with-list, parameters and return values in blocks where they do not fit."""
 
     def __init__(
-        self, action: Action, request_id: int, invoke: InvokeIdAndPriority, agreement: Agreement, answer_max: int
+        self,
+        request: Action | ActionList,
+        request_id: int,
+        invoke: InvokeIdAndPriority,
+        agreement: Agreement,
+        answer_max: int,
     ) -> None:
         self.request_id = request_id
         self.invoke = invoke
-        self._action = action
+        self._request = request
+        self._items = (request,) if isinstance(request, Action) else request.items
+        self._outcomes: list[ActionOutcome] = []
+        self._asked = 0
         self._cutter: BlockCutter | None = None
         self._assembly: BlockAssembly | None = None
         self._agreement = agreement
@@ -329,21 +344,16 @@ class _PendingAction:
     def start(self) -> Step:
         if Conformance.ACTION not in self._agreement.conformance:
             return _unsupported(self.request_id, "ACTION")
-        method = self._action.method
-        whole = ActionRequestNormal(self.invoke, method, self._action.parameter)
-        if _fits(whole, self._agreement):
-            return whole
-        room = _room(ActionRequestWithFirstPblock(self.invoke, method, _NO_BLOCK), self._agreement)
-        has_blocks = Conformance.BLOCK_TRANSFER_WITH_ACTION in self._agreement.conformance
-        if not has_blocks or self._action.parameter is None or room < 1:
-            return _too_long(self.request_id, "ACTION", self._agreement)
-        self._cutter = BlockCutter(write_data(self._action.parameter))
-        return ActionRequestWithFirstPblock(self.invoke, method, self._cutter.cut(room))
+        return self._ask()
 
     def answer(self, apdu: Apdu) -> Step:
         match apdu:
-            case ActionResponseNormal():
-                return self._done(apdu.outcome)
+            case ActionResponseNormal() if self._asked == 1:
+                return self._take([apdu.outcome])
+            case ActionResponseNormal() if apdu.outcome.result != ActionResult.SUCCESS:  # the whole list was aborted
+                return self._take([apdu.outcome] * self._asked)
+            case ActionResponseWithList() if self._asked > 1 and len(apdu.outcomes) == self._asked:
+                return self._take(apdu.outcomes)
             case ActionResponseNextPblock() if self._cutter is not None and not self._cutter.is_done:
                 if apdu.block_number != self._cutter.number:
                     raise _misfit(apdu)
@@ -356,15 +366,68 @@ class _PendingAction:
     def answer_unread(self, octets: bytes) -> Step | None:  # noqa: ARG002 - an ACTION answer is always read
         return None
 
+    def _ask(self) -> Step:
+        rest = self._items[len(self._outcomes) :]
+        if not rest:
+            return self._finished()
+        self._cutter = self._assembly = None
+        if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._agreement.conformance:
+            request = self._list_request(rest[:LIST_ITEMS_MAX])
+            if request is not None:
+                return request
+        self._asked = 1
+        return self._request_of(rest[0])
+
+    def _request_of(self, action: Action) -> Step:
+        whole = ActionRequestNormal(self.invoke, action.method, action.parameter)
+        if _fits(whole, self._agreement):
+            return whole
+        room = self._block_room(ActionRequestWithFirstPblock(self.invoke, action.method, _NO_BLOCK))
+        if action.parameter is None or room < 1:
+            return _too_long(self.request_id, "ACTION", self._agreement)
+        self._cutter = BlockCutter(write_data(action.parameter))
+        return ActionRequestWithFirstPblock(self.invoke, action.method, self._cutter.cut(room))
+
+    def _list_request(self, rest: Sequence[Action]) -> Apdu | None:
+        """Ask for all in one request, whole or in blocks; None where the server's PDU has no room for that."""
+        methods = tuple(item.method for item in rest)
+        parameters = tuple(null() if item.parameter is None else item.parameter for item in rest)
+        self._asked = len(rest)
+        whole = ActionRequestWithList(self.invoke, methods, parameters)
+        if _fits(whole, self._agreement):
+            return whole
+        room = self._block_room(ActionRequestWithListAndFirstPblock(self.invoke, methods, _NO_BLOCK))
+        if room < 1:
+            return None
+        self._cutter = BlockCutter(write_length(len(parameters)) + b"".join(map(write_data, parameters)))
+        return ActionRequestWithListAndFirstPblock(self.invoke, methods, self._cutter.cut(room))
+
+    def _block_room(self, first: Apdu) -> int:
+        """Return how many octets fit a first block; 0 where parameters may not go in blocks."""
+        has_blocks = Conformance.BLOCK_TRANSFER_WITH_ACTION in self._agreement.conformance
+        return _room(first, self._agreement) if has_blocks else 0
+
     def _take_block(self, block: DataBlock) -> Step:
         if self._assembly is None:
             self._assembly = BlockAssembly(self._answer_max)
         self._assembly.take(block)
         if not block.last_block:
             return ActionRequestNextPblock(self.invoke, block.block_number)
-        return self._done(ActionOutcome(ActionResult.SUCCESS, read_data(self._assembly.octets)))
+        if self._asked == 1:
+            return self._take([ActionOutcome(ActionResult.SUCCESS, read_data(self._assembly.octets))])
+        outcomes = _read_whole_list(self._assembly.octets, read_outcome)
+        if len(outcomes) != self._asked:
+            raise WireError(f"{len(outcomes)} outcomes of {self._asked} methods", None, "list-of-responses", CLAUSE)
+        return self._take(outcomes)
 
-    def _done(self, outcome: ActionOutcome) -> Step:
+    def _take(self, outcomes: Sequence[ActionOutcome]) -> Step:
+        self._outcomes += outcomes
+        return self._ask()
+
+    def _finished(self) -> Done:
+        if isinstance(self._request, ActionList):
+            return ActionListDone(self.request_id, tuple(self._outcomes))
+        (outcome,) = self._outcomes
         return ActionDone(self.request_id, outcome.result, outcome.returned)
 
 
@@ -374,10 +437,10 @@ _LENGTH_SLACK = 3
 """A length field grows by up to three octets when the block is filled."""
 
 
-def _read_result_list(octets: bytes) -> tuple[GetResult, ...]:
-    """Read the SEQUENCE OF Get-Data-Result that a list answer in blocks makes up."""
+def _read_whole_list(octets: bytes, read: Callable[[Cursor], ItemT]) -> tuple[ItemT, ...]:
+    """Read the SEQUENCE OF results that a list answer in blocks makes up."""
     cursor = Cursor(octets)
-    results = read_list(cursor, read_result, "result")
+    results = read_list(cursor, read, "result")
     cursor.finish("result")
     return results
 

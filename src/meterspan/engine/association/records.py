@@ -13,6 +13,7 @@ from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 from meterspan.wire.xdlms import (
     Access,
+    ActionOutcome,
     ActionResult,
     Conformance,
     CosemAttributeDescriptor,
@@ -26,6 +27,8 @@ __all__ = [
     "CLIENT_CONFORMANCE",
     "Action",
     "ActionDone",
+    "ActionList",
+    "ActionListDone",
     "ApduRefused",
     "Associated",
     "AssociationEvent",
@@ -143,7 +146,14 @@ class Action:
     parameter: Data | None = None
 
 
-Request: TypeAlias = Get | GetList | Set | SetList | Action
+@dataclass(frozen=True, slots=True)
+class ActionList:
+    """Run several methods in one request, in order; each runs whatever becomes of the others."""
+
+    items: tuple[Action, ...]
+
+
+Request: TypeAlias = Get | GetList | Set | SetList | Action | ActionList
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +200,14 @@ class ActionDone:
     request_id: int
     result: ActionResult
     value: Data | DataAccessResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionListDone:
+    """What became of each method, and what it returned, in order."""
+
+    request_id: int
+    outcomes: tuple[ActionOutcome, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +262,7 @@ AssociationEvent: TypeAlias = (
     | GetDone
     | SetDone
     | ActionDone
+    | ActionListDone
     | RequestFailed
     | Released
     | LinkLost

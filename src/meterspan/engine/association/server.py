@@ -12,7 +12,6 @@ from typing import Final
 
 from meterspan.crypto.hls import password_fits
 from meterspan.crypto.mechanisms import HLS_MECHANISMS
-from meterspan.crypto.suites import COUNTER_MAX
 from meterspan.engine.association.acceptance import CHALLENGE_MAX, CHALLENGE_MIN
 from meterspan.engine.association.agreement import Agreement
 from meterspan.engine.association.attempts import AttemptLedger
@@ -383,9 +382,9 @@ def _key_of(event: ApduReceived) -> _Key:
 def _exception_for(error: WireError) -> ExceptionResponse:
     """Return the answer to an unusable APDU (IEC 62056-5-3, 6.17)."""
     match error:
-        case ReplayError() if (error.expected or 0) <= COUNTER_MAX:
+        case ReplayError() if error.expected is not None:
             fault = ServiceFault.INVOCATION_COUNTER_ERROR
-            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, error.expected or 0)
+            return ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, error.expected)
         case ReplayError():
             return NOT_POSSIBLE  # the last counter was used: no further one can be named, only new keys help
         case SecurityError():

@@ -47,6 +47,8 @@ _STANDARD: Final = HdlcParameters()
 _DISCONNECTED: Final = LinkDown(Failure(FailureKind.CANCELLED, "disconnected"), by_peer=False)
 _LOST: Final = LinkDown(Failure(FailureKind.LINK_LOST, "the connection was closed"), by_peer=True)
 
+_MODE_COMMANDS: Final = frozenset({FrameKind.SET_NORMAL_RESPONSE_MODE, FrameKind.DISCONNECT})
+
 # FRMR's reasons, ISO/IEC 13239, 5.5.3.4.2: bits w, x, y, z of the third octet of its information.
 _FRMR_REASONS: Final = {Stimulus.UNKNOWN: 0x01, Stimulus.OVERFLOW: 0x04, Stimulus.BAD_NUMBER: 0x08}
 
@@ -193,7 +195,7 @@ class HdlcLink(LinkCore[HdlcConfig]):
                 self._receive_frame(item, now)
 
     def _receive_frame(self, frame: HdlcFrame, now: float) -> None:
-        if not is_ours(frame, self._role, self._config):
+        if not is_ours(frame, self._role, self._config) or _is_silent_command(frame, self._role):
             self._counts.frames_ignored += 1
             return
         if self._role is Role.SERVER and self.is_up and frame.kind is not FrameKind.UNNUMBERED_INFORMATION:
@@ -464,3 +466,8 @@ class HdlcLink(LinkCore[HdlcConfig]):
 
     def _emit(self, event: LinkEvent) -> None:
         self._events.append(event)
+
+
+def _is_silent_command(frame: HdlcFrame, role: Role) -> bool:
+    """Whether a frame sets or releases the mode without asking for the answer (P = 0): no station may answer then."""
+    return role is Role.SERVER and frame.kind in _MODE_COMMANDS and not frame.poll_final

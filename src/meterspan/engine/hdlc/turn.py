@@ -46,6 +46,7 @@ class Verdict(Enum):
     """A repetition, or a late answer to a question that was repeated."""
     BAD_NUMBER = "N(R) out of range"
     OVERFLOW = "APDU too long"
+    """An APDU beyond the bound, or an information field longer than was agreed (6.4.4.4.3.2)."""
 
 
 class Turn:
@@ -175,6 +176,9 @@ class Turn:
     # --- receiving
 
     def _receive_information(self, frame: HdlcFrame, now: float) -> Verdict:
+        is_too_long = len(frame.information) > self._negotiated.information_receive_max
+        if self._role is Role.SERVER and is_too_long:  # a client takes more than was agreed: some meters send it
+            return Verdict.OVERFLOW
         send_number, receive_number = frame.control >> 1 & 7, frame.control >> 5
         ahead = (send_number - self._receive_next) % SEQUENCE_MODULUS
         if self._role is Role.CLIENT and ahead >= self._negotiated.window_receive:

@@ -4,7 +4,8 @@ Logical names are those of the Blue Book (IEC 62056-6-2, clause 6); what the pub
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone, tzinfo
 from enum import IntEnum
 from typing import Final
 
@@ -15,6 +16,7 @@ from meterspan.model.cosem.objects import Bound, CosemObject, Getter, Invoker
 from meterspan.model.cosem.profile import write_capture_objects
 from meterspan.quantities import ClockTime, Obis
 from meterspan.quantities.codes import CLOCK, INVOCATION_COUNTER, LOGICAL_DEVICE_NAME, SERIAL_NUMBER
+from meterspan.quantities.instants import saving_changes, utc
 from meterspan.wire.axdr import (
     Data,
     array,
@@ -35,6 +37,7 @@ __all__ = [
     "clock_values",
     "data_object",
     "no_counter",
+    "no_title",
     "public_association",
     "push_setup",
     "security_setup",
@@ -103,12 +106,23 @@ def public_association() -> AssociationDefinition:
     return AssociationDefinition(PUBLIC_CLIENT, association_name(1), tuple(Grant(*place) for place in shown))
 
 
-def security_setup(system_title: bytes) -> CosemObject:
-    """Build the security setup of suite 0 that wants every message authenticated and encrypted."""
+def no_title(_now: float) -> Data:
+    """Return the client title of a server that has had no client with one."""
+    return octet_string(b"")
+
+
+def security_setup(system_title: bytes, client_title: Getter = no_title) -> CosemObject:
+    """Build the security setup of suite 0 that wants every message authenticated and encrypted.
+
+    Args:
+        system_title: the server's own.
+        client_title: gives the title of the client that associated last.
+
+    """
     values: dict[Attribute, Bound] = {
         SecuritySetup.security_policy: _AUTHENTICATED_AND_ENCRYPTED,
         SecuritySetup.security_suite: _SUITE_0,
-        SecuritySetup.client_system_title: b"",
+        SecuritySetup.client_system_title: client_title,
         SecuritySetup.server_system_title: system_title,
     }
     return CosemObject(SecuritySetup, SECURITY_SETUP, values)
@@ -139,7 +153,7 @@ def push_setup(
 
 
 def clock_values(
-    *, time: Getter, time_zone: Data | Getter, status: Data | Getter, saving_min: int, base: int
+    *, time: Getter, time_zone: Data | Getter, status: Data | Getter, zone: tzinfo | None, base: int
 ) -> dict[Attribute, Bound]:
     """Return the attributes of a clock object.
 
@@ -147,18 +161,38 @@ def clock_values(
         time: gives attribute 2.
         time_zone: minutes from local standard time to UTC.
         status: the clock status octet.
-        saving_min: minutes of daylight saving; 0 switches it off. The rule itself is the zone's and is not shown.
+        zone: whose daylight saving the clock follows: its begin and end of the present year; None for none.
         base: clock_base: 1 is an internal crystal, 0 is not defined.
 
     """
-    unspecified = octet_string(write_clock_time(ClockTime()))
     return {
         Clock.time: time,
         Clock.time_zone: time_zone,
         Clock.status: status,
-        Clock.daylight_savings_begin: unspecified,
-        Clock.daylight_savings_end: unspecified,
-        Clock.daylight_savings_deviation: saving_min,
-        Clock.daylight_savings_enabled: saving_min != 0,
+        Clock.daylight_savings_begin: lambda now: octet_string(_saving_change(zone, now, 0)),
+        Clock.daylight_savings_end: lambda now: octet_string(_saving_change(zone, now, 1)),
+        Clock.daylight_savings_deviation: lambda now: _saving_min(zone, now),
+        Clock.daylight_savings_enabled: lambda now: _saving_of(zone, now) is not None,
         Clock.clock_base: base,
     }
+
+
+def _saving_of(zone: tzinfo | None, now: float) -> tuple[datetime, datetime] | None:
+    return None if zone is None else saving_changes(zone, utc(now).astimezone(zone).year)
+
+
+def _saving_change(zone: tzinfo | None, now: float, place: int) -> bytes:
+    """Return begin (0) or end (1) of daylight saving, in the local time that ends with it; open where there is none."""
+    changes = _saving_of(zone, now)
+    if zone is None or changes is None:
+        return write_clock_time(ClockTime())
+    before = (changes[place] - timedelta(seconds=1)).astimezone(zone)
+    moment = changes[place].astimezone(timezone(before.utcoffset() or timedelta()))
+    return write_clock_time(replace(ClockTime.of(moment), status=None))
+
+
+def _saving_min(zone: tzinfo | None, now: float) -> int:
+    changes = _saving_of(zone, now)
+    if zone is None or changes is None:
+        return 0
+    return int((changes[0].astimezone(zone).dst() or timedelta()).total_seconds() // 60)

@@ -134,6 +134,15 @@ class RegistryStore(Protocol):
         """Add or replace rows, all or none; a row is written after those that it refers to."""
         ...
 
+    def forget(self, device: str) -> None:
+        """Delete a device without series, its installations, and the usage points where no other ever was; all or none.
+
+        Raises:
+            ValueError: the device has series, so readings may refer to them.
+
+        """
+        ...
+
     def save_versions(self, rows: Sequence[VersionRow]) -> None:
         """Add versions, all or none; one that is there is never changed.
 

@@ -207,11 +207,11 @@ def read_action_response(cursor: Cursor) -> ActionResponse:
     choice = read_choice(cursor, "action-response", _RESPONSES, 1)
     invoke = read_invoke_id(cursor)
     if choice == 1:
-        return ActionResponseNormal(invoke, _read_outcome(cursor))
+        return ActionResponseNormal(invoke, read_outcome(cursor))
     if choice == 2:
         return ActionResponseWithPblock(invoke, read_block(cursor))
     if choice == 3:
-        return ActionResponseWithList(invoke, read_list(cursor, _read_outcome, "list-of-responses"))
+        return ActionResponseWithList(invoke, read_list(cursor, read_outcome, "list-of-responses"))
     return ActionResponseNextPblock(invoke, cursor.big(4, "block-number"))
 
 
@@ -230,7 +230,8 @@ def write_action_response(response: ActionResponse) -> bytes:
             return tag + b"\x04" + invoke + response.block_number.to_bytes(4, "big")
 
 
-def _read_outcome(cursor: Cursor) -> ActionOutcome:
+def read_outcome(cursor: Cursor) -> ActionOutcome:
+    """Read Action-Response-With-Optional-Data."""
     result = ActionResult(cursor.u8("action-result"))
     if cursor.trace is not None:
         cursor.explain(result.text)

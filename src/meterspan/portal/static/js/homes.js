@@ -4,7 +4,7 @@ import { money, power, say } from "./format.js";
 const PERIOD_MS = 30_000;
 
 export function startHomes() {
-  const cards = document.querySelectorAll(".home-card[data-url]");
+  const cards = document.querySelectorAll(".home-card");
   const seen = new Set();
   const eye = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
@@ -20,7 +20,7 @@ export function startHomes() {
 }
 
 async function show(card) {
-  const answer = await fetch(card.dataset.url).catch(() => null);
+  const answer = await fetch(`/api/v1${new URL(card.href).pathname}/live`).catch(() => null);
   if (!answer?.ok) return;
   const live = await answer.json();
   const place = card.querySelector(".home-now");

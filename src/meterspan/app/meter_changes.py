@@ -1,0 +1,394 @@
+"""Changes of meters by command: what one makes of inventory and registry, and how it is said.
+
+``plan_change`` turns a wish into records and one ``MeterChange``; ``act_on`` makes that change in a rehearsal or in the
+data management. Both know nothing of who asks: the command line, the portal's API and the next start use them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+from meterspan.app.inventory_plan import device_of, entry_of, missing_keys
+from meterspan.app.registering import Installer, installation_of
+from meterspan.engine.links import DeviceProtocol
+from meterspan.head_end.inventory import Device, DeviceKeys
+from meterspan.mdm import MeterDataManagement
+from meterspan.mdm.registrations import MeterInstallation
+from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeView, ChangeWish, MeterChange
+from meterspan.model.storage.registry import InstallationRow
+from meterspan.quantities import CATALOGUE, Commodity, utc
+from meterspan.quantities.units import in_thousands
+from meterspan.runtime.config import AccessPointEntry, HomeEntry, MeterEntry, ServeConfig, check_meter, registers_of
+from meterspan.runtime.declared import read_fields
+
+__all__ = ["ChangeStep", "act_on", "plan_change", "register_texts", "view_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeStep:
+    """One change, ready to be made.
+
+    Attributes:
+        change: in the registry.
+        devices: records of the inventory as they are afterwards; with the keys at rest.
+        deleted: the device whose record goes, "" where none does.
+        notes: what is to be known about it.
+
+    """
+
+    change: MeterChange
+    devices: tuple[Device, ...] = ()
+    deleted: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangeCase:
+    """What a wish meets."""
+
+    wish: ChangeWish
+    config: ServeConfig
+    stored: Mapping[str, Device]
+    data: MeterDataManagement
+    keys: Mapping[str, DeviceKeys]
+    at: int
+
+    @property
+    def known(self) -> Device:
+        device = self.stored.get(self.wish.device)
+        if device is None:
+            raise UnknownMeterError(self.wish.device)
+        return device
+
+    @property
+    def is_declared(self) -> bool:
+        return any(entry.device == self.wish.device for entry in self.config.meters)
+
+
+def plan_change(
+    wish: ChangeWish,
+    config: ServeConfig,
+    stored: Mapping[str, Device],
+    *,
+    data: MeterDataManagement,
+    keys: Mapping[str, DeviceKeys],
+    now: float,
+) -> ChangeStep:
+    """Return what a wish changes.
+
+    Args:
+        wish: what is asked for.
+        config: of the central system; names homes and access points.
+        stored: the records of the inventory.
+        data: names the installations.
+        keys: of meters by device, for new ones.
+        now: UTC seconds.
+
+    Raises:
+        UnknownMeterError: no such meter.
+        ChangeRefusedError: it cannot be made.
+
+    """
+    at = int(now) if wish.at is None else int(wish.at.timestamp())
+    if at > now + 1:
+        raise ChangeRefusedError([f"{utc(at).isoformat()} is to come; say when it was done"])
+    for name in ("closing", "opening"):
+        try:
+            registers_of(getattr(wish, name))
+        except ValueError as error:
+            raise ChangeRefusedError([f"{name}: {error}"]) from error
+    return _PLANS[wish.kind](_ChangeCase(wish, config, stored, data, keys, at))
+
+
+def act_on(installer: Installer, change: MeterChange) -> None:
+    """Make a change of the registry, or try it in a rehearsal; made again, it changes nothing.
+
+    Raises:
+        RegistrationError: it contradicts what is registered.
+        UnknownNameError: it names what is not registered.
+
+    """
+    _ACTS[change.kind](installer, change)
+
+
+def view_of(number: int, time: int, author: str, change: MeterChange, notes: Sequence[str] = ()) -> ChangeView:
+    """Return a change as it is shown.
+
+    Args:
+        number: of the change.
+        time: when it was ordered, UTC seconds.
+        author: who ordered it.
+        change: what was changed.
+        notes: what is to be known about it.
+
+    """
+    text = _TEXTS[change.kind].format(change=change)
+    given = [
+        f"{name} {', '.join(texts)}" for name, texts in (("last:", change.closing), ("first:", change.opening)) if texts
+    ]
+    words = "; ".join([text, *given])
+    return ChangeView(number, utc(time), author, change.kind, change.device, utc(change.at), words, tuple(notes))
+
+
+def register_texts(kept: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
+    """Return registers of an installation as people write them: ``1-0:1.8.0 6504.555 kWh``."""
+    texts = []
+    for name, (value, exponent, symbol) in kept.items():
+        number, unit = in_thousands(Decimal(value).scaleb(exponent), symbol)
+        texts.append(f"{name} {number:f} {unit}")
+    return tuple(texts)
+
+
+_TEXTS = {
+    ChangeKind.ADD: "{change.device} was installed at {change.usage_point} of {change.home}",
+    ChangeKind.EXCHANGE: "{change.new_device} took the place of {change.device} at {change.usage_point}",
+    ChangeKind.MOVE: "{change.device} was moved from {change.usage_point} to {change.new_usage_point} of {change.home}",
+    ChangeKind.REMOVE: "{change.device} was removed from {change.usage_point}; its readings stay",
+    ChangeKind.DELETE: "{change.device} was deleted; it had never given a reading",
+}
+
+
+# --- plans ----------------------------------------------------------------------------------------------------------
+
+
+def _add(case: _ChangeCase) -> ChangeStep:
+    entry = _new_entry(case, MeterEntry("", "", ""))
+    if entry.device in case.stored:
+        known = case.stored[entry.device]
+        if known.removed_at is None:
+            raise ChangeRefusedError([f"{entry.device} is here already, at {known.usage_point}; move or exchange it"])
+    device = replace(device_of(entry, case.at), installed_at=case.at, is_commanded=True)
+    device = _with_keys(case, device)
+    change = _change(case, device, ChangeKind.ADD, entry.home)
+    return ChangeStep(replace(change, opening=tuple(case.wish.opening)), (device,))
+
+
+def _exchange(case: _ChangeCase) -> ChangeStep:
+    old = case.known
+    if old.removed_at is not None:
+        raise ChangeRefusedError(
+            [f"{old.device} was removed on {utc(old.removed_at):%Y-%m-%d}; add the new meter instead"]
+        )
+    place = _place(case)
+    home = _home_of(case, place.usage_point)
+    is_behind = old.endpoint in case.stored
+    entry = _new_entry(case, replace(entry_of(old, home, is_behind=is_behind), system_title="", installed_at=None))
+    if entry.device == old.device or not entry.device:
+        raise ChangeRefusedError(["say which meter takes its place: its device name"])
+    if entry.device in case.stored and case.stored[entry.device].removed_at is None:
+        raise ChangeRefusedError([f"{entry.device} is at {case.stored[entry.device].usage_point} already; move it"])
+    new = device_of(replace(entry, usage_point=place.usage_point), case.at)
+    new = _with_keys(case, replace(new, installed_at=case.at, is_commanded=True))
+    gone = replace(old, removed_at=case.at, is_commanded=True)
+    change = replace(
+        _change(case, new, ChangeKind.EXCHANGE, home),
+        device=old.device,
+        new_device=new.device,
+        closing=tuple(case.wish.closing),
+        opening=tuple(case.wish.opening),
+    )
+    notes = [*_unknown_registers(case, old.device, "closing"), *_unknown_registers(case, new.device, "opening")]
+    if case.is_declared:
+        notes.append(f"{old.device} has an entry in the configuration, which is passed over from now on; take it out")
+    return ChangeStep(change, (gone, new), notes=tuple(notes))
+
+
+def _move(case: _ChangeCase) -> ChangeStep:
+    known, place = case.known, _place(case)
+    home = case.wish.home or _home_of(case, place.usage_point)
+    if home not in {item.home_id for item in case.data.homes()}:
+        raise ChangeRefusedError([f"there is no home {home!r}; declare it under [[homes]]"])
+    target = case.wish.usage_point or f"{home}-{CATALOGUE[known.commodity].letter}"
+    if target == place.usage_point:
+        raise ChangeRefusedError([f"{known.device} is at {target} already"])
+    moved = replace(known, usage_point=target, is_commanded=True)
+    change = replace(
+        _change(case, moved, ChangeKind.MOVE, home),
+        usage_point=place.usage_point,
+        new_usage_point=target,
+        closing=tuple(case.wish.closing),
+        opening=tuple(case.wish.closing),
+    )
+    notes = _unknown_registers(case, known.device, "closing")
+    if case.is_declared:
+        notes.append(f"the entry of {known.device} in the configuration names another home; change it")
+    return ChangeStep(change, (moved,), notes=tuple(notes))
+
+
+def _remove(case: _ChangeCase) -> ChangeStep:
+    known, place = case.known, _place(case)
+    gone = replace(known, removed_at=case.at, is_commanded=True)
+    change = replace(
+        _change(case, gone, ChangeKind.REMOVE, ""), usage_point=place.usage_point, closing=tuple(case.wish.closing)
+    )
+    notes = _unknown_registers(case, known.device, "closing")
+    if case.is_declared:
+        notes.append(f"{known.device} has an entry in the configuration, which is passed over from now on; take it out")
+    return ChangeStep(change, (gone,), notes=tuple(notes))
+
+
+def _delete(case: _ChangeCase) -> ChangeStep:
+    known = case.known
+    if case.is_declared:
+        raise ChangeRefusedError([f"{known.device} has an entry in the configuration; take it out first"])
+    behind = [device.device for device in case.stored.values() if device.endpoint == known.device]
+    if behind:
+        raise ChangeRefusedError([f"{', '.join(behind)} are read through {known.device}"])
+    return ChangeStep(_change(case, known, ChangeKind.DELETE, ""), deleted=known.device)
+
+
+_PLANS: Mapping[ChangeKind, Callable[[_ChangeCase], ChangeStep]] = {
+    ChangeKind.ADD: _add,
+    ChangeKind.EXCHANGE: _exchange,
+    ChangeKind.MOVE: _move,
+    ChangeKind.REMOVE: _remove,
+    ChangeKind.DELETE: _delete,
+}
+
+
+def _change(case: _ChangeCase, device: Device, kind: ChangeKind, home: str) -> MeterChange:
+    return MeterChange(
+        kind,
+        device.device,
+        case.at,
+        device.usage_point,
+        home,
+        commodity=str(device.commodity),
+        period_s=device.channels[0].period_s if device.channels else 900,
+        protocol=str(device.protocol),
+        interface=device.interface,
+        network=device.network,
+    )
+
+
+def _new_entry(case: _ChangeCase, base: MeterEntry) -> MeterEntry:
+    """Return the entry of a new meter: the fields that are given, on those of ``base``."""
+    given = {"home": base.home, "endpoint": base.endpoint, "device": ""} | dict(case.wish.entry or {})
+    if base.endpoint and "home" in (case.wish.entry or {}) and given["home"] != base.home:
+        raise ChangeRefusedError(["home: the new meter measures for the home of the old one"])
+    found = read_fields(MeterEntry, given)
+    faults = [str(fault) for fault in found.faults]
+    if found.value is None or faults:
+        raise ChangeRefusedError(faults)
+    names = given.keys() & set(MeterEntry.__dataclass_fields__)
+    entry = replace(base, **{name: getattr(found.value, name) for name in names})
+    if "commodity" in given and entry.commodity is not base.commodity and base.device:
+        raise ChangeRefusedError([f"commodity: the old meter measures {base.commodity}"])
+    faults = [f"{name}: {text}" for name, text in check_meter(entry, _with_homes(case))]
+    if not entry.device:
+        faults.append("device: is missing")
+    if faults:
+        raise ChangeRefusedError(faults)
+    return entry
+
+
+def _with_homes(case: _ChangeCase) -> ServeConfig:
+    """Return the configuration with the homes and access points that are known here, declared or not."""
+    homes = tuple(HomeEntry(item.home_id) for item in case.data.homes())
+    points = tuple(
+        AccessPointEntry(device.device, device.system_title.hex())
+        for device in case.stored.values()
+        if not device.channels
+    )
+    return replace(case.config, homes=homes, access_points=points)
+
+
+def _with_keys(case: _ChangeCase, device: Device) -> Device:
+    known = case.stored.get(device.device)
+    missing = missing_keys(device, known, case.keys.get(device.device))
+    if missing:
+        raise ChangeRefusedError([f"{device.device} {missing}"])
+    return device if known is None else replace(device, wrapped_keys=known.wrapped_keys)
+
+
+def _place(case: _ChangeCase) -> InstallationRow:
+    """Return where the meter is installed now."""
+    row = case.data.place_of(case.wish.device)
+    if case.known.removed_at is not None or row is None or row.end is not None:
+        raise ChangeRefusedError([f"{case.wish.device} is not installed anywhere"])
+    return row
+
+
+def _home_of(case: _ChangeCase, usage_point: str) -> str:
+    return next(
+        home.home_id for home in case.data.homes() if any(item.usage_point == usage_point for item in home.usage_points)
+    )
+
+
+def _unknown_registers(case: _ChangeCase, device: str, name: str) -> list[str]:
+    if getattr(case.wish, name):
+        return []
+    words = (
+        "between its last reading and the change" if name == "closing" else "between the change and its first reading"
+    )
+    return [f"no {name} registers of {device} were given: what was consumed {words} is not known"]
+
+
+# --- acts -----------------------------------------------------------------------------------------------------------
+
+
+def _installation(change: MeterChange, usage_point: str) -> MeterInstallation:
+    device = Device(
+        change.new_device or change.device,
+        Commodity(change.commodity),
+        DeviceProtocol(change.protocol),
+        "",
+        change.network,
+        usage_point,
+        change.interface,
+    )
+    found = installation_of(device, change.home, change.at, change.period_s)
+    opening = registers_of(change.opening)
+    return found if not opening else found.with_opening(opening)
+
+
+def _act_add(installer: Installer, change: MeterChange) -> None:
+    installer.install_meters([_installation(change, change.usage_point)])
+
+
+def _act_exchange(installer: Installer, change: MeterChange) -> None:
+    installer.exchange_meter(
+        change.usage_point,
+        old_device=change.device,
+        closing=registers_of(change.closing),
+        new_device=change.new_device,
+        opening=registers_of(change.opening),
+        at=datetime.fromtimestamp(change.at, UTC),
+        protocol=change.protocol,
+        interface=change.interface,
+        network=change.network,
+    )
+
+
+def _act_move(installer: Installer, change: MeterChange) -> None:
+    _end(installer, change)
+    installer.install_meters([_installation(change, change.new_usage_point)])
+
+
+def _act_remove(installer: Installer, change: MeterChange) -> None:
+    _end(installer, change)
+
+
+def _end(installer: Installer, change: MeterChange) -> None:
+    installer.remove_meter(
+        change.usage_point,
+        device=change.device,
+        at=datetime.fromtimestamp(change.at, UTC),
+        closing=registers_of(change.closing),
+    )
+
+
+def _act_delete(installer: Installer, change: MeterChange) -> None:
+    installer.delete_meter(change.device)
+
+
+_ACTS: Mapping[ChangeKind, Callable[[Installer, MeterChange], None]] = {
+    ChangeKind.ADD: _act_add,
+    ChangeKind.EXCHANGE: _act_exchange,
+    ChangeKind.MOVE: _act_move,
+    ChangeKind.REMOVE: _act_remove,
+    ChangeKind.DELETE: _act_delete,
+}

@@ -1,0 +1,424 @@
+"""Whether a start would succeed, found without writing anything; ``serve --check``, a start and a reload ask here.
+
+Strategy: the configuration is read as far as it can be read; keys, tariffs, master key, ports and the stored data are
+looked at beside it, and meters are registered in a rehearsal. All refusals of all of these are one ``ConfigError``.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Final, TypeVar
+
+from meterspan.analytics.tariff import Tariff
+from meterspan.app.inventory_plan import InventoryPlan, plan_inventory
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.registering import register
+from meterspan.head_end.inventory import Device, DeviceKeys, KeyCustody
+from meterspan.mdm import read_tariffs
+from meterspan.mdm.data_management import registry_path, require_same_registry
+from meterspan.mdm.rehearsal import NO_ROWS, RegistryRows, Rehearsal
+from meterspan.model.storage.errors import StorageError
+from meterspan.runtime import state
+from meterspan.runtime.config import ServeConfig, check_config
+from meterspan.runtime.declared import ConfigError, ConfigFault, Partly, place_of_name
+from meterspan.runtime.inventory_file import InventoryFile, holds_keys, inventory_path
+from meterspan.runtime.master_key import MasterKeyError, check_master_key
+from meterspan.runtime.order_file import check_orders, order_path
+from meterspan.store import journal
+from meterspan.store.databases import check_reachable
+from meterspan.store.inspection import inspected
+from meterspan.store.reading_store import is_in_use
+from meterspan.store.registry import Registry
+from meterspan.wire.errors import WireError
+
+__all__ = [
+    "StartPlan",
+    "StartSource",
+    "check_folder",
+    "check_start",
+    "device_keys",
+    "read_source",
+    "rehearse",
+    "shared_keys",
+    "unicast_keys",
+]
+
+
+EntryT = TypeVar("EntryT")
+
+
+@dataclass(frozen=True, slots=True)
+class StartSource:
+    """A start as it was asked for; everything is read anew each time, so that a running system can be told to reload.
+
+    Attributes:
+        read: returns the text of the configuration; None where there is only a data folder.
+        data: the folder then.
+        adjust: puts the options of the command line in the place of the configuration's.
+        read_keys: reads a key file; raises ``ValueError`` or ``OSError`` with words.
+        master_key: where the key of the keys at rest is, unless the configuration says.
+
+    """
+
+    read: Callable[[], str] | None
+    data: Path
+    adjust: Callable[[ServeConfig], ServeConfig]
+    read_keys: Callable[[Path], Mapping[str, MeterKeys]]
+    master_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class StartPlan:
+    """What a start is made of, once it was checked.
+
+    Attributes:
+        config: the configuration, with the options of the command line.
+        keys: keys of meters by device.
+        tariffs: that meters name.
+        master_key: the file of the key of the keys at rest.
+        notes: what is odd and stops nothing.
+
+    """
+
+    config: ServeConfig
+    keys: Mapping[str, DeviceKeys] = field(repr=False)
+    tariffs: Sequence[Tariff]
+    master_key: Path
+    notes: tuple[str, ...] = ()
+
+
+def read_source(source: StartSource) -> tuple[StartPlan, Partly[ServeConfig]]:
+    """Read configuration, keys and tariffs as far as they can be read; all faults so far are in the second part.
+
+    Raises:
+        ConfigError: the configuration is no TOML.
+        OSError: it cannot be read.
+
+    """
+    found: Partly[ServeConfig] = Partly(ServeConfig(data=source.data), (), {})
+    if source.read is not None:
+        found = check_config(source.read())
+    if found.value is None:
+        raise ConfigError(found.faults)
+    config = source.adjust(found.value)
+    faults: list[ConfigFault] = []
+    keys = _keys(source, config, faults)
+    tariffs = _tariffs(config, faults)
+    plan = StartPlan(config, keys, tariffs, config.master_key_file or source.master_key)
+    return plan, Partly(config, (*found.faults, *faults), found.lines)
+
+
+def check_start(source: StartSource, now: float) -> StartPlan:
+    """Find whatever a start would refuse; nothing is written.
+
+    Raises:
+        ConfigError: everything that is wrong.
+        OSError: the configuration cannot be read.
+
+    """
+    plan, found = read_source(source)
+    config, is_running = plan.config, is_in_use(plan.config.data / "data" / "readings")
+    more = list(_places(config, is_running=is_running))
+    master_key, faults = _master_key(plan.master_key, config)
+    more += faults
+    notes: list[str] = []
+    try:
+        sound, faulty = _sound(config, found.faults)
+        notes += check_folder(sound, plan.keys, plan.tariffs, master_key=master_key, now=now, faulty=faulty).notes
+    except ConfigError as error:
+        more += [(fault.name, fault.text) for fault in error.faults]
+    found.with_faults(more).required()
+    if is_running:
+        notes.append(f"a program runs on {config.data}: it takes this configuration at its next start, or at SIGHUP")
+    return StartPlan(config, plan.keys, plan.tariffs, plan.master_key, tuple(notes))
+
+
+def check_folder(
+    config: ServeConfig,
+    keys: Mapping[str, DeviceKeys],
+    tariffs: Sequence[Tariff],
+    *,
+    master_key: bytes | None,
+    now: float,
+    faulty: AbstractSet[str] = frozenset(),
+) -> InventoryPlan:
+    """Compare a configuration with the data folder: make all changes of a start in a rehearsal, and none on disk.
+
+    Args:
+        config: the configuration.
+        keys: keys of meters by device.
+        tariffs: that meters name.
+        master_key: of the keys at rest; None where there is none yet.
+        now: UTC seconds.
+        faulty: devices whose entries are faulty, and were left out.
+
+    Raises:
+        ConfigError: everything that the folder has against it.
+
+    """
+    faults = list(_folder(config))
+    if faults:
+        raise ConfigError([ConfigFault(None, name, text) for name, text in faults])
+    try:
+        kept = {name: device for name, device in _inventory(config).items() if name not in faulty}
+        rows, close = _registry_rows(config)
+    except (StorageError, ValueError) as error:
+        raise ConfigError([ConfigFault(None, "data", str(error))]) from error
+    try:
+        return rehearse(
+            config,
+            kept,
+            keys,
+            tariffs,
+            custody=None if master_key is None else KeyCustody(master_key),
+            rehearsal=Rehearsal(rows),
+            now=now,
+        )
+    except StorageError as error:
+        raise ConfigError([ConfigFault(None, "data", str(error))]) from error
+    finally:
+        close()
+
+
+def rehearse(
+    config: ServeConfig,
+    kept: Mapping[str, Device],
+    keys: Mapping[str, DeviceKeys],
+    tariffs: Sequence[Tariff],
+    *,
+    custody: KeyCustody | None,
+    rehearsal: Rehearsal,
+    now: float,
+) -> InventoryPlan:
+    """Return what a configuration makes of an inventory, after all of it was tried in a rehearsal.
+
+    Args:
+        config: the configuration.
+        kept: the records at rest.
+        keys: keys of meters by device.
+        tariffs: that meters name.
+        custody: opens the keys at rest; None where there is no master key yet.
+        rehearsal: of the registrations at rest.
+        now: UTC seconds.
+
+    Raises:
+        ConfigError: everything that is refused.
+
+    """
+    plan = plan_inventory(config, kept, keys, now)
+    faults = [ConfigFault(None, name, text) for name, text in (*plan.faults, *_unopened(kept, custody))]
+    if not faults:
+        faults += shared_keys(unicast_keys(plan.known.values(), keys, custody))
+    try:
+        register(rehearsal, config, plan, tariffs, lambda _what, _done, _of: None)
+    except ConfigError as error:
+        named = {fault.name for fault in faults}
+        faults += [fault for fault in error.faults if fault.name not in named]
+    if faults:
+        raise ConfigError(faults)
+    return plan
+
+
+def _sound(config: ServeConfig, faults: Sequence[ConfigFault]) -> tuple[ServeConfig, frozenset[str]]:
+    """Leave out the entries that are faulty, so that the others can be tried; return their devices too."""
+    places = {place_of_name(fault.name) for fault in faults if not fault.file}
+
+    def is_sound(table: str, index: int) -> bool:
+        return not any(place == table or place.startswith(f"{table}[{index}]") for place in places)
+
+    def kept(table: str, entries: tuple[EntryT, ...]) -> tuple[EntryT, ...]:
+        return tuple(entry for index, entry in enumerate(entries) if is_sound(table, index))
+
+    homes = tuple(
+        home if is_sound("homes", index) else replace(home, zone="")
+        for index, home in enumerate(config.homes)
+        if home.id
+    )
+    sound = replace(
+        config,
+        zone="UTC" if "zone" in places else config.zone,
+        registry="" if "registry" in places else config.registry,
+        homes=homes,
+        access_points=kept("access_points", config.access_points),
+        meters=kept("meters", config.meters),
+        exchanges=kept("exchanges", config.exchanges),
+    )
+    return sound, frozenset(_names(config) - _names(sound))
+
+
+def _names(config: ServeConfig) -> set[str]:
+    return {point.device for point in config.access_points} | {meter.device for meter in config.meters}
+
+
+def _keys(source: StartSource, config: ServeConfig, faults: list[ConfigFault]) -> dict[str, DeviceKeys]:
+    if config.keys is None:
+        return {}
+    try:
+        return {name: device_keys(keys) for name, keys in source.read_keys(config.keys).items()}
+    except (ValueError, OSError) as error:
+        faults.append(ConfigFault(None, "", str(error), str(config.keys)))
+        return {}
+
+
+def device_keys(keys: MeterKeys) -> DeviceKeys:
+    """Return the keys of a key file as a session needs them."""
+    return DeviceKeys(keys.key or None, keys.auth_key or None, keys.password or None)
+
+
+def _tariffs(config: ServeConfig, faults: list[ConfigFault]) -> Sequence[Tariff]:
+    if config.tariffs is None:
+        return []
+    try:
+        return read_tariffs(config.tariffs)
+    except (ValueError, OSError) as error:
+        faults.append(ConfigFault(None, "", str(error), str(config.tariffs)))
+        return []
+
+
+def _master_key(path: Path, config: ServeConfig) -> tuple[bytes | None, list[tuple[str, str]]]:
+    try:
+        return check_master_key(path, config.data, wraps=lambda: holds_keys(inventory_path(config.data))), []
+    except (MasterKeyError, StorageError) as error:
+        return None, [("master_key_file", str(error))]
+
+
+_FORMATS: Final = (
+    ("data/readings/journal.sqlite", journal.FORMAT),
+    ("head_end.sqlite", state.FORMAT),
+)
+
+
+def _folder(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    """Find out why the stores of a folder could not be opened."""
+    place = next((path for path in (config.data, *config.data.resolve().parents) if path.exists()), config.data)
+    if not place.is_dir():
+        yield "data", f"{place} is not a folder"
+        return
+    if not os.access(place, os.W_OK | os.X_OK):
+        yield "data", f"{place} cannot be written to"
+        return
+    for name, known in _FORMATS:
+        path = config.data / name
+        try:
+            if path.exists():
+                with inspected(path) as file:
+                    file.format_up_to(known)
+        except StorageError as error:
+            yield "data", str(error)
+    try:
+        check_orders(order_path(config.data))
+        require_same_registry(config.data / "data", config.registry)
+    except (StorageError, ValueError) as error:
+        yield "data", str(error)
+
+
+def _inventory(config: ServeConfig) -> dict[str, Device]:
+    path = inventory_path(config.data)
+    if not path.exists():
+        return {}
+    with closing(InventoryFile(path, is_read_only=True)) as file:
+        return {device.device: device for device in file.devices()}
+
+
+def _registry_rows(config: ServeConfig) -> tuple[RegistryRows, Callable[[], None]]:
+    if config.registry:
+        registry = Registry(config.registry, is_read_only=True)
+        return registry, registry.close
+    path = registry_path(config.data / "data")
+    if not path.exists():
+        return NO_ROWS, lambda: None
+    registry = Registry.looked_at(path)
+    return registry, registry.close
+
+
+def unicast_keys(
+    devices: Iterable[Device], given: Mapping[str, DeviceKeys], custody: KeyCustody | None
+) -> Iterator[tuple[str, bytes]]:
+    """Iterate over the unicast keys of the devices that are there: as given now, else as at rest."""
+    for device in devices:
+        if device.removed_at is not None:
+            continue
+        key = given[device.device].global_unicast if device.device in given else None
+        if not key and custody is not None:
+            key = custody.keys_of(custody.bound(device)).global_unicast
+        yield device.device, key or b""
+
+
+def shared_keys(keys: Iterable[tuple[str, bytes]]) -> list[ConfigFault]:
+    """List the devices that share a unicast key with one before them; empty keys are left out.
+
+    What we send to one of them is authentic for the other too, as neither is named in it: a recorded command could be
+    played to the wrong meter (docs/decisions.md, 42).
+
+    Args:
+        keys: device and its unicast key.
+
+    """
+    first: dict[bytes, str] = {}
+    faults = []
+    for device, key in keys:
+        other = first.setdefault(key, device)
+        if key and other != device:
+            reason = (
+                f"has the unicast key of {other}: what is sent to one could be played to the other; give each meter a"
+                " key of its own, in the meter and in the key file"
+            )
+            faults.append(ConfigFault(None, f"device {device}", reason))
+    return faults
+
+
+def _unopened(kept: Mapping[str, Device], custody: KeyCustody | None) -> Iterator[tuple[str, str]]:
+    """Find the devices whose keys at rest do not open."""
+    if custody is None:
+        return
+    for device in kept.values():
+        try:
+            custody.keys_of(custody.bound(device))
+        except WireError as error:
+            reason = (
+                f"its keys at rest were wrapped under another master key, or changed ({error}); give the one of the"
+                " first start, or a backup of the inventory"
+            )
+            yield f"device {device.device}", reason
+
+
+def _places(config: ServeConfig, *, is_running: bool) -> Iterator[tuple[str, str]]:
+    """Find out whether the ports are free and the database of the registry answers."""
+    if config.registry:
+        try:
+            check_reachable(config.registry)
+        except (StorageError, ValueError) as error:
+            yield "registry", str(error)
+    if is_running:
+        return  # its ports are those of the program that runs
+    for name, host, port in (
+        ("portal", config.portal.host, config.portal.port),
+        ("push", config.push.host, config.push.port),
+    ):
+        if config.portal.port == config.push.port != 0 and name == "push" and config.push.host == config.portal.host:
+            yield "push.port", f"{port} is the port of the portal too; choose another"
+            continue
+        reason = _cannot_listen(host, port)
+        if reason:
+            yield f"{name}.port", f"cannot listen at {host}:{port}: {reason}"
+
+
+def _cannot_listen(host: str, port: int) -> str:
+    """Return why a port cannot be listened at; "" where it can."""
+    if not 0 <= port <= 65_535:
+        return ""  # said of the number already
+    try:
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, proto) as taken:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            taken.bind(address)
+            taken.listen(1)
+    except (OSError, UnicodeError) as error:
+        return getattr(error, "strerror", None) or str(error)
+    return ""

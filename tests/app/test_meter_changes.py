@@ -1,0 +1,253 @@
+"""A meter is exchanged, moved, removed and deleted by one function, and the bill of the home goes on without a gap."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from meterspan.app.central_system import CentralSystem
+from meterspan.app.meter_changes import register_texts
+from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeWish
+from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
+from meterspan.quantities import UNITS, Commodity, Obis
+from meterspan.runtime.config import read_config
+
+IMPORT = Obis(1, 0, 1, 8, 0)
+DAY = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp())
+NOON = DAY + 12 * 3_600
+NOW = DAY + 86_400 + 600.0
+CONFIG = """\
+data = "{folder}"
+zone = "UTC"
+[[homes]]
+id = "h1"
+[[homes]]
+id = "h2"
+[[meters]]
+device = "{device}"
+home = "h1"
+endpoint = "tcp://127.0.0.1:4059"
+security = "none"
+installed_at = {since}
+"""
+SINCE = datetime.fromtimestamp(DAY, UTC).isoformat()
+
+
+def system_of(folder: Path, device: str = "OLD", more: str = "", since: str = SINCE) -> CentralSystem:
+    config = read_config(CONFIG.format(folder=folder, device=device, since=since) + more)
+    return CentralSystem(config, keys={}, master_key=bytes(32), tariffs=(), clock=lambda: NOW)
+
+
+def here(question):
+    return question()
+
+
+def wish(kind: ChangeKind, device: str, **more) -> ChangeWish:
+    return ChangeWish(kind, device, author="anna", **more)
+
+
+def read(system: CentralSystem, device: str, start: int, end: int, first_wh: int) -> int:
+    """Give quarter hours of 100 Wh each; return the register at the end."""
+    times = np.arange(start, end + 1, 900, dtype=np.int64)
+    values = first_wh + 100 * np.arange(len(times), dtype=np.int64)
+    zeros = np.zeros(len(times), np.int32)
+    block = CaptureBlock(
+        device, Source.SCHEDULED_READ, end, times, (CaptureColumn(IMPORT, UNITS["Wh"], 0, values),), zeros, zeros
+    )
+    system.data.take([block])
+    return int(values[-1])
+
+
+def bill(system: CentralSystem, home: str = "h1"):
+    return system.data.day(home, Commodity.ELECTRICITY, datetime.fromtimestamp(DAY, UTC).date())
+
+
+EXCHANGE = datetime.fromtimestamp(NOON, UTC)
+REGISTERS = {"closing": ("1-0:1.8.0 1004.8 kWh",), "opening": ("1-0:1.8.0 7 kWh",)}
+BY_CONFIGURATION = (
+    f'[[exchanges]]\nold = "OLD"\nnew = "NEW"\nat = {EXCHANGE.isoformat()}\n'
+    'closing = ["1-0:1.8.0 1004.8 kWh"]\nopening = ["1-0:1.8.0 7 kWh"]\n'
+)
+
+
+def exchanged(folder: Path, way: str) -> CentralSystem:
+    """Read the old meter until noon, exchange it, and read the new one from then on."""
+    system = system_of(folder)
+    assert read(system, "OLD", DAY, NOON, 1_000_000) == 1_004_800
+    if way == "command":
+        order = wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "NEW"}, at=EXCHANGE, **REGISTERS)
+        system.change(order, {}, here)
+    else:
+        system.close()
+        since = EXCHANGE.isoformat()
+        system = system_of(folder, "NEW", BY_CONFIGURATION, since)
+    read(system, "NEW", NOON, DAY + 86_400, 7_000)
+    return system
+
+
+@pytest.mark.finding("users A1")
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("way", ["command", "configuration"])
+def test_the_bill_of_the_home_goes_on_over_an_exchange_and_over_the_next_start(tmp_path: Path, way: str) -> None:
+    system = exchanged(tmp_path, way)
+    try:
+        day = bill(system)
+        assert day.total == Decimal("9.6"), "96 quarter hours of 100 Wh, of both meters"
+        assert (day.unexplained, day.known) == (0, 96)
+        old, new = system.data.installations("h1-E")
+        assert (old.device, old.end, new.device, new.start) == ("OLD", NOON, "NEW", NOON)
+        assert register_texts(old.closing) == REGISTERS["closing"]
+        inventory = {device.device: device for device in system.head_end.inventory}
+        assert inventory["OLD"].removed_at == NOON
+        assert inventory["NEW"].installed_at == NOON
+        assert inventory["NEW"].endpoint == "127.0.0.1:4059"
+    finally:
+        system.close()
+    again = (
+        system_of(tmp_path) if way == "command" else system_of(tmp_path, "NEW", BY_CONFIGURATION, EXCHANGE.isoformat())
+    )
+    try:
+        assert bill(again) == day
+        assert bool(again.notes) == (way == "command"), "an entry that a command has overtaken is named"
+    finally:
+        again.close()
+
+
+def test_a_change_that_was_cut_off_is_finished_by_the_next_start(tmp_path: Path, monkeypatch) -> None:
+    system = system_of(tmp_path)
+    read(system, "OLD", DAY, NOON, 1_000_000)
+    monkeypatch.setattr(CentralSystem, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        system.change(wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "NEW"}, at=EXCHANGE, **REGISTERS), {}, here)
+    monkeypatch.undo()
+    system.close()
+    again = system_of(tmp_path)
+    try:
+        assert [row.device for row in again.data.installations("h1-E")] == ["OLD", "NEW"]
+        assert [view.text for view in again.changes(9)] == [
+            "NEW took the place of OLD at h1-E; last: 1-0:1.8.0 1004.8 kWh; first: 1-0:1.8.0 7 kWh"
+        ]
+    finally:
+        again.close()
+
+
+@pytest.fixture
+def system(tmp_path: Path):
+    opened = system_of(tmp_path)
+    yield opened
+    opened.close()
+
+
+REFUSED = {
+    "an unknown meter": (wish(ChangeKind.REMOVE, "NOBODY"), "no meter is called 'NOBODY'"),
+    "no name of the new meter": (wish(ChangeKind.EXCHANGE, "OLD", entry={}), "device: is missing"),
+    "the same meter": (wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "OLD"}), "say which meter takes its place"),
+    "an odd field": (wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N", "endpont": ""}), "did you mean endpoint?"),
+    "an odd endpoint": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N", "endpoint": "mqtt://x"}),
+        "endpoint: ",
+    ),
+    "a missing key": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N", "security": "hls-gmac"}),
+        "has no global-unicast and no authentication key",
+    ),
+    "an odd register": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, closing=("much",)),
+        "closing: 'much' is not an OBIS code, a value and a unit",
+    ),
+    "a time before the installation": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),
+        "OLD was installed after 2020",
+    ),
+    "a time to come": (wish(ChangeKind.REMOVE, "OLD", at=datetime(2030, 1, 1, tzinfo=UTC)), "is to come"),
+    "an unknown home": (wish(ChangeKind.MOVE, "OLD", home="h9"), "there is no home 'h9'"),
+    "the same place": (wish(ChangeKind.MOVE, "OLD", home="h1"), "OLD is at h1-E already"),
+    "a known meter": (
+        wish(ChangeKind.ADD, "OLD", entry={"device": "OLD", "home": "h2", "endpoint": "tcp://127.0.0.1:1"}),
+        "OLD is here already",
+    ),
+    "an occupied place": (
+        wish(
+            ChangeKind.ADD,
+            "N",
+            entry={"device": "N", "home": "h1", "endpoint": "tcp://127.0.0.1:1", "security": "none"},
+        ),
+        "OLD is installed at h1-E; exchange it",
+    ),
+    "a declared meter": (wish(ChangeKind.DELETE, "OLD"), "OLD has an entry in the configuration; take it out first"),
+}
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_refused_change_says_why_and_changes_nothing(system: CentralSystem, case: str) -> None:
+    order, words = REFUSED[case]
+    before = list(system.head_end.inventory), system.data.installations("h1-E"), system.data.revision
+    with pytest.raises((ChangeRefusedError, UnknownMeterError)) as refused:
+        system.change(order, {}, here)
+    assert words in str(refused.value)
+    assert (list(system.head_end.inventory), system.data.installations("h1-E"), system.data.revision) == before
+    assert system.changes(9) == []
+
+
+def test_a_meter_moves_with_its_register_and_both_homes_have_what_is_theirs(system: CentralSystem) -> None:
+    read(system, "OLD", DAY, NOON, 1_000_000)
+    system.change(wish(ChangeKind.MOVE, "OLD", home="h2", at=EXCHANGE, closing=("1-0:1.8.0 1004.8 kWh",)), {}, here)
+    read(system, "OLD", NOON, DAY + 86_400, 1_004_800)
+    assert (bill(system).total, bill(system, "h2").total) == (Decimal("4.8"), Decimal("4.8"))
+    (device,) = system.head_end.inventory
+    assert device.usage_point == "h2-E"
+
+
+def test_a_removed_meter_owes_nothing_and_its_readings_stay(system: CentralSystem) -> None:
+    read(system, "OLD", DAY, NOON, 1_000_000)
+    view = system.change(wish(ChangeKind.REMOVE, "OLD", at=EXCHANGE), {}, here)
+    assert view.text == "OLD was removed from h1-E; its readings stay"
+    assert [note for note in view.notes if "closing" in note]
+    assert bill(system).total == Decimal("4.8")
+    assert system.head_end.holes_of("OLD", NOON + 86_400)[-1].end <= NOON
+
+
+def test_only_a_meter_that_never_gave_a_reading_is_deleted_and_then_nothing_is_left_of_it(tmp_path: Path) -> None:
+    system = system_of(tmp_path)
+    entry = {"device": "PHANTOM", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
+    try:
+        system.change(wish(ChangeKind.ADD, "PHANTOM", entry=entry), {}, here)
+        read(system, "PHANTOM", DAY, DAY + 900, 1)
+        with pytest.raises(ChangeRefusedError, match="remove it instead"):
+            system.change(wish(ChangeKind.DELETE, "PHANTOM"), {}, here)
+        system.change(wish(ChangeKind.REMOVE, "PHANTOM"), {}, here)
+        system.change(wish(ChangeKind.ADD, "EMPTY", entry=entry | {"device": "EMPTY"}), {}, here)
+        system.change(wish(ChangeKind.DELETE, "EMPTY"), {}, here)
+        assert [row.device for row in system.data.installations("h2-E")] == ["PHANTOM"]
+        assert {device.device for device in system.head_end.inventory} == {"OLD", "PHANTOM"}
+        assert system.head_end.holes_of("EMPTY", int(NOW)) == []
+    finally:
+        system.close()
+    again = system_of(tmp_path)
+    try:
+        assert {device.device for device in again.head_end.inventory} == {"OLD", "PHANTOM"}
+    finally:
+        again.close()
+
+
+def test_a_meter_taken_out_of_the_configuration_is_removed_while_it_runs_and_comes_back_with_it(tmp_path: Path) -> None:
+    system = system_of(tmp_path)
+    more = '[[meters]]\ndevice = "TWO"\nhome = "h2"\nendpoint = "tcp://127.0.0.1:2"\nsecurity = "none"\n'
+    both = read_config(CONFIG.format(folder=tmp_path, device="OLD", since=SINCE) + more)
+    try:
+        assert system.reload(both, {}, (), here) == 1
+        assert system.head_end.planner.is_planned("TWO")
+        assert [row.device for row in system.data.installations("h2-E")] == ["TWO"]
+        one = read_config(CONFIG.format(folder=tmp_path, device="OLD", since=SINCE))
+        assert system.reload(one, {}, (), here) == 1
+        assert not system.head_end.planner.is_planned("TWO")
+        assert system.data.installations("h2-E")[0].end == int(NOW)
+        system.reload(both, {}, (), here)
+        assert system.data.installations("h2-E")[-1].end is None
+        assert system.reload(both, {}, (), here) == 0
+    finally:
+        system.close()
