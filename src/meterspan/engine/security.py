@@ -584,7 +584,8 @@ def _name_of_key(key: bytes) -> str:
 
 def _replay(counter: int, last: int) -> ReplayError:
     reason = f"invocation counter {counter} is not above {last}"
-    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=last + 1)
+    expected = last + 1 if last < COUNTER_MAX else None
+    return ReplayError(reason, None, "invocation-counter", CLAUSE, expected=expected)
 
 
 def _check_plain(plain: bytes, apdu: CipheredApdu | GeneralCipheredApdu, control: SecurityControl) -> None:

@@ -15,7 +15,6 @@ from datetime import UTC, tzinfo
 from functools import partial
 from typing import Final
 
-from meterspan.crypto.suites import COUNTER_MAX
 from meterspan.engine.link import Link, Role
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.engine.push import PushEvent, PushReceived, PushRefused, PushSink, PushUnstored
@@ -190,7 +189,7 @@ class PushIntake:
         if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError)):
             return b""
         due = event.error.expected
-        if due is None or due > COUNTER_MAX:
+        if due is None:
             return b""
         device, context = self._known(event.sender)
         is_early = now - self._replays_answered.get(device.device, -REPLAY_ANSWER_S) < REPLAY_ANSWER_S
