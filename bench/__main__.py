@@ -2,7 +2,7 @@
 
 import sys
 
-from bench import head_end, p1, profile, size, store, wireless
+from bench import cost, floods, head_end, p1, profile, size, store, wireless
 from bench.table import Line, show
 
 
@@ -29,6 +29,8 @@ BENCHES = {
     "wireless": (wireless.measure, "wireless M-Bus mode 5 to JSON, beside sixty lines of plain Python"),
     "p1": (p1.measure, "P1 telegrams, beside dsmr_parser"),
     "head_end": (head_end.measure, "1,000 meters read in parallel by one head end"),
+    "floods": (floods.measure, "genuine pushes and radio telegrams in a flood of forged ones"),
+    "cost": (cost.measure, "a megabyte of the worst that each entry point's grammar allows"),
     "size": (size.measure, "10,000 meters: start, pages and memory with 1 and 400 days"),
     "store": (store_lines, "durable ingest, beside a typed SQLite table"),
 }

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from meterspan.app.doctor import COUNTERS_END, Finding, Health, examine, is_healthy
-from meterspan.app.transfer import install_new, opened
+from meterspan.app.importing import PlannedMeter, install_planned
+from meterspan.app.transfer import opened
 from meterspan.mdm import import_csv
 from meterspan.model.damage import LOSSES, REMEDIES
 from meterspan.model.storage.readings import DamageKind
+from meterspan.quantities import Commodity
 from meterspan.runtime.state import StateFile
 
 RECEIVED_AT = datetime(2026, 4, 1, tzinfo=UTC)
@@ -29,9 +31,9 @@ def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "home"
     with opened(folder) as data:
         import_csv(data, _table(3), zone="UTC", received_at=RECEIVED_AT)
-        install_new(data, "h1", "UTC")
+        install_planned(data, [PlannedMeter("E1", "h1", Commodity.ELECTRICITY, "h1-E", 900)], "UTC")
         data.maintain(datetime(2026, 5, 10, tzinfo=UTC))
-        import_csv(data, _table(2, start=60), zone="UTC", received_at=RECEIVED_AT)
+        import_csv(data, _table(2, start=60), zone="UTC", received_at=RECEIVED_AT + timedelta(days=60))
     with StateFile(folder / "home.sqlite") as state:
         state.reserve("MSP1", 16)
     return folder

@@ -4,22 +4,20 @@ import csv
 import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
-from meterspan.app import transfer
+from meterspan.analytics.tariff import Band, Tariff
+from meterspan.app.importing import PlannedMeter, install_planned
 from meterspan.app.transfer import (
     Extract,
     NoReadingsError,
     Resolution,
     What,
     export,
-    install_new,
     opened,
-    parquet_lines,
 )
 from meterspan.mdm import TableFormat, import_csv
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
@@ -41,7 +39,8 @@ TABLE = ["time,meter,obis,value,unit", *(f"{time},E1,1-0:1.8.0,{value},kWh" for 
 def data(tmp_path):
     with opened(tmp_path / "folder") as held:
         import_csv(held, TABLE, zone="Europe/Berlin", received_at=RECEIVED_AT)
-        assert install_new(held, "h1", "Europe/Berlin") == ["E1"]
+        plan = [PlannedMeter("E1", "h1", Commodity.ELECTRICITY, "h1-E", 900)]
+        assert install_planned(held, plan, "Europe/Berlin") == ["E1"]
         yield held
 
 
@@ -52,8 +51,7 @@ def test_a_folder_without_readings_is_refused_and_not_made(tmp_path) -> None:
     assert not caught.value.folder.exists()
 
 
-def test_a_meter_is_installed_once_from_its_first_reading_on(data) -> None:
-    assert install_new(data, "h1", "Europe/Berlin") == []
+def test_a_meter_is_installed_from_its_first_reading_on(data) -> None:
     (row,) = data.installations("h1-E")
     assert (row.device, row.start) == ("E1", int(datetime.fromisoformat(ROWS[0][0]).timestamp()))
 
@@ -74,17 +72,6 @@ def test_only_the_home_asked_for_is_exported(data, tmp_path) -> None:
         assert export(data, tmp_path / "all", Extract(what), TableFormat.JSON) > 0
     assert export(data, tmp_path / "none", Extract(What.TOTALS, home_id="h2"), TableFormat.JSON) == 0
     assert json.loads((tmp_path / "none").read_text()) == []
-
-
-def test_rows_of_a_parquet_file_are_lines_of_csv(tmp_path) -> None:
-    path = tmp_path / "in.parquet"
-    columns = {"time": [datetime(2026, 3, 29, tzinfo=UTC), None], "text": ['a "quoted", one', "b"], "value": [1, 2]}
-    pq.write_table(pa.table(columns), path)
-    assert list(csv.reader(parquet_lines(path))) == [
-        ["time", "text", "value"],
-        ["2026-03-29T00:00:00+00:00", 'a "quoted", one', "1"],
-        ["", "b", "2"],
-    ]
 
 
 def test_a_day_of_which_only_a_reset_is_known_is_a_row_of_the_totals(data, tmp_path) -> None:
@@ -110,24 +97,33 @@ def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(
     assert [item.item for item in data.damage()] == ["usage point h2-G"]
 
 
-@pytest.mark.attack(2)
-@pytest.mark.finding("security low-3")
-def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tmp_path) -> None:
-    path = tmp_path / "bomb.parquet"
-    column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 200_000]))
-    pq.write_table(pa.table({"device": column.cast(pa.dictionary(pa.int32(), pa.string()))}), path)
-    assert path.stat().st_size < 300_000
-    lines = parquet_lines(path)
-    assert next(lines) == "device"
-    with pytest.raises(ValueError, match="200,000 characters"):
-        next(lines)
+@pytest.mark.finding("users D-6")
+def test_a_month_of_which_only_days_are_asked_is_partial(data, tmp_path) -> None:
+    zone = ZoneInfo("Europe/Berlin")
+    first, after = datetime(2026, 3, 29, tzinfo=zone), datetime(2026, 3, 31, tzinfo=zone)
+    extract = Extract(What.TOTALS, first, after, resolution=Resolution.MONTH)
+    export(data, tmp_path / "out.csv", extract, TableFormat.CSV)
+    (row,) = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
+    assert (row["start"], row["end"], row["partial"]) == ("2026-03-29", "2026-03-30", "partial")
+    export(data, tmp_path / "out.csv", Extract(What.TOTALS, resolution=Resolution.MONTH), TableFormat.CSV)
+    row = next(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert (row["start"], row["end"], row["partial"]) == ("2026-03-01", "2026-03-31", "")
 
 
-@pytest.mark.attack(2)
-@pytest.mark.finding("security low-3")
-def test_a_part_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch) -> None:
-    path = tmp_path / "large.parquet"
-    pq.write_table(pa.table({"value": list(range(1_000))}), path)
-    monkeypatch.setattr(transfer, "PARQUET_PART_OCTETS_MAX", 100)
-    with pytest.raises(ValueError, match="row group 0"):
-        next(parquet_lines(path))
+@pytest.mark.finding("users D-2")
+def test_totals_are_priced_net_and_gross_by_a_tariff_that_is_given_and_nothing_is_stored(data, tmp_path) -> None:
+    tariff = Tariff("flat", "EUR", "kWh", (Band("all", Decimal("0.30")),), tax=Decimal("0.19"))
+    extract = Extract(What.TOTALS, resolution=Resolution.MONTH, tariffs={Commodity.ELECTRICITY: tariff})
+    export(data, tmp_path / "out.json", extract, TableFormat.JSON)
+    march = json.loads((tmp_path / "out.json").read_text())[0]
+    assert (Decimal(march["total"]), march["tariff"], march["currency"]) == (Decimal("11.5"), "flat", "EUR")
+    assert Decimal(march["cost_net"]) == Decimal("3.45")
+    assert Decimal(march["cost_gross"]) == Decimal("4.1055")
+    with opened(tmp_path / "other") as other:
+        import_csv(other, TABLE, zone="Europe/Berlin", received_at=RECEIVED_AT)
+        install_planned(other, [PlannedMeter("E1", "h1", Commodity.ELECTRICITY, "h1-E", 900)], "Europe/Berlin")
+        export(other, tmp_path / "out.json", extract, TableFormat.JSON)
+    with opened(tmp_path / "other") as again:
+        export(again, tmp_path / "out.json", Extract(What.TOTALS), TableFormat.JSON)
+    row = json.loads((tmp_path / "out.json").read_text())[0]
+    assert (row["cost_net"], row["cost_gross"], row["tariff"]) == ("", "", "")

@@ -1,233 +1,58 @@
-"""Export and import: exact, round, and no line lost without a reason."""
+"""Tables as files: typed, whole, and harmless in a spreadsheet."""
 
 import csv
 import json
-import stat
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
-import duckdb
+import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.tables import (
-    REFUSED_KEPT,
-    TableFormat,
-    export_intervals,
-    export_readings,
-    guarded,
-    import_csv,
-    unguarded,
+from meterspan.mdm import tables
+from meterspan.mdm.tables import CellKind, TableColumn, TableFormat, guarded, unguarded, write_table
+
+COLUMNS = (
+    TableColumn("name"),
+    TableColumn("at", CellKind.TIME),
+    TableColumn("day", CellKind.DAY),
+    TableColumn("amount", CellKind.EXACT, 3),
+    TableColumn("count", CellKind.WHOLE),
 )
-from meterspan.quantities import Commodity, Obis
-
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-ENERGY = Obis(1, 0, 1, 8, 0)
-
-
-def utc(*args):
-    return datetime(*args, tzinfo=UTC)
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ROWS = [
+    {"name": "=1+1", "at": NOON, "day": date(2026, 3, 1), "amount": Decimal("12.345"), "count": 7},
+    {"name": "b", "at": None, "day": None, "amount": None, "count": None},
+]
 
 
-@pytest.fixture
-def mdm(tmp_path):
-    with MeterDataManagement(tmp_path / "data") as management:
-        management.register_home("h1", "Elm Street 1", zone="Europe/Berlin")
-        management.install_meter("h1", "MP1", device="LGZ1", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1))
-        yield management
+def test_csv_and_json_have_text_and_the_unknown_is_empty(tmp_path):
+    assert write_table(tmp_path / "out", COLUMNS, ROWS, TableFormat.CSV) == 2
+    rows = list(csv.reader((tmp_path / "out").read_text().splitlines()))
+    assert rows[1:] == [["'=1+1", "2026-03-01T12:00:00Z", "2026-03-01", "12.345", "7"], ["b", "", "", "", ""]]
+    write_table(tmp_path / "out", COLUMNS, ROWS, TableFormat.JSON)
+    assert json.loads((tmp_path / "out").read_text())[0]["amount"] == "12.345"
 
 
-def imported(mdm, text, **given):
-    return import_csv(mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, **given)
-
-
-def stored(mdm):
-    records = {item.series_id: item for item in mdm.series()}
-    found = mdm.readings(list(records), utc(1980, 1, 1), utc(2200, 1, 1))
-    return [
-        (records[number].device, str(records[number].obis), time, Decimal(value).scaleb(records[number].exponent))
-        for number, time, value in zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True)
-    ]
-
-
-def test_a_plain_file_comes_in_exactly(mdm):
-    report = imported(mdm, "device,obis,time,value,unit\nLGZ1,1-0:1.8.0,2026-01-10T00:00:00Z,1234.567,kWh\n")
-    assert (report.lines, report.accepted, report.refused) == (1, 1, [])
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_567))]
-
-
-def test_a_german_spreadsheet_comes_in_by_usage_point(mdm):
-    text = "Zählpunkt;Zeitstempel;Zählerstand;Einheit\r\nMP1;10.01.2026 01:00;1.234,5;kWh\r\n;;;\r\n"
-    report = imported(mdm, text, obis=ENERGY)
-    assert (report.lines, report.accepted, report.blank) == (2, 1, 1)
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_500))]
-
-
-def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
-    times = ["01:45", "02:00", "02:15", "02:30", "02:45", "02:00", "02:15", "02:30", "02:45", "03:00"]
-    lines = "".join(f"LGZ1,2026-10-25 {time},{index},Wh,import\n" for index, time in enumerate(times))
-    report = imported(mdm, "meter,timestamp,value,unit,quantity\n" + lines)
-    assert report.accepted == 10
-    start = utc(2026, 10, 24, 23, 45)
-    assert [time for _device, _obis, time, _value in stored(mdm)] == [
-        int((start + timedelta(minutes=15 * index)).timestamp()) for index in range(10)
-    ]
-    report = imported(mdm, "meter,timestamp,value,unit,quantity\nLGZ1,2026-03-29 02:30,1,Wh,import\n")
-    assert report.accepted == 0
-    assert "the clock skips it" in report.refused[0].reason
-
-
-@pytest.mark.parametrize(
-    ("line", "reason"),
-    [
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,,kWh", "no value"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,12x,kWh", "not a number"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,NaN,kWh", "register can show"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1e40,kWh", "register can show"),
-        ('LGZ1,1-0:1.8.0,2026-01-10T00:00Z,"1,234",kWh', "thousands or decimals"),
-        ("LGZ1,1-0:1.8.0,yesterday,1,kWh", "not a time"),
-        ("LGZ1,1-0:1.8.0,0001-01-01,1,kWh", "not a time of a meter"),
-        ("LGZ1,1-0:1.8.0,,1,kWh", "no time"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1\x0023,kWh", "NUL"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1_000,kWh", "not a number"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,١٢,kWh", "not a number"),
-        ('"LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,kWh', "not a line of CSV"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,parsec", "parsec"),
-        ("LGZ1,1-0:1.8.0,2026-01-10T00:00Z,1,", "no unit"),
-        ("LGZ1,1.8,2026-01-10T00:00Z,1,kWh", "OBIS"),
-        ("LGZ1,,2026-01-10T00:00Z,1,kWh", "no OBIS"),
-        (",1-0:1.8.0,2026-01-10T00:00Z,1,kWh", "neither device"),
-        ("LGZ1,1-0:1.8.0", "no unit"),
-        ("x" * 5_000, "longer than"),
-    ],
-)
-def test_a_line_that_is_not_certain_is_refused_with_its_number(mdm, line, reason):
-    good = "LGZ1,1-0:1.8.0,2026-01-10T00:15Z,1,kWh"
-    report = imported(mdm, f"device,obis,time,value,unit\n{good}\n{line}\n")
-    assert report.accepted == 1
-    (refused,) = report.refused
-    assert refused.line == 3
-    assert reason in refused.reason
-
-
-def test_a_reading_before_the_installation_names_no_meter(mdm):
-    report = imported(mdm, "usage point,obis,time,value,unit\nMP1,1-0:1.8.0,2025-01-01T00:00Z,1,kWh\n")
-    assert report.refused[0].reason == "no meter was installed at MP1 then"
-    report = imported(mdm, "usage point,obis,time,value,unit\nMP7,1-0:1.8.0,2025-01-01T00:00Z,1,kWh\n")
-    assert "not registered" in report.refused[0].reason
-
-
-def test_a_file_without_a_needed_column_is_refused_whole(mdm):
-    with pytest.raises(ValueError, match="column for the unit"):
-        imported(mdm, "device,obis,time,value\n")
-    with pytest.raises(ValueError, match="no header"):
-        imported(mdm, "\n\n")
-
-
-def test_importing_twice_adds_nothing(mdm):
-    text = "device,obis,time,value,unit\n" + "".join(
-        f"LGZ1,1-0:1.8.0,2026-01-10T{hour:02d}:00Z,{hour}.5,kWh\n" for hour in range(24)
-    )
-    imported(mdm, text)
-    imported(mdm, text)
-    totals = mdm.totals()
-    assert (totals.readings, totals.duplicates) == (24, 24)
-
-
-@given(st.text(max_size=200))
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_text_is_accepted_refused_or_blank_and_never_lost(mdm, text):
-    lines = ["device,obis,time,value,unit\n", *text.splitlines(keepends=True)]
-    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
-    assert report.lines == len(lines) - 1 == report.accepted + report.blank + report.refused_count
-
-
-@pytest.mark.attack(2)
-@pytest.mark.finding("security low-3")
-def test_a_file_of_refused_lines_costs_no_more_memory_than_its_first_ones(mdm):
-    text = ["device,obis,time,value,unit\n", *("nonsense\n" for _ in range(3 * REFUSED_KEPT))]
-    report = import_csv(mdm, text, zone="Europe/Berlin", received_at=NOW)
-    assert (report.refused_count, len(report.refused)) == (3 * REFUSED_KEPT, REFUSED_KEPT)
-    assert [item.line for item in report.refused[:2]] == [2, 3]
-
-
-def test_exported_readings_come_back_the_same(mdm, tmp_path):
-    imported(
-        mdm,
-        "device,obis,time,value,unit\n"
-        "LGZ1,1-0:1.8.0,2026-01-10T00:00Z,10.001,kWh\nLGZ1,1-0:2.8.0,2026-01-10T00:00Z,3,kWh\n"
-        "GAS1,7-0:3.0.0,2026-01-10T00:00Z,5.25,m3\n",
-    )
-    path = tmp_path / "readings.csv"
-    assert export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1)) == 3
-    with MeterDataManagement(tmp_path / "other") as other, path.open(encoding="utf-8") as file:
-        report = import_csv(other, file, zone="UTC", received_at=NOW)
-        assert report.accepted == 3
-        assert sorted(stored(other)) == sorted(stored(mdm))
-    one = tmp_path / "one.json"
-    assert export_readings(mdm, one, utc(2026, 1, 1), utc(2027, 1, 1), form=TableFormat.JSON, device="GAS1") == 1
-    assert json.loads(one.read_text())[0]["value"] == "5.25"
-
-
-def test_exported_intervals_add_up_to_the_day(mdm, tmp_path):
-    lines = "".join(
-        f"LGZ1,1-0:1.8.0,{(utc(2026, 1, 9, 23) + timedelta(minutes=15 * index)).isoformat()},{index}.25,kWh\n"
-        for index in range(97)
-        if index != 50
-    )
-    imported(mdm, "device,obis,time,value,unit\n" + lines)
-    start, end = utc(2026, 1, 9, 23), utc(2026, 1, 10, 23)
-    path = tmp_path / "intervals.csv"
-    assert export_intervals(mdm, path, start, end) == 96
-    with path.open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    total = mdm.day("h1", Commodity.ELECTRICITY, date(2026, 1, 10)).total
-    assert sum(Decimal(row["value"]) for row in rows) == total == 96
-    assert {row["quality"] for row in rows} == {"", "spread estimated"}
-    parquet = tmp_path / "intervals.parquet"
-    assert export_intervals(mdm, parquet, start, end, form=TableFormat.PARQUET, usage_point="MP1") == 96
-    query = "select sum(cast(value as decimal(18, 6))) from read_parquet($path)"
-    assert duckdb.sql(query, params={"path": str(parquet)}).fetchall() == [(Decimal(96),)]
-    empty = tmp_path / "empty.json"
-    assert export_intervals(mdm, empty, start, end, form=TableFormat.JSON, usage_point="none") == 0
-    assert json.loads(empty.read_text()) == []
-
-
-def test_a_carriage_return_inside_a_line_refuses_that_line_only(mdm):
-    lines = ["device;obis;time;value;unit\n", "LGZ1;1-0:1.8.0;2026-03-01T00:00Z;1\r23;Wh\n"]
-    lines.append("LGZ1;1-0:1.8.0;2026-03-01T01:00Z;5;Wh\n")
-    report = import_csv(mdm, lines, zone="Europe/Berlin", received_at=NOW)
-    assert (report.accepted, [item.line for item in report.refused]) == (1, [2])
-
-
-@pytest.mark.parametrize(
-    ("header", "reason"),
-    [
-        ("device;obis;time;value;value;unit", "two columns for the value"),
-        ("device;obis;time;timestamp;value;unit", "two columns for the time"),
-        ("x" * 200_000 + ";device;obis;time;value;unit", "longer than"),
-        ('"device;obis;time;value;unit', "not CSV"),
-        ("device;obis;time;value;unit\0", "not CSV"),
-    ],
-    ids=["values", "times", "long", "quote", "nul"],
-)
-def test_a_header_of_which_two_things_could_be_meant_is_refused(mdm, header, reason):
-    with pytest.raises(ValueError, match=reason):
-        import_csv(mdm, [header + "\n"], zone="Europe/Berlin", received_at=NOW)
-
-
-def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):
-    text = "Datum;Uhrzeit;Zählerstand;Einheit;device\n01.03.2026;04:15;1;kWh;LGZ1\n01.03.2026;;2;kWh;LGZ1\n"
-    report = imported(mdm, text, obis=ENERGY)
-    assert (report.accepted, report.refused[0].reason) == (1, "no time")
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]
+@pytest.mark.finding("users D-7")
+def test_parquet_has_types_and_is_written_part_by_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "PART_ROWS", 2)
+    assert write_table(tmp_path / "out", COLUMNS, iter(ROWS * 3), TableFormat.PARQUET) == 6
+    table = pq.read_table(tmp_path / "out")
+    assert table.slice(0, 2).to_pylist() == ROWS
+    assert pq.ParquetFile(tmp_path / "out").num_row_groups == 3
+    types = ["string", "timestamp[us, tz=UTC]", "date32[day]", "decimal128(38, 3)", "int64"]
+    assert [str(field.type) for field in table.schema] == types
+    wide = (TableColumn("amount", CellKind.EXACT, 30, 60),)
+    write_table(tmp_path / "out", wide, [{"amount": Decimal(10) ** 29}], TableFormat.PARQUET)
+    assert pq.read_table(tmp_path / "out")["amount"].to_pylist() == [Decimal(10) ** 29]
 
 
 FORMULAS = ["=1+1", "@SUM(A1)", "+cmd|x", "-2+3", '=HYPERLINK("http://x")', "'=1", "''@x", "+49 30", "\t=1"]
 
 
+@pytest.mark.finding("security low-1")
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_exported_text_is_a_formula_and_each_comes_back(text):
     written = guarded(text)
@@ -243,22 +68,3 @@ def test_every_text_comes_back_from_its_guarded_form(text):
 @pytest.mark.parametrize("value", [-5, 7, "-5.25", "12", "+3", None])
 def test_numbers_are_exported_as_they_are(value):
     assert guarded(value) == value
-
-
-def test_a_device_named_like_a_formula_is_exported_harmlessly_and_imported_as_it_was(mdm, tmp_path):
-    imported(mdm, 'device,obis,time,value,unit\n"=HYPERLINK(""x"")",1-0:1.8.0,2026-01-10T00:00Z,1,kWh\n')
-    path = tmp_path / "readings.csv"
-    assert export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1)) == 1
-    assert "'=HYPERLINK" in path.read_text()
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with MeterDataManagement(tmp_path / "other") as other, path.open(encoding="utf-8") as file:
-        assert import_csv(other, file, zone="UTC", received_at=NOW).accepted == 1
-        assert [item.device for item in other.series()] == ['=HYPERLINK("x")']
-
-
-def test_an_export_follows_no_link(mdm, tmp_path):
-    victim, path = tmp_path / "victim", tmp_path / "out.csv"
-    victim.write_text("untouched")
-    (tmp_path / "out.csv.tmp").symlink_to(victim)
-    export_readings(mdm, path, utc(2026, 1, 1), utc(2027, 1, 1))
-    assert (victim.read_text(), path.is_file()) == ("untouched", True)

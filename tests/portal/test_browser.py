@@ -16,6 +16,7 @@ from meterspan.portal.feeds import Feeds
 from meterspan.portal.words import languages
 from tests.portal.conftest import Running
 from tests.portal.sample_views import NOW
+from tests.portal.test_size import portal_of
 from tests.portal.test_unknown import UnknownHomes, UnknownNetwork
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -430,3 +431,23 @@ def test_the_first_load_is_light_even_uncompressed(open_page, path):
     assert len(sizes) >= 5
     assert 20_000 < sum(size for size, _ in sizes) < FIRST_LOAD_MAX
     assert sum(transfer for _, transfer in sizes) < 90_000
+
+
+@pytest.fixture(scope="module")
+def large_portal() -> Iterator[str]:
+    """Yield the address of a portal with ten thousand meters of the longest names in one network."""
+    running = Running(portal_of("long names, one network")[1])
+    yield running.url
+    assert running.stop()
+
+
+@pytest.mark.attack(10)
+@pytest.mark.finding("users F-size")
+@pytest.mark.parametrize("path", ["/", "/operator", "/operator/meters", "/operator/orders", "/operator/damage"])
+def test_ten_thousand_rows_with_names_of_two_hundred_characters_fit_a_phone_and_a_desk(browser, large_portal, path):
+    page = browser.new_page(viewport={"width": SMALL_PHONE[0], "height": SMALL_PHONE[1]})
+    page.goto(f"{large_portal}{path}")
+    for width, height in (SMALL_PHONE, DESK):
+        page.set_viewport_size({"width": width, "height": height})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.close()

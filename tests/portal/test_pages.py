@@ -443,7 +443,7 @@ def test_a_list_of_damage_of_any_length_is_searched_and_cut_on_the_server():
 
     first = render(network=Ruins(), path="/operator/damage").text
     assert first.count("<li>") == PAGE_ROWS
-    assert "1\u201350 of 10000" in first
+    assert "1\u201350 of 10,000" in first
     assert 'href="?page=2"' in first
     found = render(network=Ruins(), path="/operator/damage?q=batch+77&page=3").text
     assert "of 280" in found

@@ -206,3 +206,8 @@ def test_a_catalogue_that_is_not_toml_is_an_error_with_its_name(folder):
     (folder / "catalogue" / "de.toml").write_text("[list\n", "utf-8")
     with pytest.raises(WordsError, match=r"^de\.toml: "):
         load_words(folder)
+
+
+def test_a_large_count_is_written_in_groups_and_a_year_is_not():
+    assert words_for("en")("list.span", first=1, last=2026, found=10_000) == "1\u20132026 of 10,000"
+    assert words_for("de")("list.span", first=1, last=50, found=1_234_567) == "1\u201350 von 1.234.567"

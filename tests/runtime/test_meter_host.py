@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import suppress
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,7 +17,7 @@ from meterspan.runtime.dlms_client import open_dlms
 from meterspan.runtime.dlms_server import HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError
-from meterspan.runtime.meter_host import ElectricityHost, MeterTime, RadioHost, kept_time
+from meterspan.runtime.meter_host import MASTERS_PER_PEER_MAX, ElectricityHost, MeterTime, RadioHost, kept_time
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import AuthenticationMechanism
 
@@ -180,6 +181,36 @@ def test_a_radio_without_a_receiver_says_so(tmp_path):
         )
         with pytest.raises(CannotConnectError, match="no-such-host"):
             await host.open()
+
+    with StateFile(tmp_path / "a.sqlite") as state:
+        asyncio.run(main(state))
+
+
+@pytest.mark.attack(2)
+def test_masters_beyond_the_places_of_the_wired_slave_close_the_oldest(tmp_path):
+    async def main(state):
+        clock = Clock()
+        meter = RadioMeter(RadioMeterConfig(RadioMedium.WATER, "MSP", "10000001", bytes(16)), START, state)
+        host = RadioHost(
+            meter,
+            state=state,
+            time=MeterTime(clock, START),
+            clock=clock,
+            supply=lambda start, end: [],
+            receiver=Endpoint("udp", "127.0.0.1", 9),
+        )
+        transport = TRANSPORTS["mbus+tcp"]
+        port = await host.listen(transport, Endpoint("mbus+tcp", "127.0.0.1", 0, options={"address": "5"}))
+        lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MASTERS_PER_PEER_MAX + 3)]
+        for reader, _ in lines[:3]:
+            async with asyncio.timeout(5):
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(lines[-1][0].read(), 0.2)
+        for _, writer in lines:
+            writer.close()
+        await host.close()
 
     with StateFile(tmp_path / "a.sqlite") as state:
         asyncio.run(main(state))

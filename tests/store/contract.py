@@ -5,13 +5,18 @@ A backend is opened by ``open(place)`` as often as wanted: what was stored throu
 
 import itertools
 import threading
+from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import StorageClosedError, StorageError
-from meterspan.model.storage.readings import Readings, SettledIntervals, UnsettledDays
+from meterspan.model.storage.readings import ImportRecord, Readings, SettledIntervals, UnsettledDays
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -21,6 +26,7 @@ from meterspan.model.storage.registry import (
     VersionRow,
 )
 from meterspan.quantities import DAY_S, Quality
+from tests.store.memory_backends import MemoryJournal
 
 DAY = 20_000
 T0 = DAY * DAY_S
@@ -42,6 +48,24 @@ def days_of(journal):
     return list(zip(days.series.tolist(), days.day.tolist(), days.readings.tolist(), strict=True))
 
 
+IMPORT_STEPS = st.tuples(
+    st.sampled_from(["append", "import", "undo", "undo"]),
+    st.lists(st.tuples(st.integers(1, 2), st.sampled_from([T0, T0 + 900, T0 + DAY_S]), st.integers(5, 7)), max_size=4),
+)
+
+
+def state_of(journal):
+    """All that is read, without which of several contradicting values is the one that is marked."""
+    found = journal.read([1, 2], T0, T0 + 2 * DAY_S)
+    conflict = int(Quality.CONFLICT)
+    marks = Counter()
+    for series, time, quality in zip(found.series.tolist(), found.time.tolist(), found.quality.tolist(), strict=True):
+        marks[series, time] += bool(quality & conflict)
+    columns = (found.received_at.tolist(), (found.quality & ~conflict).tolist(), found.source.tolist())
+    bounds = [journal.bounds(series) for series in (1, 2)]
+    return rows_of(found), columns, marks, bounds, journal.counts().readings
+
+
 class JournalContract:
     """A ``ReadingJournal``."""
 
@@ -50,6 +74,11 @@ class JournalContract:
         journal = self.open(place)
         yield journal
         journal.close()
+
+    @pytest.fixture
+    def fresh_place(self, place):
+        numbers = itertools.count()
+        return lambda: {} if isinstance(place, dict) else place / str(next(numbers))
 
     def reopened(self, journal, place):
         journal.close()
@@ -143,6 +172,73 @@ class JournalContract:
         expected = [(series, T0 + index, index) for series, index in itertools.product(range(1, 5), range(20))]
         assert rows_of(opened.read(range(1, 5), T0, T0 + 99)) == expected
         assert days_of(opened) == [(series, DAY, 20) for series in range(1, 5)]
+
+    def test_an_import_is_taken_whole_and_counted_and_a_trial_stores_nothing(self, opened):
+        opened.append(readings([(1, T0, 5), (1, T0 + 900, 6)]))
+        parts = [readings([(1, T0, 5), (1, T0 + 900, 7)], T0 + 1), readings([(1, T0 + 1_800, 8)], T0 + 1)]
+        asked = ImportRecord(0, "in.csv", b"digest", T0 + 1)
+        tried = opened.take_import(asked, parts, is_trial=True)
+        assert (tried.number, tried.readings, tried.duplicates, tried.conflicts) == (0, 2, 1, 1)
+        assert (len(opened.read([1], T0, T0 + DAY_S)), opened.imports(), opened.counts().readings) == (2, [], 2)
+        receipts = []
+        taken = opened.take_import(asked, iter(parts), note=receipts.append)
+        assert taken == replace(tried, number=1) == opened.imports()[0]
+        assert (taken.first_time, taken.last_time, len(receipts)) == (T0, T0 + 1_800, 2)
+        assert len(opened.read([1], T0, T0 + DAY_S)) == opened.counts().readings == 4
+        assert opened.series_of_import(1) == [1]
+
+    def test_an_import_that_fails_stores_nothing(self, opened):
+        def parts():
+            yield readings([(1, T0, 5)])
+            raise RuntimeError("the file ends")
+
+        with pytest.raises(RuntimeError, match="the file ends"):
+            opened.take_import(ImportRecord(0, "in.csv", b"digest", T0), parts())
+        assert (opened.imports(), opened.bounds(1), opened.counts().readings) == ([], None, 0)
+
+    def test_an_undone_import_is_named_and_its_days_are_settled_again(self, opened, place):
+        opened.take_import(ImportRecord(0, "in.csv", b"digest", T0), [readings([(1, T0, 5)])])
+        opened.settled(opened.days_to_settle())
+        undone = opened.undo_import(1, T0 + 99)
+        assert (undone.undone_at, opened.imports()) == (T0 + 99, [undone])
+        assert (len(opened.read([1], T0, T0 + 9)), opened.bounds(1), opened.counts().readings) == (0, None, 0)
+        assert [row[:2] for row in days_of(opened)] == [(1, DAY)]
+        with pytest.raises(ImportUndoneError):
+            opened.undo_import(1, T0 + 100)
+        with pytest.raises(UnknownImportError):
+            opened.undo_import(2, T0 + 100)
+        journal = self.reopened(opened, place)
+        assert (journal.bounds(1), sum(map(len, journal.pending())), journal.newest_closed()) == (None, 0, None)
+        journal.close()
+
+    @pytest.mark.attack(8)
+    @pytest.mark.finding("users D-3")
+    @given(steps=st.lists(IMPORT_STEPS, max_size=9), closed=st.integers(0, 9))
+    @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+    def test_what_is_read_after_an_undone_import_is_what_is_read_without_it(self, fresh_place, steps, closed):
+        """Whatever came before, between and after, from wherever, closed, reopened or not."""
+        place, other = fresh_place(), {}
+        mine, truth = self.open(place), MemoryJournal(other)
+        numbers = 0
+        for index, (kind, rows) in enumerate(steps):
+            batch = readings(rows, T0 + index)
+            if kind == "append" and rows:
+                assert mine.append(batch).duplicates == truth.append(batch).duplicates
+            elif kind == "import":
+                numbers += 1
+                asked = ImportRecord(0, "in.csv", bytes([index]), T0 + index)
+                assert mine.take_import(asked, [batch]) == truth.take_import(asked, [batch])
+            elif kind == "undo" and numbers:
+                number = index % numbers + 1
+                if truth.imports()[number - 1].undone_at is None:
+                    assert mine.undo_import(number, T0 + index) == truth.undo_import(number, T0 + index)
+            if index == closed:
+                mine.compact(T0 + DAY_S)
+                truth.compact(T0 + DAY_S)
+                mine.close()
+                mine = self.open(place)
+            assert state_of(mine) == state_of(truth)
+        mine.close()
 
     def test_nothing_is_quarantined_where_nothing_is_damaged(self, opened):
         opened.append(readings([(1, T0, 1)]))

@@ -3,11 +3,13 @@
 A place is a dictionary; what was stored there outlives ``close``.
 """
 
+import copy
 import threading
-from dataclasses import astuple, fields
+from dataclasses import astuple, fields, replace
 
 import numpy as np
 
+from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.storage.errors import StorageClosedError
 from meterspan.model.storage.readings import COLUMNS, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.model.storage.registry import (
@@ -22,7 +24,10 @@ from meterspan.quantities import DAY_S, Quality
 
 
 class MemoryJournal:
-    """A ``ReadingJournal`` of dictionaries, reading by reading."""
+    """A ``ReadingJournal`` of dictionaries, reading by reading.
+
+    An import is undone by playing all batches again without it: what the state is then is true by definition.
+    """
 
     def __init__(self, place):
         self._held = place
@@ -30,6 +35,8 @@ class MemoryJournal:
         self._is_closed = False
         for name, value in (("rows", {}), ("events", {}), ("ids", set()), ("days", {}), ("sums", [0, 0, 0])):
             place.setdefault(name, value)
+        for name in ("log", "imports"):
+            place.setdefault(name, [])
         place.setdefault("closed", None)
 
     def _open(self):
@@ -45,24 +52,92 @@ class MemoryJournal:
             held["ids"].add(batch_id)
             for event in events:
                 held["events"].setdefault((event.device, event.time, event.code, event.text), event)
-            fresh, duplicates, conflicts, late = [], 0, 0, 0
-            for row in zip(*(getattr(readings, name).tolist() for name in COLUMNS), strict=True):
-                at, value = row[:2], row[2]
-                known = held["rows"].setdefault(at, {})
-                if value in known:
-                    duplicates += 1
-                    continue
-                quality = row[4] | (int(Quality.CONFLICT) if known else 0)
-                conflicts += bool(known)
-                if held["closed"] is not None and row[1] < held["closed"]:
-                    quality |= int(Quality.LATE)
-                    late += 1
-                known[value] = (*row[:4], quality, *row[5:])
-                fresh.append(known[value])
-                self._note(row[0], row[1] // DAY_S, 1)
-            for index, count in enumerate((duplicates, conflicts, late)):
-                held["sums"][index] += count
-            return Receipt(_columns(fresh), duplicates, conflicts, late)
+            return self._taken(readings, 0)
+
+    def _taken(self, readings, origin):
+        held = self._held
+        rows = list(zip(*(getattr(readings, name).tolist() for name in COLUMNS), strict=True))
+        held["log"].append((origin, held["closed"], rows))
+        fresh, duplicates, conflicts, late = self._play(rows, held["closed"])
+        for row in fresh:
+            self._note(row[0], row[1] // DAY_S, 1)
+        for index, count in enumerate((duplicates, conflicts, late)):
+            held["sums"][index] += count
+        return Receipt(_columns(fresh), duplicates, conflicts, late)
+
+    def _play(self, rows, closed):
+        fresh, duplicates, conflicts, late = [], 0, 0, 0
+        for row in rows:
+            at, value = row[:2], row[2]
+            known = self._held["rows"].setdefault(at, {})
+            if value in known:
+                duplicates += 1
+                continue
+            quality = row[4] | (int(Quality.CONFLICT) if known else 0)
+            conflicts += bool(known)
+            if closed is not None and row[1] < closed:
+                quality |= int(Quality.LATE)
+                late += 1
+            known[value] = (*row[:4], quality, *row[5:])
+            fresh.append(known[value])
+        return fresh, duplicates, conflicts, late
+
+    def take_import(self, record, parts, *, is_trial=False, note=lambda _receipt: None):
+        with self._lock:
+            held = self._open()
+            before = copy.deepcopy(held)
+            try:
+                record = replace(record, number=len(held["imports"]) + 1)
+                for part in parts:
+                    receipt = self._taken(part, record.number)
+                    times = [time for time in (record.first_time, record.last_time) if time is not None]
+                    times += part.time.tolist()
+                    record = replace(
+                        record,
+                        readings=record.readings + len(receipt.fresh),
+                        duplicates=record.duplicates + receipt.duplicates,
+                        conflicts=record.conflicts + receipt.conflicts,
+                        first_time=min(times, default=None),
+                        last_time=max(times, default=None),
+                    )
+                    note(receipt)
+            except BaseException:
+                held.update(before)
+                raise
+            if is_trial:
+                held.update(before)
+                return replace(record, number=0)
+            held["imports"].append(record)
+            return record
+
+    def imports(self):
+        return list(self._open()["imports"])
+
+    def _record(self, number):
+        if not 0 < number <= len(self._held["imports"]):
+            raise UnknownImportError(number)
+        return self._held["imports"][number - 1]
+
+    def series_of_import(self, number):
+        self._record(number)
+        return sorted({row[0] for origin, _closed, rows in self._held["log"] if origin == number for row in rows})
+
+    def undo_import(self, number, at):
+        with self._lock:
+            record = self._record(number)
+            if record.undone_at is not None:
+                raise ImportUndoneError(number, record.undone_at)
+            held = self._held
+            held["imports"][number - 1] = replace(record, undone_at=at)
+            undone = {item.number for item in held["imports"] if item.undone_at is not None}
+            held["rows"] = {}
+            for origin, closed, rows in held["log"]:
+                if origin not in undone:
+                    self._play(rows, closed)
+                elif origin == number:
+                    for row in rows:
+                        self._note(row[0], row[1] // DAY_S, 0)
+            return held["imports"][number - 1]
 
     def _note(self, series, day, readings):
         known = self._held["days"].get((series, day), (0, 0))

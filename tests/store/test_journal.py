@@ -17,7 +17,10 @@ def connection(tmp_path):
 
 
 def as_format_1(connection):
-    connection.executescript("drop table unsettled; drop table quarantined; pragma user_version = 1;")
+    connection.executescript(
+        "drop table unsettled; drop table quarantined; drop table import_part; drop table import_file;"
+        "pragma user_version = 1;"
+    )
 
 
 def tables(connection):
@@ -38,6 +41,7 @@ def test_a_journal_of_format_1_gets_its_tables_and_the_days_of_its_batches(conne
 def test_what_format_2_quarantined_gets_its_kind_and_an_unknown_time(connection, tmp_path):
     journal.prepare(connection, tmp_path)
     connection.executescript(
+        "drop table import_part; drop table import_file;"
         "alter table quarantined drop column kind; alter table quarantined drop column found_at;"
         "insert into quarantined values ('batch 4', 'cut', 'journal', 96, 10, 20, x'00');"
         "insert into quarantined values ('days to settle 2', 'cut', 'journal', 0, null, null, x'00');"

@@ -23,7 +23,7 @@ def rows_of(found):
 
 @given(st.sets(st.tuples(st.integers(1, 2), st.integers(0, 4), st.integers(0, 2))), rows)
 def test_fresh_are_the_first_of_each_that_are_not_known_and_conflicts_are_marked(known, batch):
-    receipt = sift(readings(sorted(known)), readings(batch))
+    receipt, _stored = sift(readings(sorted(known)), readings(batch))
     expected, instants, conflicts = [], {row[:2] for row in known}, []
     for row in batch:
         if row not in known and row not in expected:

@@ -1,62 +1,74 @@
-"""What ``meterspan import`` and ``export`` do with a data folder: open it, take a table in, write one out."""
+"""What ``meterspan export`` does with a data folder: open it, and write a table of what it holds."""
 
-import csv
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
+from meterspan.analytics.tariff import Tariff, exact_decimal
 from meterspan.mdm import (
+    CellKind,
     Damage,
-    ImportReport,
     MeterDataManagement,
+    TableColumn,
     TableFormat,
     export_intervals,
     export_readings,
-    import_csv,
     open_stores,
     write_table,
 )
-from meterspan.mdm.tables import MAX_LINE, guarded
 from meterspan.model.lookup_errors import UnknownHomeError
-from meterspan.model.readings import SeriesKind
 from meterspan.model.views import Home, PeriodPoint, PeriodView
-from meterspan.quantities import CATALOGUE, Commodity, Obis
+from meterspan.quantities import Commodity, utc
 
 __all__ = [
     "BEGINNING",
     "END",
     "Extract",
-    "ImportDefaults",
     "NoReadingsError",
     "Resolution",
     "What",
     "export",
     "export_from",
-    "import_into",
-    "install_new",
     "opened",
-    "parquet_lines",
 ]
 
 BEGINNING: Final = datetime(1980, 1, 1, tzinfo=UTC)
 END: Final = datetime(2200, 1, 1, tzinfo=UTC)
-"""The span of an export that names no days."""
+"""The span of an export of totals or intervals that names no days: a clock that was never set has no month."""
+EVER: Final = datetime(1, 1, 2, tzinfo=UTC)
+FOREVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
+"""The span of all readings, whatever their clock said."""
 PARQUET_ROWS: Final = 10_000
 """Rows of a Parquet file held in memory at once."""
 PARQUET_PART_OCTETS_MAX: Final = 1 << 28
 """Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
 TOTAL_COLUMNS: Final = (
-    *("home", "commodity", "start", "opening", "closing", "total", "unexplained", "unit", "cost", "currency"),
-    *("expected", "received"),
+    TableColumn("home"),
+    TableColumn("commodity"),
+    TableColumn("start", CellKind.DAY),
+    TableColumn("end", CellKind.DAY),
+    TableColumn("partial"),
+    TableColumn("opening", CellKind.EXACT),
+    TableColumn("closing", CellKind.EXACT),
+    TableColumn("total", CellKind.EXACT),
+    TableColumn("unexplained", CellKind.EXACT),
+    TableColumn("unit"),
+    TableColumn("cost_net", CellKind.EXACT),
+    TableColumn("cost_gross", CellKind.EXACT),
+    TableColumn("currency"),
+    TableColumn("tariff"),
+    TableColumn("expected", CellKind.WHOLE),
+    TableColumn("received", CellKind.WHOLE),
 )
+"""``end`` is the last local day; ``partial`` says that the asked span begins or ends within the month."""
 
 
 class What(StrEnum):
@@ -97,129 +109,6 @@ def opened(folder: Path, *, must_exist: bool = False, registry: str = "") -> Ite
         yield data
 
 
-# --- import ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ImportDefaults:
-    """What a table may leave out.
-
-    Attributes:
-        zone: IANA name for times without an offset.
-        device: the meter, where the file names none.
-        obis: the register, where the file names none.
-        unit: the unit (``kWh``), where the file names none.
-
-    """
-
-    zone: str
-    device: str | None = None
-    obis: Obis | None = None
-    unit: str | None = None
-
-
-def import_into(
-    folder: Path, lines: Iterable[str], defaults: ImportDefaults, *, home_id: str | None, registry: str = ""
-) -> tuple[ImportReport, list[str]]:
-    """Import the lines of a table; return what became of them, and the names of the meters that were installed.
-
-    Args:
-        folder: of the data.
-        lines: CSV with a header.
-        defaults: what the table may leave out.
-        home_id: where new meters are installed; None installs none.
-        registry: URL of the registry's database; "" for the file of the folder.
-
-    Raises:
-        StorageError: another program has the folder open, or it cannot be read.
-        ValueError: the header lacks a column that is not given either, or has one twice.
-
-    """
-    with opened(folder, registry=registry) as data:
-        report = import_csv(
-            data,
-            lines,
-            zone=defaults.zone,
-            received_at=datetime.now(UTC),
-            device=defaults.device,
-            obis=defaults.obis,
-            unit=defaults.unit,
-        )
-        return report, [] if home_id is None else install_new(data, home_id, defaults.zone)
-
-
-def parquet_lines(file: Path) -> Iterator[str]:
-    """Read the rows of a Parquet file as CSV lines, the names of the columns first.
-
-    Texts stay in the file's dictionary until their length is known, as a short file can repeat a long text for ever.
-
-    Raises:
-        ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
-
-    """
-    import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
-
-    schema = pq.read_schema(file)
-    texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
-    table = pq.ParquetFile(file, read_dictionary=texts)
-    _check_parts(table.metadata)
-    yield _csv_line(table.schema_arrow.names)
-    for batch in table.iter_batches(batch_size=PARQUET_ROWS):
-        for column in batch.columns:
-            _check_texts(column)
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield _csv_line(values)
-
-
-def _check_parts(metadata: Any) -> None:
-    for number in range(metadata.num_row_groups):
-        octets = metadata.row_group(number).total_byte_size
-        if octets > PARQUET_PART_OCTETS_MAX:
-            raise ValueError(f"row group {number} has {octets:,} octets; write parts of {PARQUET_PART_OCTETS_MAX:,}")
-
-
-def _check_texts(column: Any) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-
-    if not pa.types.is_dictionary(column.type):
-        return
-    longest = max((len(text) for text in column.dictionary.to_pylist() if text is not None), default=0)
-    if longest > MAX_LINE:
-        raise ValueError(f"a text has {longest:,} characters; a line may have {MAX_LINE:,}")
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    texts = [value.isoformat() if isinstance(value, datetime) else "" if value is None else value for value in values]
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(map(guarded, texts))
-    return line.getvalue()
-
-
-def install_new(data: MeterDataManagement, home_id: str, zone: str) -> list[str]:
-    """Install the meters that have readings and no usage point, each from its first reading on; return their names.
-
-    The home is registered in ``zone`` if it is new.
-    """
-    if home_id not in {known.home_id for known in data.homes()}:
-        data.register_home(home_id, home_id, zone=zone)
-    installed: list[str] = []
-    for series in data.series():
-        if series.usage_point or series.kind is not SeriesKind.REGISTER or series.device in installed:
-            continue
-        readings = data.readings([series.series_id], BEGINNING, END)
-        if len(readings.time):
-            data.install_meter(
-                home_id,
-                f"{home_id}-{CATALOGUE[series.commodity].letter}",
-                device=series.device,
-                commodity=series.commodity,
-                at=datetime.fromtimestamp(int(readings.time.min()), UTC),
-            )
-            installed.append(series.device)
-    return installed
-
-
 # --- export ---------------------------------------------------------------------------------------------------------
 
 
@@ -229,18 +118,26 @@ class Extract:
 
     Attributes:
         what: readings, intervals or totals.
-        start: first instant.
-        end: first instant after it.
+        start: first instant; None for the first of all.
+        end: first instant after it; None for the last of all.
         home_id: only this home; None for all.
         resolution: how long one total is.
+        tariffs: price totals by these instead of the tariffs of the folder.
 
     """
 
     what: What
-    start: datetime = BEGINNING
-    end: datetime = END
+    start: datetime | None = None
+    end: datetime | None = None
     home_id: str | None = None
     resolution: Resolution = Resolution.DAY
+    tariffs: Mapping[Commodity, Tariff] = field(default_factory=dict)
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """First instant and first instant after it; of readings all that are stored, where no day is named."""
+        first, last = (EVER, FOREVER) if self.what is What.READINGS else (BEGINNING, END)
+        return self.start or first, self.end or last
 
 
 def export_from(
@@ -279,11 +176,15 @@ def export(data: MeterDataManagement, target: Path, extract: Extract, form: Tabl
         form: CSV, Parquet or JSON.
 
     """
-    start, end, home_id = extract.start, extract.end, extract.home_id
+    (start, end), home_id = extract.span, extract.home_id
     if extract.what is What.READINGS:
         return export_readings(data, target, start, end, form=form, home_id=home_id)
     if extract.what is What.INTERVALS:
         return export_intervals(data, target, start, end, form=form, home_id=home_id)
+    for home in data.homes() if extract.tariffs else ():
+        for point in home.usage_points:
+            if point.commodity in extract.tariffs:
+                data.price_meanwhile(point.usage_point, extract.tariffs[point.commodity])
     return write_table(target, TOTAL_COLUMNS, _totals(data, extract), form)
 
 
@@ -304,8 +205,8 @@ def _totals_of_month(
 ) -> Iterator[dict[str, Any]]:
     view = data.month(home.home_id, commodity, month)
     same = {"home": home.home_id, "commodity": str(commodity), "unit": view.unit, "currency": view.currency}
-    zone = ZoneInfo(home.zone)
-    first, last = (moment.astimezone(zone).date() for moment in (extract.start, extract.end - timedelta(seconds=1)))
+    zone, (start, end) = ZoneInfo(home.zone), extract.span
+    first, last = (moment.astimezone(zone).date() for moment in (start, end - timedelta(seconds=1)))
     due = [day for day in view.points if first <= day.start <= last]
     asked = [day for day in due if day.value is not None or view.unexplained]
     pairs = [(day, data.day(home.home_id, commodity, day.start)) for day in asked]
@@ -313,46 +214,61 @@ def _totals_of_month(
     days, views = [day for day, _shown in known], [shown for _day, shown in known]
     if extract.resolution is Resolution.DAY:
         for day, shown in zip(days, views, strict=True):
-            yield same | _total(day.start, [day], [shown])
+            yield same | _total([day], [shown], is_partial=False)
     elif days:
-        yield same | _total(month, due, views)
+        yield same | _total(due, views, is_partial=len(due) < len(view.points))
 
 
-def _total(start: date, days: Sequence[PeriodPoint], views: Sequence[PeriodView]) -> dict[str, Any]:
+def _total(days: Sequence[PeriodPoint], views: Sequence[PeriodView], *, is_partial: bool) -> dict[str, Any]:
     """Sum days up so that opening + total + unexplained can be held against closing.
 
-    ``expected`` counts days of which nothing is known too; the cost is empty where that of a day is not known.
+    ``expected`` counts days of which nothing is known too; a cost is None where that of a day is not known.
+
+    Args:
+        days: all days of the total.
+        views: those of which something is known.
+        is_partial: whether the month has more days.
+
     """
     known = [day for day in days if day.value is not None]
     values = [day.value for day in known if day.value is not None]
-    costs = [day.cost for day in known if day.cost is not None]
+    gross = [day.cost for day in known if day.cost is not None]
+    is_priced = bool(gross) and len(gross) == len(known)
+    net = [_net(view) for view in views if view.cost is not None]
     unexplained = [view.unexplained for view in views if view.unexplained is not None]
+    names = dict.fromkeys(view.tariff.name for view in views if view.tariff is not None)
     return {
-        "start": start.isoformat(),
-        "opening": _exact(views[0].opening),
-        "closing": _exact(views[-1].closing),
-        "total": _exact(sum(values, Decimal(0))),
-        "unexplained": _exact(sum(unexplained, Decimal(0)) if unexplained else None),
-        "cost": _exact(sum(costs, Decimal(0)) if costs and len(costs) == len(known) else None),
+        "start": days[0].start,
+        "end": days[-1].start,
+        "partial": "partial" if is_partial else "",
+        "opening": views[0].opening,
+        "closing": views[-1].closing,
+        "total": sum(values, Decimal(0)),
+        "unexplained": sum(unexplained, Decimal(0)) if unexplained else None,
+        "cost_net": sum(net, Decimal(0)) if is_priced else None,
+        "cost_gross": sum(gross, Decimal(0)) if is_priced else None,
+        "tariff": ", ".join(names),
         "expected": sum(day.expected for day in days),
         "received": sum(day.received for day in days),
     }
 
 
-def _exact(amount: Decimal | None) -> str:
-    return "" if amount is None else f"{amount:f}"
+def _net(view: PeriodView) -> Decimal:
+    """Return the cost of a day without the tax that was added to the declared prices."""
+    tax = Decimal(0) if view.tariff is None else view.tariff.tax
+    return exact_decimal(Fraction(view.cost or 0) / (1 + Fraction(tax)))
 
 
 def _months(data: MeterDataManagement, home: Home, usage_point: str, extract: Extract) -> Iterator[date]:
     """Yield the first days of the months in which the usage point has readings."""
     devices = {row.device for row in data.installations(usage_point)}
     ids = [series.series_id for series in data.series() if series.device in devices]
-    times = data.readings(ids, extract.start, extract.end).time
+    times = data.readings(ids, *extract.span).time
     if not len(times):
         return
     zone = ZoneInfo(home.zone)
-    month = datetime.fromtimestamp(int(times.min()), zone).date().replace(day=1)
-    newest = datetime.fromtimestamp(int(times.max()), zone).date()
+    month, newest = (utc(int(at)).astimezone(zone).date() for at in (times.min(), times.max()))
+    month = month.replace(day=1)
     while month <= newest:
         yield month
         month = (month + timedelta(days=32)).replace(day=1)

@@ -29,7 +29,7 @@ COMMANDS: Final = {
     "home": ("meterspan.cli.home:home", "Show one home its power, consumption and cost, without a head end."),
     "serve": ("meterspan.cli.serve:serve", "Run a head end with data management and portal in one process."),
     "meters": ("meterspan.cli.meters:meters", "List, add, exchange, move, remove or read meters of a head end."),
-    "import": ("meterspan.cli.transfer:import_table", "Import readings from CSV or Parquet."),
+    "import": ("meterspan.cli.importing:import_table", "Import readings from CSV or Parquet."),
     "export": ("meterspan.cli.transfer:export_table", "Export readings, intervals or totals as CSV, Parquet or JSON."),
     "doctor": ("meterspan.cli.doctor:doctor", "Check a data folder without changing it; name what is damaged."),
 }

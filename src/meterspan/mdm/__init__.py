@@ -3,24 +3,21 @@
 from meterspan.mdm.damage import Damage
 from meterspan.mdm.data_management import MeterDataManagement, open_stores
 from meterspan.mdm.operator_numbers import Totals, UnexplainedView
-from meterspan.mdm.tables import (
-    ImportReport,
-    RefusedLine,
-    TableFormat,
-    export_intervals,
-    export_readings,
-    import_csv,
-    write_table,
-)
+from meterspan.mdm.table_export import export_intervals, export_readings
+from meterspan.mdm.table_import import ImportReport, import_csv
+from meterspan.mdm.table_reader import RefusedLine
+from meterspan.mdm.tables import CellKind, TableColumn, TableFormat, write_table
 from meterspan.mdm.tariffs import parse_tariffs, read_tariffs
 from meterspan.mdm.versions import IntervalVersion
 
 __all__ = [
+    "CellKind",
     "Damage",
     "ImportReport",
     "IntervalVersion",
     "MeterDataManagement",
     "RefusedLine",
+    "TableColumn",
     "TableFormat",
     "Totals",
     "UnexplainedView",

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, step_fault, unit_step
+from meterspan.mdm.channels import TOTAL_TARIFF, billing_registers, interval_registers, step_fault, unit_step
 from meterspan.model.storage.registry import InstallationRow, SeriesRow
 from meterspan.quantities import CATALOGUE, DAY_S, Commodity, Direction, parse_obis
 
@@ -99,11 +99,14 @@ class Chain:
     period_s: int
     refused: tuple[RefusedRegister, ...] = ()
     """What is stored of the supply and does not bill."""
+    intervals: tuple[ChainRegister, ...] = ()
+    """Of a supply without registers: the series of the consumption of intervals."""
 
     @property
     def series(self) -> list[int]:
         """Numbers of all series of the chain."""
-        return [row.series_id for register in self.registers for row, _step in register.channels]
+        every = (*self.registers, *self.intervals)
+        return [row.series_id for register in every for row, _step in register.channels]
 
     @property
     def extent(self) -> tuple[int, int]:
@@ -120,7 +123,7 @@ class Chain:
                 register.installation.end,
                 tuple(row.series_id for row, _step in register.channels),
             )
-            for register in self.registers
+            for register in (*self.registers, *self.intervals)
         )
         return (*registers, *self.refused)
 
@@ -160,16 +163,24 @@ def chain_of(
     for installation in installations:
         for part, billing in _billing(extents, installation, series_of(installation.device), commodity, direction):
             registers.extend(_registers(extents, part, billing, commodity, shown))
-    step = _common_step(registers)
+    intervals: list[ChainRegister] = []
+    if not registers and commodity is Commodity.ELECTRICITY:
+        for installation in installations:
+            live = [row for row in series_of(installation.device) if extents(row.series_id) is not None]
+            best = interval_registers(live, direction)
+            intervals.extend(_registers(extents, installation, best, commodity, shown))
+    step = _common_step([*registers, *intervals])
     refused = [*_refused_series(installations, series_of, extents), *_refused_given(registers, step, shown)]
     usable = tuple(_without_impossible(register, step) for register in registers)
-    return Chain(usable, step, shown, period_s, tuple(refused))
+    return Chain(usable, step, shown, period_s, tuple(refused), tuple(intervals))
 
 
 def billing_series(
     rows: Sequence[SeriesRow], extents: Extents, commodity: Commodity, direction: Direction = Direction.IMPORT
 ) -> list[int]:
     """Return the numbers of the series that bill what a device measures in one direction, at all their scales.
+
+    A meter without registers is billed by its intervals.
 
     Args:
         rows: all series of the device.
@@ -180,7 +191,11 @@ def billing_series(
     """
     anywhere = InstallationRow("", "", EVER, None, 1, {}, {}, {})
     parts = _billing(extents, anywhere, rows, commodity, direction)
-    return [row.series_id for _part, billing in parts for channels in billing for row in channels]
+    found = [row.series_id for _part, billing in parts for channels in billing for row in channels]
+    if found or commodity is not Commodity.ELECTRICITY:
+        return found
+    live = [row for row in rows if extents(row.series_id) is not None]
+    return [row.series_id for channels in interval_registers(live, direction) for row in channels]
 
 
 def _billing(

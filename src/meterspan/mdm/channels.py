@@ -17,6 +17,7 @@ __all__ = [
     "billing_registers",
     "canonical",
     "direction_of",
+    "interval_registers",
     "kind_of",
     "step_fault",
     "unit_step",
@@ -171,6 +172,27 @@ def _electricity(by_obis: dict[Obis, list[ChannelT]], direction: Direction) -> l
         if chosen:
             return [by_obis[obis] for obis in chosen]
     return []
+
+
+def interval_registers(channels: Sequence[ChannelT], direction: Direction) -> list[list[ChannelT]]:
+    """Choose the series of an electricity meter that hold the consumption of intervals: the total, or all tariffs.
+
+    Returns:
+        One list per OBIS code, with its channels (one code may have several scales).
+
+    """
+    quantity = ACTIVE_EXPORT if direction is Direction.EXPORT else ACTIVE_IMPORT
+    by_obis: dict[Obis, list[ChannelT]] = {}
+    for channel in channels:
+        obis, unit = parse_obis(channel.obis), UNITS.get(channel.unit)
+        if (
+            unit is not None
+            and unit.dimension == "energy"
+            and (obis.a, obis.c, obis.d) == (1, quantity, TIME_INTEGRAL_5)
+        ):
+            by_obis.setdefault(obis, []).append(channel)
+    totals = [obis for obis in by_obis if obis.e == TOTAL_TARIFF]
+    return [by_obis[obis] for obis in totals[:1] or sorted(by_obis)]
 
 
 def _is_supply(obis: Obis, commodity: Commodity) -> bool:

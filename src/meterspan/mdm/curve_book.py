@@ -17,6 +17,7 @@ from meterspan.mdm.chains import EVER, NEVER, Chain, billing_series, chain_of
 from meterspan.mdm.curves import Curve, derive, unexplained_in
 from meterspan.mdm.derived import Derived, Kept
 from meterspan.mdm.generations import Generations
+from meterspan.mdm.interval_curves import curve_of_intervals
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.snapshots import Snapshot
 from meterspan.mdm.supplies import Supply
@@ -63,7 +64,10 @@ class CurveBook:
         """Return the curve from the first to the last of the rising ``bounds``, cut at all of them."""
 
         def make(chain: Chain) -> tuple[Curve, tuple[int, int], int]:
-            found = derive(chain, read_window(self._source, chain, bounds[0], bounds[-1]), bounds)
+            if chain.intervals:
+                found = curve_of_intervals(self._source, self._series, chain, bounds)
+            else:
+                found = derive(chain, read_window(self._source, chain, bounds[0], bounds[-1]), bounds)
             return found, found.depends, OCTETS_OF_INTERVAL * len(found.start)
 
         curve: Curve = self._value(snapshot, supply, direction, ("curve", direction, bounds), make)

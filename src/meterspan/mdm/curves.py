@@ -48,6 +48,7 @@ class Curve:
         last: UTC seconds of the last register in the span, or None.
         depends: first and last instant of readings that may change the curve.
         refused: registers of the supply that are stored and do not bill.
+        of_intervals: whether it is the sum of reported intervals that no register checks.
 
     """
 
@@ -63,6 +64,7 @@ class Curve:
     last: int | None = None
     depends: tuple[int, int] = (EVER, NEVER)
     refused: tuple[RefusedRegister, ...] = ()
+    of_intervals: bool = False
 
     @property
     def total(self) -> Fraction:

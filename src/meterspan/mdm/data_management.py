@@ -5,7 +5,7 @@ door to the rooms of ``mdm``: intake, registrations, curves, settlement, home vi
 methods may be called from any thread, and each answer is of one state of the data.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import date, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from meterspan.mdm.derived import Derived
 from meterspan.mdm.foundation import Foundation
 from meterspan.mdm.generations import Change, Generations
 from meterspan.mdm.home_views import HomeAnswers
+from meterspan.mdm.imports import FileChannel, Imports, TakenImport
 from meterspan.mdm.intake import Intake
 from meterspan.mdm.operator_numbers import OperatorNumbers, Totals, UnexplainedView
 from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations, independent
@@ -26,13 +27,14 @@ from meterspan.mdm.rehearsal import Rehearsal
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement
 from meterspan.mdm.snapshots import consistent
+from meterspan.mdm.supplies import Supply
 from meterspan.mdm.versions import IntervalVersion
-from meterspan.model.lookup_errors import MeasuredError
+from meterspan.model.lookup_errors import MeasuredError, UnknownMeterError
 from meterspan.model.readings import CaptureBlock, MeterEvent, Series, Source
 from meterspan.model.storage.errors import DamagedError, StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
-from meterspan.model.storage.readings import Readings
-from meterspan.model.storage.registry import HomeRow, InstallationRow
+from meterspan.model.storage.readings import ImportRecord, Readings
+from meterspan.model.storage.registry import HomeRow, InstallationRow, SeriesRow
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView, PowerView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
@@ -65,6 +67,7 @@ class MeterDataManagement:
         self._series = SeriesTable(self._registry, damage)
         self._curves = CurveBook(self._journal, self._series, self._generations, Derived())
         self._intake = Intake(self._journal, self._series, self._registrations, self._generations)
+        self._imports = Imports(self._journal, self._series, self._registrations, self._generations, self._intake)
         foundation = Foundation(
             self._journal, self._registry, self._registrations, self._series, self._curves, self._generations, damage
         )
@@ -103,6 +106,54 @@ class MeterDataManagement:
         Unknown devices and channels are stored too; they wait for their installation.
         """
         self._intake.take(blocks, events)
+
+    # --- imports ------------------------------------------------------------------------------------------------
+
+    def take_import(
+        self, name: str, digest: bytes, channels: Sequence[FileChannel], parts: Iterable[Readings], *, at: datetime
+    ) -> TakenImport:
+        """Store all rows of a file durably, or none of them, as an import that can be undone.
+
+        Args:
+            name: of the file.
+            digest: tells the same file taken in the same way.
+            channels: what the rows of each number of a series are.
+            parts: the rows; their series is the position of their channel.
+            at: the present time.
+
+        """
+        return self._imports.take(ImportRecord(0, name, digest, utc_seconds(at)), channels, parts)
+
+    def try_import(
+        self, name: str, digest: bytes, channels: Sequence[FileChannel], parts: Iterable[Readings], *, at: datetime
+    ) -> TakenImport:
+        """Return what ``take_import`` would return, and store nothing.
+
+        Args:
+            name: of the file.
+            digest: tells the same file taken in the same way.
+            channels: what the rows of each number of a series are.
+            parts: the rows; their series is the position of their channel.
+            at: the present time.
+
+        """
+        return self._imports.take(ImportRecord(0, name, digest, utc_seconds(at)), channels, parts, is_trial=True)
+
+    def imports(self) -> Sequence[ImportRecord]:
+        """List the imports, oldest first, those that were undone included."""
+        return self._journal.imports()
+
+    def undo_import(self, number: int, at: datetime) -> ImportRecord:
+        """Undo an import: its rows leave all answers; they stay stored, with entries that void them.
+
+        Meters that were installed with the import stay installed.
+
+        Raises:
+            UnknownImportError: there is none of this number.
+            ImportUndoneError: it was undone before.
+
+        """
+        return self._imports.undo(number, utc_seconds(at))
 
     # --- registration -------------------------------------------------------------------------------------------
 
@@ -342,9 +393,37 @@ class MeterDataManagement:
             if self._registrations.assign_tariffs(wanted):
                 change.registration()
 
+    def price_meanwhile(self, usage_point: str, tariff: Tariff) -> None:
+        """Price a usage point by a tariff on all days, until this is closed: nothing is stored.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            TariffUnitError: the tariff is per another unit than the supply is counted in.
+
+        """
+        with self._generations.changing(()) as change:
+            self._registrations.price_meanwhile(usage_point, tariff)
+            change.registration()
+
     def installations(self, usage_point: str) -> Sequence[InstallationRow]:
         """List the installations at a usage point, oldest first; raises ``UnknownUsagePointError``."""
         return self._registrations.supply_at(usage_point).installations
+
+    def supplies_with(self, device: str) -> Sequence[Supply]:
+        """List the supplies that a device measures or measured."""
+        return self._registrations.supplies_with(device)
+
+    def series_of(self, device: str) -> Sequence[SeriesRow]:
+        """List the series of a device, in order of their numbers."""
+        return self._series.of_device(device)
+
+    def first_time(self, device: str) -> int:
+        """Return the UTC seconds of the first reading of a device; raises ``UnknownMeterError`` where it has none."""
+        known = [self._journal.bounds(row.series_id) for row in self._series.of_device(device)]
+        times = [bounds[0] for bounds in known if bounds is not None]
+        if not times:
+            raise UnknownMeterError(device)
+        return min(times)
 
     # --- views (HomeViews) --------------------------------------------------------------------------------------
 

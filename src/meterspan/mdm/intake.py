@@ -44,14 +44,20 @@ class Intake:
         self._registrations = registrations
         self._generations = generations
         self._guard = threading.Lock()
-        self._newest = self._newest_closed()
-        for batch in journal.pending():
-            self._note_newest(batch)
+        self._newest = 0
+        self.look_for_newest()
 
     @property
     def newest(self) -> int:
         """UTC seconds of the newest stored reading whose clock was right, to a day; 0 where nothing is stored."""
         return self._newest
+
+    def look_for_newest(self) -> None:
+        """Look again for the newest reading: rows were taken back."""
+        with self._guard:
+            self._newest = self._newest_closed()
+        for batch in self._journal.pending():
+            self.note_newest(batch)
 
     def take(self, blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
         """Store a batch durably: when the call returns, it survives ``kill -9``.
@@ -75,7 +81,7 @@ class Intake:
         self._note_days(days)
         if events:
             change.registration()
-        self._note_newest(receipt.fresh)
+        self.note_newest(receipt.fresh)
         self._note(change, blocks, receipt.fresh, is_all=len(receipt.fresh) == len(readings))
 
     def note_unsettled(self, starts: Sequence[tuple[str, int]]) -> None:
@@ -103,7 +109,7 @@ class Intake:
         pairs = [(block, column) for block in blocks for column in block.columns if len(block.times)]
         if not pairs:
             return Readings.empty()
-        ids = [self._number(block.device, column) for block, column in pairs]
+        ids = [self.number(block.device, column) for block, column in pairs]
         counts = [len(block.times) for block, _column in pairs]
         readings = Readings(
             np.repeat(np.array(ids, np.int32), counts),
@@ -126,7 +132,8 @@ class Intake:
             log.warning("readings outside of the calendar were not stored", extra={"device": row and row.device})
         return readings[possible]
 
-    def _number(self, device: str, column: CaptureColumn) -> int:
+    def number(self, device: str, column: CaptureColumn) -> int:
+        """Return the number of a channel's series; a new one is registered durably, with its device."""
         number = self._series.number(device, column)
         if number is None:
             self._registrations.add_device(device, commodity_of_obis(column.obis) or Commodity.ELECTRICITY)
@@ -146,7 +153,8 @@ class Intake:
             if row is not None:
                 change.readings(row.device, np.unique(fresh.time[fresh.series == number] // HOUR_S).tolist())
 
-    def _note_newest(self, fresh: Readings) -> None:
+    def note_newest(self, fresh: Readings) -> None:
+        """Note the newest of readings that were stored."""
         honest = fresh.time[fresh.time <= fresh.received_at + MAX_AHEAD_S]
         with self._guard:
             self._newest = max(self._newest, int(honest.max(initial=0)))
@@ -174,7 +182,7 @@ class Intake:
     def _grow(self, bounds: dict[int, tuple[int, int]], block: CaptureBlock) -> None:
         low, high = int(block.times.min()), int(block.times.max())
         for column in block.columns:
-            number = self._number(block.device, column)
+            number = self.number(block.device, column)
             before = bounds.get(number) or self._journal.bounds(number) or (low, high)
             bounds[number] = min(low, before[0]), max(high, before[1])
 

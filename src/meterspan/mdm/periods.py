@@ -253,6 +253,8 @@ def _part(curve: Curve, start: int, end: int) -> Curve:
 
 
 def _unexplained(curve: Curve) -> Decimal | None:
+    if curve.of_intervals:
+        return None  # without a register nobody knows
     if not is_known_at_all(curve) and curve.opening is None and curve.closing is None and not curve.unexplained:
         return None
     return exact_decimal(sum(item.value for item in curve.unexplained) * curve.step)
@@ -316,3 +318,5 @@ def _count_notes(curve: Curve) -> Iterator[Phrase]:
         count = sum(1 for item in curve.left_out if item.quality is flag)
         if count:
             yield _note(kind, count=count)
+    if curve.of_intervals and len(curve.start):
+        yield _note("of_intervals")

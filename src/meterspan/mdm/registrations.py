@@ -404,6 +404,20 @@ class Registrations:
             devices = tuple(self._devices[row.device] for row in chain)
             self._put(replace(supply, installations=chain, devices=devices, revision=self._next_revision()))
 
+    def price_meanwhile(self, usage_point: str, tariff: Tariff) -> None:
+        """Price a usage point by a tariff on all days, while the registry is open: nothing is stored.
+
+        Raises:
+            UnknownUsagePointError: the usage point is not registered.
+            TariffUnitError: the tariff is per another unit than the supply is counted in.
+
+        """
+        with self._lock:
+            supply = self.supply_at(usage_point)
+            if tariff.conversion is None and tariff.unit != supply.unit:
+                raise TariffUnitError(tariff.name, tariff.unit, usage_point, supply.unit)
+            self._put(replace(supply, tariffs=((date.min, tariff),)))
+
     def plan_removal(
         self, usage_point: str, device: str, at: int, closing: Mapping[Obis, Scaled] | None = None
     ) -> bool:

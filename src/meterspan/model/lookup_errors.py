@@ -5,7 +5,8 @@ UnknownNameError (LookupError)          a name that is not registered
 ├── UnknownSupplyError                  the home is known and has no such commodity
 ├── UnknownUsagePointError
 ├── UnknownMeterError
-└── UnknownOrderError
+├── UnknownOrderError
+└── UnknownImportError
 RegistrationError (ValueError)          a registration that contradicts what is registered
 ├── UnknownZoneError
 ├── MeterPresentError                   another meter is installed at the usage point
@@ -17,7 +18,8 @@ RegistrationError (ValueError)          a registration that contradicts what is 
 ├── PeriodError                         the grid of the intervals is not a positive number of seconds
 ├── RegisterError                       no meter has this opening or closing value, or this width
 ├── RatioError                          the transformer ratio is not a positive number
-└── TariffUnitError                     the tariff is per another unit than the supply is counted in
+├── TariffUnitError                     the tariff is per another unit than the supply is counted in
+└── ImportUndoneError                   the import was undone before
 
 Callers dispatch on the type and read the fields; nobody reads the sentence.
 """
@@ -28,6 +30,7 @@ from meterspan.quantities import Commodity
 
 __all__ = [
     "ExchangeTimeError",
+    "ImportUndoneError",
     "MeasuredError",
     "MeterPresentError",
     "NotInstalledError",
@@ -39,6 +42,7 @@ __all__ = [
     "SupplyPresentError",
     "TariffUnitError",
     "UnknownHomeError",
+    "UnknownImportError",
     "UnknownMeterError",
     "UnknownNameError",
     "UnknownOrderError",
@@ -91,6 +95,14 @@ class UnknownOrderError(UnknownNameError):
     def __init__(self, order_id: int) -> None:
         super().__init__(f"no order has number {order_id}")
         self.order_id = order_id
+
+
+class UnknownImportError(UnknownNameError):
+    """No import has this number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"no import has number {number}")
+        self.number = number
 
 
 class RegistrationError(ValueError):
@@ -201,3 +213,12 @@ class TariffUnitError(RegistrationError):
         self.unit = unit
         self.usage_point = usage_point
         self.counted = counted
+
+
+class ImportUndoneError(RegistrationError):
+    """The import was undone before; nothing was changed."""
+
+    def __init__(self, number: int, undone_at: int) -> None:
+        super().__init__(f"import {number} was undone before")
+        self.number = number
+        self.undone_at = undone_at

@@ -41,6 +41,7 @@ ENGLISH: Final[Mapping[str, str]] = {
     "note.conflict": "{count} intervals with contradicting registers at one instant.",
     "note.rollover": "{count} intervals in which the register passed its width.",
     "note.missing": "{count} intervals without any data.",
+    "note.of_intervals": "The total is the sum of the meter's intervals: no register is known that checks them.",
     "note.fell": "{count} registers fell for a moment and came back; they are kept raw and not counted.",
     "note.rose": "{count} registers rose for a moment and came back; they are kept raw and not counted.",
     "note.refused": "{device}: {what} is kept and not billed: {reason}.",

@@ -20,6 +20,10 @@ from meterspan.model.remedies import Phrase, Reason
 __all__ = ["Words", "WordsError", "catalogues", "languages", "load_words", "read_page_words", "words_for"]
 
 _FALLBACK = "en"
+GROUPED_FROM = 10_000
+"""A number of five digits is read in groups; a year is not."""
+_GROUPS = {"de": "."}
+"""What stands between groups of three digits, where it is no comma."""
 _HEADER_MAX = 200
 """Enough for any browser's list of languages."""
 _WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")
@@ -48,7 +52,13 @@ class Words:
 
     def __call__(self, key: str, **values: object) -> str:
         """Return the text of ``key`` with ``values`` filled in; raises ``KeyError`` for a key of no catalogue."""
-        return self.entries[key].format(**values)
+        return self.entries[key].format(**{name: self._written(value) for name, value in values.items()})
+
+    def _written(self, value: object) -> object:
+        """Write a large count in groups of three digits, as the scripts of a page do."""
+        if not isinstance(value, int) or abs(value) < GROUPED_FROM:
+            return value
+        return f"{value:,}".replace(",", _GROUPS.get(self.language, ","))
 
     def name(self, kind: str, word: str) -> str:
         """Name a word that comes with the data (a tariff band, a quarantine kind), or give it back as it is."""

@@ -14,6 +14,7 @@ __all__ = [
     "EQUIPMENT_IDENTIFIER",
     "EVENT_CODE",
     "EVENT_LOG",
+    "EXPORT_INTERVAL",
     "EXPORT_POWER",
     "FIRMWARE",
     "FIRMWARE_CHECKSUM",
@@ -22,6 +23,7 @@ __all__ = [
     "HEAT_FLOW_TEMPERATURE",
     "HEAT_POWER",
     "HEAT_RETURN_TEMPERATURE",
+    "IMPORT_INTERVAL",
     "IMPORT_POWER",
     "INVOCATION_COUNTER",
     "LIMITER",
@@ -56,6 +58,10 @@ EVENT_LOG: Final = Obis(0, 0, 99, 98, 0)
 FIRMWARE: Final = Obis(1, 0, 0, 2, 0)
 FIRMWARE_CHECKSUM: Final = Obis(1, 0, 0, 2, 8)
 LOAD_PROFILE: Final = CATALOGUE[Commodity.ELECTRICITY].profile
+IMPORT_INTERVAL: Final = Obis(1, 0, 1, 29, 0)
+"""Active energy from the network in one interval (time integral 5), stamped at its end."""
+EXPORT_INTERVAL: Final = Obis(1, 0, 2, 29, 0)
+"""Active energy into the network in one interval."""
 IMPORT_POWER: Final = Obis(1, 0, 1, 7, 0)
 """Active power from the network, over all phases; never negative."""
 EXPORT_POWER: Final = Obis(1, 0, 2, 7, 0)

@@ -28,8 +28,14 @@ __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
 
 MAX_APDU = 65_536
 """Octets of a reassembled APDU; the largest max-pdu-size is 65,535."""
+MAX_FRAMES = 4_096
+"""Frames of one input, and likewise PDUs: a day of pushes at a minute's pace is 1,440; a larger capture is split."""
+MAX_DAMAGE = 1 << 16
+"""Octets of one input that belong to no whole frame: each is searched twice for a frame that can still be read."""
 MAX_WRAPPING = 4  # block transfer within protection within block transfer; deeper is an attack
 _FLAG = bytes([FLAG])
+_PART = 4_096
+_SHOWN_ITEMS = 16
 _MIN_HDLC = 10
 _MAX_ADDRESS = 4
 _NOTIFICATION, _GENERAL_GLO, _GENERAL_DED = 0x0F, 0xDB, 0xDC
@@ -41,8 +47,7 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode HDLC frames: segments are joined; frames with a wrong check are named, and read as far as they go."""
     if _FLAG not in octets[:1] + octets[-1:]:  # passed on without its flags
         octets = _FLAG + octets + _FLAG
-    reader = HdlcReader()
-    items = reader.feed(octets) + reader.flush()
+    items = _hdlc_items(octets)
     if job.trace is not None and len(items) == 1 and isinstance(items[0], HdlcFrame):
         read_frame(Cursor(octets, trace=job.trace))
         job.base = octets.find(items[0].information)
@@ -63,6 +68,20 @@ def decode_hdlc(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     if errors and not apdus:
         return DecodedTelegram("dlms-push", errors=tuple(errors[:MAX_ERRORS]))
     return _with_errors(_decode_all(apdus, job), errors)
+
+
+def _hdlc_items(octets: bytes) -> "list[HdlcFrame | Damaged]":
+    reader, damaged = HdlcReader(), 0
+    items: list[HdlcFrame | Damaged] = []
+    for start in range(0, len(octets), _PART):
+        found = reader.feed(octets[start : start + _PART])
+        items += found
+        damaged += sum(len(item.octets) for item in found if isinstance(item, Damaged))
+        if len(items) > MAX_FRAMES:
+            raise WireError(f"more than {MAX_FRAMES} frames in one input; split it", start, "frames")
+        if damaged > MAX_DAMAGE:
+            raise WireError(f"more than {MAX_DAMAGE} octets of damage in one input; split it", start, "frames")
+    return items + reader.flush()
 
 
 def _frames(items: "list[HdlcFrame | Damaged]") -> Iterator[tuple[bytes, bool, WireError | None]]:
@@ -104,11 +123,14 @@ def _information_start(octets: bytes, at: int) -> int | None:
 
 def decode_wrapper(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode wrapper PDUs (IEC 62056-47): version 1, source and destination port, length, APDU."""
-    cursor, apdus = Cursor(octets, trace=job.trace), []
+    cursor = Cursor(octets, trace=job.trace)
+    apdus: list[bytes] = []
     while cursor.remaining:
         version = cursor.big(2, "wrapper version")
         if version != 1:
             raise UnsupportedError(f"wrapper version {version}", cursor.position - 2, "wrapper version", "IEC 62056-47")
+        if len(apdus) == MAX_FRAMES:
+            raise WireError(f"more than {MAX_FRAMES} PDUs in one input; split it", cursor.position, "frames")
         cursor.big(2, "source wrapper port")
         cursor.big(2, "destination wrapper port")
         apdus.append(cursor.take(cursor.big(2, "length"), "APDU"))
@@ -249,9 +271,14 @@ def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None 
     body = readings_of_body(data)
     readings = (*([] if clock is None else [clock]), *body.readings)
     own = None if body.clock is None else body.clock.to_utc()
-    unnamed = UnknownLayoutError(f"a list without names, of a layout that is not known: {str(data)[:120]}")
-    errors = () if readings else (unnamed,)
+    errors = () if readings else (_unnamed(data),)
     return DecodedTelegram("dlms-push", _identity(readings, body.version), own or moment, readings, errors)
+
+
+def _unnamed(data: Data) -> UnknownLayoutError:
+    """Return the error of a body without names, with its beginning in words."""
+    shown = Data(data.type, data.items[:_SHOWN_ITEMS]) if data.is_composite else data
+    return UnknownLayoutError(f"a list without names, of a layout that is not known: {str(shown)[:120]}")
 
 
 def _identity(readings: Sequence[DecodedReading], version: str) -> DeviceIdentity:

@@ -68,8 +68,8 @@ class OrderFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = Database(file_url(path), METADATA, version=SCHEMA_VERSION)
-        self._left_out = LeftOutRows(self._database)
+        database = Database(file_url(path), METADATA, version=SCHEMA_VERSION)
+        self._database, self._left_out = database, LeftOutRows(database)
 
     def close(self) -> None:
         """Release the file."""

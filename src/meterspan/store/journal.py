@@ -1,12 +1,12 @@
 """The journal's tables and the statements on them; ``docs/formats/journal.md`` is their page.
 
-Format 2 added ``unsettled`` and ``quarantined``, format 3 the kind and the time of what is quarantined. An older one is
-converted at opening, in one transaction.
+Format 2 added ``unsettled`` and ``quarantined``, format 3 the kind and the time of what is quarantined, format 4 the
+imports. An older one is converted at opening, in one transaction.
 Every function runs inside a transaction of its caller, except ``prepare``.
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -35,12 +35,13 @@ __all__ = [
     "prepare",
     "quarantined_rows",
     "repair_extent",
+    "replace_bounds",
     "segment_names",
     "set_meta_max",
     "unsettled_rows",
 ]
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 APPLICATION_ID: Final = 0x4D53_504E  # "MSPN" in the header of the SQLite file
 
 _OPEN: Final = "open"
@@ -83,7 +84,20 @@ alter table quarantined add column found_at integer;
 update quarantined set kind = case
   when name like 'batch %' then 'batch' when name like 'days to settle %' then 'days-to-settle' else 'segment' end;
 """
-_TABLES: Final = (_TABLES_1, _TABLES_2, _TABLES_3)
+_TABLES_4: Final = """
+create table import_file (
+  number integer primary key autoincrement, name text not null, digest blob not null, taken_at integer not null,
+  readings integer not null, duplicates integer not null, conflicts integer not null,
+  first_time integer, last_time integer, undone_at integer
+);
+create index import_digest on import_file (digest);
+create table import_part (
+  number integer primary key autoincrement, import_number integer not null references import_file (number),
+  octets blob not null
+);
+create index import_part_of on import_part (import_number);
+"""
+_TABLES: Final = (_TABLES_1, _TABLES_2, _TABLES_3, _TABLES_4)
 """What each format added."""
 _STAMP: Final = f"pragma application_id = {APPLICATION_ID}; pragma user_version = {FORMAT};"
 
@@ -206,6 +220,15 @@ def repair_extent(connection: sqlite3.Connection, row: BatchRow, readings: Readi
     )
 
 
+def replace_bounds(connection: sqlite3.Connection, bounds: Mapping[int, tuple[int, int] | None]) -> None:
+    """Write the first and last time of series, None where one has no reading left."""
+    connection.executemany("delete from bound where series = ?", [(series,) for series in bounds])
+    connection.executemany(
+        "insert into bound values (?, ?, ?)",
+        [(series, *known) for series, known in bounds.items() if known is not None],
+    )
+
+
 def insert_unsettled(connection: sqlite3.Connection, days: UnsettledDays) -> None:
     """Note days to settle, as one row."""
     if len(days):
@@ -242,7 +265,7 @@ def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
     version = _format_of(connection)
     if version < 2:
         return []
-    added = "kind, found_at" if version >= FORMAT else "'batch', null"  # of a journal that a reader may not convert
+    added = "kind, found_at" if version >= 3 else "'batch', null"  # of a journal that a reader may not convert
     query = f"select name, reason, kept_at, readings, first_time, last_time, {added} from quarantined order by rowid"  # noqa: S608 - no data
     return [_quarantined(*row) for row in connection.execute(query)]
 

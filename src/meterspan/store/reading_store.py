@@ -15,15 +15,16 @@ import queue
 import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
 
+from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import (
     ConcurrentWriterError,
@@ -34,12 +35,20 @@ from meterspan.model.storage.errors import (
     StorageClosedError,
     UnknownFormatError,
 )
-from meterspan.model.storage.readings import QuarantinedItem, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.model.storage.readings import (
+    ImportRecord,
+    QuarantinedItem,
+    Readings,
+    Receipt,
+    StoreCounts,
+    UnsettledDays,
+)
 from meterspan.quantities import DAY_S
-from meterspan.store import edge, journal
-from meterspan.store.columns import read_batch
+from meterspan.store import edge, imports, journal
+from meterspan.store.columns import read_batch, write_batch
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
+from meterspan.store.layers import OF_IMPORT, VOID, live, marked, without_marks
 from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.quarantine import StoreQuarantine, batch_name
 from meterspan.store.segments import (
@@ -82,17 +91,39 @@ class _Job:
     done: "Future[Any]"
 
 
+class _TrialEnd(Exception):  # noqa: N818 - no error: it takes the transaction of a trial back
+    """All parts of a trial were counted."""
+
+    def __init__(self, record: ImportRecord) -> None:
+        super().__init__(record.name)
+        self.record = record
+
+
 class _Group:
     """The changes in memory of one transaction, so that they can be undone with it."""
 
     def __init__(self, bounds: SeriesBounds) -> None:
         self._bounds = bounds
         self._before: list[BoundsBefore] = []
-        self.fresh: list[Readings] = []
+        self.noted: list[Readings | UnsettledDays] = []
+        """What each change touched: readings, or the days of so many that they are not held."""
 
     def note(self, readings: Readings) -> None:
         self._before.append(self._bounds.note(readings))
-        self.fresh.append(readings)
+        self.noted.append(readings)
+
+    def note_part(self, readings: Readings) -> None:
+        self._before.append(self._bounds.note(readings))
+        self.noted.append(touched_days([readings]))
+
+    def set_bounds(self, bounds: dict[int, tuple[int, int] | None], touched: UnsettledDays) -> None:
+        self._before.append(self._bounds.set(bounds))
+        self.noted.append(touched)
+
+    def days(self) -> UnsettledDays:
+        fresh = [noted for noted in self.noted if isinstance(noted, Readings)]
+        days = [noted for noted in self.noted if isinstance(noted, UnsettledDays)]
+        return merged_days([touched_days(fresh), *days]) if days else touched_days(fresh)
 
     def mark(self) -> int:
         return len(self._before)
@@ -100,7 +131,7 @@ class _Group:
     def back_to(self, mark: int) -> None:
         while len(self._before) > mark:
             self._bounds.restore(self._before.pop())
-        del self.fresh[mark:]
+        del self.noted[mark:]
 
 
 class ReadingStore:
@@ -202,6 +233,52 @@ class ReadingStore:
         """Hand a batch to the writer; the future is done when the batch is durable."""
         return self._enqueue(lambda connection: self._append(connection, readings, events, batch_id))
 
+    def take_import(
+        self,
+        record: ImportRecord,
+        parts: Iterable[Readings],
+        *,
+        is_trial: bool = False,
+        note: Callable[[Receipt], None] = lambda _receipt: None,
+    ) -> ImportRecord:
+        """Store all parts of a file in one transaction; return the record with its number, counts and span.
+
+        Args:
+            record: name, digest and time of the import.
+            parts: its readings; each is compared with what is stored and with the parts before it.
+            is_trial: count, and store nothing.
+            note: called by the writer with what became of each part, before anything is durable.
+
+        """
+
+        def take(connection: sqlite3.Connection) -> ImportRecord:
+            taken = self._take_import(connection, record, parts, note)
+            if is_trial:
+                raise _TrialEnd(taken)
+            return taken
+
+        try:
+            taken: ImportRecord = self._enqueue(take).result()
+        except _TrialEnd as end:
+            return replace(end.record, number=0)
+        return taken
+
+    def undo_import(self, number: int, at: int) -> ImportRecord:
+        """Undo an import in one transaction: each of its rows is stored once more, as what voids it.
+
+        Args:
+            number: of the import.
+            at: UTC seconds of now.
+
+        Raises:
+            UnknownImportError: there is none of this number.
+            ImportUndoneError: it was undone before.
+            DamagedBatchError: the copy of its rows is damaged.
+
+        """
+        undone: ImportRecord = self._enqueue(lambda connection: self._undo_import(connection, number, at)).result()
+        return undone
+
     def compact(self, end: int) -> int:
         """Move all readings before the UTC midnight ``end`` into segments; return how many were moved.
 
@@ -248,7 +325,7 @@ class ReadingStore:
                 paths, parts = self._snapshot(connection, wanted, start, end)
             try:
                 parts.append(self._of_segments(paths, wanted, start, end))
-                return Readings.concatenate(parts).sorted()
+                return live(Readings.concatenate(parts).sorted())
             except FileNotFoundError:  # a compaction merged the segment away after the snapshot, or it is lost
                 attempt += 1
                 if attempt >= OPEN_RETRIES:
@@ -259,10 +336,22 @@ class ReadingStore:
     def pending(self) -> Iterator[Readings]:
         """Read the batches that are not compacted yet, one by one."""
         with self._reader() as connection:
-            for row in journal.batch_rows(connection):
-                batch = self._loaded(connection, row)
-                if batch is not None:
-                    yield batch
+            rows = journal.batch_rows(connection)
+            loaded = (batch for row in rows if (batch := self._loaded(connection, row)) is not None)
+            yield from _live_batches(loaded) if imports.has_undone(connection) else map(without_marks, loaded)
+
+    def imports(self) -> list[ImportRecord]:
+        """List the imports, oldest first, those that were undone included."""
+        with self._reader() as connection:
+            return imports.import_rows(connection)
+
+    def series_of_import(self, number: int) -> list[int]:
+        """List the numbers of the series of an import; raises ``UnknownImportError``."""
+        with self._reader() as connection:
+            if imports.import_record(connection, number) is None:
+                raise UnknownImportError(number)
+            found = [np.unique(part.series) for part in imports.import_parts(connection, number)]
+        return [] if not found else [int(series) for series in np.unique(np.concatenate(found))]
 
     def days_to_settle(self) -> UnsettledDays:
         """Return every (series, day) that was noted and not settled since, sorted by series and day."""
@@ -282,9 +371,13 @@ class ReadingStore:
         """Return the time of the newest reading in segments, or None where there are none."""
         with self._reader() as connection:
             names = [name for (name,) in connection.execute("select name from segment order by day desc, name desc")]
+            has_undone = imports.has_undone(connection)
         with storage_errors(self._segments):
             for name in names:
                 found = None if self._quarantine.hides(name) else self._whole(name)
+                if found is not None and has_undone and len(found):
+                    day = day_of(int(found.time[0]))
+                    found = self.read(np.unique(found.series).tolist(), day * DAY_S, (day + 1) * DAY_S)
                 if found is not None and len(found):
                     return int(found.time.max())
         return None
@@ -400,8 +493,8 @@ class ReadingStore:
 
     def _note_days(self, connection: sqlite3.Connection) -> None:
         """Note the days of all batches of the group as unsettled: one row per transaction."""
-        if self._group.fresh:
-            journal.insert_unsettled(connection, touched_days(self._group.fresh))
+        if self._group.noted:
+            journal.insert_unsettled(connection, self._group.days())
             self._unsettled_rows += 1
 
     def _take_back(self, mark: int) -> None:
@@ -422,38 +515,87 @@ class ReadingStore:
             "insert into event values (?, ?, ?, ?, ?) on conflict (device, time, code, text) do nothing",
             [(event.device, event.time, event.code, event.text, int(event.severity)) for event in events],
         )
-        receipt = self._sift(connection, readings)
-        if len(receipt.fresh):
-            journal.insert_batch(connection, receipt.fresh)
-            self._group.note(receipt.fresh)
-        for name, count in (
-            ("readings", len(receipt.fresh)),
-            ("duplicates", receipt.duplicates),
-            ("conflicts", receipt.conflicts),
-            ("late", receipt.late),
-        ):
-            if count:
-                journal.add_meta(connection, name, count)
+        receipt, stored = self._sift(connection, readings)
+        if len(stored):
+            journal.insert_batch(connection, stored)
+            self._group.note(stored)
+        _count(connection, receipt)
         return receipt
 
-    def _sift(self, connection: sqlite3.Connection, readings: Readings) -> Receipt:
-        """Sort readings into new ones, duplicates and conflicts."""
+    def _take_import(
+        self,
+        connection: sqlite3.Connection,
+        record: ImportRecord,
+        parts: Iterable[Readings],
+        note: Callable[[Receipt], None],
+    ) -> ImportRecord:
+        taken = imports.insert_import(connection, record)
+        for part in parts:
+            receipt, stored = self._sift(connection, marked(part, OF_IMPORT))
+            if len(stored):
+                journal.insert_batch(connection, stored)
+                imports.insert_part(connection, taken, stored)
+                self._group.note_part(stored)
+            _count(connection, receipt)
+            taken = _with_part(taken, part, receipt)
+            note(receipt)
+        imports.set_counts(connection, taken)
+        return taken
+
+    def _undo_import(self, connection: sqlite3.Connection, number: int, at: int) -> ImportRecord:
+        record = imports.import_record(connection, number)
+        if record is None:
+            raise UnknownImportError(number)
+        if record.undone_at is not None:
+            raise ImportUndoneError(number, record.undone_at)
+        touched: list[UnsettledDays] = []
+        for part in imports.import_parts(connection, number):
+            before = len(self._stored_beside(connection, part))
+            journal.insert_batch(connection, marked(part, VOID))
+            journal.add_meta(connection, "readings", len(self._stored_beside(connection, part)) - before)
+            touched.append(touched_days([part]))
+        days = merged_days(touched)
+        bounds = {int(series): self._bounds_left(connection, int(series)) for series in np.unique(days.series)}
+        self._group.set_bounds(bounds, days)
+        journal.replace_bounds(connection, bounds)
+        imports.set_undone(connection, number, at)
+        return replace(record, undone_at=at)
+
+    def _stored_beside(self, connection: sqlite3.Connection, part: Readings) -> Readings:
+        """Read what counts of the series of a part over its span."""
+        series = [int(number) for number in np.unique(part.series)]
+        return live(self._known(connection, series, int(part.time.min()), int(part.time.max()) + 1).sorted())
+
+    def _bounds_left(self, connection: sqlite3.Connection, series: int) -> tuple[int, int] | None:
+        """Return the first and last time of a series of which rows were taken back."""
+        known = self._bounds.of(series)
+        if known is None:
+            return None
+        left = live(self._known(connection, [series], known[0], known[1] + 1).sorted())
+        return (int(left.time[0]), int(left.time[-1])) if len(left) else None
+
+    def _sift(self, connection: sqlite3.Connection, readings: Readings) -> tuple[Receipt, Readings]:
+        """Sort readings into new ones, duplicates and conflicts; return what became of them, and what to store."""
         if not len(readings):
-            return Receipt(readings)
+            return Receipt(readings), readings
         self._bounds.reserve(int(readings.series.max()))
         closed_through = journal.meta_of(connection, "closed_through")
         readings, late = marked_late(readings, FIRST_TIME if closed_through is None else closed_through)
         if self._bounds.is_news(readings):
-            return Receipt(readings, late=late)
+            return Receipt(readings, late=late), readings
         wanted = [int(number) for number in np.unique(readings.series)]
         start, end = int(readings.time.min()), int(readings.time.max()) + 1
+        return sift(self._known(connection, wanted, start, end), readings)
+
+    def _known(self, connection: sqlite3.Connection, wanted: Sequence[int], start: int, end: int) -> Readings:
+        """Read all rows of ``start <= time < end``, with marks, as the writer: only it swaps segments."""
         paths, parts = self._snapshot(connection, wanted, start, end)
         try:
             parts.append(self._of_segments(paths, wanted, start, end))
-        except FileNotFoundError:  # only this thread swaps segments: it is lost
+        except FileNotFoundError:  # it is lost
             self._quarantine_lost(paths)
             parts.append(self._of_segments([path for path in paths if path.exists()], wanted, start, end))
-        return sift(Readings.concatenate(parts), readings)
+        return Readings.concatenate(parts)
 
     def _replace_unsettled(self, connection: sqlite3.Connection, settled: UnsettledDays | None = None) -> None:
         """Write the days to settle as one row, without those that were settled."""
@@ -731,6 +873,15 @@ class ReadingStore:
     def _load_bounds(self, connection: sqlite3.Connection) -> None:
         for series, first, last in connection.execute("select series, first_time, last_time from bound"):
             self._bounds.load(series, first, last)
+        for batch in self._checked_batches(connection):
+            self._bounds.note(batch)
+
+    def _checked_batches(self, connection: sqlite3.Connection) -> Iterator[Readings]:
+        """Read the batches that count, and mend what is wrong beside their octets; damaged ones are quarantined."""
+        loaded = self._repaired_batches(connection)
+        return _live_batches(loaded) if imports.has_undone(connection) else loaded
+
+    def _repaired_batches(self, connection: sqlite3.Connection) -> Iterator[Readings]:
         for row in journal.batch_rows(connection):
             try:
                 batch = read_batch(journal.octets_of(connection, row.seq))
@@ -739,10 +890,10 @@ class ReadingStore:
                 if self._quarantine.add(item):
                     self._commit_now(partial(_move_batch, item=item, seq=row.seq))
                 continue
-            self._bounds.note(batch)
             if journal.extent_of(batch) != row[1:]:
                 log.error("the extent of a batch was damaged; written anew from its octets", extra={"batch": row.seq})
                 self._commit_now(partial(journal.repair_extent, row=row, readings=batch))
+            yield batch
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -852,6 +1003,48 @@ def _lock(directory: Path) -> list[int]:
 def _unlock(locks: Sequence[int]) -> None:
     for lock in locks:
         os.close(lock)
+
+
+def _count(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    for name, count in (
+        ("readings", len(receipt.fresh)),
+        ("duplicates", receipt.duplicates),
+        ("conflicts", receipt.conflicts),
+        ("late", receipt.late),
+    ):
+        if count:
+            journal.add_meta(connection, name, count)
+
+
+def _with_part(record: ImportRecord, part: Readings, receipt: Receipt) -> ImportRecord:
+    """Return the record of an import with the counts and the span of one part more."""
+    if not len(part):
+        return record
+    first, last = int(part.time.min()), int(part.time.max())
+    return replace(
+        record,
+        readings=record.readings + len(receipt.fresh),
+        duplicates=record.duplicates + receipt.duplicates,
+        conflicts=record.conflicts + receipt.conflicts,
+        first_time=first if record.first_time is None else min(first, record.first_time),
+        last_time=last if record.last_time is None else max(last, record.last_time),
+    )
+
+
+def _live_batches(batches: Iterator[Readings]) -> Iterator[Readings]:
+    """Yield the rows of batches that count; those of series that have voids are joined into one batch."""
+    held: list[Readings] = []
+    series: set[int] = set()
+    octets = [(write_batch(batch), np.unique(batch.series[(batch.quality & VOID) != 0])) for batch in batches]
+    for _octets, voided in octets:
+        series.update(voided.tolist())
+    voided_series = np.array(sorted(series), np.int32)
+    for packed, _voided in octets:
+        batch = read_batch(packed)
+        has_voids = np.isin(batch.series, voided_series)
+        held.append(batch[has_voids])
+        yield without_marks(batch[~has_voids])
+    yield live(Readings.concatenate(held).sorted())
 
 
 def _segment_rows(connection: sqlite3.Connection) -> list[SegmentRow]:

@@ -1,5 +1,6 @@
 """First and last stored time of every series, in memory: readings after their series' last time need no comparison."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,14 @@ class SeriesBounds:
         """Undo one ``note``; several are undone newest first."""
         self.first[before.series] = before.first
         self.last[before.series] = before.last
+
+    def set(self, bounds: Mapping[int, tuple[int, int] | None]) -> BoundsBefore:
+        """Replace the bounds of series, None where one has no reading left; return what ``restore`` needs."""
+        numbers = np.array(list(bounds), np.int32)
+        before = BoundsBefore(numbers, self.first[numbers], self.last[numbers])
+        for number, known in bounds.items():
+            self.first[number], self.last[number] = (LAST_TIME, FIRST_TIME) if known is None else known
+        return before
 
     def is_news(self, readings: Readings) -> bool:
         """Whether all readings are after those of their series, each series once and in rising time: the usual case.

@@ -333,7 +333,7 @@ class _PendingAction:
         self.request_id = request_id
         self.invoke = invoke
         self._request = request
-        self._items = (request,) if isinstance(request, Action) else request.items
+        self._items: tuple[Action, ...] = (request,) if isinstance(request, Action) else request.items
         self._outcomes: list[ActionOutcome] = []
         self._asked = 0
         self._cutter: BlockCutter | None = None

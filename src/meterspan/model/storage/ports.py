@@ -4,11 +4,18 @@ Every write is durable when the call returns, and all or nothing. Every method m
 ``StorageError`` where data cannot be stored or read now. ``tests/store/contract.py`` holds any backend to this.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
 from meterspan.model.readings import MeterEvent
-from meterspan.model.storage.readings import QuarantinedItem, Readings, Receipt, StoreCounts, UnsettledDays
+from meterspan.model.storage.readings import (
+    ImportRecord,
+    QuarantinedItem,
+    Readings,
+    Receipt,
+    StoreCounts,
+    UnsettledDays,
+)
 from meterspan.model.storage.registry import (
     DeviceRow,
     HomeRow,
@@ -45,6 +52,48 @@ class ReadingJournal(ReadingSource, Protocol):
 
         The same (series, time, value) is a duplicate and only counted; another value at the same instant is stored
         with ``CONFLICT``; a reading of a closed day with ``LATE``. A ``batch_id`` seen before stores nothing.
+        """
+        ...
+
+    def take_import(
+        self,
+        record: ImportRecord,
+        parts: Iterable[Readings],
+        *,
+        is_trial: bool = False,
+        note: Callable[[Receipt], None] = lambda _receipt: None,
+    ) -> ImportRecord:
+        """Store all parts of a file, or nothing; return the record with its number, counts and span.
+
+        Args:
+            record: name, digest and time of the import.
+            parts: its readings; each is compared with what is stored and with the parts before it.
+            is_trial: count, and store nothing.
+            note: called with what became of each part, before anything is durable.
+
+        """
+        ...
+
+    def imports(self) -> list[ImportRecord]:
+        """List the imports, oldest first, those that were undone included."""
+        ...
+
+    def series_of_import(self, number: int) -> list[int]:
+        """List the numbers of the series of an import; raises ``UnknownImportError``."""
+        ...
+
+    def undo_import(self, number: int, at: int) -> ImportRecord:
+        """Undo an import: what is read then is what would be read without it.
+
+        Args:
+            number: of the import.
+            at: UTC seconds of now.
+
+        Raises:
+            UnknownImportError: there is none of this number.
+            ImportUndoneError: it was undone before.
+            DamagedBatchError: the copy of its rows is damaged.
+
         """
         ...
 

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 __all__ = [
     "COLUMNS",
     "DamageKind",
+    "ImportRecord",
     "QuarantinedItem",
     "Readings",
     "Receipt",
@@ -172,6 +173,36 @@ class Receipt:
     conflicts: int = 0
     late: int = 0
     repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ImportRecord:
+    """A file whose readings were taken at once, and can be taken back at once.
+
+    Attributes:
+        number: given by the store, from 1 on; 0 where it has none yet.
+        name: of the file.
+        digest: SHA-256 of the file and of how it was read: the same again is recognised by it.
+        taken_at: UTC seconds.
+        readings: those that were new.
+        duplicates: those that were there already, with the same value.
+        conflicts: of ``readings``, those that contradict a stored value.
+        first_time: UTC seconds of the first reading, or None where there is none.
+        last_time: UTC seconds of the last one.
+        undone_at: UTC seconds when it was undone, or None.
+
+    """
+
+    number: int
+    name: str
+    digest: bytes
+    taken_at: int
+    readings: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    first_time: int | None = None
+    last_time: int | None = None
+    undone_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ FRAME_LENGTH_MAX: Final = 0x07FF
 FRAME_LENGTH_MIN: Final = 7
 """Format 2, addresses 1 + 1, control 1, FCS 2."""
 CHECK_SIZE: Final = 2
+FLAGS_MAX: Final = 64
+"""Flags before a frame: some senders fill the time between two frames with them."""
 
 SEQUENCE_MODULUS: Final = 8
 POLL_FINAL_BIT: Final = 0x10
@@ -179,7 +181,8 @@ def read_frame(octets: bytes | Cursor, *, trace: Trace | None = None) -> HdlcFra
 
 def _read_frame(cursor: Cursor) -> HdlcFrame:
     flagged = cursor.peek() == bytes([FLAG])
-    while cursor.peek() == bytes([FLAG]):
+    rest = cursor.peek(cursor.remaining) if flagged else b""
+    for _ in range(min(len(rest) - len(rest.lstrip(bytes([FLAG]))), FLAGS_MAX)):
         cursor.take(1, "flag")
         cursor.explain("opens the frame")
     start = cursor.offset

@@ -17,6 +17,8 @@ from meterspan.wire.hdlc.frame import (
     CHECK_SIZE,
     FLAG,
     FRAME_LENGTH_MAX,
+    FRAME_LENGTH_MIN,
+    LENGTH_MASK,
     HdlcFrame,
     read_frame,
     read_header_length,
@@ -122,12 +124,12 @@ class HdlcReader:
         if self._damage_error is not None and self._next_flag(position) != position:
             self._give_up_flag(self._damage_error)
             return 1
+        if self._damage_error is not None and self._is_frame_wrong(start):
+            self._give_up_flag(self._damage_error)
+            return 1
         try:
             length = read_header_length(bytes(self._buffer[start : start + _HEADER_SIZE_MAX]))
             if length is not None and len(self._buffer) > start + length:
-                if self._damage_error is not None and not self._is_frame_right(start, start + length):
-                    self._give_up_flag(self._damage_error)
-                    return 1
                 frame = read_frame(bytes(self._buffer[position : start + length + 1]))
             elif is_last and len(self._buffer) > start:
                 size = len(self._buffer) - position
@@ -142,9 +144,12 @@ class HdlcReader:
         self._flag_is_shared = True
         return length + 1
 
-    def _is_frame_right(self, start: int, end: int) -> bool:
-        """Whether the FCS at the end of a frame is right."""
-        return _is_right(self._buffer[start : end - CHECK_SIZE], self._buffer[end - CHECK_SIZE : end])
+    def _is_frame_wrong(self, start: int) -> bool:
+        """Whether a frame is there to its end, and its FCS is wrong."""
+        end = start + (int.from_bytes(self._buffer[start : start + 2], "big") & LENGTH_MASK)
+        if len(self._buffer) <= end or end < start + FRAME_LENGTH_MIN:
+            return False
+        return not _is_right(self._buffer[start : end - CHECK_SIZE], self._buffer[end - CHECK_SIZE : end])
 
     def _give_up_flag(self, error: WireError) -> None:
         if self._damage_error is None:

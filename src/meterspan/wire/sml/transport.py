@@ -16,6 +16,8 @@ __all__ = ["MAX_FILE_SIZE", "SmlChecksum", "SmlFrame", "find_frames", "frame_crc
 
 MAX_FILE_SIZE = 65_536  # a meter's list is under 1 KB; a gateway's profile of a day stays under 16 KB
 
+FRAMES_MAX = 8_192
+"""Frames of one capture: a meter sends one a second, so that these are more than two hours."""
 REREADS_MAX = 4
 """How often a capture may be read again for frames within damaged ones: a start sequence costs 8 octets to send."""
 
@@ -82,11 +84,16 @@ def find_frames(octets: bytes) -> Iterator[tuple[int, SmlFrame | WireError]]:
     """Yield every frame of a capture with its offset; a damaged one as the error that ended it.
 
     The search goes on within a damaged frame, until ``REREADS_MAX`` times the capture was read again; from then on
-    behind it.
+    behind it. After ``FRAMES_MAX`` frames it ends with an error.
     """
+    count = 0
     spare = REREADS_MAX * len(octets)
     start = octets.find(START)
     while start >= 0:
+        count += 1
+        if count > FRAMES_MAX:
+            yield start, WireError(f"more than {FRAMES_MAX} frames in one capture; split it", start, "start", _CLAUSE)
+            return
         try:
             frame = read_frame(octets, start)
         except WireError as error:

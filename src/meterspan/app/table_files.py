@@ -1,0 +1,116 @@
+"""The files that tables of readings come in: CSV in the usual encodings, and Parquet as lines of CSV."""
+
+import codecs
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from meterspan.mdm.table_layout import LINE_MAX
+from meterspan.mdm.tables import guarded
+
+__all__ = ["TableFileError", "encoding_of", "parquet_lines"]
+
+PARQUET_ROWS: Final = 10_000
+"""Rows of a Parquet file held in memory at once."""
+PARQUET_PART_OCTETS_MAX: Final = 1 << 28
+"""Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
+_BLOCK: Final = 1 << 20
+_ZIP: Final = b"PK\x03\x04"
+
+
+class TableFileError(ValueError):
+    """A file that is no table, or cannot be read; the words say what to do."""
+
+
+def encoding_of(path: Path) -> str:
+    """Return the encoding of a file of CSV: UTF-8, UTF-16 with its mark, or else Windows-1252.
+
+    Raises:
+        TableFileError: there is no such file, it cannot be read, or it is a spreadsheet.
+
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(len(_ZIP))
+            if head == _ZIP:
+                raise TableFileError(f"{path} is a spreadsheet or an archive; save the table as CSV (UTF-8)")
+            if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                return "utf-16"
+            file.seek(0)
+            decoder = codecs.getincrementaldecoder("utf-8")()
+            while block := file.read(_BLOCK):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return "cp1252"
+    except FileNotFoundError as error:
+        raise TableFileError(f"there is no file {path}") from error
+    except OSError as error:
+        raise TableFileError(f"{path} cannot be read: {(error.strerror or 'it fails').lower()}") from error
+    return "utf-8-sig"
+
+
+def parquet_lines(file: Path) -> Iterator[str]:
+    """Read the rows of a Parquet file as CSV lines, the names of the columns first.
+
+    Texts stay in the file's dictionary until their length is known, as a short file can repeat a long text for ever.
+
+    Raises:
+        TableFileError: there is no such file, or it is no Parquet.
+        ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
+
+    """
+    import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
+    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+
+    if not file.is_file():
+        raise TableFileError(f"there is no file {file}")
+    try:
+        schema = pq.read_schema(file)
+    except pa.ArrowException as error:
+        raise TableFileError(f"{file} is no Parquet that can be read") from error
+    texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
+    table = pq.ParquetFile(file, read_dictionary=texts)
+    _check_parts(table.metadata)
+    yield _csv_line(table.schema_arrow.names)
+    for batch in table.iter_batches(batch_size=PARQUET_ROWS):
+        for column in batch.columns:
+            _check_texts(column)
+        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            yield _csv_line(values)
+
+
+def _check_parts(metadata: Any) -> None:
+    for number in range(metadata.num_row_groups):
+        octets = metadata.row_group(number).total_byte_size
+        if octets > PARQUET_PART_OCTETS_MAX:
+            raise ValueError(f"row group {number} has {octets:,} octets; write parts of {PARQUET_PART_OCTETS_MAX:,}")
+
+
+def _check_texts(column: Any) -> None:
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
+
+    if not pa.types.is_dictionary(column.type):
+        return
+    longest = max((len(text) for text in column.dictionary.to_pylist() if text is not None), default=0)
+    if longest > LINE_MAX:
+        raise ValueError(f"a text has {longest:,} characters; a line may have {LINE_MAX:,}")
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(guarded(_text_of(value)) for value in values)
+    return line.getvalue()
+
+
+def _text_of(value: Any) -> Any:
+    """Return a value as it is written in CSV; the zeros that a column of decimals adds are left out."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Decimal) and value.is_finite():
+        return f"{value.normalize():f}"
+    return "" if value is None else value

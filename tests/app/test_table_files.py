@@ -1,0 +1,80 @@
+"""Files that tables come in: encodings are recognised, and nothing short becomes long."""
+
+import csv
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from meterspan.app import table_files
+from meterspan.app.table_files import TableFileError, encoding_of, parquet_lines
+
+
+def test_rows_of_a_parquet_file_are_lines_of_csv(tmp_path) -> None:
+    path = tmp_path / "in.parquet"
+    columns = {"time": [datetime(2026, 3, 29, tzinfo=UTC), None], "text": ['a "quoted", one', "b"], "value": [1, 2]}
+    pq.write_table(pa.table(columns), path)
+    assert list(csv.reader(parquet_lines(path))) == [
+        ["time", "text", "value"],
+        ["2026-03-29T00:00:00+00:00", 'a "quoted", one', "1"],
+        ["", "b", "2"],
+    ]
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-3")
+def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tmp_path) -> None:
+    path = tmp_path / "bomb.parquet"
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 200_000]))
+    pq.write_table(pa.table({"device": column.cast(pa.dictionary(pa.int32(), pa.string()))}), path)
+    assert path.stat().st_size < 300_000
+    lines = parquet_lines(path)
+    assert next(lines) == "device"
+    with pytest.raises(ValueError, match="200,000 characters"):
+        next(lines)
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("security low-3")
+def test_a_part_that_is_too_large_to_be_read_at_once_is_refused(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "large.parquet"
+    pq.write_table(pa.table({"value": list(range(1_000))}), path)
+    monkeypatch.setattr(table_files, "PARQUET_PART_OCTETS_MAX", 100)
+    with pytest.raises(ValueError, match="row group 0"):
+        next(parquet_lines(path))
+
+
+def test_decimals_of_a_parquet_file_come_without_the_zeros_of_their_column(tmp_path) -> None:
+    path = tmp_path / "in.parquet"
+    values = [Decimal("1234567.500000000"), Decimal("100.000000000")]
+    pq.write_table(pa.table({"value": pa.array(values, pa.decimal128(38, 9))}), path)
+    assert list(parquet_lines(path)) == ["value", "1234567.5", "100"]
+
+
+@pytest.mark.finding("data D30")
+@pytest.mark.parametrize(
+    ("octets", "encoding"),
+    [
+        ("time;Küche".encode(), "utf-8-sig"),
+        ("\ufefftime;Küche".encode(), "utf-8-sig"),
+        ("time;Küche".encode("utf-16"), "utf-16"),
+        ("time;Küche;Köche".encode("cp1252"), "cp1252"),
+    ],
+)
+def test_the_encoding_of_a_table_is_recognised(tmp_path, octets, encoding) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(octets)
+    assert encoding_of(path) == encoding
+    assert "Küche" in path.read_text(encoding)
+
+
+@pytest.mark.finding("users D-8")
+@pytest.mark.parametrize("read", [encoding_of, lambda path: list(parquet_lines(path))])
+def test_a_file_that_is_no_table_is_named_in_words(tmp_path, read) -> None:
+    with pytest.raises(TableFileError, match="there is no file"):
+        read(tmp_path / "gone")
+    (tmp_path / "in.xlsx").write_bytes(b"PK\x03\x04 and more")
+    with pytest.raises(TableFileError, match=r"save the table as CSV|no Parquet"):
+        read(tmp_path / "in.xlsx")
