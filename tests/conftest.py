@@ -73,12 +73,14 @@ def _each_example_anew(test: Callable[..., Any]) -> Callable[..., Any]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Make each example of a property a world of its own."""
-    wrapped = set()
-    for item in items:
-        test = getattr(item, "obj", None)
-        if is_hypothesis_test(test) and hasattr(test, "hypothesis") and id(test.hypothesis) not in wrapped:
-            test.hypothesis.inner_test = _each_example_anew(test.hypothesis.inner_test)
-            wrapped.add(id(test.hypothesis))
+    handles = {id(handle): handle for item in items if (handle := _handle_of(getattr(item, "obj", None))) is not None}
+    for handle in handles.values():
+        handle.inner_test = _each_example_anew(handle.inner_test)
+
+
+def _handle_of(test: Any) -> Any:
+    """Return the handle of a property's function, by which its examples are run; None of another test."""
+    return getattr(test, "hypothesis", None) if is_hypothesis_test(test) else None
 
 
 @pytest.hookimpl(wrapper=True)

@@ -1,13 +1,31 @@
 """The listener: every telegram has one outcome, and none ends the listening."""
 
+import time
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from meterspan.app.listening import METERS_MAX, Outcome, TelegramListener
+from meterspan.app.meter_keys import MeterKeys
+from meterspan.engine.push_body import PushValue, write_listed
+from meterspan.engine.security import SecurityContext, SecurityKeys
+from meterspan.quantities import Obis
+from meterspan.wire.axdr import double_long_unsigned, unsigned
 from meterspan.wire.mbus.transport import SecurityMode
 from meterspan.wire.p1 import P1Damage, P1Reader
 from meterspan.wire.wmbus.frame import strip_blocks
+from meterspan.wire.xdlms import (
+    CaptureObjectDefinition,
+    CosemAttributeDescriptor,
+    DataNotification,
+    EventNotificationRequest,
+    LongInvokeIdAndPriority,
+    write_apdu,
+)
 from tests.helpers_radio import KEY, START
 from tests.helpers_radio import radio_telegram as telegram
+from tests.memory import MemoryState
 
 
 def test_each_telegram_has_one_fate():
@@ -84,3 +102,52 @@ def test_a_p1_telegram_is_kept_as_it_was_received():
     reader.receive(octets)
     hearing = TelegramListener().hear_p1(reader.next_telegram(), "p1", START)
     assert (hearing.outcome, hearing.name, hearing.octets) == (Outcome.READ, "E0001", octets)
+
+
+KEYS = MeterKeys(bytes(range(16)), bytes(range(16, 32)))
+METER = b"MSP\0\0\0\0\1"
+
+
+def push(keys=KEYS, apdu=None):
+    """Return a ciphered push of a register."""
+    context = SecurityContext(METER, SecurityKeys(keys.key, keys.auth_key), counters=MemoryState())
+    values = [PushValue(CaptureObjectDefinition(3, Obis(1, 0, 1, 8, 0), 2), double_long_unsigned(5))]
+    plain = write_apdu(apdu or DataNotification(LongInvokeIdAndPriority(1), write_listed(values)))
+    return context.protect(plain, general=True)
+
+
+def test_a_ciphered_push_is_opened_with_the_keys_whose_tag_is_right_and_with_no_others():
+    other = MeterKeys(bytes(16), bytes(16))
+    listener = TelegramListener(push_keys={"OTHER": other, "ELECTRIC": KEYS, "RADIO": MeterKeys(bytes(16))})
+    hearing = listener.hear_push(push(), "push+tcp://127.0.0.1:9", START)
+    assert (hearing.name, hearing.outcome) == ("ELECTRIC", Outcome.READ)
+    assert [str(reading.obis) for reading in hearing.telegram.readings] == ["1-0:1.8.0"]
+    wrapped = b"\0\1\0\1\0\1" + len(push()).to_bytes(2, "big") + push()
+    assert listener.hear(wrapped, "udp://127.0.0.1:9", START).name == "ELECTRIC"
+    for keys in ({}, {"OTHER": other}):
+        hearing = TelegramListener(push_keys=keys).hear_push(push(), "push+tcp://127.0.0.1:9", START)
+        assert (hearing.name, hearing.outcome) == ("", Outcome.NO_KEY)
+
+
+def test_an_event_notification_is_shown_under_its_code():
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, Obis(0, 0, 96, 11, 0), 2), unsigned(65))
+    hearing = TelegramListener(push_keys={"M": KEYS}).hear_push(push(apdu=event), "x:9", START)
+    assert hearing.outcome is Outcome.READ
+    assert [(str(item.obis), item.value) for item in hearing.telegram.readings] == [("0-0:96.11.0", 65)]
+
+
+@pytest.mark.attack(2)
+def test_a_push_tries_a_bounded_number_of_keys():
+    many = {f"M{number}": MeterKeys(number.to_bytes(16, "big"), bytes(16)) for number in range(500)}
+    listener = TelegramListener(push_keys=many)
+    before = time.process_time()
+    for _ in range(20):
+        assert listener.hear_push(push(), "x:9", START).outcome is Outcome.NO_KEY
+    assert time.process_time() - before < 2.0
+
+
+@given(st.binary(max_size=60) | st.binary(max_size=40).map(lambda octets: push()[:12] + octets))
+def test_any_pushed_octets_have_an_outcome_and_raise_nothing(octets):
+    listener = TelegramListener(push_keys={"M": KEYS})
+    listener.hear_push(octets, "x:9", START)
+    assert sum(listener.outcomes.values()) == 1

@@ -4,10 +4,14 @@ import pty
 import select
 import socket
 import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from meterspan.wire.mbus.transport import SecurityMode
 from tests.helpers_bench import MAIN, environment, run, running_meter
 from tests.helpers_radio import radio_telegram as telegram
+from tests.helpers_serve import free_port
 
 
 def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):
@@ -23,7 +27,7 @@ def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):
             text=True,
             env=environment(tmp_path),
         )
-        assert "listening at UDP port" in ear.stderr.readline()
+        assert "listening at port" in ear.stderr.readline()
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as noise:
             noise.sendto(b"\xff" * 40, ("127.0.0.1", port))
         heard = [json.loads(ear.stdout.readline()) for _ in range(4)]
@@ -38,6 +42,33 @@ def test_a_gas_meter_is_heard_over_the_radio_among_damage(tmp_path):
     assert {reading["storage"] for reading in volumes} == {0, 1}, "now, and at the last due mark"
     assert volumes[0]["value"] > 1_000
     assert "damaged" in {line["status"] for line in heard}
+
+
+@pytest.mark.finding("dlms D4")
+@pytest.mark.parametrize("scheme", ["tcp", "udp", "hdlc+tcp"])
+def test_ciphered_pushes_of_a_meter_are_opened_with_the_keys_of_the_key_file(tmp_path, scheme):
+    port, keys = free_port(), tmp_path / "keys.toml"
+    keys.touch(0o600)
+    keys.write_text(f'[meters."MSP10000000042"]\nkey = "{"5a" * 16}"\nauth_key = "{"c3" * 16}"\npassword = "x"\n')
+    place = f"udp://:{port}" if scheme == "udp" else f"push+{scheme}://:{port}"
+    ear = subprocess.Popen(
+        [*MAIN, "listen", place, "--keys", str(keys), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    )
+    assert "listening at port" in ear.stderr.readline()
+    start = f"{datetime.now(UTC) - timedelta(hours=3):%Y-%m-%dT%H:%M:%S}"
+    pushing = ("--push", f"{scheme}://127.0.0.1:{port}?confirm=no", "--speed", "900", "--start", start)
+    with running_meter(tmp_path, "--wrapper", "0", "--history", "0", *pushing) as meter:
+        heard = json.loads(ear.stdout.readline())
+    ear.terminate()
+    assert ear.wait(timeout=5) == 0
+    ear.communicate()
+    assert (heard["meter"], heard["status"]) == (meter.name, "read")
+    found = {item["obis"]: item for item in heard["readings"]}
+    assert (found["1-0:1.8.0"]["unit"], found["1-0:1.8.0"]["value"] > 0) == ("Wh", True)
 
 
 def test_lines_from_standard_input_end_with_it(tmp_path):

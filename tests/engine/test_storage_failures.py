@@ -151,6 +151,7 @@ def test_a_client_ends_its_session_with_the_storage_failure_and_sends_nothing_mo
     assert at > 15
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @LINKS
 def test_a_server_ends_the_association_with_the_storage_failure_and_answers_nothing_more(kind):
     whole = session(kind, MemoryCounters(), meter_with(MemoryCounters()))
@@ -295,6 +296,7 @@ def push_all(rows, counters):
     return events, accepted
 
 
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.parametrize("port", ["counters", "rows"])
 def test_an_uplink_reports_the_storage_failure_and_pushes_every_row_in_the_end(port):
     for at in range(1, CALLS_MAX):

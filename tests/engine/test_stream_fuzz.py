@@ -82,6 +82,8 @@ from tests.helpers_cosem import (
 from tests.helpers_push import PushSource
 from tests.helpers_wire import Pair
 
+pytestmark = pytest.mark.nonces_repeat("a new bench for each stream, with the same keys")
+
 START = 1_700_000_000.0
 STEPS = 350
 """Steps of one quick run, each of which delivers one cut; a thousand octets arrive in about fifty."""

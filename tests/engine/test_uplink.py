@@ -11,6 +11,7 @@ from meterspan.engine.machine import WantsConnection
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.engine.uplink import (
     CONFIRM_TIMEOUT_S,
+    RETRIES_MAX,
     RETRY_FIRST_S,
     RETRY_MAX_S,
     Push,
@@ -20,10 +21,13 @@ from meterspan.engine.uplink import (
 )
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.storage.errors import StorageFullError
+from meterspan.quantities import Obis
 from meterspan.wire.axdr import array, unsigned
 from meterspan.wire.xdlms import (
+    CosemAttributeDescriptor,
     DataNotification,
     DataNotificationConfirm,
+    EventNotificationRequest,
     ExceptionResponse,
     ServiceFault,
     StateFault,
@@ -127,6 +131,52 @@ def test_rows_go_out_one_by_one_and_are_confirmed_over_every_kind_of_link(kind):
     assert far.heard == [1, 2, 3]
     assert rows.waiting == []
     assert events(uplink) == [RowsConfirmed(1), RowsConfirmed(2), RowsConfirmed(3)]
+
+
+@pytest.mark.parametrize("kind", list(NETWORK_TRANSPORTS))
+def test_what_nobody_confirms_leaves_the_outbox_once_it_is_sent(kind):
+    rows, (near, far) = Rows(*range(1, 200)), contexts()
+    uplink = Uplink(rows, near, TRANSPORTS[kind].push_sender(), is_confirmed=False)
+    head_end = Far(far, kind)
+    if head_end.link.role is Role.SERVER:
+        head_end.link.connect(NOW)
+    uplink.connect(NOW)
+    assert len(rows.waiting) >= 100, "not all in one go"
+    while rows.waiting:
+        exchange(uplink, head_end)
+        assert uplink.deadline() <= NOW, "the rest is due at once"
+        uplink.advance(NOW)
+    exchange(uplink, head_end)
+    assert head_end.heard == [number % 256 for number in range(1, 200)]
+    assert not any(invoke.confirmed for invoke in head_end.unconfirmed)
+
+
+def test_an_event_is_sent_as_it_is_and_waits_for_no_confirmation():
+    event = EventNotificationRequest(CosemAttributeDescriptor(1, Obis(0, 0, 96, 11, 0), 2), unsigned(62))
+    near, far = contexts()
+    rows = Rows(1)
+    rows.next_push = lambda: Push(1, event) if rows.waiting else None
+    uplink, link = Uplink(rows, near, TRANSPORTS["tcp"].push_sender()), TRANSPORTS["tcp"].push_listener()
+    uplink.connect(NOW)
+    link.receive(uplink.octets_to_send(), NOW)
+    heard = [item for item in iter(link.next_event, None) if isinstance(item, ApduReceived)]
+    assert [read_apdu(far.unprotect(item.octets).octets) for item in heard] == [event]
+    assert rows.waiting == []
+
+
+def test_after_its_retries_an_uplink_waits_for_the_next_row():
+    rows, now = Rows(1), NOW
+    uplink = Uplink(rows, contexts()[0], TRANSPORTS["tcp"].push_sender())
+    tries = 0
+    while (due := uplink.deadline()) is not None:
+        now = max(now, due)
+        uplink.advance(now)
+        if WantsConnection() in events(uplink):
+            tries += 1
+            uplink.medium_lost(now)
+    assert tries == 1 + RETRIES_MAX
+    uplink.wake(now + RETRY_MAX_S)
+    assert events(uplink) == [WantsConnection()]
 
 
 def test_asking_for_the_deadline_never_reads_the_outbox():

@@ -7,6 +7,25 @@ import sys
 import pytest
 
 from tests.interop.helpers import AUTH_KEY, KEY, PASSWORD, PATIENCE_S, PEER_PYTHON, PEERS, SERVER_TITLE, started
+from tests.interop.matrix import MatrixPlugin, note_cells
+
+
+def pytest_addoption(parser):
+    """Let the matrix be printed."""
+    parser.addoption("--matrix", action="store_true", help="print the interoperability matrix at the end")
+
+
+def pytest_configure(config):
+    """Register the marks of the matrix, and print it where it is asked for."""
+    config.addinivalue_line("markers", "peer(name): the program that the test runs against")
+    config.addinivalue_line("markers", "matrix(*rows): the rows of the interoperability matrix that the test proves")
+    if config.getoption("--matrix", default=False) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(MatrixPlugin())
+
+
+def pytest_collection_modifyitems(items):
+    """Let each marked test carry its cells in its report."""
+    note_cells(items)
 
 
 @pytest.fixture(scope="session")
@@ -21,12 +40,12 @@ def peer_python():
 def ask(peer_python):
     """Return a function that runs a peer's driver once and returns the JSON it prints."""
 
-    def run(driver, task):
+    def run(driver, task, *, timeout_s=PATIENCE_S):
         done = subprocess.run(
             [peer_python, PEERS / driver, json.dumps(task)],
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=timeout_s,
             check=False,
         )
         assert done.returncode == 0, done.stderr

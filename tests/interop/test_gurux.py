@@ -10,8 +10,9 @@ from meterspan.engine.scripts import read_clock, read_last_rows, read_object_lis
 from meterspan.model.failures import FailureKind
 from meterspan.quantities import UNITS, Obis, Scaled
 from tests.interop.helpers import AUTH_KEY, CLIENT_TITLE, CLIENTS, KEY, PASSWORD, SETTINGS, hold
+from tests.interop.matrix import Row
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.timeout(180), pytest.mark.peer("Gurux")]
 
 WAYS = ["none", "lls", "gmac"]
 READERS = ["lls", "gmac"]
@@ -39,6 +40,7 @@ def task(meter, way, *do, **more):
     }
 
 
+@pytest.mark.matrix(Row.OBJECTS)
 @pytest.mark.parametrize("way", READERS)
 def test_gurux_finds_every_object_of_our_meter_in_the_association_view(our_meter, ask, way):
     view = ask("gurux_client.py", task(our_meter, way, "view"))["view"]
@@ -48,6 +50,7 @@ def test_gurux_finds_every_object_of_our_meter_in_the_association_view(our_meter
     assert others == sorted([class_id, _dotted(name)] for class_id, name in our_meter["objects"])
 
 
+@pytest.mark.matrix(Row.ASSOCIATION)
 def test_the_public_client_of_gurux_sees_only_names_clock_and_counter(our_meter, ask):
     told = ask("gurux_client.py", task(our_meter, "none", "view", "clock"))
     assert {class_id for class_id, _ in told["view"]} == {1, 8, 15, 17}
@@ -56,6 +59,7 @@ def test_the_public_client_of_gurux_sees_only_names_clock_and_counter(our_meter,
     assert "failed" in denied
 
 
+@pytest.mark.matrix(Row.ASSOCIATION, Row.OBJECTS)
 @pytest.mark.parametrize("way", READERS)
 def test_gurux_reads_our_registers_with_their_scalers(our_meter, ask, way):
     asked = [_dotted(str(ENERGY)), VOLTAGE]
@@ -65,6 +69,7 @@ def test_gurux_reads_our_registers_with_their_scalers(our_meter, ask, way):
     assert (round(value, 3), round(scaler, 3), unit) == (230.1, 0.1, VOLT)
 
 
+@pytest.mark.matrix(Row.PROFILE, Row.ENTRIES)
 @pytest.mark.parametrize("way", READERS)
 def test_gurux_reads_our_load_profile_by_range_and_by_entry(our_meter, ask, way):
     rows = our_meter["rows"]
@@ -80,6 +85,7 @@ def test_gurux_reads_our_load_profile_by_range_and_by_entry(our_meter, ask, way)
     assert told["entries"] == rows[2:6]
 
 
+@pytest.mark.matrix(Row.BLOCKS)
 @pytest.mark.parametrize("way", READERS)
 def test_gurux_collects_a_profile_in_blocks_where_its_pdu_is_small(our_meter, ask, way):
     rows = our_meter["rows"]
@@ -88,12 +94,14 @@ def test_gurux_collects_a_profile_in_blocks_where_its_pdu_is_small(our_meter, as
     assert told["profile"] == rows[:96]
 
 
+@pytest.mark.matrix(Row.PROFILE)
 @pytest.mark.parametrize("way", READERS)
 def test_gurux_reads_our_event_log(our_meter, ask, way):
     events = ask("gurux_client.py", task(our_meter, way, "events"))["events"]
     assert [code for _, code in events][: len(our_meter["events"])] == our_meter["events"]
 
 
+@pytest.mark.matrix(Row.WRITE)
 def test_gurux_sets_our_clock_under_hls_only(our_meter, ask):
     later = our_meter["now"] + 90
     told = ask("gurux_client.py", task(our_meter, "gmac", "set_clock", set_clock=later))
@@ -102,6 +110,7 @@ def test_gurux_sets_our_clock_under_hls_only(our_meter, ask):
     assert "failed" in refused
 
 
+@pytest.mark.matrix(Row.REFUSED)
 def test_our_meter_refuses_gurux_with_a_wrong_password_or_key(our_meter, ask):
     refused = ask("gurux_client.py", task(our_meter, "lls", "clock") | {"password": "close sesame"})
     assert "Authentication failure" in refused["failed"]
@@ -111,18 +120,21 @@ def test_our_meter_refuses_gurux_with_a_wrong_password_or_key(our_meter, ask):
 
 
 @pytest.mark.finding("dlms D13")
+@pytest.mark.matrix(Row.RELEASE)
 @pytest.mark.parametrize("is_protected", [False, True])
 def test_gurux_releases_a_ciphered_association_bare_and_protected(our_meter, ask, is_protected):
     asked = task(our_meter, "gmac", "clock", protected_release=is_protected)
     assert "clock" in ask("gurux_client.py", asked)
 
 
+@pytest.mark.matrix(Row.REFUSED)
 def test_our_meter_refuses_gurux_a_second_use_of_an_invocation_counter(our_meter, ask):
     first = task(our_meter, "gmac", "clock")
     assert "clock" in ask("gurux_client.py", first)
     assert "Invocation counter" in ask("gurux_client.py", first)["failed"]
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 @pytest.mark.parametrize("way", WAYS)
 def test_we_find_every_object_of_a_gurux_meter_in_the_association_view(gurux_meter, way):
     view = done(gurux_meter, way, read_object_list())
@@ -136,6 +148,7 @@ def test_we_find_every_object_of_a_gurux_meter_in_the_association_view(gurux_met
     ]
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 @pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.parametrize("way", WAYS)
 def test_we_read_the_clock_and_the_registers_of_a_gurux_meter(gurux_meter, way):
@@ -145,6 +158,7 @@ def test_we_read_the_clock_and_the_registers_of_a_gurux_meter(gurux_meter, way):
     assert registers == {ENERGY: Scaled(123_456, 0, UNITS["Wh"]), EXPORT: Scaled(789, 0, UNITS["Wh"])}
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 @pytest.mark.parametrize("way", WAYS)
 def test_we_read_the_load_profile_of_a_gurux_meter_by_range(gurux_meter, way):
     rows = gurux_meter["rows"]
@@ -159,11 +173,13 @@ def test_we_read_the_load_profile_of_a_gurux_meter_by_range(gurux_meter, way):
     assert read.layout.capture_period_s == 900
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 @pytest.mark.parametrize("way", WAYS)
 def test_we_read_the_newest_rows_of_a_gurux_meter_by_entry(gurux_meter, way):
     assert rows_of(done(gurux_meter, way, read_last_rows(LOAD_PROFILE, 7))) == gurux_meter["rows"][-7:]
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 @pytest.mark.parametrize("way", WAYS)
 def test_we_collect_a_gurux_profile_in_blocks_where_our_pdu_is_small(gurux_meter, way):
     rows = gurux_meter["rows"]
@@ -172,6 +188,7 @@ def test_we_collect_a_gurux_profile_in_blocks_where_our_pdu_is_small(gurux_meter
     assert rows_of(done(gurux_meter, way, script, settings=settings)) == rows[:96]
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 def test_a_gurux_meter_that_refuses_our_password_is_told_apart(gurux_meter):
     settings = replace(SETTINGS["lls"], secret=b"close sesame")
     failed = hold(gurux_meter["port"], gurux_meter["link"], "lls", read_clock(), settings=settings)
@@ -179,6 +196,7 @@ def test_a_gurux_meter_that_refuses_our_password_is_told_apart(gurux_meter):
     assert failed.failure.kind is FailureKind.AUTHENTICATION_FAILED
 
 
+@pytest.mark.matrix(Row.THEIR_METER)
 def test_a_gurux_meter_that_cannot_open_what_we_send_fails_at_associating(gurux_meter):
     failed = hold(gurux_meter["port"], gurux_meter["link"], "gmac", read_clock(), key=bytes(16))
     assert failed.stage == "association"

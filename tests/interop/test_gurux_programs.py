@@ -7,11 +7,17 @@ from itertools import pairwise
 
 import pytest
 
-from tests.interop.helpers import AUTH_KEY, CLIENT_TITLE, KEY, PASSWORD, ROOT, started
+from tests.helpers_bench import MAIN
+from tests.interop.helpers import AUTH_KEY, CLIENT_TITLE, KEY, PASSWORD, started
+from tests.interop.matrix import Row
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(180),
+    pytest.mark.peer("Gurux"),
+    pytest.mark.matrix(Row.PROGRAMS),
+]
 
-METERSPAN = ROOT / ".venv" / "bin" / "meterspan"
 SECRETS = {"METERSPAN_KEY": KEY.hex(), "METERSPAN_AUTH_KEY": AUTH_KEY.hex(), "METERSPAN_PASSWORD": PASSWORD}
 DAY_S, PERIOD_S = 86_400, 900
 
@@ -25,7 +31,7 @@ def _secrets(monkeypatch):
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
 def test_gurux_reads_a_day_from_the_command_meter(ask, tmp_path, link):
     end = int(time.time()) // PERIOD_S * PERIOD_S
-    with started(METERSPAN, "meter", f"--{link}", "0", "--state", tmp_path, "--json") as meter:
+    with started(*MAIN, "meter", f"--{link}", "0", "--state", tmp_path, "--json") as meter:
         told = ask(
             "gurux_client.py",
             {
@@ -54,7 +60,7 @@ def test_the_command_read_reads_a_gurux_meter(gurux_meter, tmp_path):
     scheme = "hdlc+tcp" if gurux_meter["link"] == "hdlc" else "tcp"
     done = subprocess.run(
         [
-            METERSPAN,
+            *MAIN,
             "read",
             f"{scheme}://127.0.0.1:{gurux_meter['port']}",
             "--auth",

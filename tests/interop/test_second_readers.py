@@ -17,6 +17,7 @@ from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.link import LinkFrame, write_link_frame
 from meterspan.wire.mbus.transport import HeaderKind, SecurityMode, TransportHeader, write_transport
 from meterspan.wire.wmbus import FrameFormat, LinkHeader
+from tests.interop.matrix import Row
 from tests.memory import MemoryState
 
 pytestmark = pytest.mark.interop
@@ -44,6 +45,8 @@ def wired():
     return write_link_frame(LinkFrame(0x08, 1, write_transport(header) + RECORDS)).hex()
 
 
+@pytest.mark.peer("dsmr_parser")
+@pytest.mark.matrix(Row.P1)
 def test_dsmr_parser_reads_what_our_meter_writes_to_its_p1_port(ask):
     meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", KEY[:8], ZoneInfo("Europe/Amsterdam")), NOW)
     told, shown = [], []
@@ -60,6 +63,8 @@ def test_dsmr_parser_reads_what_our_meter_writes_to_its_p1_port(ask):
     assert bytes.fromhex(newest["EQUIPMENT_IDENTIFIER"]["value"]) == b"MSP1000000001"
 
 
+@pytest.mark.peer("dsmr_parser")
+@pytest.mark.matrix(Row.P1)
 def test_a_p1_telegram_with_one_wrong_digit_is_refused_by_dsmr_parser_too(ask):
     meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", KEY[:8], ZoneInfo("Europe/Amsterdam")), NOW)
     text = p1_telegram(meter, NOW).decode()
@@ -67,6 +72,8 @@ def test_a_p1_telegram_with_one_wrong_digit_is_refused_by_dsmr_parser_too(ask):
     assert "InvalidChecksum" in read["failed"]
 
 
+@pytest.mark.peer("pyMeterBus")
+@pytest.mark.matrix(Row.WIRED)
 def test_pymeterbus_reads_our_wired_frame(ask):
     (read,) = ask("mbus_reader.py", [wired()])
     assert read["body"]["header"]["manufacturer"] == "MSP"
@@ -78,12 +85,16 @@ def test_pymeterbus_reads_our_wired_frame(ask):
     ]
 
 
+@pytest.mark.peer("pymbusparser")
+@pytest.mark.matrix(Row.WIRED)
 def test_pymbusparser_reads_our_wired_frame(ask):
     (read,) = ask("wireless_reader.py", {"frames": [wired()]})
     assert [float(record["value"]["value"]) for record in read["records"]] == VALUES
     assert [record["storage_number"] for record in read["records"]] == [0, 0, 0, 0, 1, 0]
 
 
+@pytest.mark.peer("pymbusparser")
+@pytest.mark.matrix(Row.WIRELESS)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("form", list(FrameFormat))
 def test_pymbusparser_reads_our_wireless_frame(ask, form, mode):
@@ -95,6 +106,8 @@ def test_pymbusparser_reads_our_wireless_frame(ask, form, mode):
     assert [float(record["value"]["value"]) for record in read["records"]] == VALUES
 
 
+@pytest.mark.peer("pymbusparser")
+@pytest.mark.matrix(Row.WIRELESS)
 @pytest.mark.parametrize("medium", [RadioMedium.WATER, RadioMedium.GAS])
 def test_pymbusparser_reads_the_register_of_our_radio_meter(ask, medium):
     meter = RadioMeter(RadioMeterConfig(medium, "MSP", "12345678", KEY, opening=1_234_567), NOW, MemoryState())

@@ -7,6 +7,9 @@ import pytest
 from tests.helpers_bench import run, running_meter
 from tests.helpers_bus import bus_slave, running_bus
 from tests.interop.helpers import PEERS, started
+from tests.interop.matrix import Row
+
+pytestmark = [pytest.mark.interop, pytest.mark.peer("pyMeterBus"), pytest.mark.matrix(Row.BUS)]
 
 
 @pytest.mark.parametrize("way", ["primary", "secondary"])

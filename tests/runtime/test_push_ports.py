@@ -156,12 +156,14 @@ def test_a_medium_that_cannot_be_listened_at_is_refused_in_words():
     asyncio.run(story())
 
 
+FORGER = SecurityContext(METER_TITLE, type(KEYS)(bytes(16), bytes(16)), counters=MemoryState())
+
+
 def forged(counter):
     """Push under the meter's title and a key that is not its own."""
-    forger = SecurityContext(METER_TITLE, type(KEYS)(bytes(16), bytes(16)), counters=MemoryState())
     body = array(*(unsigned(counter % 256) for _ in range(400)))
     plain = write_apdu(DataNotification(LongInvokeIdAndPriority(counter, confirmed=True), body))
-    return write_wpdu(WrapperPdu(1, 1, forger.protect(plain, general=True)))
+    return write_wpdu(WrapperPdu(1, 1, FORGER.protect(plain, general=True)))
 
 
 @pytest.mark.attack(2)

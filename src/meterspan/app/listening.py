@@ -14,12 +14,14 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
+from meterspan.app.meter_keys import MeterKeys
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings import Decoder, Format, recognise
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import hex_lines, p1_telegrams
+from meterspan.runtime.push_source import PUSH_SCHEMES, pushed_apdus
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedError, WireError
 from meterspan.wire.p1 import P1Damage, P1Telegram
@@ -28,6 +30,8 @@ from meterspan.wire.wmbus import read_frame
 __all__ = ["HeardMeter", "Hearing", "Listening", "Outcome", "TelegramListener", "listen_at"]
 
 PAINTED_EVERY_S: Final = 0.5
+KEYS_TRIED_MAX: Final = 64
+"""Meters whose keys are tried for one push; those that opened the last one of its sender go first."""
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
 
@@ -86,14 +90,20 @@ class TelegramListener:
 
     Args:
         keys: by the meter's name (``MSP-12345678-03``) or its number (``12345678``).
+        push_keys: both keys of meters that push DLMS, by name; those of a title are found by trying them.
 
     """
 
-    def __init__(self, keys: Mapping[str, bytes] | None = None) -> None:
+    def __init__(
+        self, keys: Mapping[str, bytes] | None = None, push_keys: Mapping[str, MeterKeys] | None = None
+    ) -> None:
         self.meters: OrderedDict[str, HeardMeter] = OrderedDict()
         self.outcomes: Counter[Outcome] = Counter()
         self.last_damage = ""
         self._keys = dict(keys or {})
+        self._push_keys = {name: pair for name, pair in (push_keys or {}).items() if pair.key and pair.auth_key}
+        self._names: OrderedDict[str, str] = OrderedDict()
+        """The meter whose keys opened a push, by the host that it was sent from."""
         self._decoder = Decoder()
 
     def hear(self, octets: bytes, source: str, now: float) -> Hearing:
@@ -104,6 +114,10 @@ class TelegramListener:
             is_wireless = True  # damage of what is most often heard
         hearing = self._wireless(octets, source, now) if is_wireless else self._other(octets, source, now)
         return self._note(hearing)
+
+    def hear_push(self, octets: bytes, source: str, now: float) -> Hearing:
+        """Decode and count one pushed APDU, or octets that are no frame of their link."""
+        return self._note(self._other(octets, source, now, Format.DLMS))
 
     def hear_text(self, line: str, source: str, now: float) -> Hearing:
         """Decode and count a line of a receiver: hexadecimal digits among other text (RSSI, time stamps)."""
@@ -139,13 +153,37 @@ class TelegramListener:
             telegram = replace(telegram, device=who)
         return Hearing(now, source, name, _fate(telegram), telegram, octets)
 
-    def _other(self, octets: bytes, source: str, now: float) -> Hearing:
-        telegram = self._decoder.decode(octets, now=now)
+    def _other(self, octets: bytes, source: str, now: float, as_: Format | None = None) -> Hearing:
+        telegram = self._decoder.decode(octets, as_=as_, now=now)
+        name = telegram.device.id
+        if any(isinstance(error, KeyMissingError) for error in telegram.errors):
+            name, telegram = self._opened(octets, source, now, as_) or ("", telegram)
         key = self._key(telegram.device.id, telegram.device.id)
         if telegram.error and key is not None:
-            telegram = self._decoder.decode(octets, key=key, now=now)
-        outcome = Outcome.READ if telegram.readings else Outcome.NOT_READ if telegram.device.id else Outcome.DAMAGED
-        return Hearing(now, source, telegram.device.id, outcome, telegram, octets)
+            telegram = self._decoder.decode(octets, key=key, as_=as_, now=now)
+        outcome = _fate(telegram)
+        if outcome is Outcome.DAMAGED and telegram.device.id:
+            outcome = Outcome.NOT_READ
+        return Hearing(now, source, name or telegram.device.id, outcome, telegram, octets)
+
+    def _opened(self, octets: bytes, source: str, now: float, as_: Format | None) -> tuple[str, DecodedTelegram] | None:
+        """Open a protected push with the keys whose tag is right; None where none of those that are known is."""
+        host = source.rpartition(":")[0]
+        last = self._names.get(host, "")
+        tried = [name for name in (last, *self._push_keys) if name in self._push_keys][:KEYS_TRIED_MAX]
+        for name in dict.fromkeys(tried):
+            keys = self._push_keys[name]
+            telegram = self._decoder.decode(octets, key=keys.key, auth_key=keys.auth_key, as_=as_, now=now)
+            if not any(isinstance(error, KeyMissingError | KeyWrongError) for error in telegram.errors):
+                self._remember(host, name)
+                return name, telegram
+        return None
+
+    def _remember(self, host: str, name: str) -> None:
+        self._names[host] = name
+        self._names.move_to_end(host)
+        if len(self._names) > METERS_MAX:
+            self._names.popitem(last=False)
 
     def _key(self, name: str, number: str) -> bytes | None:
         return self._keys.get(name) or self._keys.get(number) or None
@@ -200,6 +238,7 @@ def listen_at(
     places: Sequence[Endpoint | None],
     keys: Mapping[str, bytes],
     *,
+    push_keys: Mapping[str, MeterKeys] | None = None,
     seconds: float | None,
     on_hearing: Callable[[Hearing], object] = lambda _hearing: None,
     on_ready: Callable[[int], None] = lambda _port: None,
@@ -210,16 +249,17 @@ def listen_at(
     Args:
         places: the sources; None is standard input.
         keys: by the meter's name or number.
+        push_keys: both keys of meters that push DLMS, by name.
         seconds: how long; None without end.
         on_hearing: called with each telegram.
-        on_ready: called with each UDP port that is open.
+        on_ready: called with each port that is open.
         shown: paints it meanwhile.
 
     Raises:
         CannotConnectError: a port cannot be opened.
 
     """
-    listening = Listening(places, TelegramListener(keys), on_hearing, on_ready)
+    listening = Listening(places, TelegramListener(keys, push_keys), on_hearing, on_ready)
     asyncio.run(listening.run(seconds, shown))
     return listening
 
@@ -231,7 +271,7 @@ class Listening:
         places: the sources; None is standard input.
         listener: decodes and counts their telegrams.
         on_hearing: called with each telegram.
-        on_ready: called with each UDP port that is open.
+        on_ready: called with each port that is open.
 
     """
 
@@ -304,6 +344,10 @@ class Listening:
             async with aclosing(radio_telegrams(place, self.clock, on_ready=self._on_ready)) as datagrams:
                 async for octets, peer, now in datagrams:
                     yield self.listener.hear(octets, f"udp://{peer}", now)
+        elif place.scheme in PUSH_SCHEMES:
+            async with aclosing(pushed_apdus(place, self.clock, on_ready=self._on_ready)) as pushes:
+                async for pushed in pushes:
+                    yield self.listener.hear_push(pushed.octets, f"{place.scheme}://{pushed.peer}", pushed.at)
         elif place.scheme.startswith("hex+"):
             async with aclosing(hex_lines(place, on_trouble=trouble)) as lines:
                 async for text in lines:

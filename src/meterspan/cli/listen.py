@@ -22,6 +22,7 @@ from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium, in_thousands, utc, utc_text
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
+from meterspan.runtime.push_source import PUSH_SCHEMES
 
 __all__ = ["EPILOG", "listen"]
 
@@ -34,12 +35,15 @@ meterspan listen hex+serial:///dev/ttyUSB0?baud=38400 --keys keys.toml  [dim]a s
 
 meterspan listen serial:///dev/ttyUSB1?baud=115200        [dim]the P1 port of a meter[/dim]
 
+meterspan listen push+tcp://:4060 udp://:4060 --keys bench.toml
+  [dim]DLMS pushes of meterspan meter --push 127.0.0.1:4060?confirm=no[/dim]
+
 rtl_wmbus | meterspan listen - --json                      [dim]lines with telegrams, one JSON object for each[/dim]
 
 A key file has a table for each meter: [bold]\\[meters."MSP-12345678-03"][/bold] with [bold]key = "…"[/bold].
 """
 
-SCHEMES: Final = ("udp", "tcp", "serial", "hex+serial", "hex+tcp")
+SCHEMES: Final = ("udp", "tcp", "serial", "hex+serial", "hex+tcp", *PUSH_SCHEMES)
 RADIO_PORT: Final = 7373
 _EXPORT: Final = 2
 """Value group C of active energy and power that flows into the network (IEC 62056-6-1, table 5)."""
@@ -57,22 +61,26 @@ _COLOURS: Final = {
 def listen(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="udp://:7373, tcp://host:port (P1), serial:///dev/… (P1), hex+serial:///dev/… or -"),
+        typer.Argument(
+            help="udp://:7373, push+tcp://:4060, tcp://host:port (P1), serial:///dev/… (P1), hex+serial:///dev/… or -"
+        ),
     ] = None,
     keys: Annotated[Path | None, typer.Option(help="Key file.", metavar="FILE")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each telegram.")] = False,
     seconds: Annotated[float | None, typer.Option("--for", help="End after so many seconds.", min=0.1)] = None,
 ) -> None:
-    """Listen to meters: wireless M-Bus datagrams, P1 ports, receivers that print hexadecimal lines.
+    """Listen to meters: wireless M-Bus datagrams, DLMS pushes, P1 ports, receivers that print hexadecimal lines.
 
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
+    filed = {} if keys is None else read_key_file(keys)
     is_painted = not as_json and sys.stdout.isatty()
     try:
         found = listen_at(
             places,
-            _radio_keys(keys),
+            {name: found.key for name, found in filed.items()},
+            push_keys=filed,
             seconds=seconds,
             on_hearing=_print_line if as_json else lambda _hearing: None,
             on_ready=_print_port if as_json else lambda _port: None,
@@ -85,17 +93,13 @@ def listen(
         Terminal().print(_table(found))
 
 
-def _radio_keys(path: Path | None) -> dict[str, bytes]:
-    return {} if path is None else {name: found.key for name, found in read_key_file(path).items()}
-
-
 def _print_line(hearing: Hearing) -> None:
     sys.stdout.write(_line(hearing) + "\n")
     sys.stdout.flush()
 
 
 def _print_port(port: int) -> None:
-    sys.stderr.write(f"listening at UDP port {port}\n")
+    sys.stderr.write(f"listening at port {port}\n")
     sys.stderr.flush()
 
 

@@ -108,7 +108,8 @@ class Uplink:
     """
 
     def __init__(self, rows: PushRows, security: SecurityContext, link: Link, *, is_confirmed: bool = True) -> None:
-        self._is_confirmed = is_confirmed
+        self.is_confirmed = is_confirmed
+        """Whether the receiver confirms."""
         self._rows = rows
         self._security = security
         self._link = link
@@ -237,10 +238,10 @@ class Uplink:
         if isinstance(body, EventNotificationRequest):
             return body
         self._invoke_id = (self._invoke_id + 1) % INVOKE_IDS
-        return DataNotification(LongInvokeIdAndPriority(self._invoke_id, confirmed=self._is_confirmed), body)
+        return DataNotification(LongInvokeIdAndPriority(self._invoke_id, confirmed=self.is_confirmed), body)
 
     def _sent(self, push: Push, now: float) -> None:
-        if not self._is_confirmed or isinstance(push.body, EventNotificationRequest):
+        if not self.is_confirmed or isinstance(push.body, EventNotificationRequest):
             self._confirmed(push.through, now)
             return
         self._in_flight = True

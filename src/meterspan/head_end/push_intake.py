@@ -186,16 +186,19 @@ class PushIntake:
             CounterExhaustedError: no counter is left.
 
         """
-        if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError) and event.error.expected):
-            return b""  # of the last counter of all, none is due
+        if not (isinstance(event, PushRefused) and isinstance(event.error, ReplayError)):
+            return b""
+        due = event.error.expected
+        if due is None:
+            return b""
         device, context = self._known(event.sender)
         is_early = now - self._replays_answered.get(device.device, -REPLAY_ANSWER_S) < REPLAY_ANSWER_S
         if is_early or not context.is_authentic(event.octets):
             return b""
         self._replays_answered[device.device] = now
         fault = ServiceFault.INVOCATION_COUNTER_ERROR
-        answer = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, event.error.expected)
-        self._head_end.note(device.device, "counter", f"It was told that counter {event.error.expected} is due", now)
+        answer = ExceptionResponse(StateFault.SERVICE_NOT_ALLOWED, fault, due)
+        self._head_end.note(device.device, "counter", f"It was told that counter {due} is due", now)
         return context.protect(write_apdu(answer), general=True)
 
     def confirm(self, push: PushRead, now: float) -> tuple[PushTaken, bytes]:
@@ -233,14 +236,15 @@ class PushIntake:
         return self._known(title)[1] if title else None
 
     def _objects_of(self, title: bytes) -> Sequence[Sequence[CaptureObjectDefinition]]:
+        layouts = self._head_end.layouts
         if not title:
-            return list({self._head_end.layouts.objects_of(device): None for device in sorted(self._insecure_plain)})
+            plain = sorted(self._insecure_plain)
+            return list(dict.fromkeys(objects for device in plain for objects in layouts.lists_of(device)))
         device = self._head_end.inventory.of_title(title)
         if device is None:
             return ()
         self._recall(device.device)
-        objects = self._head_end.layouts.objects_of(device.device)
-        return (objects,) if objects else ()
+        return layouts.lists_of(device.device)
 
     def _known(self, title: bytes) -> tuple[Device, SecurityContext]:
         try:

@@ -20,11 +20,11 @@ from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
 from meterspan.wire.acse import ACSE_TAGS, read_acse
-from meterspan.wire.axdr import Data, read_clock_time, read_octets
+from meterspan.wire.axdr import Data, octet_string, read_clock_time, read_octets, structure
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
 from meterspan.wire.hdlc.frame import FLAG
-from meterspan.wire.xdlms import GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
+from meterspan.wire.xdlms import EventNotificationRequest, GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
 from meterspan.wire.xdlms.common import read_long_invoke_id
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -264,6 +264,9 @@ def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     if tag in ACSE_TAGS:
         raise UnsupportedError(f"an {type(read_acse(cursor)).__name__} carries no readings", 0, "APDU")
     apdu = read_apdu(cursor)
+    if isinstance(apdu, EventNotificationRequest):
+        body = structure(octet_string(apdu.attribute.instance), apdu.value)
+        return _telegram(body, None if apdu.time is None else apdu.time.to_utc())
     data = next((value for value in _data_of(apdu)), None)
     if data is None:
         raise UnsupportedError(f"a {type(apdu).__name__} carries no readings", 0, "APDU")

@@ -44,7 +44,8 @@ class UplinkHost:
     def _take(self, event: UplinkEvent) -> None:
         match event:
             case RowsConfirmed():
-                self._on_note("rows confirmed by the head end")
+                confirmed = self._uplink.is_confirmed
+                self._on_note("rows confirmed by the head end" if confirmed else "rows sent; nobody confirms them")
             case UplinkFailed():
                 self._on_note(f"rows wait: {event.failure}")
             case WantsConnection():

@@ -140,7 +140,9 @@ class HdlcLink(LinkCore[HdlcConfig]):
         waiting = sum(len(frame.information) for frame in self._unnumbered_out)
         if waiting + len(apdu) > SEND_QUEUE_OCTETS_MAX:
             raise ValueError(f"{waiting} octets wait to be sent already")
-        control = control_octet(FrameKind.UNNUMBERED_INFORMATION)
+        # Without a link nobody has polled: F is set, as in the pushes of meters in the field, and receivers expect it.
+        is_final = self._role is Role.SERVER and self._turn is None
+        control = control_octet(FrameKind.UNNUMBERED_INFORMATION, poll_final=is_final)
         source, destination = self._config.source, self._config.destination
         self._unnumbered_out.extend(
             HdlcFrame(destination, source, control, octets, segmented) for octets, segmented in segments

@@ -1,0 +1,120 @@
+"""The input of pushes: a port at which meters connect and push over TCP, in the wrapper or in HDLC frames.
+
+Nothing is confirmed and nothing is opened here: whole APDUs go on as they are, and so do octets that are no frame.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from meterspan.engine.link import ApduReceived, FrameDamaged, LinkDown, LinkEvent, Role
+from meterspan.engine.links import TRANSPORTS, Transport
+from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
+from meterspan.runtime.media import CannotConnectError, listen_stream
+from meterspan.runtime.shell import StreamShell
+
+__all__ = ["PUSH_SCHEMES", "PushedApdu", "pushed_apdus"]
+
+_PREFIX: Final = "push+"
+PUSH_SCHEMES: Final = tuple(
+    f"{_PREFIX}{scheme}" for scheme, transport in TRANSPORTS.items() if transport.medium == "tcp" and transport.link
+)
+"""Schemes of ports that meters push to."""
+WAITING_MAX: Final = 1_024
+"""APDUs that wait for a slow listener; then the newest are lost."""
+CONNECTIONS_MAX: Final = 256
+CONNECTIONS_PER_PEER_MAX: Final = 64
+OPEN_FILES_SHARE: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class PushedApdu:
+    """What a connection brought.
+
+    Attributes:
+        octets: one APDU, or octets that are no frame.
+        peer: ``host:port`` of the sender.
+        at: UTC seconds.
+        is_whole: whether it is an APDU.
+
+    """
+
+    octets: bytes
+    peer: str
+    at: float
+    is_whole: bool = True
+
+
+async def pushed_apdus(
+    endpoint: Endpoint, clock: Callable[[], float], *, on_ready: Callable[[int], None] = lambda _port: None
+) -> AsyncGenerator[PushedApdu, None]:
+    """Hear pushes for ever.
+
+    Args:
+        endpoint: a scheme of ``PUSH_SCHEMES``, and where to listen.
+        clock: UTC seconds.
+        on_ready: called with the port once it is open.
+
+    Raises:
+        CannotConnectError: the port is taken, or the address is not of this machine.
+
+    """
+    queue: asyncio.Queue[PushedApdu] = asyncio.Queue(WAITING_MAX)
+    transport = TRANSPORTS[endpoint.scheme.removeprefix(_PREFIX)]
+    gate = ConnectionGate(connections_within(CONNECTIONS_MAX, OPEN_FILES_SHARE), CONNECTIONS_PER_PEER_MAX, clock)
+    try:
+        port = await listen_stream(
+            transport.medium, endpoint.host, endpoint.port, lambda: _PushLine(transport, clock, gate, queue)
+        )
+    except OSError as error:
+        raise CannotConnectError(f"cannot listen at {endpoint}: {error.strerror or error}") from error
+    on_ready(port.port)
+    try:
+        while True:
+            yield await queue.get()
+    finally:
+        port.close()
+
+
+class _PushLine(StreamShell[LinkEvent]):
+    """One incoming connection."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Callable[[], float],
+        gate: ConnectionGate,
+        queue: "asyncio.Queue[PushedApdu]",
+    ) -> None:
+        self._link = transport.push_listener()
+        super().__init__(self._link, clock, self._hear, self._leave)
+        self._time = clock
+        self._gate = gate
+        self._queue = queue
+        self._place: ConnectionPlace | None = None
+        self._peer = ""
+
+    def opened(self, transport: asyncio.Transport) -> None:
+        """Listen, or close at once where too many are open."""
+        host, port, *_ = transport.get_extra_info("peername") or ("?", 0)
+        self._place = self._gate.admit(host, self.abort)
+        if self._place is None:
+            transport.close()
+            return
+        self._peer = f"{host}:{port}"
+        if self._link.role is Role.SERVER:
+            self._link.connect(self._time())
+        super().opened(transport)
+
+    def _hear(self, event: LinkEvent) -> None:
+        if isinstance(event, ApduReceived | FrameDamaged) and not self._queue.full():
+            is_whole = isinstance(event, ApduReceived)
+            self._queue.put_nowait(PushedApdu(event.octets, self._peer, self._time(), is_whole))
+        if isinstance(event, LinkDown):
+            self.close()
+
+    def _leave(self) -> None:
+        if self._place is not None:
+            self._gate.leave(self._place)
