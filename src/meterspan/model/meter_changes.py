@@ -106,7 +106,8 @@ class MeterChange:
         known = {field.name for field in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
         lists = {name: tuple(kept.get(name, ())) for name in ("closing", "opening")}
-        return cls(**kept | lists | {"kind": ChangeKind(kept["kind"])})
+        arguments: dict[str, Any] = {**kept, **lists, "kind": ChangeKind(kept["kind"])}
+        return cls(**arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,16 +367,17 @@ class _PendingAction:
         return None
 
     def _ask(self) -> Step:
-        rest: Sequence[Action] = self._items[len(self._outcomes) :]
-        if not rest:
+        done = len(self._outcomes)
+        if done >= len(self._items):
             return self._finished()
+        rest = self._items[done:]
         self._cutter = self._assembly = None
         if len(rest) > 1 and Conformance.MULTIPLE_REFERENCES in self._agreement.conformance:
             request = self._list_request(rest[:LIST_ITEMS_MAX])
             if request is not None:
                 return request
         self._asked = 1
-        return self._request_of(rest[0])
+        return self._request_of(self._items[done])
 
     def _request_of(self, action: Action) -> Step:
         whole = ActionRequestNormal(self.invoke, action.method, action.parameter)
