@@ -1,6 +1,6 @@
 """When a head end may set a meter's clock: by a bounded amount a day, and only while its own clock looks right.
 
-Whoever moves the head end's clock must not move the clocks of all meters with it.
+A wrong clock of the head end must not make the clocks of all meters wrong.
 """
 
 from collections import deque
