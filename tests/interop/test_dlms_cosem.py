@@ -64,7 +64,9 @@ def test_it_associates_with_our_meter_and_reads_its_clock(read, our_meter, way):
 @pytest.mark.matrix(Row.REFUSED)
 def test_our_meter_refuses_its_wrong_password_and_key(read):
     assert "AUTHENTICATION_FAILED" in read("lls", "clock", password="close sesame")["failed"]  # noqa: S106 - a wrong one
-    assert "DECIPHERING_ERROR" in read("gmac", "clock", key=bytes(16).hex())["failed"]
+    refused = read("gmac", "clock", key=bytes(16).hex())["failed"]
+    assert "REJECTED" in refused
+    assert "extra info: 6" in refused, "an initiateError, as the AARQ's user-information cannot be opened"
 
 
 @pytest.mark.matrix(Row.OBJECTS)

@@ -95,7 +95,7 @@ def test_a_proof_that_the_peer_refuses_is_no_plain_refusal():
 def test_a_replay_whose_words_name_the_counter_is_a_replay_and_not_a_counter_that_is_behind():
     error = ReplayError("invocation counter 5 is not above 7", None, "invocation-counter")
     failure = of_apdu_error(error)
-    assert "invocation-counter" in str(failure)
+    assert "invocation counter" in str(failure)
     assert failure.kind is FailureKind.REPLAY
     assert failure.error is error
 
