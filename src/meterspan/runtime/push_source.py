@@ -81,6 +81,9 @@ async def pushed_apdus(
 class _PushLine(StreamShell[LinkEvent]):
     """One incoming connection."""
 
+    feed_octets_max = 1_024
+    """A hundred of the smallest frames: those of one turn find room, and are taken before the next."""
+
     def __init__(
         self,
         transport: Transport,
