@@ -55,6 +55,7 @@ def test_the_ledger_of_the_head_end_counts_the_same(period_s, times, until):
     assert list(ledger.days(channel, START + until)) == [count for count in own if count.expected]
 
 
+@pytest.mark.finding("users A7")
 @given(st.integers(0, 10**7), st.integers(0, 10**7))
 def test_the_share_is_whole_only_where_nothing_is_missing_and_unknown_where_nothing_was_due(received, expected):
     share = share_received(received, expected)

@@ -34,6 +34,7 @@ def test_the_portal_answers_while_the_context_lasts_and_its_health_is_counted() 
         httpx.get(where)
 
 
+@pytest.mark.finding("users C-7")
 def test_a_taken_port_is_said_with_what_to_do() -> None:
     async def scenario(port: int) -> None:
         async with _portal(port):

@@ -1,3 +1,4 @@
+import shutil
 import signal
 import socket
 import stat
@@ -7,6 +8,7 @@ import pytest
 
 from meterspan.wire.p1 import P1Reader, P1Telegram
 from tests.helpers_bench import read_json, register, run, running_meter
+from tests.nonce_record import FOLDER_VARIABLE, repeated_in
 
 TOTAL = "1-0:1.8.0"
 
@@ -32,6 +34,27 @@ def test_after_kill_9_registers_and_counters_go_on_and_never_backwards(tmp_path)
     assert len(earlier) >= 23
     assert [row[TOTAL] for row in rows] == sorted(row[TOTAL] for row in rows)
     assert [event["0-0:96.11.0"] for event in again["events"]] == [2], "power up, without a power down before"
+
+
+@pytest.mark.attack(4)
+@pytest.mark.finding("security H6")
+def test_what_was_restored_starts_with_after_restore_alone_and_then_repeats_no_counter(tmp_path, marks, monkeypatch):
+    (nonces := tmp_path / "nonces").mkdir()
+    monkeypatch.setenv(FOLDER_VARIABLE, str(nonces))
+    with running_meter(tmp_path, "--wrapper", "0", "--history", "0") as meter:
+        hls(tmp_path, meter)
+    shutil.rmtree(marks)  # another machine, to which the states were copied
+    refused = run(tmp_path, "meter", "--wrapper", "0", "--keys", str(tmp_path / "keys.toml"))
+    assert refused.returncode == 1
+    assert "start once with --after-restore" in " ".join(refused.stderr.split())
+    with running_meter(tmp_path, "--wrapper", "0", "--after-restore") as meter:
+        place = (meter.place("wrapper"), "--auth", "hls5", "--keys", str(tmp_path / "keys.toml"))
+        refused = run(tmp_path, "read", *place)
+        assert refused.returncode == 1
+        assert "start once with --after-restore" in " ".join(refused.stderr.split())
+        assert read_json(tmp_path, *place, "--after-restore")["registers"]
+    assert len([path for path in nonces.iterdir() if path.stat().st_size]) == 4, "two meters and two readers have sent"
+    assert repeated_in(nonces) == []
 
 
 def test_total_and_tariff_registers_agree(tmp_path):

@@ -82,6 +82,21 @@ def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_p
         assert again["received"] == status["received"], "the ledger is rebuilt, and the keys are in the inventory"
 
 
+@pytest.mark.finding("users A3")
+def test_it_starts_on_imported_data(tmp_path):
+    table = tmp_path / "september.csv"
+    rows = [f"2026-09-{day:02}T22:00:00Z;{day}.5\n" for day in range(1, 29)]
+    table.write_text("time;1-0:1.8.0 [kWh]\n" + "".join(rows), "utf-8")
+    taken = run(tmp_path, "import", str(table), "--data", str(tmp_path / "central"), "--device", "M1", "--home", "h1")
+    assert taken.returncode == 0, taken.stderr
+    (tmp_path / "keys.toml").touch(0o600)
+    (tmp_path / "keys.toml").write_text(f'[meters."M1"]\nkey = "{"11" * 16}"\nauth_key = "{"22" * 16}"\n')
+    config = write_config(tmp_path, ("M1", "tcp://127.0.0.1:9"))
+    config.write_text(config.read_text().replace("home-1", "h1"))
+    with running(tmp_path, "serve", str(config)) as server:
+        assert server.get("/api/v1/homes/h1/electricity/days/2026-09-02")["closing"] is not None
+
+
 def test_a_meter_that_is_not_there_is_told_in_words_and_stops_nothing(tmp_path):
     (tmp_path / "keys.toml").touch(0o600)
     (tmp_path / "keys.toml").write_text(f'[meters."GONE1"]\nkey = "{"11" * 16}"\nauth_key = "{"22" * 16}"\n')

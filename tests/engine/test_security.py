@@ -289,6 +289,7 @@ def test_each_protection_alone_works_where_it_is_enough(control):
     assert meter.unprotect(client.protect(GET)).octets == GET
 
 
+@pytest.mark.finding("users B4")
 @pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 def test_a_wrong_key_is_told_also_without_authentication():
     other = SecurityKeys(bytes(16), KEYS.authentication)

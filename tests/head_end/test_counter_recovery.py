@@ -72,6 +72,7 @@ def test_a_device_without_keys_uses_up_no_counter_but_those_that_are_sent() -> N
     assert bench.notes(EventSeverity.ALARM)
 
 
+@pytest.mark.finding("security C4", "dlms D2")
 def test_a_claim_is_tried_three_times_a_day_and_then_fails_by_its_own_kind_with_an_alarm() -> None:
     bench = Bench()
     kinds = [bench.session(5_000 + number, NOW + number).kind for number in range(TRIES_A_DAY_MAX + 1)]

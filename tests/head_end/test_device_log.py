@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,6 +48,7 @@ def test_a_joined_entry_has_the_detail_and_the_failure_of_the_last_time():
     assert log.entries("A") == (Entry(2, "failed", "Session failed", "no answer", count=2, failure=last),)
 
 
+@pytest.mark.finding("security M6")
 def test_no_flood_of_what_anybody_can_cause_pushes_out_what_was_proved():
     log = DeviceLog(entry_count_max=4)
     log.note("A", Entry(1, "exchanged", "Exchanged for MSP2"))

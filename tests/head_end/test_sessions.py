@@ -1,6 +1,6 @@
 """The head end reads real meters and access points over real octets, in memory."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
@@ -34,7 +34,7 @@ from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.standard_objects import LIST_ELEMENT, push_setup
 from meterspan.model.failures import Failure
 from meterspan.model.quarantine import FrameFault
-from meterspan.model.readings import CaptureBlock, MeterEvent, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis
@@ -44,7 +44,7 @@ from tests.helpers_wire import Pair
 from tests.memory import MemoryOutbox, MemoryState
 
 BERLIN = ZoneInfo("Europe/Berlin")
-START = 20_000 * 86_400
+START = 21_000 * 86_400
 HEAD_END_TITLE, METER_TITLE, LNAP_TITLE = b"MSPH\0\0\0\1", b"MSPE\0\0\0\1", b"MSPL\0\0\0\1"
 KEY, AUTH_KEY, RADIO_KEY = bytes(range(16)), bytes(range(16, 32)), bytes(range(32, 48))
 VOLUME = Obis(8, 0, 1, 0, 0)
@@ -74,8 +74,14 @@ class World:
         self.custody = KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, self.custody)
         self.contexts = ContextCache(self.head_end, system_title=HEAD_END_TITLE, counters=MemoryState())
-        self.maker = SessionMaker(self.head_end, contexts=self.contexts, entropy=entropy, zone=BERLIN)
+        self.maker = self.make_sessions()
         self.intake = PushIntake(self.head_end, contexts=self.contexts)
+
+    def make_sessions(self, *, own_step_s: Callable[[], float] = lambda: 0.0) -> SessionMaker:
+        self.maker = SessionMaker(
+            self.head_end, contexts=self.contexts, entropy=entropy, zone=BERLIN, own_step_s=own_step_s
+        )
+        return self.maker
 
     def device(self, name: str, title: bytes, protocol: DeviceProtocol = DeviceProtocol.DLMS_WRAPPER) -> Device:
         keys = (
@@ -178,6 +184,24 @@ def test_a_clock_that_is_off_is_shifted_and_told(world: World) -> None:
     world.read(server, now)
     assert abs(meter.clock.time(now) - now) <= 2
     assert "shifted" in next(e.title for e in world.head_end.device_log.entries("MSP1000000001") if e.kind == "clock")
+
+
+@pytest.mark.finding("security low-14")
+@pytest.mark.parametrize(
+    ("behind_s", "own_step_s", "why"),
+    [(7_200, 0.0, "3600 s a day at most"), (60, -86_400.0, "our own clock was stepped by -86400 s")],
+)
+def test_a_clock_is_not_set_beyond_the_bound_nor_by_a_clock_that_was_stepped_and_it_is_an_alarm(
+    world: World, behind_s: float, own_step_s: float, why: str
+) -> None:
+    world.make_sessions(own_step_s=lambda: own_step_s)
+    meter, server = electricity(world)
+    now = START + 3 * 3_600 + 700
+    meter.clock.set(now - behind_s, now)
+    world.read(server, now)
+    assert abs(meter.clock.time(now) - (now - behind_s)) <= 1
+    told = next(e for e in world.head_end.device_log.entries("MSP1000000001") if e.kind == "clock")
+    assert (told.severity, why in told.title) == (EventSeverity.ALARM, True)
 
 
 def test_a_wrong_key_fails_in_words_and_takes_nothing(world: World) -> None:
@@ -356,6 +380,7 @@ def test_a_meter_pushes_its_own_rows(world: World) -> None:
     assert world.head_end.holes_of("MSP1000000001", START + 3_600) == []
 
 
+@pytest.mark.finding("users A16")
 def test_counters_lost_by_the_head_end_are_recovered_from_the_meter(world: World) -> None:
     _, server = electricity(world)
     now = START + 3 * 3_600 + 700
@@ -403,7 +428,7 @@ def test_a_meter_that_refuses_to_show_its_push_setup_is_asked_once(world: World)
     world.head_end.layouts.ask_for("MSP1000000001")
     ending, collected = world.read(serve(device, context(METER_TITLE, MemoryState())), now)
     assert isinstance(ending, SessionDone)
-    ((_, kind, title),) = collected.notes
+    ((_, kind, title, _),) = collected.notes
     assert kind == "push"
     assert title.startswith("Its push object list cannot be read (")
     world.head_end.layouts.ask_for("MSP1000000001")

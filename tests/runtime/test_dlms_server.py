@@ -148,6 +148,7 @@ def test_a_megabyte_that_proves_nothing_is_not_read_to_its_end(tmp_path, unit):
     assert asyncio.run(main()) is not None
 
 
+@pytest.mark.finding("security M8")
 @pytest.mark.attack(2)
 @pytest.mark.finding("dlms D10")
 def test_wrong_passwords_of_one_address_make_no_other_wait(tmp_path):

@@ -68,6 +68,7 @@ class CentralSystem:
         master_key: opens and wraps the keys at rest.
         tariffs: that meters name.
         clock: UTC seconds.
+        own_step_s: returns the seconds by which the machine's clock was stepped since the start.
         after_restore: the state is of a back-up or another machine, and nothing else uses its counters.
         is_checked: whether ``check_folder`` has just found the folder fit for this configuration.
         progress: is called at each step of the start, which takes seconds where there are many meters.
@@ -86,6 +87,7 @@ class CentralSystem:
         master_key: bytes,
         tariffs: Sequence[Tariff],
         clock: Callable[[], float],
+        own_step_s: Callable[[], float] = lambda: 0.0,
         after_restore: bool = False,
         is_checked: bool = False,
         progress: Progress = lambda _what, _done, _of: None,
@@ -118,7 +120,15 @@ class CentralSystem:
         zone = ZoneInfo(config.zone)
         title = parse_system_title(config.system_title)
         contexts = ContextCache(self.head_end, system_title=title, counters=self.state, state=self.state)
-        maker = SessionMaker(self.head_end, contexts=contexts, entropy=secrets.token_bytes, zone=zone, state=self.state)
+        maker = SessionMaker(
+            self.head_end,
+            contexts=contexts,
+            entropy=secrets.token_bytes,
+            zone=zone,
+            state=self.state,
+            clock_set_max_s=config.reading.clock_set_max_s,
+            own_step_s=own_step_s,
+        )
         limits = HeadEndHostConfig(
             sessions_max=config.reading.sessions_max,
             connect_timeout_s=config.reading.connect_timeout_s,

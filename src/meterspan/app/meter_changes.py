@@ -5,7 +5,7 @@ data management. Both know nothing of who asks: the command line, the portal's A
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -53,7 +53,7 @@ class _ChangeCase:
     config: ServeConfig
     stored: Mapping[str, Device]
     data: MeterDataManagement
-    keys: Mapping[str, DeviceKeys]
+    keys: Mapping[str, DeviceKeys] = field(repr=False)
     at: int
 
     @property

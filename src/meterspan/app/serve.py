@@ -92,6 +92,7 @@ def serve(
         master_key=secret,
         tariffs=plan.tariffs,
         clock=clock,
+        own_step_s=lambda: clock.step_s,
         after_restore=after_restore,
         is_checked=True,
         progress=_progress(clock),

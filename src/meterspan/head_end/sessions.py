@@ -6,7 +6,7 @@ rows durably and only then reports to the planner. Behind an access point, the M
 before a value of its channel is credited to that meter.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Final, TypeAlias
@@ -27,6 +27,7 @@ from meterspan.engine.scripts import (
     to_capture_block,
 )
 from meterspan.engine.session import RefusedError, Script, Session, SessionDone, SessionFailed, ask_time, fetch_each
+from meterspan.head_end.clock_setting import ClockSetting
 from meterspan.head_end.contexts import ContextCache
 from meterspan.head_end.counter_recovery import CounterRecovery
 from meterspan.head_end.inventory import Device
@@ -37,7 +38,7 @@ from meterspan.model.failures import Failure
 from meterspan.model.identity import mbus_client_identity
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.ports import Entropy, StateStore
-from meterspan.model.readings import CaptureBlock, Source
+from meterspan.model.readings import CaptureBlock, EventSeverity, Source
 from meterspan.quantities import SHIFT_MAX_S, ClockTime, Obis, Scaled
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
@@ -48,6 +49,8 @@ SESSION_TIMEOUT_S: Final = 120.0
 """A session's timeout: enough for a week of quarter hours over a slow cell."""
 CLOCK_TOLERANCE_S: Final = 5
 """A clock within this is left alone (UC-I2); a round trip over a slow network is not a deviation."""
+CLOCK_SET_MAX_S: Final = 3_600.0
+"""Seconds by which one clock is moved within 24 hours by default; what is further off is for a person to look at."""
 LAYOUTS_KEPT: Final = 100_000
 """Profile layouts remembered, one or two per meter."""
 
@@ -61,8 +64,8 @@ class CollectedRows:
     blocks: list[CaptureBlock] = field(default_factory=list)
     answers: dict[int, dict[Obis, Scaled]] = field(default_factory=dict)
     """On-demand answers, by order."""
-    notes: list[tuple[str, str, str]] = field(default_factory=list)
-    """(device, kind, title) for the meters' stories."""
+    notes: list[tuple[str, str, str, EventSeverity]] = field(default_factory=list)
+    """(device, kind, title, severity) for the meters' stories."""
 
 
 class SessionMaker:
@@ -74,6 +77,8 @@ class SessionMaker:
         entropy: source of random octets for challenges.
         zone: reads clock times without deviation.
         state: keeps when counters were tried; None forgets it at the end of the program.
+        clock_set_max_s: seconds by which one meter's clock may be moved within 24 hours.
+        own_step_s: returns the seconds by which the machine's clock was stepped since the start.
 
     """
 
@@ -85,8 +90,11 @@ class SessionMaker:
         entropy: Entropy,
         zone: tzinfo = UTC,
         state: StateStore | None = None,
+        clock_set_max_s: float = CLOCK_SET_MAX_S,
+        own_step_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._head_end = head_end
+        self._clocks = ClockSetting(clock_set_max_s, own_step_s)
         self._contexts = contexts
         self._recovery = CounterRecovery(head_end, contexts, state)
         self._entropy = entropy
@@ -126,8 +134,8 @@ class SessionMaker:
     def settle(self, job: SessionJob, ending: SessionDone[CollectedRows] | SessionFailed, now: float) -> CollectedRows:
         """Report an ended session to the planner, once its rows are durable and credited."""
         collected = self._collected.pop(job.job_id, CollectedRows())
-        for device, kind, title in collected.notes:
-            self._head_end.note(device, kind, title, now)
+        for device, kind, title, severity in collected.notes:
+            self._head_end.note(device, kind, title, now, severity=severity)
         for order_id, values in collected.answers.items():
             self._head_end.answer(order_id, values, now)
         target = self._head_end.inventory.get(job.target)
@@ -193,7 +201,8 @@ class SessionMaker:
             objects, scalers = yield from read_push_objects()
         except (RefusedError, WireError) as error:
             layouts.note_refusal(device)
-            collected.notes.append((device, "push", f"Its push object list cannot be read ({error})"))
+            told = (device, "push", f"Its push object list cannot be read ({error})", EventSeverity.INFO)
+            collected.notes.append(told)
             return
         self._head_end.learn_scalers(device, scalers)
         layouts.learn_objects(device, objects)
@@ -203,7 +212,8 @@ class SessionMaker:
         moment = yield from read_clock()
         at = self._policy.to_utc(moment)
         if at is None:
-            collected.notes.append((device, "clock", "Its clock gives no date; registers read now were not stored"))
+            title = "Its clock gives no date; registers read now were not stored"
+            collected.notes.append((device, "clock", title, EventSeverity.INFO))
             return
         known = {name: value for name, value in values.items() if isinstance(value, Scaled)}
         collected.blocks.append(CaptureBlock.of_row(device, source, time=int(at.timestamp()), values=known))
@@ -232,18 +242,29 @@ class SessionMaker:
         error_s = None if shown is None else round(shown.timestamp() - (asked + answered) / 2)
         if error_s is not None and abs(error_s) <= CLOCK_TOLERANCE_S:
             return
-        done = "it cannot be set"
-        if device.security.mechanism.ciphered:
-            try:
-                if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
-                    yield from shift_clock(-error_s)
-                    done = "it was shifted"
-                else:
-                    yield from set_clock(ClockTime.of(datetime.fromtimestamp(answered, self._policy.zone)))
-                    done = "it was set"
-            except RefusedError as error:
-                done = f"it refuses ({error.result.text})"
-        collected.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}"))
+        refusal = self._clocks.refusal(device.device, error_s, answered)
+        severity = EventSeverity.INFO
+        if not device.security.mechanism.ciphered:
+            done = "it cannot be set"
+        elif refusal:
+            done, severity = f"it is not set: {refusal}", EventSeverity.ALARM
+        else:
+            done = yield from self._correct_clock(device.device, error_s, answered)
+        collected.notes.append((device.device, "clock", f"Its clock was {_deviation(error_s)}; {done}", severity))
+
+    def _correct_clock(self, device: str, error_s: int | None, now: float) -> Script[str]:
+        """Correct a clock; return what was done, as words."""
+        try:
+            if error_s is not None and abs(error_s) <= SHIFT_MAX_S:
+                yield from shift_clock(-error_s)
+                done = "it was shifted"
+            else:
+                yield from set_clock(ClockTime.of(datetime.fromtimestamp(now, self._policy.zone)))
+                done = "it was set"
+        except RefusedError as error:
+            return f"it refuses ({error.result.text})"
+        self._clocks.note(device, error_s, now)
+        return done
 
     def _is_behind(self, hole: Hole, collected: CollectedRows) -> Script[bool]:
         """Check once per device that the access point's channel is really that meter's."""
@@ -260,9 +281,8 @@ class SessionMaker:
                 self._verified.add(hole.device)
                 return True
             seen = f"{number.integer:08X}"
-            collected.notes.append(
-                (hole.device, "mismatch", f"Channel {hole.profile.b} holds meter {seen}: nothing taken")
-            )
+            title = f"Channel {hole.profile.b} holds meter {seen}: nothing taken"
+            collected.notes.append((hole.device, "mismatch", title, EventSeverity.INFO))
         return False
 
     def _owed(self, hole: Hole) -> tuple[Obis, ...]:

@@ -101,6 +101,11 @@ class ReadingOptions:
     retry_max_s: float = option("The longest wait between two tries.", default=3_600.0, least=0.1)
     connect_timeout_s: float = option("Time allowed to open a connection, in seconds.", default=10.0, least=0.1)
     sessions_max: int = option("Sessions open at once, over all networks.", default=2_000, least=1)
+    clock_set_max_s: float = option(
+        "A meter's clock is moved by so many seconds a day at most; what is further off raises an alarm.",
+        default=3_600.0,
+        least=0.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -361,6 +361,7 @@ def test_a_client_that_lost_its_counters_finds_back():
     assert client.state is AssociationState.ASSOCIATED
 
 
+@pytest.mark.finding("security H8")
 def test_a_forged_aare_shuts_no_meter_out():
     """The genuine meter is associated at the next try with the same context (H8)."""
     fresh = client_security(peer_title=b"")
