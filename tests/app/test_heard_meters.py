@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.app.heard_meters import (
-    Order,
+    RowOrder,
     age_text,
     amount_text,
     fitting,
@@ -29,10 +29,10 @@ def meter(outcome=Outcome.READ, readings=(), errors=()):
 
 def test_meters_are_in_each_order():
     meters = {"c": meter(), "a": meter(), "b": meter(Outcome.NO_KEY)}
-    assert names_in_order(meters, Order.NAME) == ["a", "b", "c"]
-    assert names_in_order(meters, Order.LAST_HEARD) == ["b", "a", "c"]
-    assert names_in_order(meters, Order.TROUBLE) == ["b", "a", "c"]
-    assert [Order.NAME.following, Order.TROUBLE.following] == [Order.LAST_HEARD, Order.NAME]
+    assert names_in_order(meters, RowOrder.NAME) == ["a", "b", "c"]
+    assert names_in_order(meters, RowOrder.LAST_HEARD) == ["b", "a", "c"]
+    assert names_in_order(meters, RowOrder.TROUBLE) == ["b", "a", "c"]
+    assert [RowOrder.NAME.following, RowOrder.TROUBLE.following] == [RowOrder.LAST_HEARD, RowOrder.NAME]
 
 
 @pytest.mark.finding("users B11")

@@ -11,7 +11,7 @@ from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import Medium, in_few_digits, in_thousands
 
 __all__ = [
-    "Order",
+    "RowOrder",
     "age_text",
     "amount_text",
     "fitting",
@@ -26,7 +26,7 @@ _EXPORT: Final = 2
 _GAP: Final = "   "
 
 
-class Order(StrEnum):
+class RowOrder(StrEnum):
     """Orders of meters."""
 
     NAME = "by name"
@@ -34,18 +34,18 @@ class Order(StrEnum):
     TROUBLE = "not read first"
 
     @property
-    def following(self) -> "Order":
+    def following(self) -> "RowOrder":
         """The order after this one, the first after the last."""
-        orders = list(Order)
+        orders = list(RowOrder)
         return orders[(orders.index(self) + 1) % len(orders)]
 
 
-def names_in_order(meters: Mapping[str, HeardMeter], order: Order) -> list[str]:
+def names_in_order(meters: Mapping[str, HeardMeter], order: RowOrder) -> list[str]:
     """Return the names of meters, which are in the order in which they were last heard, in another order."""
-    if order is Order.LAST_HEARD:
+    if order is RowOrder.LAST_HEARD:
         return list(meters)[::-1]
     names = sorted(meters)
-    if order is Order.TROUBLE:
+    if order is RowOrder.TROUBLE:
         names.sort(key=lambda name: meters[name].last.outcome is Outcome.READ)
     return names
 

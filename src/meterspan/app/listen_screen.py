@@ -19,7 +19,7 @@ from textual.theme import Theme
 from textual.widgets import Static
 
 from meterspan.app.heard_meters import (
-    Order,
+    RowOrder,
     age_text,
     amount_text,
     fitting,
@@ -150,7 +150,7 @@ class ListenScreen(App[None]):
         self._listening = listening
         self._seconds = seconds
         self._hearing: asyncio.Task[None] | None = None
-        self._order = Order.NAME
+        self._order = RowOrder.NAME
         self._selected = ""
         """The name of a meter; "" selects the first row, whichever meter is there."""
         self._top = 0
@@ -195,7 +195,7 @@ class ListenScreen(App[None]):
     def action_toggle_theme(self) -> None:
         """Go from dark to light and back."""
         self.theme = LIGHT.name if self.theme == DARK.name else DARK.name
-        self.paint()
+        self.call_after_refresh(self.paint)
 
     def action_sort(self) -> None:
         """Go to the next order of the rows, and to its first row."""
