@@ -59,10 +59,23 @@ def test_a_utility_exchanges_moves_removes_and_deletes_meters_while_it_runs_and_
 
             at = datetime.now(UTC).replace(second=0, microsecond=0)
             exchanged = meters(
-                server, "exchange", meter.name, "--new", "NEW1", "--endpoint", "tcp://127.0.0.1:9",
-                "--security", "none", "--at", at.isoformat(),
-                "--closing", f"{IMPORT} 900000.5 kWh", "--opening", f"{IMPORT} 12 kWh", "--json",
-            )  # fmt: skip
+                server,
+                "exchange",
+                meter.name,
+                "--new",
+                "NEW1",
+                "--endpoint",
+                "tcp://127.0.0.1:9",
+                "--security",
+                "none",
+                "--at",
+                at.isoformat(),
+                "--closing",
+                f"{IMPORT} 900000.5 kWh",
+                "--opening",
+                f"{IMPORT} 12 kWh",
+                "--json",
+            )
             assert exchanged.exit_code == 0, exchanged.stderr
             change = json.loads(exchanged.stdout)
             assert (change["kind"], change["author"]) == ("exchange", "anna at 127.0.0.1")
@@ -121,10 +134,21 @@ def test_a_utility_exchanges_moves_removes_and_deletes_meters_while_it_runs_and_
         at_rest = command("delete", meter.name, "--config", str(config), "--master-key-file", keys)
         assert (at_rest.exit_code, "has an entry in the configuration" in at_rest.stderr) == (2, True), at_rest.stderr
         back = command(
-            "add", "NEW2", "--home", "home-2", "--endpoint", "tcp://127.0.0.1:9",
-            "--security", "none", "--opening", f"{IMPORT} 0 kWh",
-            "--config", str(config), "--master-key-file", keys,
-        )  # fmt: skip
+            "add",
+            "NEW2",
+            "--home",
+            "home-2",
+            "--endpoint",
+            "tcp://127.0.0.1:9",
+            "--security",
+            "none",
+            "--opening",
+            f"{IMPORT} 0 kWh",
+            "--config",
+            str(config),
+            "--master-key-file",
+            keys,
+        )
         assert back.exit_code == 0, back.stderr
         assert "NEW2 was installed at home-2-E of home-2" in back.stdout
 
