@@ -164,7 +164,7 @@ PORTS = {
     "runtime/media.py _listen_tcp": "runtime/test_shell.py"
     "::test_a_stream_fed_in_turns_lets_others_have_theirs_and_loses_nothing",
     "runtime/media.py _listen_udp": "runtime/test_media.py"
-    "::test_where_too_many_send_datagrams_the_one_longest_silent_goes",
+    "::test_datagrams_that_prove_nothing_are_heard_at_a_bounded_rate_and_those_of_a_proved_peer_at_any",
     "runtime/meter_host.py listen": "runtime/test_meter_host.py"
     "::test_masters_beyond_the_places_of_the_wired_slave_close_the_oldest",
     "runtime/meter_host.py open": "runtime/test_radio.py"
@@ -173,6 +173,8 @@ PORTS = {
     "::test_forged_datagrams_cost_a_bounded_time_hold_no_place_and_learn_nothing",
     "runtime/push_ports.py listen": "runtime/test_head_end_host.py"
     "::test_a_sender_whose_pushes_are_all_refused_is_closed_and_its_flood_is_not_read_to_its_end",
+    "runtime/push_source.py pushed_apdus": "runtime/test_push_source.py"
+    "::test_a_flood_of_the_smallest_frames_costs_the_push_of_another_connection_nothing",
     "runtime/radio.py radio_telegrams": "runtime/test_radio.py"
     "::test_a_flood_under_the_addresses_of_all_meters_loses_no_genuine_telegram",
     "runtime/relay.py listen": "runtime/test_relay.py"

@@ -15,7 +15,7 @@ from meterspan.head_end.device_log import DeviceLog, Entry, Frame
 from meterspan.head_end.views import LEFT_OUT_NAMED
 from meterspan.model.damage import Damage
 from meterspan.model.lookup_errors import UnknownMeterError
-from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame
+from meterspan.model.quarantine import REFUSED_ALARM_AT, FrameFault, FrameQuarantine, QuarantinedFrame, RefusalTally
 from meterspan.model.views import CompletenessCell, CompletenessView, Home, MeterState, UsagePointView
 from meterspan.quantities import Commodity
 
@@ -69,7 +69,7 @@ def home(devices, heard=(), cells=()):
         config=SimpleNamespace(home_id="home"),
         meters=dict(heard),
         device_log=DeviceLog(),
-        point=SimpleNamespace(quarantine=FrameQuarantine()),
+        point=SimpleNamespace(quarantine=FrameQuarantine(), refusals=RefusalTally()),
     )
     return host, HomeNetworkViews(
         host, Numbers(), lambda octets, protocol: (f"{protocol} {len(octets)}", ()), lambda: NOW
@@ -87,6 +87,19 @@ def test_a_meter_is_late_once_it_was_silent_for_longer_than_its_interface_ever_i
     assert bool(line.reason) == (line.state is MeterState.LATE)
     assert line.last_heard == NOW - silent_s * SECOND
     assert line.interface == interface
+
+
+@pytest.mark.finding("security M10")
+def test_a_meter_whose_every_telegram_is_refused_is_failing_until_one_is_taken():
+    host, views = home(ONE, {"M1": Heard("M", NOW.timestamp())})
+    for count in range(1, REFUSED_ALARM_AT + 3):
+        host.point.refusals.refused("M1", NOW.timestamp())
+        (line,) = views.meters(NOW)
+        is_failing = count >= REFUSED_ALARM_AT
+        assert line.state is (MeterState.FAILING if is_failing else MeterState.OK)
+        assert (f"The last {count} messages" in str(line.reason)) == is_failing
+    host.point.refusals.taken("M1")
+    assert views.meters(NOW)[0].state is MeterState.OK
 
 
 def test_a_meter_that_was_not_heard_yet_is_late_and_stands_first():

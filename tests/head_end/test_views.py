@@ -11,15 +11,15 @@ import pytest
 
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import ChannelPlan, Device, KeyCustody
-from meterspan.head_end.planner import ReadPolicy
+from meterspan.head_end.planner import ReadPolicy, SessionJob
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.order_errors import NotAskedError
-from meterspan.model.quarantine import FrameFault, QuarantinedFrame
-from meterspan.model.readings import CaptureBlock, CaptureColumn, MeterEvent, Source
+from meterspan.model.quarantine import REFUSED_ALARM_AT, FrameFault, QuarantinedFrame
+from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
 from meterspan.model.remedies import Situation
 from meterspan.model.storage.readings import DamageKind
 from meterspan.model.views import GroupCompleteness, MeterState, OrderState, SpanView
@@ -137,6 +137,34 @@ def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: He
     assert [cell.day for cell in rows["GOOD"]] == [date(2024, 10, 3), DAY]
     assert [cell.missing for cell in rows["GOOD"]] == [0, 0]
     assert rows["SILENT"][1].missing == rows["SILENT"][1].expected > 40
+
+
+@pytest.mark.finding("security M10")
+def test_a_meter_whose_every_push_is_refused_is_failing_with_an_alarm_until_one_is_taken(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    head_end.take([block("GOOD", NOON)], NOON)
+    frame = QuarantinedFrame(NOON, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD")
+    for _ in range(REFUSED_ALARM_AT + 4):
+        head_end.quarantine_frame(frame)
+    story = views.story("GOOD", at(NOON))
+    assert story.status.state is MeterState.FAILING
+    assert f"The last {REFUSED_ALARM_AT + 4} messages" in str(story.status.reason)
+    (alarm,) = [entry for entry in story.entries if entry.severity is EventSeverity.ALARM]
+    assert "none was taken" in alarm.title
+    head_end.take([block("GOOD", NOON)], NOON)
+    assert views.story("GOOD", at(NOON)).status.state is not MeterState.FAILING
+
+
+@pytest.mark.finding("security M10")
+def test_a_meter_whose_every_session_is_refused_raises_an_alarm(head_end: HeadEnd) -> None:
+    job = SessionJob(1, "GOOD", "cell", (), 1)
+    for _ in range(REFUSED_ALARM_AT + 4):
+        head_end.finished(job, NOON, Failure(FailureKind.KEY_WRONG))
+    entries = head_end.device_log.entries("GOOD")
+    assert len([entry for entry in entries if entry.severity is EventSeverity.ALARM]) == 1
+    head_end.finished(job, NOON)
+    assert head_end.refusals.alarming("GOOD") == 0
 
 
 def test_a_story_tells_entries_frames_and_days(head_end: HeadEnd, views: HeadEndViews) -> None:

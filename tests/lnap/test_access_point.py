@@ -20,7 +20,7 @@ from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.classes import ExtendedRegister, MBusClient, ProfileGeneric
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT
-from meterspan.model.quarantine import FrameFault
+from meterspan.model.quarantine import REFUSED_ALARM_AT, FrameFault
 from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import CATALOGUE, UNITS, ClockTime, Commodity, Obis, Scaled, parse_obis
@@ -119,6 +119,21 @@ def test_a_wrong_key_a_missing_key_and_damage_are_told_apart() -> None:
     ]
     assert point.quarantine.total == 3
     assert point.hear_radio(meter.telegram(START), START) is not None
+
+
+@pytest.mark.finding("security M10")
+def test_a_radio_meter_whose_every_telegram_is_refused_raises_one_alarm_until_one_is_taken() -> None:
+    meter = water_meter()
+    point = access_point(local(meter.device, key=OTHER_KEY))
+    for number in range(3 * REFUSED_ALARM_AT):
+        point.hear_radio(meter.telegram(START + 60 * number), START + 60 * number)
+    (alarm,) = point.refusals.take_alarms()
+    assert (alarm.device, alarm.count) == (meter.device, REFUSED_ALARM_AT)
+    assert point.refusals.alarming(meter.device) == 3 * REFUSED_ALARM_AT
+    point.install(local(meter.device))
+    later = START + 3_600 * 3
+    assert point.hear_radio(meter.telegram(later), later) is not None
+    assert point.refusals.alarming(meter.device) == 0
 
 
 @pytest.mark.parametrize("mode", [SecurityMode.AES_CBC_IV, SecurityMode.AES_CBC_DYNAMIC])

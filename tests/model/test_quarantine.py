@@ -1,8 +1,17 @@
 """The quarantine loses no count and never grows."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import (
+    REFUSED_ALARM_AT,
+    FrameFault,
+    FrameQuarantine,
+    QuarantinedFrame,
+    RefusalTally,
+    fault_of,
+)
 from meterspan.wire import ChecksumError, KeyMissingError, KeyWrongError, ReplayError, UnsupportedError, WireError
 
 
@@ -39,3 +48,14 @@ def test_an_oversized_frame_is_cut_and_says_so() -> None:
 )
 def test_an_error_tells_its_fault(error: WireError, fault: FrameFault) -> None:
     assert fault_of(error) is fault
+
+
+@pytest.mark.finding("security M10")
+@given(st.lists(st.booleans(), max_size=60))
+def test_each_row_of_refusals_raises_one_alarm_and_what_is_taken_ends_it(outcomes: list[bool]) -> None:
+    tally, row = RefusalTally(), 0
+    for is_taken in outcomes:
+        row = 0 if is_taken else row + 1
+        tally.taken("M1") if is_taken else tally.refused("M1", float(row))
+        assert [alarm.count for alarm in tally.take_alarms()] == [row] * (row == REFUSED_ALARM_AT)
+        assert tally.alarming("M1") == (row if row >= REFUSED_ALARM_AT else 0)

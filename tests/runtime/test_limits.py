@@ -10,6 +10,7 @@ from meterspan.runtime import limits
 from meterspan.runtime.limits import (
     FILES_RESERVED,
     UNPROVED_OCTETS_MAX,
+    Allowance,
     ConnectionGate,
     NoteLimiter,
     connections_within,
@@ -172,3 +173,21 @@ def test_notes_pass_again_when_the_clock_was_set_back() -> None:
     clock.now -= 3_600
     note("b")
     assert told == ["a", "b"]
+
+
+@pytest.mark.attack(2)
+def test_an_allowance_lets_a_burst_pass_and_then_so_much_a_second() -> None:
+    clock = Clock()
+    allowance = Allowance(10, 100, clock)
+    assert allowance.has(100)
+    assert not allowance.has(101)
+    assert allowance.spend(100) == 0
+    assert allowance.spend(20) == pytest.approx(2)
+    clock.now += 2
+    assert allowance.spend(0) == 0
+    assert not allowance.has(1)
+    clock.now += 1_000
+    assert allowance.has(100)
+    assert not allowance.has(101)
+    clock.now -= 5
+    assert allowance.spend(100) == 0

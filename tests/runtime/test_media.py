@@ -5,7 +5,17 @@ import asyncio
 import pytest
 
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.media import UDP_PEERS_MAX, CannotConnectError, connect_stream, listen_stream
+from meterspan.runtime.limits import UNPROVED_OCTETS_MAX
+from meterspan.runtime.media import (
+    UDP_ADMISSION_OCTETS,
+    UDP_PEERS_MAX,
+    UDP_UNPROVED_OCTETS_A_SECOND,
+    UDP_UNPROVED_TOTAL_A_SECOND,
+    CannotConnectError,
+    _UdpListener,
+    connect_stream,
+    listen_stream,
+)
 
 MEDIA = pytest.mark.parametrize("medium", ["tcp", "udp"])
 
@@ -134,6 +144,90 @@ def test_where_too_many_send_datagrams_the_one_longest_silent_goes():
         listener.close()
 
     run(story())
+
+
+class ProvableEar(Ear):
+    """Counts its peer as proved once it has heard ``key``."""
+
+    @property
+    def is_proved(self):
+        return b"key" in self.heard
+
+
+@pytest.mark.attack(2)
+def test_of_too_many_peers_of_datagrams_those_that_hold_a_key_stay():
+    async def story():
+        ears, lines = [], []
+
+        def make():
+            ears.append(ProvableEar(echo=True))
+            return ears[-1]
+
+        async def say(line, octets):
+            line.got.clear()
+            line.transport.write(octets)
+            await line.got.wait()
+
+        listener = await listen_stream("udp", "127.0.0.1", 0, make)
+        for number in range(UDP_PEERS_MAX):
+            lines.append(await connected("udp", listener))
+            await say(lines[-1], b"key" if number < UDP_PEERS_MAX - 1 else b"none")
+        await say(await connected("udp", listener), b"key")
+        assert [index for index, ear in enumerate(ears) if ear.gone.is_set()] == [UDP_PEERS_MAX - 1]
+        refused = await connected("udp", listener)
+        refused.transport.write(b"new")
+        await say(lines[0], b"still here")
+        assert len(ears) == UDP_PEERS_MAX + 1
+        assert not refused.heard
+        listener.close()
+
+    run(story())
+
+
+@pytest.mark.attack(2)
+def test_datagrams_that_prove_nothing_are_heard_at_a_bounded_rate_and_those_of_a_proved_peer_at_any(monkeypatch):
+    """A peer that is closed and admitted again, by its next datagram, sends no more than before."""
+
+    async def story():
+        now = 0.0
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: now)
+        ears = []
+
+        def make():
+            ears.append(ProvableEar())
+            return ears[-1]
+
+        class Line:
+            def get_extra_info(self, _name):
+                return ("127.0.0.1", 1)
+
+            def is_closing(self):
+                return True
+
+            def close(self):
+                pass
+
+        port = _UdpListener(make)
+        port.connection_made(Line())
+        for second in range(10):
+            now = float(second)
+            for number in range(40):
+                port.datagram_received(bytes(1_000), ("10.0.0.1", number))
+        heard = sum(map(len, (octets for ear in ears for octets in ear.heard)))
+        assert heard <= UNPROVED_OCTETS_MAX + 10 * UDP_UNPROVED_OCTETS_A_SECOND
+        assert len(ears) * UDP_ADMISSION_OCTETS <= UNPROVED_OCTETS_MAX + 10 * UDP_UNPROVED_OCTETS_A_SECOND
+        for number in range(4_000):
+            port.datagram_received(bytes(1_000), (f"10.1.{number >> 8}.{number & 0xFF}", 1))
+        heard = sum(map(len, (octets for ear in ears for octets in ear.heard)))
+        assert heard <= 4 * UNPROVED_OCTETS_MAX + 10 * UDP_UNPROVED_TOTAL_A_SECOND
+        now = 60.0
+        port.datagram_received(b"key", ("10.2.0.1", 1))
+        for _ in range(100):
+            port.datagram_received(bytes(1_000), ("10.2.0.1", 1))
+        assert sum(map(len, ears[-1].heard)) == 100_003
+        port.close()
+
+    asyncio.run(story())
 
 
 async def closed_port(medium):

@@ -1,8 +1,10 @@
 import asyncio
+import time
 from contextlib import aclosing
 
 import pytest
 
+from meterspan.runtime import p1_source
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import LINE_OCTETS_MAX, hex_lines, p1_telegrams
@@ -52,6 +54,26 @@ def test_a_line_that_ends_is_connected_again_and_half_a_telegram_is_forgotten():
     heard = hear([[TELEGRAM[:20]], [TELEGRAM[20:] + TELEGRAM]], p1_telegrams, 1, on_trouble=troubles.append)
     assert isinstance(heard[0], P1Telegram)
     assert "closed the line" in troubles[0]
+
+
+@pytest.mark.attack(2)
+def test_a_line_that_sends_more_than_it_can_carry_is_read_at_a_bounded_rate_and_loses_nothing(monkeypatch, caplog):
+    monkeypatch.setattr(p1_source, "LINE_OCTETS_A_SECOND", 1_000)
+    monkeypatch.setattr(p1_source, "LINE_OCTETS_BURST", 2 * len(TELEGRAM))
+    monkeypatch.setattr(p1_source, "CHUNK_OCTETS", len(TELEGRAM))
+    begun = time.monotonic()
+    heard = hear([[TELEGRAM * 16]], p1_telegrams, 16, is_endless=False)
+    assert [type(item) for item in heard] == [P1Telegram] * 16
+    assert time.monotonic() - begun >= 13 * len(TELEGRAM) / 1_000
+    assert caplog.text.count("a line sends more than it can carry") == 1
+
+
+@pytest.mark.attack(2)
+def test_short_lines_of_text_are_read_at_a_bounded_rate_and_none_is_lost(monkeypatch):
+    monkeypatch.setattr(p1_source, "LINES_A_SECOND", 50)
+    begun = time.monotonic()
+    assert hear([[b"aa\n" * 70]], hex_lines, 70, is_endless=False) == ["aa"] * 70
+    assert time.monotonic() - begun >= 19 / 50
 
 
 @pytest.mark.finding("users C-8")

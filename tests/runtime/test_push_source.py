@@ -59,6 +59,30 @@ def test_octets_that_are_no_frame_are_handed_on_as_such(scheme):
     assert not pushed.is_whole
 
 
+@pytest.mark.attack(2)
+def test_a_flood_of_the_smallest_frames_costs_the_push_of_another_connection_nothing():
+    async def story():
+        ready = asyncio.get_running_loop().create_future()
+        source = pushed_apdus(Endpoint("push+tcp", "127.0.0.1", 0), SystemClock(), on_ready=ready.set_result)
+        first = asyncio.ensure_future(anext(source))
+        port = await asyncio.wait_for(ready, PATIENCE_S)
+        writers = [(await asyncio.open_connection("127.0.0.1", port))[1] for _ in range(2)]
+        writers[0].write(frames("push+tcp", b"x") * 4_000)
+        writers[1].write(frames("push+tcp", b"genuine"))
+        heard = [(await asyncio.wait_for(first, PATIENCE_S)).octets]
+        while len(heard) < 4_001:
+            heard.append((await asyncio.wait_for(anext(source), PATIENCE_S)).octets)
+        for writer in writers:
+            writer.close()
+            await writer.wait_closed()
+        await source.aclose()
+        return heard
+
+    heard = asyncio.run(story())
+    assert heard.count(b"genuine") == 1
+    assert heard.count(b"x") == 4_000
+
+
 def test_a_port_that_is_taken_is_said_in_words():
     async def story():
         source = pushed_apdus(Endpoint("push+tcp", "192.0.2.1", 1), SystemClock())

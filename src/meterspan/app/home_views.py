@@ -154,6 +154,9 @@ class HomeNetworkViews:
 
     def _state(self, device: str, now: datetime) -> tuple[MeterState, Reason]:
         heard = self._host.meters.get(device)
+        refused = self._host.point.refusals.alarming(device)
+        if refused:
+            return MeterState.FAILING, Reason(Situation.ALL_REFUSED, count=refused)
         if heard is None:
             return MeterState.LATE, Reason(Situation.UNHEARD)
         silent_s = now.timestamp() - heard.heard_at

@@ -207,6 +207,7 @@ class PushIntake:
         The confirmation is b"" where none is asked for.
         """
         self._head_end.credit(push.blocks, now)
+        self._head_end.refusals.taken(push.sender)
         rows = sum(len(block.times) for block in push.blocks)
         self._head_end.counts.rows_pushed += rows
         return PushTaken(push.sender, rows), _confirmation(push.invoke, push.context)

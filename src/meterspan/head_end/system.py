@@ -23,7 +23,7 @@ from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.order_errors import NotAskedError
 from meterspan.model.ports import ReadingSink
-from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame
+from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame, RefusalTally
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.model.remedies import reason_of
 from meterspan.quantities import Commodity, Obis, Scaled
@@ -70,6 +70,7 @@ class HeadEnd:
         self.ledger = Ledger()
         self.planner = Planner(policy or ReadPolicy(), self.holes_of, networks)
         self.quarantine = FrameQuarantine()
+        self.refusals = RefusalTally()
         self.device_log = DeviceLog()
         self.orders = OrderBook()
         self.counts = HeadEndCounts()
@@ -257,6 +258,7 @@ class HeadEnd:
         filled = 0
         for block in blocks:
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
+            self.refusals.taken(block.device)
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
         return filled
@@ -277,6 +279,7 @@ class HeadEnd:
         self.counts.sessions_ok += 1
         self.counts.orders_answered += len(orders)
         self._last_heard[job.target] = now
+        self.refusals.taken(job.target)
         for order in orders:
             self._note_answered(order, now)
         if self._last_failure.pop(job.target, None) is not None:
@@ -294,6 +297,8 @@ class HeadEnd:
         severity = EventSeverity.WARNING
         entry = Entry(now, "failed", str(failure), severity=severity, failure=failure, is_proved=False)
         self.device_log.note(job.target, entry)
+        if failure.is_answer:
+            self._refused(job.target, now)
         for order in ended:
             title = f"{_ordered(order)}: it failed"
             told = Entry(now, "ordered", title, str(reason_of(failure)), severity, failure=failure, is_proved=False)
@@ -324,6 +329,14 @@ class HeadEnd:
             title, severity = f"A frame was quarantined: {frame.fault}", EventSeverity.WARNING
             entry = Entry(frame.time, "quarantined", title, frame.reason, severity, is_proved=False)
             self.device_log.note(frame.device, entry)
+            self._refused(frame.device, frame.time)
+
+    def _refused(self, device: str, now: float) -> None:
+        """Count a refusal, and raise the alarm where there were too many in a row."""
+        self.refusals.refused(device, now)
+        for alarm in self.refusals.take_alarms():
+            entry = Entry(alarm.time, "quarantined", str(alarm), severity=EventSeverity.ALARM, is_proved=False)
+            self.device_log.note(alarm.device, entry)
 
     def note(
         self,

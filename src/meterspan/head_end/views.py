@@ -360,6 +360,9 @@ class HeadEndViews:
         target = self._head_end.target_of(device)
         failure = self._head_end.last_failure(device.device)
         through = "" if target == device.device else target
+        refused = max(self._head_end.refusals.alarming(name) for name in (device.device, target))
+        if refused and failure is None:
+            return MeterState.FAILING, Reason(Situation.ALL_REFUSED, through=through, count=refused)
         if heard is None and failure is not None:
             if failure.is_answer:
                 return MeterState.FAILING, reason_of(failure, Situation.NOT_READ, through=through)

@@ -25,7 +25,7 @@ from meterspan.model.cosem.profile import Row
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import mbus_device, split_mbus_device
 from meterspan.model.ports import CounterStore, OutboxStore, StateStore
-from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, fault_of
+from meterspan.model.quarantine import FrameFault, FrameQuarantine, QuarantinedFrame, RefusalTally, fault_of
 from meterspan.model.radio_protection import RadioPrecedence, RadioProtection
 from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_unit
@@ -94,6 +94,7 @@ class AccessPoint:
     ) -> None:
         self.config = config
         self.quarantine = FrameQuarantine()
+        self.refusals = RefusalTally()
         self.counts: Counter[str] = Counter()
         self.unknown_devices: Counter[str] = Counter()
         self.set_aside: list[DamagedEntryError] = []
@@ -214,6 +215,7 @@ class AccessPoint:
             fault = fault_of(error) if isinstance(error, WireError) else FrameFault.UNREADABLE
             self.quarantine_frame(QuarantinedFrame(now, source, fault, str(error), heard.octets, device))
             return False
+        self.refusals.taken(device)
         return True
 
     def hear_p1(self, telegram: P1Telegram, now: float, source: str = "p1") -> str:
@@ -258,6 +260,8 @@ class AccessPoint:
         """Keep and count a frame that could not be used."""
         self.counts[frame.fault] += 1
         self.quarantine.keep(frame)
+        if frame.device in self._channels:
+            self.refusals.refused(frame.device, frame.time)
 
     def next_push(self) -> Push | None:
         """Return the oldest rows that no head end has confirmed, or None."""
@@ -344,6 +348,7 @@ class AccessPoint:
         except ValueError as error:
             self.quarantine_frame(QuarantinedFrame(now, source, FrameFault.UNREADABLE, str(error), octets, device))
             return None
+        self.refusals.taken(device)
         return telegram
 
     def _radio_channel(self, device: str) -> MBusChannel | None:

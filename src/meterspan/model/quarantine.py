@@ -8,12 +8,13 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from meterspan.model.failures import FailureKind, kind_of_error
 from meterspan.wire import WireError
 from meterspan.wire.acse import blanked
 
-__all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "fault_of"]
+__all__ = ["FrameFault", "FrameQuarantine", "QuarantinedFrame", "RefusalAlarm", "RefusalTally", "fault_of"]
 
 
 class FrameFault(StrEnum):
@@ -108,3 +109,52 @@ _FAULTS: Mapping[FailureKind, FrameFault] = {
     FailureKind.UNKNOWN_LAYOUT: FrameFault.UNKNOWN_LAYOUT,
     FailureKind.DAMAGED: FrameFault.DAMAGED,
 }
+
+
+REFUSED_ALARM_AT: Final = 8
+"""Refusals in a row that raise an alarm: fewer are a bad line, or one repeater that came late."""
+REFUSED_DEVICES_MAX: Final = 100_000
+"""Devices whose refusals are counted; only known devices are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalAlarm:
+    """So many frames or sessions of a device were refused in a row; one alarm for each row."""
+
+    device: str
+    time: float
+    count: int
+
+    def __str__(self) -> str:
+        """Write it as the title of an entry."""
+        return f"The last {self.count} messages in its name were refused, and none was taken"
+
+
+class RefusalTally:
+    """Counts what is refused of each device in a row; the next message that is taken ends the row."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._alarms: list[RefusalAlarm] = []
+
+    def refused(self, device: str, now: float) -> None:
+        """Count a refusal of a known device, at ``now`` in UTC seconds."""
+        if device not in self._counts and len(self._counts) >= REFUSED_DEVICES_MAX:
+            return
+        count = self._counts[device] = self._counts.get(device, 0) + 1
+        if count == REFUSED_ALARM_AT:
+            self._alarms.append(RefusalAlarm(device, now, count))
+
+    def taken(self, device: str) -> None:
+        """Note that a message of a device was taken."""
+        self._counts.pop(device, None)
+
+    def alarming(self, device: str) -> int:
+        """Return how many messages of a device were refused in a row, 0 where they are too few for an alarm."""
+        count = self._counts.get(device, 0)
+        return count if count >= REFUSED_ALARM_AT else 0
+
+    def take_alarms(self) -> list[RefusalAlarm]:
+        """Remove and return the alarms that were raised."""
+        alarms, self._alarms = self._alarms, []
+        return alarms

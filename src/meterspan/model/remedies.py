@@ -104,6 +104,8 @@ class Situation(StrEnum):
     """A meter that sends by itself was not heard since the start."""
     SILENT = "silent"
     """A meter that sends by itself is silent for ``count`` minutes."""
+    ALL_REFUSED = "all-refused"
+    """The last ``count`` messages in the meter's name were refused, and none was taken since."""
 
 
 SITUATIONS: Final[Mapping[Situation, str]] = {
@@ -121,6 +123,7 @@ SITUATIONS: Final[Mapping[Situation, str]] = {
     Situation.REMOVED: "Exchanged or removed; its readings stay.",
     Situation.UNHEARD: "Not heard since the start; check its cable, radio or key.",
     Situation.SILENT: "Silent for {count} minutes; check its cable or radio.",
+    Situation.ALL_REFUSED: "The last {count} messages in its name were refused; see the quarantine and check its key.",
 }
 """``{through}`` is the text ``through`` where an access point lies between, else nothing."""
 

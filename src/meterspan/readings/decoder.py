@@ -22,6 +22,8 @@ MAX_INPUT = 1 << 22
 """Octets of one input; a day's capture of an optical head is 2 MiB."""
 MAX_LINES = 32_768
 """Lines of the P1 telegrams of one input: as many as the most telegrams of the longest kind have."""
+MAX_GROUPS = 65_536
+"""Groups in parentheses of the P1 telegrams of one input: two for each line, while three octets are enough for one."""
 MAX_TELEGRAMS = 256
 """P1 telegrams of one input; split larger files."""
 
@@ -112,6 +114,8 @@ def _p1(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode telegrams in a row: each from its ``/`` to the ``!`` that ends it."""
     if octets.count(b"\n") > MAX_LINES:
         raise WireError(f"more than {MAX_LINES} lines in one input; split it", 0, "lines")
+    if octets.count(b"(") > MAX_GROUPS:
+        raise WireError(f"more than {MAX_GROUPS} groups in one input; split it", 0, "groups")
     decode_p1 = _loaded("p1_decode.decode_p1")
     telegrams: list[DecodedTelegram] = []
     start = octets.find(b"/")

@@ -25,7 +25,7 @@ from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
+from meterspan.runtime.limits import ANSWERED_SHARE, ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
 from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
@@ -225,7 +225,11 @@ class DlmsServer:
             place = self._connections.get(connection)
             return place is None or place.is_proved or self._gate.spend(place, size)
 
-        connection = _ClientConnection(association, self._clock, _PortCalls(take, closed, opened, may_feed))
+        def is_proved() -> bool:
+            place = self._connections.get(connection)
+            return place is not None and place.is_proved
+
+        connection = _ClientConnection(association, self._clock, _PortCalls(take, closed, opened, may_feed, is_proved))
         return connection
 
     def _note_proof(self, place: ConnectionPlace, agreements: Sequence[Agreement]) -> None:
@@ -262,6 +266,7 @@ class _PortCalls:
     on_closed: Callable[[], None]
     on_opened: Callable[[str], bool]
     may_feed: Callable[[int], bool]
+    is_proved: Callable[[], bool]
 
 
 class _ClientConnection(StreamShell[AssociationEvent]):
@@ -277,13 +282,21 @@ class _ClientConnection(StreamShell[AssociationEvent]):
         port: _PortCalls,
     ) -> None:
         super().__init__(association, clock, port.on_event, port.on_closed)
+        self._answered = 0
         self._may_feed = port.may_feed
+        self._is_proved = port.is_proved
         self._association = association
         self._on_opened = port.on_opened
 
     def may_feed(self, size: int) -> bool:
         """Return whether the client may send so much more: one that has proved nothing, little in all."""
-        return self._may_feed(size)
+        answered, self._answered = self.sent_octets - self._answered, self.sent_octets
+        return self._may_feed(size + answered // ANSWERED_SHARE)
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether the client has proved to hold a key or password, and its association lasts."""
+        return self._is_proved()
 
     @property
     def is_associated(self) -> bool:

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
+    "ANSWERED_SHARE",
     "FILES_RESERVED",
     "UNPROVED_OCTETS_MAX",
+    "Allowance",
     "ConnectionGate",
     "ConnectionPlace",
     "NoteLimiter",
@@ -28,7 +30,42 @@ NOTES_A_MINUTE_MAX: Final = 60
 UNPROVED_OCTETS_MAX: Final = 1 << 15
 """Octets of a connection that prove nothing: some thousand requests of a public client. So a connection costs little,
 however small the frames are that it sends; a peer without a key must connect again."""
+ANSWERED_SHARE: Final = 4
+"""One of so many octets that answer a peer without a proof counts as received: to write an answer costs as well."""
 _MINUTE_S: Final = 60.0
+
+
+class Allowance:
+    """So many octets a second, and a burst after a time without any.
+
+    Args:
+        per_s: octets a second.
+        burst: octets at once.
+        time: seconds that only rise.
+
+    """
+
+    def __init__(self, per_s: float, burst: float, time: Callable[[], float]) -> None:
+        self._per_s = per_s
+        self._burst = burst
+        self._time = time
+        self._left, self._at = burst, time()
+
+    def has(self, octets: int) -> bool:
+        """Return whether so many octets are allowed now."""
+        self._refill()
+        return self._left >= octets
+
+    def spend(self, octets: int) -> float:
+        """Count octets; return the seconds until the count is within the allowance again, 0 where it is."""
+        self._refill()
+        self._left -= octets
+        return max(0.0, -self._left / self._per_s)
+
+    def _refill(self) -> None:
+        now = self._time()
+        self._left = min(self._burst, self._left + self._per_s * max(0.0, now - self._at))
+        self._at = now
 
 
 def open_files_max() -> int:

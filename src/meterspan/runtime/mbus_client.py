@@ -25,7 +25,7 @@ from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.connecting import ConnectingHost
 from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import OnOctets, StreamMachine, StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, OnOctets, StreamMachine, StreamShell
 from meterspan.wire.mbus.application import BAUD_RATES
 
 __all__ = [
@@ -180,6 +180,7 @@ async def _ended(
             ended.set_result(event)
 
     shell: StreamShell[EventT] = StreamShell(machine, clock, on_event, on_octets=on_octets)
+    shell.unanswered_octets_max = UNANSWERED_OCTETS_MAX
     try:
         await connect_stream(bus_line(endpoint), lambda: shell)
     except CannotConnectError as error:

@@ -9,17 +9,26 @@ import socket
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.limits import ANSWERED_SHARE, UNPROVED_OCTETS_MAX, Allowance
 
-__all__ = ["CannotConnectError", "OpenPort", "connect_stream", "listen_stream"]
+__all__ = ["CannotConnectError", "OpenPort", "Provable", "connect_stream", "listen_stream"]
 
 CONNECT_TIMEOUT_S: Final = 10.0
 """A modem on a cellular network accepts a connection within seconds; a filtered port never does."""
 UDP_PEERS_MAX: Final = 8
 """Peers of one port at a time. Nothing in UDP says that a peer has gone, and any datagram can claim any sender."""
+UDP_ADMISSION_OCTETS: Final = 1_024
+"""What a new peer of a port counts for beside its octets: a machine is made for it."""
+UDP_UNPROVED_OCTETS_A_SECOND: Final = 4_096
+"""Octets that peers of one address may send in a second while they have proved nothing; eight seconds' at once."""
+UDP_UNPROVED_TOTAL_A_SECOND: Final = 4 * UDP_UNPROVED_OCTETS_A_SECOND
+"""Octets of all of them together: what is sent beyond it is lost, as the medium allows, and sent again."""
+UDP_ADDRESSES_KEPT: Final = 256
+"""Addresses whose octets are counted; of more, the one not heard for longest is forgotten, and the total holds."""
 _BAUD: Final = 9_600
 _FORMATS: Final = {"8N1": (8, "N", 1), "7E1": (7, "E", 1), "8E1": (8, "E", 1)}
 
@@ -29,6 +38,16 @@ ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 class CannotConnectError(Exception):
     """There is no connection; the words say what to look at."""
+
+
+@runtime_checkable
+class Provable(Protocol):
+    """A protocol whose peer may prove that it holds a key."""
+
+    @property
+    def is_proved(self) -> bool:
+        """Whether its peer has proved it."""
+        ...
 
 
 class OpenPort(Protocol):
@@ -171,6 +190,11 @@ class _DatagramTransport(asyncio.Transport):
         if not self._is_closing:
             self._send(bytes(data))
 
+    @property
+    def is_proved(self) -> bool:
+        """Whether the peer has proved to hold a key."""
+        return isinstance(self._protocol, Provable) and self._protocol.is_proved
+
     def receive(self, octets: bytes) -> None:
         """Hand one datagram of the peer to the protocol."""
         if not self._is_closing:
@@ -223,12 +247,18 @@ class _UdpClient(asyncio.DatagramProtocol):
 
 
 class _UdpListener(asyncio.DatagramProtocol):
-    """A port that serves each peer by its address; of too many, the one silent for longest is dropped."""
+    """A port that serves each peer by its address.
+
+    What peers send that have proved nothing is bounded in each second, by address and in all. Of too many peers, the
+    one without a proof that is silent for longest is dropped; those that have proved to hold a key stay.
+    """
 
     def __init__(self, make: Callable[[], asyncio.Protocol]) -> None:
         self._make = make
         self._transport: asyncio.DatagramTransport | None = None
         self._peers: OrderedDict[_Address, _DatagramTransport] = OrderedDict()
+        self._allowances: OrderedDict[str, Allowance] = OrderedDict()
+        self._total = _allowance(UDP_UNPROVED_TOTAL_A_SECOND)
 
     @property
     def port(self) -> int:
@@ -239,7 +269,13 @@ class _UdpListener(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: _Address) -> None:
-        peer = self._peers.get(addr) or self._admit(addr)
+        peer = self._peers.get(addr)
+        cost = len(data) + (UDP_ADMISSION_OCTETS if peer is None else 0)
+        if (peer is None or not peer.is_proved) and not self._may_cost(str(addr[0]), cost):
+            return
+        peer = peer or self._admit(addr)
+        if peer is None:
+            return
         if addr in self._peers:
             self._peers.move_to_end(addr)
         peer.receive(data)
@@ -250,9 +286,26 @@ class _UdpListener(asyncio.DatagramProtocol):
         if self._transport is not None:
             self._transport.close()
 
-    def _admit(self, address: _Address) -> _DatagramTransport:
+    def _may_cost(self, host: str, octets: int) -> bool:
+        """Count octets that prove nothing; return False, and count nothing, where they are too many."""
+        own = self._allowances.get(host) or _allowance(UDP_UNPROVED_OCTETS_A_SECOND)
+        self._allowances[host] = own
+        self._allowances.move_to_end(host)
+        if len(self._allowances) > UDP_ADDRESSES_KEPT:
+            self._allowances.popitem(last=False)
+        if not (own.has(octets) and self._total.has(octets)):
+            return False
+        own.spend(octets)
+        self._total.spend(octets)
+        return True
+
+    def _admit(self, address: _Address) -> _DatagramTransport | None:
+        """Return the transport of a new peer; None where all places are held by peers that have proved themselves."""
         if len(self._peers) >= UDP_PEERS_MAX:
-            next(iter(self._peers.values())).abort()
+            victim = next((peer for peer in self._peers.values() if not peer.is_proved), None)
+            if victim is None:
+                return None
+            victim.abort()
         protocol = self._make()
         peer = _DatagramTransport(protocol, address, partial(self._send, address), partial(self._forget, address))
         self._peers[address] = peer
@@ -263,8 +316,17 @@ class _UdpListener(asyncio.DatagramProtocol):
         self._peers.pop(address, None)
 
     def _send(self, address: _Address, octets: bytes) -> None:
+        peer, own = self._peers.get(address), self._allowances.get(str(address[0]))
+        if own is not None and (peer is None or not peer.is_proved):
+            own.spend(len(octets) // ANSWERED_SHARE)
+            self._total.spend(len(octets) // ANSWERED_SHARE)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(octets, address)
+
+
+def _allowance(per_s: int) -> Allowance:
+    burst = per_s * UNPROVED_OCTETS_MAX // UDP_UNPROVED_OCTETS_A_SECOND
+    return Allowance(per_s, burst, asyncio.get_running_loop().time)
 
 
 async def _connect_udp(endpoint: Endpoint, protocol: asyncio.Protocol) -> None:

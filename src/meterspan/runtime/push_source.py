@@ -23,7 +23,7 @@ PUSH_SCHEMES: Final = tuple(
 )
 """Schemes of ports that meters push to."""
 WAITING_MAX: Final = 1_024
-"""APDUs that wait for a slow listener; then the newest are lost."""
+"""APDUs that wait for a slow listener; from half as many on, nothing more is read until a quarter is left."""
 CONNECTIONS_MAX: Final = 256
 CONNECTIONS_PER_PEER_MAX: Final = 64
 OPEN_FILES_SHARE: Final = 0.5
@@ -64,22 +64,30 @@ async def pushed_apdus(
     queue: asyncio.Queue[PushedApdu] = asyncio.Queue(WAITING_MAX)
     transport = TRANSPORTS[endpoint.scheme.removeprefix(_PREFIX)]
     gate = ConnectionGate(connections_within(CONNECTIONS_MAX, OPEN_FILES_SHARE), CONNECTIONS_PER_PEER_MAX, clock)
+    lines: set[_PushLine] = set()
     try:
         port = await listen_stream(
-            transport.medium, endpoint.host, endpoint.port, lambda: _PushLine(transport, clock, gate, queue)
+            transport.medium, endpoint.host, endpoint.port, lambda: _PushLine(transport, clock, gate, queue, lines)
         )
     except OSError as error:
         raise CannotConnectError(f"cannot listen at {endpoint}: {error.strerror or error}") from error
     on_ready(port.port)
     try:
         while True:
-            yield await queue.get()
+            pushed = await queue.get()
+            if queue.qsize() == WAITING_MAX // 4:
+                for line in tuple(lines):
+                    line.feed_on()
+            yield pushed
     finally:
         port.close()
 
 
 class _PushLine(StreamShell[LinkEvent]):
-    """One incoming connection."""
+    """One incoming connection; it is in ``lines`` while it is open."""
+
+    feed_octets_max = 1_024
+    """A hundred of the smallest frames: those of one turn find room."""
 
     def __init__(
         self,
@@ -87,14 +95,20 @@ class _PushLine(StreamShell[LinkEvent]):
         clock: Callable[[], float],
         gate: ConnectionGate,
         queue: "asyncio.Queue[PushedApdu]",
+        lines: "set[_PushLine]",
     ) -> None:
         self._link = transport.push_listener()
         super().__init__(self._link, clock, self._hear, self._leave)
         self._time = clock
         self._gate = gate
         self._queue = queue
+        self._lines = lines
         self._place: ConnectionPlace | None = None
         self._peer = ""
+
+    def has_room(self) -> bool:
+        """Return whether few APDUs wait for the listener."""
+        return self._queue.qsize() < WAITING_MAX // 2
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Listen, or close at once where too many are open."""
@@ -103,6 +117,7 @@ class _PushLine(StreamShell[LinkEvent]):
         if self._place is None:
             transport.close()
             return
+        self._lines.add(self)
         self._peer = f"{host}:{port}"
         if self._link.role is Role.SERVER:
             self._link.connect(self._time())
@@ -116,5 +131,6 @@ class _PushLine(StreamShell[LinkEvent]):
             self.close()
 
     def _leave(self) -> None:
+        self._lines.discard(self)
         if self._place is not None:
             self._gate.leave(self._place)

@@ -32,6 +32,8 @@ DAMAGED_SIZE_MAX: Final = FRAME_LENGTH_MAX + 2
 _HEADER_SIZE_MAX: Final = 2 + 4 + 4 + 1 + 2
 """Format, addresses, control, HCS."""
 
+_FLAGS: Final = re.compile(re.escape(bytes((FLAG,))) + b"+")
+
 _EVEN: Final = b"[" + b"".join(re.escape(bytes((octet,))) for octet in range(0, 256, 2)) + b"]"
 _ODD: Final = b"[" + b"".join(re.escape(bytes((octet,))) for octet in range(1, 256, 2)) + b"]"
 _ADDRESS: Final = _EVEN + b"{0,3}" + _ODD
@@ -120,7 +122,7 @@ class HdlcReader:
         start = position + 1
         if self._buffer[start : start + 1] == bytes([FLAG]):  # fill between frames
             self._flag_is_shared = False
-            return 1
+            return self._fill_size(position)
         if self._damage_error is not None and self._next_flag(position) != position:
             self._give_up_flag(self._damage_error)
             return 1
@@ -143,6 +145,11 @@ class HdlcReader:
         self._items.append(frame)
         self._flag_is_shared = True
         return length + 1
+
+    def _fill_size(self, position: int) -> int:
+        """Return how many flags from ``position`` on have another behind them."""
+        fill = _FLAGS.match(self._buffer, position)
+        return 0 if fill is None else fill.end() - position - 1
 
     def _is_frame_wrong(self, start: int) -> bool:
         """Whether a frame is there to its end, and its FCS is wrong."""

@@ -206,6 +206,10 @@ class FrameReader:
         while (start := self._next_start(at)) is not None:
             self.skipped += start - at
             at = start
+            if self._buffer[at] == SINGLE:
+                frames.append(ACKNOWLEDGE)
+                at += 1
+                continue
             cursor = Cursor(bytes(self._buffer[at : at + MAX_FRAME]))
             try:
                 frames.append(read_link_frame(cursor))

@@ -21,6 +21,8 @@ _MAX_QUEUE = (
 
 _SIZE_MIN = len(b"/AAA5\n\n!")
 """A telegram without objects has as many octets; fewer are noise, which may come a hundred thousand times a second."""
+_BEGUN_SIZE_MIN = len(b"/AAA5")
+"""A telegram that another one cuts off has begun with as many octets (IEC 62056-21, 6.3.2); fewer are noise."""
 _RESTART = b"\n/"
 _MARK = re.compile(rb"\n[!/]")
 """The line that ends a telegram, or the one that begins another."""
@@ -75,7 +77,7 @@ class P1Reader:
         mark = _MARK.search(self._buffer, 1)
         end = -1 if mark is None or mark[0] == _RESTART else mark.start()
         restart = mark.start() if mark is not None and mark[0] == _RESTART else -1
-        if restart >= 0 and restart < _SIZE_MIN:
+        if restart >= 0 and restart < _BEGUN_SIZE_MIN:
             self._skip(restart + 1)
             return True
         if restart >= 0:
