@@ -62,14 +62,16 @@ def running_meter(folder: Path, *options: str) -> Iterator[RunningMeter]:
             process.communicate(timeout=10)
 
 
-def run(folder: Path, *arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, *arguments: str, stdin: str | None = None, columns: int = 120
+) -> "subprocess.CompletedProcess[str]":
     """Run a command to its end."""
     return subprocess.run(
         [*MAIN, *arguments],
         capture_output=True,
         text=True,
         check=False,
-        env=environment(folder),
+        env=environment(folder) | {"COLUMNS": str(columns)},
         timeout=30,
         input=stdin,
     )

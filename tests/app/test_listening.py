@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from meterspan.app.listening import METERS_MAX, Outcome, TelegramListener
+from meterspan.app.listening import METERS_MAX, KeyFile, KeyWatch, Listening, Outcome, TelegramListener
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.engine.push_body import PushValue, write_listed
 from meterspan.engine.security import SecurityContext, SecurityKeys
@@ -151,3 +151,51 @@ def test_any_pushed_octets_have_an_outcome_and_raise_nothing(octets):
     listener = TelegramListener(push_keys={"M": KEYS})
     listener.hear_push(octets, "x:9", START)
     assert sum(listener.outcomes.values()) == 1
+
+
+def key_reader(path):
+    """Read a file with a key on each line, as ``cli.key_files`` reads its own."""
+    try:
+        lines = path.read_text().split("\n")
+    except OSError as error:
+        raise ValueError("no such file") from error
+    return {line.partition(" ")[0]: MeterKeys(bytes.fromhex(line.partition(" ")[2])) for line in lines if line}
+
+
+@pytest.mark.finding("users B11")
+def test_a_key_that_is_added_to_the_file_opens_the_next_telegram_and_a_broken_file_closes_none(tmp_path):
+    path, told = tmp_path / "keys", []
+    path.write_text("")
+    listening = Listening([], KeyFile(path, key_reader, {}), on_key_trouble=told.append)
+    listening.read_changed_keys()
+    assert listening.listener.hear(telegram(), "air", START).outcome is Outcome.NO_KEY
+    path.write_text(f"MSP-10000001-07 {KEY.hex()}\n")
+    listening.read_changed_keys()
+    assert listening.listener.hear(telegram(), "air", START).outcome is Outcome.READ
+    for damage in (lambda: path.write_text("MSP-10000001-07 nonsense"), path.unlink):
+        damage()
+        listening.read_changed_keys()
+        assert "the keys that were read before stay in use" in listening.trouble["key file"]
+        assert listening.listener.hear(telegram(), "air", START).outcome is Outcome.READ
+    assert len(told) == 2
+    path.write_text("other 00\n")
+    listening.read_changed_keys()
+    assert listening.trouble == {}
+    assert listening.listener.hear(telegram(), "air", START).outcome is Outcome.NO_KEY
+
+
+def test_a_key_file_that_did_not_change_is_not_read_again(tmp_path):
+    path, reads = tmp_path / "keys", []
+    path.write_text("a 00\n")
+    watch = KeyWatch(KeyFile(path, lambda found: reads.append(found) or key_reader(found), {}))
+    assert watch.changed() == {"a": MeterKeys(b"\0")}
+    assert watch.changed() is None
+    assert len(reads) == 1
+
+
+def test_the_last_failure_of_a_meter_is_kept_beside_its_last_values():
+    listener = TelegramListener()
+    listener.hear(telegram(mode=SecurityMode.NONE), "air", START)
+    failed = listener.hear(telegram(), "air", START)
+    listener.hear(telegram(mode=SecurityMode.NONE), "air", START)
+    assert listener.meters["MSP-10000001-07"].failed is failed

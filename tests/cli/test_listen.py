@@ -4,12 +4,14 @@ import pty
 import select
 import socket
 import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from meterspan.wire.mbus.transport import SecurityMode
 from tests.helpers_bench import MAIN, environment, run, running_meter
+from tests.helpers_radio import KEY
 from tests.helpers_radio import radio_telegram as telegram
 from tests.helpers_serve import free_port
 
@@ -83,6 +85,43 @@ def test_people_get_a_table(tmp_path):
     done = run(tmp_path, "listen", "-", stdin=lines + "\n")
     for words in ("MSP-10000001-07", "123.456 m3", "1 read", "1 no key", "its key is not in the key file"):
         assert words in done.stdout
+
+
+@pytest.mark.finding("users B1")
+def test_the_table_at_the_end_fits_eighty_columns_and_cuts_nothing(tmp_path):
+    lines = "\n".join([telegram(mode=SecurityMode.NONE).hex(), telegram("10000002").hex()])
+    done = run(tmp_path, "listen", "-", stdin=lines + "\n", columns=80)
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "…" not in done.stdout
+    for words in ("MSP-10000001-07", "123.456 m3"):
+        assert words in done.stdout
+
+
+@pytest.mark.finding("users B11")
+def test_a_key_that_is_added_while_it_listens_opens_the_next_telegram(tmp_path):
+    keys = tmp_path / "keys.toml"
+    keys.touch(0o600)
+    ear = subprocess.Popen(
+        [*MAIN, "listen", "-", "--json", "--keys", str(keys)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    )
+
+    def heard():
+        ear.stdin.write(telegram().hex() + "\n")
+        ear.stdin.flush()
+        return json.loads(ear.stdout.readline())["status"]
+
+    assert heard() == "no key"
+    keys.write_text("[meters.")
+    assert "is no TOML file" in ear.stderr.readline()
+    keys.write_text(f'[meters."MSP-10000001-07"]\nkey = "{KEY.hex()}"\n')
+    assert "read" in (found := [(time.sleep(0.2), heard())[1] for _ in range(15)]), found
+    ear.communicate()
+    assert ear.returncode == 0
 
 
 def test_p1_is_heard_on_a_serial_line_and_over_tcp(tmp_path):

@@ -1,6 +1,7 @@
 """The ports of a device under peers without keys: they keep nobody out, prolong nothing and fill no log."""
 
 import asyncio
+import contextlib
 import socket
 import time
 
@@ -12,6 +13,7 @@ from meterspan.model.failures import FailureKind
 from meterspan.runtime.dlms_client import AssociationFailedError, open_dlms
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
+from meterspan.runtime.limits import ANSWERED_SHARE, UNPROVED_OCTETS_MAX
 from meterspan.runtime.state import StateFile
 from meterspan.wire.acse import (
     AUTHENTICATION_REQUIREMENT,
@@ -53,6 +55,9 @@ AARQ_READER = write_wpdu(
 )
 GET_CLOCK = write_wpdu(WrapperPdu(16, 1, bytes.fromhex("C001C100080000010000FF0200")))
 JUNK = write_wpdu(WrapperPdu(2, 1, bytes.fromhex("C001C100030100010800FF0200")))
+VIEW = bytes.fromhex("000F0000280000FF0200")
+GET_VIEW = write_wpdu(WrapperPdu(16, 1, bytes.fromhex("C003C101") + VIEW))
+GET_VIEWS = write_wpdu(WrapperPdu(16, 1, bytes.fromhex("C003C1820100") + VIEW * 256))
 
 
 async def connected(endpoint, count, source="127.0.0.1"):
@@ -148,8 +153,26 @@ def test_a_megabyte_that_proves_nothing_is_not_read_to_its_end(tmp_path, unit):
     assert asyncio.run(main()) is not None
 
 
-@pytest.mark.finding("security M8")
 @pytest.mark.attack(2)
+@pytest.mark.parametrize("unit", [GET_VIEW, GET_VIEWS])
+def test_a_public_client_is_answered_little_in_all(tmp_path, unit):
+    async def main():
+        async with bench(tmp_path) as (_, wrapper, _):
+            ((reader, writer),) = await connected(wrapper, 1)
+            writer.write(AARQ_PUBLIC + unit * (30_000 // len(unit)))
+            answered = 0
+            with contextlib.suppress(ConnectionError):
+                async with asyncio.timeout(5):
+                    while octets := await reader.read(1 << 16):
+                        answered += len(octets)
+            writer.close()
+            return answered
+
+    assert 0 < asyncio.run(main()) < ANSWERED_SHARE * UNPROVED_OCTETS_MAX + 0x10000
+
+
+@pytest.mark.attack(2)
+@pytest.mark.finding("security M8")
 @pytest.mark.finding("dlms D10")
 def test_wrong_passwords_of_one_address_make_no_other_wait(tmp_path):
     async def main():

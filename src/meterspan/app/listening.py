@@ -5,14 +5,17 @@ listening. Meters are bounded.
 """
 
 import asyncio
+import os
 import signal
 import sys
 from collections import Counter, OrderedDict
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Final
+from pathlib import Path
+from stat import S_ISFIFO, S_ISREG
+from typing import Any, Final
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.model.identity import mbus_device
@@ -27,9 +30,9 @@ from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedErr
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
 
-__all__ = ["HeardMeter", "Hearing", "Listening", "Outcome", "TelegramListener", "listen_at"]
+__all__ = ["HeardMeter", "Hearing", "KeyFile", "KeyWatch", "Listening", "Outcome", "TelegramListener", "listen_at"]
 
-PAINTED_EVERY_S: Final = 0.5
+KEYS_LOOKED_AT_EVERY_S: Final = 1.0
 KEYS_TRIED_MAX: Final = 64
 """Meters whose keys are tried for one push; those that opened the last one of its sender go first."""
 METERS_MAX: Final = 2_000
@@ -77,12 +80,14 @@ class HeardMeter:
         count: how many telegrams.
         last: the last one.
         read: the last one that could be read.
+        failed: the last one that could not be read.
 
     """
 
     count: int
     last: Hearing
     read: Hearing | None
+    failed: Hearing | None = None
 
 
 class TelegramListener:
@@ -100,11 +105,15 @@ class TelegramListener:
         self.meters: OrderedDict[str, HeardMeter] = OrderedDict()
         self.outcomes: Counter[Outcome] = Counter()
         self.last_damage = ""
-        self._keys = dict(keys or {})
-        self._push_keys = {name: pair for name, pair in (push_keys or {}).items() if pair.key and pair.auth_key}
+        self.use_keys(keys or {}, push_keys or {})
         self._names: OrderedDict[str, str] = OrderedDict()
         """The meter whose keys opened a push, by the host that it was sent from."""
         self._decoder = Decoder()
+
+    def use_keys(self, keys: Mapping[str, bytes], push_keys: Mapping[str, MeterKeys]) -> None:
+        """Open the next telegrams with these keys, and with no others."""
+        self._keys = dict(keys)
+        self._push_keys = {name: pair for name, pair in push_keys.items() if pair.key and pair.auth_key}
 
     def hear(self, octets: bytes, source: str, now: float) -> Hearing:
         """Decode and count a telegram of a radio or wired meter."""
@@ -199,7 +208,10 @@ class TelegramListener:
             meter = HeardMeter(0, hearing, None)
         meter.count += 1
         meter.last = hearing
-        meter.read = hearing if hearing.outcome is Outcome.READ else meter.read
+        if hearing.outcome is Outcome.READ:
+            meter.read = hearing
+        else:
+            meter.failed = hearing
         self.meters[hearing.name] = meter
         if len(self.meters) > METERS_MAX:
             self.meters.popitem(last=False)
@@ -228,40 +240,101 @@ def _runs(line: str) -> list[str]:
     return [word for word in words if len(word) % 2 == 0]
 
 
-# --- the sources ----------------------------------------------------------------------------------------------------
+# --- the key file ---------------------------------------------------------------------------------------------------
 
-Shown = Callable[["Listening"], AbstractContextManager[Callable[[], object]]]
-"""Shows a listening while it lasts; gives what paints it anew."""
+
+@dataclass(frozen=True, slots=True)
+class KeyFile:
+    """A file with the keys of meters.
+
+    Attributes:
+        path: the file.
+        read: reads it; raises ValueError with words for the user where it is no key file.
+        found: the keys that it had at the start, by the meter's name.
+
+    """
+
+    path: Path
+    read: Callable[[Path], Mapping[str, MeterKeys]]
+    found: Mapping[str, MeterKeys]
+
+
+class KeyWatch:
+    """Reads a key file again when it changes.
+
+    Args:
+        file: the file.
+
+    Attributes:
+        trouble: why the file cannot be used now, "" where it can.
+
+    """
+
+    def __init__(self, file: KeyFile) -> None:
+        self.trouble = ""
+        self._file = file
+        self._stamp: tuple[int, ...] | None = ()
+
+    def changed(self) -> Mapping[str, MeterKeys] | None:
+        """Return the keys of the file where it changed since the last call and can be read, else None."""
+        stamp = _stamp(self._file.path)
+        if stamp == self._stamp:
+            return None
+        self._stamp = stamp
+        try:
+            found = self._file.read(self._file.path)
+        except ValueError as error:
+            self.trouble = f"{error}; the keys that were read before stay in use"
+            return None
+        self.trouble = ""
+        return found
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Return what differs after a change of a file, None where there is no such file; a pipe never changes."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino) if S_ISREG(found.st_mode) else ()
+
+
+# --- the sources ----------------------------------------------------------------------------------------------------
 
 
 def listen_at(
     places: Sequence[Endpoint | None],
-    keys: Mapping[str, bytes],
+    key_file: KeyFile | None,
     *,
-    push_keys: Mapping[str, MeterKeys] | None = None,
     seconds: float | None,
     on_hearing: Callable[[Hearing], object] = lambda _hearing: None,
     on_ready: Callable[[int], None] = lambda _port: None,
-    shown: Shown | None = None,
+    on_key_trouble: Callable[[str], None] = lambda _text: None,
 ) -> "Listening":
     """Listen until a signal, the time is up, or every source has ended; return what was heard.
 
     Args:
         places: the sources; None is standard input.
-        keys: by the meter's name or number.
-        push_keys: both keys of meters that push DLMS, by name.
+        key_file: keys of meters; it is read again when it changes.
         seconds: how long; None without end.
         on_hearing: called with each telegram.
         on_ready: called with each port that is open.
-        shown: paints it meanwhile.
+        on_key_trouble: called with a sentence when the key file can no longer be read.
 
     Raises:
         CannotConnectError: a port cannot be opened.
 
     """
-    listening = Listening(places, TelegramListener(keys, push_keys), on_hearing, on_ready)
-    asyncio.run(listening.run(seconds, shown))
+    listening = Listening(places, key_file, on_hearing, on_ready, on_key_trouble)
+    asyncio.run(listening.run(seconds))
     return listening
+
+
+def _radio_keys(found: Mapping[str, MeterKeys]) -> dict[str, bytes]:
+    return {name: keys.key for name, keys in found.items()}
+
+
+_KEY_FILE: Final = "key file"
 
 
 class Listening:
@@ -269,62 +342,80 @@ class Listening:
 
     Args:
         places: the sources; None is standard input.
-        listener: decodes and counts their telegrams.
+        key_file: keys of meters; it is read again when it changes.
         on_hearing: called with each telegram.
         on_ready: called with each port that is open.
+        on_key_trouble: called with a sentence when the key file can no longer be read.
+
+    Attributes:
+        places: the sources.
+        listener: decodes and counts their telegrams.
+        trouble: a sentence for each source that is down now, by the source, and for the key file.
+        clock: UTC seconds.
 
     """
 
     def __init__(
         self,
         places: Sequence[Endpoint | None],
-        listener: TelegramListener,
-        on_hearing: Callable[[Hearing], object],
-        on_ready: Callable[[int], None],
+        key_file: KeyFile | None = None,
+        on_hearing: Callable[[Hearing], object] = lambda _hearing: None,
+        on_ready: Callable[[int], None] = lambda _port: None,
+        on_key_trouble: Callable[[str], None] = lambda _text: None,
     ) -> None:
         self.places = tuple(places)
-        self.listener = listener
+        found = {} if key_file is None else key_file.found
+        self.listener = TelegramListener(_radio_keys(found), found)
         self.trouble: dict[str, str] = {}
-        """A sentence for each source that is down now, by the source."""
         self.clock = SystemClock()
+        self._watch = None if key_file is None else KeyWatch(key_file)
         self._on_hearing = on_hearing
         self._on_ready = on_ready
+        self._on_key_trouble = on_key_trouble
+        self._stop = asyncio.Event()
 
-    async def run(self, seconds: float | None, shown: Shown | None) -> None:
+    def end(self) -> None:
+        """End ``run``."""
+        self._stop.set()
+
+    async def run(self, seconds: float | None) -> None:
         """Listen; see ``listen_at``."""
-        stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, self._stop.set)
         tasks = [asyncio.create_task(self._hear(place)) for place in self.places]
-        waiting = asyncio.create_task(stop.wait())
+        others: list[asyncio.Future[Any]] = [
+            asyncio.create_task(self._stop.wait()),
+            asyncio.create_task(self._follow_keys()),
+        ]
         ending = asyncio.gather(*tasks)
         try:
-            with nullcontext() if shown is None else shown(self) as paint:
-                await self._until_over(ending, waiting, seconds, paint)
+            await asyncio.wait((ending, *others), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            waiting.cancel()
-            ending.cancel()
-            failures = await asyncio.gather(*tasks, return_exceptions=True)
+            for other in (*others, ending):
+                other.cancel()
+            failures = await asyncio.gather(*tasks, *others, return_exceptions=True)
             await asyncio.gather(ending, return_exceptions=True)
         for failure in failures:
             if isinstance(failure, Exception):
                 raise failure
 
-    async def _until_over(
-        self,
-        ending: "asyncio.Future[list[None]]",
-        waiting: asyncio.Task[bool],
-        seconds: float | None,
-        paint: Callable[[], object] | None,
-    ) -> None:
-        """Wait for the end of all sources, for a signal or the time; paint meanwhile."""
-        if paint is None:
-            await asyncio.wait((ending, waiting), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    def read_changed_keys(self) -> None:
+        """Use the keys of the key file where it changed; where it cannot be read, say so and keep the old ones."""
+        if self._watch is None:
             return
-        until = None if seconds is None else self.clock() + seconds
-        while not ending.done() and not waiting.done() and (until is None or self.clock() < until):
-            paint()
-            await asyncio.wait((ending, waiting), timeout=PAINTED_EVERY_S, return_when=asyncio.FIRST_COMPLETED)
+        before, found = self._watch.trouble, self._watch.changed()
+        if found is not None:
+            self.listener.use_keys(_radio_keys(found), found)
+        if not self._watch.trouble:
+            self.trouble.pop(_KEY_FILE, None)
+        elif self._watch.trouble != before:
+            self.trouble[_KEY_FILE] = self._watch.trouble
+            self._on_key_trouble(self._watch.trouble)
+
+    async def _follow_keys(self) -> None:
+        while True:
+            self.read_changed_keys()
+            await asyncio.sleep(KEYS_LOOKED_AT_EVERY_S)
 
     async def _hear(self, place: Endpoint | None) -> None:
         async with aclosing(self._hearings(place)) as hearings:
@@ -337,8 +428,8 @@ class Listening:
             self.trouble[str(place)] = text
 
         if place is None:
-            while line := await asyncio.to_thread(sys.stdin.readline):
-                if line.strip():
+            async with aclosing(_input_lines()) as given:
+                async for line in given:
                     yield self.listener.hear_text(line, "-", self.clock())
         elif place.scheme == "udp":
             async with aclosing(radio_telegrams(place, self.clock, on_ready=self._on_ready)) as datagrams:
@@ -356,3 +447,37 @@ class Listening:
             async with aclosing(p1_telegrams(place, on_trouble=trouble)) as telegrams:
                 async for telegram in telegrams:
                     yield self.listener.hear_p1(telegram, str(place), self.clock())
+
+
+LINE_SIZE_MAX: Final = 1 << 20
+
+
+async def _input_lines() -> AsyncGenerator[str, None]:
+    """Yield the lines of standard input that are not empty.
+
+    A pipe is awaited, so that a program that writes nothing does not delay the end; a file or a terminal is read in a
+    thread.
+    """
+    if S_ISFIFO(os.fstat(sys.stdin.fileno()).st_mode):
+        reader = asyncio.StreamReader(LINE_SIZE_MAX)
+        pipe = os.fdopen(os.dup(sys.stdin.fileno()), "rb", buffering=0)
+        loop = asyncio.get_running_loop()
+        transport, _protocol = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
+        try:
+            while line := await _line(reader):
+                if line.strip():
+                    yield line
+        finally:
+            transport.close()
+        return
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if line.strip():
+            yield line
+
+
+async def _line(reader: asyncio.StreamReader) -> str:
+    """Return the next line, "" at the end; a line that is too long has no telegram."""
+    try:
+        return (await reader.readline()).decode("utf-8", "replace")
+    except ValueError:
+        return "too long"

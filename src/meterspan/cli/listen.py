@@ -2,24 +2,24 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from decimal import Decimal
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.decoding import telegram_json
-from meterspan.app.listening import HeardMeter, Hearing, Listening, Outcome, listen_at
+from meterspan.app.heard_meters import age_text, amount_text, label_text, main_readings, why_not_read
+from meterspan.app.listen_screen import has_screen, show_listening
+from meterspan.app.listening import HeardMeter, Hearing, KeyFile, Listening, Outcome, listen_at
+from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.model.telegram import DecodedReading
-from meterspan.quantities import Medium, in_thousands, utc, utc_text
+from meterspan.quantities import utc, utc_text
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.push_source import PUSH_SCHEMES
@@ -45,10 +45,7 @@ A key file has a table for each meter: [bold]\\[meters."MSP-12345678-03"][/bold]
 
 SCHEMES: Final = ("udp", "tcp", "serial", "hex+serial", "hex+tcp", *PUSH_SCHEMES)
 RADIO_PORT: Final = 7373
-_EXPORT: Final = 2
-"""Value group C of active energy and power that flows into the network (IEC 62056-6-1, table 5)."""
 _READINGS_SHOWN: Final = 4
-_FRESH_S: Final = 5.0
 _COLOURS: Final = {
     Outcome.READ: "green",
     Outcome.NO_KEY: "yellow",
@@ -74,18 +71,19 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    filed = {} if keys is None else read_key_file(keys)
-    is_painted = not as_json and sys.stdout.isatty()
+    key_file = None if keys is None else KeyFile(keys, _read_again, read_key_file(keys))
     try:
-        found = listen_at(
-            places,
-            {name: found.key for name, found in filed.items()},
-            push_keys=filed,
-            seconds=seconds,
-            on_hearing=_print_line if as_json else lambda _hearing: None,
-            on_ready=_print_port if as_json else lambda _port: None,
-            shown=_painted if is_painted else None,
-        )
+        if not as_json and has_screen():
+            found = show_listening(places, key_file, seconds=seconds)
+        else:
+            found = listen_at(
+                places,
+                key_file,
+                seconds=seconds,
+                on_hearing=_print_line if as_json else lambda _hearing: None,
+                on_ready=_print_port if as_json else lambda _port: None,
+                on_key_trouble=_print_trouble if as_json else lambda _text: None,
+            )
     except CannotConnectError as error:
         Terminal(stderr=True).print(f"[red]{plain(error)}[/red]", highlight=False)
         raise typer.Exit(1) from error
@@ -103,20 +101,32 @@ def _print_port(port: int) -> None:
     sys.stderr.flush()
 
 
-@contextmanager
-def _painted(listening: Listening) -> Iterator[Callable[[], None]]:
-    with Live(console=Terminal(), auto_refresh=False, screen=True) as live:
-        yield lambda: live.update(_table(listening), refresh=True)
+def _print_trouble(text: str) -> None:
+    Terminal(stderr=True).print(plain(text), highlight=False, soft_wrap=True)
+
+
+def _read_again(path: Path) -> Mapping[str, MeterKeys]:
+    try:
+        return read_key_file(path)
+    except typer.BadParameter as error:
+        raise ValueError(error.message) from error
 
 
 def _table(listening: Listening) -> RenderableType:
     now, heard = listening.clock(), listening.listener
-    table = Table(header_style="bold", expand=True, title=_title(listening), title_justify="left", title_style="")
+    table = Table(
+        box=None,
+        header_style="bold",
+        padding=(0, 2, 0, 0),
+        title=_title(listening),
+        title_justify="left",
+        title_style="",
+    )
     table.add_column("heard", justify="right", no_wrap=True)
-    table.add_column("meter", style="cyan", no_wrap=True)
-    table.add_column("medium")
-    table.add_column("values", ratio=1)
-    table.add_column("telegrams", justify="right")
+    table.add_column("meter", style="cyan", overflow="fold", max_width=20)
+    table.add_column("medium", overflow="fold", max_width=12)
+    table.add_column("values", overflow="fold", min_width=20)
+    table.add_column("count", justify="right")
     table.add_column("last", no_wrap=True)
     for name in sorted(heard.meters):
         table.add_row(*_row(name, heard.meters[name], now))
@@ -124,7 +134,7 @@ def _table(listening: Listening) -> RenderableType:
     if heard.last_damage:
         troubles.append(Text(f"last damage: {heard.last_damage}", style="dim"))
     if not heard.meters:
-        troubles.insert(0, Text("nothing heard yet", style="dim"))
+        troubles.insert(0, Text("nothing heard", style="dim"))
     return Group(table, *troubles)
 
 
@@ -140,61 +150,22 @@ def _title(listening: Listening) -> str:
 
 
 def _row(name: str, meter: HeardMeter, now: float) -> tuple[str, ...]:
-    age = now - meter.last.at
-    readings = () if meter.read is None else meter.read.telegram.readings
-    ranked = sorted((r for r in readings if r.unit in _RANKS and r.storage == 0), key=_rank)
-    values = "   ".join(map(_value, ranked[:_READINGS_SHOWN]))
+    values = "   ".join(map(_value, main_readings(meter)[:_READINGS_SHOWN]))
     colour = _COLOURS[meter.last.outcome]
     return (
-        f"[{'bold green' if age < _FRESH_S else 'dim'}]{_age(age)}[/]",
+        age_text(now - meter.last.at),
         plain(name),
-        meter.last.telegram.device.medium,
-        values or f"[dim]{_WHY.get(meter.last.outcome) or plain(meter.last.telegram.error or '')}[/dim]",
+        plain(meter.last.telegram.device.medium),
+        values or f"[dim]{plain(why_not_read(meter))}[/dim]",
         str(meter.count),
         f"[{colour}]{meter.last.outcome}[/{colour}]",
     )
 
 
-_RANKS: Final = {
-    unit: rank
-    for rank, units in enumerate(
-        (
-            ("Wh", "kWh", "MWh", "J", "MJ", "GJ", "m3", "L", "hca"),
-            ("W", "kW", "m3/h", "L/h"),
-            ("°C", "bar", "V", "A", "%"),
-        )
-    )
-    for unit in units
-}
-"""Registers are shown first, then powers and flows, then the rest; zeros are last."""
-_WHY: Final = {
-    Outcome.NO_KEY: "encrypted; its key is not in the key file",
-    Outcome.WRONG_KEY: "encrypted; the key in the key file does not fit",
-}
-
-
-def _rank(reading: DecodedReading) -> tuple[bool, int]:
-    return reading.value == 0, _RANKS[reading.unit]
-
-
 def _value(reading: DecodedReading) -> str:
-    is_export = reading.obis is not None and reading.obis.a == Medium.ELECTRICITY and reading.obis.c == _EXPORT
-    words = [*(["export"] if is_export else []), *([f"T{reading.tariff}"] if reading.tariff else [])]
-    tariff = f"[dim]{' '.join(words)}[/dim] " if words else ""
-    value, unit = reading.value, reading.unit
-    if not isinstance(value, str):
-        value, unit = in_thousands(Decimal(value), unit)
-    return (
-        f"{tariff}[bold]{value:f}[/bold] {unit}"
-        if isinstance(value, Decimal)
-        else f"{tariff}[bold]{value}[/bold] {unit}"
-    )
-
-
-def _age(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 3_600 else f"{seconds / 3_600:.0f} h"
+    label = label_text(reading)
+    head = f"[dim]{label}[/dim] " if label else ""
+    return f"{head}[bold]{plain(amount_text(reading))}[/bold]"
 
 
 def _line(hearing: Hearing) -> str:

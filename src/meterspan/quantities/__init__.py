@@ -27,7 +27,7 @@ from meterspan.quantities.known import known_sum
 from meterspan.quantities.obis import Medium, Obis, parse_obis
 from meterspan.quantities.quality import Quality
 from meterspan.quantities.scaled import Scaled, sum_of
-from meterspan.quantities.units import UNITS, Unit, in_thousands, parse_unit, unit_of_code
+from meterspan.quantities.units import UNITS, Unit, in_few_digits, in_thousands, parse_unit, unit_of_code
 
 __all__ = [
     "CATALOGUE",
@@ -52,6 +52,7 @@ __all__ = [
     "Unit",
     "commodity_of_mbus_medium",
     "commodity_of_obis",
+    "in_few_digits",
     "in_thousands",
     "known_sum",
     "parse_obis",

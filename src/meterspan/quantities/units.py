@@ -60,6 +60,21 @@ def in_thousands(value: Decimal, symbol: str) -> tuple[Decimal, str]:
     return (value.scaleb(-3), f"k{symbol}") if symbol in _IN_THOUSANDS else (value, symbol)
 
 
+def in_few_digits(value: Decimal) -> Decimal:
+    """Return a number with at most six decimals as it is, a longer one as people read it.
+
+    A register steps by a power of ten and has few decimals; more of them are the remainder of a conversion between
+    units. They are rounded to three decimals, or to three digits where the number is below 1.
+    """
+    exponent = value.as_tuple().exponent
+    if not isinstance(exponent, int) or -exponent <= _DECIMALS_MAX:
+        return value
+    places = _DECIMALS_SHOWN if abs(value) >= 1 else _DECIMALS_SHOWN - 1 - value.adjusted()
+    return value.quantize(Decimal(1).scaleb(-places)) if places < -exponent else value
+
+
+_DECIMALS_MAX = 6
+_DECIMALS_SHOWN = 3
 _IN_THOUSANDS = frozenset({"Wh", "varh", "VAh"})
 _PREFIXES = {"n": -9, "µ": -6, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12}
 _SPELLINGS = {

@@ -25,7 +25,7 @@ from meterspan.engine.counter_blocks import CounterBlocks
 from meterspan.engine.links import LinkAddresses, Transport
 from meterspan.engine.security import SecurityContext, SecurityKeys
 from meterspan.model.cosem.device import MANAGEMENT_CLIENT, AssociationDefinition, LogicalDevice
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
+from meterspan.runtime.limits import ANSWERED_SHARE, ConnectionGate, ConnectionPlace, NoteLimiter, connections_within
 from meterspan.runtime.media import OpenPort, listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.runtime.state import StateFile
@@ -282,6 +282,7 @@ class _ClientConnection(StreamShell[AssociationEvent]):
         port: _PortCalls,
     ) -> None:
         super().__init__(association, clock, port.on_event, port.on_closed)
+        self._answered = 0
         self._may_feed = port.may_feed
         self._is_proved = port.is_proved
         self._association = association
@@ -289,7 +290,8 @@ class _ClientConnection(StreamShell[AssociationEvent]):
 
     def may_feed(self, size: int) -> bool:
         """Return whether the client may send so much more: one that has proved nothing, little in all."""
-        return self._may_feed(size)
+        answered, self._answered = self.sent_octets - self._answered, self.sent_octets
+        return self._may_feed(size + answered // ANSWERED_SHARE)
 
     @property
     def is_proved(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 __all__ = [
+    "ANSWERED_SHARE",
     "FILES_RESERVED",
     "UNPROVED_OCTETS_MAX",
     "Allowance",
@@ -29,6 +30,8 @@ NOTES_A_MINUTE_MAX: Final = 60
 UNPROVED_OCTETS_MAX: Final = 1 << 15
 """Octets of a connection that prove nothing: some thousand requests of a public client. So a connection costs little,
 however small the frames are that it sends; a peer without a key must connect again."""
+ANSWERED_SHARE: Final = 4
+"""One of so many octets that answer a peer without a proof counts as received: to write an answer costs as well."""
 _MINUTE_S: Final = 60.0
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.limits import UNPROVED_OCTETS_MAX, Allowance
+from meterspan.runtime.limits import ANSWERED_SHARE, UNPROVED_OCTETS_MAX, Allowance
 
 __all__ = ["CannotConnectError", "OpenPort", "Provable", "connect_stream", "listen_stream"]
 
@@ -316,6 +316,10 @@ class _UdpListener(asyncio.DatagramProtocol):
         self._peers.pop(address, None)
 
     def _send(self, address: _Address, octets: bytes) -> None:
+        peer, own = self._peers.get(address), self._allowances.get(str(address[0]))
+        if own is not None and (peer is None or not peer.is_proved):
+            own.spend(len(octets) // ANSWERED_SHARE)
+            self._total.spend(len(octets) // ANSWERED_SHARE)
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(octets, address)
 

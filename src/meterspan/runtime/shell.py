@@ -110,6 +110,12 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
         self._ticker = Ticker(clock, self._advance)
         self._unfed = bytearray()
         self._unanswered = 0
+        self._sent = 0
+
+    @property
+    def sent_octets(self) -> int:
+        """How many octets were sent since the connection was made."""
+        return self._sent
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start; a connection that meets a failure here ends."""
@@ -196,6 +202,7 @@ class StreamShell(asyncio.Protocol, Generic[EventT]):
             if self._on_octets is not None:
                 self._on_octets(FrameDirection.SENT, octets, self._clock())
             self._unanswered = 0
+            self._sent += len(octets)
             if self._transport is not None:
                 self._transport.write(octets)
         if self._transport is not None:
