@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.engine.mbus_security import Protection
-from meterspan.readings import Format, recognise
+from meterspan.readings import Decoder, Format, recognise
 from meterspan.wire import UnsupportedError
 from meterspan.wire.sml import Integer
 from meterspan.wire.sml import write_frame as write_sml_frame
@@ -67,3 +67,13 @@ def test_any_octets_have_a_kind_or_are_refused_with_their_first_octets(octets: b
         assert recognise(octets) in Format
     except UnsupportedError as error:
         assert octets[:8].hex(" ").upper() in str(error) or not octets  # noqa: PT017 (the other outcome is lawful too)
+
+
+@pytest.mark.finding("users B10")
+@pytest.mark.parametrize(
+    "octets", [b"\x7e", b"", b"\xff" * 40, bytes.fromhex("db084d5350000000000115300000000101020304")]
+)
+def test_a_sentence_about_octets_does_not_end_in_a_field_that_says_nothing(octets):
+    error = Decoder().decode(octets).error
+    assert error
+    assert not error.endswith((" in key", " in start", " in tag"))

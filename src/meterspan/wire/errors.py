@@ -26,6 +26,10 @@ __all__ = [
 ]
 
 
+_SAID_BY_THE_REASON = frozenset({"key", "start", "tag"})
+"""Fields that say nothing beyond the reason: "no key was given in key"."""
+
+
 class WireError(Exception):
     """Octets that cannot be read: the peer's fault, never ours.
 
@@ -47,7 +51,7 @@ class WireError(Exception):
     def __str__(self) -> str:
         """Write the reason, then where and by which clause."""
         where = [] if self.offset is None else [f"at octet {self.offset}"]
-        where += [f"in {self.field}"] if self.field else []
+        where += [f"in {self.field}"] if self.field and self.field not in _SAID_BY_THE_REASON else []
         where += [f"({self.clause})"] if self.clause else []
         return " ".join([self.reason, *where])
 
