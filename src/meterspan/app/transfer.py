@@ -1,7 +1,7 @@
 """What ``meterspan export`` does with a data folder: open it, and write a table of what it holds."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -27,6 +27,7 @@ from meterspan.mdm import (
 from meterspan.model.lookup_errors import UnknownHomeError
 from meterspan.model.views import Home, PeriodPoint, PeriodView
 from meterspan.quantities import Commodity, utc
+from meterspan.store.working_copy import readable
 
 __all__ = [
     "BEGINNING",
@@ -95,8 +96,16 @@ class NoReadingsError(ValueError):
 
 
 @contextmanager
-def opened(folder: Path, *, must_exist: bool = False, registry: str = "") -> Iterator[MeterDataManagement]:
+def opened(
+    folder: Path, *, must_exist: bool = False, registry: str = "", is_only_read: bool = False
+) -> Iterator[MeterDataManagement]:
     """Open the data management of a folder while the context lasts.
+
+    Args:
+        folder: as ``--data`` names it.
+        must_exist: refuse a folder without readings.
+        registry: URL of the registry's database, "" for its file.
+        is_only_read: nothing is going to be stored, so that a folder without the right to write will do.
 
     Raises:
         NoReadingsError: the folder must exist, and holds no readings.
@@ -105,7 +114,9 @@ def opened(folder: Path, *, must_exist: bool = False, registry: str = "") -> Ite
     """
     if must_exist and not (folder / "data" / "readings").is_dir():
         raise NoReadingsError(folder)
-    with MeterDataManagement(folder / "data", stores=partial(open_stores, registry=registry)) as data:
+    stores = partial(open_stores, registry=registry)
+    lend = readable if is_only_read else nullcontext
+    with lend(folder / "data") as place, MeterDataManagement(place, stores=stores) as data:
         yield data
 
 
@@ -158,7 +169,7 @@ def export_from(
         StorageError: another program has the folder open, or it cannot be read.
 
     """
-    with opened(folder, must_exist=True, registry=registry) as data:
+    with opened(folder, must_exist=True, registry=registry, is_only_read=True) as data:
         if extract.home_id is not None and extract.home_id not in {known.home_id for known in data.homes()}:
             raise UnknownHomeError(extract.home_id)
         return export(data, target, extract, form), data.damage()
