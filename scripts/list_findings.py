@@ -83,6 +83,8 @@ def faults(text: str) -> list[str]:
             found.append(f"{row.name} is mended, and no test is marked with it")
     if len(listed) < len(list(rows(text))):
         found.append("a finding is listed twice")
+    if written(text) != text:
+        found.append("the tests on the page are not those that exist: run scripts/list-findings --write")
     return found
 
 

@@ -47,6 +47,7 @@ def test_every_finding_is_listed_in_order_with_its_state_and_its_tests():
     [
         (lambda text: text.replace("| security C1 |", "| security C99 |"), "security C1 is marked in"),
         (lambda text: re.sub(r"mended [0-9a-f]{7}", "mended", text, count=1), "the state is `mended"),
+        (lambda text: re.sub(r"`[^`]+::[^`]+`", "`a::b`", text, count=1), "the tests on the page are not"),
         (lambda text: re.sub(r"(\| security M10 \|[^|]+\|)[^|]+\|", r"\1 mended 1234567 |", text), ""),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_p
     config.write_text(config.read_text().replace(f'keys = "{tmp_path / "keys.toml"}"', ""))
     with running(tmp_path, "serve", str(config)) as server:
         again = server.get("/api/v1/operator/meters")[0]
-        assert again["received"] == status["received"], "the ledger is rebuilt, and the keys are in the inventory"
+        assert again["received"] >= status["received"], "the ledger is rebuilt, and the keys are in the inventory"
 
 
 @pytest.mark.finding("users A3")

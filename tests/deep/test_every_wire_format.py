@@ -19,6 +19,7 @@ from meterspan import wire
 from meterspan.crypto.suites import SuiteKeys, protect
 from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.engine.security import SecurityContext
+from meterspan.readings.sml_explained import explain_file
 from meterspan.wire import Cursor, Trace, WireError
 from meterspan.wire.axdr import read_columns
 from meterspan.wire.ber import read_tlv, write_tlv
@@ -133,7 +134,8 @@ def read_sml(octets: bytes) -> None:
     for _, frame in find_frames(octets):
         if not isinstance(frame, WireError):
             read_file(frame.file)
-    read_file(octets[8:-8], trace=Trace())
+    read_file(octets[8:-8])
+    explain_file(octets[8:-8], 0, Trace())
 
 
 def hdlc() -> list[bytes]:

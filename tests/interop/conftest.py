@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from tests.interop.helpers import AUTH_KEY, KEY, PASSWORD, PATIENCE_S, PEER_PYTHON, PEERS, SERVER_TITLE, started
-from tests.interop.matrix import MatrixPlugin, note_cells
+from tests.interop.matrix import MatrixPlugin, Row, note_cells
 
 
 def pytest_addoption(parser):
@@ -23,9 +23,18 @@ def pytest_configure(config):
         config.pluginmanager.register(MatrixPlugin())
 
 
+ORDINARY = {Row.ASSOCIATION, Row.PROFILE, Row.THEIR_METER, Row.PROGRAMS, Row.P1, Row.WIRED, Row.WIRELESS, Row.BUS}
+"""The rows that every run of the tests proves; the others take minutes, and run with --interop and --deep."""
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Let each marked test carry its cells in its report."""
+    """Let each marked test carry its cells in its report, and leave what takes minutes to longer runs."""
     note_cells(items)
+    for item in items:
+        rows = {row for mark in item.iter_markers("matrix") for row in mark.args}
+        if rows and not rows & ORDINARY:
+            item.add_marker(pytest.mark.deep)
 
 
 @pytest.fixture(scope="session")

@@ -81,6 +81,8 @@ TASKS_ARE_MADE_IN = {
     "api/simulated.py": "one meter, for as long as the caller's context",
     "app/demo.py": "the portal of the demo, which ends with its district",
     "app/listening.py": "one for each source of `listen`, which raises what they raise",
+    "app/listen_screen.py": "the screen, for as long as the listening",
+    "app/network_views.py": "a sum in the background; where it fails it is made again",
     "app/meter.py": "the meter itself: where it cannot measure or save, it must not go on",
     "app/serving.py": "the services, each kept running",
     "portal/feeds.py": "one for each topic; its failure closes the topic's listeners",
@@ -89,6 +91,7 @@ TASKS_ARE_MADE_IN = {
 PORTS_ARE_OPENED_IN = {
     "runtime/media.py": "every stream port; a connection that cannot be made closes no port",
     "runtime/meter_host.py": "the radio's sending side",
+    "runtime/push_ports.py": "the port of pushes in datagrams",
     "runtime/radio.py": "the radio's receiving side",
 }
 

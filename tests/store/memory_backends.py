@@ -11,6 +11,7 @@ import numpy as np
 
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.storage.errors import StorageClosedError
+from meterspan.model.storage.ports import unnoted
 from meterspan.model.storage.readings import COLUMNS, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.model.storage.registry import (
     DeviceRow,
@@ -82,7 +83,7 @@ class MemoryJournal:
             fresh.append(known[value])
         return fresh, duplicates, conflicts, late
 
-    def take_import(self, record, parts, *, is_trial=False, note=lambda _receipt: None):
+    def take_import(self, record, parts, *, is_trial=False, note=unnoted):
         with self._lock:
             held = self._open()
             before = copy.deepcopy(held)
@@ -247,6 +248,17 @@ class MemoryRegistry:
 
     def series(self):
         return list(self._series)
+
+    def forget(self, device):
+        if any(row.device == device for row in self._series):
+            raise ValueError(f"{device} has series")
+        points = {row.usage_point for row in self.installations() if row.device == device}
+        kept = {row.usage_point for row in self.installations() if row.device != device}
+        for key, row in list(self._rows.items()):
+            is_its = getattr(row, "device", None) == device
+            is_bare = isinstance(row, UsagePointRow) and row.usage_point in points - kept
+            if is_its or is_bare:
+                del self._rows[key]
 
     def versions(self, usage_point, first_day, last_day):
         keys = [key for key in self._versions if key[0] == usage_point and first_day <= key[1] <= last_day]

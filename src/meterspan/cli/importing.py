@@ -133,8 +133,8 @@ def _failures(console: Console) -> Iterator[None]:
         console.print(f"[red]not imported[/red]: {plain(error)}", soft_wrap=True)
         raise typer.Exit(NOT_IMPORTED) from error
     except OSError as error:
-        named = "" if error.filename is None else f"{plain(error.filename)}: "
-        console.print(f"[red]not imported[/red]: {named}{plain((error.strerror or 'it fails').lower())}")
+        named = "" if error.filename is None else f"{error.filename}: "
+        console.print(f"[red]not imported[/red]: {plain(named)}{plain((error.strerror or 'it fails').lower())}")
         raise typer.Exit(NOT_IMPORTED) from error
 
 
@@ -218,16 +218,16 @@ def _show(answer: ImportAnswer, console: Console, place: ZoneInfo) -> None:
     _show_content(report, console, place)
     if answer.outcome is ImportOutcome.TAKEN_BEFORE and answer.before is not None:
         at = f"{utc(answer.before.taken_at).astimezone(place):%Y-%m-%d %H:%M}"
-        console.print(f"nothing is stored: the same file is import {answer.before.number}, taken on {at}")
+        console.print(f"nothing is stored: the same file is import {plain(answer.before.number)}, taken on {plain(at)}")
         return
     is_stored = answer.is_stored
     counts = f"{report.taken:,} new, {report.duplicates:,} known, {report.conflicts:,} in conflict with stored values"
     number = f" as import {report.record.number}" if report.record is not None and is_stored else ""
-    console.print(f"{'stored' if is_stored else 'would be stored'}{number}: {counts}")
+    console.print(f"{plain('stored' if is_stored else 'would be stored')}{plain(number)}: {plain(counts)}")
     if answer.installed:
         verb = "installed" if is_stored else "would be installed"
         names = (f"{meter.device} at home {meter.home_id}" for meter in answer.installed[:SHOWN])
-        console.print(f"{verb}: {plain(', '.join(names))}{' …' if len(answer.installed) > SHOWN else ''}")
+        console.print(f"{plain(verb)}: {plain(', '.join(names))}{plain(' …' if len(answer.installed) > SHOWN else '')}")
     for note in report.notes[:SHOWN]:
         console.print(f"[dim]note:[/dim] {plain(note)}")
     _show_conflicts(report, console)
@@ -235,23 +235,21 @@ def _show(answer: ImportAnswer, console: Console, place: ZoneInfo) -> None:
     for doubt in answer.doubts:
         console.print(f"[yellow]time zone:[/yellow] {plain(doubt)}")
     if answer.outcome in _UNTAKEN:
-        console.print(f"[yellow]{_UNTAKEN[answer.outcome]}[/yellow]")
+        console.print(f"[yellow]{plain(_UNTAKEN[answer.outcome])}[/yellow]")
 
 
 def _show_content(report: ImportReport, console: Console, place: ZoneInfo) -> None:
     """Print what the file holds: readings, meters, registers, and from when to when."""
-    taken = (
-        f"[green]{report.readings:,}[/green] readings in {report.accepted:,} of {report.lines - report.blank:,} lines"
-    )
+    taken = f"{report.readings:,} readings in {report.accepted:,} of {report.lines - report.blank:,} lines"
     meters = len({item.device for item in report.channels})
     if report.first_time is None or report.last_time is None:
-        console.print(taken)
+        console.print(plain(taken))
         return
     first, last = (utc(at).astimezone(place) for at in (report.first_time, report.last_time))
-    console.print(f"{taken}, {meters} {'meter' if meters == 1 else 'meters'}")
-    console.print(f"from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {place.key}")
+    console.print(f"{plain(taken)}, {plain(meters)} {plain('meter' if meters == 1 else 'meters')}")
+    console.print(f"from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}, {plain(place.key)}")
     for item in report.channels[:SHOWN]:
-        console.print(f"  {plain(item.device)}  {item.obis}  {item.unit.symbol}")
+        console.print(f"  {plain(item.device)}  {plain(item.obis)}  {plain(item.unit.symbol)}")
     if len(report.channels) > SHOWN:
         console.print(f"  [dim]and {len(report.channels) - SHOWN:,} more[/dim]")
 
@@ -264,8 +262,9 @@ def _show_conflicts(report: ImportReport, console: Console) -> None:
     )
     for item in report.named_conflicts[:SHOWN]:
         other = " and ".join(_value(item, value) for value in item.stored) or "another value of the file"
-        where = f"{plain(item.channel.device)} {item.channel.obis} at {utc_text(utc(item.time))}"
-        console.print(f"  {where}: {_value(item, item.value)} beside {other} {item.channel.unit.symbol}")
+        where = f"{item.channel.device} {item.channel.obis} at {utc_text(utc(item.time))}"
+        words = f"{_value(item, item.value)} beside {other} {item.channel.unit.symbol}"
+        console.print(f"  {plain(where)}: {plain(words)}")
     if report.conflicts > SHOWN:
         console.print(f"  [dim]and {report.conflicts - SHOWN:,} more; --json lists the first 1,000[/dim]")
 
@@ -274,7 +273,7 @@ def _show_refused(report: ImportReport, console: Console) -> None:
     if not report.refused:
         return
     lines = "line is" if report.refused_count == 1 else "lines are"
-    console.print(f"[yellow]{report.refused_count:,} {lines} refused[/yellow]:")
+    console.print(f"[yellow]{report.refused_count:,} {plain(lines)} refused[/yellow]:")
     for item in report.refused[:SHOWN]:
         where = f"line {item.line}" + (f", column {item.column}" if item.column else "")
         remedy = f" ({item.remedy})" if item.remedy else ""
@@ -296,7 +295,7 @@ def _past(folder: Path, registry: str, undo: int | None, page: int, console: Con
     if undone is not None and as_json:
         typer.echo(json.dumps(_record_as_json(undone)))
     elif undone is not None:
-        console.print(f"import {undone.number} ({plain(undone.name)}) is undone: {undone.readings:,} readings")
+        console.print(f"import {plain(undone.number)} ({plain(undone.name)}) is undone: {undone.readings:,} readings")
     elif as_json:
         shown = records[(page - 1) * PAGE_ROWS : page * PAGE_ROWS]
         typer.echo(json.dumps({"count": len(records), "page": page, "imports": [*map(_record_as_json, shown)]}))
@@ -333,4 +332,4 @@ def _show_records(records: Sequence[ImportRecord], page: int) -> None:
         table.add_row(str(record.number), when, *counts, Text(f"{record.name}{undone}"))
     console.print(table if records else "no imports")
     if pages > 1:
-        console.print(f"[dim]page {page} of {pages}[/dim]")
+        console.print(f"[dim]page {plain(page)} of {plain(pages)}[/dim]")

@@ -35,6 +35,7 @@ from meterspan.model.storage.errors import (
     StorageClosedError,
     UnknownFormatError,
 )
+from meterspan.model.storage.ports import unnoted
 from meterspan.model.storage.readings import (
     ImportRecord,
     QuarantinedItem,
@@ -239,7 +240,7 @@ class ReadingStore:
         parts: Iterable[Readings],
         *,
         is_trial: bool = False,
-        note: Callable[[Receipt], None] = lambda _receipt: None,
+        note: Callable[[Receipt], None] = unnoted,
     ) -> ImportRecord:
         """Store all parts of a file in one transaction; return the record with its number, counts and span.
 

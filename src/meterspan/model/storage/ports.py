@@ -27,7 +27,11 @@ from meterspan.model.storage.registry import (
     VersionRow,
 )
 
-__all__ = ["ReadingJournal", "ReadingSource", "RegistryStore"]
+__all__ = ["ReadingJournal", "ReadingSource", "RegistryStore", "unnoted"]
+
+
+def unnoted(_receipt: Receipt) -> None:
+    """Do nothing with a receipt."""
 
 
 class ReadingSource(Protocol):
@@ -61,7 +65,7 @@ class ReadingJournal(ReadingSource, Protocol):
         parts: Iterable[Readings],
         *,
         is_trial: bool = False,
-        note: Callable[[Receipt], None] = lambda _receipt: None,
+        note: Callable[[Receipt], None] = unnoted,
     ) -> ImportRecord:
         """Store all parts of a file, or nothing; return the record with its number, counts and span.
 
