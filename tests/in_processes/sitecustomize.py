@@ -1,7 +1,7 @@
 """Loaded by every Python that a test starts: records the nonces of what it sends (``tests/nonce_record.py``).
 
-A demo is left out: it plays a whole district with keys made of its seed, so each demo is a world of its own, and nothing
-that is ciphered leaves its process.
+A demo is left out: it plays a district with keys made of its seed, so each demo is a world of its own, and nothing that
+is ciphered leaves its process.
 """
 
 import importlib.util
