@@ -98,7 +98,7 @@ def test_a_meter_that_nobody_reads_pushes_every_row_once_though_the_head_end_is_
 def test_meters_push_over_udp_and_hdlc_and_their_events_are_in_their_stories(tmp_path):
     begin = quarter(timedelta(hours=3))
     places = {seed: f"{scheme}://127.0.0.1:{free_port()}" for seed, scheme in ((1, "udp"), (2, "hdlc+tcp"))}
-    tables = ["[push]", f"places = {json.dumps(list(places.values()))}"]
+    tables, names = ["[push]", f"places = {json.dumps(list(places.values()))}"], []
     with ExitStack() as stack:
         for seed, place in places.items():
             options = ("--wrapper", "0", "--seed", str(seed), "--history", "0", "--push", place, "--speed", "1200")
@@ -107,6 +107,7 @@ def test_meters_push_over_udp_and_hdlc_and_their_events_are_in_their_stories(tmp
                 with running_meter(tmp_path, *options, *begun):
                     pass  # it has lost its power once, and says so when it has it again
             meter = stack.enter_context(running_meter(tmp_path, *options, *begun))
+            names.append(meter.name)
             tables += [
                 "[[meters]]",
                 f'device = "{meter.name}"',
@@ -119,8 +120,8 @@ def test_meters_push_over_udp_and_hdlc_and_their_events_are_in_their_stories(tmp
         config.write_text(config.read_text("utf-8").replace("[push]", "\n".join(tables[:2])), "utf-8")
         with running(tmp_path, "serve", str(config)) as server:
             assert [place.partition(":")[0] for place in server.told["pushes"]] == ["tcp", "udp", "hdlc+tcp"]
-            told = until(lambda: (all_ := server.get(METERS)) and all(one["received"] >= 4 for one in all_) and all_)
-            stories = [server.get(f"{METERS}/{one['device']}")["entries"] for one in told]
+            until(lambda: (all_ := server.get(METERS)) and all(one["received"] >= 4 for one in all_))
+            stories = [server.get(f"{METERS}/{name}")["entries"] for name in names]
             events = [{entry["title"] for entry in story if entry["kind"] == "event"} for story in stories]
             assert events == [set(), {"It reports event 1: power down", "It reports event 2: power up"}]
             assert server.get("/healthz")["quarantined"] == 0

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.registrations import MeterInstallation
+from meterspan.mdm.registrations import Exchange, MeterInstallation
 from meterspan.mdm.rehearsal import NO_ROWS, Rehearsal
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
@@ -46,7 +46,7 @@ def data(tmp_path: Path):
 
 
 def exchange(to, *, old="M1", at=T2, point="MP1", closing=None):
-    to.exchange_meter(point, old_device=old, closing=closing or {}, new_device="M2", opening={}, at=at)
+    to.exchange(Exchange(point, at, old, closing or {}, "M2", {}))
 
 
 CASES = {

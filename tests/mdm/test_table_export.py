@@ -3,7 +3,7 @@
 import csv
 import json
 import stat
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 
 import duckdb
@@ -17,38 +17,15 @@ from meterspan.mdm.table_export import export_intervals, export_readings
 from meterspan.mdm.table_import import import_csv
 from meterspan.mdm.tables import TableFormat
 from meterspan.model.readings import CaptureBlock, Source
-from meterspan.quantities import FIRST_SECOND, LAST_SECOND, UNITS, Commodity, Obis, Quality, Scaled, parse_obis, utc
+from meterspan.quantities import FIRST_SECOND, LAST_SECOND, UNITS, Commodity, Quality, Scaled, parse_obis, utc
+from tests.helpers_tables import NOW, home_with_a_meter, imported, stored, utc_of
 from tests.store.memory_backends import MemoryJournal, MemoryRegistry
-
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-ENERGY = Obis(1, 0, 1, 8, 0)
-
-
-def utc_of(*args):
-    return datetime(*args, tzinfo=UTC)
 
 
 @pytest.fixture
 def mdm(tmp_path):
-    with MeterDataManagement(tmp_path / "data") as management:
-        management.register_home("h1", "Elm Street 1", zone="Europe/Berlin")
-        management.install_meter("h1", "MP1", device="LGZ1", commodity=Commodity.ELECTRICITY, at=utc_of(2026, 1, 1))
+    with home_with_a_meter(tmp_path / "data") as management:
         yield management
-
-
-def imported(mdm, text, **given):
-    return import_csv(
-        mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, takes_rest=True, **given
-    )
-
-
-def stored(mdm):
-    records = {item.series_id: item for item in mdm.series()}
-    found = mdm.readings(list(records), utc_of(1980, 1, 1), utc_of(2200, 1, 1))
-    return [
-        (records[number].device, str(records[number].obis), time, Decimal(value).scaleb(records[number].exponent))
-        for number, time, value in zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True)
-    ]
 
 
 def test_exported_readings_come_back_the_same(mdm, tmp_path):

@@ -1,59 +1,34 @@
 """Import of a table: exact, and no line lost without a reason."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.table_import import import_csv
 from meterspan.mdm.table_reader import REFUSED_KEPT
-from meterspan.quantities import Commodity, Obis
-
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
-ENERGY = Obis(1, 0, 1, 8, 0)
-
-
-def utc(*args):
-    return datetime(*args, tzinfo=UTC)
+from tests.helpers_tables import ENERGY, NOW, home_with_a_meter, imported, stored, utc_of
 
 
 @pytest.fixture
 def mdm(tmp_path):
-    with MeterDataManagement(tmp_path / "data") as management:
-        management.register_home("h1", "Elm Street 1", zone="Europe/Berlin")
-        management.install_meter("h1", "MP1", device="LGZ1", commodity=Commodity.ELECTRICITY, at=utc(2026, 1, 1))
+    with home_with_a_meter(tmp_path / "data") as management:
         yield management
-
-
-def imported(mdm, text, **given):
-    return import_csv(
-        mdm, text.splitlines(keepends=True), zone="Europe/Berlin", received_at=NOW, takes_rest=True, **given
-    )
-
-
-def stored(mdm):
-    records = {item.series_id: item for item in mdm.series()}
-    found = mdm.readings(list(records), utc(1980, 1, 1), utc(2200, 1, 1))
-    return [
-        (records[number].device, str(records[number].obis), time, Decimal(value).scaleb(records[number].exponent))
-        for number, time, value in zip(found.series.tolist(), found.time.tolist(), found.value.tolist(), strict=True)
-    ]
 
 
 def test_a_plain_file_comes_in_exactly(mdm):
     report = imported(mdm, "device,obis,time,value,unit\nLGZ1,1-0:1.8.0,2026-01-10T00:00:00Z,1234.567,kWh\n")
     assert (report.lines, report.accepted, report.refused) == (1, 1, [])
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_567))]
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc_of(2026, 1, 10).timestamp()), Decimal(1_234_567))]
 
 
 def test_a_german_spreadsheet_comes_in_by_usage_point(mdm):
     text = "Zählpunkt;Zeitstempel;Zählerstand;Einheit\r\nMP1;10.01.2026 01:00;1.234,5;kWh\r\n;;;\r\n"
     report = imported(mdm, text, obis=ENERGY)
     assert (report.lines, report.accepted, report.blank) == (2, 1, 1)
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 1, 10).timestamp()), Decimal(1_234_500))]
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc_of(2026, 1, 10).timestamp()), Decimal(1_234_500))]
 
 
 def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
@@ -61,7 +36,7 @@ def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
     lines = "".join(f"LGZ1,2026-10-25 {time},{index},Wh,import\n" for index, time in enumerate(times))
     report = imported(mdm, "meter,timestamp,value,unit,quantity\n" + lines)
     assert report.accepted == 10
-    start = utc(2026, 10, 24, 23, 45)
+    start = utc_of(2026, 10, 24, 23, 45)
     assert [time for _device, _obis, time, _value in stored(mdm)] == [
         int((start + timedelta(minutes=15 * index)).timestamp()) for index in range(10)
     ]
@@ -171,4 +146,4 @@ def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):
     text = "Datum;Uhrzeit;Zählerstand;Einheit;device\n01.03.2026;04:15;1;kWh;LGZ1\n01.03.2026;;2;kWh;LGZ1\n"
     report = imported(mdm, text, obis=ENERGY)
     assert (report.accepted, report.refused[0].reason) == (1, "no time")
-    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]
+    assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc_of(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]

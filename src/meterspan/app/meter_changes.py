@@ -15,7 +15,7 @@ from meterspan.app.registering import Installer, installation_of
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import Device, DeviceKeys
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.registrations import MeterInstallation
+from meterspan.mdm.registrations import Exchange, MeterInstallation
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeView, ChangeWish, MeterChange
 from meterspan.model.storage.registry import InstallationRow
@@ -350,16 +350,18 @@ def _act_add(installer: Installer, change: MeterChange) -> None:
 
 
 def _act_exchange(installer: Installer, change: MeterChange) -> None:
-    installer.exchange_meter(
-        change.usage_point,
-        old_device=change.device,
-        closing=registers_of(change.closing),
-        new_device=change.new_device,
-        opening=registers_of(change.opening),
-        at=datetime.fromtimestamp(change.at, UTC),
-        protocol=change.protocol,
-        interface=change.interface,
-        network=change.network,
+    installer.exchange(
+        Exchange(
+            change.usage_point,
+            datetime.fromtimestamp(change.at, UTC),
+            change.device,
+            registers_of(change.closing),
+            change.new_device,
+            registers_of(change.opening),
+            protocol=change.protocol,
+            interface=change.interface,
+            network=change.network,
+        )
     )
 
 

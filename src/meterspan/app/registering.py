@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.inventory_plan import InventoryPlan
 from meterspan.head_end.inventory import Device
-from meterspan.mdm.registrations import MeterInstallation
+from meterspan.mdm.registrations import Exchange, MeterInstallation
 from meterspan.model.lookup_errors import UnknownNameError, UnknownUsagePointError
 from meterspan.model.storage.registry import HomeRow, InstallationRow
 from meterspan.quantities import Obis, Scaled, utc
@@ -39,33 +39,8 @@ class Installer(Protocol):
         """Install devices at usage points."""
         ...
 
-    def exchange_meter(
-        self,
-        usage_point: str,
-        *,
-        old_device: str,
-        closing: Mapping[Obis, Scaled],
-        new_device: str,
-        opening: Mapping[Obis, Scaled],
-        at: datetime,
-        protocol: str | None = None,
-        interface: str | None = None,
-        network: str | None = None,
-    ) -> None:
-        """Put one device in the place of another.
-
-        Args:
-            usage_point: where.
-            old_device: the meter that is installed there.
-            closing: its registers at that instant.
-            new_device: the meter that takes its place.
-            opening: its registers at that instant.
-            at: aware instant of the exchange.
-            protocol: of the new meter.
-            interface: of the new meter.
-            network: of the new meter.
-
-        """
+    def exchange(self, wanted: Exchange) -> None:
+        """Put one device in the place of another."""
         ...
 
     def remove_meter(
@@ -161,16 +136,18 @@ def _exchanged(installer: Installer, index: int, entry: ExchangeEntry, plan: Inv
     if any(row.device == entry.new and row.start == at for row in chain_at(installer, old.usage_point)):
         return []
     try:
-        installer.exchange_meter(
-            old.usage_point,
-            old_device=entry.old,
-            closing=registers_of(entry.closing),
-            new_device=entry.new,
-            opening=registers_of(entry.opening),
-            at=utc(at),
-            protocol=str(new.protocol),
-            interface=new.interface,
-            network=new.network,
+        installer.exchange(
+            Exchange(
+                old.usage_point,
+                utc(at),
+                entry.old,
+                registers_of(entry.closing),
+                entry.new,
+                registers_of(entry.opening),
+                protocol=str(new.protocol),
+                interface=new.interface,
+                network=new.network,
+            )
         )
     except (ValueError, UnknownNameError) as error:
         return [ConfigFault(None, f"exchanges[{index}]", str(error))]

@@ -158,8 +158,8 @@ async def on_reload(act: Callable[[], None]) -> None:
             asked.clear()
             try:
                 await asyncio.to_thread(act)
-            except Exception:  # noqa: BLE001 - a reload must not end the program; it is logged with its trace
-                _log.exception("a defect kept the configuration from being taken")
+            except Exception as error:  # noqa: BLE001 - a reload must not end the program; it is logged with its trace
+                note_defect("a defect kept the configuration from being taken", error)
     finally:
         loop.remove_signal_handler(signal.SIGHUP)
 

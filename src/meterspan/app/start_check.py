@@ -20,8 +20,9 @@ from meterspan.app.registering import register
 from meterspan.head_end.inventory import Device, DeviceKeys, KeyCustody
 from meterspan.mdm import read_tariffs
 from meterspan.mdm.data_management import registry_path, require_same_registry
-from meterspan.mdm.rehearsal import NO_ROWS, RegistryRows, Rehearsal
+from meterspan.mdm.rehearsal import NO_ROWS, Rehearsal
 from meterspan.model.storage.errors import StorageError
+from meterspan.model.storage.ports import RegistryRows
 from meterspan.runtime import state
 from meterspan.runtime.config import ServeConfig, check_config
 from meterspan.runtime.declared import ConfigError, ConfigFault, Partly, place_of_name

@@ -303,22 +303,27 @@ class MeterDataManagement:
             RegisterError: no meter has this closing or opening value, or this width.
 
         """
-        exchange = Exchange(
-            usage_point, at, old_device, closing, new_device, opening, register_width, protocol, interface, network
+        self.exchange(
+            Exchange(
+                usage_point, at, old_device, closing, new_device, opening, register_width, protocol, interface, network
+            )
         )
-        devices = (old_device, new_device)
+
+    def exchange(self, wanted: Exchange) -> None:
+        """Exchange a device, as ``exchange_meter`` does."""
+        devices = (wanted.old_device, wanted.new_device)
         with self._generations.changing(devices) as change:
-            if self._registrations.plan_exchange(exchange):
-                start = self._registrations.supply_at(usage_point).installations[0].start
+            if self._registrations.plan_exchange(wanted):
+                start = self._registrations.supply_at(wanted.usage_point).installations[0].start
                 days = [(device, start) for device in devices]
                 self._intake.note_unsettled(days)
-                self._registrations.exchange(exchange)
+                self._registrations.exchange(wanted)
                 self._intake.note_unsettled(days)
                 for device in devices:
                     change.everything(device)
             blocks = [
-                _exchange_block(old_device, closing, exchange.time),
-                _exchange_block(new_device, opening, exchange.time),
+                _exchange_block(wanted.old_device, wanted.closing, wanted.time),
+                _exchange_block(wanted.new_device, wanted.opening, wanted.time),
             ]
             self._intake.store(change, blocks)
 

@@ -6,12 +6,13 @@ configuration or a change of a meter can be checked before the first row of it i
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Final
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.mdm.damage import DamageList
 from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations
 from meterspan.model.lookup_errors import MeasuredError, UnknownUsagePointError
+from meterspan.model.storage.ports import RegistryRows
 from meterspan.model.storage.readings import QuarantinedItem
 from meterspan.model.storage.registry import (
     DeviceRow,
@@ -25,35 +26,7 @@ from meterspan.model.storage.registry import (
 )
 from meterspan.quantities import Obis, Scaled, utc_seconds
 
-__all__ = ["NO_ROWS", "RegistryRows", "Rehearsal"]
-
-
-class RegistryRows(Protocol):
-    """The rows of a registry, as far as registrations begin with them."""
-
-    def homes(self) -> list[HomeRow]:
-        """List homes by id."""
-        ...
-
-    def usage_points(self) -> list[UsagePointRow]:
-        """List usage points by name."""
-        ...
-
-    def devices(self) -> list[DeviceRow]:
-        """List devices by identification."""
-        ...
-
-    def installations(self) -> list[InstallationRow]:
-        """List installations by usage point and time."""
-        ...
-
-    def tariffs(self) -> list[TariffRow]:
-        """List tariff assignments by usage point and day."""
-        ...
-
-    def series(self) -> list[SeriesRow]:
-        """List series by number."""
-        ...
+__all__ = ["NO_ROWS", "Rehearsal"]
 
 
 class _NoRows:
@@ -148,36 +121,9 @@ class Rehearsal:
         for item in wanted:
             self._registrations.install([item])
 
-    def exchange_meter(
-        self,
-        usage_point: str,
-        *,
-        old_device: str,
-        closing: Mapping[Obis, Scaled],
-        new_device: str,
-        opening: Mapping[Obis, Scaled],
-        at: datetime,
-        protocol: str | None = None,
-        interface: str | None = None,
-        network: str | None = None,
-    ) -> None:
-        """Exchange a device, with the refusals of ``MeterDataManagement.exchange_meter``.
-
-        Args:
-            usage_point: where.
-            old_device: the meter that is installed there.
-            closing: its registers at that instant.
-            new_device: the meter that takes its place.
-            opening: its registers at that instant.
-            at: aware instant of the exchange.
-            protocol: of the new meter.
-            interface: of the new meter.
-            network: of the new meter.
-
-        """
-        self._registrations.exchange(
-            Exchange(usage_point, at, old_device, closing, new_device, opening, None, protocol, interface, network)
-        )
+    def exchange(self, wanted: Exchange) -> None:
+        """Exchange a device, with the refusals of ``MeterDataManagement.exchange``."""
+        self._registrations.exchange(wanted)
 
     def remove_meter(
         self, usage_point: str, *, device: str, at: datetime, closing: Mapping[Obis, Scaled] | None = None

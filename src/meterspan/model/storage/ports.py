@@ -27,7 +27,7 @@ from meterspan.model.storage.registry import (
     VersionRow,
 )
 
-__all__ = ["ReadingJournal", "ReadingSource", "RegistryStore", "unnoted"]
+__all__ = ["ReadingJournal", "ReadingSource", "RegistryRows", "RegistryStore", "unnoted"]
 
 
 def unnoted(_receipt: Receipt) -> None:
@@ -152,8 +152,8 @@ class ReadingJournal(ReadingSource, Protocol):
         ...
 
 
-class RegistryStore(Protocol):
-    """Where it is kept who is metered by what, and what was settled."""
+class RegistryRows(Protocol):
+    """The rows of a registry, as far as registrations begin with them."""
 
     def homes(self) -> list[HomeRow]:
         """List homes by id."""
@@ -171,13 +171,17 @@ class RegistryStore(Protocol):
         """List installations by usage point and time."""
         ...
 
+    def tariffs(self) -> list[TariffRow]:
+        """List tariff assignments by usage point and day."""
+        ...
+
     def series(self) -> list[SeriesRow]:
         """List series by number."""
         ...
 
-    def tariffs(self) -> list[TariffRow]:
-        """List tariff assignments by usage point and day."""
-        ...
+
+class RegistryStore(RegistryRows, Protocol):
+    """Where it is kept who is metered by what, and what was settled."""
 
     def versions(self, usage_point: str, first_day: int, last_day: int) -> list[VersionRow]:
         """List interval versions of the UTC days ``first_day..last_day``, by day and version."""
