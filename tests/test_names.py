@@ -2,12 +2,10 @@
 
 import ast
 from collections import defaultdict
-from pathlib import Path
 
-SOURCE = Path(__file__).parents[1] / "src" / "meterspan"
-TREES = {
-    path.relative_to(SOURCE).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in SOURCE.rglob("*.py")
-}
+from tests.helpers_source import SOURCE, parsed
+
+TREES = {path.relative_to(SOURCE).as_posix(): tree for path, tree in parsed()}
 
 
 def classes() -> dict[str, list[str]]:

@@ -1,8 +1,6 @@
-"""What serve and home share: a portal that says why it cannot listen, jobs that end together, an orderly end."""
+"""What serve and home share: a portal that says why it cannot listen, upkeep that is tried again."""
 
 import asyncio
-import os
-import signal
 import socket
 import threading
 
@@ -10,7 +8,8 @@ import httpx
 import pytest
 
 from meterspan.app import serving
-from meterspan.app.serving import PortalFailedError, maintain, portal, reasons_of, together, until_signal
+from meterspan.app.programs import PortalFailedError
+from meterspan.app.serving import maintain, portal
 from meterspan.model.storage.errors import StorageFullError
 from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
 
@@ -45,60 +44,6 @@ def test_a_taken_port_is_said_with_what_to_do() -> None:
         taken.listen()
         with pytest.raises(PortalFailedError, match="choose --port"):
             asyncio.run(scenario(taken.getsockname()[1]))
-
-
-def test_a_signal_cancels_every_job_and_each_can_close() -> None:
-    closed = []
-
-    async def job(name: str) -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            closed.append(name)
-
-    async def scenario() -> None:
-        asyncio.get_running_loop().call_later(0.05, os.kill, os.getpid(), signal.SIGTERM)
-        await until_signal(job("a"), job("b"))
-
-    asyncio.run(scenario())
-    assert sorted(closed) == ["a", "b"]
-
-
-def test_a_job_that_fails_ends_the_others_and_its_reason_is_told() -> None:
-    async def fail() -> None:
-        raise OSError("disk on fire")
-
-    async def scenario() -> None:
-        await until_signal(asyncio.Event().wait(), fail())
-
-    with pytest.raises(ExceptionGroup) as caught:
-        asyncio.run(scenario())
-    assert reasons_of(caught.value) == ["disk on fire"]
-
-
-@pytest.mark.parametrize("error", [None, OSError("gone")])
-def test_jobs_that_belong_together_end_with_the_first(error: OSError | None) -> None:
-    ended = []
-
-    async def first() -> None:
-        if error is not None:
-            raise error
-
-    async def second() -> None:
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.append("second")
-
-    async def scenario() -> None:
-        await together(first(), second())
-
-    if error is None:
-        asyncio.run(scenario())
-    else:
-        with pytest.raises(OSError, match="gone"):
-            asyncio.run(scenario())
-    assert ended == ["second"]
 
 
 @pytest.mark.finding("data D20")

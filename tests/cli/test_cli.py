@@ -33,6 +33,13 @@ def test_decode_loads_nothing_of_the_head_end_and_the_store():
     assert not any(name.startswith(("meterspan.runtime", "meterspan.sim", "meterspan.store")) for name in loaded)
 
 
+@pytest.mark.parametrize("command", ["meter", "read", "scan"])
+def test_a_program_of_the_field_loads_nothing_of_the_head_end_and_its_data(command):
+    loaded = loaded_by(command, "--help")
+    assert not (HEAVY - {"numpy", "cryptography", "asyncio"}) & loaded
+    assert not any(name.startswith(("meterspan.mdm", "meterspan.portal", "meterspan.head_end")) for name in loaded)
+
+
 def test_the_version_is_printed_after_the_name(tmp_path):
     done = run(tmp_path, "--version")
     assert (done.returncode, done.stdout) == (0, f"meterspan {__version__}\n")

@@ -33,8 +33,8 @@ MACHINERY = {
 """Modules by which a program runs, stores or communicates."""
 READERS = {
     *("meterspan.mdm.tariffs", "meterspan.model", "meterspan.crypto.mechanisms", "meterspan.quantities"),
-    *("meterspan.readings.names", "meterspan.runtime.config", "meterspan.runtime.declared"),
-    *("meterspan.runtime.endpoints", "meterspan.wire", "meterspan.store.private_files"),
+    *("meterspan.readings.names", "meterspan.runtime.config", "meterspan.runtime.declared", "meterspan.wire"),
+    *("meterspan.runtime.endpoints", "meterspan.model.reasons", "meterspan.store.private_files"),
 }
 """Where functions come from that a command may call beside those of ``app``: they read and write text and values, and
 see to who else may read a file of keys."""

@@ -76,7 +76,7 @@ def test_secrets_come_as_text_or_from_files(tmp_path):
         ("[meters.A]\nhourly_max = 'NaN m3'", "like 2.5 m3"),
         ("meters = 3", "write a table"),
         ("[[[", "is no TOML file"),
-        ("\udcff", "is no TOML file"),
+        ("\udcff", "is no UTF-8 text"),
     ],
 )
 def test_a_wrong_key_file_says_where(tmp_path, text, words):

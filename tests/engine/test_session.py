@@ -349,7 +349,7 @@ def test_a_script_that_cannot_read_an_answer_fails_with_the_octets_fault():
         raise WireError("is odd", 3, "serial")
 
     event, _ = run(plan())
-    assert event.failure.detail == "is odd at octet 3 in serial"
+    assert event.failure.detail == "serial: is odd, at octet 3"
 
 
 def test_a_refused_association_fails_the_session_with_its_reason():

@@ -144,4 +144,4 @@ def test_a_damaged_block_does_not_cost_the_readings_of_the_frame_before() -> Non
 @pytest.mark.parametrize("size", [2, 3, 20])
 def test_a_frame_that_is_cut_off_has_one_reason(size: int) -> None:
     telegram = Decoder().decode(hdlc(LLC + notification(SELF_DESCRIBING))[:size])
-    assert [str(error) for error in telegram.errors] == [f"the frame is cut off at octet {size} in frame"]
+    assert [str(error) for error in telegram.errors] == [f"the frame is cut off, at octet {size}"]

@@ -38,7 +38,7 @@ def test_the_fault_of_a_seal_keeps_its_type_and_names_the_family(
     decoded = read_proprietary(payload(octets), key)
     assert decoded is not None
     assert type(decoded.error) is kind
-    assert str(decoded.error).startswith("Apator NA-1: ")
+    assert str(decoded.error).startswith("Apator NA-1 ")
 
 
 def test_a_maker_without_a_fitting_grammar_is_left_to_the_standard() -> None:

@@ -84,7 +84,8 @@ TASKS_ARE_MADE_IN = {
     "app/listen_screen.py": "the screen, for as long as the listening",
     "app/network_views.py": "a sum in the background; where it fails it is made again",
     "app/meter.py": "the meter itself: where it cannot measure or save, it must not go on",
-    "app/serving.py": "the services, each kept running",
+    "app/programs.py": "the services, each kept running",
+    "app/serving.py": "the portal's server, whose end ends the program",
     "portal/feeds.py": "one for each topic; its failure closes the topic's listeners",
     "runtime/head_end_host.py": "sessions, each of which reports its own failure",
 }

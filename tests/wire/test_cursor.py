@@ -43,7 +43,7 @@ def test_a_sub_cursor_stops_at_its_own_end() -> None:
 
 
 def test_octets_left_over_are_an_error() -> None:
-    with pytest.raises(WireError, match="1 octets left over at octet 0 in frame"):
+    with pytest.raises(WireError, match="frame: 1 octet left over, at octet 0"):
         Cursor(b"\x00").finish("frame")
 
 

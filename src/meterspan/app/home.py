@@ -16,7 +16,8 @@ from meterspan.app.explaining import explain
 from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.home_views import HomeNetworkViews
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal, run_program, until_signal
+from meterspan.app.programs import run_program, until_signal
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal
 from meterspan.app.stored_numbers import StoredNumbers
 from meterspan.app.views_proxy import on_loop, passed_through
 from meterspan.engine.links import TRANSPORTS

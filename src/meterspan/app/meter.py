@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from meterspan.app.meter_keys import MeterKeys
-from meterspan.app.serving import together
+from meterspan.app.programs import together
 from meterspan.engine.links import TRANSPORTS
 from meterspan.engine.security import SecurityKeys
 from meterspan.engine.uplink import RETRIES_MAX, RETRY_FIRST_S, Uplink

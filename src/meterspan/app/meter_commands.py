@@ -15,6 +15,7 @@ from typing import Any, Final
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.start_check import StartSource, check_start, read_source
 from meterspan.model.meter_changes import ChangeKind, ChangeWish
+from meterspan.model.reasons import reason_of
 from meterspan.portal.payloads import json_of
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
@@ -85,7 +86,8 @@ class MeterPortal:
             raise CommandFailedError(_words(error)) from error
         except (urllib.error.URLError, OSError, ValueError) as error:
             reason = getattr(error, "reason", error)
-            words = f"nobody answers at {self.url} ({reason}); does meterspan serve run there?"
+            why = reason_of(reason) if isinstance(reason, Exception) else reason
+            words = f"nobody answers at {self.url} ({why}); does meterspan serve run there?"
             raise CommandFailedError(words) from error
 
 

@@ -7,6 +7,7 @@ from meterspan.app.start_check import StartSource, read_source
 from meterspan.app.views_proxy import Call
 from meterspan.head_end.inventory import DeviceKeys
 from meterspan.model.meter_changes import ChangeRefusedError, ChangeView, ChangeWish, InstallationView
+from meterspan.model.reasons import trouble_of
 from meterspan.runtime.declared import ConfigError
 
 __all__ = ["CentralMeterDesk"]
@@ -50,7 +51,7 @@ class CentralMeterDesk:
         try:
             plan, found = read_source(self._source)
         except (ConfigError, OSError) as error:
-            raise ChangeRefusedError([f"the configuration cannot be read: {error}"]) from error
+            raise ChangeRefusedError([f"the configuration cannot be read: {trouble_of(error)}"]) from error
         faults = [str(fault) for fault in found.faults if fault.file and fault.file == str(plan.config.keys)]
         if faults:
             raise ChangeRefusedError(faults)

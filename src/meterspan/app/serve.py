@@ -10,8 +10,9 @@ from meterspan.app.central_system import CentralSystem
 from meterspan.app.explaining import explain
 from meterspan.app.meter_desk import CentralMeterDesk
 from meterspan.app.network_views import SharedSurvey, SurveyedViews
+from meterspan.app.programs import on_reload, run_program, until_signal
 from meterspan.app.registering import Progress
-from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, on_reload, portal, run_program, until_signal
+from meterspan.app.serving import DAMAGE_SHOWN_MAX, maintain, portal
 from meterspan.app.start_check import StartPlan, StartSource, check_start
 from meterspan.app.stored_numbers import GatheredNumbers
 from meterspan.app.views_proxy import Call, on_loop

@@ -1,17 +1,16 @@
-"""What ``serve`` and ``home`` share: the portal inside a running loop, an orderly end by signal."""
+"""What ``serve`` and ``home`` share: the portal inside a running loop, and the upkeep of their data."""
 
 import asyncio
 import logging
-import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-import uvloop
 from fastapi import FastAPI
 
+from meterspan.app.programs import PortalFailedError
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.meter_changes import MeterDesk
 from meterspan.model.storage.errors import StorageError
@@ -20,21 +19,8 @@ from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import is_loopback
-from meterspan.runtime.limits import raise_open_files
-from meterspan.runtime.media import CannotConnectError
 
-__all__ = [
-    "DAMAGE_SHOWN_MAX",
-    "PortalFailedError",
-    "ProgramStoppedError",
-    "maintain",
-    "on_reload",
-    "portal",
-    "reasons_of",
-    "run_program",
-    "together",
-    "until_signal",
-]
+__all__ = ["DAMAGE_SHOWN_MAX", "maintain", "portal"]
 
 _log = logging.getLogger("meterspan.app")
 
@@ -42,40 +28,6 @@ STARTUP_S: Final = 10.0
 MAINTAIN_EVERY_S: Final = 900.0
 DAMAGE_SHOWN_MAX: Final = 100
 """Damaged items that ``/healthz`` names: the first tell an operator where to look."""
-
-
-class PortalFailedError(Exception):
-    """The portal did not start; the words say why."""
-
-
-class ProgramStoppedError(Exception):
-    """A program could not run on: a port is taken, a disk is full, one of its parts failed.
-
-    Attributes:
-        reasons: a sentence for each failure.
-
-    """
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = tuple(reasons)
-
-
-def run_program(program: Coroutine[Any, Any, None]) -> None:
-    """Run a program on an event loop of its own until it ends.
-
-    Raises:
-        ProgramStoppedError: it could not start or run on; a defect is raised as it is.
-
-    """
-    raise_open_files()
-    failures: BaseExceptionGroup[BaseException] | None = None
-    try:
-        uvloop.run(program)
-    except* (PortalFailedError, CannotConnectError, StorageError, OSError) as group:
-        failures = group
-    if failures is not None:
-        raise ProgramStoppedError(reasons_of(failures)) from failures
 
 
 @asynccontextmanager
@@ -129,60 +81,6 @@ async def portal(
     finally:
         server.should_exit = True
         await asyncio.gather(task, return_exceptions=True)
-
-
-async def until_signal(*jobs: Coroutine[Any, Any, Any]) -> None:
-    """Run jobs until SIGINT or SIGTERM comes, then cancel them; a job that fails ends all, and raises."""
-    loop = asyncio.get_running_loop()
-    stopped = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopped.set)
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(job) for job in jobs]
-            await stopped.wait()
-            for task in tasks:
-                task.cancel()
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-
-
-async def on_reload(act: Callable[[], None]) -> None:
-    """Act in another thread each time SIGHUP comes, one after the other, until cancelled."""
-    loop, asked = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_signal_handler(signal.SIGHUP, asked.set)
-    try:
-        while True:
-            await asked.wait()
-            asked.clear()
-            try:
-                await asyncio.to_thread(act)
-            except Exception as error:  # noqa: BLE001 - a reload must not end the program; it is logged with its trace
-                note_defect("a defect kept the configuration from being taken", error)
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-
-
-async def together(*jobs: Coroutine[Any, Any, None]) -> None:
-    """Run jobs until one of them ends or fails, and end the others with it."""
-    tasks = [asyncio.create_task(job) for job in jobs]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.wait(tasks)
-
-
-def reasons_of(group: BaseExceptionGroup[BaseException]) -> list[str]:
-    """Return the errors of all groups, in words."""
-    found: list[str] = []
-    for error in group.exceptions:
-        found += reasons_of(error) if isinstance(error, BaseExceptionGroup) else [str(error)]
-    return found
 
 
 async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> None:

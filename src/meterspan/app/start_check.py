@@ -21,6 +21,7 @@ from meterspan.head_end.inventory import Device, DeviceKeys, KeyCustody
 from meterspan.mdm import read_tariffs
 from meterspan.mdm.data_management import registry_path, require_same_registry
 from meterspan.mdm.rehearsal import NO_ROWS, Rehearsal
+from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import RegistryRows
 from meterspan.runtime import state
@@ -261,7 +262,7 @@ def _keys(source: StartSource, config: ServeConfig, faults: list[ConfigFault]) -
     try:
         return {name: device_keys(keys) for name, keys in source.read_keys(config.keys).items()}
     except (ValueError, OSError) as error:
-        faults.append(ConfigFault(None, "", str(error), str(config.keys)))
+        faults.append(ConfigFault(None, "", reason_of(error), str(config.keys)))
         return {}
 
 
@@ -276,7 +277,7 @@ def _tariffs(config: ServeConfig, faults: list[ConfigFault]) -> Sequence[Tariff]
     try:
         return read_tariffs(config.tariffs)
     except (ValueError, OSError) as error:
-        faults.append(ConfigFault(None, "", str(error), str(config.tariffs)))
+        faults.append(ConfigFault(None, "", reason_of(error), str(config.tariffs)))
         return []
 
 
@@ -421,5 +422,5 @@ def _cannot_listen(host: str, port: int) -> str:
             taken.bind(address)
             taken.listen(1)
     except (OSError, UnicodeError) as error:
-        return getattr(error, "strerror", None) or str(error)
+        return reason_of(error)
     return ""

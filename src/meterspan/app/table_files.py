@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from meterspan.mdm.table_layout import LINE_MAX
 from meterspan.mdm.tables import guarded
+from meterspan.model.reasons import reason_of
 
 __all__ = ["TableFileError", "encoding_of", "parquet_lines"]
 
@@ -50,7 +51,7 @@ def encoding_of(path: Path) -> str:
     except FileNotFoundError as error:
         raise TableFileError(f"there is no file {path}") from error
     except OSError as error:
-        raise TableFileError(f"{path} cannot be read: {(error.strerror or 'it fails').lower()}") from error
+        raise TableFileError(f"{path} cannot be read: {reason_of(error)}") from error
     return "utf-8-sig"
 
 

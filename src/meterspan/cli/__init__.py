@@ -14,6 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from meterspan import __version__
+from meterspan.model.reasons import trouble_of
 from meterspan.model.storage.errors import StorageError
 
 __all__ = ["COMMANDS", "app", "main"]
@@ -87,8 +88,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         app(prog_name="meterspan")
-    except StorageError as error:
-        words = "".join(letter if letter.isprintable() else "\ufffd" for letter in str(error))
+    except (StorageError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:
+            raise
+        words = "".join(letter if letter.isprintable() else "\ufffd" for letter in trouble_of(error))
         typer.echo(f"error: {words}", err=True)
         sys.exit(1)
 

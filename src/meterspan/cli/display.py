@@ -7,7 +7,8 @@ import typer
 
 from meterspan.app.display import show_home
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import tariffs_by_commodity, zone_option
+from meterspan.cli.options import zone_option
+from meterspan.cli.tariff_options import tariffs_by_commodity
 from meterspan.runtime.endpoints import EndpointError, parse_endpoint
 
 __all__ = ["EPILOG", "display"]

@@ -12,11 +12,12 @@ from rich.text import Text
 
 from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, parse_buses, radio_meters, serve_home
 from meterspan.app.home_host import HomeConfig
-from meterspan.app.serving import ProgramStoppedError
+from meterspan.app.programs import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import AfterRestoreOption, tariffs_by_commodity, zone_option
+from meterspan.cli.options import AfterRestoreOption, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
+from meterspan.cli.tariff_options import tariffs_by_commodity
 from meterspan.cli.terminal import Terminal
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_endpoint

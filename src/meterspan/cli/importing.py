@@ -29,6 +29,7 @@ from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import ImportReport
 from meterspan.mdm.imports import FileConflict
 from meterspan.mdm.table_reader import TableDefaults
+from meterspan.model.reasons import trouble_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.readings import ImportRecord
 from meterspan.quantities import Scaled, utc, utc_text
@@ -129,12 +130,8 @@ def _failures(console: Console) -> Iterator[None]:
     """Print in one sentence why nothing was imported."""
     try:
         yield
-    except (StorageError, ValueError, LookupError) as error:
-        console.print(f"[red]not imported[/red]: {plain(error)}", soft_wrap=True)
-        raise typer.Exit(NOT_IMPORTED) from error
-    except OSError as error:
-        named = "" if error.filename is None else f"{error.filename}: "
-        console.print(f"[red]not imported[/red]: {plain(named)}{plain((error.strerror or 'it fails').lower())}")
+    except (StorageError, ValueError, LookupError, OSError) as error:
+        console.print(f"[red]not imported[/red]: {plain(trouble_of(error))}", soft_wrap=True)
         raise typer.Exit(NOT_IMPORTED) from error
 
 

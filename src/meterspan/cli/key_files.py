@@ -19,6 +19,7 @@ from rich.console import Console
 from meterspan.app.meter_keys import MeterKeys, append_secrets, read_secrets
 from meterspan.crypto.suites import KEY_SIZE
 from meterspan.model.radio_protection import RadioProtection, required_of
+from meterspan.model.reasons import reason_of
 from meterspan.quantities import Scaled, parse_unit
 from meterspan.store.private_files import LoosePermissionsError
 
@@ -90,11 +91,11 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
     """
     try:
         tables = tomllib.loads(read_secrets(path)).get("meters", {})
-    except OSError as error:
-        raise typer.BadParameter(f"{path}: {error.strerror}", param_hint="--keys") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{path}: {reason_of(error)}", param_hint="--keys") from error
     except LoosePermissionsError as error:
         raise typer.BadParameter(str(error), param_hint="--keys") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise typer.BadParameter(f"{path} is no TOML file: {error}", param_hint="--keys") from error
     if not isinstance(tables, dict):
         raise typer.BadParameter(f'{path}: write a table [meters."NAME"] for each meter', param_hint="--keys")
@@ -175,4 +176,4 @@ def _from_file(text: str, option: str) -> str:
     except LoosePermissionsError as error:
         raise typer.BadParameter(str(error), param_hint=option) from error
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{text[1:]} cannot be read: {error}", param_hint=option) from error
+        raise typer.BadParameter(f"{text[1:]}: {reason_of(error)}", param_hint=option) from error

@@ -42,6 +42,7 @@ from meterspan.cli.pushing import push_endpoint
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
 from meterspan.meter.metrology import Indication
+from meterspan.model.reasons import trouble_of
 from meterspan.quantities import Commodity, in_thousands
 from meterspan.readings.names import meaning_of
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, parse_endpoint, parse_transport
@@ -164,7 +165,7 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     except MeterRunsError as error:
         raise _stop(f"{error}; take another --seed or --state") from error
     except (OSError, CannotConnectError, EndpointError) as error:
-        raise _stop(str(error)) from error
+        raise _stop(trouble_of(error)) from error
 
 
 def _secrets(

@@ -59,7 +59,23 @@ class MeterAction(StrEnum):
     READ = "read"
 
 
+_AT_REST: Final = frozenset({"at", "config", "data", "master_key_file"})
+_NEW_METER: Final = frozenset({"endpoint", "security", "system_title", "network", "mbus_channel", "opening"})
+_TAKEN: Final = {
+    MeterAction.LIST: frozenset[str](),
+    MeterAction.ADD: _AT_REST | _NEW_METER | {"home", "usage_point", "commodity"},
+    MeterAction.EXCHANGE: _AT_REST | _NEW_METER | {"new", "commodity", "closing"},
+    MeterAction.MOVE: _AT_REST | {"home", "usage_point", "closing"},
+    MeterAction.REMOVE: _AT_REST | {"closing"},
+    MeterAction.DELETE: _AT_REST,
+    MeterAction.READ: frozenset[str](),
+}
+"""Which options an action takes, beside those that all take; another one that is given is refused, not left unused."""
+_ALL_TAKE: Final = frozenset({"action", "device", "url", "by", "as_json"})
+
+
 def meters(  # noqa: PLR0917 - typer calls it by name
+    ctx: typer.Context,
     action: Annotated[MeterAction, typer.Argument(help="What to do.")],
     device: Annotated[str, typer.Argument(help="Which meter; the new one for add.", metavar="[METER]")] = "",
     new: Annotated[str, typer.Option(help="exchange: the meter that takes its place.")] = "",
@@ -68,9 +84,13 @@ def meters(  # noqa: PLR0917 - typer calls it by name
     at: Annotated[str, typer.Option(help="When, as 2026-11-21T09:30+01:00 [dim](now)[/dim].")] = "",
     closing: Annotated[
         list[str] | None,
-        typer.Option("--closing", "--register", help="Last register: OBIS code, value, unit; repeat for each."),
+        typer.Option(
+            "--closing", "--register", help="exchange, move, remove: last register: OBIS code, value, unit; repeat."
+        ),
     ] = None,
-    opening: Annotated[list[str] | None, typer.Option(help="First register of the new meter; repeat for each.")] = None,
+    opening: Annotated[
+        list[str] | None, typer.Option(help="add, exchange: first register of the new meter; repeat for each.")
+    ] = None,
     endpoint: Annotated[str | None, typer.Option(help="add, exchange: where the new meter is read.")] = None,
     commodity: Annotated[Commodity | None, typer.Option(help="add: what it measures.")] = None,
     security: Annotated[Security | None, typer.Option(help="add, exchange: how it is protected.")] = None,
@@ -92,6 +112,7 @@ def meters(  # noqa: PLR0917 - typer calls it by name
     --data. Keys of new meters are taken from the program's key file. What is refused changes nothing (exit code 2).
     """
     console = Terminal(highlight=False)
+    _check_taken(ctx, action)
     portal, author = MeterPortal(_url(url)), by or _user()
     if not device and action is not MeterAction.LIST:
         raise typer.BadParameter("say which meter", param_hint="METER")
@@ -125,6 +146,15 @@ def meters(  # noqa: PLR0917 - typer calls it by name
         raise _refused([str(fault) for fault in error.faults]) from error
     except (CommandFailedError, UnknownMeterError, StorageError, MasterKeyError) as error:
         raise _refused([str(error)]) from error
+
+
+def _check_taken(ctx: typer.Context, action: MeterAction) -> None:
+    for option in ctx.command.params:
+        name = option.name or ""
+        source = ctx.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE" and name not in _ALL_TAKE | _TAKEN[action]:
+            others = ", ".join(other for other in MeterAction if name in _TAKEN[other])
+            raise typer.BadParameter(f"is for {others}; {action} does not use it", param_hint=option.opts[0])
 
 
 def _entry(action: MeterAction, device: str, new: str, given: dict[str, Any]) -> dict[str, object] | None:

@@ -1,19 +1,16 @@
-"""Values of options that several commands take: time zones, OBIS codes, days, tariffs.
+"""Values of options that several commands take: time zones, OBIS codes, days.
 
 Each function returns the value or raises ``typer.BadParameter`` that names the option.
 """
 
 from datetime import date
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
 import typer
 
-from meterspan.analytics.tariff import Tariff
-from meterspan.app.home_tariffs import flat_tariff, tariffs_of_file
-from meterspan.quantities import Commodity, Obis, parse_obis
+from meterspan.quantities import Obis, parse_obis
 
 RegistryOption = Annotated[
     str | None,
@@ -38,7 +35,6 @@ __all__ = [
     "day_option",
     "local_zone",
     "obis_option",
-    "tariffs_by_commodity",
     "zone_option",
 ]
 
@@ -73,19 +69,3 @@ def day_option(text: str, option: str) -> date:
         return date.fromisoformat(text)
     except ValueError as error:
         raise typer.BadParameter(f"{text!r} is no day like 2026-10-25", param_hint=option) from error
-
-
-def tariffs_by_commodity(price: str | None, currency: str, path: Path | None) -> dict[Commodity, Tariff]:
-    """Return the tariffs of a home by supply: those of a file, and ``price`` per kWh for electricity."""
-    found: dict[Commodity, Tariff] = {}
-    if path is not None:
-        try:
-            found = tariffs_of_file(path)
-        except (OSError, ValueError) as error:
-            raise typer.BadParameter(f"{path}: {error}", param_hint="--tariffs") from error
-    if price is not None:
-        try:
-            found[Commodity.ELECTRICITY] = flat_tariff(Decimal(price), currency)
-        except InvalidOperation as error:
-            raise typer.BadParameter(f"{price!r} is no number", param_hint="--price") from error
-    return found

@@ -16,14 +16,15 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.meter_keys import MeterKeys
+from meterspan.app.programs import ProgramStoppedError
 from meterspan.app.serve import CentralSystemReady, check_source
 from meterspan.app.serve import serve as run
-from meterspan.app.serving import ProgramStoppedError
 from meterspan.app.start_check import StartPlan, StartSource
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import AfterRestoreOption, RegistryOption
 from meterspan.cli.terminal import Terminal, plain
+from meterspan.model.reasons import reason_of, trouble_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.declared import ConfigError, annotated_example
@@ -88,7 +89,7 @@ def serve(  # noqa: PLR0917 - typer calls it by name
             console, f"{config or 'configuration'} cannot be used", [str(fault) for fault in error.faults]
         ) from error
     except (MasterKeyError, StorageError, ValueError, OSError) as error:
-        raise _stop(console, "cannot start", [str(error)]) from error
+        raise _stop(console, "cannot start", [trouble_of(error)]) from error
     except ProgramStoppedError as error:
         raise _stop(console, "stopped", error.reasons) from error
     _log.info("stopped in order")
@@ -121,7 +122,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path} cannot be read: {error}", param_hint="CONFIG") from error
+        raise typer.BadParameter(f"{path}: {reason_of(error)}", param_hint="CONFIG") from error
 
 
 def _read_keys(path: Path) -> dict[str, MeterKeys]:

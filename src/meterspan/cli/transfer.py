@@ -18,10 +18,12 @@ from meterspan.app.transfer import (
     export_from,
 )
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import RegistryOption, day_option, tariffs_by_commodity, zone_option
+from meterspan.cli.options import RegistryOption, day_option, zone_option
+from meterspan.cli.tariff_options import tariffs_by_commodity
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import TableFormat
 from meterspan.model.lookup_errors import UnknownHomeError
+from meterspan.model.reasons import trouble_of
 from meterspan.model.storage.errors import StorageError
 
 __all__ = ["export_table"]
@@ -68,7 +70,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error
     except (StorageError, ValueError, OSError) as error:
-        console.print(f"[red]not exported[/red]: {plain(error)}", soft_wrap=True)
+        console.print(f"[red]not exported[/red]: {plain(trouble_of(error))}", soft_wrap=True)
         raise typer.Exit(2) from error
     for item in damage:
         console.print(f"[yellow]damaged[/yellow]: {plain(item.item)}: {plain(item.reason)}", soft_wrap=True)

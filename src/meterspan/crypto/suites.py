@@ -176,7 +176,7 @@ def unprotect(
     if not keys.authentication:
         raise ValueError("authentication needs an authentication key")
     if len(payload) < size:
-        raise TruncatedError(f"needs {size} octets of tag, has {len(payload)}", None, "tag", CLAUSE)
+        raise TruncatedError(f"needs {size} octets, has {len(payload)}", None, "tag", CLAUSE)
     body, tag = payload[:-size], payload[-size:]
     head = bytes((security_control,)) + keys.authentication
     if security_control & ENCRYPTION:
@@ -212,7 +212,7 @@ def unprotect_insecurely(
     body = payload
     if security_control & AUTHENTICATION:
         if len(payload) < suite.tag_size:
-            raise TruncatedError(f"needs {suite.tag_size} octets of tag, has {len(payload)}", None, "tag", CLAUSE)
+            raise TruncatedError(f"needs {suite.tag_size} octets, has {len(payload)}", None, "tag", CLAUSE)
         body = payload[: -suite.tag_size]
     if not security_control & ENCRYPTION:
         return body

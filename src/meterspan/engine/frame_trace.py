@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 from meterspan.crypto.suites import SuiteKeys, unprotect
-from meterspan.wire.acse import ACSE_TAGS, DLMS_UA, Aare, Aarq, AcseApdu, blanked, blanked_aarq, read_acse
+from meterspan.wire.acse import ACSE_TAGS, DLMS_UA, Aare, Aarq, AcseApdu, acse_name, blanked, blanked_aarq, read_acse
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.errors import WireError
 from meterspan.wire.hdlc import FrameKind, HdlcFrame, HdlcReader, without_llc, write_frame
@@ -242,7 +242,7 @@ class FrameTracer:
             case Aare():
                 words = f"AARE, {acse.result.text}, {acse.diagnostic}"
             case _:
-                words = type(acse).__name__.upper()
+                words = acse_name(acse)
         inner = acse.user_information
         return f"{words}, {self._service_text(direction, inner)}" if inner else words
 

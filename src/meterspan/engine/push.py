@@ -22,6 +22,7 @@ from meterspan.wire.xdlms import (
     EventNotificationRequest,
     GeneralCipheredApdu,
     LongInvokeIdAndPriority,
+    apdu_name,
     read_apdu,
 )
 
@@ -220,7 +221,7 @@ def open_push(
         attribute = apdu.attribute
         definition = CaptureObjectDefinition(attribute.class_id, attribute.instance, attribute.attribute)
         return PushReceived(octets, sender, source, None, apdu.time, (PushValue(definition, apdu.value),))
-    raise WireError(f"{type(apdu).__name__} is not a notification", 0, "apdu", CLAUSE)
+    raise WireError(f"{apdu_name(apdu)} is not a notification", 0, "apdu", CLAUSE)
 
 
 def _plain(octets: bytes, sender: bytes, security_of: SecurityOf, *, accepts_plain: bool) -> bytes:

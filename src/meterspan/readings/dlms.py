@@ -19,12 +19,18 @@ from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
 from meterspan.wire import Cursor, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
-from meterspan.wire.acse import ACSE_TAGS, read_acse
+from meterspan.wire.acse import ACSE_TAGS, acse_name, read_acse
 from meterspan.wire.axdr import Data, octet_string, read_clock_time, read_octets, structure
 from meterspan.wire.damaged import Damaged
 from meterspan.wire.hdlc import LLC_SIZE, HdlcFrame, HdlcReader, has_llc, read_frame, without_llc
 from meterspan.wire.hdlc.frame import FLAG
-from meterspan.wire.xdlms import EventNotificationRequest, GeneralBlockTransfer, GeneralCipheredApdu, read_apdu
+from meterspan.wire.xdlms import (
+    EventNotificationRequest,
+    GeneralBlockTransfer,
+    GeneralCipheredApdu,
+    apdu_name,
+    read_apdu,
+)
 from meterspan.wire.xdlms.common import read_long_invoke_id
 
 __all__ = ["decode_apdus", "decode_cosem", "decode_hdlc", "decode_wrapper"]
@@ -262,14 +268,14 @@ def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
         return decode_cosem(octets, job)
     cursor = Cursor(octets, base=job.base, trace=job.trace)
     if tag in ACSE_TAGS:
-        raise UnsupportedError(f"an {type(read_acse(cursor)).__name__} carries no readings", 0, "APDU")
+        raise UnsupportedError(f"an {acse_name(read_acse(cursor))} carries no readings", 0, "APDU")
     apdu = read_apdu(cursor)
     if isinstance(apdu, EventNotificationRequest):
         body = structure(octet_string(apdu.attribute.instance), apdu.value)
         return _telegram(body, None if apdu.time is None else apdu.time.to_utc())
     data = next((value for value in _data_of(apdu)), None)
     if data is None:
-        raise UnsupportedError(f"a {type(apdu).__name__} carries no readings", 0, "APDU")
+        raise UnsupportedError(f"a {apdu_name(apdu)} carries no readings", 0, "APDU")
     return _telegram(data, None)
 
 
@@ -286,7 +292,7 @@ def _data_of(apdu: object) -> Iterator[Data]:
 def _protected(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     apdu = read_apdu(Cursor(octets, base=job.base, trace=job.trace))
     if not isinstance(apdu, GeneralCipheredApdu):
-        raise UnsupportedError("is no general-glo-ciphering APDU", 0, "APDU")
+        raise UnsupportedError(f"{apdu_name(apdu)} is not general protection", 0, "APDU")
     plain = open_general_insecurely(apdu, job)
     job.base = 0
     if job.trace is not None:
@@ -339,7 +345,9 @@ def _telegram(data: Data, moment: datetime | None, clock: DecodedReading | None 
 
 def _unnamed(data: Data) -> UnknownLayoutError:
     """Return the error of a body without names, with its beginning in words."""
-    shown = Data(data.type, data.items[:_SHOWN_ITEMS]) if data.is_composite else data
+    if not data.is_composite:
+        return UnknownLayoutError(f"a value without a name: {str(data)[:120]}".rstrip())
+    shown = Data(data.type, data.items[:_SHOWN_ITEMS])
     return UnknownLayoutError(f"a list without names, of a layout that is not known: {str(shown)[:120]}")
 
 

@@ -22,7 +22,7 @@ def read_proprietary(payload: Payload, key: bytes | None = None) -> Decoded | No
             plain = open_sealed(grammar.seal, payload.address, payload.ci, payload.octets, key)
             decoded = grammar.read(payload if plain is None else replace(payload, plain=plain))
         except WireError as error:
-            named = type(error)(f"{grammar.name}: {error.reason}", error.offset, error.field, error.clause)
+            named = type(error)(error.reason, error.offset, f"{grammar.name} {error.field}", error.clause)
             return Decoded(error=named)
         if decoded is not None:
             return decoded

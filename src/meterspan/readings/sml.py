@@ -72,12 +72,12 @@ def decode_sml_file(octets: bytes, *, trace: Trace | None = None) -> DecodedTele
 
 
 def _in_file(offset: int, error: WireError) -> WireError:
-    return type(error)(f"file at octet {offset}: {error.reason}", error.offset, error.field, error.clause)
+    return type(error)(error.reason, error.offset, f"file at octet {offset}, {error.field}", error.clause)
 
 
 def _message_errors(messages: tuple[SmlMessage, ...], offset: int) -> list[WireError]:
     bad = [str(index) for index, message in enumerate(messages) if message.checksum is None]
-    return [ChecksumError(f"file at octet {offset}: CRC of message {', '.join(bad)} differs")] if bad else []
+    return [ChecksumError("CRC differs", None, f"file at octet {offset}, message {', '.join(bad)}")] if bad else []
 
 
 def _collect(

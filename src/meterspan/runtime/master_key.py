@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from meterspan.model.reasons import reason_of
 from meterspan.store.private_files import FILE_MODE, LoosePermissionsError, make_private_folder, require_private
 
 __all__ = ["MASTER_KEY_SIZE", "MasterKeyError", "check_master_key", "load_master_key"]
@@ -39,7 +40,7 @@ def load_master_key(path: Path, data: Path, *, wraps: Callable[[], bool] = lambd
     try:
         return _make(path)
     except OSError as error:
-        raise MasterKeyError(f"{path}: {error.strerror or error}") from error
+        raise MasterKeyError(f"{path}: {reason_of(error)}") from error
 
 
 def check_master_key(path: Path, data: Path, *, wraps: Callable[[], bool] = lambda: False) -> bytes | None:
@@ -67,7 +68,7 @@ def check_master_key(path: Path, data: Path, *, wraps: Callable[[], bool] = lamb
     except LoosePermissionsError as error:
         raise MasterKeyError(str(error)) from error
     except OSError as error:
-        raise MasterKeyError(f"{path}: {error.strerror or error}") from error
+        raise MasterKeyError(f"{path}: {reason_of(error)}") from error
     except ValueError as error:
         raise MasterKeyError(f"{path} holds no key of {2 * MASTER_KEY_SIZE} hexadecimal digits") from error
     if len(key) != MASTER_KEY_SIZE:

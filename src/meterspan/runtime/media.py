@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Final, Protocol, TypeVar, cast, runtime_checkable
 
+from meterspan.model.reasons import reason_of
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.limits import ANSWERED_SHARE, UNPROVED_OCTETS_MAX, Allowance
@@ -86,7 +87,7 @@ async def connect_stream(
     except socket.gaierror as error:
         raise CannotConnectError(f"the name {endpoint.host!r} is not known") from error
     except OSError as error:
-        raise CannotConnectError(f"{endpoint}: {error.strerror or error}") from error
+        raise CannotConnectError(f"{endpoint}: {reason_of(error)}") from error
 
 
 async def listen_stream(medium: str, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> OpenPort:

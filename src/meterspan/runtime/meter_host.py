@@ -20,6 +20,7 @@ from meterspan.meter.p1_port import p1_telegram
 from meterspan.meter.radio import RadioMeter
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.cosem.standard_objects import PushDelivery
+from meterspan.model.reasons import reason_of
 from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer, HostLimits
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.limits import ConnectionGate, ConnectionPlace
@@ -258,7 +259,7 @@ class RadioHost(_MeterHost[Flow, list[bytes]]):
         try:
             await asyncio.get_running_loop().create_datagram_endpoint(lambda: shell, remote_addr=address)
         except OSError as error:
-            raise CannotConnectError(f"{self._receiver}: {error.strerror or error}") from error
+            raise CannotConnectError(f"{self._receiver}: {reason_of(error)}") from error
         self._radio = shell
 
     async def listen(self, transport: Transport, endpoint: Endpoint) -> int:

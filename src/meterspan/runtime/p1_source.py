@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
+from meterspan.model.reasons import reason_of
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.limits import Allowance
 from meterspan.runtime.media import CannotConnectError, connect_stream
@@ -110,7 +111,7 @@ async def _chunks(
                         await asyncio.sleep(pause_s)
                 on_trouble(f"{endpoint} closed the line")
             except OSError as error:
-                on_trouble(f"{endpoint}: {error.strerror or error}")
+                on_trouble(f"{endpoint}: {reason_of(error)}")
             finally:
                 line.close()
             yield b""

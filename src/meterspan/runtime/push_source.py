@@ -10,6 +10,7 @@ from typing import Final
 
 from meterspan.engine.link import ApduReceived, FrameDamaged, LinkDown, LinkEvent, Role
 from meterspan.engine.links import TRANSPORTS, Transport
+from meterspan.model.reasons import reason_of
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
 from meterspan.runtime.media import CannotConnectError, listen_stream
@@ -70,7 +71,7 @@ async def pushed_apdus(
             transport.medium, endpoint.host, endpoint.port, lambda: _PushLine(transport, clock, gate, queue, lines)
         )
     except OSError as error:
-        raise CannotConnectError(f"cannot listen at {endpoint}: {error.strerror or error}") from error
+        raise CannotConnectError(f"cannot listen at {endpoint}: {reason_of(error)}") from error
     on_ready(port.port)
     try:
         while True:

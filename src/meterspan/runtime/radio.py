@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Final
 
 from meterspan.model.radio_protection import RadioPrecedence
+from meterspan.model.reasons import reason_of
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.shell import DatagramShell
@@ -151,7 +152,7 @@ async def radio_telegrams(
     try:
         transport, _ = await loop.create_datagram_endpoint(lambda: shell, sock=await _bound(endpoint))
     except OSError as error:
-        raise CannotConnectError(f"cannot listen at {endpoint}: {error.strerror or error}") from error
+        raise CannotConnectError(f"cannot listen at {endpoint}: {reason_of(error)}") from error
     on_ready(transport.get_extra_info("sockname")[1])
     try:
         while True:

@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import DamagedBatchError
 from meterspan.model.storage.readings import COLUMNS, Readings, SettledIntervals, UnsettledDays
 
@@ -121,7 +122,7 @@ def _read(magic: bytes, octets: bytes, dtypes: Sequence[type[np.signedinteger]])
     try:
         planes: bytes = _ZSTD.decompress(payload, decompressed_size=size, asbytes=True)
     except (OSError, ValueError) as error:
-        raise DamagedBatchError(f"the columns do not decompress: {error}") from error
+        raise DamagedBatchError(f"the columns do not decompress: {reason_of(error)}") from error
     if len(planes) != size:
         raise DamagedBatchError(f"the columns hold {len(planes)} octets where {size} are due")
     offset = 0

@@ -19,8 +19,7 @@ from typing import Final
 
 from meterspan.model.storage.errors import CopiedCountersError, UnknownFormatError
 from meterspan.store.edge import harden, storage_errors, wall_time
-from meterspan.store.private_files import make_private_file, make_private_folder
-from meterspan.store.segments import sync_directory
+from meterspan.store.private_files import make_private_file, make_private_folder, sync_directory
 
 __all__ = ["COPY_JUMP", "CRASH_JUMP", "JUMP_PER_S", "CounterMarks", "KnownCounter", "MarksPlace"]
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import (
     DamagedError,
     StorageClosedError,
@@ -99,4 +100,4 @@ def _kind_of(error: sqlite3.Error) -> type[StorageError]:
 
 
 def _storage_error(kind: type[StorageError], error: Exception, path: Path | str) -> StorageError:
-    return kind(f"{_WORDS[kind]} ({error})", str(path))
+    return kind(f"{_WORDS[kind]} ({reason_of(error)})", str(path))

@@ -21,6 +21,7 @@ __all__ = [
     "make_private_folder",
     "replacing",
     "require_private",
+    "sync_directory",
 ]
 
 FOLDER_MODE: Final = 0o700
@@ -107,3 +108,12 @@ def _tighten(path: Path, mode: int) -> None:
         found = path.stat().st_mode
         if found & _OTHERS:
             path.chmod(stat.S_IMODE(found) & mode)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make renames and unlinks in the directory durable."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

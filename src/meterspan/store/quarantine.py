@@ -10,11 +10,11 @@ import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from meterspan.model.reasons import reason_of
 from meterspan.model.storage.readings import DamageKind, QuarantinedItem
 from meterspan.store.edge import wall_time
 from meterspan.store.journal import BatchRow, SegmentRow
-from meterspan.store.private_files import make_private_folder
-from meterspan.store.segments import sync_directory
+from meterspan.store.private_files import make_private_folder, sync_directory
 
 __all__ = ["StoreQuarantine", "batch_name"]
 
@@ -111,6 +111,6 @@ class StoreQuarantine:
         except FileNotFoundError:
             return str(target) if target.exists() else ""
         except OSError as error:
-            log.warning("not moved aside; it stays hidden", extra={"path": str(path), "reason": str(error)})
+            log.warning("not moved aside; it stays hidden", extra={"path": str(path), "reason": reason_of(error)})
             return str(path)
         return str(target)

@@ -50,7 +50,7 @@ from meterspan.store.columns import read_batch, write_batch
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
 from meterspan.store.layers import OF_IMPORT, VOID, live, marked, without_marks
-from meterspan.store.private_files import make_private_file, make_private_folder
+from meterspan.store.private_files import make_private_file, make_private_folder, sync_directory
 from meterspan.store.quarantine import StoreQuarantine, batch_name
 from meterspan.store.segments import (
     SegmentQuery,
@@ -58,7 +58,6 @@ from meterspan.store.segments import (
     day_of,
     read_segment,
     segment_number,
-    sync_directory,
     write_segment,
 )
 from meterspan.store.series_bounds import FIRST_TIME, BoundsBefore, SeriesBounds

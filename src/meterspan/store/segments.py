@@ -21,7 +21,7 @@ from meterspan.model.storage.errors import DamagedSegmentError, StorageUnavailab
 from meterspan.model.storage.readings import COLUMNS, Readings
 from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
-from meterspan.store.private_files import make_private_file
+from meterspan.store.private_files import make_private_file, sync_directory
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +32,6 @@ __all__ = [
     "day_of",
     "read_segment",
     "segment_number",
-    "sync_directory",
     "write_segment",
 ]
 
@@ -129,15 +128,6 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
 
 def _encoding(name: str) -> str:
     return {"source": "PLAIN", "value": "BYTE_STREAM_SPLIT"}.get(name, "DELTA_BINARY_PACKED")
-
-
-def sync_directory(directory: Path) -> None:
-    """Make renames and unlinks in the directory durable."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_segment(path: Path) -> Readings:

@@ -12,6 +12,8 @@ WireError                any octets give a record or one of these; nothing else
     └── ReplayError      the invocation counter was seen before
 """
 
+import re
+
 __all__ = [
     "ChecksumError",
     "ImplausibleError",
@@ -26,8 +28,8 @@ __all__ = [
 ]
 
 
-_SAID_BY_THE_REASON = frozenset({"key", "start", "tag"})
-"""Fields that say nothing beyond the reason: "no key was given in key"."""
+_ONE = re.compile(r"(?<![\d.,])\b1 (attribute|column|element|frame|item|line|method|object|octet|value)s\b")
+_WORD = re.compile(r"\w+")
 
 
 class WireError(Exception):
@@ -49,11 +51,13 @@ class WireError(Exception):
         self.clause = clause
 
     def __str__(self) -> str:
-        """Write the reason, then where and by which clause."""
-        where = [] if self.offset is None else [f"at octet {self.offset}"]
-        where += [f"in {self.field}"] if self.field and self.field not in _SAID_BY_THE_REASON else []
-        where += [f"({self.clause})"] if self.clause else []
-        return " ".join([self.reason, *where])
+        """Write ``field: reason, at octet n (clause)``; a field whose words the reason has is not said twice."""
+        reason = _ONE.sub(r"1 \1", self.reason)
+        said = set(_WORD.findall(self.reason))
+        subject = "" if said.issuperset(_WORD.findall(self.field)) else f"{self.field}: "
+        where = "" if self.offset is None else f", at octet {self.offset}"
+        clause = f" ({self.clause})" if self.clause else ""
+        return f"{subject}{reason}{where}{clause}"
 
 
 class TruncatedError(WireError):

@@ -101,7 +101,7 @@ def test_a_challenge_has_8_to_64_octets(size, mechanism):
     if CHALLENGE_MIN <= size <= CHALLENGE_MAX:
         check(aare, mechanism, ciphered=True)
     else:
-        with pytest.raises(WireError, match=f"a challenge of {size} octets"):
+        with pytest.raises(WireError, match=f"a challenge of {size} octet"):
             check(aare, mechanism, ciphered=True)
 
 

@@ -134,7 +134,7 @@ def test_the_user_information_holds_an_xdlms_apdu():
 
 def test_unknown_fields_survive():
     octets = bytes.fromhex("6114a109060760857405080101a203020100b1009200".replace("9200", ""))
-    with pytest.raises(WireError, match="is missing at octet 0 in diagnostic"):
+    with pytest.raises(WireError, match="diagnostic: is missing, at octet 0"):
         read_acse(octets[:1] + b"\x12" + octets[2:])
     rlrq = read_acse(bytes.fromhex("6206b10155800100"))
     assert rlrq == Rlrq(ReleaseRequestReason.NORMAL, None, (Tlv(0xB1, b"\x55"),))
@@ -142,7 +142,7 @@ def test_unknown_fields_survive():
 
 
 def test_a_response_without_a_diagnostic_is_refused():
-    with pytest.raises(WireError, match="is missing at octet 0 in diagnostic"):
+    with pytest.raises(WireError, match="diagnostic: is missing, at octet 0"):
         read_acse(bytes.fromhex("6110 a109060760857405080101 a203020100"))
 
 
@@ -162,12 +162,12 @@ def test_a_title_in_another_form_survives_as_unknown():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("6000", "is missing at octet 0 in application-context"),
-        ("6016a109060760857405080101a109060760857405080101", "stands twice at octet 13 in application-context"),
+        ("6000", "application-context: is missing, at octet 0"),
+        ("6016a109060760857405080101a109060760857405080101", "application-context: stands twice, at octet 13"),
         ("600ba109040760857405080101", "no OBJECT IDENTIFIER"),
         ("6206800100800100", "stands twice"),
         ("6219be020500be10040e01000000065f1f0400007e1f04b0800100", "stands twice"),
-        ("620480020000", "1 octets left over"),
+        ("620480020000", "1 octet left over"),
         ("6203000000", "1 octets left over|announces|needs"),
         ("61800000", "indefinite length"),
         ("6109a20702050000000000", "is missing"),

@@ -140,7 +140,7 @@ def test_an_unlisted_tag_is_unsupported_and_says_where():
 
 
 def test_octets_after_the_value_are_left_over():
-    with pytest.raises(WireError, match="1 octets left over"):
+    with pytest.raises(WireError, match="1 octet left over"):
         read_data(bytes.fromhex("110100"))
 
 
@@ -157,7 +157,7 @@ def test_nesting_beyond_the_bound_is_refused():
 
 
 def test_a_count_beyond_the_octets_is_refused_before_anything_is_built():
-    with pytest.raises(WireError, match="announces 4294967295 elements, has 1 octets"):
+    with pytest.raises(WireError, match="announces 4294967295 elements, has 1 octet,"):
         read_data(bytes.fromhex("0184ffffffff00"))
 
 

@@ -31,6 +31,7 @@ from meterspan.wire.xdlms import (
     ConfirmedServiceError,
     InitiateRequest,
     ServiceErrorCategory,
+    apdu_name,
     read_apdu,
 )
 
@@ -173,7 +174,7 @@ def read_initiate(octets: bytes | None, cipher: SecurityContext | None) -> Initi
         raise WireError(f"{plain[:1].hex()} begins no initiate request", None, "user-information", CLAUSE)
     apdu = read_apdu(plain)
     if not isinstance(apdu, InitiateRequest):
-        raise WireError(f"{type(apdu).__name__} is no initiate request", None, "user-information", CLAUSE)
+        raise WireError(f"{apdu_name(apdu)} is no initiate request", None, "user-information", CLAUSE)
     return apdu
 
 

@@ -45,6 +45,7 @@ from meterspan.wire.acse import (
     ReleaseRequestReason,
     Rlre,
     Rlrq,
+    acse_name,
     write_acse,
 )
 from meterspan.wire.acse.apdu import RLRE_TAG
@@ -63,6 +64,7 @@ from meterspan.wire.xdlms import (
     InitiateRequest,
     InitiateResponse,
     InvokeIdAndPriority,
+    apdu_name,
     read_apdu,
     write_apdu,
 )
@@ -264,7 +266,7 @@ class ClientAssociation(Association[ClientMove]):
         elif isinstance(apdu, Rlre) and self._state is AssociationState.RELEASING:
             self._take_rlre(apdu, now)
         else:
-            raise WireError(f"{type(apdu).__name__} while {self._state.value}", 0, "acse", CLAUSE)
+            raise WireError(f"{acse_name(apdu)} while {self._state.value}", 0, "acse", CLAUSE)
 
     def _take_aare(self, aare: Aare, now: float) -> None:
         if aare.result != AssociationResult.ACCEPTED:
@@ -306,7 +308,7 @@ class ClientAssociation(Association[ClientMove]):
             raise WireError(f"{plain[:1].hex()} begins no initiate response", None, "user-information", CLAUSE)
         apdu = read_apdu(plain)
         if not isinstance(apdu, InitiateResponse | ConfirmedServiceError):
-            raise WireError(f"{type(apdu).__name__} is no initiate response", None, "user-information", CLAUSE)
+            raise WireError(f"{apdu_name(apdu)} is no initiate response", None, "user-information", CLAUSE)
         return apdu
 
     def _fault_of(self, aare: Aare) -> ConfirmedServiceError | None:
@@ -338,7 +340,7 @@ class ClientAssociation(Association[ClientMove]):
     def _take_proof(self, agreed: Agreement, apdu: Apdu, now: float) -> None:
         """Process pass 4 of HLS."""
         if not isinstance(apdu, ActionResponseNormal):
-            raise WireError(f"{type(apdu).__name__} in place of the server's proof", None, "apdu", CLAUSE)
+            raise WireError(f"{apdu_name(apdu)} in place of the server's proof", None, "apdu", CLAUSE)
         outcome, settings = apdu.outcome, self._settings
         if outcome.result != ActionResult.SUCCESS or not isinstance(outcome.returned, Data):
             self._refused(failures.of_proof_result(outcome.result), now)
@@ -426,7 +428,7 @@ class ClientAssociation(Association[ClientMove]):
         elif self._running is not None:
             self._take_answer(self._running, apdu, now)
         else:
-            raise _LateAnswerError(f"{type(apdu).__name__} answers nothing", None, "apdu", CLAUSE)
+            raise _LateAnswerError(f"{apdu_name(apdu)} answers nothing", None, "apdu", CLAUSE)
 
     def _plain(self, octets: bytes) -> bytes:
         if is_ciphered(octets):
@@ -446,7 +448,7 @@ class ClientAssociation(Association[ClientMove]):
     def _take_answer(self, running: PendingRequest, apdu: Apdu, now: float) -> None:
         invoke = getattr(apdu, "invoke", None)
         if not isinstance(invoke, InvokeIdAndPriority):
-            raise UnsupportedError(f"{type(apdu).__name__} is no answer", None, "apdu", CLAUSE)
+            raise UnsupportedError(f"{apdu_name(apdu)} is no answer", None, "apdu", CLAUSE)
         if invoke.invoke_id != running.invoke.invoke_id:
             raise _LateAnswerError(f"answers {invoke}, {running.invoke} is due", None, "invoke-id", CLAUSE)
         self._step(running, running.answer(apdu), now)

@@ -66,6 +66,7 @@ from meterspan.wire.xdlms import (
     SetResponseLastDatablockWithList,
     SetResponseNormal,
     SetResponseWithList,
+    apdu_name,
     data_octets_of_get,
     write_apdu,
 )
@@ -447,7 +448,7 @@ def _read_whole_list(octets: bytes, read: Callable[[Cursor], ItemT]) -> tuple[It
 
 
 def _misfit(apdu: Apdu) -> WireError:
-    return WireError(f"{type(apdu).__name__} does not answer the request", None, "apdu", CLAUSE)
+    return WireError(f"{apdu_name(apdu)} does not answer the request", None, "apdu", CLAUSE)
 
 
 def _unsupported(request_id: int, service: str) -> RequestFailed:

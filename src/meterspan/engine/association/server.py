@@ -46,6 +46,7 @@ from meterspan.wire.acse import (
     Rlre,
     Rlrq,
     UserDiagnostic,
+    acse_name,
     write_acse,
 )
 from meterspan.wire.errors import ReplayError, SecurityError, UnsupportedError, WireError
@@ -211,7 +212,7 @@ class ServerAssociation(Association[ServerMove]):
         elif isinstance(apdu, Rlrq):
             self._take_rlrq(apdu, event, now)
         else:
-            raise WireError(f"{type(apdu).__name__} while {self.state.value}", 0, "acse", CLAUSE)
+            raise WireError(f"{acse_name(apdu)} while {self.state.value}", 0, "acse", CLAUSE)
 
     def _take_aarq(self, aarq: Aarq, event: ApduReceived, now: float) -> None:
         claim = self._claim_of(aarq, event, now)

@@ -10,6 +10,7 @@ from meterspan.wire.acse.apdu import (
     Diagnostic,
     Rlre,
     Rlrq,
+    acse_name,
     read_acse,
     write_acse,
 )
@@ -44,6 +45,7 @@ __all__ = [
     "Rlre",
     "Rlrq",
     "UserDiagnostic",
+    "acse_name",
     "blanked",
     "blanked_aarq",
     "read_acse",

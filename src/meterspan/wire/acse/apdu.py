@@ -33,6 +33,7 @@ __all__ = [
     "Diagnostic",
     "Rlre",
     "Rlrq",
+    "acse_name",
     "read_acse",
     "write_acse",
 ]
@@ -157,6 +158,11 @@ class Rlre:
 
 
 AcseApdu: TypeAlias = Aarq | Aare | Rlrq | Rlre
+
+
+def acse_name(apdu: AcseApdu) -> str:
+    """Return the standard's name of an APDU's kind: ``AARQ``."""
+    return type(apdu).__name__.upper()
 
 
 def read_acse(source: bytes | Cursor) -> AcseApdu:

@@ -86,7 +86,7 @@ from meterspan.wire.xdlms.set import (
     SetResponseNormal,
     SetResponseWithList,
 )
-from meterspan.wire.xdlms.text import apdu_text
+from meterspan.wire.xdlms.text import apdu_name, apdu_text
 
 __all__ = [
     "DLMS_VERSION",
@@ -165,6 +165,7 @@ __all__ = [
     "SetResponseNormal",
     "SetResponseWithList",
     "StateFault",
+    "apdu_name",
     "apdu_text",
     "ciphered_tag",
     "data_octets_of_get",

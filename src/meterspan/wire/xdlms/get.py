@@ -164,7 +164,7 @@ def data_octets_of_get(octets: bytes) -> bytes:
     """
     head = octets[:_NORMAL_RESPONSE_HEAD]
     if len(head) < _NORMAL_RESPONSE_HEAD or head[:2] != b"\xc4\x01" or head[3] != 0:
-        raise UnsupportedError("is no get-response-normal with data", 0, "get-response")
+        raise UnsupportedError("no get-response-normal with data", 0, "get-response")
     return octets[_NORMAL_RESPONSE_HEAD:]
 
 

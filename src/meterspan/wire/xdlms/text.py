@@ -16,12 +16,17 @@ from meterspan.wire.xdlms.common import (
     LongInvokeIdAndPriority,
 )
 
-__all__ = ["apdu_text"]
+__all__ = ["apdu_name", "apdu_text"]
 
 SHOWN_CHARACTERS = 160
 """Of one field: a load profile would fill a page."""
 _SECRET = frozenset({"dedicated_key", "payload", "ciphered"})
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def apdu_name(apdu: Apdu) -> str:
+    """Return the standard's name of an APDU's kind: ``get-request-normal``."""
+    return _WORD.sub("-", type(apdu).__name__).lower()
 
 
 def apdu_text(apdu: Apdu, *, whole: bool = False) -> str:
@@ -32,8 +37,7 @@ def apdu_text(apdu: Apdu, *, whole: bool = False) -> str:
         whole: long fields too, as for a file; else they are cut, and the text is a line.
 
     """
-    name = _WORD.sub("-", type(apdu).__name__).lower()
-    return ", ".join([name, *_field_texts(apdu, None if whole else SHOWN_CHARACTERS)])
+    return ", ".join([apdu_name(apdu), *_field_texts(apdu, None if whole else SHOWN_CHARACTERS)])
 
 
 def _field_texts(record: object, size_max: int | None) -> Iterator[str]:
