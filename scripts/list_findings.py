@@ -10,6 +10,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +50,7 @@ def rows(text: str) -> Iterator[Row]:
             yield Row(number, *cells)
 
 
+@cache
 def marked() -> Mapping[str, list[str]]:
     """Return the tests of each finding, ``path::name``, in the order of their paths."""
     found: dict[str, list[str]] = defaultdict(list)

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner, Result
+
+from meterspan.cli import app
+
 MAIN = [sys.executable, "-c", "from meterspan.cli import main; main()"]
 
 
@@ -75,6 +79,11 @@ def run(
         timeout=30,
         input=stdin,
     )
+
+
+def run_here(*arguments: str) -> Result:
+    """Run a command that ends at once within this process: what it refuses, it refuses before it starts anything."""
+    return CliRunner(env={"COLUMNS": "300", "TERM": "dumb", "NO_COLOR": "1"}).invoke(app, list(arguments))
 
 
 def read_json(folder: Path, *arguments: str) -> Any:

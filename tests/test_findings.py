@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ REVIEWS = {
 }
 
 
+@cache
 def _page():
     spec = importlib.util.spec_from_file_location("list_findings", ROOT / "scripts/list_findings.py")
     assert spec is not None

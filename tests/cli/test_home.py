@@ -15,7 +15,7 @@ from meterspan.quantities import ClockTime, parse_obis
 from meterspan.runtime.state import StateFile
 from meterspan.wire.p1 import PROFILES, P1Reader, p1_object, p1_time, write_telegram
 from tests.cli.test_serve import until
-from tests.helpers_bench import run, running_meter
+from tests.helpers_bench import run, run_here, running_meter
 from tests.helpers_bus import ENERGY, HEAT, bus_slave, register, running_bus
 from tests.helpers_serve import free_port, running
 
@@ -192,9 +192,9 @@ def test_displays_hear_the_home_over_h1_and_h2(tmp_path):
         (("--p1", "tcp://127.0.0.1:9", "--host", "192.0.2.7"), "add --insecure-without-login"),
     ],
 )
-def test_what_cannot_be_used_is_said(tmp_path, options, said):
-    result = run(tmp_path, "home", *options)
-    assert result.returncode == 2
+def test_what_cannot_be_used_is_said(options, said):
+    result = run_here("home", *options)
+    assert result.exit_code == 2
     assert said in " ".join(result.stderr.replace("│", " ").split())
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from meterspan.wire.p1 import P1Reader, P1Telegram
-from tests.helpers_bench import read_json, register, run, running_meter
+from tests.helpers_bench import read_json, register, run, run_here, running_meter
 from tests.nonce_record import FOLDER_VARIABLE, repeated_in
 
 TOTAL = "1-0:1.8.0"
@@ -128,9 +128,9 @@ def test_the_p1_port_writes_telegrams_and_hears_nothing(tmp_path):
         (["--medium", "gas", "--mode", "8"], "security mode 0, 5 or 7"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_words(tmp_path, options, words):
-    done = run(tmp_path, "meter", *options)
-    assert done.returncode == 2
+def test_what_makes_no_sense_is_said_in_words(options, words):
+    done = run_here("meter", *options)
+    assert done.exit_code == 2
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
 

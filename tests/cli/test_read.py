@@ -6,7 +6,7 @@ from meterspan.cli.key_files import read_key_file
 from meterspan.model.failures import FailureKind
 from meterspan.model.remedies import REMEDIES
 from meterspan.runtime.machine import MARKS_VARIABLE
-from tests.helpers_bench import read_json, register, run, running_meter
+from tests.helpers_bench import read_json, register, run, run_here, running_meter
 
 TOTAL = "1-0:1.8.0"
 
@@ -196,13 +196,13 @@ def test_no_connection_is_said_in_words(tmp_path, arguments, words):
         (["tcp://127.0.0.1:1", "--auth", "lls"], "needs --password"),
         (["tcp://127.0.0.1:1", "--profile", "nonsense"], "is not an OBIS code"),
         (["tcp://127.0.0.1:1", "--profile", "1-0:99.1.0", "--from", "yesterday"], "is no time"),
-        (["tcp://127.0.0.1:1", "--keys", "/nosuch/file"], "No such file"),
+        (["tcp://127.0.0.1:1", "--keys", "/nosuch/file"], "no such file"),
         (["tcp://127.0.0.1:1", "--title", "4d53"], "8 octets"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_anything_is_sent(tmp_path, arguments, words):
-    done = run(tmp_path, "read", *arguments)
-    assert done.returncode == 2
+def test_what_makes_no_sense_is_refused_before_anything_is_sent(arguments, words):
+    done = run_here("read", *arguments)
+    assert done.exit_code == 2
     assert words in " ".join(done.stderr.replace("│", " ").split())
 
 
