@@ -140,6 +140,31 @@ def test_many_questions_at_once_take_one_survey_and_the_loop_runs_between_its_st
     assert turns >= 1_000 // head_end_views.SURVEY_STEP
 
 
+def test_no_survey_that_began_before_a_change_is_shown_after_it(monkeypatch) -> None:
+    monkeypatch.setattr(network_views, "AGE_S", 3_600.0)
+    head_end = head_end_of(1_000)
+    views = HeadEndViews(head_end, Numbers(), lambda *_: ("", ()), lambda: NOW)
+    begun = []
+    survey = views.survey
+    monkeypatch.setattr(views, "survey", lambda now: begun.append(now) or survey(now))
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        shared = SharedSurvey(views, loop)
+        first = loop.run_in_executor(None, shared.get, NOW)
+        while not begun:
+            await asyncio.sleep(0)
+        shared.forget()  # while the first is under way
+        before = await first
+        assert len(begun) == 2, "the one under way is taken again"
+        assert await loop.run_in_executor(None, shared.get, NOW) is before
+        shared.forget()
+        assert await loop.run_in_executor(None, shared.get, NOW) is not before
+
+    asyncio.run(scenario())
+    assert len(begun) == 3
+
+
 def test_a_survey_that_is_old_is_not_shown(monkeypatch) -> None:
     monkeypatch.setattr(network_views, "AGE_S", 0.0)
     head_end = head_end_of(1)

@@ -1,6 +1,6 @@
 """The meter desk of a running central system: changes of meters asked for in the portal or at its API."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.start_check import StartSource, read_source
@@ -20,13 +20,15 @@ class CentralMeterDesk:
         system: the central system.
         source: whose key file has the keys of new meters: keys never come over the portal.
         call: runs a function where the head end runs.
+        on_change: called after each change.
 
     """
 
-    def __init__(self, system: CentralSystem, source: StartSource, call: Call) -> None:
+    def __init__(self, system: CentralSystem, source: StartSource, call: Call, on_change: Callable[[], None]) -> None:
         self._system = system
         self._source = source
         self._call = call
+        self._on_change = on_change
 
     def change(self, wish: ChangeWish) -> ChangeView:
         """Make a change.
@@ -36,7 +38,10 @@ class CentralMeterDesk:
             ChangeRefusedError: it cannot be made; nothing was changed.
 
         """
-        return self._system.change(wish, self._keys() if wish.entry is not None else {}, self._call)
+        try:
+            return self._system.change(wish, self._keys() if wish.entry is not None else {}, self._call)
+        finally:
+            self._on_change()
 
     def changes(self, limit: int = 100) -> Sequence[ChangeView]:
         """List the newest changes, newest first."""

@@ -48,7 +48,9 @@ class SharedSurvey:
         self._loop = loop
         self._newest: Survey | None = None
         self._newest_at = 0.0
+        self._changed_at = float("-inf")
         self._running: asyncio.Task[Survey] | None = None
+        self._begun = 0.0
 
     def get(self, now: datetime) -> Survey:
         """Return a survey that is at most ``AGE_S`` old; called in another thread than the loop's.
@@ -58,18 +60,30 @@ class SharedSurvey:
 
         """
         newest = self._newest
-        if newest is not None and 0 <= self._loop.time() - self._newest_at < AGE_S:
+        if (
+            newest is not None
+            and self._newest_at >= self._changed_at
+            and 0 <= self._loop.time() - self._newest_at < AGE_S
+        ):
             return newest
         return asyncio.run_coroutine_threadsafe(self._fresh(now), self._loop).result(ANSWER_S)
 
-    async def _fresh(self, now: datetime) -> Survey:
-        """Join the survey under way, or begin one."""
-        if self._running is None:
-            self._running = asyncio.create_task(self._take(now), name="survey")
-        return await asyncio.shield(self._running)
+    def forget(self) -> None:
+        """Answer no question with a survey that began before now: meters were changed; called in any thread."""
+        self._changed_at = self._loop.time()
 
-    async def _take(self, now: datetime) -> Survey:
-        begun = self._loop.time()
+    async def _fresh(self, now: datetime) -> Survey:
+        """Join the survey under way, or begin one; one that a change came into is taken again."""
+        while True:
+            if self._running is None:
+                self._begun = self._loop.time()
+                self._running = asyncio.create_task(self._take(now, self._begun), name="survey")
+            begun = self._begun
+            survey = await asyncio.shield(self._running)
+            if begun >= self._changed_at:
+                return survey
+
+    async def _take(self, now: datetime, begun: float) -> Survey:
         steps = self._views.survey(now)
         try:
             while True:

@@ -137,7 +137,8 @@ async def run_central_system(
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     loop = asyncio.get_running_loop()
     call = on_loop(loop)
-    asked = SurveyedViews(system.head_end, views, SharedSurvey(views, loop), call)
+    survey = SharedSurvey(views, loop)
+    asked = SurveyedViews(system.head_end, views, survey, call)
 
     async def report_ready() -> None:
         await system.host.listening.wait()
@@ -155,7 +156,7 @@ async def run_central_system(
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
         health=lambda: _health(system, services),
-        meter_desk=CentralMeterDesk(system, source, call),
+        meter_desk=CentralMeterDesk(system, source, call, survey.forget),
     ) as where:
         await until_signal(
             on_reload(lambda: reload(system, source, call, clock())),
