@@ -59,12 +59,8 @@ class SharedSurvey:
             TimeoutError: the loop is too busy.
 
         """
-        newest = self._newest
-        if (
-            newest is not None
-            and self._newest_at >= self._changed_at
-            and 0 <= self._loop.time() - self._newest_at < AGE_S
-        ):
+        newest, taken = self._newest, self._newest_at
+        if newest is not None and taken >= self._changed_at and 0 <= self._loop.time() - taken < AGE_S:
             return newest
         return asyncio.run_coroutine_threadsafe(self._fresh(now), self._loop).result(ANSWER_S)
 

@@ -140,6 +140,10 @@ async def run_central_system(
     survey = SharedSurvey(views, loop)
     asked = SurveyedViews(system.head_end, views, survey, call)
 
+    def take_configuration_anew() -> None:
+        reload(system, source, call, clock())
+        survey.forget()
+
     async def report_ready() -> None:
         await system.host.listening.wait()
         pushes = tuple(map(str, system.host.push_places))
@@ -159,7 +163,7 @@ async def run_central_system(
         meter_desk=CentralMeterDesk(system, source, call, survey.forget),
     ) as where:
         await until_signal(
-            on_reload(lambda: reload(system, source, call, clock())),
+            on_reload(take_configuration_anew),
             services.keep("head end", system.host.run),
             services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
             services.keep("sums", numbers.run),
