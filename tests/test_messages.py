@@ -25,7 +25,7 @@ PREDICATES = {
     *("nests", "says", "stands"),
 }
 """First words of a reason that is said of its field."""
-WORD, VALUE = re.compile(r"\w+"), re.compile(r"\{[^}]*\}")
+WORD, VALUE = re.compile(r"[^\W_]+"), re.compile(r"\{[^}]*\}")
 NAMES_OF_CODE = re.compile(r"__name__|\{\w*(apdu|record|frame)\}")
 ERRNO = re.compile(r"\[Errno|Errno \d|codec can't|Traceback|Value error|object at 0x|<class|None\b")
 

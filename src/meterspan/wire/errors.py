@@ -29,7 +29,7 @@ __all__ = [
 
 
 _ONE = re.compile(r"(?<![\d.,])\b1 (attribute|column|element|frame|item|line|method|object|octet|value)s\b")
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[^\W_]+")
 
 
 class WireError(Exception):
