@@ -14,7 +14,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx
-import numpy as np
 
 from bench.head_end import resident
 from bench.table import Line, show
@@ -24,6 +23,7 @@ from meterspan.app.network_views import SharedSurvey, SurveyedViews
 from meterspan.app.stored_numbers import GatheredNumbers
 from meterspan.app.views_proxy import on_loop
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.storage.stretches import Stretch
 from meterspan.portal import create_app
 from meterspan.runtime.config import read_config
 
@@ -82,8 +82,8 @@ def fill(system, days):
         edges = [first, *(range(first + 96, stop, 96 * 14) if number % 20 < 2 else ()), stop + 4]
         for begin, end in pairwise(edges):
             runs.add(begin, end - 4)
-        system.head_end.ledger.restore(channel, runs)
-        system.head_end.recall(channel, np.empty(0, np.int64), float(now - 3_600))
+        stretches = [Stretch(begin * PERIOD_S + PERIOD_S, PERIOD_S, end - begin) for begin, end in runs]
+        system.head_end.recall(channel, stretches, float(now - 3_600))
 
 
 def asked(system):

@@ -37,15 +37,6 @@ def test_gaps_and_count_of_a_span_make_up_the_span(added, first, stop):
     assert runs.count(first, stop) == len(span & numbers(runs))
 
 
-@given(spans)
-def test_runs_read_back_from_their_octets(added):
-    runs = SlotRuns()
-    for span in added:
-        runs.add(*span)
-    assert list(SlotRuns(runs.octets)) == list(runs)
-    assert len(SlotRuns(runs.octets)) == len(runs)
-
-
 def test_a_complete_history_is_one_run_however_long_it_is():
     runs = SlotRuns()
     for slot in range(10_000):

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from typing import Any
 
-import numpy as np
 import pytest
 
 from meterspan.app import network_views
@@ -20,6 +19,7 @@ from meterspan.head_end.ledger import Channel
 from meterspan.head_end.system import HeadEnd
 from meterspan.head_end.views import HeadEndViews
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
+from meterspan.model.storage.stretches import Stretch
 from meterspan.model.views import NetworkViews, OrderDesk
 from meterspan.quantities import DAY_S, Commodity, Obis
 
@@ -49,8 +49,8 @@ def head_end_of(meters: int, *, days: int = 1) -> HeadEnd:
     """A head end whose meters were read completely but for one hour, yesterday."""
     head_end = HeadEnd(Sink(), KeyCustody(bytes(32)))
     start = (DAY - days) * DAY_S
-    times = np.arange(start + 900, DAY * DAY_S + 11 * 3_600, 900)
-    times = np.concatenate((times[:8], times[12:]))
+    count = (DAY * DAY_S + 11 * 3_600 - start) // 900 - 1
+    stretches = [Stretch(start + 900, 900, 8), Stretch(start + 13 * 900, 900, count - 12)]
     for number in range(meters):
         device = Device(
             f"M{number:05}",
@@ -62,7 +62,7 @@ def head_end_of(meters: int, *, days: int = 1) -> HeadEnd:
             installed_at=start,
         )
         head_end.add_device(device, NOW.timestamp())
-        head_end.recall(Channel(device.device, IMPORT), times, NOW.timestamp() - 3_600)
+        head_end.recall(Channel(device.device, IMPORT), stretches, NOW.timestamp() - 3_600)
     return head_end
 
 
@@ -171,7 +171,7 @@ def test_a_survey_that_is_old_is_not_shown(monkeypatch) -> None:
 
     def ask(ours: SurveyedViews, _: HeadEndViews) -> None:
         before = ours.meters(NOW)[0].received
-        head_end.recall(Channel("M00000", IMPORT), np.array([DAY * DAY_S - DAY_S + 9 * 900]), NOW.timestamp())
+        head_end.recall(Channel("M00000", IMPORT), [Stretch(DAY * DAY_S - DAY_S + 9 * 900, 0, 1)], NOW.timestamp())
         assert ours.meters(NOW)[0].received == before + 1
 
     asked(head_end, ask)

@@ -54,9 +54,33 @@ IMPORT_STEPS = st.tuples(
 )
 
 
+MANY = [1, 2, 3, 4, *range(1_000, 1_100)]
+"""Series enough that the times of whole segments are asked for."""
+
+
+def times_of(stretches):
+    """Each series with all its times and the newest arrival."""
+    return {
+        number: (sorted(time for row in rows for time in row.times.tolist()), received_at)
+        for number, rows, received_at in stretches.by_series()
+    }
+
+
+def times_read(found):
+    """The same out of readings."""
+    told = {}
+    for number, time, received_at in zip(
+        found.series.tolist(), found.time.tolist(), found.received_at.tolist(), strict=True
+    ):
+        times, newest = told.get(number, (set(), received_at))
+        told[number] = (times | {time}, max(newest, received_at))
+    return {number: (sorted(times), newest) for number, (times, newest) in told.items()}
+
+
 def state_of(journal):
     """All that is read, without which of several contradicting values is the one that is marked."""
     found = journal.read([1, 2], T0, T0 + 2 * DAY_S)
+    assert times_of(journal.stretches(MANY, T0, T0 + 2 * DAY_S)) == times_read(found)
     conflict = int(Quality.CONFLICT)
     marks = Counter()
     for series, time, quality in zip(found.series.tolist(), found.time.tolist(), found.quality.tolist(), strict=True):
@@ -129,6 +153,29 @@ class JournalContract:
             assert len(opened.read([1], T0, T0 + 2 * DAY_S)) == opened.counts().readings == 151
         with pytest.raises(ValueError, match="midnight"):
             opened.compact(T0 + 5)
+
+    @pytest.mark.attack(10)
+    def test_the_times_of_closed_open_and_late_readings_are_those_that_are_read(self, opened, place):
+        def check(journal):
+            days = []
+            found = journal.stretches(MANY, T0, T0 + 3 * DAY_S, lambda done, days_: days.append((done, days_)))
+            assert times_of(found) == times_read(journal.read(MANY, T0, T0 + 3 * DAY_S))
+            assert not days or days[-1][0] == days[-1][1]
+            return found
+
+        assert len(check(opened)) == 0
+        opened.append(readings([(1, T0 + 900 * index, index) for index in range(250)], T0 + 5))
+        opened.append(readings([(2, T0 + DAY_S * index, index) for index in range(3)], T0 + 9))
+        opened.compact(T0 + 2 * DAY_S)
+        assert len(check(opened)) == 2, "evenly spaced times are one stretch, over days and the end of what is closed"
+        opened.append(readings([(1, T0 + 901, 1), (1, T0, 7)], T0 + 99))
+        check(opened)
+        for _ in range(2):
+            opened.compact(T0 + 2 * DAY_S)
+            check(opened)
+        journal = self.reopened(opened, place)
+        check(journal)
+        journal.close()
 
     def test_days_to_settle_are_noted_with_their_batch_and_outlive_reopening_and_compaction(self, opened, place):
         opened.append(readings([(1, T0, 1), (1, T0 + 9, 2), (2, T0 + DAY_S, 3)]))

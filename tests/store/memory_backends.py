@@ -11,7 +11,7 @@ import numpy as np
 
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.storage.errors import StorageClosedError
-from meterspan.model.storage.ports import unnoted
+from meterspan.model.storage.ports import unnoted, unwatched
 from meterspan.model.storage.readings import COLUMNS, Readings, Receipt, StoreCounts, UnsettledDays
 from meterspan.model.storage.registry import (
     DeviceRow,
@@ -21,6 +21,7 @@ from meterspan.model.storage.registry import (
     TariffRow,
     UsagePointRow,
 )
+from meterspan.model.storage.stretches import Stretches
 from meterspan.quantities import DAY_S, Quality
 
 
@@ -151,6 +152,11 @@ class MemoryJournal:
     def read(self, series, start, end):
         wanted = set(series)
         return _columns([row for row in self._all() if row[0] in wanted and start <= row[1] < end])
+
+    def stretches(self, series, start, end, progress=unwatched):
+        first, last = start // DAY_S, -(-end // DAY_S)
+        progress(last - first, last - first)
+        return Stretches.of(self.read(series, first * DAY_S, last * DAY_S))
 
     def bounds(self, series):
         times = [row[1] for row in self._all() if row[0] == series]

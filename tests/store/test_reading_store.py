@@ -32,6 +32,7 @@ from meterspan.model.storage.readings import Readings
 from meterspan.quantities import Quality
 from meterspan.store.reading_store import FOLD_AT, ReadingStore
 from tests.store import crash_child
+from tests.store.contract import MANY, times_of, times_read
 
 CHILD = Path(__file__).with_name("crash_child.py")
 DAY_S = 86_400
@@ -158,6 +159,9 @@ def test_any_batches_with_compactions_between_are_the_set_of_their_readings(tmp_
             seen |= set(rows)
             if index in compact_after:
                 store.compact(T0 + DAY_S * (1 + index))
+            assert times_of(store.stretches(MANY, T0, T0 + 9 * DAY_S)) == times_read(
+                store.read(MANY, T0, T0 + 9 * DAY_S)
+            )
         assert everything(store) == sorted(seen)
         assert store.counts().readings == len(seen)
 

@@ -11,18 +11,13 @@ __all__ = ["SlotRuns"]
 
 
 class SlotRuns:
-    """A set of integers as runs.
-
-    Args:
-        octets: as ``octets`` returned them.
-
-    """
+    """A set of integers as runs."""
 
     __slots__ = ("_edges", "_size")
 
-    def __init__(self, octets: bytes = b"") -> None:
-        self._edges = array("q", octets)
-        self._size = sum(self._edges[1::2]) - sum(self._edges[::2])
+    def __init__(self) -> None:
+        self._edges = array("q")
+        self._size = 0
 
     def __len__(self) -> int:
         """Count the numbers."""
@@ -31,11 +26,6 @@ class SlotRuns:
     def __iter__(self) -> Iterator[tuple[int, int]]:
         """Walk the runs as (first, stop), rising."""
         return zip(self._edges[::2], self._edges[1::2], strict=True)
-
-    @property
-    def octets(self) -> bytes:
-        """The runs as octets, to be kept; 16 for each run."""
-        return self._edges.tobytes()
 
     def add(self, first: int, stop: int) -> list[tuple[int, int]]:
         """Add the numbers ``first`` to ``stop - 1``; return the runs of those that were not in the set."""

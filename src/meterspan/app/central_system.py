@@ -15,8 +15,6 @@ from functools import partial
 from typing import Final
 from zoneinfo import ZoneInfo
 
-import numpy as np
-
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.inventory_plan import InventoryPlan, given_purposes, plan_inventory
 from meterspan.app.meter_changes import act_on, plan_change, register_texts, view_of
@@ -55,7 +53,6 @@ _log = logging.getLogger("meterspan.head_end")
 
 RELOADED: Final = frozenset({"homes", "meters", "access_points", "exchanges", "keys", "tariffs"})
 """Parts of the configuration that a running system takes."""
-SERIES_AT_ONCE: Final = 512
 """Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
 
 
@@ -337,19 +334,15 @@ class CentralSystem:
             for item in self.data.series()
             if Channel(item.device, item.obis) in channels
         }
-        ids = sorted(series)
         oldest = min((device.installed_at for device in self.head_end.inventory), default=0)
         start, end = datetime.fromtimestamp(oldest, UTC), datetime.fromtimestamp(now + DAY_S, UTC)
-        for first in range(0, len(ids), SERIES_AT_ONCE):
-            readings = self.data.readings(ids[first : first + SERIES_AT_ONCE], start, end)
-            self._progress("series recalled", min(first + SERIES_AT_ONCE, len(ids)), len(ids))
-            if not len(readings):  # numbered before a crash, without a first reading
-                continue
-            numbers, heads = np.unique(readings.series, return_index=True)
-            ends = [*heads.tolist()[1:], len(readings.series)]
-            for number, head, stop in zip(numbers.tolist(), heads.tolist(), ends, strict=True):
-                heard_at = float(readings.received_at[head:stop].max())
-                self.head_end.recall(series[number], readings.time[head:stop], heard_at)
+
+        def progress(done: int, days: int) -> None:
+            self._progress("days recalled", done, days)
+
+        found = self.data.stretches(sorted(series), start, end, progress)
+        for number, stretches, heard_at in found.by_series():
+            self.head_end.recall(series[number], stretches, heard_at)
 
 
 def _policy(config: ServeConfig) -> ReadPolicy:

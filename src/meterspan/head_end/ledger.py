@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from meterspan.analytics.completeness import DayCount, periods_due, periods_filled
 from meterspan.analytics.slot_runs import SlotRuns
 from meterspan.head_end.tally import Tally
+from meterspan.model.storage.stretches import Stretch
 from meterspan.quantities import DAY_S, Obis
 
 __all__ = ["DAY_S", "Channel", "Ledger"]
@@ -114,12 +115,13 @@ class Ledger:
             return self._fill(known, slot, slot + 1)
         return sum(self._fill(known, *run) for run in _runs(periods_filled(times, known.period_s)))
 
-    def restore(self, channel: Channel, received: SlotRuns) -> None:
-        """Note slots that were received before this start."""
+    def record_stretch(self, channel: Channel, stretch: Stretch) -> int:
+        """Note values at evenly spaced times, as ``record`` does; a period apart, they cost what one costs."""
         known = self._channels.get(channel)
-        if known is not None:
-            for run in received:
-                self._fill(known, *run)
+        if known is None or stretch.step not in {0, known.period_s}:
+            return self.record(channel, stretch.times)
+        slot = -(-stretch.first // known.period_s) - 1
+        return self._fill(known, slot, slot + stretch.count)
 
     def received(self, channel: Channel) -> SlotRuns:
         """Return the slots received from a channel, due or not; empty for an unexpected one."""

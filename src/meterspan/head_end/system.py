@@ -6,11 +6,8 @@ the meter was not credited for is simply asked again.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from meterspan.head_end.device_log import DeviceLog, Entry
 from meterspan.head_end.inventory import Device, Inventory, KeyCustody
@@ -26,6 +23,7 @@ from meterspan.model.ports import ReadingSink
 from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame, RefusalTally
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.model.remedies import reason_of
+from meterspan.model.storage.stretches import Stretch
 from meterspan.quantities import Commodity, Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
@@ -263,9 +261,10 @@ class HeadEnd:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
         return filled
 
-    def recall(self, channel: Channel, times: NDArray[np.int64], heard_at: float) -> None:
-        """Count the values that the data management stored before this start (UTC seconds), and the last arrival."""
-        self.ledger.record(channel, times)
+    def recall(self, channel: Channel, stretches: Iterable[Stretch], heard_at: float) -> None:
+        """Count the values that the data management stored before this start, and the last arrival (UTC seconds)."""
+        for stretch in stretches:
+            self.ledger.record_stretch(channel, stretch)
         self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
     def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:

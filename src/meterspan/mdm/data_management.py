@@ -35,6 +35,7 @@ from meterspan.model.storage.errors import DamagedError, StorageError
 from meterspan.model.storage.ports import ReadingJournal, RegistryStore
 from meterspan.model.storage.readings import ImportRecord, Readings
 from meterspan.model.storage.registry import HomeRow, InstallationRow, SeriesRow
+from meterspan.model.storage.stretches import Stretches
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView, PowerView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
 from meterspan.store.databases import database_name
@@ -509,6 +510,20 @@ class MeterDataManagement:
     def readings(self, series: Sequence[int], start: datetime, end: datetime) -> Readings:
         """Read raw readings, sorted by (series, time, value)."""
         return self._journal.read(series, utc_seconds(start), utc_seconds(end))
+
+    def stretches(
+        self, series: Sequence[int], start: datetime, end: datetime, progress: Callable[[int, int], None]
+    ) -> Stretches:
+        """Return at what times readings are stored, over the whole UTC days of a span; a long history costs little.
+
+        Args:
+            series: numbers of series.
+            start: an aware datetime.
+            end: an aware datetime, not included.
+            progress: called with the days done, and all of them.
+
+        """
+        return self._journal.stretches(series, utc_seconds(start), utc_seconds(end), progress)
 
     def curve(self, usage_point: str, direction: Direction, start: datetime, end: datetime) -> Curve:
         """Derive the intervals of a usage point; raises ``UnknownUsagePointError``.

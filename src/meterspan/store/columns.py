@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import DamagedBatchError
 from meterspan.model.storage.readings import COLUMNS, Readings, SettledIntervals, UnsettledDays
+from meterspan.model.storage.stretches import STRETCH_COLUMNS, Stretches
 
 __all__ = [
     "read_arrow",
     "read_batch",
     "read_intervals",
+    "read_stretches",
     "read_unsettled",
     "write_arrow",
     "write_batch",
     "write_intervals",
+    "write_stretches",
     "write_unsettled",
 ]
 
@@ -33,6 +36,7 @@ HEADER = struct.Struct("<4sBxxxII")
 MAGIC = b"MSB\n"
 INTERVAL_MAGIC = b"MSI\n"
 UNSETTLED_MAGIC = b"MSU\n"
+STRETCHES_MAGIC = b"MST\n"
 FORMAT = 1
 MAX_BATCH_READINGS = 1 << 24
 """A batch that claims more is damaged; writers cut far earlier."""
@@ -89,6 +93,21 @@ def read_unsettled(octets: bytes) -> UnsettledDays:
 
     """
     return UnsettledDays(*_read(UNSETTLED_MAGIC, octets, [np.int32] * 4))
+
+
+def write_stretches(stretches: Stretches) -> bytes:
+    """Write the times of a segment."""
+    return _write(STRETCHES_MAGIC, [getattr(stretches, name) for name in STRETCH_COLUMNS])
+
+
+def read_stretches(octets: bytes) -> Stretches:
+    """Read the times of a segment.
+
+    Raises:
+        DamagedBatchError: the octets are not stretches, are cut or changed, or are of a newer format.
+
+    """
+    return Stretches(*_read(STRETCHES_MAGIC, octets, list(STRETCH_COLUMNS.values())))
 
 
 def write_arrow(readings: Readings) -> pa.Table:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.readings import EventSeverity, MeterEvent
@@ -35,7 +36,7 @@ from meterspan.model.storage.errors import (
     StorageClosedError,
     UnknownFormatError,
 )
-from meterspan.model.storage.ports import unnoted
+from meterspan.model.storage.ports import unnoted, unwatched
 from meterspan.model.storage.readings import (
     ImportRecord,
     QuarantinedItem,
@@ -44,6 +45,7 @@ from meterspan.model.storage.readings import (
     StoreCounts,
     UnsettledDays,
 )
+from meterspan.model.storage.stretches import Stretches
 from meterspan.quantities import DAY_S
 from meterspan.store import edge, imports, journal
 from meterspan.store.columns import read_batch, write_batch
@@ -52,6 +54,7 @@ from meterspan.store.journal import BatchRow, SegmentRow
 from meterspan.store.layers import OF_IMPORT, VOID, live, marked, without_marks
 from meterspan.store.private_files import make_private_file, make_private_folder, sync_directory
 from meterspan.store.quarantine import StoreQuarantine, batch_name
+from meterspan.store.segment_stretches import SegmentStretches
 from meterspan.store.segments import (
     SegmentQuery,
     check_segment,
@@ -79,6 +82,10 @@ COMPACT_READINGS: Final = 8_000_000
 """Readings of one compaction step: bounds its memory to about 600 MB."""
 ACCEPTED_KEPT: Final = 100_000
 """Batch ids remembered; a sender that repeats an older one is still caught reading by reading."""
+FEW_SERIES: Final = 64
+"""So many are read themselves where their times are asked for: quicker than the times of all series."""
+STRETCHED_AT_ONCE: Final = 32
+"""Days whose stretches are joined at once."""
 OPEN_RETRIES: Final = 5
 """Readings of a snapshot whose segments a compaction merged away meanwhile."""
 
@@ -162,6 +169,7 @@ class ReadingStore:
             self._has_log = self._path.with_name(f"{self._path.name}-wal").exists()
             make_private_file(self._path)
         self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
+        self._stretches = SegmentStretches(directory / "stretches")
         self._query = SegmentQuery()
         self._quarantine = StoreQuarantine(directory, self._path)
         self._readers: list[sqlite3.Connection] = []
@@ -332,6 +340,64 @@ class ReadingStore:
                     self._quarantine_lost(paths)
             except OSError as error:
                 raise translated(error, self._segments) from error
+
+    def stretches(
+        self, series: Sequence[int], start: int, end: int, progress: Callable[[int, int], None] = unwatched
+    ) -> Stretches:
+        """Return at what times there are readings of the series, ``start <= time < end`` by whole UTC days.
+
+        Days of one segment cost what their stretches cost; the others are read.
+
+        Args:
+            series: numbers of series.
+            start: UTC seconds.
+            end: UTC seconds.
+            progress: called with the days done, and all of them.
+
+        """
+        wanted = np.asarray(sorted(set(series)), np.int32)
+        if not len(wanted) or start >= end:
+            return Stretches.concatenated([])
+        span = day_of(start), day_of(end - 1)
+        if len(wanted) <= FEW_SERIES:
+            return Stretches.of(self.read(wanted.tolist(), span[0] * DAY_S, (span[1] + 1) * DAY_S))
+        with self._reader() as connection:
+            segments = self._segments_of_days(connection, *span)
+            pending = self._pending_days(connection, *span)
+            self._stretches.forget_others(journal.segment_names(connection))
+        days = sorted(segments.keys() | pending)
+        found, fresh = Stretches.concatenated([]), []
+        for at, day in enumerate(days, 1):
+            names = segments.get(day, [])
+            kept = self._kept_stretches(names[0]) if len(names) == 1 and day not in pending else None
+            fresh.append(self._stretches_of_day(day, wanted) if kept is None else kept[np.isin(kept.series, wanted)])
+            if len(fresh) == STRETCHED_AT_ONCE or at == len(days):
+                found, fresh = Stretches.concatenated([found, *fresh]), []
+                progress(at, len(days))
+        return found
+
+    def _kept_stretches(self, name: str) -> Stretches | None:
+        """Return the times of a whole segment; None where it is damaged, or was merged away meanwhile."""
+        if not (self._segments / name).exists():
+            return None
+        return self._stretches.of(name, lambda: self._whole(name))
+
+    def _stretches_of_day(self, day: int, wanted: NDArray[np.int32]) -> Stretches:
+        return Stretches.of(self.read(wanted.tolist(), day * DAY_S, (day + 1) * DAY_S))
+
+    def _segments_of_days(self, connection: sqlite3.Connection, first: int, last: int) -> dict[int, list[str]]:
+        found: dict[int, list[str]] = {}
+        for day, name in connection.execute("select day, name from segment where day between ? and ?", (first, last)):
+            if not self._quarantine.hides(name):
+                found.setdefault(day, []).append(name)
+        return found
+
+    def _pending_days(self, connection: sqlite3.Connection, first: int, last: int) -> set[int]:
+        """Return the days of which a batch is not compacted."""
+        found: set[int] = set()
+        for row in journal.batch_rows(connection):
+            found.update(np.unique(self._batch(connection, row).time // DAY_S).tolist())
+        return {day for day in found if first <= day <= last}
 
     def pending(self) -> Iterator[Readings]:
         """Read the batches that are not compacted yet, one by one."""
@@ -679,6 +745,7 @@ class ReadingStore:
         number = self._enqueue(lambda connection: journal.add_meta(connection, "segment_number", 1)).result()
         name = f"{np.datetime64(day, 'D')}-{number:08d}.parquet"
         path = write_segment(self._segments / name, readings)
+        self._stretches.keep(path.name, readings)
         self._step("segment written")
         return SegmentRow(path.name, day, len(readings), path.stat().st_size)
 

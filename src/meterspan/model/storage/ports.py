@@ -26,12 +26,17 @@ from meterspan.model.storage.registry import (
     UsagePointRow,
     VersionRow,
 )
+from meterspan.model.storage.stretches import Stretches
 
-__all__ = ["ReadingJournal", "ReadingSource", "RegistryRows", "RegistryStore", "unnoted"]
+__all__ = ["ReadingJournal", "ReadingSource", "RegistryRows", "RegistryStore", "unnoted", "unwatched"]
 
 
 def unnoted(_receipt: Receipt) -> None:
     """Do nothing with a receipt."""
+
+
+def unwatched(_done: int, _of: int) -> None:
+    """Do nothing with the progress of long work."""
 
 
 class ReadingSource(Protocol):
@@ -74,6 +79,20 @@ class ReadingJournal(ReadingSource, Protocol):
             parts: its readings; each is compared with what is stored and with the parts before it.
             is_trial: count, and store nothing.
             note: called with what became of each part, before anything is durable.
+
+        """
+        ...
+
+    def stretches(
+        self, series: Sequence[int], start: int, end: int, progress: Callable[[int, int], None] = unwatched
+    ) -> Stretches:
+        """Return at what times there are readings of the series, over the whole UTC days of ``start <= time < end``.
+
+        Args:
+            series: numbers of series.
+            start: UTC seconds.
+            end: UTC seconds.
+            progress: called with the days done, and all of them.
 
         """
         ...
