@@ -137,7 +137,7 @@ class PushIntake:
         self._bare = self.sink(None)
 
     def allow_insecure_plain(self, devices: Collection[str]) -> None:
-        """Take pushes without protection from now on of these devices, and of no others."""
+        """Let these devices push without protection from now on, and no others."""
         self._insecure_plain = frozenset(devices)
 
     def connection(
