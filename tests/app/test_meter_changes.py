@@ -141,6 +141,7 @@ def system(tmp_path: Path):
     opened.close()
 
 
+ENTRY = {"device": "W", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
 REFUSED = {
     "an unknown meter": (wish(ChangeKind.REMOVE, "NOBODY"), "no meter is called 'NOBODY'"),
     "no name of the new meter": (wish(ChangeKind.EXCHANGE, "OLD", entry={}), "device: is missing"),
@@ -157,6 +158,26 @@ REFUSED = {
     "an odd register": (
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, closing=("much",)),
         "closing: 'much' is not an OBIS code, a value and a unit",
+    ),
+    "a register below 0": (
+        wish(ChangeKind.REMOVE, "OLD", closing=("1-0:1.8.0 -1 kWh",)),
+        "closing: the value of 1-0:1.8.0 is less than 0",
+    ),
+    "cubic metres of electricity": (
+        wish(ChangeKind.MOVE, "OLD", home="h2", closing=("1-0:1.8.0 12.5 m3",)),
+        "closing: 1-0:1.8.0 is counted in units of energy",
+    ),
+    "a register twice": (
+        wish(ChangeKind.REMOVE, "OLD", closing=("1-0:1.8.0 12.5 kWh", "1-0:1.8.0 99 kWh")),
+        "closing: 1-0:1.8.0 is there twice",
+    ),
+    "a register of electricity of a water meter": (
+        wish(ChangeKind.ADD, "W", entry=ENTRY | {"commodity": "water"}, opening=("1-0:1.8.0 5 kWh",)),
+        "opening: 1-0:1.8.0 is a register of electricity, and the meter measures water",
+    ),
+    "a register of water of a meter that leaves": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, closing=("8-0:1.0.0 5 m3",)),
+        "closing: 8-0:1.0.0 is a register of water",
     ),
     "a time before the installation": (
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),

@@ -96,11 +96,16 @@ def plan_change(
     if at > now + 1:
         raise ChangeRefusedError([f"{utc(at).isoformat()} is to come; say when it was done"])
     for name in ("closing", "opening"):
-        try:
-            registers_of(getattr(wish, name))
-        except ValueError as error:
-            raise ChangeRefusedError([f"{name}: {error}"]) from error
+        _require_registers(wish, name)
     return _PLANS[wish.kind](_ChangeCase(wish, config, stored, data, keys, at))
+
+
+def _require_registers(wish: ChangeWish, name: str, commodity: Commodity | None = None) -> None:
+    """Refuse closing or opening registers that a meter cannot have."""
+    try:
+        registers_of(getattr(wish, name), commodity)
+    except ValueError as error:
+        raise ChangeRefusedError([f"{name}: {error}"]) from error
 
 
 def act_on(installer: Installer, change: MeterChange) -> None:
@@ -162,6 +167,7 @@ def _add(case: _ChangeCase) -> ChangeStep:
             raise ChangeRefusedError([f"{entry.device} is here already, at {known.usage_point}; move or exchange it"])
     device = replace(device_of(entry, case.at), installed_at=case.at, is_commanded=True)
     device = _with_keys(case, device)
+    _require_registers(case.wish, "opening", device.commodity)
     change = _change(case, device, ChangeKind.ADD, entry.home)
     return ChangeStep(replace(change, opening=tuple(case.wish.opening)), (device,))
 
@@ -173,6 +179,8 @@ def _exchange(case: _ChangeCase) -> ChangeStep:
             [f"{old.device} was removed on {utc(old.removed_at):%Y-%m-%d}; add the new meter instead"]
         )
     place = _place(case)
+    for name in ("closing", "opening"):
+        _require_registers(case.wish, name, old.commodity)
     home = _home_of(case, place.usage_point)
     is_behind = old.endpoint in case.stored
     entry = _new_entry(case, replace(entry_of(old, home, is_behind=is_behind), system_title="", installed_at=None))
@@ -198,6 +206,7 @@ def _exchange(case: _ChangeCase) -> ChangeStep:
 
 def _move(case: _ChangeCase) -> ChangeStep:
     known, place = case.known, _place(case)
+    _require_registers(case.wish, "closing", known.commodity)
     home = case.wish.home or _home_of(case, place.usage_point)
     if home not in {item.home_id for item in case.data.homes()}:
         raise ChangeRefusedError([f"there is no home {home!r}; declare it under [[homes]]"])
@@ -220,6 +229,7 @@ def _move(case: _ChangeCase) -> ChangeStep:
 
 def _remove(case: _ChangeCase) -> ChangeStep:
     known, place = case.known, _place(case)
+    _require_registers(case.wish, "closing", known.commodity)
     gone = replace(known, removed_at=case.at, is_commanded=True)
     change = replace(
         _change(case, gone, ChangeKind.REMOVE, ""), usage_point=place.usage_point, closing=tuple(case.wish.closing)

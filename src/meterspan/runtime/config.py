@@ -20,6 +20,7 @@ from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtoco
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_obis, parse_unit
+from meterspan.quantities.registers import register_fault
 from meterspan.runtime.declared import Partly, option, read_partly
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_transport
 from meterspan.store.databases import parse_database_url
@@ -266,14 +267,25 @@ def check_meter(entry: MeterEntry, config: ServeConfig) -> list[tuple[str, str]]
     return [*faults, *((name.removeprefix("."), text) for name, text in _meter("", entry, points))]
 
 
-def registers_of(texts: Iterable[str]) -> dict[Obis, Scaled]:
-    """Return registers that are written like ``1-0:1.8.0 6504.555 kWh``.
+def registers_of(texts: Iterable[str], commodity: Commodity | None = None) -> dict[Obis, Scaled]:
+    """Return registers that are written like ``1-0:1.8.0 6504.555 kWh``, each one once.
+
+    Args:
+        texts: the registers of one meter.
+        commodity: what it measures; None where that is not known.
 
     Raises:
-        ValueError: one is not an OBIS code, a number and a unit.
+        ValueError: one is not an OBIS code, a number and a unit, is none of such a meter, or is there twice.
 
     """
-    return dict(map(_register, texts))
+    found: dict[Obis, Scaled] = {}
+    for text in texts:
+        obis, shown = _register(text)
+        fault = f"{obis} is there twice" if obis in found else register_fault(obis, shown, commodity)
+        if fault:
+            raise ValueError(fault)
+        found[obis] = shown
+    return found
 
 
 def _register(text: str) -> tuple[Obis, Scaled]:
@@ -412,19 +424,19 @@ def _places(config: ServeConfig) -> Iterator[tuple[str, str]]:
 
 
 def _exchanges(config: ServeConfig) -> Iterator[tuple[str, str]]:
-    declared = {meter.device for meter in config.meters}
+    declared = {meter.device: meter.commodity for meter in config.meters}
     for index, entry in enumerate(config.exchanges):
         where = f"exchanges[{index}]"
         later = {other.old for other in config.exchanges}
         if entry.old == entry.new:
             yield f"{where}.new", "is the meter that left"
-        elif entry.new not in declared | later:
+        elif entry.new not in declared.keys() | later:
             yield f"{where}.new", f"there is no meter {entry.new!r}; declare it under [[meters]]"
         if entry.old in declared:
             yield f"{where}.old", f"{entry.old} has left; take its entry out of [[meters]]"
         for name in ("closing", "opening"):
             try:
-                registers_of(getattr(entry, name))
+                registers_of(getattr(entry, name), declared.get(entry.new))
             except ValueError as error:
                 yield f"{where}.{name}", str(error)
 
