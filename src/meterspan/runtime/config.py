@@ -53,6 +53,8 @@ __all__ = [
 PORT_MAX: Final = 65_535
 ADDRESS_MAX: Final = 65_535
 REGISTER_EXPONENT_MAX: Final = 9
+INSTANT_MAX: Final = 13_569_465_600
+"""The year 2400, UTC seconds; the first instant is that of 1970."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -275,7 +277,7 @@ def registers_of(texts: Iterable[str], commodity: Commodity | None = None) -> di
         commodity: what it measures; None where that is not known.
 
     Raises:
-        ValueError: one is not an OBIS code, a number and a unit, is none of such a meter, or is there twice.
+        ValueError: one is not an OBIS code, a number and a unit, no such meter has it, or it is there twice.
 
     """
     found: dict[Obis, Scaled] = {}
@@ -432,6 +434,7 @@ def _exchanges(config: ServeConfig) -> Iterator[tuple[str, str]]:
             yield f"{where}.new", "is the meter that left"
         elif entry.new not in declared.keys() | later:
             yield f"{where}.new", f"there is no meter {entry.new!r}; declare it under [[meters]]"
+        yield from _instant(f"{where}.at", entry.at)
         if entry.old in declared:
             yield f"{where}.old", f"{entry.old} has left; take its entry out of [[meters]]"
         for name in ("closing", "opening"):
@@ -466,6 +469,8 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
         yield from _title(f"{where}.system_title", meter.system_title)
     if meter.period_s <= 0 or 86_400 % meter.period_s:
         yield f"{where}.period_s", f"{meter.period_s} s does not divide a day"
+    if meter.installed_at is not None:
+        yield from _instant(f"{where}.installed_at", meter.installed_at)
     for text in (*meter.channels, *([meter.profile] if meter.profile else [])):
         try:
             parse_obis(text)
@@ -475,6 +480,11 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
         push_objects_of(meter)
     except ValueError as error:
         yield f"{where}.push_objects", str(error)
+
+
+def _instant(where: str, moment: datetime) -> Iterator[tuple[str, str]]:
+    if not 0 <= moment.timestamp() <= INSTANT_MAX:
+        yield where, f"{moment.isoformat()} is no time at which a meter was installed"
 
 
 def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:
