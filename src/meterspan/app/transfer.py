@@ -47,10 +47,6 @@ END: Final = datetime(2200, 1, 1, tzinfo=UTC)
 EVER: Final = datetime(1, 1, 2, tzinfo=UTC)
 FOREVER: Final = datetime(9999, 12, 30, tzinfo=UTC)
 """The span of all readings, whatever their clock said."""
-PARQUET_ROWS: Final = 10_000
-"""Rows of a Parquet file held in memory at once."""
-PARQUET_PART_OCTETS_MAX: Final = 1 << 28
-"""Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
 TOTAL_COLUMNS: Final = (
     TableColumn("home"),
     TableColumn("commodity"),
