@@ -149,7 +149,7 @@ def test_a_fault_behind_an_entry_that_is_left_out_names_its_own_entry_and_line(f
 
 
 def test_two_homes_with_one_id_are_refused(folder):
-    (fault,) = refused(
+    fault, *_ = refused(
         folder, BASE.replace('id = "h2"', 'id = "h1"').replace('home = "h2"', 'home = "h1"\nusage_point = "x"')
     )
     assert "homes[1].id" in fault
