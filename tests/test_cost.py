@@ -8,13 +8,16 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 import pytest
 
 from meterspan import readings, wire
+from meterspan.app.importing import ImportRequest, import_into
+from meterspan.mdm.table_reader import TableDefaults
 from meterspan.readings.decoder import Decoder
 from meterspan.readings.job import DecodeJob
 from meterspan.wire import Cursor, WireError
@@ -202,3 +205,45 @@ def test_every_port_has_a_test_of_what_a_flood_costs_there() -> None:
     for proof in PORTS.values():
         place, _, name = proof.partition("::")
         assert f"def {name}(" in (Path(__file__).parent / place).read_text(encoding="utf-8")
+
+
+def steps_of(run: Callable[[], object]) -> int:
+    """Return how many lines of this project are run: a loop without a call counts too."""
+    count = 0
+
+    def each(frame: FrameType, event: str, _value: object) -> object:
+        nonlocal count
+        if not frame.f_code.co_filename.startswith(str(SOURCE)):
+            return None
+        count += event == "line"
+        return each
+
+    sys.settrace(each)
+    try:
+        run()
+    finally:
+        sys.settrace(None)
+    return count
+
+
+TABLES = {
+    "intervals": ("device,start,end,kWh", "E{0},2026-03-01T00:00Z,2026-03-01T00:15Z,0.5"),
+    "registers": ("device,obis,time,value,unit", "E{0},1-0:1.8.0,2026-03-01T00:00Z,0.5,kWh"),
+}
+
+
+@pytest.mark.parametrize("home_each", [False, True])
+@pytest.mark.parametrize("table", TABLES)
+def test_a_line_of_a_table_costs_no_more_however_many_meters_the_table_has(
+    table: str, tmp_path: Path, *, home_each: bool
+) -> None:
+    head, row = TABLES[table]
+    request = ImportRequest("in.csv", TableDefaults("UTC", home_each=home_each))
+
+    def steps(count: int) -> int:
+        lines = [f"{head}\n", *(f"{row.format(number)}\n" for number in range(count))]
+        return steps_of(lambda: import_into(tmp_path / f"d{count}", lines, request))
+
+    steps(1)
+    least, few, many = steps(2), steps(50), steps(200)
+    assert many - least < 4.6 * (few - least)

@@ -11,7 +11,8 @@ from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.quantities import UNITS, Obis
 from meterspan.runtime.config import read_config
 from meterspan.runtime.declared import ConfigError
-from meterspan.wire.xdlms import CaptureObjectDefinition
+from meterspan.wire.axdr import octet_string, structure, unsigned
+from meterspan.wire.xdlms import CaptureObjectDefinition, DataNotification, LongInvokeIdAndPriority, write_apdu
 
 METER = """
 [[homes]]
@@ -36,6 +37,23 @@ def test_a_push_object_list_that_is_given_names_the_plain_values_of_a_meter(tmp_
             CaptureObjectDefinition(3, energy, 2),
         )
         assert system.head_end.scalers_of("M1") == {energy: ScalerUnit(3, UNITS["Wh"])}
+    finally:
+        system.close()
+
+
+def test_a_reload_takes_what_the_entries_of_meters_say_about_pushes(tmp_path: Path) -> None:
+    text = f'data = "{tmp_path}"\n{METER}'
+    more = "insecure_plain_pushes = true\n"
+    system = CentralSystem(read_config(text + more), keys={}, master_key=bytes(32), tariffs=(), clock=time.time)
+    name, energy = octet_string(b"M1"), unsigned(5)
+    push = write_apdu(DataNotification(LongInvokeIdAndPriority(3), structure(name, energy)))
+    named = text.replace("8/0-0:1.0.0/2", "1/0-0:42.0.0/2")
+    try:
+        taken = []
+        for config in (text + more, named + more, named):
+            system.reload(read_config(config), {}, (), lambda question: question())
+            taken.append(system.pushes.take(push, "peer", time.time()) is not None)
+        assert taken == [False, True, False]
     finally:
         system.close()
 

@@ -11,6 +11,7 @@ from meterspan.app.importing import (
     ImportOutcome,
     ImportRequest,
     InstallationRefusedError,
+    RejectsExistError,
     import_into,
     list_imports,
     undo_import_of,
@@ -21,6 +22,7 @@ from meterspan.mdm.table_reader import TableDefaults
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.notes import ENGLISH
 from meterspan.model.remedies import tell
+from meterspan.model.storage.errors import StorageError
 from meterspan.quantities import Commodity
 
 BERLIN = "Europe/Berlin"
@@ -365,3 +367,55 @@ def test_a_file_that_grew_by_a_line_with_more_decimals_stores_that_line_only(tmp
     more = "E1,1-0:1.8.0,24.10.2026 09:00,120.125,kWh\n"
     answer = import_into(tmp_path / "d", [HEAD, *registers(), more], request())
     assert (answer.report.taken, answer.report.duplicates, answer.report.conflicts) == (1, 9, 0)
+
+
+# --- rejects, homes, cost ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.attack(8)
+def test_the_file_of_rejects_replaces_no_file_least_of_all_the_table(tmp_path):
+    table = tmp_path / "src.csv"
+    table.write_text("".join([HEAD, *registers(), "E1,1-0:1.8.0,24.10.2026 09:00,twelve,kWh\n"]))
+    before = table.read_text()
+    for is_trial in (False, True):
+        with table.open() as lines, pytest.raises(RejectsExistError, match="is not replaced"):
+            import_into(tmp_path / "d", lines, request(rejects=table, is_trial=is_trial))
+    assert table.read_text() == before
+    assert list(tmp_path.iterdir()) == [table]
+
+
+def test_rejects_are_written_only_where_something_is_stored_or_all_lines_are_refused(tmp_path):
+    rejects, wrong = tmp_path / "r.csv", "E1,1-0:1.8.0,24.10.2026 09:00,twelve,kWh\n"
+    lines = [HEAD, *registers(), wrong]
+    assert import_into(tmp_path / "d", lines, request(rejects=rejects, is_trial=True)).report.refused_count == 1
+    assert not rejects.exists()
+    assert import_into(tmp_path / "d", lines, request(rejects=rejects)).is_stored
+    assert rejects.read_text().count("twelve") == 2
+    again = import_into(tmp_path / "d", lines, request(rejects=tmp_path / "again.csv"))
+    assert (again.outcome, (tmp_path / "again.csv").exists()) == (ImportOutcome.TAKEN_BEFORE, False)
+    refused = import_into(tmp_path / "d", [HEAD, wrong], request(rejects=tmp_path / "all.csv"))
+    assert (refused.outcome, (tmp_path / "all.csv").exists()) == (ImportOutcome.REFUSED_LINES, True)
+
+
+def test_a_refused_file_whose_meters_have_a_home_asks_for_none(tmp_path):
+    lines = [HEAD, *registers(), "E1,1-0:1.8.0,24.10.2026 09:00,twelve,kWh\n"]
+    for given in ({"home_id": "h1"}, {"home_each": True}):
+        answer = import_into(tmp_path / "d", lines, request(**given))
+        assert (answer.outcome, answer.report.notes) == (ImportOutcome.REFUSED_LINES, ())
+    assert "give --home" in import_into(tmp_path / "d", lines, request()).report.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("registry", "said"),
+    [
+        ("mysql://u:secret@h/x", "mysql is not known here"),
+        ("postgresql+psycopg://u:secret@h:abc/x", "is not a database URL"),
+        ("sqlite:////no/such/folder/x.sqlite", "unable to open"),
+    ],
+)
+@pytest.mark.parametrize("is_trial", [False, True])
+def test_a_registry_that_cannot_be_opened_is_refused_before_a_folder_is_made(tmp_path, registry, said, is_trial):
+    with pytest.raises((ValueError, StorageError), match=said) as refused:
+        import_into(tmp_path / "d", [HEAD, *registers()], request(registry=registry, is_trial=is_trial))
+    assert "secret" not in str(refused.value)
+    assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -242,6 +243,70 @@ def test_a_port_that_is_taken_is_told_before_anything_is_written(folder: Path) -
         (fault,) = refused(folder, BASE.replace("port = 0", f"port = {port}", 1))
     assert f"portal.port: cannot listen at 127.0.0.1:{port}" in fault
     assert not (folder / "central").exists()
+
+
+@pytest.fixture
+def ports() -> Iterator[tuple[int, int]]:
+    """A UDP port that is taken, and a port that is free."""
+    with socket.socket(type=socket.SOCK_DGRAM) as taken, socket.socket() as free:
+        taken.bind(("127.0.0.1", 0))
+        free.bind(("127.0.0.1", 0))
+        found = taken.getsockname()[1], free.getsockname()[1]
+        free.close()
+        yield found
+
+
+@pytest.mark.parametrize(
+    ("push", "words"),
+    [
+        ('places = ["udp://127.0.0.1:{taken}"]', "push.places[0]: cannot listen at 127.0.0.1:{taken}: address already"),
+        ('places = ["udp://256.1.1.1:{free}"]', "push.places[0]: cannot listen at 256.1.1.1:{free}: "),
+        (
+            'places = ["udp://127.0.0.1:{free}", "udp://127.0.0.1:{free}"]',
+            "push.places[1]: {free} is the port of push.places[0] too; choose another",
+        ),
+        (
+            'port = {free}\nplaces = ["hdlc+tcp://127.0.0.1:{free}"]',
+            "push.places[0]: {free} is the port of push.port too; choose another",
+        ),
+        (
+            "port = {free}\n[portal]\nport = {free}",
+            "push.port: {free} is the port of portal.port too; choose another",
+        ),
+    ],
+)
+def test_every_place_of_pushes_is_tried_as_the_start_opens_it(
+    folder: Path, ports: tuple[int, int], push: str, words: str
+) -> None:
+    taken, free = (str(port) for port in ports)
+    place = push.replace("{taken}", taken).replace("{free}", free)
+    base = BASE.replace("[portal]\nport = 0\n", "") if "[portal]" in push else BASE
+    (fault,) = refused(
+        folder,
+        base.replace("[push]\nport = 0", f"[push]\n{place}" if "port =" in place else f"[push]\nport = 0\n{place}"),
+    )
+    assert words.replace("{taken}", taken).replace("{free}", free) in fault
+    assert not (folder / "central").exists()
+
+
+def test_one_port_carries_streams_and_datagrams_at_once(folder: Path, ports: tuple[int, int]) -> None:
+    places = f'[push]\nport = {ports[1]}\nplaces = ["udp://127.0.0.1:{ports[1]}"]'
+    assert check_start(source(folder, BASE.replace("[push]\nport = 0", places)), NOW).config.push.port == ports[1]
+
+
+def test_a_running_program_is_told_to_reload_on_its_own_folder_whatever_the_new_text_names(folder: Path) -> None:
+    system = start(folder, BASE)
+    try:
+        with socket.socket() as own:
+            own.bind(("127.0.0.1", 0))
+            own.listen()
+            port = own.getsockname()[1]
+            other = BASE.replace("/central", "/elsewhere").replace("port = 0", f"port = {port}", 1)
+            plan = check_start(source(folder, other), NOW, system.config)
+        assert plan.config.data == folder / "elsewhere"
+        assert any("data counts from the next start on" in note for note in system.not_taken(plan.config))
+    finally:
+        system.close()
 
 
 def test_a_folder_in_use_is_noted_and_its_ports_are_not_looked_at(folder: Path) -> None:

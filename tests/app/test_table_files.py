@@ -78,3 +78,29 @@ def test_a_file_that_is_no_table_is_named_in_words(tmp_path, read) -> None:
     (tmp_path / "in.xlsx").write_bytes(b"PK\x03\x04 and more")
     with pytest.raises(TableFileError, match=r"save the table as CSV|no Parquet"):
         read(tmp_path / "in.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (pa.array([9 * 10**15], pa.timestamp("ms")), "column x holds a time that cannot be taken: outside the years"),
+        (pa.array([9 * 10**15], pa.timestamp("ms", "UTC")), "outside the years 1 to 9999"),
+        (pa.array([1 << 30], pa.int32()).cast(pa.date32()), "outside the years 1 to 9999"),
+        (pa.array([["A"]]), "column x holds list<element: string>, and a cell is one number, text or time"),
+        (pa.array([{"a": 1}]), "and a cell is one"),
+        (pa.array([b"\xff"]), "column x holds octets that are no text in UTF-8"),
+    ],
+)
+def test_a_value_that_is_no_cell_is_refused_with_its_column(tmp_path, column, said) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"x": column}), path)
+    with pytest.raises(TableFileError) as refused:
+        list(parquet_lines(path))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary(3), pa.string()])
+def test_octets_without_the_mark_of_a_text_are_text(tmp_path, kind) -> None:
+    path = tmp_path / "in.parquet"
+    pq.write_table(pa.table({"device": pa.array([b"E-1", b"E-2"]).cast(kind)}), path)
+    assert list(parquet_lines(path)) == ["device", "E-1", "E-2"]

@@ -141,3 +141,32 @@ def test_an_interval_file_is_taken_and_said_to_be_unchecked(tmp_path):
     result = imported(tmp_path, "--device", "E1", "--home", "h1", rows=rows, head="von;bis;Verbrauch (kWh)\n")
     assert result.exit_code == 0, result.stderr
     assert "sum up to 2.25 kWh; no register is known that checks them" in words(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--undo", "1", "--dry-run"), "is for FILE; --undo does not use it"),
+        (("--undo", "1", "--page", "2"), "is for --list; --undo does not use it"),
+        (("--list", "--home", "h1"), "is for FILE; --list does not use it"),
+        (("in.csv", "--page", "2"), "is for --list; FILE does not use it"),
+    ],
+)
+def test_an_option_that_a_use_of_the_command_would_leave_unused_is_refused(tmp_path, arguments, said):
+    assert imported(tmp_path).exit_code == 0
+    result = run(tmp_path, "import", *arguments, "--data", "d")
+    assert (result.exit_code, said in words(result)) == (2, True), words(result)
+    (kept,) = json.loads(run(tmp_path, "import", "--list", "--data", "d", "--json").stdout)["imports"]
+    assert kept["undone_at"] is None
+
+
+def test_a_place_for_rejects_that_cannot_be_is_named_as_it_was_given(tmp_path):
+    result = imported(tmp_path, "--rejects", "gone/r.csv")
+    assert (result.exit_code, words(result)) == (2, "not imported: gone/r.csv: no such file or directory")
+
+
+def test_of_a_long_refused_line_the_beginning_is_shown(tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "9999")
+    result = imported(tmp_path, rows=[f"2026-03-29T09:00Z;E1;1-0:1.8.0;{'x' * 300};{'y' * 2_000}\n"])
+    assert result.exit_code == 1
+    assert max(map(len, result.stderr.splitlines())) < 500

@@ -2,8 +2,9 @@ from datetime import date
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
-from meterspan.cli.options import day_option, local_zone, obis_option, zone_option
+from meterspan.cli.options import day_option, local_zone, obis_option, require_taken, zone_option
 from meterspan.quantities import Obis
 
 
@@ -27,3 +28,18 @@ def test_a_wrong_value_is_refused_with_the_name_of_its_option(parse, text, said)
     with pytest.raises(typer.BadParameter, match=said) as caught:
         parse(text, "--it")
     assert caught.value.param_hint == "--it"
+
+
+def test_an_option_that_an_action_does_not_take_is_refused_with_those_that_do() -> None:
+    command = typer.Typer()
+
+    @command.command()
+    def run(ctx: typer.Context, use: str, speed: int = 1, colour: str = "") -> None:
+        require_taken(ctx, use, {"drive": frozenset({"speed"}), "paint": frozenset({"colour"})}, frozenset({"use"}))
+        typer.echo(f"{speed}{colour}")
+
+    taken = CliRunner().invoke(command, ["drive", "--speed", "3"])
+    assert (taken.exit_code, taken.stdout) == (0, "3\n")
+    refused = CliRunner().invoke(command, ["drive", "--colour", "red"])
+    assert refused.exit_code == 2
+    assert "is for paint; drive does not use it" in " ".join(refused.output.split())

@@ -134,20 +134,20 @@ def test_a_push_under_the_broadcast_key_needs_that_key():
 def test_a_push_in_the_clear_needs_an_owner_who_accepts_the_danger():
     octets = source(security=False).notification(OBJECTS, NOW)
     assert isinstance(taken(sink(), octets).error, SecurityError)
-    event = taken(sink(insecure_accept_plain=True), octets)
+    event = taken(sink(insecure_accept_plain=lambda: True), octets)
     assert isinstance(event, PushReceived)
     assert event.sender == b""
 
 
 def test_an_event_notification_names_its_attribute():
     apdu = EventNotificationRequest(CosemAttributeDescriptor(1, ENERGY, 2), unsigned(7), TIME)
-    event = taken(sink(insecure_accept_plain=True), write_apdu(apdu))
+    event = taken(sink(insecure_accept_plain=lambda: True), write_apdu(apdu))
     assert event.values[0].definition == CaptureObjectDefinition(1, ENERGY, 2)
     assert event.time == TIME
 
 
 def test_another_apdu_is_no_push():
-    event = taken(sink(insecure_accept_plain=True), bytes.fromhex("C001C1000F0000280000FF0200"))
+    event = taken(sink(insecure_accept_plain=lambda: True), bytes.fromhex("C001C1000F0000280000FF0200"))
     assert isinstance(event, PushRefused)
     assert isinstance(event.error, WireError)
 

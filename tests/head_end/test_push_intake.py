@@ -579,3 +579,31 @@ def test_only_octets_of_the_sender_are_answered_and_seldom() -> None:
     forged = old[:-1] + bytes([old[-1] ^ 1])
     assert not answered(forged, NOW), "another one cannot make us spend a counter"
     assert [answered(old, NOW + second) for second in (0, 1, 29, 30, 31)] == [True, False, False, True, False]
+
+
+@pytest.mark.attack(1)
+def test_a_push_of_a_removed_meter_is_quarantined_and_moves_nothing_with_a_key_or_without() -> None:
+    world = World(plain=["METER"])
+    world.head_end.layouts.learn_objects("METER", [NAME, CaptureObjectDefinition(3, ENERGY, 2)])
+    world.head_end.learn_scalers("METER", {ENERGY: WH})
+    world.head_end.remove_device("METER", int(NOW) - 60, NOW)
+    assert world.intake.take(plain_push(b"METER"), "peer", NOW) is None
+    assert not world.push(structure(octet_string(b"METER"), unsigned(5)))
+    assert world.values == []
+    assert world.faults == [FrameFault.UNKNOWN_DEVICE, FrameFault.UNKNOWN_DEVICE]
+    assert "METER was removed on" in world.head_end.quarantine.newest(1)[0].reason
+    assert world.head_end.last_heard("METER") is None
+
+
+def test_the_devices_whose_plain_pushes_are_taken_can_change_while_their_connections_are_open() -> None:
+    world = World()
+    world.head_end.layouts.learn_objects("METER", [NAME, CaptureObjectDefinition(3, ENERGY, 2)])
+    world.head_end.learn_scalers("METER", {ENERGY: WH})
+    connection = world.intake.connection("peer")
+    connection.connect(NOW)
+    taken = []
+    for devices in ([], ["METER"], []):
+        world.intake.allow_insecure_plain(devices)
+        connection.receive(write_wpdu(WrapperPdu(1, 1, plain_push(b"METER"))), NOW)
+        taken.append(connection.next_event())
+    assert taken == [None, PushTaken("METER", 1), None]

@@ -53,7 +53,6 @@ _log = logging.getLogger("meterspan.head_end")
 
 RELOADED: Final = frozenset({"homes", "meters", "access_points", "exchanges", "keys", "tariffs"})
 """Parts of the configuration that a running system takes."""
-"""Series whose readings are looked at together when the ledger is rebuilt: some tens of megabytes for a year."""
 
 
 class CentralSystem:
@@ -132,15 +131,12 @@ class CentralSystem:
             push_places=push_places_of(config.push),
             push_connections_max=config.push.connections_max,
         )
-        intake = PushIntake(
-            self.head_end,
-            contexts=contexts,
-            zone=zone,
-            state=self.state,
-            insecure_plain=[meter.device for meter in config.meters if meter.insecure_plain_pushes],
+        self.pushes = PushIntake(
+            self.head_end, contexts=contexts, zone=zone, state=self.state, insecure_plain=_insecure_plain(config)
         )
+        """Opens what meters push; its host listens for it."""
         self.host = HeadEndHost(
-            self.head_end, maker, pushes=intake, config=limits, clock=clock, keep_orders=self._orders.save
+            self.head_end, maker, pushes=self.pushes, config=limits, clock=clock, keep_orders=self._orders.save
         )
 
     def close(self) -> None:
@@ -231,10 +227,19 @@ class CentralSystem:
             )
             devices = self._saved(plan, stored, keys)
             register(self.data, taken, plan, tariffs, self._progress)
-            self.config = taken
+            before, self.config = self.config, taken
             changed = [device for device in devices if stored.get(device.device) != device]
             call(lambda: self._take(changed, now))
+            call(lambda: self._take_push_options(before))
             return len(changed)
+
+    def _take_push_options(self, before: ServeConfig) -> None:
+        """Let the intake have what the entries of meters now say about pushes, on its loop."""
+        self.pushes.allow_insecure_plain(_insecure_plain(self.config))
+        given = {entry.device: entry.push_objects for entry in before.meters}
+        for entry in self.config.meters:
+            if entry.push_objects != given.get(entry.device, ()):
+                self._give_push_objects(entry)
 
     def not_taken(self, config: ServeConfig) -> list[str]:
         """Name the parts of a configuration that differ from those that run, and count from the next start on."""
@@ -343,6 +348,10 @@ class CentralSystem:
         found = self.data.stretches(sorted(series), start, end, progress)
         for number, stretches, heard_at in found.by_series():
             self.head_end.recall(series[number], stretches, heard_at)
+
+
+def _insecure_plain(config: ServeConfig) -> list[str]:
+    return [meter.device for meter in config.meters if meter.insecure_plain_pushes]
 
 
 def _policy(config: ServeConfig) -> ReadPolicy:

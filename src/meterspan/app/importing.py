@@ -8,17 +8,18 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, TextIO
 
 from meterspan.app.transfer import opened
 from meterspan.mdm import ImportReport, MeterDataManagement, RefusedLine
 from meterspan.mdm.channels import kind_of
+from meterspan.mdm.registrations import MeterInstallation
 from meterspan.mdm.table_import import (
     ReadTable,
     read_table,
@@ -32,7 +33,10 @@ from meterspan.mdm.table_reader import TableDefaults
 from meterspan.mdm.tables import guarded
 from meterspan.model.readings import SeriesKind
 from meterspan.model.storage.readings import ImportRecord
-from meterspan.quantities import CATALOGUE, Commodity, commodity_of_obis, utc
+from meterspan.model.storage.registry import HomeRow
+from meterspan.model.views import Home
+from meterspan.quantities import CATALOGUE, Commodity, commodity_of_obis, parse_obis, parse_unit, utc
+from meterspan.store.databases import check_reachable
 from meterspan.store.private_files import replacing
 
 __all__ = [
@@ -41,6 +45,7 @@ __all__ = [
     "ImportRequest",
     "InstallationRefusedError",
     "PlannedMeter",
+    "RejectsExistError",
     "import_into",
     "install_planned",
     "list_imports",
@@ -48,8 +53,18 @@ __all__ = [
     "undo_import_of",
 ]
 
+CURRENCY: Final = "EUR"
+"""Of new homes; their tariffs can have another one."""
 PERIOD_S: Final = 900
 """The grid of a meter whose file says nothing of it."""
+
+
+class RejectsExistError(ValueError):
+    """The file of rejects is there already: it might be the table itself, and is not replaced."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is there already, and is not replaced; name a new file for the rejects")
+        self.path = path
 
 
 class InstallationRefusedError(ValueError):
@@ -80,7 +95,8 @@ class ImportRequest:
         defaults: what the table leaves out.
         registry: URL of the registry's database; "" for the file of the folder.
         is_trial: say what would be stored, and store nothing.
-        rejects: where refused lines are written, so that the others are taken; None takes all or nothing.
+        rejects: the new file that refused lines are written to, so that the others are taken; None takes all or
+            nothing. A trial writes none.
         trusts_zone: take the times of the zone whatever speaks against it.
 
     """
@@ -149,18 +165,43 @@ def import_into(folder: Path, lines: Iterable[str], request: ImportRequest) -> I
     Raises:
         HeaderError: the header lacks a column that is not given either, or has one twice.
         InstallationRefusedError: the meters cannot be installed at the homes that were named.
+        RejectsExistError: the file of rejects is there already.
         StorageError: another program has the folder open, or it cannot be read.
         OSError: the file of rejects cannot be written.
 
     """
     now = datetime.now(UTC)
-    with _rejects(request.rejects) as note, _opened_or_empty(folder, request.registry) as (data, is_there):
+    with _rejects(request) as rejects:
+        answer = _imported(folder, lines, request, rejects.write, now)
+        rejects.is_kept = answer.outcome in {ImportOutcome.TAKEN, ImportOutcome.REFUSED_LINES}
+    return answer
+
+
+def _imported(
+    folder: Path,
+    lines: Iterable[str],
+    request: ImportRequest,
+    note: Callable[[RefusedLine], None],
+    now: datetime,
+) -> ImportAnswer:
+    """Import the lines of a table; see ``import_into``.
+
+    Args:
+        folder: of the data.
+        lines: CSV with a header.
+        request: how.
+        note: called with each refused line.
+        now: when.
+
+    """
+    with _opened_or_empty(folder, request.registry) as (data, is_there):
         table = read_table(data, lines, request.defaults, now=now, refused=note)
         is_whole = not table.reader.counts["refused"] or request.rejects is not None
         plan = plan_installation(data, table) if is_whole else ()
         tried = take_table(data, table, name=request.name, now=now, is_trial=True)
-        report = report_of(data, table, tried)
-        report = replace(report, notes=(*_without_hints(report.notes, plan), *reconciled(data, table)))
+        placed = frozenset(device for device, _home, _commodity in _homes_of(table))
+        report = report_of(data, table, tried, placed)
+        report = replace(report, notes=(*report.notes, *reconciled(data, table)))
         refusal = _refusal(data, table, request, report, () if request.trusts_zone else zone_doubts(data, table, tried))
         if refusal is not None:
             return replace(refusal, installed=plan)
@@ -228,37 +269,55 @@ def _opened_or_empty(folder: Path, registry: str) -> Iterator[tuple[MeterDataMan
         with opened(folder, registry=registry) as data:
             yield data, True
         return
+    if registry:
+        check_reachable(registry)
     with TemporaryDirectory() as scratch, opened(Path(scratch)) as data:
         yield data, False
-
-
-def _without_hints(notes: Sequence[str], plan: Sequence[PlannedMeter]) -> Iterator[str]:
-    """Yield the notes without the hint to install a meter that is going to be."""
-    hints = tuple(f"{meter.device} is installed nowhere" for meter in plan)
-    return (note for note in notes if not (hints and note.startswith(hints)))
 
 
 # --- rejects --------------------------------------------------------------------------------------------------------
 
 
-def _rejects(path: Path | None) -> AbstractContextManager[Callable[[RefusedLine], None] | None]:
-    return nullcontext() if path is None else _rejects_written(path)
+class _Rejects:
+    """Writes refused lines as rows of CSV; they are kept only where ``is_kept`` was set at the end."""
+
+    def __init__(self, text: TextIO | None) -> None:
+        self.is_kept = False
+        self._writer = None if text is None else csv.writer(text)
+        if self._writer is not None:
+            self._writer.writerow(("line", "column", "reason", "remedy", "text"))
+
+    def write(self, item: RefusedLine) -> None:
+        """Add a refused line."""
+        if self._writer is not None:
+            self._writer.writerow((item.line, *map(guarded, (item.column, item.reason, item.remedy, item.text))))
+
+
+class _UnkeptError(Exception):
+    """The refused lines are not kept: the import stored nothing for another reason."""
+
+
+def _rejects(request: ImportRequest) -> AbstractContextManager[_Rejects]:
+    """Lend what writes the refused lines of an import; raises ``RejectsExistError``."""
+    path = request.rejects
+    if path is None:
+        return nullcontext(_Rejects(None))
+    if path.is_file():
+        raise RejectsExistError(path)
+    return nullcontext(_Rejects(None)) if request.is_trial else _rejects_written(path)
 
 
 @contextmanager
-def _rejects_written(path: Path) -> Iterator[Callable[[RefusedLine], None]]:
-    """Lend what writes refused lines into a file of CSV; the file is there at the end, after an error not."""
-    with replacing(path) as file:
+def _rejects_written(path: Path) -> Iterator[_Rejects]:
+    """Lend what writes refused lines into a new file; after an error, or where they are not kept, there is none."""
+    with suppress(_UnkeptError), replacing(path) as file:
         text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-        writer = csv.writer(text)
-        writer.writerow(("line", "column", "reason", "remedy", "text"))
-
-        def write(item: RefusedLine) -> None:
-            writer.writerow((item.line, *map(guarded, (item.column, item.reason, item.remedy, item.text))))
-
-        yield write
+        rejects = _Rejects(text)
+        yield rejects
         text.flush()
         text.detach()
+        if not rejects.is_kept:
+            raise _UnkeptError
 
 
 # --- homes and meters -----------------------------------------------------------------------------------------------
@@ -272,21 +331,29 @@ def plan_installation(data: MeterDataManagement, table: ReadTable) -> tuple[Plan
 
     """
     planned: dict[str, PlannedMeter] = {}
+    known = {home.home_id: home for home in data.homes()}
+    for device, home_id, commodity in _homes_of(table):
+        if device in planned:
+            continue
+        if data.supplies_with(device):
+            _require_home(data, device, home_id, table)
+            continue
+        usage_point = _free_usage_point(known.get(home_id), device, home_id, commodity)
+        period_s = table.reader.period_of(device) or PERIOD_S
+        planned[device] = PlannedMeter(device, home_id, commodity, usage_point, period_s)
+    _require_one_of_each(planned.values())
+    return tuple(planned.values())
+
+
+def _homes_of(table: ReadTable) -> Iterator[tuple[str, str, Commodity]]:
+    """Yield each meter of a table that has a home by its lines or the defaults, with the home and what it measures."""
     for channel in table.channels:
         device, kind = channel.device, kind_of(channel.obis, channel.unit)
         default = device if table.defaults.home_each else table.defaults.home_id
         home_id = table.reader.homes.get(device) or default
         commodity = commodity_of_obis(channel.obis)
-        if home_id is None or commodity is None or kind is SeriesKind.INSTANT or device in planned:
-            continue
-        if data.supplies_with(device):
-            _require_home(data, device, home_id, table)
-            continue
-        usage_point = _free_usage_point(data, device, home_id, commodity)
-        period_s = table.reader.period_of(device) or PERIOD_S
-        planned[device] = PlannedMeter(device, home_id, commodity, usage_point, period_s)
-    _require_one_of_each(planned.values())
-    return tuple(planned.values())
+        if home_id is not None and commodity is not None and kind is not SeriesKind.INSTANT:
+            yield device, home_id, commodity
 
 
 def _require_home(data: MeterDataManagement, device: str, home_id: str, table: ReadTable) -> None:
@@ -296,8 +363,16 @@ def _require_home(data: MeterDataManagement, device: str, home_id: str, table: R
         raise InstallationRefusedError(f"{device} is installed at home {supply.home_id}, the file says {home_id}")
 
 
-def _free_usage_point(data: MeterDataManagement, device: str, home_id: str, commodity: Commodity) -> str:
-    known = next((home for home in data.homes() if home.home_id == home_id), None)
+def _free_usage_point(known: Home | None, device: str, home_id: str, commodity: Commodity) -> str:
+    """Return the name of the new usage point of a meter, or refuse one for a home that has its supply already.
+
+    Args:
+        known: the home as it is registered; None for a new one.
+        device: the meter.
+        home_id: the home.
+        commodity: what the meter measures.
+
+    """
     for point in () if known is None else known.usage_points:
         if point.commodity is commodity:
             raise InstallationRefusedError(
@@ -321,24 +396,26 @@ def _require_one_of_each(planned: Iterable[PlannedMeter]) -> None:
 def install_planned(data: MeterDataManagement, plan: Sequence[PlannedMeter], zone: str) -> list[str]:
     """Install meters, each from its first reading on; return their names. A new home is registered in ``zone``."""
     known = {home.home_id for home in data.homes()}
-    for meter in plan:
-        if meter.home_id not in known:
-            data.register_home(meter.home_id, meter.home_id, zone=zone)
-            known.add(meter.home_id)
-        data.install_meter(
-            meter.home_id,
-            meter.usage_point,
-            device=meter.device,
-            commodity=meter.commodity,
-            at=utc(data.first_time(meter.device) - _before_first(data, meter)),
-            period_s=meter.period_s,
-        )
+    new = dict.fromkeys(meter.home_id for meter in plan if meter.home_id not in known)
+    data.register_homes([HomeRow(home_id, home_id, zone, CURRENCY) for home_id in new])
+    data.install_meters([_installation(data, meter) for meter in plan])
     return [meter.device for meter in plan]
+
+
+def _installation(data: MeterDataManagement, meter: PlannedMeter) -> MeterInstallation:
+    return MeterInstallation.of(
+        meter.home_id,
+        meter.usage_point,
+        device=meter.device,
+        commodity=meter.commodity,
+        at=utc(data.first_time(meter.device) - _before_first(data, meter)),
+        period_s=meter.period_s,
+    )
 
 
 def _before_first(data: MeterDataManagement, meter: PlannedMeter) -> int:
     """Return how long before its first reading a meter measured: the length of an interval, 0 of a register."""
-    kinds = {series.kind for series in data.series() if series.device == meter.device}
+    kinds = {kind_of(parse_obis(row.obis), parse_unit(row.unit)[0]) for row in data.series_of(meter.device)}
     return 0 if SeriesKind.REGISTER in kinds else meter.period_s
 
 

@@ -182,7 +182,7 @@ def reload(system: CentralSystem, source: StartSource, call: Call, now: float) -
 
     """
     try:
-        plan = check_start(source, now)
+        plan = check_start(source, now, system.config)
         changed = system.reload(plan.config, plan.keys, plan.tariffs, call)
     except ConfigError as error:
         for fault in error.faults:

@@ -4,14 +4,15 @@ Strategy: the configuration is read as far as it can be read; keys, tariffs, mas
 looked at beside it, and meters are registered in a rehearsal. All refusals of all of these are one ``ConfigError``.
 """
 
+import errno
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.inventory_plan import InventoryPlan, plan_inventory
@@ -25,8 +26,9 @@ from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.ports import RegistryRows
 from meterspan.runtime import state
-from meterspan.runtime.config import ServeConfig, check_config
+from meterspan.runtime.config import PORT_MAX, ServeConfig, check_config, push_places_of
 from meterspan.runtime.declared import ConfigError, ConfigFault, Partly, place_of_name
+from meterspan.runtime.endpoints import Endpoint, EndpointError
 from meterspan.runtime.inventory_file import InventoryFile, holds_keys, inventory_path
 from meterspan.runtime.master_key import MasterKeyError, check_master_key
 from meterspan.runtime.order_file import check_orders, order_path
@@ -114,8 +116,13 @@ def read_source(source: StartSource) -> tuple[StartPlan, Partly[ServeConfig]]:
     return plan, Partly(config, (*found.faults, *faults), found.lines)
 
 
-def check_start(source: StartSource, now: float) -> StartPlan:
+def check_start(source: StartSource, now: float, running: ServeConfig | None = None) -> StartPlan:
     """Find whatever a start would refuse; nothing is written.
+
+    Args:
+        source: configuration, keys and tariffs.
+        now: UTC seconds.
+        running: of the program that is to take it; its data, registry and master key are what it goes on with.
 
     Raises:
         ConfigError: everything that is wrong.
@@ -123,6 +130,9 @@ def check_start(source: StartSource, now: float) -> StartPlan:
 
     """
     plan, found = read_source(source)
+    given = plan.config
+    if running is not None:
+        plan = _within(plan, running, source.master_key)
     config, is_running = plan.config, is_in_use(plan.config.data / "data" / "readings")
     more = list(_places(config, is_running=is_running))
     master_key, faults = _master_key(plan.master_key, config)
@@ -136,7 +146,14 @@ def check_start(source: StartSource, now: float) -> StartPlan:
     found.with_faults(more).required()
     if is_running:
         notes.append(f"a program runs on {config.data}: it takes this configuration at its next start, or at SIGHUP")
-    return StartPlan(config, plan.keys, plan.tariffs, plan.master_key, tuple(notes))
+    return StartPlan(given, plan.keys, plan.tariffs, plan.master_key, tuple(notes))
+
+
+def _within(plan: StartPlan, running: ServeConfig, master_key: Path) -> StartPlan:
+    """Return a plan on what a running program has open: that of another folder counts from the next start on."""
+    key_file = running.master_key_file
+    config = replace(plan.config, data=running.data, registry=running.registry, master_key_file=key_file)
+    return replace(plan, config=config, master_key=key_file or master_key)
 
 
 def check_folder(
@@ -389,38 +406,73 @@ def _unopened(kept: Mapping[str, Device], custody: KeyCustody | None) -> Iterato
 
 
 def _places(config: ServeConfig, *, is_running: bool) -> Iterator[tuple[str, str]]:
-    """Find out whether the ports are free and the database of the registry answers."""
+    """Find out whether the database of the registry answers, and whether the start could open all of its ports."""
     if config.registry:
         try:
             check_reachable(config.registry)
         except (StorageError, ValueError) as error:
             yield "registry", str(error)
-    if is_running:
-        return  # its ports are those of the program that runs
-    for name, host, port in (
-        ("portal", config.portal.host, config.portal.port),
-        ("push", config.push.host, config.push.port),
-    ):
-        if config.portal.port == config.push.port != 0 and name == "push" and config.push.host == config.portal.host:
-            yield "push.port", f"{port} is the port of the portal too; choose another"
-            continue
-        reason = _cannot_listen(host, port)
-        if reason:
-            yield f"{name}.port", f"cannot listen at {host}:{port}: {reason}"
+    if not is_running:  # else its ports are those of the program that runs
+        yield from _ports(config)
 
 
-def _cannot_listen(host: str, port: int) -> str:
-    """Return why a port cannot be listened at; "" where it can."""
-    if not 0 <= port <= 65_535:
-        return ""  # said of the number already
+def _ports(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    """Open all ports together, as the start does, and close them."""
+    opened: dict[tuple[str, int], str] = {}
+    with ExitStack() as sockets:
+        for name, place in _own_places(config):
+            trouble = _trouble_at(place, sockets)
+            other = opened.setdefault((place.medium, place.port), name)
+            if isinstance(trouble, OSError) and trouble.errno == errno.EADDRINUSE and other != name:
+                yield name, f"{place.port} is the port of {other} too; choose another"
+            elif trouble is not None:
+                yield name, f"cannot listen at {place.place}: {reason_of(trouble)}"
+
+
+def _own_places(config: ServeConfig) -> Iterator[tuple[str, Endpoint]]:
+    """Iterate over what the start listens at: the option that says so, and the place."""
+    portal = Endpoint("tcp", config.portal.host, config.portal.port)
     try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, proto) as taken:
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            taken.bind(address)
-            taken.listen(1)
+        pushes = push_places_of(config.push)
+    except EndpointError:
+        pushes = push_places_of(replace(config.push, places=()))  # the odd one is refused already
+    names = ("portal.port", "push.port", *(f"push.places[{index}]" for index in range(len(pushes) - 1)))
+    for name, place in zip(names, (portal, *pushes), strict=True):
+        if 0 <= place.port <= PORT_MAX:  # another number is refused already
+            yield name, place
+
+
+def _trouble_at(place: Endpoint, sockets: ExitStack) -> Exception | None:
+    """Open a place as asyncio does, until ``sockets`` ends; return why that cannot be, None where it can."""
+    kind = socket.SOCK_DGRAM if place.medium == "udp" else socket.SOCK_STREAM
+    try:
+        known = socket.getaddrinfo(place.host or None, place.port, type=kind, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
-        return reason_of(error)
-    return ""
+        return error
+    reasons: list[OSError] = []
+    addresses = dict.fromkeys((family, address) for family, _, _, _, address in known)
+    for family, address in addresses:
+        try:
+            _open_at(family, kind, address, sockets)
+        except OSError as error:
+            reasons.append(error)
+        else:
+            if kind is socket.SOCK_DGRAM:
+                return None  # a port for datagrams is one socket
+    stops = reasons if len(reasons) == len(addresses) else [item for item in reasons if item.errno not in _NOT_HERE]
+    return stops[0] if stops else None
+
+
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""A name may have an address that this machine lacks: the start goes on with the others."""
+
+
+def _open_at(family: int, kind: int, address: tuple[Any, ...], sockets: ExitStack) -> None:
+    opened = sockets.enter_context(socket.socket(family, kind))
+    if family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if kind == socket.SOCK_STREAM:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.bind(address)
+    if kind == socket.SOCK_STREAM:
+        opened.listen(1)

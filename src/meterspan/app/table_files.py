@@ -20,6 +20,7 @@ PARQUET_ROWS: Final = 10_000
 PARQUET_PART_OCTETS_MAX: Final = 1 << 28
 """Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
 _BLOCK: Final = 1 << 20
+_TIMES: Final = "outside the years 1 to 9999, finer than a microsecond, or of an unknown zone"
 _ZIP: Final = b"PK\x03\x04"
 
 
@@ -61,7 +62,8 @@ def parquet_lines(file: Path) -> Iterator[str]:
     Texts stay in the file's dictionary until their length is known, as a short file can repeat a long text for ever.
 
     Raises:
-        TableFileError: there is no such file, or it is no Parquet.
+        TableFileError: there is no such file, it is no Parquet, or a value in it cannot be a cell: octets that are no
+            text, a list, a time outside the years 1 to 9999.
         ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
 
     """
@@ -75,14 +77,38 @@ def parquet_lines(file: Path) -> Iterator[str]:
     except pa.ArrowException as error:
         raise TableFileError(f"{file} is no Parquet that can be read") from error
     texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
+    for column in schema:
+        _check_type(column.name, column.type)
     table = pq.ParquetFile(file, read_dictionary=texts)
     _check_parts(table.metadata)
     yield _csv_line(table.schema_arrow.names)
-    for batch in table.iter_batches(batch_size=PARQUET_ROWS):
-        for column in batch.columns:
-            _check_texts(column)
-        for values in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            yield _csv_line(values)
+    try:
+        for batch in table.iter_batches(batch_size=PARQUET_ROWS):
+            for column in batch.columns:
+                _check_texts(column)
+            columns = [_cells(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+            for values in zip(*columns, strict=True):
+                yield _csv_line(values)
+    except pa.ArrowException as error:
+        raise TableFileError(f"{file} is damaged: {reason_of(error)}") from error
+
+
+def _check_type(name: str, kind: Any) -> None:
+    """Refuse a column whose values are no cells: a list, a record, a map."""
+    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
+
+    if pa.types.is_nested(kind):
+        raise TableFileError(f"column {name} holds {kind}, and a cell is one number, text or time")
+
+
+def _cells(name: str, column: Any) -> list[Any]:
+    """Return the values of a column; octets are text in UTF-8, as old writers leave the mark of a text out."""
+    try:
+        return [value.decode() if isinstance(value, bytes) else value for value in column.to_pylist()]
+    except UnicodeDecodeError as error:
+        raise TableFileError(f"column {name} holds octets that are no text in UTF-8") from error
+    except (OverflowError, ValueError) as error:
+        raise TableFileError(f"column {name} holds a time that cannot be taken: {_TIMES}") from error
 
 
 def _check_parts(metadata: Any) -> None:

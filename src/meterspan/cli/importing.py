@@ -24,7 +24,7 @@ from meterspan.app.importing import (
 )
 from meterspan.app.table_files import encoding_of, parquet_lines
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import RegistryOption, obis_option, zone_option
+from meterspan.cli.options import RegistryOption, obis_option, require_taken, zone_option
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.mdm import ImportReport
 from meterspan.mdm.imports import FileConflict
@@ -53,7 +53,21 @@ The folder is the one of [bold]meterspan home[/bold] or [bold]meterspan serve[/b
 meanwhile. Times without an offset are local to --zone.
 """
 
+_TAKEN: Final = {
+    "FILE": frozenset(
+        {
+            *("file", "zone", "device", "obis", "unit", "home", "home_each"),
+            *("dry_run", "rejects", "zone_is_right"),
+        }
+    ),
+    "--list": frozenset({"listed", "page"}),
+    "--undo": frozenset({"undo"}),
+}
+"""Which options each use of the command takes, beside those that all take."""
+_ALL_TAKE: Final = frozenset({"data", "registry", "as_json"})
 SHOWN: Final = 12
+TEXT_MAX: Final = 160
+"""Characters of a refused line that are shown."""
 PAGE_ROWS: Final = 20
 REFUSED, NOT_IMPORTED, CONFLICTS, DOUBTFUL = 1, 2, 3, 4
 """Exit status."""
@@ -65,6 +79,7 @@ _UNTAKEN: Final = {
 
 
 def import_table(  # noqa: PLR0917 - typer calls it by name
+    ctx: typer.Context,
     file: Annotated[
         Path | None, typer.Argument(help="CSV with a header, or Parquet; - reads CSV from standard input.")
     ] = None,
@@ -100,10 +115,12 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     if undo is not None or listed:
         if file is not None or (undo is not None and listed):
             raise typer.BadParameter("give one of FILE, --list, --undo")
+        require_taken(ctx, "--list" if listed else "--undo", _TAKEN, _ALL_TAKE)
         _past(folder, registry or "", undo, page, console, as_json=as_json)
         return
     if file is None:
         raise typer.BadParameter("give the table to import, or --list, or --undo NUMBER", param_hint="FILE")
+    require_taken(ctx, "FILE", _TAKEN, _ALL_TAKE)
     register = None if obis is None else obis_option(obis, "--obis")
     place = zone_option(zone)
     request = ImportRequest(
@@ -275,7 +292,8 @@ def _show_refused(report: ImportReport, console: Console) -> None:
         where = f"line {item.line}" + (f", column {item.column}" if item.column else "")
         remedy = f" ({item.remedy})" if item.remedy else ""
         console.print(f"  {plain(where)}: {plain(item.reason + remedy)}")
-        text = Text(f"    {item.text}", style="dim", overflow="ellipsis", no_wrap=True)
+        shown = item.text if len(item.text) <= TEXT_MAX else f"{item.text[:TEXT_MAX]}…"
+        text = Text(f"    {shown}", style="dim", overflow="ellipsis", no_wrap=True)
         console.print(text)
     if report.refused_count > SHOWN:
         console.print(f"  [dim]and {report.refused_count - SHOWN:,} more; --json lists the first 1,000[/dim]")

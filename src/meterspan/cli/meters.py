@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.app.meter_commands import CommandFailedError, MeterPortal, change_at_rest
+from meterspan.cli.options import require_taken
 from meterspan.cli.serve import source_of
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.crypto.mechanisms import Security
@@ -112,7 +113,7 @@ def meters(  # noqa: PLR0917 - typer calls it by name
     --data. Keys of new meters are taken from the program's key file. What is refused changes nothing (exit code 2).
     """
     console = Terminal(highlight=False)
-    _check_taken(ctx, action)
+    require_taken(ctx, action, _TAKEN, _ALL_TAKE)
     portal, author = MeterPortal(_url(url)), by or _user()
     if not device and action is not MeterAction.LIST:
         raise typer.BadParameter("say which meter", param_hint="METER")
@@ -146,15 +147,6 @@ def meters(  # noqa: PLR0917 - typer calls it by name
         raise _refused([str(fault) for fault in error.faults]) from error
     except (CommandFailedError, UnknownMeterError, StorageError, MasterKeyError) as error:
         raise _refused([str(error)]) from error
-
-
-def _check_taken(ctx: typer.Context, action: MeterAction) -> None:
-    for option in ctx.command.params:
-        name = option.name or ""
-        source = ctx.get_parameter_source(name)
-        if source and source.name == "COMMANDLINE" and name not in _ALL_TAKE | _TAKEN[action]:
-            others = ", ".join(other for other in MeterAction if name in _TAKEN[other])
-            raise typer.BadParameter(f"is for {others}; {action} does not use it", param_hint=option.opts[0])
 
 
 def _entry(action: MeterAction, device: str, new: str, given: dict[str, Any]) -> dict[str, object] | None:

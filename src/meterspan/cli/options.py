@@ -1,11 +1,12 @@
-"""Values of options that several commands take: time zones, OBIS codes, days.
+"""Values of options that several commands take: time zones, OBIS codes, days; and which options go together.
 
 Each function returns the value or raises ``typer.BadParameter`` that names the option.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -29,14 +30,38 @@ AfterRestoreOption = Annotated[
     ),
 ]
 
+Use = TypeVar("Use", bound=str)
+
 __all__ = [
     "AfterRestoreOption",
     "RegistryOption",
     "day_option",
     "local_zone",
     "obis_option",
+    "require_taken",
     "zone_option",
 ]
+
+
+def require_taken(ctx: typer.Context, use: Use, taken: Mapping[Use, frozenset[str]], always: frozenset[str]) -> None:
+    """Refuse an option of the command line that this use of the command does not take.
+
+    Args:
+        ctx: of the command.
+        use: what the command is used for now: an action, or the option that chooses it.
+        taken: the names of the options that each use takes.
+        always: the names of those that every use takes.
+
+    Raises:
+        typer.BadParameter: one is given that the use would leave unused.
+
+    """
+    for option in ctx.command.params:
+        name = option.name or ""
+        source = ctx.get_parameter_source(name)
+        if source and source.name == "COMMANDLINE" and name not in always | taken[use]:
+            others = ", ".join(other for other, names in taken.items() if name in names)
+            raise typer.BadParameter(f"is for {others}; {use} does not use it", param_hint=option.opts[0])
 
 
 def zone_option(name: str | None, option: str = "--zone") -> ZoneInfo:

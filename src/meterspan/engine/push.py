@@ -112,7 +112,7 @@ class PushSink:
         link: carries the APDUs; None where the owner passes bare APDUs.
         security_of: the context of a system title.
         objects_of: the push object lists known for a system title (b"" for notifications in the clear).
-        insecure_accept_plain: also accept notifications without protection; anyone can forge those.
+        insecure_accept_plain: whether notifications without protection are accepted now; anyone can forge those.
 
     """
 
@@ -122,7 +122,7 @@ class PushSink:
         *,
         security_of: SecurityOf,
         objects_of: ObjectsOf | None = None,
-        insecure_accept_plain: bool = False,
+        insecure_accept_plain: Callable[[], bool] = lambda: False,
     ) -> None:
         self._link = link
         self._security_of = security_of
@@ -170,7 +170,7 @@ class PushSink:
                 self._security_of,
                 source=source,
                 objects_of=self._objects_of,
-                insecure_accept_plain=self._accepts_plain,
+                insecure_accept_plain=self._accepts_plain(),
             )
             self._events.append(opened)
         except StorageError as error:

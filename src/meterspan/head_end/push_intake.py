@@ -34,7 +34,7 @@ from meterspan.model.ports import StateStore
 from meterspan.model.quarantine import FrameFault, QuarantinedFrame, fault_of
 from meterspan.model.readings import CaptureBlock, EventSeverity, Source
 from meterspan.model.storage.errors import StorageError
-from meterspan.quantities import Obis, Scaled
+from meterspan.quantities import Obis, Scaled, utc
 from meterspan.quantities.codes import EVENT_CODE, LOGICAL_DEVICE_NAME
 from meterspan.wire.axdr import Data, structure, unsigned
 from meterspan.wire.errors import KeyMissingError, ReplayError, SecurityError, UnknownLayoutError, WireError
@@ -136,6 +136,10 @@ class PushIntake:
         """When a sender was last told which counter is due."""
         self._bare = self.sink(None)
 
+    def allow_insecure_plain(self, devices: Collection[str]) -> None:
+        """Let these devices push without protection from now on, and no others."""
+        self._insecure_plain = frozenset(devices)
+
     def connection(
         self, peer: str, keep: Keep | None = None, *, transport: Transport | None = None
     ) -> "PushConnection":
@@ -155,7 +159,7 @@ class PushIntake:
             link,
             security_of=self._security_of,
             objects_of=self._objects_of,
-            insecure_accept_plain=bool(self._insecure_plain),
+            insecure_accept_plain=lambda: bool(self._insecure_plain),
         )
 
     def read(self, event: PushEvent, peer: str, now: float) -> PushRead | None:
@@ -167,6 +171,8 @@ class PushIntake:
             return None
         try:
             device, context = self._known(event.sender) if event.sender else (self._named(event), None)
+            if device.removed_at is not None:
+                raise _UnknownDeviceError(f"{device.device} was removed on {utc(device.removed_at):%Y-%m-%d}")
             blocks = self._fitting_blocks(device, event, now)
         except WireError as error:
             self._refuse(event.octets, error, peer, now, event.sender)
@@ -268,7 +274,7 @@ class PushIntake:
     def _refuse(self, octets: bytes, error: WireError, peer: str, now: float, title: bytes) -> None:
         device = self._head_end.inventory.of_title(title) if title else None
         fault = FrameFault.UNKNOWN_DEVICE if isinstance(error, _UnknownDeviceError) else fault_of(error)
-        sender = "" if device is None else device.device
+        sender = "" if device is None or device.removed_at is not None else device.device
         self._head_end.quarantine_frame(QuarantinedFrame(now, peer, fault, str(error), octets, sender))
 
     def _fitting_blocks(self, sender: Device, received: PushReceived, now: float) -> list[CaptureBlock]:

@@ -84,6 +84,7 @@ class HeadEnd:
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, Failure] = {}
         self._tried: set[str] = set()
+        self._unasked: set[str] = set()
 
     def add_device(self, device: Device, now: float) -> None:
         """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
@@ -92,22 +93,45 @@ class HeadEnd:
         self._count(before, -1)
         self._count(device, 1)
         self.inventory.put(device)
-        for channel in device.channels:
-            self.ledger.expect(
-                Channel(device.device, channel.obis),
-                period_s=channel.period_s,
-                start=device.installed_at,
-                group=(device.network, device.commodity),
-            )
         target = self.target_of(device)
         self._join(device.device, target)
         holder = self.inventory.get(target)
         if holder is not None and holder.endpoint:  # what only pushes is never called
             self.planner.add(target, device.network, now)
+        self._expect(device, target)
         if is_new:
             self.note(
                 device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
             )
+
+    def _expect(self, device: Device, target: str) -> None:
+        """Expect the values of a device; one that nobody has asked yet counts in no sum, as it can have missed none."""
+        is_asked = not self.planner.is_planned(target) or self.was_tried(device.device)
+        if is_asked or device.device in self._last_heard:
+            self._unasked.discard(device.device)
+        else:
+            self._unasked.add(device.device)
+        group = None if device.device in self._unasked else _group_of(device)
+        for channel in device.channels:
+            self.ledger.expect(
+                Channel(device.device, channel.obis),
+                period_s=channel.period_s,
+                start=device.installed_at,
+                group=group,
+            )
+
+    def _note_asked(self, names: Iterable[str]) -> None:
+        """Count devices in the sums of their groups from now on: they were asked, or heard."""
+        for name in names if self._unasked else ():
+            device = self.inventory.get(name)
+            if name in self._unasked and device is not None:
+                self._unasked.remove(name)
+                for channel in device.channels:
+                    self.ledger.join(Channel(name, channel.obis), _group_of(device))
+
+    def is_unasked(self, device: str) -> bool:
+        """Whether a device is to be read, was never heard, and no session with it has ended since the start."""
+        return device in self._unasked
 
     def _join(self, device: str, target: str) -> None:
         """Have a device read through a target, and through no other any more."""
@@ -129,6 +153,7 @@ class HeadEnd:
                 self.ledger.forget(Channel(device, channel.obis))
             self._members[self._targets.pop(device)].remove(device)
             self.inventory.drop(device)
+            self._unasked.discard(device)
 
     def _count(self, device: Device | None, change: int) -> None:
         if device is not None and device.channels and device.removed_at is None:
@@ -256,6 +281,7 @@ class HeadEnd:
         filled = 0
         for block in blocks:
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
+            self._note_asked((block.device,))
             self.refusals.taken(block.device)
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
@@ -263,6 +289,7 @@ class HeadEnd:
 
     def recall(self, channel: Channel, stretches: Iterable[Stretch], heard_at: float) -> None:
         """Count the values that the data management stored before this start, and the last arrival (UTC seconds)."""
+        self._note_asked((channel.device,))
         for stretch in stretches:
             self.ledger.record_stretch(channel, stretch)
         self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
@@ -270,6 +297,7 @@ class HeadEnd:
     def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:
         """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""
         self._tried.add(job.target)
+        self._note_asked(self._members.get(job.target, ()))
         orders = [task.order for task in job.tasks if task.order is not None]
         if failure is not None:
             self._failed(job, orders, failure, now)
@@ -388,3 +416,8 @@ def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int
         else:
             merged.append((start, end))
     return merged
+
+
+def _group_of(device: Device) -> tuple[str, Commodity]:
+    """Return the group that a device is added up with: its network and commodity."""
+    return device.network, device.commodity

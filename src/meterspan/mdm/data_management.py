@@ -38,7 +38,7 @@ from meterspan.model.storage.registry import HomeRow, InstallationRow, SeriesRow
 from meterspan.model.storage.stretches import Stretches
 from meterspan.model.views import CompletenessView, Home, LiveView, PeriodView, PowerView
 from meterspan.quantities import Commodity, Direction, Interval, Obis, Scaled, utc_seconds
-from meterspan.store.databases import database_name
+from meterspan.store.databases import check_reachable, database_name
 from meterspan.store.edge import storage_errors
 from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.store.reading_store import ReadingStore
@@ -577,6 +577,9 @@ def open_stores(directory: Path, *, registry: str = "") -> tuple[ReadingJournal,
         ValueError: the text is not the URL of a known database.
 
     """
+    if registry and not (directory / "readings").is_dir():
+        require_same_registry(directory, registry)
+        check_reachable(registry)  # before a folder is made that it would leave behind
     with storage_errors(directory):
         make_private_folder(directory)
     journal = ReadingStore(directory / "readings")

@@ -21,7 +21,7 @@ from meterspan.model.storage.ports import ReadingJournal
 from meterspan.model.storage.readings import ImportRecord, Readings, Receipt
 from meterspan.quantities import Obis, Quality, Unit
 
-__all__ = ["CONFLICTS_KEPT", "FileChannel", "FileConflict", "Imports", "TakenImport"]
+__all__ = ["CONFLICTS_KEPT", "FileChannel", "FileConflict", "Imports", "TakenImport", "rows_by_number"]
 
 CONFLICTS_KEPT: Final = 1_000
 """Conflicts that are named; more are counted only."""
@@ -248,8 +248,8 @@ class _ScalePlan:
         """
         for part in parts:
             series, value = part.series.copy(), part.value.copy()
-            for position in np.unique(part.series).tolist():
-                self._scale(position, np.flatnonzero(part.series == position), series, value, numbers)
+            for position, rows in rows_by_number(part.series):
+                self._scale(position, rows, series, value, numbers)
             quality = part.quality
             moved = replace(part, series=series, value=value)
             is_conflict = quality & int(Quality.CONFLICT)
@@ -272,6 +272,13 @@ class _ScalePlan:
             rows = rows[~fits]
             if not len(rows):
                 return
+
+
+def rows_by_number(numbers: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.intp]]]:
+    """Yield each number of a column and the rows that have it, at a cost that does not grow with how many there are."""
+    order = np.argsort(numbers, kind="stable")
+    found, starts = np.unique(numbers[order], return_index=True)
+    yield from zip(found.tolist(), np.split(order, starts[1:]), strict=True)
 
 
 def _in_steps(value: NDArray[np.int64], own: int, target: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
-import numpy as np
-
 from meterspan.analytics.tariff import exact_decimal
 from meterspan.mdm.channels import billing_registers, direction_of, interval_registers, kind_of
 from meterspan.mdm.curves import Curve
 from meterspan.mdm.data_management import MeterDataManagement
-from meterspan.mdm.imports import FileChannel, FileConflict, TakenImport
+from meterspan.mdm.imports import FileChannel, FileConflict, TakenImport, rows_by_number
 from meterspan.mdm.table_layout import HeaderError, read_layout
 from meterspan.mdm.table_reader import RefusedLine, TableDefaults, TableReader
 from meterspan.mdm.table_text import CellRefusal
@@ -171,8 +169,18 @@ def zone_doubts(management: MeterDataManagement, table: ReadTable, tried: TakenI
     return doubts or doubts_of_shift(tried.conflicts, lambda item, span: _near(management, item, span), zone)
 
 
-def report_of(management: MeterDataManagement, table: ReadTable, taken: TakenImport) -> ImportReport:
-    """Return what became of a table, with what its owner should know."""
+def report_of(
+    management: MeterDataManagement, table: ReadTable, taken: TakenImport, placed: frozenset[str] = frozenset()
+) -> ImportReport:
+    """Return what became of a table, with what its owner should know.
+
+    Args:
+        management: what is stored.
+        table: what was read.
+        taken: what became of its rows.
+        placed: the meters that have a home given, so that none has to be named for them.
+
+    """
     counts, record = table.reader.counts, taken.record
     report = ImportReport(
         counts["lines"],
@@ -190,7 +198,7 @@ def report_of(management: MeterDataManagement, table: ReadTable, taken: TakenImp
         record.first_time,
         record.last_time,
     )
-    notes = [*_notes_of_registers(management, report.channels)]
+    notes = [*_notes_of_registers(management, report.channels, placed)]
     return replace(report, notes=tuple(notes))
 
 
@@ -269,13 +277,15 @@ def _registers(channels: Sequence[FileChannel]) -> tuple[FileChannel, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def _notes_of_registers(management: MeterDataManagement, channels: Sequence[FileChannel]) -> Iterator[str]:
+def _notes_of_registers(
+    management: MeterDataManagement, channels: Sequence[FileChannel], placed: frozenset[str]
+) -> Iterator[str]:
     """Name the meters that are installed nowhere, and the registers that bill nothing."""
     by_device: dict[str, list[FileChannel]] = {}
     for channel in channels:
         by_device.setdefault(channel.device, []).append(channel)
     for device, own in by_device.items():
-        if not management.supplies_with(device):
+        if device not in placed and not management.supplies_with(device):
             yield f"{device} is installed nowhere, so that no home has a total of it; give --home"
         yield from _notes_of_unbilled(device, own)
 
@@ -335,9 +345,9 @@ def _amounts(table: ReadTable) -> Mapping[tuple[str, Obis], Decimal]:
     sums: dict[tuple[str, Obis], Decimal] = {}
     channels = table.channels
     for part in table.reader.parts():
-        for position in np.unique(part.series).tolist():
+        for position, rows in rows_by_number(part.series):
             item = channels[position]
             if kind_of(item.obis, item.unit) is SeriesKind.INTERVAL:
-                amount = Decimal(int(part.value[part.series == position].sum())).scaleb(item.exponent)
+                amount = Decimal(int(part.value[rows].sum())).scaleb(item.exponent)
                 sums[item.device, item.obis] = sums.get((item.device, item.obis), Decimal(0)) + amount
     return sums

@@ -145,6 +145,8 @@ class TableReader:
         """The home of each device that the file names one for."""
         self.spans: dict[tuple[str, Obis], dict[int, array[int]]] = {}
         """The ends of the intervals of a device by their length in seconds."""
+        self._codes: dict[str, list[Obis]] = {}
+        """The codes of each device that has intervals."""
         self.signs = ClockSigns()
         self.refused: list[RefusedLine] = []
         self.counts: Counter[str] = Counter()
@@ -205,9 +207,8 @@ class TableReader:
     def period_of(self, device: str) -> int | None:
         """Return the most common length of a device's intervals, at most a day; None where it has none."""
         counts = Counter[int]()
-        for (name, _obis), by_length in self.spans.items():
-            if name == device:
-                counts.update({length: len(ends) for length, ends in by_length.items()})
+        for obis in self._codes.get(device, ()):
+            counts.update({length: len(ends) for length, ends in self.spans[device, obis].items()})
         common = max(counts, key=lambda length: (counts[length], -length), default=None)
         return None if common is None else min(common, DAY_S)
 
@@ -273,8 +274,10 @@ class TableReader:
             column.append(fact)
         self.counts["readings"] += 1
         if length:
-            spans = self.spans.setdefault((channel.device, channel.obis), {})
-            spans.setdefault(length, array("q")).append(time)
+            if (channel.device, channel.obis) not in self.spans:
+                self.spans[channel.device, channel.obis] = {}
+                self._codes.setdefault(channel.device, []).append(channel.obis)
+            self.spans[channel.device, channel.obis].setdefault(length, array("q")).append(time)
 
     def _pack(self) -> None:
         if len(self._part.time):

@@ -40,6 +40,8 @@ __all__ = [
 DECIMALS_MAX: Final = 9
 """A thousand-millionth of a kilowatt-hour; finer steps are no register's."""
 STEPS_MAX: Final = (1 << 63) - 1
+REASON_MAX: Final = 200
+"""Characters of a reason: it quotes a cell, which may be as long as a line."""
 FIRST_YEAR, LAST_YEAR = 1900, 2400
 """A time outside is no time of a meter, whatever its clock says."""
 
@@ -88,7 +90,7 @@ class CellRefusal(ValueError):  # noqa: N818 - not an error of ours: the reason 
     """
 
     def __init__(self, reason: str, remedy: str = "") -> None:
-        super().__init__(reason)
+        super().__init__(reason if len(reason) <= REASON_MAX else f"{reason[:REASON_MAX]}…")
         self.remedy = remedy
         self.column = ""
         """The column of the cell, as the header has it; "" where it is the line as a whole."""

@@ -26,6 +26,7 @@ from meterspan.store.databases import parse_database_url
 from meterspan.wire.xdlms import CaptureObjectDefinition
 
 __all__ = [
+    "PORT_MAX",
     "VIA",
     "AccessPointEntry",
     "ExchangeEntry",

@@ -72,8 +72,9 @@ def parse_database_url(text: str) -> sa.URL:
     """
     try:
         url = sa.make_url(text)
-    except exc.ArgumentError as error:
-        raise ValueError(f"{text!r} is not a database URL like sqlite:////var/lib/meterspan/registry.sqlite") from error
+    except (exc.ArgumentError, ValueError) as error:  # ValueError: of a port that is no number
+        example = "postgresql+psycopg://user@host:5432/name"
+        raise ValueError(f"this is not a database URL like {example}") from error  # the text may hold a password
     if url.get_backend_name() not in _INSERT:
         raise ValueError(f"{url.get_backend_name()} is not known here; use {' or '.join(_INSERT)}")
     try:

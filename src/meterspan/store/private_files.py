@@ -78,7 +78,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with place.open("wb") as stream:
             yield stream
         return
-    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)  # O_EXCL, NOFOLLOW, 0600
+    try:  # O_EXCL, NOFOLLOW, 0600
+        handle, name = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     scratch = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
