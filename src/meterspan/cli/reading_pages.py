@@ -141,7 +141,7 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
     for entry in found.identities[1:]:
         table.add_row(entry.name, f"[bold]{plain(entry.text)}[/bold]")
     if found.clock is not None:
-        table.add_row("clock", f"{plain(found.clock)}   {_offset(found)}")
+        table.add_row("clock", f"{plain(found.clock)}   {plain(_offset(found))}")
     terms = found.terms
     ciphered = ", [green]ciphered[/green]" if terms.ciphered else ""
     title = f", system title {terms.peer_title.hex()}" if terms.peer_title else ""
