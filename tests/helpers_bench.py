@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from meterspan.cli import app
 
+STYLE_MARKS = re.compile(r"\[/?(?:red|green|yellow|cyan|blue|bold|dim|italic)\b[^]]*\]")
 MAIN = [sys.executable, "-c", "from meterspan.cli import main; main()"]
 
 
@@ -69,8 +71,8 @@ def running_meter(folder: Path, *options: str) -> Iterator[RunningMeter]:
 def run(
     folder: Path, *arguments: str, stdin: str | None = None, columns: int = 120
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a command to its end."""
-    return subprocess.run(
+    """Run a command to its end; none shows the marks that style its terminal."""
+    done = subprocess.run(
         [*MAIN, *arguments],
         capture_output=True,
         text=True,
@@ -79,6 +81,8 @@ def run(
         timeout=30,
         input=stdin,
     )
+    assert STYLE_MARKS.findall(done.stdout + done.stderr) == []
+    return done
 
 
 def run_here(*arguments: str) -> Result:

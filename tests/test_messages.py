@@ -17,6 +17,7 @@ from meterspan.cli import COMMANDS, main
 from meterspan.mdm import MeterDataManagement
 from meterspan.readings.decoder import Format
 from meterspan.wire.errors import TruncatedError, WireError
+from tests.helpers_bench import run_here
 from tests.helpers_source import SOURCE, parsed
 
 KINDS = {"BadParameter", "ConfigFault", "EndpointError"}
@@ -121,6 +122,25 @@ def test_what_is_printed_of_damaged_octets_reads_as_one_sentence(kind):
             assert shape.match(words), words
             assert not ERRNO.search(words), words
             assert not words.startswith(tuple(f"{word} " for word in PREDICATES)), f"{words} is said of nothing"
+
+
+WRONG_VALUES = {
+    "export o.csv --resolution year": "'year' is not one of 'day', 'month'.",
+    "meters nix": "'nix' is not one of",
+    "serve x --port abc": "should be a valid integer",
+    "read tcp://x:1 --timeout abc": "should be a valid number",
+    "read tcp://x:1 --client 1000": "should be less than or equal to 127",
+    "meter --wrapper=-5": "should be greater than or equal to 0",
+    "read tcp://x:1 --auth nix": "'nix' is not one of",
+}
+
+
+@pytest.mark.finding("users B10")
+@pytest.mark.parametrize("line", WRONG_VALUES)
+def test_a_wrong_value_is_told_without_the_words_of_a_library(line):
+    said = " ".join(run_here(*line.split()).stderr.replace("│", " ").split())
+    assert f": {WRONG_VALUES[line]}" in said
+    assert not re.search("Value error|Input should|unable to parse", said)
 
 
 BAD_FILES = {

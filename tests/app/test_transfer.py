@@ -2,7 +2,7 @@
 
 import csv
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -99,9 +99,7 @@ def test_a_usage_point_that_cannot_be_exported_is_named_and_the_others_are_rows(
 
 @pytest.mark.finding("users D-6")
 def test_a_month_of_which_only_days_are_asked_is_partial(data, tmp_path) -> None:
-    zone = ZoneInfo("Europe/Berlin")
-    first, after = datetime(2026, 3, 29, tzinfo=zone), datetime(2026, 3, 31, tzinfo=zone)
-    extract = Extract(What.TOTALS, first, after, resolution=Resolution.MONTH)
+    extract = Extract(What.TOTALS, date(2026, 3, 29), date(2026, 3, 30), resolution=Resolution.MONTH)
     export(data, tmp_path / "out.csv", extract, TableFormat.CSV)
     (row,) = csv.DictReader((tmp_path / "out.csv").read_text().splitlines())
     assert (row["start"], row["end"], row["partial"]) == ("2026-03-29", "2026-03-30", "partial")
@@ -127,3 +125,29 @@ def test_totals_are_priced_net_and_gross_by_a_tariff_that_is_given_and_nothing_i
         export(again, tmp_path / "out.json", Extract(What.TOTALS), TableFormat.JSON)
     row = json.loads((tmp_path / "out.json").read_text())[0]
     assert (row["cost_net"], row["cost_gross"], row["tariff"]) == ("", "", "")
+
+
+def test_days_are_the_homes_own_wherever_the_export_runs(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    day = date(2026, 3, 29)
+    rows = {}
+    for what in What:
+        export(data, tmp_path / "out.json", Extract(what, day, day), TableFormat.JSON)
+        rows[what] = json.loads((tmp_path / "out.json").read_text())
+    assert [row["start"] for row in rows[What.TOTALS]] == ["2026-03-29"]
+    berlin = ZoneInfo("Europe/Berlin")
+    times = [datetime.fromisoformat(row["time"]).astimezone(berlin).date() for row in rows[What.READINGS]]
+    assert times
+    assert set(times) == {day}
+    starts = [datetime.fromisoformat(row["start"]).astimezone(berlin).date() for row in rows[What.INTERVALS]]
+    assert set(starts) == {day}
+
+
+def test_days_of_homes_in_several_zones_need_a_zone_and_odd_days_end_nothing() -> None:
+    day = date(2026, 3, 29)
+    with pytest.raises(ValueError, match="say --zone or --home"):
+        Extract(What.READINGS, day, day).span(["Europe/Berlin", "Europe/Lisbon"])
+    start, end = Extract(What.READINGS, day, day, zone="Europe/Lisbon").span(["Europe/Berlin", "Europe/Lisbon"])
+    assert (start.tzinfo, end - start) == (ZoneInfo("Europe/Lisbon"), timedelta(days=1))
+    start, end = Extract(What.READINGS, date.min, date.max).span(["Europe/Berlin"])
+    assert start < end

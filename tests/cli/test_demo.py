@@ -1,5 +1,6 @@
 """``meterspan demo`` as a process: the check proves its numbers; the living demo serves, streams and ends cleanly."""
 
+import io
 import json
 import os
 import signal
@@ -10,8 +11,10 @@ import time
 import urllib.request
 
 import pytest
+from rich.console import Console
 
 from meterspan.app.demo import MARKER
+from meterspan.cli.demo import _invitation
 
 COMMAND = (sys.executable, "-c", "from meterspan.cli import main; main()", "demo")
 UP_WITHIN_S = 60.0
@@ -96,6 +99,13 @@ def _next_event(stream):
         if line.startswith(b"data: "):
             return json.loads(line[6:])
     raise AssertionError("the stream ended")
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_addresses_of_the_demo_are_shown_whole_at_any_width(columns):
+    shown = Console(width=columns, record=True, file=io.StringIO())
+    shown.print(_invitation("http://127.0.0.1:42500/", is_lapsing=True))
+    assert "http://127.0.0.1:42500/operator" in shown.export_text()
 
 
 def test_a_directory_that_is_no_demo_is_left_alone(tmp_path):

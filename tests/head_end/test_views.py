@@ -119,6 +119,7 @@ def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: H
 
 
 def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews) -> None:
+    _fail(head_end, "SILENT")
     head_end.take([block("GOOD", NOON)], NOON)
     summary = views.summary(at(NOON))
     due = (12 * 3_600 - 4_260) // 900
@@ -132,6 +133,7 @@ def test_the_summary_counts_what_was_due(head_end: HeadEnd, views: HeadEndViews)
 
 
 def test_the_map_has_a_cell_for_every_day_asked_for(head_end: HeadEnd, views: HeadEndViews) -> None:
+    _fail(head_end, "SILENT")
     head_end.take([block("GOOD", NOON)], NOON)
     rows = {row.device: row.cells for row in views.completeness(date(2024, 10, 3), DAY)}
     assert [cell.day for cell in rows["GOOD"]] == [date(2024, 10, 3), DAY]
@@ -215,6 +217,11 @@ def test_orders_are_listed_newest_first_within_a_limit(head_end: HeadEnd, views:
     placed = [views.order("GOOD", at(NOON + second), 30).order_id for second in range(3)]
     assert [order.order_id for order in views.orders(2)] == placed[:0:-1]
     assert views.orders()[-1] == views.order_view(placed[0])
+
+
+def _fail(head_end: HeadEnd, device: str) -> None:
+    """Try a device in vain."""
+    head_end.finished(_session_for(head_end, device, NOON), NOON, Failure(FailureKind.UNREACHABLE))
 
 
 def _session_for(head_end: HeadEnd, device: str, now: float):
@@ -321,6 +328,36 @@ def test_orders_are_the_same_after_a_restart_and_those_that_wait_are_asked_again
     assert later.order("GOOD", at(NOON + 61), 60).order_id == before[2].order_id + 1
 
 
+@pytest.mark.finding("users A5")
+@pytest.mark.attack(9)
+def test_the_story_of_a_meter_tells_its_ended_orders_again_after_a_restart(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    answered = views.order("GOOD", at(NOON), 60, "anna")
+    head_end.answer(answered.order_id, {IMPORT: Scaled(5, 0, UNITS["Wh"])}, NOON + 3)
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 3)
+    views.order("GOOD", at(NOON + 9), 60, "ben")
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 10), NOON + 11, Failure(FailureKind.UNREACHABLE))
+    views.order("SILENT", at(NOON), 5)
+    head_end.time_out_orders(NOON + 60)
+    head_end.remove_device("SILENT", NOON + 70, NOON + 90)
+    again = HeadEnd(Sink(), KeyCustody(bytes(32)))
+    for one in head_end.inventory:
+        again.add_device(one, NOON + 5_000)
+    again.remove_device("SILENT", NOON + 70, NOON + 5_000)
+    again.restore_orders(head_end.orders.newest(100)[::-1], NOON + 5_000)
+    for name in ("GOOD", "SILENT"):
+        kinds = {"ordered", "timed out", "installed", "removed"}
+        before, after = (
+            sorted(
+                (entry.time, entry.kind, entry.title) for entry in one.device_log.entries(name) if entry.kind in kinds
+            )
+            for one in (head_end, again)
+        )
+        assert after == before, "with the times at which it happened"
+        assert len(after) == 3
+
+
 def test_a_meter_that_only_pushes_cannot_be_ordered(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.add_device(replace(device("PUSHER"), endpoint=""), NOON)
     with pytest.raises(NotAskedError):
@@ -337,12 +374,21 @@ def test_a_meter_that_nobody_has_tried_says_when_it_will_be(head_end: HeadEnd, v
     assert due > at(NOON)
     assert known["NEW"].state is MeterState.UNTRIED
     assert str(known["NEW"].reason) == f"Not tried yet; the next attempt is at {due:%Y-%m-%d %H:%M:%S} UTC."
+    assert known["NEW"].missing > 40, "so many are due"
+    (row,) = views.completeness(date(2024, 10, 1), DAY, ["NEW"])
+    assert [cell.expected for cell in row.cells] == [0] * len(row.cells), "the map has no gap of a meter not asked yet"
+    summary, groups = views.summary(at(NOON)), views.groups(DAY, DAY)
+    assert (summary.completeness_today, summary.completeness_yesterday) == (None, None)
+    assert [(group.meters, group.cells[0].expected) for group in groups] == [(3, 0)]
     job = _session_for(head_end, "NEW", due.timestamp())
     assert {line.device: str(line.reason) for line in views.meters(due)}["NEW"].startswith("Being tried for the first")
     head_end.finished(job, due.timestamp() + 1, Failure(FailureKind.UNREACHABLE, "refused"))
     tried = {line.device: line for line in views.meters(at(NOON + 999))}["NEW"]
     assert (tried.state, tried.next_attempt is not None) == (MeterState.UNKNOWN, True)
     assert str(tried.reason).startswith("Never heard: its address does not answer")
+    assert views.summary(at(NOON + 999)).completeness_yesterday == 0
+    (row,) = views.completeness(DAY, DAY, ["NEW"])
+    assert row.cells[0].missing > 40
 
 
 def test_a_meter_that_only_pushes_is_not_called_silent_before_something_is_due(
@@ -454,13 +500,14 @@ def test_the_headline_of_one_network_counts_its_meters_and_values_only(head_end:
             "FAR",
             Commodity.GAS,
             DeviceProtocol.DLMS_WRAPPER,
-            "FAR:4059",
+            "",  # it pushes: nobody is to ask it
             "other",
             channels=(ChannelPlan(IMPORT),),
             installed_at=MIDNIGHT,
         ),
         MIDNIGHT,
     )
+    _fail(head_end, "SILENT")
     head_end.take([block("GOOD", NOON)], NOON)
     due = (12 * 3_600 - 4_260) // 900
     other, cell, whole = (views.summary(at(NOON), name) for name in ("other", "cell", ""))

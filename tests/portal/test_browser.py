@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -181,6 +183,24 @@ def test_the_power_line_has_a_hole_where_nothing_was_heard_and_outlives_a_reload
 
 
 @pytest.mark.finding("users C-5")
+@pytest.mark.finding("users D-9")
+@pytest.mark.parametrize("highest", ["9.5", "0.0095", "0.09", "40"])
+def test_the_labels_of_a_scale_are_the_values_that_they_stand_at(open_page, highest):
+    page = open_page(f"{HOME}/water/2026-11-20", size=PHONE)
+
+    def replace(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, body=re.sub(r'data-value="[^"]+"', f'data-value="{highest}"', answer.text()))
+
+    page.route("**/water/2026-11-20", replace)
+    page.reload()
+    expect(page.locator(".column")).to_have_count(24)
+    texts = page.locator("[data-plot] .tick.end").all_text_contents()
+    values = sorted(Decimal(text) for text in texts if re.fullmatch(r"[0-9.]+", text))
+    assert len(values) >= 3
+    assert len({upper - lower for lower, upper in pairwise(values)}) == 1, values
+
+
 def test_no_label_of_a_scale_is_cut_off(open_page):
     page = open_page(f"{HOME}/water/2026-11-20", size=PHONE)
 

@@ -93,3 +93,20 @@ def test_a_waiter_that_was_cancelled_disturbs_nobody():
 
     asyncio.run(with_commit(sink, body))
     assert sink.batches == [["a", "b"]]
+
+
+def test_what_is_withdrawn_before_its_turn_is_not_written():
+    sink = SlowSink()
+
+    async def body(commit):
+        begun = commit.submit(["a"])
+        await asyncio.sleep(0.05)
+        gone, stays = commit.submit(["b"]), commit.submit(["c"])
+        commit.withdraw(begun)
+        commit.withdraw(gone)
+        sink.free.set()
+        await stays
+        assert gone.cancelled()
+
+    asyncio.run(with_commit(sink, body))
+    assert sink.batches == [["a"], ["c"]]

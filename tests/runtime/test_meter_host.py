@@ -167,18 +167,21 @@ def test_a_radio_meter_sends_on_time_and_keeps_its_register(tmp_path):
         assert RadioMeter(config, START + 900, state, state=state).indication.registers[0].value.value == 600
 
 
+def idle_radio_host(state, host):
+    clock = Clock()
+    return RadioHost(
+        RadioMeter(RadioMeterConfig(RadioMedium.GAS, "MSP", "10000001", bytes(16)), START, state),
+        state=state,
+        time=MeterTime(clock, START),
+        clock=clock,
+        supply=lambda start, end: [],
+        receiver=Endpoint("udp", host, 9),
+    )
+
+
 def test_a_radio_without_a_receiver_says_so(tmp_path):
     async def main(state):
-        clock = Clock()
-        meter = RadioMeter(RadioMeterConfig(RadioMedium.GAS, "MSP", "10000001", bytes(16)), START, state)
-        host = RadioHost(
-            meter,
-            state=state,
-            time=MeterTime(clock, START),
-            clock=clock,
-            supply=lambda start, end: [],
-            receiver=Endpoint("udp", "no-such-host.invalid", 9),
-        )
+        host = idle_radio_host(state, "no-such-host.invalid")
         with pytest.raises(CannotConnectError, match="no-such-host"):
             await host.open()
 
@@ -189,16 +192,7 @@ def test_a_radio_without_a_receiver_says_so(tmp_path):
 @pytest.mark.attack(2)
 def test_masters_beyond_the_places_of_the_wired_slave_close_the_oldest(tmp_path):
     async def main(state):
-        clock = Clock()
-        meter = RadioMeter(RadioMeterConfig(RadioMedium.WATER, "MSP", "10000001", bytes(16)), START, state)
-        host = RadioHost(
-            meter,
-            state=state,
-            time=MeterTime(clock, START),
-            clock=clock,
-            supply=lambda start, end: [],
-            receiver=Endpoint("udp", "127.0.0.1", 9),
-        )
+        host = idle_radio_host(state, "127.0.0.1")
         transport = TRANSPORTS["mbus+tcp"]
         port = await host.listen(transport, Endpoint("mbus+tcp", "127.0.0.1", 0, options={"address": "5"}))
         lines = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MASTERS_PER_PEER_MAX + 3)]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
+from meterspan.engine.push_body import PushValue, write_listed
 from meterspan.engine.security import SecurityContext
 from meterspan.engine.uplink import Push, Uplink
 from meterspan.head_end.contexts import ContextCache
@@ -21,6 +22,7 @@ from meterspan.meter.metrology import ElectricityFlow
 from meterspan.meter.push import MeterPush
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import Commodity
+from meterspan.quantities.codes import LOGICAL_DEVICE_NAME
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.group_commit import GroupCommit
@@ -28,9 +30,9 @@ from meterspan.runtime.limits import ConnectionGate
 from meterspan.runtime.media import CannotConnectError
 from meterspan.runtime.push_ports import PushPorts, _PushDatagrams
 from meterspan.runtime.uplink_host import UplinkHost
-from meterspan.wire.axdr import array, unsigned
+from meterspan.wire.axdr import array, double_long_unsigned, enum, integer, octet_string, structure, unsigned
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
-from meterspan.wire.xdlms import DataNotification, LongInvokeIdAndPriority, write_apdu
+from meterspan.wire.xdlms import CaptureObjectDefinition, DataNotification, LongInvokeIdAndPriority, write_apdu
 from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START
 from tests.memory import MemoryOutbox, MemoryState
 
@@ -185,22 +187,28 @@ def test_forged_datagrams_cost_a_bounded_time_hold_no_place_and_learn_nothing():
     asyncio.run(story())
 
 
+def pushes_of(world, count):
+    """Return the datagrams of the first rows of the world's meter, each to be confirmed."""
+    outbox, _ = world.pushing(Endpoint("udp", "127.0.0.1", 9), quarters=count)
+    state = MemoryState()
+    meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", METER_TITLE, START.tzinfo), NOW, state=state)
+    rows = MeterPush(meter, outbox, state=state)
+    for counter in range(count):
+        push = rows.next_push()
+        assert isinstance(push, Push)
+        notification = DataNotification(LongInvokeIdAndPriority(counter, confirmed=True), push.body)
+        octets = world.sender.protect(write_apdu(notification), general=True)
+        rows.pushed(push.through)
+        yield write_wpdu(WrapperPdu(1, 1, octets))
+
+
 def test_datagrams_beyond_what_may_wait_for_the_disk_are_lost_and_not_confirmed():
     async def story():
         world = World()
         gate = ConnectionGate(2, 2, time.time)
         port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
-        outbox, _ = world.pushing(Endpoint("udp", "127.0.0.1", 9), quarters=3)
-        state = MemoryState()
-        meter = ElectricityMeter(ElectricityMeterConfig("MSP1000000001", METER_TITLE, START.tzinfo), NOW, state=state)
-        rows = MeterPush(meter, outbox, state=state)
-        for counter in range(3):
-            push = rows.next_push()
-            assert isinstance(push, Push)
-            notification = DataNotification(LongInvokeIdAndPriority(counter, confirmed=True), push.body)
-            octets = world.sender.protect(write_apdu(notification), general=True)
-            port.datagram_received(write_wpdu(WrapperPdu(1, 1, octets)), ("127.0.0.1", 9))
-            rows.pushed(push.through)
+        for octets in pushes_of(world, 3):
+            port.datagram_received(octets, ("127.0.0.1", 9))
         assert len(gate) == 2
         task = asyncio.create_task(world.commits.run())
         await until(lambda: len(gate) == 0)
@@ -210,24 +218,105 @@ def test_datagrams_beyond_what_may_wait_for_the_disk_are_lost_and_not_confirmed(
     asyncio.run(story())
 
 
+def broken(*_, **__):
+    raise AttributeError("a defect")
+
+
+CALLS = {
+    "connect": ("intake", "connection"),
+    "read": ("intake", "read"),
+    "store": ("commits", "submit"),
+    "confirm": ("intake", "confirm"),
+    "clock": ("", "clock"),
+}
+
+
 @pytest.mark.nonces_repeat("a new bench each time, with the same keys")
 @pytest.mark.attack(3)
-def test_a_defect_loses_one_datagram_and_holds_no_place():
+@pytest.mark.parametrize("call", [*CALLS, "send"])
+def test_a_defect_loses_one_datagram_and_holds_no_place(call):
     async def story():
         world = World()
         gate = ConnectionGate(1, 1, time.time)
         port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
-        whole = world.ports.intake.read
+        first, second = pushes_of(world, 2)
+        task = asyncio.create_task(world.commits.run())
+        with pytest.MonkeyPatch.context() as patch:
+            if call == "send":
+                patch.setattr(port, "_send", broken)
+            else:
+                owner, name = CALLS[call]
+                patch.setattr(getattr(world.ports, owner) if owner else world.ports, name, broken)
+            port.datagram_received(first, ("127.0.0.1", 9))
+            await until(lambda: len(gate) == 0)
+        blocks = len(world.sink.blocks)
+        port.datagram_received(second, ("127.0.0.1", 9))
+        assert len(gate) == 1
+        await until(lambda: len(gate) == 0)
+        task.cancel()
+        assert len(world.sink.blocks) == blocks + 1
 
-        def broken(*_):
-            raise AttributeError("a defect")
+    asyncio.run(story())
 
-        world.ports.intake.read = broken
-        port.datagram_received(forged(1), ("127.0.0.1", 9))
-        assert len(gate) == 0
-        world.ports.intake.read = whole
-        port.datagram_received(forged(2), ("127.0.0.1", 9))
-        assert world.head_end.quarantine.total == 1
+
+@pytest.mark.nonces_repeat("a new bench each time, with the same keys")
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("call", ["read", "store", "confirm"])
+@pytest.mark.parametrize("scheme", [scheme for scheme in NETWORK_TRANSPORTS if scheme != "udp"])
+def test_a_defect_ends_one_connection_and_gives_its_place_back(scheme, call):
+    async def story():
+        world = World()
+        async with world.running(scheme) as place:
+            outbox, uplink = world.pushing(place, quarters=1)
+            owner, name = CALLS[call]
+            left = []
+            gate = world.gates[0]
+            leave = gate.leave
+            gate.leave = lambda one: (left.append(one), leave(one))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(getattr(world.ports, owner), name, broken)
+                task = asyncio.create_task(uplink.run())
+                await until(lambda: left)
+            task.cancel()
+            assert outbox.items
+            await until(lambda: len(gate) == 0)
+
+    asyncio.run(story())
+
+
+def plain_push():
+    """Return a datagram of the meter that nothing protects."""
+    values = [
+        PushValue(CaptureObjectDefinition(1, LOGICAL_DEVICE_NAME, 2), octet_string(b"MSP1000000001")),
+        PushValue(CaptureObjectDefinition(3, ENERGY, 2), double_long_unsigned(5)),
+        PushValue(CaptureObjectDefinition(3, ENERGY, 3), structure(integer(0), enum(30))),
+    ]
+    apdu = write_apdu(DataNotification(LongInvokeIdAndPriority(7, confirmed=True), write_listed(values)))
+    return write_wpdu(WrapperPdu(1, 1, apdu))
+
+
+@pytest.mark.attack(2)
+def test_a_push_without_protection_makes_room_for_one_under_a_key_and_is_forgotten():
+    async def story():
+        world = World()
+        world.ports.intake = PushIntake(
+            world.head_end,
+            contexts=ContextCache(world.head_end, system_title=HEAD_END, counters=MemoryState()),
+            insecure_plain=["MSP1000000001"],
+        )
+        gate = ConnectionGate(2, 2, time.time)
+        port = _PushDatagrams(world.ports, TRANSPORTS["udp"], gate)
+        (authentic,) = pushes_of(world, 1)
+        plain = plain_push()
+        for _ in range(3):
+            port.datagram_received(plain, ("127.0.0.1", 9))
+        assert len(gate) == 2, "the third one has made the first one go"
+        port.datagram_received(authentic, ("127.0.0.1", 9))
+        port.datagram_received(plain, ("127.0.0.1", 9))
+        task = asyncio.create_task(world.commits.run())
+        await until(lambda: len(gate) == 0)
+        task.cancel()
+        assert [block.columns[0].values.tolist() for block in world.sink.blocks] == [[250], [5]]
 
     asyncio.run(story())
 

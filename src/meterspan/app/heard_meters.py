@@ -110,6 +110,7 @@ _RANKS: Final = {
 """Registers are shown first, then powers and flows, then the rest."""
 _WHY: Final = {
     Outcome.NO_KEY: "its key is not in the key file",
+    Outcome.NOT_PROTECTED: "is not protected as its meter requires",
     Outcome.WRONG_KEY: "its key in the file does not fit",
 }
 

@@ -41,6 +41,8 @@ SHORT: Final = 24
 """A value of more letters has its own lines in the panel."""
 WIDE: Final = 100
 """From this width on there is a column for the medium, and more room for names."""
+_LAST: Final = max(map(len, Outcome))
+"""Letters of the longest outcome."""
 _KEYS: Final = (
     ("↑↓", "select"),
     ("s", "sort"),
@@ -305,6 +307,7 @@ class _Colours:
             Outcome.NO_KEY: doubt,
             Outcome.WRONG_KEY: bad,
             Outcome.DAMAGED: bad,
+            Outcome.NOT_PROTECTED: bad,
             Outcome.NOT_READ: doubt,
         }
 
@@ -334,7 +337,7 @@ class _Columns:
         self._name = max(5, min(longest, 28 if is_wide else 18, width // 3))
         self._medium = 14 if is_wide else 0
         self._count = 9 if is_wide else 5 if width >= 60 else 0
-        self._values = max(8, width - 6 - self._name - self._medium - self._count - 9 - 2 * 3 - 2 * self._parts)
+        self._values = max(8, width - 6 - self._name - self._medium - self._count - _LAST - 2 * 3 - 2 * self._parts)
 
     @property
     def _parts(self) -> int:
@@ -366,7 +369,7 @@ class _Columns:
         cells += [_cell(medium, self._medium)] if self._medium else []
         cells += [_cell(values, self._values)]
         cells += [_cell(count, self._count, is_right=True)] if self._count else []
-        return Text("  ").join([*cells, _cell(last, 9)])
+        return Text("  ").join([*cells, _cell(last, _LAST)])
 
 
 def _cell(content: str | Text, width: int, *, is_right: bool = False) -> Text:

@@ -15,26 +15,32 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from stat import S_ISFIFO, S_ISREG
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.model.identity import mbus_device
 from meterspan.model.telegram import DecodedTelegram, DeviceIdentity
 from meterspan.readings import Decoder, Format, recognise
+from meterspan.readings.mbus_decode import wired_sender
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.p1_source import hex_lines, p1_telegrams
 from meterspan.runtime.push_source import PUSH_SCHEMES, pushed_apdus
 from meterspan.runtime.radio import radio_telegrams
-from meterspan.wire.errors import KeyMissingError, KeyWrongError, UnsupportedError, WireError
+from meterspan.wire.errors import KeyMissingError, KeyWrongError, SecurityError, UnsupportedError, WireError
+from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.p1 import P1Damage, P1Telegram
 from meterspan.wire.wmbus import read_frame
+
+ValueT = TypeVar("ValueT")
 
 __all__ = ["HeardMeter", "Hearing", "KeyFile", "KeyWatch", "Listening", "Outcome", "TelegramListener", "listen_at"]
 
 KEYS_LOOKED_AT_EVERY_S: Final = 1.0
 KEYS_TRIED_MAX: Final = 64
-"""Meters whose keys are tried for one push; those that opened the last one of its sender go first."""
+"""Meters whose keys are tried for one push; those that opened the last one of its system title go first. Where none
+fits, the next push of the title is tried with those that follow."""
+_PUSHED: Final = "dlms-push"
 METERS_MAX: Final = 2_000
 """Meters remembered; a receiver in a dense city hears some hundreds. The one longest silent is forgotten first."""
 
@@ -46,6 +52,8 @@ class Outcome(StrEnum):
     NO_KEY = "no key"
     WRONG_KEY = "wrong key"
     DAMAGED = "damaged"
+    NOT_PROTECTED = "not protected"
+    """Of a meter whose key is known, without the protection that it requires: anybody can have sent it."""
     NOT_READ = "not read"
     """Whole and open, but of a kind that is not read."""
 
@@ -94,34 +102,36 @@ class TelegramListener:
     """Decodes and counts telegrams of any kind.
 
     Args:
-        keys: by the meter's name (``MSP-12345678-03``) or its number (``12345678``).
-        push_keys: both keys of meters that push DLMS, by name; those of a title are found by trying them.
+        keys: by the meter's name (``MSP-12345678-03``) or its number (``12345678``). Of a meter that pushes DLMS, both
+            keys; those of a system title are found by trying them.
 
     """
 
-    def __init__(
-        self, keys: Mapping[str, bytes] | None = None, push_keys: Mapping[str, MeterKeys] | None = None
-    ) -> None:
+    def __init__(self, keys: Mapping[str, MeterKeys] | None = None) -> None:
         self.meters: OrderedDict[str, HeardMeter] = OrderedDict()
         self.outcomes: Counter[Outcome] = Counter()
         self.last_damage = ""
-        self.use_keys(keys or {}, push_keys or {})
+        self.use_keys(keys or {})
         self._names: OrderedDict[str, str] = OrderedDict()
-        """The meter whose keys opened a push, by the host that it was sent from."""
+        """The meter whose keys opened a push, by the system title in it."""
+        self._tried: OrderedDict[str, int] = OrderedDict()
+        """How many keys were tried in vain for a system title."""
         self._decoder = Decoder()
 
-    def use_keys(self, keys: Mapping[str, bytes], push_keys: Mapping[str, MeterKeys]) -> None:
+    def use_keys(self, keys: Mapping[str, MeterKeys]) -> None:
         """Open the next telegrams with these keys, and with no others."""
-        self._keys = dict(keys)
-        self._push_keys = {name: pair for name, pair in push_keys.items() if pair.key and pair.auth_key}
+        self._keys = {name: found for name, found in keys.items() if found.key}
+        self._push_names = [name for name, found in self._keys.items() if found.auth_key]
 
     def hear(self, octets: bytes, source: str, now: float) -> Hearing:
         """Decode and count a telegram of a radio or wired meter."""
         try:
-            is_wireless = recognise(octets) is Format.WMBUS
+            kind = recognise(octets)
         except WireError:
-            is_wireless = True  # damage of what is most often heard
-        hearing = self._wireless(octets, source, now) if is_wireless else self._other(octets, source, now)
+            kind = Format.WMBUS  # damage of what is most often heard
+        if kind is Format.WMBUS:
+            return self._note(self._wireless(octets, source, now))
+        hearing = self._wired(octets, source, now) if kind is Format.MBUS else self._other(octets, source, now)
         return self._note(hearing)
 
     def hear_push(self, octets: bytes, source: str, now: float) -> Hearing:
@@ -153,49 +163,64 @@ class TelegramListener:
             frame = read_frame(octets)
         except WireError as error:
             return Hearing(now, source, "", Outcome.DAMAGED, DecodedTelegram("wmbus", errors=(error,)), octets)
-        address = frame.address
+        return self._addressed(octets, source, now, frame.address, Format.WMBUS)
+
+    def _wired(self, octets: bytes, source: str, now: float) -> Hearing:
+        address = wired_sender(octets)
+        if address is None:
+            return self._other(octets, source, now)
+        hearing = self._addressed(octets, source, now, address, Format.MBUS)
+        return replace(hearing, name=hearing.telegram.device.id)
+
+    def _addressed(self, octets: bytes, source: str, now: float, address: DeviceAddress, as_: Format) -> Hearing:
+        """Decode a telegram of an M-Bus meter: where its key is known, only with the protection that it requires."""
         name = mbus_device(address)
-        key = self._key(name, address.id)
-        telegram = self._decoder.decode(octets, key=key, as_=Format.WMBUS, now=now)
+        keys = self._keys.get(name) or self._keys.get(address.id)
+        telegram = self._decoded(octets, keys, as_, now)
         if not telegram.device.id:
             who = DeviceIdentity(address.id, address.manufacturer, address.medium_name, f"{address.version:02X}")
             telegram = replace(telegram, device=who)
         return Hearing(now, source, name, _fate(telegram), telegram, octets)
 
     def _other(self, octets: bytes, source: str, now: float, as_: Format | None = None) -> Hearing:
+        """Decode a telegram whose sender is known once it is read: a push, or one of a kind that is never protected."""
         telegram = self._decoder.decode(octets, as_=as_, now=now)
-        name = telegram.device.id
-        if any(isinstance(error, KeyMissingError) for error in telegram.errors):
-            name, telegram = self._opened(octets, source, now, as_) or ("", telegram)
-        key = self._key(telegram.device.id, telegram.device.id)
-        if telegram.error and key is not None:
-            telegram = self._decoder.decode(octets, key=key, as_=as_, now=now)
+        missing = next((error for error in telegram.errors if isinstance(error, KeyMissingError)), None)
+        device = telegram.device
+        if missing is not None:
+            name, telegram = self._opened(octets, missing, as_, now)
+        else:
+            name = self._names.get(device.id, device.id)
+            if telegram.protocol == _PUSHED and name in self._keys:
+                telegram = replace(self._decoded(octets, self._keys[name], as_, now), device=device)
         outcome = _fate(telegram)
         if outcome is Outcome.DAMAGED and telegram.device.id:
             outcome = Outcome.NOT_READ
         return Hearing(now, source, name or telegram.device.id, outcome, telegram, octets)
 
-    def _opened(self, octets: bytes, source: str, now: float, as_: Format | None) -> tuple[str, DecodedTelegram] | None:
-        """Open a protected push with the keys whose tag is right; None where none of those that are known is."""
-        host = source.rpartition(":")[0]
-        last = self._names.get(host, "")
-        tried = [name for name in (last, *self._push_keys) if name in self._push_keys][:KEYS_TRIED_MAX]
-        for name in dict.fromkeys(tried):
-            keys = self._push_keys[name]
-            telegram = self._decoder.decode(octets, key=keys.key, auth_key=keys.auth_key, as_=as_, now=now)
-            if not any(isinstance(error, KeyMissingError | KeyWrongError) for error in telegram.errors):
-                self._remember(host, name)
+    def _decoded(self, octets: bytes, keys: MeterKeys | None, as_: Format | None, now: float) -> DecodedTelegram:
+        """Decode a telegram of a known meter; where its key is known, only what has the required protection."""
+        if keys is None:
+            return self._decoder.decode(octets, as_=as_, now=now)
+        auth_key = keys.auth_key or None
+        return self._decoder.decode(octets, key=keys.key, auth_key=auth_key, as_=as_, now=now, required=keys.protection)
+
+    def _opened(
+        self, octets: bytes, missing: KeyMissingError, as_: Format | None, now: float
+    ) -> tuple[str, DecodedTelegram]:
+        """Open a protected push with the keys whose tag is right: those of its system title first, then others."""
+        title = missing.system_title.hex().upper()
+        begin = self._tried.get(title, 0) % max(1, len(self._push_names))
+        others = self._push_names[begin:] + self._push_names[:begin]
+        own = [name for name in (self._names.get(title, ""), title) if name in self._push_names]
+        tried = list(dict.fromkeys((*own, *others)))[:KEYS_TRIED_MAX]
+        for name in tried:
+            telegram = self._decoded(octets, self._keys[name], as_, now)
+            if not any(isinstance(error, SecurityError) for error in telegram.errors) or telegram.readings:
+                _remember(self._names, title, name)
                 return name, telegram
-        return None
-
-    def _remember(self, host: str, name: str) -> None:
-        self._names[host] = name
-        self._names.move_to_end(host)
-        if len(self._names) > METERS_MAX:
-            self._names.popitem(last=False)
-
-    def _key(self, name: str, number: str) -> bytes | None:
-        return self._keys.get(name) or self._keys.get(number) or None
+        _remember(self._tried, title, begin + len(tried))
+        return "", DecodedTelegram(_PUSHED, errors=(_not_opened(missing, len(tried), len(self._push_names)),))
 
     def _note(self, hearing: Hearing) -> Hearing:
         self.outcomes[hearing.outcome] += 1
@@ -218,6 +243,24 @@ class TelegramListener:
         return hearing
 
 
+def _remember(found: OrderedDict[str, ValueT], title: str, value: ValueT) -> None:
+    """Keep a value of a system title, and forget the one that was kept first where they are too many."""
+    found[title] = value
+    found.move_to_end(title)
+    if len(found) > METERS_MAX:
+        found.popitem(last=False)
+
+
+def _not_opened(missing: KeyMissingError, tried: int, known: int) -> KeyMissingError:
+    """Return why no key of the file opens a push: none is there, none fits, or not all were tried yet."""
+    if not tried:
+        return missing
+    reason = f"encrypted by system title {missing.system_title.hex().upper()}; none of {tried} keys fits"
+    if known > tried:
+        reason += f", {known - tried} others were not tried; its next pushes are tried with them"
+    return KeyMissingError(reason, None, "key", system_title=missing.system_title)
+
+
 def _fate(telegram: DecodedTelegram) -> Outcome:
     if telegram.readings:
         return Outcome.READ
@@ -230,6 +273,7 @@ def _fate(telegram: DecodedTelegram) -> Outcome:
 _OUTCOMES: tuple[tuple[type[WireError], Outcome], ...] = (
     (KeyMissingError, Outcome.NO_KEY),
     (KeyWrongError, Outcome.WRONG_KEY),
+    (SecurityError, Outcome.NOT_PROTECTED),
     (UnsupportedError, Outcome.NOT_READ),
 )
 
@@ -330,10 +374,6 @@ def listen_at(
     return listening
 
 
-def _radio_keys(found: Mapping[str, MeterKeys]) -> dict[str, bytes]:
-    return {name: keys.key for name, keys in found.items()}
-
-
 _KEY_FILE: Final = "key file"
 
 
@@ -365,7 +405,7 @@ class Listening:
     ) -> None:
         self.places = tuple(places)
         found = {} if key_file is None else key_file.found
-        self.listener = TelegramListener(_radio_keys(found), found)
+        self.listener = TelegramListener(found)
         self.trouble: dict[str, str] = {}
         self.clock = SystemClock()
         self._watch = None if key_file is None else KeyWatch(key_file)
@@ -405,7 +445,7 @@ class Listening:
             return
         before, found = self._watch.trouble, self._watch.changed()
         if found is not None:
-            self.listener.use_keys(_radio_keys(found), found)
+            self.listener.use_keys(found)
         if not self._watch.trouble:
             self.trouble.pop(_KEY_FILE, None)
         elif self._watch.trouble != before:

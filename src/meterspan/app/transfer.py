@@ -1,9 +1,9 @@
 """What ``meterspan export`` does with a data folder: open it, and write a table of what it holds."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
@@ -125,26 +125,45 @@ class Extract:
 
     Attributes:
         what: readings, intervals or totals.
-        start: first instant; None for the first of all.
-        end: first instant after it; None for the last of all.
+        first: first local day; None for the first of all.
+        last: last local day, included; None for the last of all.
         home_id: only this home; None for all.
         resolution: how long one total is.
         tariffs: price totals by these instead of the tariffs of the folder.
+        zone: IANA name of the zone of the days; None: each home's own.
 
     """
 
     what: What
-    start: datetime | None = None
-    end: datetime | None = None
+    first: date | None = None
+    last: date | None = None
     home_id: str | None = None
     resolution: Resolution = Resolution.DAY
     tariffs: Mapping[Commodity, Tariff] = field(default_factory=dict)
+    zone: str | None = None
 
-    @property
-    def span(self) -> tuple[datetime, datetime]:
-        """First instant and first instant after it; of readings all that are stored, where no day is named."""
-        first, last = (EVER, FOREVER) if self.what is What.READINGS else (BEGINNING, END)
-        return self.start or first, self.end or last
+    def span(self, zones: Collection[str]) -> tuple[datetime, datetime]:
+        """Return the first instant and the first one after it; of readings all that are stored, where no day is named.
+
+        Args:
+            zones: of the homes that are exported.
+
+        Raises:
+            ValueError: a day is named, no zone, and the homes have several.
+
+        """
+        start, end = (EVER, FOREVER) if self.what is What.READINGS else (BEGINNING, END)
+        if self.first is None and self.last is None:
+            return start, end
+        if self.zone is None and len(set(zones)) > 1:
+            named = ", ".join(sorted(set(zones)))
+            raise ValueError(f"the homes lie in several time zones ({named}): say --zone or --home")
+        place = ZoneInfo(self.zone or next(iter(zones), "UTC"))
+        if self.first is not None and self.first > EVER.date():
+            start = datetime.combine(self.first, time(), place)
+        if self.last is not None and self.last < FOREVER.date():
+            end = datetime.combine(self.last + timedelta(days=1), time(), place)
+        return start, end
 
 
 def export_from(
@@ -183,11 +202,11 @@ def export(data: MeterDataManagement, target: Path, extract: Extract, form: Tabl
         form: CSV, Parquet or JSON.
 
     """
-    (start, end), home_id = extract.span, extract.home_id
-    if extract.what is What.READINGS:
-        return export_readings(data, target, start, end, form=form, home_id=home_id)
-    if extract.what is What.INTERVALS:
-        return export_intervals(data, target, start, end, form=form, home_id=home_id)
+    if extract.what is not What.TOTALS:
+        home_id = extract.home_id
+        start, end = extract.span([home.zone for home in data.homes() if home_id in {None, home.home_id}])
+        write = export_readings if extract.what is What.READINGS else export_intervals
+        return write(data, target, start, end, form=form, home_id=home_id)
     for home in data.homes() if extract.tariffs else ():
         for point in home.usage_points:
             if point.commodity in extract.tariffs:
@@ -212,7 +231,7 @@ def _totals_of_month(
 ) -> Iterator[dict[str, Any]]:
     view = data.month(home.home_id, commodity, month)
     same = {"home": home.home_id, "commodity": str(commodity), "unit": view.unit, "currency": view.currency}
-    zone, (start, end) = ZoneInfo(home.zone), extract.span
+    zone, (start, end) = ZoneInfo(home.zone), extract.span([home.zone])
     first, last = (moment.astimezone(zone).date() for moment in (start, end - timedelta(seconds=1)))
     due = [day for day in view.points if first <= day.start <= last]
     asked = [day for day in due if day.value is not None or view.unexplained]
@@ -270,7 +289,7 @@ def _months(data: MeterDataManagement, home: Home, usage_point: str, extract: Ex
     """Yield the first days of the months in which the usage point has readings."""
     devices = {row.device for row in data.installations(usage_point)}
     ids = [series.series_id for series in data.series() if series.device in devices]
-    times = data.readings(ids, *extract.span).time
+    times = data.readings(ids, *extract.span([home.zone])).time
     if not len(times):
         return
     zone = ZoneInfo(home.zone)

@@ -4,6 +4,7 @@
 ``meterspan decode`` do not load what ``meterspan serve`` needs. A module may have an ``EPILOG`` for its help page.
 """
 
+import re
 import resource
 import sys
 from importlib import import_module
@@ -37,6 +38,9 @@ COMMANDS: Final = {
 """Name to function and help, in the order of the help page."""
 
 
+_LIBRARY_WORDS: Final = re.compile(r"^Value error, |^Input (?=should be)|, unable to parse string as an? \w+$")
+
+
 class LazyGroup(TyperGroup):
     """Lists commands from the table, and imports the one that runs."""
 
@@ -48,6 +52,14 @@ class LazyGroup(TyperGroup):
         """Return what help pages need to know about a command."""
         entry = COMMANDS.get(cmd_name)
         return None if entry is None else TyperCommand(cmd_name, help=entry[1])
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; what is wrong with a value is said without the words of the library that found it."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _LIBRARY_WORDS.sub("", error.message)
+            raise
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Import the command that was asked for."""

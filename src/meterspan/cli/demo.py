@@ -13,7 +13,6 @@ import typer
 from rich.console import Console, Group
 from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from meterspan.app.demo import check_days, live
 from meterspan.cli.terminal import Terminal, plain
@@ -113,17 +112,22 @@ def _live(errors: Console, *, homes: int, days: int, seed: int, data: Path, port
 
 
 def _invitation(url: str, *, is_lapsing: bool) -> Panel:
-    table = Table.grid(padding=(0, 2))
-    table.add_row("[bold]homes[/]", f"[link={url}]{url}[/]", "power now, cost today, days and months")
-    table.add_row("[bold]operator[/]", f"[link={url}operator]{url}operator[/]", "completeness map, quarantine, stories")
-    table.add_row("[bold]machines[/]", f"[link={url}api]{url}api[/]", "JSON interface and event streams")
+    places = (
+        ("homes", url, "power now, cost today, days and months"),
+        ("operator", f"{url}operator", "completeness map, quarantine, stories"),
+        ("machines", f"{url}api", "JSON interface and event streams"),
+    )
+    lines = [
+        f"[bold]{name}[/]{' ' * (10 - len(name))}[link={place}]{place}[/]\n{' ' * 10}[dim]{text}[/]"
+        for name, place, text in places
+    ]
     hint = (
         "[dim]Still running through the past days, as a time lapse. Ctrl-C ends.[/]"
         if is_lapsing
         else "[dim]Meters send their power every five seconds. Ctrl-C ends.[/]"
     )
     return Panel(
-        Group(table, "", hint), title="[bold]meterspan demo[/]: a district that lives", expand=False, padding=(1, 2)
+        Group(*lines, "", hint), title="[bold]meterspan demo[/]: a district that lives", expand=False, padding=(1, 2)
     )
 
 

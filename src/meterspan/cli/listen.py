@@ -51,6 +51,7 @@ _COLOURS: Final = {
     Outcome.NO_KEY: "yellow",
     Outcome.WRONG_KEY: "red",
     Outcome.DAMAGED: "red",
+    Outcome.NOT_PROTECTED: "red",
     Outcome.NOT_READ: "yellow",
 }
 

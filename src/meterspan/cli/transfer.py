@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated
@@ -46,7 +45,7 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     price: Annotated[str | None, typer.Option(help="Price of electricity per kWh, in place of a tariff file.")] = None,
     currency: Annotated[str, typer.Option(help="Currency of --price.")] = "EUR",
     form: Annotated[TableFormat | None, typer.Option("--format", help="csv, parquet or json; by the name.")] = None,
-    zone: Annotated[str | None, typer.Option(help="Time zone of --from and --to; this machine's.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Time zone of --from and --to; the home's own.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Export readings, intervals or totals.
@@ -56,16 +55,15 @@ def export_table(  # noqa: PLR0917 - typer calls it by name
     """
     console = Terminal(stderr=True, highlight=False)
     chosen = _form(file, form)
-    place = zone_option(zone)
-    start = None if first is None else datetime.combine(day_option(first, "--from"), time(), place)
-    after = None if last is None else day_option(last, "--to") + timedelta(days=1)
-    end = None if after is None else datetime.combine(after, time(), place)
+    place = None if zone is None else zone_option(zone).key
+    first_day = None if first is None else day_option(first, "--from")
+    last_day = None if last is None else day_option(last, "--to")
     prices = tariffs_by_commodity(price, currency, tariffs)
     if prices and what is not What.TOTALS:
         raise typer.BadParameter("only totals have a cost; give --what totals", param_hint="--tariffs")
     try:
         with _target(file) as target:
-            extract = Extract(what, start, end, home, resolution, prices)
+            extract = Extract(what, first_day, last_day, home, resolution, prices, place)
             count, damage = export_from(_folder(data), target, extract, chosen, registry=registry or "")
     except UnknownHomeError as error:
         raise typer.BadParameter(str(error), param_hint="--home") from error

@@ -69,7 +69,7 @@ class Ledger:
             channel: the channel.
             period_s: its capture period; a channel with another one begins anew.
             start: UTC seconds.
-            group: the channels that it is added up with by ``days_of_groups``.
+            group: the channels that it is added up with by ``days_of_groups``; None: with none.
 
         Raises:
             ValueError: the period does not divide a day, so days would have no fixed number of slots.
@@ -86,6 +86,14 @@ class Ledger:
             known = self._channels[channel] = _Expectation(period_s, start, None, group)
         known.start, known.end, known.group = min(known.start, start), None, group
         self._put_in(known)
+
+    def join(self, channel: Channel, group: Hashable) -> None:
+        """Add a channel up with those of a group from now on."""
+        known = self._channels.get(channel)
+        if known is not None:
+            self._take_out(known)
+            known.group = group
+            self._put_in(known)
 
     def retire(self, channel: Channel, end: int) -> None:
         """Expect nothing after ``end`` (the device was exchanged or removed)."""
@@ -195,6 +203,8 @@ class Ledger:
 
     def _put_in(self, known: _Expectation, *, times: int = 1) -> None:
         """Add a channel with all that it received to the sums of its group; ``times=-1`` takes it out."""
+        if known.group is None:
+            return
         tally, (low, high) = self._tally(known), known.life
         (tally.enter if times > 0 else tally.leave)(low, high)
         for first, stop in known.received:
@@ -205,10 +215,11 @@ class Ledger:
 
     def _fill(self, known: _Expectation, first: int, stop: int) -> int:
         """Note a run of received slots; return how many of them are new."""
-        tally, (low, high) = self._tally(known), known.life
         new = known.received.add(first, stop)
-        for begin, end in new:
-            tally.fill(max(begin, low), min(end, high))
+        if known.group is not None:
+            tally, (low, high) = self._tally(known), known.life
+            for begin, end in new:
+                tally.fill(max(begin, low), min(end, high))
         return sum(end - begin for begin, end in new)
 
 

@@ -24,6 +24,7 @@ from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame, Refusa
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.model.remedies import reason_of
 from meterspan.model.storage.stretches import Stretch
+from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
@@ -84,6 +85,7 @@ class HeadEnd:
         self._last_heard: dict[str, float] = {}
         self._last_failure: dict[str, Failure] = {}
         self._tried: set[str] = set()
+        self._unasked: set[str] = set()
 
     def add_device(self, device: Device, now: float) -> None:
         """Add a device to inventory, ledger and plan; a changed record of a known device replaces the old one."""
@@ -92,22 +94,44 @@ class HeadEnd:
         self._count(before, -1)
         self._count(device, 1)
         self.inventory.put(device)
-        for channel in device.channels:
-            self.ledger.expect(
-                Channel(device.device, channel.obis),
-                period_s=channel.period_s,
-                start=device.installed_at,
-                group=(device.network, device.commodity),
-            )
         target = self.target_of(device)
         self._join(device.device, target)
         holder = self.inventory.get(target)
         if holder is not None and holder.endpoint:  # what only pushes is never called
             self.planner.add(target, device.network, now)
+        self._expect(device, target)
         if is_new:
-            self.note(
-                device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
+            title = f"Taken into the inventory at {device.usage_point or 'no usage point'}"
+            self.note(device.device, "installed", title, min(device.installed_at or now, now))
+
+    def _expect(self, device: Device, target: str) -> None:
+        """Expect the values of a device; one that nobody has asked yet counts in no sum, as it can have missed none."""
+        is_asked = not self.planner.is_planned(target) or self.was_tried(device.device)
+        if is_asked or device.device in self._last_heard:
+            self._unasked.discard(device.device)
+        else:
+            self._unasked.add(device.device)
+        group = None if device.device in self._unasked else _group_of(device)
+        for channel in device.channels:
+            self.ledger.expect(
+                Channel(device.device, channel.obis),
+                period_s=channel.period_s,
+                start=device.installed_at,
+                group=group,
             )
+
+    def _note_asked(self, names: Iterable[str]) -> None:
+        """Count devices in the sums of their groups from now on: they were asked, or heard."""
+        for name in names if self._unasked else ():
+            device = self.inventory.get(name)
+            if name in self._unasked and device is not None:
+                self._unasked.remove(name)
+                for channel in device.channels:
+                    self.ledger.join(Channel(name, channel.obis), _group_of(device))
+
+    def is_unasked(self, device: str) -> bool:
+        """Whether a device is to be read, was never heard, and no session with it has ended since the start."""
+        return device in self._unasked
 
     def _join(self, device: str, target: str) -> None:
         """Have a device read through a target, and through no other any more."""
@@ -129,6 +153,7 @@ class HeadEnd:
                 self.ledger.forget(Channel(device, channel.obis))
             self._members[self._targets.pop(device)].remove(device)
             self.inventory.drop(device)
+            self._unasked.discard(device)
 
     def _count(self, device: Device | None, change: int) -> None:
         if device is not None and device.channels and device.removed_at is None:
@@ -165,7 +190,8 @@ class HeadEnd:
         for record in self.orders.newest(ORDERS_KEPT, device):
             if record.is_waiting and not self.planner.is_planned(device):
                 self.orders.ended(record.order.order_id, failure, now)
-        self.note(device, "removed", "Removed: nothing is expected of it any more", now)
+                self._tell_of(record.order)
+        self.note(device, "removed", "Removed: nothing is expected of it any more", min(at, now))
 
     def target_of(self, device: Device) -> str:
         """Return the device that sessions are held with: itself, or the access point it hangs on."""
@@ -226,6 +252,8 @@ class HeadEnd:
             order, known = record.order, self.inventory.get(record.order.device)
             self.planner.count_orders_from(order.order_id)
             if not record.is_waiting:
+                if known is not None:
+                    self._tell_of(order)
                 continue
             is_asked = known is not None and order.deadline > now
             if not (is_asked and known and self.planner.resume_order(self.target_of(known), order, now)):
@@ -256,6 +284,7 @@ class HeadEnd:
         filled = 0
         for block in blocks:
             self._last_heard[block.device] = max(now, self._last_heard.get(block.device, 0.0))
+            self._note_asked((block.device,))
             self.refusals.taken(block.device)
             for column in block.columns:
                 filled += self.ledger.record(Channel(block.device, column.obis), block.times)
@@ -263,6 +292,7 @@ class HeadEnd:
 
     def recall(self, channel: Channel, stretches: Iterable[Stretch], heard_at: float) -> None:
         """Count the values that are stored already, and the last arrival from the meter (UTC seconds; 0: none)."""
+        self._note_asked((channel.device,))
         for stretch in stretches:
             self.ledger.record_stretch(channel, stretch)
         if heard_at:
@@ -271,6 +301,7 @@ class HeadEnd:
     def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:
         """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""
         self._tried.add(job.target)
+        self._note_asked(self._members.get(job.target, ()))
         orders = [task.order for task in job.tasks if task.order is not None]
         if failure is not None:
             self._failed(job, orders, failure, now)
@@ -281,7 +312,7 @@ class HeadEnd:
         self._last_heard[job.target] = now
         self.refusals.taken(job.target)
         for order in orders:
-            self._note_answered(order, now)
+            self._tell_of(order)
         if self._last_failure.pop(job.target, None) is not None:
             self.note(job.target, "recovered", f"Reached again at attempt {job.attempt}", now)
         elif len(orders) < len(job.tasks):
@@ -300,14 +331,11 @@ class HeadEnd:
         if failure.is_answer:
             self._refused(job.target, now)
         for order in ended:
-            title = f"{_ordered(order)}: it failed"
-            told = Entry(now, "ordered", title, str(reason_of(failure)), severity, failure=failure, is_proved=False)
-            self.device_log.note(order.device, told)
+            self._tell_of(order)
 
-    def _note_answered(self, order: Order, now: float) -> None:
-        values = order_values(self.orders.get(order.order_id))
-        words = ", ".join(f"{item.name} {item.value} {item.unit}" for item in values)
-        self.note(order.device, "ordered", _ordered(order), now, words or "The meter refused every register")
+    def _tell_of(self, order: Order) -> None:
+        """Write an order that has ended into its meter's story."""
+        self.device_log.note(order.device, _order_entry(self.orders.get(order.order_id)))
 
     def time_out_orders(self, now: float) -> list[Order]:
         """Remove and return the orders whose deadline has passed; each is noted in the device log."""
@@ -319,8 +347,7 @@ class HeadEnd:
     def _time_out(self, order: Order, now: float) -> None:
         self.counts.orders_timed_out += 1
         self.orders.timed_out(order.order_id, now)
-        title = f"{_ordered(order)}: not answered by its deadline"
-        self.note(order.device, "timed out", title, now, severity=EventSeverity.WARNING)
+        self._tell_of(order)
 
     def quarantine_frame(self, frame: QuarantinedFrame) -> None:
         """Put a frame that could not be used into quarantine and into its meter's story."""
@@ -381,6 +408,18 @@ def _ordered(order: Order) -> str:
     return f"Read now, ordered by {order.author}" if order.author else "Read now, as ordered"
 
 
+def _order_entry(record: OrderRecord) -> Entry:
+    """Return how the story tells of an order that has ended."""
+    title, at, warning = _ordered(record.order), record.ended_at or record.asked_at, EventSeverity.WARNING
+    if record.state is OrderState.TIMED_OUT:
+        return Entry(at, "timed out", f"{title}: not answered by its deadline", severity=warning)
+    if record.state is OrderState.FAILED:
+        words, why = str(reason_of(record.failure)), record.failure
+        return Entry(at, "ordered", f"{title}: it failed", words, warning, failure=why, is_proved=False)
+    words = ", ".join(f"{item.name} {item.value} {item.unit}" for item in order_values(record))
+    return Entry(at, "ordered", title, words or "The meter refused every register")
+
+
 def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int]]:
     merged: list[tuple[int, int]] = []
     for start, end in sorted(spans):
@@ -389,3 +428,8 @@ def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int
         else:
             merged.append((start, end))
     return merged
+
+
+def _group_of(device: Device) -> tuple[str, Commodity]:
+    """Return the group that a device is added up with: its network and commodity."""
+    return device.network, device.commodity

@@ -216,17 +216,18 @@ class HeadEndViews:
         low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
         due_by = int(self._head_end.planner.due_by(self._clock().timestamp()))
         found = self._head_end.ledger.days_of_groups(low, high, due_by)
+        nothing = [DayCount(day, 0, 0) for day in range(low, high + 1)]
         return [
             GroupCompleteness(
-                *_group_of(group),
-                self._head_end.group_sizes[_group_of(group)],
+                *group,
+                size,
                 tuple(
                     CompletenessCell(DAY_ZERO + timedelta(count.day), count.expected, count.received)
-                    for count in counts
+                    for count in found.get(group, nothing)
                 ),
             )
-            for group, counts in found.items()
-            if self._head_end.group_sizes[_group_of(group)]
+            for group, size in self._head_end.group_sizes.items()
+            if size
         ]
 
     def story(self, device: str, now: datetime) -> MeterStory:
@@ -397,7 +398,7 @@ class HeadEndViews:
         low, high = (first - DAY_ZERO).days, (last - DAY_ZERO).days
         until = min((high + 1) * DAY_S, int(self._head_end.planner.due_by(self._clock().timestamp())))
         counts: dict[int, tuple[int, int]] = {}
-        for plan in device.channels:
+        for plan in device.channels if not self._head_end.is_unasked(device.device) else ():
             for count in self._head_end.ledger.days(Channel(device.device, plan.obis), until, first=low):
                 expected, received = counts.get(count.day, (0, 0))
                 counts[count.day] = (expected + count.expected, received + count.received)

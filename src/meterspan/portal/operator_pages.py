@@ -29,6 +29,7 @@ TABS: Final = (
 
 MAP_DAYS: Final = 28
 """Four weeks: a weekly pattern shows, and the map still fits a desk."""
+_NO_TROUBLE: Final = (MeterState.OK, MeterState.UNTRIED, MeterState.REMOVED)
 TROUBLED_ROWS: Final = 20
 """Worst first; the list of meters has all."""
 QUARANTINE_ROWS: Final = 20
@@ -67,7 +68,7 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
         now = pages.sources.clock()
         network = pages.sources.network
         meters = [meter for meter in network.meters(now) if only in {"", meter.network}]
-        troubled = [meter for meter in meters if meter.state not in (MeterState.OK, MeterState.REMOVED)]
+        troubled = [meter for meter in meters if meter.state not in _NO_TROUBLE]
         last = now.date()
         first = last - timedelta(days=MAP_DAYS - 1)
         groups = [group for group in network.groups(first, last) if only in {"", group.network}]

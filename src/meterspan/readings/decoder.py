@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.model.telegram import DecodedTelegram
 from meterspan.readings.job import DecodeJob, Learnt
 from meterspan.readings.merge import merge
@@ -53,6 +54,7 @@ class Decoder:
         as_: str | None = None,
         trace: Trace | None = None,
         now: float | None = None,
+        required: RadioProtection | None = None,
     ) -> DecodedTelegram:
         """Decode one input: a frame, several in a row, or the text of a P1 telegram or of hexadecimal digits.
 
@@ -63,6 +65,8 @@ class Decoder:
             meter_id: the expected meter; a frame of another one is an error.
             as_: a name of ``Format``, where the frame is not to be recognised by itself.
             trace: collects what each octet means.
+            required: the least protection of an M-Bus or DLMS telegram; values with less are not read, and the error
+                says so. None reads also what nothing protects, for a person to look at.
             now: UTC seconds of reception; a P1 clock that is far from it is not believed. None where it is not known.
 
         """
@@ -73,6 +77,7 @@ class Decoder:
         job = DecodeJob(
             key, auth_key, meter_id, self._fix_unsigned_power, self._learnt, trace, insecure=self._insecure, now=now
         )
+        job.required = job.learnt.required.value = required
         protocol = "unknown"
         try:
             octets = octets_of(source)

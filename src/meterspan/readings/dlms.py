@@ -18,7 +18,7 @@ from meterspan.readings.merge import MAX_ERRORS, merge
 from meterspan.readings.p1_decode import decode_p1
 from meterspan.readings.protection import open_general_insecurely
 from meterspan.readings.push import readings_of_body
-from meterspan.wire import Cursor, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
+from meterspan.wire import Cursor, SecurityError, Trace, TruncatedError, UnknownLayoutError, UnsupportedError, WireError
 from meterspan.wire.acse import ACSE_TAGS, acse_name, read_acse
 from meterspan.wire.axdr import Data, octet_string, read_clock_time, read_octets, structure
 from meterspan.wire.damaged import Damaged
@@ -184,6 +184,11 @@ def decode_apdus(octets: bytes, job: DecodeJob, pieces: Pieces | None = None) ->
 
 def decode_cosem(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     """Decode bare COSEM data, a push body that something has unwrapped already."""
+    _require_nothing(job)
+    return _body(octets, job)
+
+
+def _body(octets: bytes, job: DecodeJob) -> DecodedTelegram:
     return _telegram(read_push_data(Cursor(octets, base=job.base, trace=job.trace)), None)
 
 
@@ -258,14 +263,16 @@ def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     if depth > MAX_WRAPPING:
         raise WireError(f"is wrapped more than {MAX_WRAPPING} times", 0, "APDU")
     tag = octets[0]
+    if tag in {_GENERAL_GLO, _GENERAL_DED}:
+        return _protected(octets, job, depth)
+    if not depth:
+        _require_nothing(job)
     if octets[:1] == b"/":
         return decode_p1(octets, job)
     if tag == _NOTIFICATION:
         return _notification(octets, job)
-    if tag in {_GENERAL_GLO, _GENERAL_DED}:
-        return _protected(octets, job, depth)
     if tag in {0x01, 0x02}:
-        return decode_cosem(octets, job)
+        return _body(octets, job)
     cursor = Cursor(octets, base=job.base, trace=job.trace)
     if tag in ACSE_TAGS:
         raise UnsupportedError(f"an {acse_name(read_acse(cursor))} carries no readings", 0, "APDU")
@@ -277,6 +284,12 @@ def _apdu(octets: bytes, job: DecodeJob, depth: int) -> DecodedTelegram:
     if data is None:
         raise UnsupportedError(f"a {apdu_name(apdu)} carries no readings", 0, "APDU")
     return _telegram(data, None)
+
+
+def _require_nothing(job: DecodeJob) -> None:
+    """Refuse octets that nothing protects where their meter requires protection."""
+    if job.required is not None:
+        raise SecurityError("is not protected, as its meter requires", 0, "APDU")
 
 
 def _data_of(apdu: object) -> Iterator[Data]:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver
+from meterspan.engine.wmbus_receiver import InsecureWmbusReceiver, WmbusReceiver
 from meterspan.model.mbus_devices import SHIPPED_FORMATS
+from meterspan.model.radio_protection import RadioProtection
 from meterspan.wire import Trace
 from meterspan.wire.wmbus import FormatStore
 
@@ -40,7 +41,7 @@ class Learnt:
 
     Attributes:
         key: the key of the current telegram.
-        receiver: opens and reads wireless telegrams, also what nothing protects: a person looks at them.
+        required: the least protection of the current telegram; None: it is only looked at.
 
     Args:
         insecure: the receiver also opens modes 2 and 3 (DES), which protect nothing.
@@ -49,7 +50,14 @@ class Learnt:
 
     def __init__(self, *, insecure: bool = False) -> None:
         self.key: ForAnyAddress[bytes] = ForAnyAddress()
-        self.receiver = InsecureWmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), has_des=insecure)
+        self.required: ForAnyAddress[RadioProtection] = ForAnyAddress()
+        self._strict = WmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), required=self.required)
+        self._insecure = InsecureWmbusReceiver(self.key, FormatStore(SHIPPED_FORMATS), has_des=insecure)
+
+    @property
+    def receiver(self) -> WmbusReceiver:
+        """The receiver of the current telegram: without a required protection it reads also what nothing protects."""
+        return self._insecure if self.required.value is None else self._strict
 
 
 @dataclass(slots=True)
@@ -66,6 +74,7 @@ class DecodeJob:
         base: where the octets in hand begin in the frame, for the trace.
         insecure: open also what protects nothing, see ``Decoder``.
         now: UTC seconds of reception, None where it is not known.
+        required: the least protection, see ``Decoder.decode``.
 
     """
 
@@ -78,3 +87,4 @@ class DecodeJob:
     base: int = 0
     insecure: bool = False
     now: float | None = None
+    required: RadioProtection | None = None

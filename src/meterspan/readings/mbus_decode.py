@@ -78,7 +78,7 @@ def _read_wireless(octets: bytes, job: DecodeJob) -> tuple[Telegram, tuple[WireE
     try:
         telegram = job.learnt.receiver.read(octets, trace=job.trace)
     except KeyMissingError:
-        key = _factory_key(octets, job)
+        key = None if job.required is not None else _factory_key(octets, job)
         if key is None:
             raise
         job.learnt.key.value = key
@@ -213,6 +213,8 @@ def _application(message: ApplicationMessage, job: DecodeJob) -> DecodedTelegram
     if message.error is not None:
         reported = WireError(f"the device reports: {message.error}")
         return DecodedTelegram("mbus", _identity(message.transport.address), errors=(reported,))
+    if job.required is not None:
+        return _answer("mbus", _opened_with(message, job.key), job)
     if not job.insecure:
         return _answer("mbus", _opened(message, job.key, job.trace), job)
     telegram, faults = _opened_insecurely(message, job)

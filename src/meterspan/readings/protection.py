@@ -7,7 +7,7 @@ is stored, no counter is remembered.
 
 from meterspan.crypto.suites import SYSTEM_TITLE_SIZE, SuiteKeys, suite_of, unprotect, unprotect_insecurely
 from meterspan.readings.job import DecodeJob
-from meterspan.wire import KeyMissingError, KeyWrongError
+from meterspan.wire import KeyMissingError, KeyWrongError, SecurityError
 from meterspan.wire.xdlms import GeneralCipheredApdu, SecurityControl
 
 __all__ = ["open_general_insecurely"]
@@ -22,6 +22,7 @@ def open_general_insecurely(apdu: GeneralCipheredApdu, job: DecodeJob) -> bytes:
     Raises:
         KeyMissingError: it is encrypted and no key was given.
         KeyWrongError: the key does not fit.
+        SecurityError: it has less protection than required.
         WireError: the protection cannot be removed.
 
     """
@@ -29,7 +30,10 @@ def open_general_insecurely(apdu: GeneralCipheredApdu, job: DecodeJob) -> bytes:
     control = content.security_control
     is_encrypted = bool(control & SecurityControl.ENCRYPTION)
     if is_encrypted and job.key is None:
-        raise KeyMissingError(f"encrypted by system title {title}; no key was given", None, "key")
+        reason = f"encrypted by system title {title}; no key was given"
+        raise KeyMissingError(reason, None, "key", system_title=apdu.system_title)
+    if job.required is not None and not (control & SecurityControl.AUTHENTICATION and job.key and job.auth_key):
+        raise SecurityError("is not authenticated, as its meter requires", None, "security control")
     nonce_title = apdu.system_title.ljust(SYSTEM_TITLE_SIZE, b"\0")[:SYSTEM_TITLE_SIZE]
     if control & SecurityControl.AUTHENTICATION and job.key and job.auth_key:
         keys = _keys(job.key, job.auth_key, control)

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
 from meterspan.model.ports import ReadingSink
@@ -40,7 +41,7 @@ class GroupCommit:
     def __init__(self, sink: ReadingSink, *, before: Callable[[], None] = lambda: None) -> None:
         self._sink = sink
         self._before = before
-        self._waiting: list[_Waiting] = []
+        self._waiting: dict[asyncio.Future[None], Sequence[CaptureBlock]] = {}
         self._woken = asyncio.Event()
         self.batches = 0
         """Durable writes so far."""
@@ -48,9 +49,14 @@ class GroupCommit:
     def submit(self, blocks: Sequence[CaptureBlock]) -> asyncio.Future[None]:
         """Add blocks to the next batch; the future is done when they survive ``kill -9``."""
         durable: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(blocks, durable))
+        self._waiting[durable] = blocks
         self._woken.set()
         return durable
+
+    def withdraw(self, durable: asyncio.Future[None]) -> None:
+        """Forget blocks that nobody waits for any more; those that are being written already are written."""
+        self._waiting.pop(durable, None)
+        durable.cancel()
 
     async def run(self) -> None:
         """Write until cancelled; the batch that is being written is finished."""
@@ -59,8 +65,11 @@ class GroupCommit:
                 await self._woken.wait()
                 self._woken.clear()
                 while self._waiting:
-                    batch, self._waiting = self._waiting[:BATCH_MAX], self._waiting[BATCH_MAX:]
-                    await self._write(batch, worker)
+                    await self._write(self._next_batch(), worker)
+
+    def _next_batch(self) -> list[_Waiting]:
+        first = list(islice(self._waiting, BATCH_MAX))
+        return [_Waiting(self._waiting.pop(durable), durable) for durable in first]
 
     async def _write(self, batch: Sequence[_Waiting], worker: ThreadPoolExecutor) -> None:
         loop = asyncio.get_running_loop()

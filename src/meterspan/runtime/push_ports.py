@@ -157,6 +157,9 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def pump(self) -> None:
         """Pump, and close the connection of a peer that the link has given up."""
         super().pump()
+        self._step(self._judge)
+
+    def _judge(self) -> None:
         self._note_proof()
         self._note_refusals()
         if not self._connection.is_up:
@@ -192,7 +195,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         if _has_failed(durable, self._peer):
             self.close()  # unconfirmed: the sender still has its rows, and sends them again
             return
-        then(self._ports.clock())
+        self._step(lambda: then(self._ports.clock()))
         self.pump()
         self.feed_on()
 
@@ -212,20 +215,7 @@ class _PushDatagrams(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: _Address) -> None:
         """Read one datagram; where too many wait for the disk it is lost, and its sender sends it again."""
-        place = self._gate.admit(addr[0], _stay)
-        if place is None:
-            return
-        self._gate.prove(place)  # what is not authentic leaves its place at once
-        try:
-            self._take(data, addr, place)
-        except Exception as error:  # noqa: BLE001 - one datagram fails alone; it is logged with its trace
-            note_defect("a pushed datagram met a defect", error, peer=addr[0])
-            self._gate.leave(place)
-
-    def _take(self, octets: bytes, address: _Address, place: ConnectionPlace) -> None:
-        leave = partial(self._gate.leave, place)
-        pushed = _PushedDatagram(self._ports, self._over, address, partial(self._send, address), leave)
-        pushed.take(octets, self._ports.clock())
+        _PushedDatagram(self._ports, self._gate, addr, partial(self._send, addr)).take(data, self._over)
 
     def _send(self, address: _Address, octets: bytes) -> None:
         if self._line is not None and not self._line.is_closing():
@@ -233,52 +223,81 @@ class _PushDatagrams(asyncio.DatagramProtocol):
 
 
 class _PushedDatagram:
-    """One datagram until its pushes are durable and confirmed.
+    """One datagram until its pushes are durable and confirmed; whatever fails, it gives its place at the gate back.
+
+    One that waits for the disk keeps its place if it was made under a key; else it makes room for another.
 
     Args:
         ports: whose intake reads it.
-        transport: makes the link.
+        gate: of the port.
         address: of its sender.
         send: sends one datagram back.
-        on_done: called once nothing of it waits any more.
 
     """
 
     def __init__(
-        self,
-        ports: PushPorts,
-        transport: Transport,
-        address: _Address,
-        send: Callable[[bytes], None],
-        on_done: Callable[[], None],
+        self, ports: PushPorts, gate: ConnectionGate, address: _Address, send: Callable[[bytes], None]
     ) -> None:
         self._ports = ports
+        self._gate = gate
         self._peer = f"{address[0]}:{address[1]}"
         self._send = send
-        self._on_done = on_done
-        self._connection: PushConnection = ports.intake.connection(self._peer, self._keep, transport=transport)
+        self._place = gate.admit(address[0], self._drop)
+        self._waiting: set[asyncio.Future[None]] = set()
 
-    def take(self, octets: bytes, now: float) -> None:
-        """Process it; what is authentic is confirmed later."""
-        self._connection.connect(now)
-        self._connection.receive(octets, now)
-        self._pump()
+    def take(self, octets: bytes, transport: Transport) -> None:
+        """Process it where it has a place; what is authentic is confirmed later."""
+        if self._place is not None:
+            self._step(partial(self._read, octets, transport, self._place))
 
-    def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None]) -> None:
-        self._ports.commits.submit(blocks).add_done_callback(partial(self._kept, then))
+    def _read(self, octets: bytes, transport: Transport, place: ConnectionPlace) -> None:
+        now = self._ports.clock()
+        connection = self._ports.intake.connection(
+            self._peer, lambda blocks, then: self._keep(blocks, then, connection), transport=transport
+        )
+        connection.connect(now)
+        connection.receive(octets, now)
+        if connection.proved_at is not None:
+            self._gate.prove(place)
+        self._pump(connection)
 
-    def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
+    def _keep(self, blocks: Sequence[CaptureBlock], then: Callable[[float], None], connection: PushConnection) -> None:
+        durable = self._ports.commits.submit(blocks)
+        self._waiting.add(durable)
+        durable.add_done_callback(lambda _: self._step(partial(self._kept, durable, then, connection)))
+
+    def _kept(self, durable: asyncio.Future[None], then: Callable[[float], None], connection: PushConnection) -> None:
+        self._waiting.discard(durable)
         if durable.cancelled() or _has_failed(durable, self._peer):
-            self._on_done()  # unconfirmed: the sender still has its rows, and sends them again
+            self._drop()  # unconfirmed: the sender still has its rows, and sends them again
             return
         then(self._ports.clock())
-        self._pump()
+        self._pump(connection)
 
-    def _pump(self) -> None:
-        while octets := self._connection.octets_to_send():
+    def _pump(self, connection: PushConnection) -> None:
+        while octets := connection.octets_to_send():
             self._send(octets)
-        if not self._connection.waiting:
-            self._on_done()
+        if not connection.waiting:
+            self._leave()
+
+    def _step(self, step: Callable[[], None]) -> None:
+        """Run a step; where it fails, this datagram is lost, and nothing beside it."""
+        try:
+            step()
+        except Exception as error:  # noqa: BLE001 - one datagram fails alone; it is logged with its trace
+            note_defect("a pushed datagram met a defect", error, peer=self._peer)
+            self._drop()
+
+    def _drop(self) -> None:
+        """Forget what waits for the disk, and give the place back."""
+        for durable in tuple(self._waiting):
+            self._ports.commits.withdraw(durable)
+        self._waiting.clear()
+        self._leave()
+
+    def _leave(self) -> None:
+        if self._place is not None:
+            self._gate.leave(self._place)
 
 
 def _has_failed(durable: asyncio.Future[None], peer: str) -> bool:
@@ -286,7 +305,3 @@ def _has_failed(durable: asyncio.Future[None], peer: str) -> bool:
     if error is not None:
         _log.error("a push could not be stored", extra={"peer": peer, "reason": str(error)})
     return error is not None
-
-
-def _stay() -> None:
-    """Do nothing: a datagram that waits for the disk makes no room for another."""

@@ -85,7 +85,18 @@ class SecurityError(WireError):
 
 
 class KeyMissingError(SecurityError):
-    """The payload is encrypted and no key is at hand for this device."""
+    """The payload is encrypted and no key is at hand for this device.
+
+    Attributes:
+        system_title: by which it is encrypted, b"" where it has none. Anybody can write one.
+
+    """
+
+    def __init__(
+        self, reason: str, offset: int | None = None, field: str = "", clause: str = "", *, system_title: bytes = b""
+    ) -> None:
+        super().__init__(reason, offset, field, clause)
+        self.system_title = system_title
 
 
 class KeyWrongError(SecurityError):

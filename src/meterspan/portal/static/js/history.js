@@ -168,7 +168,7 @@ function chart(section, plot, model) {
   ]);
   const scale = ticks(Math.min(0, ...sums), Math.max(...sums, 0.001), 4);
   const [low, high] = [scale.values[0], scale.values.at(-1)];
-  const digits = Math.max(0, Math.min(3, -Math.floor(Math.log10(scale.step) + 1e-9) + (String(scale.step).includes("25") ? 1 : 0)));
+  const { digits } = scale;
   const left = leftOf([unitName(section.dataset.unit), ...scale.values.map((value) => number(value, digits))]);
   const [w, h] = [width - left - MARGIN.right, height - MARGIN.top - MARGIN.bottom];
   if (w <= 0 || h <= 0) return; // not laid out yet

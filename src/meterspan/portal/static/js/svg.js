@@ -15,7 +15,10 @@ export function ticks(low, high, count) {
   const step = [1, 2, 2.5, 5, 10].find((factor) => factor * power >= raw) * power;
   const first = Math.floor(low / step);
   const last = Math.ceil(high / step);
-  return { step, values: Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step) };
+  // the fewest digits that write the step whole: 0.025 has three
+  let digits = 0;
+  while (digits < 9 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits += 1;
+  return { step, digits, values: Array.from({ length: last - first + 1 }, (_, index) => (first + index) * step) };
 }
 
 // A bar with its outer corners rounded, from the base line to `top`.
