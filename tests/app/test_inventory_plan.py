@@ -85,6 +85,27 @@ def test_a_configuration_that_agrees_with_a_command_decides_again() -> None:
     assert (plan.declared[0].is_commanded, plan.passed_over, plan.notes) == (False, frozenset(), ())
 
 
+@pytest.mark.parametrize(("minutes", "is_read"), [(30, True), (90, False)])
+def test_a_meter_that_a_command_removed_is_read_again_where_a_later_exchange_puts_it_back(
+    minutes: int, is_read: bool
+) -> None:
+    at = datetime.fromtimestamp(NOW - 60 * minutes, UTC)
+    more = f'[[exchanges]]\nold = "M0"\nnew = "M1"\nat = {at.isoformat()}\n'
+    kept = at_rest(is_commanded=True, removed_at=NOW - 3_600)
+    plan = plan_inventory(config(more), kept, {}, NOW)
+    assert (plan.declared[0].removed_at is None) is is_read
+    assert ("M1" not in plan.passed_over) is is_read
+
+
+@pytest.mark.parametrize("hours", [-50, 2])
+def test_another_begin_of_a_meter_that_is_installed_is_named_and_changes_nothing(hours: int) -> None:
+    text = f"installed_at = {datetime.fromtimestamp(NOW + 3_600 * hours, UTC).isoformat()}\n"
+    plan = plan_inventory(config(text), at_rest(), {}, NOW)
+    assert plan.declared[0].installed_at == NOW - 86_400
+    (note,) = plan.notes
+    assert note.startswith("meters[0] (M1).installed_at: it is installed since 2026-11-")
+
+
 def test_a_meter_that_a_command_added_needs_no_entry() -> None:
     (kept,) = plan_inventory(config(device="M2", home="h2"), at_rest(is_commanded=True), {}, NOW).others
     assert kept.removed_at is None

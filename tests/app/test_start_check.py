@@ -121,6 +121,7 @@ MUTATIONS = {
         text.replace('"M1"', '"M9"')
         + '[[exchanges]]\nold = "M1"\nnew = "M9"\nat = {at}\nclosing = ["1-0:1.8.0 many kWh"]\n'
     ),
+    "a home twice": lambda text: text.replace('id = "h2"', 'id = "h1"'),
     "a removal": lambda text: text[: text.rindex("[[meters]]")],
     "a move": lambda text: text.replace('home = "h2"', 'home = "h2"\nusage_point = "h2-cellar"'),
     "a data folder that is a file": lambda text: text.replace("/central", "/tariffs.toml"),
@@ -134,6 +135,25 @@ def mutated(names: list[str]) -> str:
     for name in names:
         text = MUTATIONS[name](text)
     return text.replace("{at}", AT)
+
+
+def test_a_fault_behind_an_entry_that_is_left_out_names_its_own_entry_and_line(folder):
+    text = BASE.replace('home = "h1"', 'home = "h1"\nperiod_s = "900"').replace(
+        'security = "none"', 'security = "hls-gmac"'
+    )
+    second = text.splitlines().index('device = "M2"') + 1
+    (fault,) = [fault for fault in refused(folder, text) if "M2" in fault]
+    assert "meters[1] (M2)" in fault
+    line = int(fault.split(":")[0].removeprefix("line "))
+    assert second - 1 <= line <= second + 6, fault
+
+
+def test_two_homes_with_one_id_are_refused(folder):
+    fault, *_ = refused(
+        folder, BASE.replace('id = "h2"', 'id = "h1"').replace('home = "h2"', 'home = "h1"\nusage_point = "x"')
+    )
+    assert "homes[1].id" in fault
+    assert "every home has an id of its own" in fault
 
 
 def assert_named(faults: list[str]) -> None:

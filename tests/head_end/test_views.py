@@ -328,6 +328,36 @@ def test_orders_are_the_same_after_a_restart_and_those_that_wait_are_asked_again
     assert later.order("GOOD", at(NOON + 61), 60).order_id == before[2].order_id + 1
 
 
+@pytest.mark.finding("users A5")
+@pytest.mark.attack(9)
+def test_the_story_of_a_meter_tells_its_ended_orders_again_after_a_restart(
+    head_end: HeadEnd, views: HeadEndViews
+) -> None:
+    answered = views.order("GOOD", at(NOON), 60, "anna")
+    head_end.answer(answered.order_id, {IMPORT: Scaled(5, 0, UNITS["Wh"])}, NOON + 3)
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 1), NOON + 3)
+    views.order("GOOD", at(NOON + 9), 60, "ben")
+    head_end.finished(_session_for(head_end, "GOOD", NOON + 10), NOON + 11, Failure(FailureKind.UNREACHABLE))
+    views.order("SILENT", at(NOON), 5)
+    head_end.time_out_orders(NOON + 60)
+    head_end.remove_device("SILENT", NOON + 70, NOON + 90)
+    again = HeadEnd(Sink(), KeyCustody(bytes(32)))
+    for one in head_end.inventory:
+        again.add_device(one, NOON + 5_000)
+    again.remove_device("SILENT", NOON + 70, NOON + 5_000)
+    again.restore_orders(head_end.orders.newest(100)[::-1], NOON + 5_000)
+    for name in ("GOOD", "SILENT"):
+        kinds = {"ordered", "timed out", "installed", "removed"}
+        before, after = (
+            sorted(
+                (entry.time, entry.kind, entry.title) for entry in one.device_log.entries(name) if entry.kind in kinds
+            )
+            for one in (head_end, again)
+        )
+        assert after == before, "with the times at which it happened"
+        assert len(after) == 3
+
+
 def test_a_meter_that_only_pushes_cannot_be_ordered(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.add_device(replace(device("PUSHER"), endpoint=""), NOON)
     with pytest.raises(NotAskedError):

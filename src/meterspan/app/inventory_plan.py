@@ -136,7 +136,15 @@ class _InventoryPlanner:
         if entry.installed_at is None:
             device = replace(device, installed_at=known.installed_at)
         agrees = known.removed_at is None and known.usage_point == device.usage_point
-        if known.is_commanded and not agrees:
+        if agrees and device.installed_at != known.installed_at:
+            self._notes.append(
+                f"{where}.installed_at: it is installed since {utc(known.installed_at):%Y-%m-%dT%H:%MZ}, which stays;"
+                " what was read from then on is settled"
+            )
+            return replace(device, installed_at=known.installed_at)
+        exchange = self._starts.get(entry.device)
+        is_put_back = exchange is not None and known.removed_at is not None and exchange.at >= utc(known.removed_at)
+        if known.is_commanded and not agrees and not is_put_back:
             self._passed_over.add(entry.device)
             done = "removed" if known.removed_at is not None else f"moved to {known.usage_point}"
             when = "" if known.removed_at is None else f" on {utc(known.removed_at):%Y-%m-%d}"

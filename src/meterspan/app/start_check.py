@@ -6,6 +6,7 @@ looked at beside it, and meters are registered in a rehearsal. All refusals of a
 
 import errno
 import os
+import re
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -138,11 +139,13 @@ def check_start(source: StartSource, now: float, running: ServeConfig | None = N
     master_key, faults = _master_key(plan.master_key, config)
     more += faults
     notes: list[str] = []
+    sound = _sound(config, found.faults)
     try:
-        sound, faulty = _sound(config, found.faults)
-        notes += check_folder(sound, plan.keys, plan.tariffs, master_key=master_key, now=now, faulty=faulty).notes
+        notes += check_folder(
+            sound.config, plan.keys, plan.tariffs, master_key=master_key, now=now, faulty=sound.left_out
+        ).notes
     except ConfigError as error:
-        more += [(fault.name, fault.text) for fault in error.faults]
+        more += [(sound.name_in_file(fault.name), fault.text) for fault in error.faults]
     found.with_faults(more).required()
     if is_running:
         notes.append(f"a program runs on {config.data}: it takes this configuration at its next start, or at SIGHUP")
@@ -242,15 +245,46 @@ def rehearse(
     return plan
 
 
-def _sound(config: ServeConfig, faults: Sequence[ConfigFault]) -> tuple[ServeConfig, frozenset[str]]:
-    """Leave out the entries that are faulty, so that the others can be tried; return their devices too."""
+_NUMBERED: Final = re.compile(r"(\w+)\[(\d+)\]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Sound:
+    """The entries of a configuration that are not faulty.
+
+    Attributes:
+        config: with them alone.
+        left_out: the devices of the others.
+        numbers: of each list of tables, which places in the file its entries have.
+
+    """
+
+    config: ServeConfig
+    left_out: frozenset[str]
+    numbers: Mapping[str, Sequence[int]]
+
+    def name_in_file(self, name: str) -> str:
+        """Return a name like ``meters[0].endpoint`` with the place that the entry has in the file."""
+
+        def in_file(match: re.Match[str]) -> str:
+            places = self.numbers.get(match[1])
+            return match[0] if places is None else f"{match[1]}[{places[int(match[2])]}]"
+
+        return _NUMBERED.sub(in_file, name, count=1)
+
+
+def _sound(config: ServeConfig, faults: Sequence[ConfigFault]) -> _Sound:
+    """Leave out the entries that are faulty, so that the others can be tried."""
     places = {place_of_name(fault.name) for fault in faults if not fault.file}
 
     def is_sound(table: str, index: int) -> bool:
         return not any(place == table or place.startswith(f"{table}[{index}]") for place in places)
 
+    numbers: dict[str, list[int]] = {}
+
     def kept(table: str, entries: tuple[EntryT, ...]) -> tuple[EntryT, ...]:
-        return tuple(entry for index, entry in enumerate(entries) if is_sound(table, index))
+        numbers[table] = [index for index in range(len(entries)) if is_sound(table, index)]
+        return tuple(entries[index] for index in numbers[table])
 
     homes = tuple(
         home if is_sound("homes", index) else replace(home, zone="")
@@ -266,7 +300,7 @@ def _sound(config: ServeConfig, faults: Sequence[ConfigFault]) -> tuple[ServeCon
         meters=kept("meters", config.meters),
         exchanges=kept("exchanges", config.exchanges),
     )
-    return sound, frozenset(_names(config) - _names(sound))
+    return _Sound(sound, frozenset(_names(config) - _names(sound)), numbers)
 
 
 def _names(config: ServeConfig) -> set[str]:

@@ -24,6 +24,7 @@ from meterspan.model.quarantine import FrameQuarantine, QuarantinedFrame, Refusa
 from meterspan.model.readings import CaptureBlock, EventSeverity, MeterEvent
 from meterspan.model.remedies import reason_of
 from meterspan.model.storage.stretches import Stretch
+from meterspan.model.views import OrderState
 from meterspan.quantities import Commodity, Obis, Scaled
 
 __all__ = ["HeadEnd", "HeadEndCounts"]
@@ -100,9 +101,8 @@ class HeadEnd:
             self.planner.add(target, device.network, now)
         self._expect(device, target)
         if is_new:
-            self.note(
-                device.device, "installed", f"Taken into the inventory at {device.usage_point or 'no usage point'}", now
-            )
+            title = f"Taken into the inventory at {device.usage_point or 'no usage point'}"
+            self.note(device.device, "installed", title, min(device.installed_at or now, now))
 
     def _expect(self, device: Device, target: str) -> None:
         """Expect the values of a device; one that nobody has asked yet counts in no sum, as it can have missed none."""
@@ -190,7 +190,8 @@ class HeadEnd:
         for record in self.orders.newest(ORDERS_KEPT, device):
             if record.is_waiting and not self.planner.is_planned(device):
                 self.orders.ended(record.order.order_id, failure, now)
-        self.note(device, "removed", "Removed: nothing is expected of it any more", now)
+                self._tell_of(record.order)
+        self.note(device, "removed", "Removed: nothing is expected of it any more", min(at, now))
 
     def target_of(self, device: Device) -> str:
         """Return the device that sessions are held with: itself, or the access point it hangs on."""
@@ -251,6 +252,8 @@ class HeadEnd:
             order, known = record.order, self.inventory.get(record.order.device)
             self.planner.count_orders_from(order.order_id)
             if not record.is_waiting:
+                if known is not None:
+                    self._tell_of(order)
                 continue
             is_asked = known is not None and order.deadline > now
             if not (is_asked and known and self.planner.resume_order(self.target_of(known), order, now)):
@@ -308,7 +311,7 @@ class HeadEnd:
         self._last_heard[job.target] = now
         self.refusals.taken(job.target)
         for order in orders:
-            self._note_answered(order, now)
+            self._tell_of(order)
         if self._last_failure.pop(job.target, None) is not None:
             self.note(job.target, "recovered", f"Reached again at attempt {job.attempt}", now)
         elif len(orders) < len(job.tasks):
@@ -327,14 +330,11 @@ class HeadEnd:
         if failure.is_answer:
             self._refused(job.target, now)
         for order in ended:
-            title = f"{_ordered(order)}: it failed"
-            told = Entry(now, "ordered", title, str(reason_of(failure)), severity, failure=failure, is_proved=False)
-            self.device_log.note(order.device, told)
+            self._tell_of(order)
 
-    def _note_answered(self, order: Order, now: float) -> None:
-        values = order_values(self.orders.get(order.order_id))
-        words = ", ".join(f"{item.name} {item.value} {item.unit}" for item in values)
-        self.note(order.device, "ordered", _ordered(order), now, words or "The meter refused every register")
+    def _tell_of(self, order: Order) -> None:
+        """Write an order that has ended into its meter's story."""
+        self.device_log.note(order.device, _order_entry(self.orders.get(order.order_id)))
 
     def time_out_orders(self, now: float) -> list[Order]:
         """Remove and return the orders whose deadline has passed; each is noted in the device log."""
@@ -346,8 +346,7 @@ class HeadEnd:
     def _time_out(self, order: Order, now: float) -> None:
         self.counts.orders_timed_out += 1
         self.orders.timed_out(order.order_id, now)
-        title = f"{_ordered(order)}: not answered by its deadline"
-        self.note(order.device, "timed out", title, now, severity=EventSeverity.WARNING)
+        self._tell_of(order)
 
     def quarantine_frame(self, frame: QuarantinedFrame) -> None:
         """Put a frame that could not be used into quarantine and into its meter's story."""
@@ -406,6 +405,18 @@ class HeadEnd:
 
 def _ordered(order: Order) -> str:
     return f"Read now, ordered by {order.author}" if order.author else "Read now, as ordered"
+
+
+def _order_entry(record: OrderRecord) -> Entry:
+    """Return how the story tells of an order that has ended."""
+    title, at, warning = _ordered(record.order), record.ended_at or record.asked_at, EventSeverity.WARNING
+    if record.state is OrderState.TIMED_OUT:
+        return Entry(at, "timed out", f"{title}: not answered by its deadline", severity=warning)
+    if record.state is OrderState.FAILED:
+        words, why = str(reason_of(record.failure)), record.failure
+        return Entry(at, "ordered", f"{title}: it failed", words, warning, failure=why, is_proved=False)
+    words = ", ".join(f"{item.name} {item.value} {item.unit}" for item in order_values(record))
+    return Entry(at, "ordered", title, words or "The meter refused every register")
 
 
 def _merged(spans: Sequence[tuple[int, int]], slack: int) -> list[tuple[int, int]]:

@@ -374,8 +374,12 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         push_places_of(config.push)
     except EndpointError as error:
         yield "push.places", str(error)
-    homes = {home.id for home in config.homes}
+    homes: set[str] = set()
     points = {point.device for point in config.access_points}
+    for index, home in enumerate(config.homes):
+        if home.id in homes and home.id:
+            yield f"homes[{index}].id", f"is {home.id!r}, as another home's: every home has an id of its own"
+        homes.add(home.id)
     for index, home in enumerate(config.homes):
         if home.zone:
             yield from _zone(f"homes[{index}].zone", home.zone)
