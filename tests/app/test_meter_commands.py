@@ -138,10 +138,16 @@ def test_what_is_no_address_of_a_portal_is_refused_and_not_repeated(url):
 
 @given(st.text(max_size=30).map("http://".__add__) | st.text(max_size=30))
 def test_any_text_is_refused_or_asked_in_words(text):
-    with pytest.raises((ValueError, CommandFailedError)) as ended, pytest.MonkeyPatch.context() as patch:
-        patch.setattr("socket.create_connection", refusing)
-        MeterPortal(text).meters()
+    with pytest.raises((ValueError, CommandFailedError)) as ended:
+        asked_in_vain(text)
     assert str(ended.value)
+
+
+def asked_in_vain(url):
+    """Ask for the meters where nobody can be connected to."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("socket.create_connection", refusing)
+        MeterPortal(url).meters()
 
 
 def refusing(*_, **__):
