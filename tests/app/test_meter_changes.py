@@ -1,6 +1,7 @@
 """A meter is exchanged, moved, removed and deleted by one function, and the bill of the home goes on without a gap."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 
@@ -9,11 +10,12 @@ import pytest
 
 from meterspan.app.central_system import CentralSystem
 from meterspan.app.meter_changes import register_texts
+from meterspan.head_end.inventory import DeviceKeys
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeWish
 from meterspan.model.readings import CaptureBlock, CaptureColumn, Source
 from meterspan.quantities import UNITS, Commodity, Obis
-from meterspan.runtime.config import read_config
+from meterspan.runtime.config import MeterEntry, read_config
 
 IMPORT = Obis(1, 0, 1, 8, 0)
 DAY = int(datetime(2026, 11, 20, tzinfo=UTC).timestamp())
@@ -141,6 +143,7 @@ def system(tmp_path: Path):
     opened.close()
 
 
+ENTRY = {"device": "W", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
 REFUSED = {
     "an unknown meter": (wish(ChangeKind.REMOVE, "NOBODY"), "no meter is called 'NOBODY'"),
     "no name of the new meter": (wish(ChangeKind.EXCHANGE, "OLD", entry={}), "device: is missing"),
@@ -158,9 +161,46 @@ REFUSED = {
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, closing=("much",)),
         "closing: 'much' is not an OBIS code, a value and a unit",
     ),
+    "a register below 0": (
+        wish(ChangeKind.REMOVE, "OLD", closing=("1-0:1.8.0 -1 kWh",)),
+        "closing: the value of 1-0:1.8.0 is less than 0",
+    ),
+    "cubic metres of electricity": (
+        wish(ChangeKind.MOVE, "OLD", home="h2", closing=("1-0:1.8.0 12.5 m3",)),
+        "closing: 1-0:1.8.0 is counted in units of energy",
+    ),
+    "a register twice": (
+        wish(ChangeKind.REMOVE, "OLD", closing=("1-0:1.8.0 12.5 kWh", "1-0:1.8.0 99 kWh")),
+        "closing: 1-0:1.8.0 is there twice",
+    ),
+    "a register of electricity of a water meter": (
+        wish(ChangeKind.ADD, "W", entry=ENTRY | {"commodity": "water"}, opening=("1-0:1.8.0 5 kWh",)),
+        "opening: 1-0:1.8.0 is a register of electricity, and the meter measures water",
+    ),
+    "a register of water of a meter that leaves": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, closing=("8-0:1.0.0 5 m3",)),
+        "closing: 8-0:1.0.0 is a register of water",
+    ),
     "a time before the installation": (
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),
         "OLD was installed after 2020",
+    ),
+    "a time before 1970": (wish(ChangeKind.REMOVE, "OLD", at=datetime(1700, 1, 1, tzinfo=UTC)), "is before 1970"),
+    "a time before the first one": (
+        wish(ChangeKind.ADD, "W", entry=ENTRY, at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
+        "0001-01-01T00:00:00+14:00 is before 1970",
+    ),
+    "a time after the last one": (
+        wish(ChangeKind.REMOVE, "OLD", at=datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-12)))),
+        "is to come",
+    ),
+    "another home than that of the old meter": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N", "home": "h2"}),
+        "home: the new meter measures for the home of the old one, h1",
+    ),
+    "another place than that of the old meter": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N", "usage_point": "elsewhere"}),
+        "usage_point: the new meter is where the old one was, at h1-E",
     ),
     "a time to come": (wish(ChangeKind.REMOVE, "OLD", at=datetime(2030, 1, 1, tzinfo=UTC)), "is to come"),
     "an unknown home": (wish(ChangeKind.MOVE, "OLD", home="h9"), "there is no home 'h9'"),
@@ -193,6 +233,53 @@ def test_a_refused_change_says_why_and_changes_nothing(system: CentralSystem, ca
     assert system.changes(9) == []
 
 
+GIVEN = {
+    "home": "h3",
+    "endpoint": "tcp://127.0.0.1:2",
+    "commodity": "water",
+    "usage_point": "elsewhere",
+    "network": "plc",
+    "security": "lls",
+    "client": 2,
+    "server": 2,
+    "system_title": "4D5350000000002A",
+    "channels": ["1-0:1.8.1"],
+    "profile": "1-0:99.2.0",
+    "mbus_channel": 2,
+    "push_objects": ["3/1-0:1.8.0/2 Wh"],
+    "insecure_plain_pushes": True,
+    "period_s": 3_600,
+    "installed_at": datetime(2026, 11, 1, tzinfo=UTC),
+    "tariff": "Nope",
+}
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("endpoint", ["tcp://127.0.0.1:1", "via:POINT"])
+@pytest.mark.parametrize("name", sorted(set(MeterEntry.__dataclass_fields__) - {"device"}))
+def test_a_field_of_a_new_meter_is_used_or_refused_by_name(tmp_path: Path, name: str, endpoint: str) -> None:
+    more = '[[homes]]\nid = "h3"\n[[access_points]]\ndevice = "POINT"\nsystem_title = "4D53504C00000001"\n'
+    keys = {device: DeviceKeys(bytes([number] * 16), bytes(16), b"1") for number, device in enumerate(("POINT", "W"))}
+    base = {"device": "W", "home": "h2", "endpoint": endpoint}
+    base |= {"mbus_channel": 1} if endpoint.startswith("via") else {"security": "none"}
+    found, told = [], []
+    for number, entry in enumerate((base, base | {name: GIVEN[name]})):
+        folder = tmp_path / str(number)
+        config = read_config(CONFIG.format(folder=folder, device="OLD", since=SINCE) + more)
+        system = CentralSystem(config, keys=keys, master_key=bytes(32), tariffs=(), clock=lambda: NOW)
+        try:
+            system.change(wish(ChangeKind.ADD, "W", entry=entry), keys, here)
+            found.append(replace(system.head_end.inventory.get("W"), wrapped_keys=()))
+        except ChangeRefusedError as error:
+            told.append(str(error))
+        finally:
+            system.close()
+    if told:
+        assert [text.partition(":")[0] in {name, "mbus_channel"} for text in told] == [True]
+    else:
+        assert found[0] != found[1]
+
+
 def test_a_meter_moves_with_its_register_and_both_homes_have_what_is_theirs(system: CentralSystem) -> None:
     read(system, "OLD", DAY, NOON, 1_000_000)
     system.change(wish(ChangeKind.MOVE, "OLD", home="h2", at=EXCHANGE, closing=("1-0:1.8.0 1004.8 kWh",)), {}, here)
@@ -200,6 +287,25 @@ def test_a_meter_moves_with_its_register_and_both_homes_have_what_is_theirs(syst
     assert (bill(system).total, bill(system, "h2").total) == (Decimal("4.8"), Decimal("4.8"))
     (device,) = system.head_end.inventory
     assert device.usage_point == "h2-E"
+
+
+@pytest.mark.parametrize("opening", [(), ("1-0:1.8.0 5 kWh",)])
+def test_a_meter_that_was_never_heard_is_not_heard_by_its_opening_register(
+    tmp_path: Path, opening: tuple[str, ...]
+) -> None:
+    system = system_of(tmp_path)
+    try:
+        system.change(wish(ChangeKind.ADD, "W", entry=ENTRY, opening=opening, at=EXCHANGE), {}, here)
+        heard = [system.head_end.last_heard("W")]
+    finally:
+        system.close()
+    again = system_of(tmp_path)
+    try:
+        heard.append(again.head_end.last_heard("W"))
+        assert again.head_end.was_tried("W") is False
+    finally:
+        again.close()
+    assert heard == [None, None]
 
 
 def test_a_removed_meter_owes_nothing_and_its_readings_stay(system: CentralSystem) -> None:

@@ -4,11 +4,11 @@
 data management. Both know nothing of who asks: the command line, the portal's API and the next start use them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from meterspan.app.inventory_plan import device_of, entry_of, missing_keys
 from meterspan.app.registering import Installer, installation_of
@@ -21,7 +21,15 @@ from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, Change
 from meterspan.model.storage.registry import InstallationRow
 from meterspan.quantities import CATALOGUE, Commodity, utc
 from meterspan.quantities.units import in_thousands
-from meterspan.runtime.config import AccessPointEntry, HomeEntry, MeterEntry, ServeConfig, check_meter, registers_of
+from meterspan.runtime.config import (
+    VIA,
+    AccessPointEntry,
+    HomeEntry,
+    MeterEntry,
+    ServeConfig,
+    check_meter,
+    registers_of,
+)
 from meterspan.runtime.declared import read_fields
 
 __all__ = ["ChangeStep", "act_on", "plan_change", "register_texts", "view_of"]
@@ -92,15 +100,30 @@ def plan_change(
         ChangeRefusedError: it cannot be made.
 
     """
-    at = int(now) if wish.at is None else int(wish.at.timestamp())
-    if at > now + 1:
-        raise ChangeRefusedError([f"{utc(at).isoformat()} is to come; say when it was done"])
+    at = _instant(wish, now)
     for name in ("closing", "opening"):
-        try:
-            registers_of(getattr(wish, name))
-        except ValueError as error:
-            raise ChangeRefusedError([f"{name}: {error}"]) from error
+        _require_registers(wish, name)
     return _PLANS[wish.kind](_ChangeCase(wish, config, stored, data, keys, at))
+
+
+def _instant(wish: ChangeWish, now: float) -> int:
+    """Return when a change holds from, UTC seconds: now where that is not said."""
+    if wish.at is None:
+        return int(now)
+    at = int(wish.at.timestamp())
+    if at < 0:
+        raise ChangeRefusedError([f"{wish.at.isoformat()} is before 1970; say when it was done"])
+    if at > now + 1:
+        raise ChangeRefusedError([f"{wish.at.isoformat()} is to come; say when it was done"])
+    return at
+
+
+def _require_registers(wish: ChangeWish, name: str, commodity: Commodity | None = None) -> None:
+    """Refuse closing or opening registers that a meter cannot have."""
+    try:
+        registers_of(getattr(wish, name), commodity)
+    except ValueError as error:
+        raise ChangeRefusedError([f"{name}: {error}"]) from error
 
 
 def act_on(installer: Installer, change: MeterChange) -> None:
@@ -162,6 +185,7 @@ def _add(case: _ChangeCase) -> ChangeStep:
             raise ChangeRefusedError([f"{entry.device} is here already, at {known.usage_point}; move or exchange it"])
     device = replace(device_of(entry, case.at), installed_at=case.at, is_commanded=True)
     device = _with_keys(case, device)
+    _require_registers(case.wish, "opening", device.commodity)
     change = _change(case, device, ChangeKind.ADD, entry.home)
     return ChangeStep(replace(change, opening=tuple(case.wish.opening)), (device,))
 
@@ -173,6 +197,8 @@ def _exchange(case: _ChangeCase) -> ChangeStep:
             [f"{old.device} was removed on {utc(old.removed_at):%Y-%m-%d}; add the new meter instead"]
         )
     place = _place(case)
+    for name in ("closing", "opening"):
+        _require_registers(case.wish, name, old.commodity)
     home = _home_of(case, place.usage_point)
     is_behind = old.endpoint in case.stored
     entry = _new_entry(case, replace(entry_of(old, home, is_behind=is_behind), system_title="", installed_at=None))
@@ -198,6 +224,7 @@ def _exchange(case: _ChangeCase) -> ChangeStep:
 
 def _move(case: _ChangeCase) -> ChangeStep:
     known, place = case.known, _place(case)
+    _require_registers(case.wish, "closing", known.commodity)
     home = case.wish.home or _home_of(case, place.usage_point)
     if home not in {item.home_id for item in case.data.homes()}:
         raise ChangeRefusedError([f"there is no home {home!r}; declare it under [[homes]]"])
@@ -220,6 +247,7 @@ def _move(case: _ChangeCase) -> ChangeStep:
 
 def _remove(case: _ChangeCase) -> ChangeStep:
     known, place = case.known, _place(case)
+    _require_registers(case.wish, "closing", known.commodity)
     gone = replace(known, removed_at=case.at, is_commanded=True)
     change = replace(
         _change(case, gone, ChangeKind.REMOVE, ""), usage_point=place.usage_point, closing=tuple(case.wish.closing)
@@ -267,22 +295,58 @@ def _change(case: _ChangeCase, device: Device, kind: ChangeKind, home: str) -> M
 def _new_entry(case: _ChangeCase, base: MeterEntry) -> MeterEntry:
     """Return the entry of a new meter: the fields that are given, on those of ``base``."""
     given = {"home": base.home, "endpoint": base.endpoint, "device": ""} | dict(case.wish.entry or {})
-    if base.endpoint and "home" in (case.wish.entry or {}) and given["home"] != base.home:
-        raise ChangeRefusedError(["home: the new meter measures for the home of the old one"])
     found = read_fields(MeterEntry, given)
     faults = [str(fault) for fault in found.faults]
     if found.value is None or faults:
         raise ChangeRefusedError(faults)
     names = given.keys() & set(MeterEntry.__dataclass_fields__)
     entry = replace(base, **{name: getattr(found.value, name) for name in names})
-    if "commodity" in given and entry.commodity is not base.commodity and base.device:
-        raise ChangeRefusedError([f"commodity: the old meter measures {base.commodity}"])
+    unused = [f"{name}: {text}" for name, text in _unused(entry, base, case.wish.entry or {})]
+    if unused:
+        raise ChangeRefusedError(unused)
     faults = [f"{name}: {text}" for name, text in check_meter(entry, _with_homes(case))]
     if not entry.device:
         faults.append("device: is missing")
     if faults:
         raise ChangeRefusedError(faults)
     return entry
+
+
+def _unused(entry: MeterEntry, base: MeterEntry, given: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Find the given fields that this change would not use: a field is used or refused, never left out.
+
+    Args:
+        entry: of the new meter.
+        base: of the meter whose place it takes; without a device where it takes none.
+        given: the fields as they were given.
+
+    """
+    for name, text in _BY_CONFIGURATION.items():
+        if name in given and getattr(entry, name) != getattr(base, name):
+            yield name, text
+    is_behind = entry.endpoint.startswith(VIA)
+    if "mbus_channel" in given and entry.mbus_channel and not is_behind:
+        yield "mbus_channel", "is of a meter that is read through an access point"
+    if "security" in given and is_behind:
+        yield "security", "is of a meter that is read directly; one behind an access point has that of the access point"
+    for name, text in _OF_THE_PLACE.items() if base.device else ():
+        if name in given and getattr(entry, name) != getattr(base, name):
+            yield name, f"{text} {getattr(base, name)}"
+
+
+_BY_CONFIGURATION: Final = {
+    "push_objects": "is taken from the configuration alone",
+    "insecure_plain_pushes": "is taken from the configuration alone",
+    "installed_at": "is the time of the change; say it there",
+    "tariff": "is taken from the configuration alone; give the meter an entry there",
+}
+"""Fields that no command sets, and what to do."""
+_OF_THE_PLACE: Final = {
+    "home": "the new meter measures for the home of the old one,",
+    "usage_point": "the new meter is where the old one was, at",
+    "commodity": "the old meter measures",
+}
+"""What a meter has from the place where it is put."""
 
 
 def _with_homes(case: _ChangeCase) -> ServeConfig:

@@ -291,11 +291,12 @@ class HeadEnd:
         return filled
 
     def recall(self, channel: Channel, stretches: Iterable[Stretch], heard_at: float) -> None:
-        """Count the values that the data management stored before this start, and the last arrival (UTC seconds)."""
+        """Count the values that are stored already, and the last arrival from the meter (UTC seconds; 0: none)."""
         self._note_asked((channel.device,))
         for stretch in stretches:
             self.ledger.record_stretch(channel, stretch)
-        self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
+        if heard_at:
+            self._last_heard[channel.device] = max(heard_at, self._last_heard.get(channel.device, 0.0))
 
     def finished(self, job: SessionJob, now: float, failure: Failure | None = None) -> None:
         """Note the end of a session; ``failure`` is why it failed, None where it succeeded."""

@@ -20,10 +20,10 @@ from meterspan.quantities import (
     Obis,
     Quality,
     Unit,
-    commodity_of_obis,
     parse_obis,
     parse_unit,
 )
+from meterspan.quantities.registers import unit_fault
 
 __all__ = [
     "CellRefusal",
@@ -80,13 +80,6 @@ _WORDS = {
 """Words for a register where a file has no OBIS code."""
 _FLAGS = {flag.name.lower(): int(flag) for flag in Quality if flag.name is not None}
 _SOURCES = {source.name.lower(): int(source) for source in Source}
-_TIME_INTEGRALS = frozenset({8, 9, 29})
-_ENERGIES = {
-    **dict.fromkeys((1, 2, 15, 16, 21, 22, 41, 42, 61, 62), "energy"),
-    **dict.fromkeys((3, 4, 5, 6, 7, 8), "reactive energy"),
-    **dict.fromkeys((9, 10), "apparent energy"),
-}
-"""Dimension of an electricity register by value group C (IEC 62056-6-1, table 5)."""
 
 
 class CellRefusal(ValueError):  # noqa: N818 - not an error of ours: the reason a line is refused
@@ -256,22 +249,11 @@ def obis_of(text: str) -> Obis:
         raise CellRefusal(str(error), "write 1-0:1.8.0, or leave the column out and give --obis") from error
 
 
-@lru_cache(maxsize=1_024)
 def require_unit_of(obis: Obis, unit: Unit) -> None:
     """Refuse a unit that a register of this code cannot have: cubic metres of electricity."""
-    commodity = commodity_of_obis(obis)
-    if commodity is None:
-        return
-    wanted: tuple[str, ...] = ()
-    if commodity is Commodity.ELECTRICITY:
-        wanted = (_ENERGIES[obis.c],) if obis.d in _TIME_INTEGRALS and obis.c in _ENERGIES else ()
-    elif (obis.c, obis.d) == (CATALOGUE[commodity].register.c, CATALOGUE[commodity].register.d):
-        wanted = CATALOGUE[commodity].billed
-    if wanted and unit.dimension not in wanted:
-        raise CellRefusal(
-            f"{obis} is counted in units of {' or '.join(wanted)}, {unit.symbol} is one of {unit.dimension}",
-            "correct the code or the unit",
-        )
+    fault = unit_fault(obis, unit)
+    if fault:
+        raise CellRefusal(fault, "correct the code or the unit")
 
 
 # --- what an export says beside the value ---------------------------------------------------------------------------

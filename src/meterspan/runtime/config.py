@@ -20,6 +20,7 @@ from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtoco
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
 from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_obis, parse_unit
+from meterspan.quantities.registers import register_fault
 from meterspan.runtime.declared import Partly, option, read_partly
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_transport
 from meterspan.store.databases import parse_database_url
@@ -52,6 +53,8 @@ __all__ = [
 PORT_MAX: Final = 65_535
 ADDRESS_MAX: Final = 65_535
 REGISTER_EXPONENT_MAX: Final = 9
+INSTANT_MAX: Final = 13_569_465_600
+"""The year 2400, UTC seconds; the first instant is that of 1970."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -266,14 +269,25 @@ def check_meter(entry: MeterEntry, config: ServeConfig) -> list[tuple[str, str]]
     return [*faults, *((name.removeprefix("."), text) for name, text in _meter("", entry, points))]
 
 
-def registers_of(texts: Iterable[str]) -> dict[Obis, Scaled]:
-    """Return registers that are written like ``1-0:1.8.0 6504.555 kWh``.
+def registers_of(texts: Iterable[str], commodity: Commodity | None = None) -> dict[Obis, Scaled]:
+    """Return registers that are written like ``1-0:1.8.0 6504.555 kWh``, each one once.
+
+    Args:
+        texts: the registers of one meter.
+        commodity: what it measures; None where that is not known.
 
     Raises:
-        ValueError: one is not an OBIS code, a number and a unit.
+        ValueError: one is not an OBIS code, a number and a unit, no such meter has it, or it is there twice.
 
     """
-    return dict(map(_register, texts))
+    found: dict[Obis, Scaled] = {}
+    for text in texts:
+        obis, shown = _register(text)
+        fault = f"{obis} is there twice" if obis in found else register_fault(obis, shown, commodity)
+        if fault:
+            raise ValueError(fault)
+        found[obis] = shown
+    return found
 
 
 def _register(text: str) -> tuple[Obis, Scaled]:
@@ -416,19 +430,20 @@ def _places(config: ServeConfig) -> Iterator[tuple[str, str]]:
 
 
 def _exchanges(config: ServeConfig) -> Iterator[tuple[str, str]]:
-    declared = {meter.device for meter in config.meters}
+    declared = {meter.device: meter.commodity for meter in config.meters}
     for index, entry in enumerate(config.exchanges):
         where = f"exchanges[{index}]"
         later = {other.old for other in config.exchanges}
         if entry.old == entry.new:
             yield f"{where}.new", "is the meter that left"
-        elif entry.new not in declared | later:
+        elif entry.new not in declared.keys() | later:
             yield f"{where}.new", f"there is no meter {entry.new!r}; declare it under [[meters]]"
+        yield from _instant(f"{where}.at", entry.at)
         if entry.old in declared:
             yield f"{where}.old", f"{entry.old} has left; take its entry out of [[meters]]"
         for name in ("closing", "opening"):
             try:
-                registers_of(getattr(entry, name))
+                registers_of(getattr(entry, name), declared.get(entry.new))
             except ValueError as error:
                 yield f"{where}.{name}", str(error)
 
@@ -458,6 +473,8 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
         yield from _title(f"{where}.system_title", meter.system_title)
     if meter.period_s <= 0 or 86_400 % meter.period_s:
         yield f"{where}.period_s", f"{meter.period_s} s does not divide a day"
+    if meter.installed_at is not None:
+        yield from _instant(f"{where}.installed_at", meter.installed_at)
     for text in (*meter.channels, *([meter.profile] if meter.profile else [])):
         try:
             parse_obis(text)
@@ -467,6 +484,11 @@ def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[st
         push_objects_of(meter)
     except ValueError as error:
         yield f"{where}.push_objects", str(error)
+
+
+def _instant(where: str, moment: datetime) -> Iterator[tuple[str, str]]:
+    if not 0 <= moment.timestamp() <= INSTANT_MAX:
+        yield where, f"{moment.isoformat()} is no time at which a meter was installed"
 
 
 def _endpoint(where: str, text: str) -> Iterator[tuple[str, str]]:

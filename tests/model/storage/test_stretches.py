@@ -1,9 +1,12 @@
 """Times as stretches: none is lost, none made up, whatever the distances; even ones are one row."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from meterspan.model.readings import Source
 from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.stretches import Stretch, Stretches
 
@@ -54,3 +57,11 @@ def test_even_times_are_one_stretch_also_over_parts_and_alone():
     assert [rows for _, rows, _ in Stretches.concatenated(lone).by_series()] == [[Stretch(0, 86_400, 400)]]
     holed = Stretches.of(readings([(3, 900 * slot) for slot in range(96) if slot not in {5, 40, 41}]))
     assert len(Stretches.concatenated([holed])) == 3
+
+
+def test_a_register_that_people_gave_at_an_exchange_was_not_heard():
+    given = readings([(1, 900), (1, 1_800), (2, 900)])
+    given = replace(given, source=np.array([Source.EXCHANGE, Source.PUSH, Source.EXCHANGE], np.int8))
+    assert [newest for _, _, newest in Stretches.of(given).by_series()] == [1_807, 0]
+    late = replace(given, received_at=np.array([9_999, 1_807, 9_999]))
+    assert [newest for _, _, newest in Stretches.of(late).by_series()] == [1_807, 0]

@@ -7,6 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from meterspan.model.readings import Source
 from meterspan.model.storage.readings import Readings
 
 __all__ = ["STRETCH_COLUMNS", "Stretch", "Stretches"]
@@ -42,7 +43,8 @@ class Stretches:
         first: UTC seconds of the first time.
         step: seconds from one time to the next; 0 where there is one.
         count: how many times there are.
-        received_at: UTC seconds of the newest arrival among them.
+        received_at: UTC seconds of the newest arrival among them; 0 where all of them are registers that people gave
+            at an installation or exchange, which no meter has sent.
 
     """
 
@@ -68,7 +70,8 @@ class Stretches:
             return cls.concatenated([])
         at = np.flatnonzero(_changes(readings.series) | _changes(readings.time))
         series, time = readings.series[at], readings.time[at]
-        received_at = np.maximum.reduceat(readings.received_at, at)
+        heard_at = np.where(readings.source == Source.EXCHANGE, 0, readings.received_at)
+        received_at = np.maximum.reduceat(heard_at, at)
         heads = np.flatnonzero(_begins(series, time))
         count = np.diff(heads, append=len(time))
         gap = np.diff(time, append=time[-1:])[heads]
