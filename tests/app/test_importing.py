@@ -272,7 +272,7 @@ def test_intervals_are_held_against_the_registers_of_the_meter(tmp_path):
 
 @pytest.mark.finding("data D30")
 def test_a_wide_interval_file_has_a_column_for_each_meter(tmp_path):
-    rows = [row.rstrip() + ";0,5\n" for row in intervals(96)]
+    rows = [row.rstrip() + ";0.5\n" for row in intervals(96)]
     lines = ["von;bis;Flat 1;Flat 2\n", *rows]
     answer = import_into(tmp_path / "d", lines, request(unit="kWh", home_each=True))
     assert [meter.home_id for meter in answer.installed] == ["Flat 1", "Flat 2"]

@@ -34,7 +34,7 @@ def test_the_portal_answers_while_the_context_lasts_and_its_health_is_counted() 
 
 
 @pytest.mark.finding("users C-7")
-def test_a_taken_port_is_said_with_what_to_do() -> None:
+def test_a_taken_port_is_said_once_with_what_to_do(capfd: pytest.CaptureFixture[str]) -> None:
     async def scenario(port: int) -> None:
         async with _portal(port):
             raise AssertionError("it listens at a port that is taken")
@@ -44,6 +44,7 @@ def test_a_taken_port_is_said_with_what_to_do() -> None:
         taken.listen()
         with pytest.raises(PortalFailedError, match="choose --port"):
             asyncio.run(scenario(taken.getsockname()[1]))
+    assert capfd.readouterr().err == "", "the words of the exception are all that is said"
 
 
 @pytest.mark.finding("data D20")

@@ -174,3 +174,11 @@ def test_what_cannot_be_asked_is_refused_in_words(arguments, words):
     result = command(*arguments)
     assert result.exit_code == 2
     assert words in " ".join(result.stderr.replace("│", " ").split())
+
+
+@pytest.mark.attack(5)
+def test_no_password_of_a_url_is_printed():
+    for url in ("http://user:PLANTED@127.0.0.1:9", "http://user:PLANTED@[::1", "http://user:PLANTED@h:x"):
+        result = command("list", "--url", url)
+        assert result.exit_code == 2
+        assert "PLANTED" not in result.output

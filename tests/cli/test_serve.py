@@ -57,6 +57,7 @@ def until(question, timeout_s=PATIENCE_S):
     raise AssertionError("it did not come about in time")
 
 
+@pytest.mark.finding("users A9")
 @pytest.mark.parametrize("link", ["wrapper", "hdlc"])
 def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_path, link):
     with running_meter(tmp_path, f"--{link}", "0", "--history", "3d") as meter:
@@ -68,6 +69,9 @@ def test_a_meter_process_is_read_into_the_portal_and_again_after_a_restart(tmp_p
             day = server.get(f"/api/v1/homes/home-1/electricity/days/{yesterday}")
             assert sum(item["value"] is not None for item in day["intervals"]) >= 80
             assert float(day["total"]) > 0
+            installed = datetime(yesterday.year, yesterday.month, yesterday.day, tzinfo=UTC)
+            known = [datetime.fromisoformat(item["start"]) for item in day["intervals"] if item["value"] is not None]
+            assert min(known) == installed, "the register of the very instant opens the first interval"
             story = server.get(f"/api/v1/operator/meters/{meter.name}")
             assert "read" in {entry["kind"] for entry in story["entries"]}
             assert {frame["direction"] for frame in story["frames"]} == {"sent", "received"}

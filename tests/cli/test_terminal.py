@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from meterspan.cli.logs import _JsonLines, _Plain, printable
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 
 SOURCES = sorted((Path(__file__).parents[2] / "src" / "meterspan").rglob("*.py"))
 COMMANDS = [path for path in SOURCES if path.parent.name == "cli"]
@@ -74,6 +74,27 @@ def test_styles_and_movements_of_the_program_itself_stay():
     assert "\x1b[31mfault\x1b[0m" in seen
     assert "\x1b]0;" not in seen
     assert "\x1b[2K" in seen
+
+
+@pytest.mark.parametrize("made", [plain, cell])
+def test_a_name_stays_one_line(made):
+    table = Table.grid()
+    table.add_row(made("MSP1\nMSP2  ok"))
+    assert shown(table).count("\n") == 1
+    assert "MSP1\ufffdMSP2" in shown(table)
+
+
+def test_a_text_that_is_no_constant_is_printed_as_one_line():
+    found = [
+        f"{path.name}:{node.lineno}: {ast.unparse(node)}"
+        for path in COMMANDS
+        if path.name not in {"terminal.py", "decode.py"}  # these two replace the letters themselves
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "Text"
+        and not all(isinstance(argument, ast.Constant) for argument in node.args)
+    ]
+    assert found == []
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=40).filter(str.isprintable))

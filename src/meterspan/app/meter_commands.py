@@ -3,6 +3,7 @@
 Both go the same way: ``CentralSystem.change`` plans, tries and makes the change, and the answer is the JSON of the API.
 """
 
+import http.client
 import json
 import time
 import urllib.error
@@ -27,6 +28,13 @@ __all__ = ["CommandFailedError", "MeterPortal", "change_at_rest"]
 
 ANSWER_S: Final = 60.0
 POLL_S: Final = 0.5
+ANSWER_OCTETS_MAX: Final = 1 << 26
+"""Octets of one answer: ten thousand meters with all that is known of them take some ten million."""
+_METER: Final = {"device": str, "state": str, "usage_point": str, "reason": str}
+_CHANGE: Final = {"text": str, "notes": list}
+_ORDER: Final = {"order_id": int, "state": str, "reason": str, "values": list}
+_VALUE: Final = {"name": str, "value": object, "unit": str}
+"""The fields of an answer that are shown."""
 
 
 class CommandFailedError(Exception):
@@ -38,57 +46,99 @@ class MeterPortal:
     """The API of a running program.
 
     Attributes:
-        url: of its portal.
+        url: of its portal, without user and password.
+
+    Raises:
+        ValueError: it is no address of a portal; the words repeat nothing of it.
 
     """
 
     url: str
 
+    def __post_init__(self) -> None:
+        try:
+            parts = urllib.parse.urlsplit(self.url)
+            is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            is_address = False
+        if not is_address or "@" in self.url or not (self.url.isascii() and self.url.isprintable()) or " " in self.url:
+            raise ValueError("is no address like http://127.0.0.1:8080, which has neither user nor password")
+
     def meters(self) -> list[dict[str, Any]]:
-        """List all meters, worst first."""
-        found: list[dict[str, Any]] = self._ask("GET", "/meters?limit=10000")
-        return found
+        """List all meters, worst first.
+
+        Raises:
+            CommandFailedError: nobody answers, or another program.
+
+        """
+        found = self._ask("GET", "/meters?limit=10000")
+        if not isinstance(found, list):
+            raise self._another()
+        return [self._checked(item, _METER) for item in found]
 
     def change(self, wish: ChangeWish) -> dict[str, Any]:
         """Make a change; return it as the API does.
 
         Raises:
-            CommandFailedError: it was refused, or nobody answers.
+            CommandFailedError: it was refused, or nobody answers, or another program.
 
         """
         method, path, body = _request(wish)
-        changed: dict[str, Any] = self._ask(method, path, body)
+        changed = self._checked(self._ask(method, path, body), _CHANGE)
+        if not all(isinstance(note, str) for note in changed["notes"]):
+            raise self._another()
         return changed
 
     def read(self, device: str, deadline_s: float, author: str) -> dict[str, Any]:
         """Have a meter read now; return the order once it has ended.
 
         Raises:
-            CommandFailedError: it was refused, or nobody answers.
+            CommandFailedError: it was refused, or nobody answers, or another program, or the order does not end.
 
         """
         body = {"deadline_s": deadline_s, "by": author}
-        order: dict[str, Any] = self._ask("POST", f"/meters/{_quoted(device)}/orders", body)
+        until = time.monotonic() + deadline_s + ANSWER_S
+        order = self._checked(self._ask("POST", f"/meters/{_quoted(device)}/orders", body), _ORDER)
         while order["state"] == "waiting":
+            if time.monotonic() > until:
+                raise CommandFailedError(f"the order of {device} has not ended after {deadline_s + ANSWER_S:.0f} s")
             time.sleep(POLL_S)
-            order = self._ask("GET", f"/orders/{order['order_id']}")
+            order = self._checked(self._ask("GET", f"/orders/{order['order_id']}"), _ORDER)
+        for value in order["values"]:
+            self._checked(value, _VALUE)
         return order
 
+    def _checked(self, found: object, fields: Mapping[str, type]) -> dict[str, Any]:
+        """Return a table of the answer, whose fields have these types."""
+        if isinstance(found, dict) and all(
+            name in found and isinstance(found[name], kind) for name, kind in fields.items()
+        ):
+            return found
+        raise self._another()
+
+    def _another(self) -> CommandFailedError:
+        return CommandFailedError(f"what answers at {self.url} is no portal of meterspan, or one of another release")
+
     def _ask(self, method: str, path: str, body: Mapping[str, object] | None = None) -> Any:
+        """Return the JSON of an answer."""
         octets = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(  # noqa: S310 - http or https: checked where it is given
+        request = urllib.request.Request(  # noqa: S310 - http or https: checked at the beginning
             f"{self.url.rstrip('/')}/api/v1/operator{path}", octets, {"Content-Type": "application/json"}, method=method
         )
         try:
             with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:  # noqa: S310 - likewise
-                return json.load(answer)
+                found = answer.read(ANSWER_OCTETS_MAX)
         except urllib.error.HTTPError as error:
             raise CommandFailedError(_words(error)) from error
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             why = reason_of(reason) if isinstance(reason, Exception) else reason
             words = f"nobody answers at {self.url} ({why}); does meterspan serve run there?"
             raise CommandFailedError(words) from error
+        try:
+            return json.loads(found)
+        except (ValueError, RecursionError) as error:
+            raise self._another() from error
 
 
 def change_at_rest(source: StartSource, wish: ChangeWish) -> dict[str, Any]:
@@ -162,7 +212,7 @@ def _quoted(device: str) -> str:
 
 def _words(error: urllib.error.HTTPError) -> str:
     try:
-        problem = json.load(error)
+        problem = json.loads(error.read(ANSWER_OCTETS_MAX))
         return f"{problem['detail']} {problem['remedy']}"
-    except (ValueError, KeyError, TypeError):
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError, RecursionError):
         return f"the portal answers {error.code}"

@@ -7,11 +7,10 @@ from typing import Annotated, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.doctor import Finding, Health, examine, is_healthy
 from meterspan.cli.key_files import state_home
-from meterspan.cli.terminal import Terminal
+from meterspan.cli.terminal import Terminal, cell
 
 __all__ = ["EPILOG", "doctor"]
 
@@ -49,7 +48,7 @@ def _show(findings: list[Finding], *, healthy: bool) -> None:
     console = Terminal(highlight=False)
     table = Table.grid(padding=(0, 2))
     for finding in findings:
-        table.add_row(_SIGNS[finding.health], Text(finding.what, style="bold"), Text(finding.detail))
+        table.add_row(_SIGNS[finding.health], cell(finding.what, "bold"), cell(finding.detail))
     console.print(table)
     faults = sum(finding.health is Health.FAULT for finding in findings)
     console.print("[green]healthy[/green]" if healthy else f"[red]faults: {faults:d}[/red]")

@@ -8,7 +8,6 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.home import AccessPointOptions, HomePlaces, HomeUp, parse_buses, radio_meters, serve_home
 from meterspan.app.home_host import HomeConfig
@@ -18,7 +17,7 @@ from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import AfterRestoreOption, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.cli.tariff_options import tariffs_by_commodity
-from meterspan.cli.terminal import Terminal
+from meterspan.cli.terminal import Terminal, cell
 from meterspan.model.radio_protection import RadioSettings
 from meterspan.runtime.endpoints import LOOPBACK, Endpoint, EndpointError, is_loopback, parse_endpoint
 
@@ -171,16 +170,16 @@ class _Announcer:
             return
         table = Table.grid(padding=(0, 2))
         table.add_column(style="dim")
-        table.add_row("page", Text(f"{where}/homes/{HOME_ID}"))
-        table.add_row("meters", Text(f"{where}/operator"))
+        table.add_row("page", cell(f"{where}/homes/{HOME_ID}"))
+        table.add_row("meters", cell(f"{where}/operator"))
         if self._source:
-            table.add_row("P1", Text(self._source))
+            table.add_row("P1", cell(self._source))
         for name, number in ports.items():
-            table.add_row(name, Text(f"port {number}"))
+            table.add_row(name, cell(f"port {number}"))
         if point is not None:
-            table.add_row("LNAP", Text(f"{point.config.name}, system title {point.config.system_title.hex()}"))
+            table.add_row("LNAP", cell(f"{point.config.name}, system title {point.config.system_title.hex()}"))
             for device, number in channels.items():
-                table.add_row("", Text(f"channel {number}: {device}"))
+                table.add_row("", cell(f"channel {number}: {device}"))
         self._console.print(
             Panel(table, title="meterspan home", title_align="left", border_style="green", expand=False)
         )

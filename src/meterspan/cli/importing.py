@@ -12,7 +12,6 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.importing import (
     ImportAnswer,
@@ -25,7 +24,7 @@ from meterspan.app.importing import (
 from meterspan.app.table_files import encoding_of, parquet_lines
 from meterspan.cli.key_files import state_home
 from meterspan.cli.options import RegistryOption, obis_option, require_taken, zone_option
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.mdm import ImportReport
 from meterspan.mdm.imports import FileConflict
 from meterspan.mdm.table_reader import TableDefaults
@@ -293,7 +292,8 @@ def _show_refused(report: ImportReport, console: Console) -> None:
         remedy = f" ({item.remedy})" if item.remedy else ""
         console.print(f"  {plain(where)}: {plain(item.reason + remedy)}")
         shown = item.text if len(item.text) <= TEXT_MAX else f"{item.text[:TEXT_MAX]}…"
-        text = Text(f"    {shown}", style="dim", overflow="ellipsis", no_wrap=True)
+        text = cell(f"    {shown}", "dim")
+        text.overflow, text.no_wrap = "ellipsis", True
         console.print(text)
     if report.refused_count > SHOWN:
         console.print(f"  [dim]and {report.refused_count - SHOWN:,} more; --json lists the first 1,000[/dim]")
@@ -344,7 +344,7 @@ def _show_records(records: Sequence[ImportRecord], page: int) -> None:
         counts = (f"{count:,}" for count in (record.readings, record.duplicates, record.conflicts))
         undone = "" if record.undone_at is None else f" (undone {utc(record.undone_at):%Y-%m-%d})"
         when = f"{utc(record.taken_at):%Y-%m-%d %H:%M}Z"
-        table.add_row(str(record.number), when, *counts, Text(f"{record.name}{undone}"))
+        table.add_row(str(record.number), when, *counts, cell(f"{record.name}{undone}"))
     console.print(table if records else "no imports")
     if pages > 1:
         console.print(f"[dim]page {plain(page)} of {plain(pages)}[/dim]")

@@ -17,7 +17,7 @@ from meterspan.app.listen_screen import has_screen, show_listening
 from meterspan.app.listening import HeardMeter, Hearing, KeyFile, Listening, Outcome, listen_at
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import read_key_file
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import utc, utc_text
 from meterspan.runtime.endpoints import Endpoint, EndpointError, parse_endpoint
@@ -131,9 +131,9 @@ def _table(listening: Listening) -> RenderableType:
     table.add_column("last", no_wrap=True)
     for name in sorted(heard.meters):
         table.add_row(*_row(name, heard.meters[name], now))
-    troubles = [Text(text, style="yellow") for text in listening.trouble.values()]
+    troubles = [cell(text, "yellow") for text in listening.trouble.values()]
     if heard.last_damage:
-        troubles.append(Text(f"last damage: {heard.last_damage}", style="dim"))
+        troubles.append(cell(f"last damage: {heard.last_damage}", "dim"))
     if not heard.meters:
         troubles.insert(0, Text("nothing heard", style="dim"))
     return Group(table, *troubles)

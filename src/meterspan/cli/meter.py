@@ -16,7 +16,6 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.meter import (
     BenchMeter,
@@ -39,7 +38,7 @@ from meterspan.cli.key_files import (
 )
 from meterspan.cli.options import AfterRestoreOption, zone_option
 from meterspan.cli.pushing import push_endpoint
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
 from meterspan.meter.metrology import Indication
 from meterspan.model.reasons import trouble_of
@@ -248,7 +247,7 @@ class _Screen:
             )
 
     def _picture(self, running: RunningBenchMeter) -> Panel:
-        notes = Text("\n".join(self._notes) or "no connection yet", style="dim")
+        notes = Group(*(cell(note, "dim") for note in self._notes or ["no connection yet"]))
         return Panel(
             Group(_face(running.indication(), running.now(), self._zone), "", notes),
             title=f"[bold]{self._name}[/bold]",

@@ -10,12 +10,11 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.meter_commands import CommandFailedError, MeterPortal, change_at_rest
 from meterspan.cli.options import require_taken
 from meterspan.cli.serve import source_of
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.crypto.mechanisms import Security
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeWish
@@ -114,7 +113,7 @@ def meters(  # noqa: PLR0917 - typer calls it by name
     """
     console = Terminal(highlight=False)
     require_taken(ctx, action, _TAKEN, _ALL_TAKE)
-    portal, author = MeterPortal(_url(url)), by or _user()
+    portal, author = _portal(url), by or _user()
     if not device and action is not MeterAction.LIST:
         raise typer.BadParameter("say which meter", param_hint="METER")
     given = {
@@ -181,10 +180,11 @@ def _time(text: str) -> datetime | None:
     return time
 
 
-def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise typer.BadParameter(f"{text!r} is no address like {PORTAL}", param_hint="--url")
-    return text
+def _portal(url: str) -> MeterPortal:
+    try:
+        return MeterPortal(url)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--url") from error
 
 
 def _user() -> str:
@@ -202,10 +202,10 @@ def _show_meters(found: Sequence[dict[str, Any]], console: Terminal, *, as_json:
     for meter in found:
         style = _PILLS.get(meter["state"], "dim")
         table.add_row(
-            Text(meter["device"], style="bold"),
-            Text(meter["state"], style=style),
-            Text(meter["usage_point"]),
-            Text(meter["reason"]),
+            cell(meter["device"], "bold"),
+            cell(meter["state"], style),
+            cell(meter["usage_point"]),
+            cell(meter["reason"]),
         )
     console.print(table)
 
@@ -235,5 +235,5 @@ def _refused(reasons: Sequence[str]) -> typer.Exit:
     console = Terminal(stderr=True, highlight=False)
     console.print("[red]not done[/red]")
     for reason in reasons:
-        console.print(f"  {reason}", soft_wrap=True, markup=False)
+        console.print(f"  {plain(reason)}", soft_wrap=True)
     return typer.Exit(2)

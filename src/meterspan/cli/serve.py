@@ -13,7 +13,6 @@ import typer
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
-from rich.text import Text
 
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.programs import ProgramStoppedError
@@ -23,7 +22,7 @@ from meterspan.app.start_check import StartPlan, StartSource
 from meterspan.cli.key_files import read_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import AfterRestoreOption, RegistryOption
-from meterspan.cli.terminal import Terminal, plain
+from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.model.reasons import reason_of, trouble_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig
@@ -170,7 +169,7 @@ def _announce(ready: CentralSystemReady, console: Console, *, as_json: bool) -> 
         ("data", ready.data),
         ("meters", str(ready.meters)),
     ):
-        table.add_row(name, Text(text))
+        table.add_row(name, cell(text))
     console.print(Panel(table, title="meterspan serve", title_align="left", border_style="green", expand=False))
     console.print("[dim]Ctrl-C ends it in order.[/dim]")
 
@@ -188,5 +187,5 @@ def _show_checked(plan: StartPlan, console: Console) -> None:
 def _stop(console: Console, title: str, lines: Sequence[str]) -> typer.Exit:
     console.print(f"[red]{plain(title)}[/red]")
     for line in lines:
-        console.print(f"  {line}", soft_wrap=True, markup=False)
+        console.print(f"  {plain(line)}", soft_wrap=True)
     return typer.Exit(2)

@@ -15,12 +15,21 @@ from rich.text import Text
 
 from meterspan.cli.logs import printable
 
-__all__ = ["Terminal", "plain"]
+__all__ = ["Terminal", "cell", "plain"]
 
 
 def plain(value: object) -> str:
-    """Return a value as text in which rich finds no style."""
-    return escape(str(value))
+    """Return a value as text of one line in which rich finds no style; a line feed is shown as U+FFFD."""
+    return escape(_line(value))
+
+
+def cell(value: object, style: str = "") -> Text:
+    """Return a value as one line of a table, as it is but for its control characters."""
+    return Text(_line(value), style=style)
+
+
+def _line(value: object) -> str:
+    return printable(str(value)).replace("\n", "\ufffd")
 
 
 class Terminal(Console):

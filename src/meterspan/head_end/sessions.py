@@ -190,9 +190,15 @@ class SessionMaker:
             self._head_end.layouts.learn_columns(target.device, hole.profile, captured)
             if hole.device == target.device and len(self._layouts) < LAYOUTS_KEPT:
                 self._layouts[key] = layout
-        read = yield from read_profile(hole.profile, hole.start + 1, hole.end, layout=layout, policy=self._policy)
+        start = hole.start if self._is_first(hole) else hole.start + 1
+        read = yield from read_profile(hole.profile, start, hole.end, layout=layout, policy=self._policy)
         block = to_capture_block(hole.device, read, received_at=0, source=source)
         collected.blocks.append(block if hole.device == target.device else _renamed(block, self._owed(hole)))
+
+    def _is_first(self, hole: Hole) -> bool:
+        """Whether a hole begins where its device was installed: the row of that instant opens its first interval."""
+        device = self._head_end.inventory.get(hole.device)
+        return device is not None and device.installed_at == hole.start
 
     def _learn_push_objects(self, device: str, collected: CollectedRows) -> Script[None]:
         """Read the push object list and the scales of its registers, so that later pushes of plain values are read."""

@@ -4,6 +4,9 @@ A line is refused as a whole where its instant, unit or value is not certain. Wh
 repeated hour, an hour that the clock skips, a step back) is counted, because together they tell a wrong time zone.
 """
 
+import contextlib
+import json
+import zlib
 from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,6 +23,7 @@ from meterspan.mdm.table_layout import LINE_MAX, HeaderError, TableLayout, Table
 from meterspan.mdm.table_text import (
     STEPS_MAX,
     CellRefusal,
+    decimal_mark_of,
     exact_number,
     flags_of,
     obis_of,
@@ -39,6 +43,10 @@ from meterspan.store.columns import read_batch, write_batch
 __all__ = ["ClockSigns", "RefusedLine", "TableDefaults", "TableReader"]
 
 PART_ROWS: Final = 50_000
+HELD_PART_LINES: Final = 1_000
+"""Waiting lines that are packed together."""
+_USUAL_MARK: Final = {",": ".", ";": ","}
+"""The decimal mark by the separator of the cells: spreadsheets write the one that is not the other."""
 REFUSED_KEPT: Final = 1_000
 """Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
 AHEAD_MAX_S: Final = DAY_S
@@ -122,6 +130,26 @@ class _PendingRows:
         return write_batch(Readings(*(np.array(column) for column in columns)))
 
 
+class _HeldLines:
+    """Lines that wait, packed, so that memory follows the packed size."""
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+        self._part: list[tuple[int, str]] = []
+
+    def add(self, number: int, line: str) -> None:
+        """Add a line."""
+        self._part.append((number, line))
+        if len(self._part) >= HELD_PART_LINES:
+            self._packed.append(zlib.compress(json.dumps(self._part).encode(), 1))
+            self._part = []
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for packed in self._packed:
+            yield from ((number, line) for number, line in json.loads(zlib.decompress(packed)))
+        yield from self._part
+
+
 class TableReader:
     """Reads the lines of one table; ``parts`` are the rows, ``channels`` what their numbers mean.
 
@@ -153,6 +181,8 @@ class TableReader:
         """``lines``, ``blank``, ``refused``, ``readings``."""
         self._defaults, self._now, self._meter_at = defaults, now, meter_at
         self._zone = ZoneInfo(defaults.zone)
+        self._mark = "." if layout.is_export else ""
+        """The decimal mark that a number of the file shows; "" as long as none does."""
         self._part = _PendingRows()
         self._packed: list[bytes] = []
         self._last: dict[tuple[str, Obis], datetime] = {}
@@ -164,7 +194,7 @@ class TableReader:
 
     def read(self, lines: Iterable[tuple[int, str]], refused: Callable[[RefusedLine], None] | None = None) -> None:
         """Read numbered lines; ``refused`` is called with each one that is refused."""
-        for number, line in lines:
+        for number, line in self._in_turn(lines):
             self.counts["lines"] += 1
             if not line.strip(f"{self.layout.separator} \t\r\n"):
                 self.counts["blank"] += 1
@@ -178,6 +208,34 @@ class TableReader:
                 item = RefusedLine(number, str(refusal), text[:LINE_MAX], refusal.column, refusal.remedy)
                 self._refuse(item, refused)
         self._pack()
+
+    def _in_turn(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        """Yield lines; from one with ``1.000`` on they wait until a number shows the decimal mark, or for the end."""
+        held: _HeldLines | None = None
+        for number, line in lines:
+            is_open = not self._mark and self._look_for_mark(line)
+            if held is not None and self._mark:
+                yield from held
+                held = None
+            elif held is None and is_open and not self._mark:
+                held = _HeldLines()
+            if held is None:
+                yield number, line
+            else:
+                held.add(number, line)
+        yield from held or ()
+
+    def _look_for_mark(self, line: str) -> bool:
+        """Note the decimal mark that a line shows; return whether a number may mean thousands or decimals."""
+        is_open = False
+        with contextlib.suppress(CellRefusal):
+            cells = cells_of(line[:LINE_MAX].rstrip("\r\n"), self.layout.separator)
+            for column in self.layout.values:
+                cell = unguarded(cells[column.index].strip()) if column.index < len(cells) else ""
+                mark = "" if cell.isdigit() else decimal_mark_of(cell)
+                is_open |= mark is None
+                self._mark = self._mark or mark or ""
+        return is_open
 
     def _refuse(self, item: RefusedLine, refused: Callable[[RefusedLine], None] | None) -> None:
         self.counts["refused"] += 1
@@ -246,7 +304,7 @@ class TableReader:
             unit, power = self._unit(column.unit or found.get("unit", ""))
             require_unit_of(obis, unit)
         with _blaming(column.name):
-            steps, exponent = exact_number(text, self.layout.separator)
+            steps, exponent = exact_number(text, self._mark, _USUAL_MARK.get(self.layout.separator, ""))
         device = found.get("device") or column.device or self._defaults.device or ""
         with _blaming(self._name("time") or self._name("end") or self._name("start")):
             if not device:

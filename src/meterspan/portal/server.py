@@ -6,6 +6,7 @@ and by address; one that waits for no answer goes first.
 """
 
 import asyncio
+import logging
 import socket
 from functools import partial
 from typing import Any, Final, cast
@@ -58,10 +59,17 @@ class PortalServer(uvicorn.Server):
             )
         )
 
+        logging.getLogger("uvicorn.error").addFilter(_is_no_failed_bind)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the event streams, then shut down as uvicorn does."""
         self._feeds.close()
         await super().shutdown(sockets)
+
+
+def _is_no_failed_bind(record: logging.LogRecord) -> bool:
+    """Whether a line of uvicorn's log is to be shown: that it cannot listen is told by the program, in words."""
+    return not isinstance(record.msg, OSError)
 
 
 class _PortalConnection(H11Protocol):
