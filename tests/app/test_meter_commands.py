@@ -1,4 +1,4 @@
-"""Commands about meters at a portal: whatever its URL is and whatever answers there, they end in words; at rest they make no folder."""
+"""Commands about meters at a portal end in words, whatever answers there; at rest they make no folder."""
 
 import json
 import threading
