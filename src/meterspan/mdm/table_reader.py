@@ -8,6 +8,7 @@ import contextlib
 import json
 import zlib
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -130,6 +131,55 @@ class _PendingRows:
         return write_batch(Readings(*(np.array(column) for column in columns)))
 
 
+class _OrderedSpans:
+    """Spans of time that do not overlap, in order."""
+
+    def __init__(self) -> None:
+        self._starts, self._ends = array("q"), array("q")
+
+    def add(self, start: int, end: int, *, at_end: bool = False) -> bool:
+        """Add a span; ``at_end`` adds it only behind all others. Return whether it is there now."""
+        if not self._ends or start >= self._ends[-1]:
+            self._starts.append(start)
+            self._ends.append(end)
+        elif at_end:
+            return False
+        else:
+            at = bisect_right(self._starts, start)
+            self._starts.insert(at, start)
+            self._ends.insert(at, end)
+        return True
+
+    def overlapped(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the first span that has an instant in common with this one, or None."""
+        at = bisect_right(self._ends, start)
+        found = at < len(self._starts) and self._starts[at] < end
+        return (self._starts[at], self._ends[at]) if found else None
+
+
+class _TakenSpans:
+    """The intervals of a register; files with the newest line first cost the same: their spans are kept negated."""
+
+    def __init__(self) -> None:
+        self._rising, self._falling = _OrderedSpans(), _OrderedSpans()
+
+    def add(self, start: int, end: int) -> None:
+        """Add an interval that overlaps none; the same one again adds nothing."""
+        if self._overlapping(start, end) is None:
+            rises = self._rising.add(start, end, at_end=True)
+            if not rises and not self._falling.add(-end, -start, at_end=True):
+                self._rising.add(start, end)
+
+    def overlapped(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return another interval that has an instant in common with this one, or None."""
+        found = self._overlapping(start, end)
+        return None if found == (start, end) else found
+
+    def _overlapping(self, start: int, end: int) -> tuple[int, int] | None:
+        found = self._falling.overlapped(-end, -start)
+        return self._rising.overlapped(start, end) if found is None else (-found[1], -found[0])
+
+
 class _HeldLines:
     """Lines that wait, packed, so that memory follows the packed size."""
 
@@ -175,6 +225,7 @@ class TableReader:
         """The ends of the intervals of a device by their length in seconds."""
         self._codes: dict[str, list[Obis]] = {}
         """The codes of each device that has intervals."""
+        self._taken: dict[tuple[str, Obis], _TakenSpans] = {}
         self.signs = ClockSigns()
         self.refused: list[RefusedLine] = []
         self.counts: Counter[str] = Counter()
@@ -312,13 +363,23 @@ class TableReader:
             time, length = self._instants(found, (device, obis))
             if not self.layout.is_export and time > self._now + AHEAD_MAX_S:
                 raise CellRefusal("it is in the future", "correct the time; is the year right?")
+            if length:
+                self._require_apart((device, obis), time - length, time)
         with _blaming(column.name):
             channel, value = self._scaled((device, obis), (unit, power), (steps, exponent), found)
-            if value < 0 and not self.layout.is_export and kind_of(obis, unit) is SeriesKind.REGISTER:
-                raise CellRefusal(f"{text!r} is less than 0, and a register never is", "is it a difference?")
+            if value < 0 and not self.layout.is_export:
+                _require_kind_below_0(text, kind_of(obis, unit))
         if found.get("home"):
             self._note_home(device, found["home"])
         return channel, time, value, self._facts(found), length
+
+    def _require_apart(self, register: tuple[str, Obis], start: int, end: int) -> None:
+        """Refuse an interval over a part of one in an earlier line; the same interval again is a reading twice."""
+        taken = self._taken.get(register)
+        other = None if taken is None else taken.overlapped(start, end)
+        if other is not None:
+            low, high = (datetime.fromtimestamp(at, self._zone).strftime("%Y-%m-%d %H:%M") for at in other)
+            raise CellRefusal(f"it overlaps the interval from {low} to {high} of an earlier line", "which one counts?")
 
     def _keep(self, channel: FileChannel, time: int, value: int, facts: tuple[int, int, int, int], length: int) -> None:
         if len(self._part.time) >= PART_ROWS and time != self._part.time[-1]:
@@ -336,6 +397,7 @@ class TableReader:
                 self.spans[channel.device, channel.obis] = {}
                 self._codes.setdefault(channel.device, []).append(channel.obis)
             self.spans[channel.device, channel.obis].setdefault(length, array("q")).append(time)
+            self._taken.setdefault((channel.device, channel.obis), _TakenSpans()).add(time - length, time)
 
     def _pack(self) -> None:
         if len(self._part.time):
@@ -513,6 +575,13 @@ class _blaming:  # noqa: N801 - read as a clause: with _blaming("value")
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, CellRefusal) and not error.column:
             error.column = self._column
+
+
+def _require_kind_below_0(text: str, kind: SeriesKind) -> None:
+    if kind is SeriesKind.REGISTER:
+        raise CellRefusal(f"{text!r} is less than 0, and a register never is", "is it a difference?")
+    if kind is SeriesKind.INTERVAL:
+        raise CellRefusal(f"{text!r} is less than 0, and a consumption never is", "name a column for the feed-in")
 
 
 def _aware(moment: datetime) -> datetime:
