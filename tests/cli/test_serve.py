@@ -10,8 +10,10 @@ from typing import get_args, get_type_hints
 
 import pytest
 
+from meterspan.app.start_check import read_source
+from meterspan.cli.serve import source_of
 from meterspan.runtime.config import ServeConfig, read_config
-from meterspan.runtime.declared import annotated_example
+from meterspan.runtime.declared import ConfigError, annotated_example
 from tests.helpers_bench import run, running_meter
 from tests.helpers_serve import running
 
@@ -200,3 +202,15 @@ def test_another_master_key_is_refused_at_the_start(tmp_path):
 def test_the_example_in_the_repository_is_what_is_printed():
     example = Path(__file__).parents[2] / "examples" / "serve.toml"
     assert example.read_text("utf-8") == annotated_example(ServeConfig)
+
+
+def test_a_configuration_that_is_no_utf_8_any_more_or_gone_is_a_fault_at_a_reload_and_no_defect(tmp_path):
+    path = tmp_path / "serve.toml"
+    path.write_text('data = "central"\n', "utf-8")
+    source = source_of(path, None, lambda config: config, tmp_path / "master.key")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"serve\.toml: is no UTF-8 text"):
+        read_source(source)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        read_source(source)
