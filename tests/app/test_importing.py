@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from meterspan.analytics.tariff import exact_decimal
 from meterspan.app.importing import (
     ImportOutcome,
     ImportRequest,
@@ -23,7 +24,8 @@ from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
 from meterspan.model.notes import ENGLISH
 from meterspan.model.remedies import tell
 from meterspan.model.storage.errors import StorageError
-from meterspan.quantities import Commodity
+from meterspan.quantities import Commodity, Direction
+from tests.helpers_tables import utc_of
 
 BERLIN = "Europe/Berlin"
 HEAD = "device,obis,time,value,unit\n"
@@ -272,7 +274,7 @@ def test_intervals_are_held_against_the_registers_of_the_meter(tmp_path):
 
 @pytest.mark.finding("data D30")
 def test_a_wide_interval_file_has_a_column_for_each_meter(tmp_path):
-    rows = [row.rstrip() + ";0,5\n" for row in intervals(96)]
+    rows = [row.rstrip() + ";0.5\n" for row in intervals(96)]
     lines = ["von;bis;Flat 1;Flat 2\n", *rows]
     answer = import_into(tmp_path / "d", lines, request(unit="kWh", home_each=True))
     assert [meter.home_id for meter in answer.installed] == ["Flat 1", "Flat 2"]
@@ -419,3 +421,29 @@ def test_a_registry_that_cannot_be_opened_is_refused_before_a_folder_is_made(tmp
         import_into(tmp_path / "d", [HEAD, *registers()], request(registry=registry, is_trial=is_trial))
     assert "secret" not in str(refused.value)
     assert list(tmp_path.iterdir()) == []
+
+
+OVER = "24.10.2026 00:15;24.10.2026 00:45;0.5\n"
+"""An interval over the second and the third of ``intervals``."""
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_an_interval_that_overlaps_another_line_or_is_below_0_is_refused_by_its_line(tmp_path, is_reversed):
+    rows = intervals(8)
+    rows = [*(reversed(rows) if is_reversed else rows), OVER, "24.10.2026 03:00;24.10.2026 03:15;-0.5\n", rows[0]]
+    answer = import_into(tmp_path / "d", ["von;bis;kWh\n", *rows], request(device="E1", home_id="h1"))
+    assert answer.outcome is ImportOutcome.REFUSED_LINES
+    overlap, negative = answer.report.refused
+    assert (overlap.line, "it overlaps the interval from 2026-10-24 00:" in overlap.reason) == (10, True)
+    assert (negative.line, "a consumption never is" in negative.reason) == (11, True)
+
+
+def test_the_sum_that_an_answer_names_is_the_one_that_counts(tmp_path):
+    given = request(device="E1", home_id="h1")
+    import_into(tmp_path / "d", ["von;bis;kWh\n", *intervals(8)], given)
+    answer = import_into(tmp_path / "d", ["von;bis;kWh\n", OVER], given)
+    with opened(tmp_path / "d") as data:
+        span = utc_of(2026, 10, 23, 22, 15), utc_of(2026, 10, 23, 22, 45)
+        counted = exact_decimal(data.curve("h1-E", Direction.IMPORT, *span).total)
+    (note,) = answer.report.notes
+    assert f"sum up to 0.5 kWh, and {counted.normalize():f} kWh count" in note

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from meterspan.mdm import table_reader
 from meterspan.mdm.table_import import import_csv
 from meterspan.mdm.table_reader import REFUSED_KEPT
 from tests.helpers_tables import ENERGY, NOW, home_with_a_meter, imported, stored, utc_of
@@ -147,3 +148,36 @@ def test_a_date_and_a_time_of_day_stand_beside_each_other(mdm):
     report = imported(mdm, text, obis=ENERGY)
     assert (report.accepted, report.refused[0].reason) == (1, "no time")
     assert stored(mdm) == [("LGZ1", "1-0:1.8.0", int(utc_of(2026, 3, 1, 3, 15).timestamp()), Decimal(1_000))]
+
+
+def of_values(mdm, values, separator=";"):
+    rows = [
+        ("LGZ1", "1-0:1.8.0", f"2026-02-{at:02d}T00:00Z", f'"{value}"', "kWh") for at, value in enumerate(values, 1)
+    ]
+    lines = [separator.join(row) for row in rows]
+    report = imported(mdm, "\n".join([separator.join(("device", "obis", "time", "value", "unit")), *lines]) + "\n")
+    return [value for _device, _obis, _time, value in stored(mdm)], [item.reason for item in report.refused]
+
+
+@pytest.mark.parametrize("values", [("999,5", "1.000", "1.000,5"), ("1.000", "7", "1.000,5", "1.001")])
+def test_a_number_elsewhere_in_the_file_decides_what_a_group_of_three_is(mdm, values):
+    found, refused = of_values(mdm, values)
+    assert refused == []
+    assert sorted(found) == sorted(Decimal(value.replace(".", "").replace(",", ".")) * 1_000 for value in values)
+
+
+@pytest.mark.parametrize(
+    ("separator", "value", "is_taken"),
+    [(";", "1.000", False), (";", "1,000", True), (",", "1,000", False), (",", "1.000", True), ("\t", "1.000", False)],
+)
+def test_a_group_of_three_that_nothing_decides_is_refused_for_either_mark(mdm, separator, value, is_taken):
+    found, refused = of_values(mdm, ["7", value], separator)
+    assert len(found) == 1 + is_taken
+    assert [reason.partition(" ")[2] for reason in refused] == ["may mean thousands or decimals"] * (not is_taken)
+
+
+def test_lines_that_wait_for_a_decimal_mark_keep_their_order_and_number(mdm, monkeypatch):
+    monkeypatch.setattr(table_reader, "HELD_PART_LINES", 2)
+    found, refused = of_values(mdm, ["1.000", "1.001", "x", "1.002", "1.003,5", "1.004"])
+    assert found == [Decimal(value) for value in (1_000_000, 1_001_000, 1_002_000, 1_003_500, 1_004_000)]
+    assert refused == ["'x' is not a number"]

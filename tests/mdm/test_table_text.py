@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from meterspan.mdm.table_text import (
     CellRefusal,
+    decimal_mark_of,
     exact_number,
     flags_of,
     obis_of,
@@ -24,7 +25,7 @@ from meterspan.quantities import UNITS, Obis, Quality
 @given(st.integers(-(10**18), 10**18), st.integers(0, 9), st.sampled_from([".", ","]))
 def test_every_decimal_that_is_written_is_read_exactly(steps, decimals, mark):
     text = f"{Decimal(steps).scaleb(-decimals):f}".replace(".", mark)
-    found, exponent = exact_number(text, ";")
+    found, exponent = exact_number(text, mark)
     assert Decimal(found).scaleb(exponent) == Decimal(steps).scaleb(-decimals)
 
 
@@ -39,13 +40,52 @@ def test_every_decimal_that_is_written_is_read_exactly(steps, decimals, mark):
     ],
 )
 def test_thousands_are_recognised_where_they_are_certain(text, number):
-    assert exact_number(text, ";") == number
+    assert exact_number(text, "") == number
+
+
+@pytest.mark.parametrize(
+    "text", ["1,2,3.4", "12 34 5.1", "1.23.456", "12,34,567", "1 234'567", "1,234.567,8", "1234,567.8", "1.000.00"]
+)
+def test_thousands_that_are_no_groups_of_three_of_one_mark_are_refused(text):
+    with pytest.raises(CellRefusal, match="groups of three"):
+        exact_number(text, "")
+
+
+@pytest.mark.parametrize("text", ["1.000", "1,234", "-12.345", "999,999"])
+def test_one_group_of_three_is_thousands_or_decimals_as_another_number_shows(text):
+    with pytest.raises(CellRefusal, match="thousands or decimals"):
+        exact_number(text, "")
+    mark, other = ("." if "." in text else ","), ("," if "." in text else ".")
+    digits = int(text.replace(mark, ""))
+    assert exact_number(text, mark) == exact_number(text, "", mark) == (digits, -3)
+    assert exact_number(text, other) == (digits, 0)
+    with pytest.raises(CellRefusal, match="thousands or decimals"):
+        exact_number(text, "", other)
+
+
+@pytest.mark.parametrize(
+    ("text", "mark"),
+    [
+        ("1.000,5", ","),
+        ("1,000.5", "."),
+        ("1.000.000", ","),
+        ("0.500", "."),
+        ("12,5", ","),
+        ("1234.567", "."),
+        ("7", ""),
+    ],
+)
+def test_a_number_shows_its_decimal_mark_where_it_is_certain(text, mark):
+    assert decimal_mark_of(text) == mark
+    if mark:
+        with pytest.raises(CellRefusal, match="other values have"):
+            exact_number(text, "," if mark == "." else ".")
 
 
 @pytest.mark.parametrize("text", ["", "1,234", "x", "1e40", "NaN", "1_0", "0.0000000001", "\u0661"])
 def test_a_number_that_is_not_certain_is_refused(text):
     with pytest.raises(CellRefusal):
-        exact_number(text, ",")
+        exact_number(text, "", ".")
 
 
 @pytest.mark.parametrize(

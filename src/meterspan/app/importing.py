@@ -258,7 +258,7 @@ def _taken(
     taken = take_table(data, table, name=request.name, now=now)
     install_planned(data, plan, request.defaults.zone)
     report = report_of(data, table, taken)
-    report = replace(report, notes=(*report.notes, *reconciled(data, table)))
+    report = replace(report, notes=(*report.notes, *reconciled(data, table, is_stored=True)))
     return ImportAnswer(ImportOutcome.TAKEN, report, tuple(plan))
 
 

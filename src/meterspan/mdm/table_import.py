@@ -309,8 +309,15 @@ class _RegisterName:
     unit: str
 
 
-def reconciled(management: MeterDataManagement, table: ReadTable) -> Iterator[str]:
-    """Yield a sentence for each meter with intervals in a table: how their sum fits to its registers."""
+def reconciled(management: MeterDataManagement, table: ReadTable, *, is_stored: bool = False) -> Iterator[str]:
+    """Yield a sentence for each meter with intervals in a table: how their sum fits to its registers, and what counts.
+
+    Args:
+        management: what is stored.
+        table: what was read.
+        is_stored: whether the table is stored, so that what counts is known.
+
+    """
     for (device, obis), amount in _amounts(table).items():
         direction = direction_of(obis)
         spans = table.reader.spans.get((device, obis), {})
@@ -320,12 +327,26 @@ def reconciled(management: MeterDataManagement, table: ReadTable) -> Iterator[st
         end = max(max(ends) for ends in spans.values())
         for supply in management.supplies_with(device):
             curve = management.curve(supply.usage_point, direction, utc(start), utc(end))
-            yield _reconciled(device, amount, curve, (start, end))
+            yield _reconciled(device, amount, curve, (start, end), is_stored=is_stored)
 
 
-def _reconciled(device: str, amount: Decimal, curve: Curve, span: tuple[int, int]) -> str:
+def _reconciled(device: str, amount: Decimal, curve: Curve, span: tuple[int, int], *, is_stored: bool) -> str:
+    """Return how the sum of a meter's intervals fits to what counts.
+
+    Args:
+        device: the meter.
+        amount: the sum of the table, in Wh.
+        curve: what counts in the span.
+        span: from when to when, in UTC seconds.
+        is_stored: whether the table is in the curve.
+
+    """
     where = f"{device}, {utc_text(utc(span[0]))} to {utc_text(utc(span[1]))}"
     summed = f"{where}: the intervals sum up to {_plain(amount.scaleb(-3))} kWh"
+    counted = exact_decimal(curve.total) if curve.of_intervals and is_stored else amount.scaleb(-3)
+    if counted != amount.scaleb(-3):
+        others = "others that are stored lie in the same span or overlap them"
+        return f"{summed}, and {_plain(counted)} kWh count: {others}; no register is known that checks them"
     if curve.of_intervals or not len(curve.start):
         return f"{summed}; no register is known that checks them"
     measured = exact_decimal(curve.total)

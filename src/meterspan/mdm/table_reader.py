@@ -4,7 +4,11 @@ A line is refused as a whole where its instant, unit or value is not certain. Wh
 repeated hour, an hour that the clock skips, a step back) is counted, because together they tell a wrong time zone.
 """
 
+import contextlib
+import json
+import zlib
 from array import array
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,6 +24,7 @@ from meterspan.mdm.table_layout import LINE_MAX, HeaderError, TableLayout, Table
 from meterspan.mdm.table_text import (
     STEPS_MAX,
     CellRefusal,
+    decimal_mark_of,
     exact_number,
     flags_of,
     obis_of,
@@ -39,6 +44,10 @@ from meterspan.store.columns import read_batch, write_batch
 __all__ = ["ClockSigns", "RefusedLine", "TableDefaults", "TableReader"]
 
 PART_ROWS: Final = 50_000
+HELD_PART_LINES: Final = 1_000
+"""Waiting lines that are packed together."""
+_USUAL_MARK: Final = {",": ".", ";": ","}
+"""The decimal mark by the separator of the cells: spreadsheets write the one that is not the other."""
 REFUSED_KEPT: Final = 1_000
 """Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
 AHEAD_MAX_S: Final = DAY_S
@@ -122,6 +131,75 @@ class _PendingRows:
         return write_batch(Readings(*(np.array(column) for column in columns)))
 
 
+class _OrderedSpans:
+    """Spans of time that do not overlap, in order."""
+
+    def __init__(self) -> None:
+        self._starts, self._ends = array("q"), array("q")
+
+    def add(self, start: int, end: int, *, at_end: bool = False) -> bool:
+        """Add a span; ``at_end`` adds it only behind all others. Return whether it is there now."""
+        if not self._ends or start >= self._ends[-1]:
+            self._starts.append(start)
+            self._ends.append(end)
+        elif at_end:
+            return False
+        else:
+            at = bisect_right(self._starts, start)
+            self._starts.insert(at, start)
+            self._ends.insert(at, end)
+        return True
+
+    def overlapped(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return the first span that has an instant in common with this one, or None."""
+        at = bisect_right(self._ends, start)
+        found = at < len(self._starts) and self._starts[at] < end
+        return (self._starts[at], self._ends[at]) if found else None
+
+
+class _TakenSpans:
+    """The intervals of a register; files with the newest line first cost the same: their spans are kept negated."""
+
+    def __init__(self) -> None:
+        self._rising, self._falling = _OrderedSpans(), _OrderedSpans()
+
+    def add(self, start: int, end: int) -> None:
+        """Add an interval that overlaps none; the same one again adds nothing."""
+        if self._overlapping(start, end) is None:
+            rises = self._rising.add(start, end, at_end=True)
+            if not rises and not self._falling.add(-end, -start, at_end=True):
+                self._rising.add(start, end)
+
+    def overlapped(self, start: int, end: int) -> tuple[int, int] | None:
+        """Return another interval that has an instant in common with this one, or None."""
+        found = self._overlapping(start, end)
+        return None if found == (start, end) else found
+
+    def _overlapping(self, start: int, end: int) -> tuple[int, int] | None:
+        found = self._falling.overlapped(-end, -start)
+        return self._rising.overlapped(start, end) if found is None else (-found[1], -found[0])
+
+
+class _HeldLines:
+    """Lines that wait, packed, so that memory follows the packed size."""
+
+    def __init__(self) -> None:
+        self._packed: list[bytes] = []
+        self._part: list[tuple[int, str]] = []
+
+    def add(self, number: int, line: str) -> None:
+        """Add a line."""
+        self._part.append((number, line))
+        if len(self._part) >= HELD_PART_LINES:
+            self._packed.append(zlib.compress(json.dumps(self._part).encode(), 1))
+            self._part = []
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for packed in self._packed:
+            yield from ((number, line) for number, line in json.loads(zlib.decompress(packed)))
+        yield from self._part
+
+
 class TableReader:
     """Reads the lines of one table; ``parts`` are the rows, ``channels`` what their numbers mean.
 
@@ -147,12 +225,15 @@ class TableReader:
         """The ends of the intervals of a device by their length in seconds."""
         self._codes: dict[str, list[Obis]] = {}
         """The codes of each device that has intervals."""
+        self._taken: dict[tuple[str, Obis], _TakenSpans] = {}
         self.signs = ClockSigns()
         self.refused: list[RefusedLine] = []
         self.counts: Counter[str] = Counter()
         """``lines``, ``blank``, ``refused``, ``readings``."""
         self._defaults, self._now, self._meter_at = defaults, now, meter_at
         self._zone = ZoneInfo(defaults.zone)
+        self._mark = "." if layout.is_export else ""
+        """The decimal mark that a number of the file shows; "" as long as none does."""
         self._part = _PendingRows()
         self._packed: list[bytes] = []
         self._last: dict[tuple[str, Obis], datetime] = {}
@@ -164,7 +245,7 @@ class TableReader:
 
     def read(self, lines: Iterable[tuple[int, str]], refused: Callable[[RefusedLine], None] | None = None) -> None:
         """Read numbered lines; ``refused`` is called with each one that is refused."""
-        for number, line in lines:
+        for number, line in self._in_turn(lines):
             self.counts["lines"] += 1
             if not line.strip(f"{self.layout.separator} \t\r\n"):
                 self.counts["blank"] += 1
@@ -178,6 +259,34 @@ class TableReader:
                 item = RefusedLine(number, str(refusal), text[:LINE_MAX], refusal.column, refusal.remedy)
                 self._refuse(item, refused)
         self._pack()
+
+    def _in_turn(self, lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+        """Yield lines; from one with ``1.000`` on they wait until a number shows the decimal mark, or for the end."""
+        held: _HeldLines | None = None
+        for number, line in lines:
+            is_open = not self._mark and self._look_for_mark(line)
+            if held is not None and self._mark:
+                yield from held
+                held = None
+            elif held is None and is_open and not self._mark:
+                held = _HeldLines()
+            if held is None:
+                yield number, line
+            else:
+                held.add(number, line)
+        yield from held or ()
+
+    def _look_for_mark(self, line: str) -> bool:
+        """Note the decimal mark that a line shows; return whether a number may mean thousands or decimals."""
+        is_open = False
+        with contextlib.suppress(CellRefusal):
+            cells = cells_of(line[:LINE_MAX].rstrip("\r\n"), self.layout.separator)
+            for column in self.layout.values:
+                cell = unguarded(cells[column.index].strip()) if column.index < len(cells) else ""
+                mark = "" if cell.isdigit() else decimal_mark_of(cell)
+                is_open |= mark is None
+                self._mark = self._mark or mark or ""
+        return is_open
 
     def _refuse(self, item: RefusedLine, refused: Callable[[RefusedLine], None] | None) -> None:
         self.counts["refused"] += 1
@@ -246,7 +355,7 @@ class TableReader:
             unit, power = self._unit(column.unit or found.get("unit", ""))
             require_unit_of(obis, unit)
         with _blaming(column.name):
-            steps, exponent = exact_number(text, self.layout.separator)
+            steps, exponent = exact_number(text, self._mark, _USUAL_MARK.get(self.layout.separator, ""))
         device = found.get("device") or column.device or self._defaults.device or ""
         with _blaming(self._name("time") or self._name("end") or self._name("start")):
             if not device:
@@ -254,13 +363,23 @@ class TableReader:
             time, length = self._instants(found, (device, obis))
             if not self.layout.is_export and time > self._now + AHEAD_MAX_S:
                 raise CellRefusal("it is in the future", "correct the time; is the year right?")
+            if length:
+                self._require_apart((device, obis), time - length, time)
         with _blaming(column.name):
             channel, value = self._scaled((device, obis), (unit, power), (steps, exponent), found)
-            if value < 0 and not self.layout.is_export and kind_of(obis, unit) is SeriesKind.REGISTER:
-                raise CellRefusal(f"{text!r} is less than 0, and a register never is", "is it a difference?")
+            if value < 0 and not self.layout.is_export:
+                _require_kind_below_0(text, kind_of(obis, unit))
         if found.get("home"):
             self._note_home(device, found["home"])
         return channel, time, value, self._facts(found), length
+
+    def _require_apart(self, register: tuple[str, Obis], start: int, end: int) -> None:
+        """Refuse an interval over a part of one in an earlier line; the same interval again is a reading twice."""
+        taken = self._taken.get(register)
+        other = None if taken is None else taken.overlapped(start, end)
+        if other is not None:
+            low, high = (datetime.fromtimestamp(at, self._zone).strftime("%Y-%m-%d %H:%M") for at in other)
+            raise CellRefusal(f"it overlaps the interval from {low} to {high} of an earlier line", "which one counts?")
 
     def _keep(self, channel: FileChannel, time: int, value: int, facts: tuple[int, int, int, int], length: int) -> None:
         if len(self._part.time) >= PART_ROWS and time != self._part.time[-1]:
@@ -278,6 +397,7 @@ class TableReader:
                 self.spans[channel.device, channel.obis] = {}
                 self._codes.setdefault(channel.device, []).append(channel.obis)
             self.spans[channel.device, channel.obis].setdefault(length, array("q")).append(time)
+            self._taken.setdefault((channel.device, channel.obis), _TakenSpans()).add(time - length, time)
 
     def _pack(self) -> None:
         if len(self._part.time):
@@ -455,6 +575,13 @@ class _blaming:  # noqa: N801 - read as a clause: with _blaming("value")
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, CellRefusal) and not error.column:
             error.column = self._column
+
+
+def _require_kind_below_0(text: str, kind: SeriesKind) -> None:
+    if kind is SeriesKind.REGISTER:
+        raise CellRefusal(f"{text!r} is less than 0, and a register never is", "is it a difference?")
+    if kind is SeriesKind.INTERVAL:
+        raise CellRefusal(f"{text!r} is less than 0, and a consumption never is", "name a column for the feed-in")
 
 
 def _aware(moment: datetime) -> datetime:

@@ -27,6 +27,7 @@ from meterspan.quantities.registers import unit_fault
 
 __all__ = [
     "CellRefusal",
+    "decimal_mark_of",
     "exact_number",
     "flags_of",
     "obis_of",
@@ -55,7 +56,15 @@ _CLOCK_TIMES = (
     "%d-%m-%Y %H:%M",
 )
 _MIDNIGHT_AT_END = re.compile(r"(.*\D)24:00(?::00)?")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(?:[.,]\d{3})+")
+_GROUPED = re.compile(r"[+-]?\d{1,3}(?:(?:,\d{3})+(?:\.\d*)?|(?:\.\d{3})+(?:,\d*)?)", re.ASCII)
+"""Groups of three digits behind commas or points; one group alone may be decimals."""
+_UNGROUPED = re.compile(
+    r"[+-]?(?:\d*|\d{1,3}([ '\u00a0\u202f])\d{3}(?:\1\d{3})*)(?:[.,]\d*)?(?:[eE][+-]?\d+)?", re.ASCII
+)
+"""No groups, or groups behind spaces or apostrophes, which are no decimal marks."""
+_DIGITS_AND_MARKS = re.compile(r"[+-]?[\d., '\u00a0\u202f]*\d[\d., '\u00a0\u202f]*", re.ASCII)
+_SPACES = re.compile(r"[\s']")
+_SPECIAL = re.compile(r"[+-]?(?:s?nan\d*|inf(?:inity)?)", re.ASCII | re.IGNORECASE)
 _SHORT_CODE = re.compile(r"\d{1,3}\.\d{1,3}\.\d{1,3}")
 _WORDS = {
     name: CATALOGUE[commodity].registers[direction]
@@ -133,30 +142,59 @@ def _parsed(text: str) -> datetime | None:
 # --- numbers --------------------------------------------------------------------------------------------------------
 
 
-def exact_number(text: str, separator: str) -> tuple[int, int]:
+def decimal_mark_of(text: str) -> str | None:
+    """Return the mark before the decimals that a number shows for certain, "" where it has none.
+
+    None where a mark may stand before thousands or before decimals: ``1.000``, ``12,345``.
+
+    Raises:
+        CellRefusal: it is not a number, or its thousands are not groups of three digits.
+
+    """
+    plain = text.strip()
+    if _GROUPED.fullmatch(plain):
+        first = min((plain.index(mark), mark) for mark in ".," if mark in plain)[1]
+        other = "." if first == "," else ","
+        if other in plain or plain.count(first) > 1:
+            return other
+        return first if plain.lstrip("+-").startswith("0") else None
+    if _UNGROUPED.fullmatch(plain):
+        return next((mark for mark in ".," if mark in plain), "")
+    if _DIGITS_AND_MARKS.fullmatch(plain):
+        raise CellRefusal(f"{text!r} is not a number: thousands are groups of three digits, of one mark")
+    raise CellRefusal(f"{text!r} is not a number")
+
+
+def exact_number(text: str, mark: str, usual: str = "") -> tuple[int, int]:
     """Return a number as an integer and a power of ten, with the decimals that are written.
 
     Args:
-        text: with decimal point or comma, and with thousands where it is certain which is which.
-        separator: of the file's columns: in a file with commas between them ``1,234`` is not certain.
+        text: with decimal point or comma, and with thousands.
+        mark: the decimal mark that other numbers of the file show for certain; "" where none does.
+        usual: the decimal mark where nothing shows one; "" where there is no usual one.
+
+    Raises:
+        CellRefusal: it is no number, it may be one of two, or its decimal mark is not that of the file.
 
     """
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text), 0
-    plain = text.replace(" ", "").replace("\u00a0", "").replace("\u202f", "").replace("'", "")
-    if not plain:
+    if not text.strip():
         raise CellRefusal("no value")
-    if "," in plain and "." in plain:
-        thousands = "," if plain.rindex(",") < plain.rindex(".") else "."
-        plain = plain.replace(thousands, "")
-    if "," in plain:
-        if separator == "," and _THOUSANDS.fullmatch(plain):
-            raise CellRefusal(f"{text!r} may mean thousands or decimals", "write it with a decimal point")
-        plain = plain.replace(",", ".")
-    if not plain.isascii() or "_" in plain:
-        raise CellRefusal(f"{text!r} is not a number")
+    if _SPECIAL.fullmatch(text.strip()):
+        raise CellRefusal(f"{text!r} is not a number that a register can show")
+    own = decimal_mark_of(text)
+    if own is None and not mark and usual not in text:
+        usual = ""
+    decimals = own or mark or usual
+    if own is None and not decimals:
+        raise CellRefusal(f"{text!r} may mean thousands or decimals", "write 1000 for thousands, 1.0 for decimals")
+    if own and mark and own != mark:
+        words = {",": "a decimal comma", ".": "a decimal point"}
+        raise CellRefusal(f"{text!r} has {words[own]}, and other values have {words[mark]}", "write all in one way")
+    thousands = "." if decimals == "," else ","
     try:
-        value = Decimal(plain)
+        value = Decimal(_SPACES.sub("", text).replace(thousands, "").replace(",", "."))
     except InvalidOperation as error:
         raise CellRefusal(f"{text!r} is not a number") from error
     return _in_steps(value, text)
