@@ -10,8 +10,8 @@ import shlex
 from pathlib import Path
 from typing import Final
 
-from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import StorageError
+from meterspan.store.edge import storage_errors
 from meterspan.store.private_files import FOLDER_MODE, is_loose
 
 __all__ = ["loose_folder", "own_data_folder", "why_not_ours"]
@@ -64,7 +64,7 @@ def own_data_folder(folder: Path, *, is_only_read: bool = False) -> None:
         StorageError: others can use it, and it is not meterspan's alone.
 
     """
-    try:
+    with storage_errors(folder):
         if is_only_read and not os.access(folder, os.W_OK, effective_ids=True):
             return
         why = why_not_ours(folder)
@@ -73,8 +73,6 @@ def own_data_folder(folder: Path, *, is_only_read: bool = False) -> None:
         while (loose := loose_folder(folder)) is not None:
             loose.chmod(FOLDER_MODE)
             _log.warning("others could use a data folder; it is its owner's alone now", extra={"path": str(loose)})
-    except OSError as error:
-        raise StorageError(f"others can use it, and that cannot be changed: {reason_of(error)}", str(folder)) from error
 
 
 def _is_ours(name: str) -> bool:
