@@ -280,7 +280,7 @@ class CentralSystem:
             self._finish(number, step.change)
             call(lambda: self._take(devices, now, step.deleted))
             _log.info("meter changed", extra={"change": step.change.kind, "meter": wish.device, "author": wish.author})
-            return view_of(number, int(now), wish.author, step.change, step.notes)
+            return view_of(number, int(now), wish.author, step.change)
 
     def _refuse_shared_keys(self, stored: Mapping[str, Device], changed: Sequence[Device]) -> None:
         devices = ({**stored} | {device.device: device for device in changed}).values()
