@@ -185,6 +185,15 @@ REFUSED = {
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),
         "OLD was installed after 2020",
     ),
+    "a device that no address holds": (
+        wish(ChangeKind.ADD, "W", entry=ENTRY | {"device": "../x?y#z"}),
+        "device: '../x?y#z' has '#' '/' '?'; a name has no control characters",
+    ),
+    "a device of two lines": (wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "a\nb"}), "device: 'a\\nb' has"),
+    "a usage point that no address holds": (
+        wish(ChangeKind.MOVE, "OLD", home="h2", usage_point="a/b"),
+        "usage_point: 'a/b' has '/'",
+    ),
     "a time before 1970": (wish(ChangeKind.REMOVE, "OLD", at=datetime(1700, 1, 1, tzinfo=UTC)), "is before 1970"),
     "a time before the first one": (
         wish(ChangeKind.ADD, "W", entry=ENTRY, at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14)))),
@@ -313,6 +322,7 @@ def test_a_removed_meter_owes_nothing_and_its_readings_stay(system: CentralSyste
     view = system.change(wish(ChangeKind.REMOVE, "OLD", at=EXCHANGE), {}, here)
     assert view.text == "OLD was removed from h1-E; its readings stay"
     assert [note for note in view.notes if "closing" in note]
+    assert [changed.notes for changed in system.changes(9)] == [view.notes]
     assert bill(system).total == Decimal("4.8")
     assert system.head_end.holes_of("OLD", NOON + 86_400)[-1].end <= NOON
 

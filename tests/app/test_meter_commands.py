@@ -1,16 +1,18 @@
-"""Commands about meters at a portal: whatever its URL is and whatever answers there, they end in words."""
+"""Commands about meters at a portal end in words, whatever answers there; at rest they make no folder."""
 
 import json
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.app import meter_commands
-from meterspan.app.meter_commands import CommandFailedError, MeterPortal
+from meterspan.app.meter_commands import CommandFailedError, MeterPortal, change_at_rest
+from meterspan.app.start_check import StartSource
 from meterspan.model.meter_changes import ChangeKind, ChangeWish
 
 METER = {"device": "M1", "state": "ok", "usage_point": "home", "reason": ""}
@@ -152,3 +154,11 @@ def asked_in_vain(url):
 
 def refusing(*_, **__):
     raise ConnectionRefusedError
+
+
+@pytest.mark.parametrize("kind", ChangeKind)
+def test_a_folder_on_which_no_program_has_run_is_refused_and_not_made(tmp_path: Path, kind: ChangeKind) -> None:
+    source = StartSource(None, tmp_path / "none", lambda found: found, lambda _: {}, tmp_path / "keys" / "master.key")
+    with pytest.raises(CommandFailedError, match="is no data folder of meterspan serve"):
+        change_at_rest(source, ChangeWish(kind, "X", {"device": "X"}))
+    assert list(tmp_path.iterdir()) == []

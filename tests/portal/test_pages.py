@@ -278,7 +278,7 @@ def test_a_network_without_meters_is_a_calm_page():
             return []
 
     html = render(network=Bare(()), path="/operator").text
-    assert "Every meter reports." in html
+    assert "No meter is late or failing." in html
     assert "No frame is quarantined." in html
     assert "100.0 %" not in html, "nothing was due: the share is unknown"
     assert 'data-live="completeness_today"><span class="n">\u2013</span>' in html

@@ -8,14 +8,26 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
 
 from meterspan.model import views
 from meterspan.model.readings import EventSeverity
 from meterspan.model.views import CompletenessCell, Home, OrderValue, StoryEntry, UsagePointView
-from meterspan.portal.payloads import json_list, json_of, list_of, payload_of
+from meterspan.portal import payloads
+from meterspan.portal.payloads import RequestPayload, json_list, json_of, list_of, payload_of
 from meterspan.quantities import Commodity, Quality
 
 RECORDS = [known for name in views.__all__ if is_dataclass(known := getattr(views, name))]
+
+
+def _requests() -> set[type[BaseModel]]:
+    """Return the bodies of requests: all that are derived from the one base."""
+    found, open_ends = set[type[BaseModel]](), [RequestPayload]
+    while open_ends:
+        kinds = open_ends.pop().__subclasses__()
+        found.update(kinds)
+        open_ends += kinds
+    return found
 
 
 @pytest.mark.parametrize("view", RECORDS, ids=[view.__name__ for view in RECORDS])
@@ -77,3 +89,14 @@ class Odd:
 def test_a_type_without_a_rule_is_refused_when_the_payload_is_made() -> None:
     with pytest.raises(TypeError, match="no JSON is defined"):
         payload_of(Odd)
+
+
+@pytest.mark.parametrize("request_type", sorted(_requests(), key=lambda kind: kind.__name__))
+def test_a_body_with_an_unknown_field_is_refused(request_type: type[BaseModel]) -> None:
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        request_type.model_validate({"x": 1})
+
+
+def test_every_body_of_a_request_is_one_that_refuses_unknown_fields() -> None:
+    named = {getattr(payloads, name) for name in payloads.__all__ if name.endswith("Request")}
+    assert named == _requests()

@@ -12,6 +12,7 @@ from meterspan.runtime.config import (
     MeterEntry,
     ServeConfig,
     channels_of,
+    name_fault,
     place_of,
     protocol_of,
     push_objects_of,
@@ -99,6 +100,39 @@ def test_a_meter_is_sound_or_its_one_fault_is_named_with_its_field(entry, told):
 def test_names_that_do_not_fit_together_are_told(text, told):
     (found,) = faults(text)
     assert found.startswith(told)
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("name", ["a/b", "../x?y#z", "50%", "a\\b", "..", "a\nb", "a\x1bb", " a", "n" * 129])
+def test_a_name_that_no_address_or_line_holds_is_refused_wherever_one_is_given(name):
+    odd = '"' + name.replace("\\", "\\\\").replace("\n", "\\n").replace("\x1b", "\\u001b") + '"'
+    places = {
+        "homes[0].id": f'data = "d"\n[[homes]]\nid = {odd}\n',
+        "networks[0].name": f'data = "d"\n[[networks]]\nname = {odd}\n',
+        "access_points[0].device": f"{HOME}{POINT.replace(chr(34) + 'AP' + chr(34), odd)}",
+        "access_points[0].network": f"{HOME}{POINT}network = {odd}\n",
+    }
+    for place, text in places.items():
+        assert [fault.partition(": ")[0] for fault in faults(text)] == [place]
+    for field in ("usage_point", "network"):
+        assert [fault.partition(": ")[0] for fault in meter(f'endpoint = "tcp://1.2.3.4:1"\n{field} = {odd}')] == [
+            field
+        ]
+    assert name_fault(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["LGZ1030655933512", "MSP-12345678-07", "DE0001234567890123456789012345678", "Haus 3 Süd"]
+)
+def test_identifications_of_devices_and_usage_points_are_names(name):
+    assert name_fault(name) == ""
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "1700-01-01T00:00:00Z", "9999-12-31T23:59:59-12:00"])
+def test_a_time_at_which_no_meter_was_installed_is_refused(moment):
+    (fault,) = meter(f'endpoint = "tcp://1.2.3.4:1"\ninstalled_at = {moment}')
+    assert fault.startswith("installed_at: ")
+    assert fault.endswith("is no time at which a meter was installed")
 
 
 def test_a_portal_for_other_machines_needs_the_option_that_calls_it_insecure():

@@ -16,6 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.app.data_folders import own_data_folder
 from meterspan.app.inventory_plan import InventoryPlan, given_purposes, plan_inventory
 from meterspan.app.meter_changes import act_on, plan_change, register_texts, view_of
 from meterspan.app.registering import Progress, register
@@ -96,6 +97,7 @@ class CentralSystem:
         if not is_checked:
             check_folder(config, keys, tariffs, master_key=master_key, now=clock())
         self._progress = progress
+        own_data_folder(config.data)
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         try:
             self.state = StateFile(config.data / "head_end.sqlite", after_restore=after_restore)
@@ -278,7 +280,7 @@ class CentralSystem:
             self._finish(number, step.change)
             call(lambda: self._take(devices, now, step.deleted))
             _log.info("meter changed", extra={"change": step.change.kind, "meter": wish.device, "author": wish.author})
-            return view_of(number, int(now), wish.author, step.change, step.notes)
+            return view_of(number, int(now), wish.author, step.change)
 
     def _refuse_shared_keys(self, stored: Mapping[str, Device], changed: Sequence[Device]) -> None:
         devices = ({**stored} | {device.device: device for device in changed}).values()

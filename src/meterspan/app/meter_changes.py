@@ -28,6 +28,7 @@ from meterspan.runtime.config import (
     MeterEntry,
     ServeConfig,
     check_meter,
+    name_fault,
     registers_of,
 )
 from meterspan.runtime.declared import read_fields
@@ -43,14 +44,12 @@ class ChangeStep:
         change: in the registry.
         devices: records of the inventory as they are afterwards; with the keys at rest.
         deleted: the device whose record goes, "" where none does.
-        notes: what is to be known about it.
 
     """
 
     change: MeterChange
     devices: tuple[Device, ...] = ()
     deleted: str = ""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +136,7 @@ def act_on(installer: Installer, change: MeterChange) -> None:
     _ACTS[change.kind](installer, change)
 
 
-def view_of(number: int, time: int, author: str, change: MeterChange, notes: Sequence[str] = ()) -> ChangeView:
+def view_of(number: int, time: int, author: str, change: MeterChange) -> ChangeView:
     """Return a change as it is shown.
 
     Args:
@@ -145,7 +144,6 @@ def view_of(number: int, time: int, author: str, change: MeterChange, notes: Seq
         time: when it was ordered, UTC seconds.
         author: who ordered it.
         change: what was changed.
-        notes: what is to be known about it.
 
     """
     text = _TEXTS[change.kind].format(change=change)
@@ -153,7 +151,7 @@ def view_of(number: int, time: int, author: str, change: MeterChange, notes: Seq
         f"{name} {', '.join(texts)}" for name, texts in (("last:", change.closing), ("first:", change.opening)) if texts
     ]
     words = "; ".join([text, *given])
-    return ChangeView(number, utc(time), author, change.kind, change.device, utc(change.at), words, tuple(notes))
+    return ChangeView(number, utc(time), author, change.kind, change.device, utc(change.at), words, change.notes)
 
 
 def register_texts(kept: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
@@ -219,7 +217,7 @@ def _exchange(case: _ChangeCase) -> ChangeStep:
     notes = [*_unknown_registers(case, old.device, "closing"), *_unknown_registers(case, new.device, "opening")]
     if case.is_declared:
         notes.append(f"{old.device} has an entry in the configuration, which is passed over from now on; take it out")
-    return ChangeStep(change, (gone, new), notes=tuple(notes))
+    return ChangeStep(replace(change, notes=tuple(notes)), (gone, new))
 
 
 def _move(case: _ChangeCase) -> ChangeStep:
@@ -229,6 +227,8 @@ def _move(case: _ChangeCase) -> ChangeStep:
     if home not in {item.home_id for item in case.data.homes()}:
         raise ChangeRefusedError([f"there is no home {home!r}; declare it under [[homes]]"])
     target = case.wish.usage_point or f"{home}-{CATALOGUE[known.commodity].letter}"
+    if fault := name_fault(target):
+        raise ChangeRefusedError([f"usage_point: {fault}"])
     if target == place.usage_point:
         raise ChangeRefusedError([f"{known.device} is at {target} already"])
     moved = replace(known, usage_point=target, is_commanded=True)
@@ -242,7 +242,7 @@ def _move(case: _ChangeCase) -> ChangeStep:
     notes = _unknown_registers(case, known.device, "closing")
     if case.is_declared:
         notes.append(f"the entry of {known.device} in the configuration names another home; change it")
-    return ChangeStep(change, (moved,), notes=tuple(notes))
+    return ChangeStep(replace(change, notes=tuple(notes)), (moved,))
 
 
 def _remove(case: _ChangeCase) -> ChangeStep:
@@ -255,7 +255,7 @@ def _remove(case: _ChangeCase) -> ChangeStep:
     notes = _unknown_registers(case, known.device, "closing")
     if case.is_declared:
         notes.append(f"{known.device} has an entry in the configuration, which is passed over from now on; take it out")
-    return ChangeStep(change, (gone,), notes=tuple(notes))
+    return ChangeStep(replace(change, notes=tuple(notes)), (gone,))
 
 
 def _delete(case: _ChangeCase) -> ChangeStep:

@@ -162,6 +162,8 @@ def change_at_rest(source: StartSource, wish: ChangeWish) -> dict[str, Any]:
     config = plan.config
     if is_in_use(config.data / "data" / "readings"):
         raise CommandFailedError(f"a program runs on {config.data}: give the URL of its portal, or stop it first")
+    if not inventory_path(config.data).exists():
+        raise CommandFailedError(f"{config.data} is no data folder of meterspan serve: no program has run on it yet")
     secret = load_master_key(plan.master_key, config.data, wraps=lambda: holds_keys(inventory_path(config.data)))
     system = CentralSystem(config, keys=plan.keys, master_key=secret, tariffs=(), clock=clock)
     try:

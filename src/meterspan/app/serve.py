@@ -17,6 +17,7 @@ from meterspan.app.start_check import StartPlan, StartSource, check_start
 from meterspan.app.stored_numbers import GatheredNumbers
 from meterspan.app.views_proxy import Call, on_loop
 from meterspan.head_end.views import HeadEndViews
+from meterspan.model.reasons import trouble_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.declared import ConfigError
@@ -190,7 +191,7 @@ def reload(system: CentralSystem, source: StartSource, call: Call, now: float) -
     except StorageError as error:
         _log.error("the configuration was not taken, the data cannot be used: %s", error)
     except OSError as error:
-        _log.error("the configuration cannot be read: %s", error)
+        _log.error("the configuration cannot be read: %s", trouble_of(error))
     else:
         _log.info("configuration taken", extra={"meters_changed": changed})
         for note in system.not_taken(plan.config):

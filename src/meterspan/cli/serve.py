@@ -26,7 +26,7 @@ from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.model.reasons import reason_of, trouble_of
 from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.config import ServeConfig
-from meterspan.runtime.declared import ConfigError, annotated_example
+from meterspan.runtime.declared import ConfigError, ConfigFault, annotated_example
 from meterspan.runtime.master_key import MasterKeyError
 
 __all__ = ["EPILOG", "serve", "source_of"]
@@ -111,8 +111,11 @@ def source_of(
     """
     if path is None and data is None:
         raise typer.BadParameter("give a configuration, or --data; serve --print-config shows an example")
-    if path is not None:
-        _text(path)
+    try:
+        if path is not None:
+            _text(path)
+    except (ConfigError, OSError) as error:
+        raise typer.BadParameter(trouble_of(error), param_hint="CONFIG") from error
     read = None if path is None else partial(_text, path)
     return StartSource(read, data or Path(), adjust, _read_keys, master_key_file or _default_master_key())
 
@@ -120,8 +123,8 @@ def source_of(
 def _text(path: Path) -> str:
     try:
         return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise typer.BadParameter(f"{path}: {reason_of(error)}", param_hint="CONFIG") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError([ConfigFault(None, "", reason_of(error), str(path))]) from error
 
 
 def _read_keys(path: Path) -> dict[str, MeterKeys]:

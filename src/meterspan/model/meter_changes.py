@@ -78,6 +78,7 @@ class MeterChange:
         network: in which network.
         closing: last registers, as text.
         opening: first registers, as text.
+        notes: what is to be known about it.
 
     """
 
@@ -95,6 +96,7 @@ class MeterChange:
     network: str = ""
     closing: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return it as values of JSON."""
@@ -105,7 +107,7 @@ class MeterChange:
         """Return the change that ``as_json`` has written; raises ``ValueError``, ``TypeError`` or ``KeyError``."""
         known = {field.name for field in fields(cls)}
         kept = {name: value for name, value in values.items() if name in known}
-        lists = {name: tuple(kept.get(name, ())) for name in ("closing", "opening")}
+        lists = {name: tuple(kept.get(name, ())) for name in ("closing", "opening", "notes")}
         arguments: dict[str, Any] = {**kept, **lists, "kind": ChangeKind(kept["kind"])}
         return cls(**arguments)
 

@@ -39,6 +39,7 @@ __all__ = [
     "MoveRequest",
     "OrderRequest",
     "RemovalRequest",
+    "RequestPayload",
     "ViewPayload",
     "json_list",
     "json_of",
@@ -50,7 +51,13 @@ ANSWER_OCTETS_MAX: Final = 256 * 1024
 """Octets of one answer of a list: a second on a slow line, whatever the names in it."""
 
 
-class OrderRequest(BaseModel):
+class RequestPayload(BaseModel):
+    """What every body of a request is: a field that it does not know is refused, never left out."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class OrderRequest(RequestPayload):
     """How long an on-demand read may take, and who orders it; every field may be left out, and the body too."""
 
     deadline_s: Annotated[float, Field(ge=5, le=600, description="Seconds until it counts as timed out.")] = 60.0
@@ -67,10 +74,9 @@ Fields = Annotated[
 ]
 
 
-class ChangeRequest(BaseModel):
+class ChangeRequest(RequestPayload):
     """When a change holds from, and who orders it."""
 
-    model_config = ConfigDict(extra="forbid")
     at: Annotated[AwareDatetime | None, Field(description="When, with offset; now where it is left out.")] = None
     by: Annotated[str, Field(max_length=80, description="Who orders it, for the list of changes.")] = ""
 

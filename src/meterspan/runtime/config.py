@@ -41,6 +41,7 @@ __all__ = [
     "channels_of",
     "check_config",
     "check_meter",
+    "name_fault",
     "place_of",
     "protocol_of",
     "push_objects_of",
@@ -55,6 +56,10 @@ ADDRESS_MAX: Final = 65_535
 REGISTER_EXPONENT_MAX: Final = 9
 INSTANT_MAX: Final = 13_569_465_600
 """The year 2400, UTC seconds; the first instant is that of 1970."""
+NAME_LETTERS_MAX: Final = 128
+"""Identifications of devices and usage points have 33 at most; an address in the portal holds several names."""
+NAME_WITHOUT: Final = "/?#%\\"
+"""What ends a part of an address, or has a meaning in it."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -394,6 +399,7 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         if home.id in homes and home.id:
             yield f"homes[{index}].id", f"is {home.id!r}, as another home's: every home has an id of its own"
         homes.add(home.id)
+    yield from _names(config)
     for index, home in enumerate(config.homes):
         if home.zone:
             yield from _zone(f"homes[{index}].zone", home.zone)
@@ -411,6 +417,34 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         yield from _meter(where, meter, points)
     yield from _places(config)
     yield from _exchanges(config)
+
+
+def name_fault(text: str) -> str:
+    """Return why a text cannot name a device, home, usage point or network, in words; "" where it can.
+
+    A name is part of addresses in the portal, of file names and of lines of logs.
+    """
+    if not text:
+        return "is empty"
+    if len(text) > NAME_LETTERS_MAX:
+        return f"has {len(text)} letters; a name has {NAME_LETTERS_MAX} at most"
+    odd = sorted({letter for letter in text if letter in NAME_WITHOUT or not letter.isprintable()})
+    if odd:
+        return f"{text!r} has {' '.join(map(repr, odd))}; a name has no control characters and none of {NAME_WITHOUT}"
+    if text in {".", ".."} or text != text.strip():
+        return f"{text!r} is no name: dots alone, or a space at an end"
+    return ""
+
+
+def _names(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    """Find the names that addresses and file names cannot hold."""
+    given = [(f"networks[{index}].name", entry.name) for index, entry in enumerate(config.networks)]
+    given += [(f"homes[{index}].id", entry.id) for index, entry in enumerate(config.homes)]
+    for index, point in enumerate(config.access_points):
+        given += [(f"access_points[{index}].device", point.device), (f"access_points[{index}].network", point.network)]
+    for name, text in given:
+        if fault := name_fault(text):
+            yield name, fault
 
 
 def _no_home(meter: MeterEntry) -> str:
@@ -457,6 +491,10 @@ def _registry(url: str) -> Iterator[tuple[str, str]]:
 
 
 def _meter(where: str, meter: MeterEntry, points: set[str]) -> Iterator[tuple[str, str]]:
+    for name in ("device", "usage_point", "network"):
+        text = getattr(meter, name)
+        if fault := name_fault(text) if text or name == "network" else "":
+            yield f"{where}.{name}", fault
     if meter.endpoint.startswith(VIA):
         if meter.endpoint.removeprefix(VIA) not in points:
             yield (
