@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 import pytest
 
@@ -211,7 +212,7 @@ def steps_of(run: Callable[[], object]) -> int:
     """Return how many lines of this project are run: a loop without a call counts too."""
     count = 0
 
-    def each(frame: FrameType, event: str, _value: object) -> object:
+    def each(frame: FrameType, event: str, _value: object) -> Any:
         nonlocal count
         if not frame.f_code.co_filename.startswith(str(SOURCE)):
             return None

@@ -16,6 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.app.data_folders import own_data_folder
 from meterspan.app.inventory_plan import InventoryPlan, given_purposes, plan_inventory
 from meterspan.app.meter_changes import act_on, plan_change, register_texts, view_of
 from meterspan.app.registering import Progress, register
@@ -96,6 +97,7 @@ class CentralSystem:
         if not is_checked:
             check_folder(config, keys, tariffs, master_key=master_key, now=clock())
         self._progress = progress
+        own_data_folder(config.data)
         self.data = MeterDataManagement(config.data / "data", stores=partial(open_stores, registry=config.registry))
         try:
             self.state = StateFile(config.data / "head_end.sqlite", after_restore=after_restore)

@@ -15,6 +15,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from meterspan.app.data_folders import loose_folder, why_not_ours
 from meterspan.model.damage import LOSSES, REMEDIES
 from meterspan.model.storage.errors import StorageError
 from meterspan.model.storage.readings import DamageKind
@@ -229,6 +230,10 @@ _SECRET_FILES: Final = ("home.sqlite", "head_end.sqlite", "inventory.sqlite", "o
 
 def _secrets(folder: Path) -> Iterator[Finding]:
     """Look whether others of this machine can read keys and counters."""
+    loose = loose_folder(folder)
+    if loose is not None:
+        why = why_not_ours(folder) or f"others can use {loose}; a start tightens it, or run: chmod 700 {loose}"
+        yield Finding(Health.FAULT, str(loose), why)
     open_folder = bool(folder.stat().st_mode & 0o007)
     for name in _SECRET_FILES:
         path = folder / name

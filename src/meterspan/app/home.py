@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from meterspan.app.data_folders import own_data_folder
 from meterspan.app.explaining import explain
 from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.app.home_views import HomeNetworkViews
@@ -184,6 +185,7 @@ async def _opened(
     on_up: Callable[[HomeUp], object],
 ) -> None:
     clock = SystemClock()
+    own_data_folder(folder)
     with MeterDataManagement(folder / "data") as data, state() as kept:
         for name in set_aside:
             found = kept_state.set_aside(kept, name)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from meterspan.analytics.tariff import Tariff
+from meterspan.app.data_folders import loose_folder, why_not_ours
 from meterspan.app.inventory_plan import InventoryPlan, plan_inventory
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.registering import register
@@ -136,9 +137,12 @@ def check_start(source: StartSource, now: float, running: ServeConfig | None = N
         plan = _within(plan, running, source.master_key)
     config, is_running = plan.config, is_in_use(plan.config.data / "data" / "readings")
     more = list(_places(config, is_running=is_running))
+    more += list(_open_to_others(config.data))
     master_key, faults = _master_key(plan.master_key, config)
     more += faults
     notes: list[str] = []
+    if config.data.is_dir() and loose_folder(config.data) and not why_not_ours(config.data):
+        notes.append(f"others can use {config.data}: the start makes it its owner's alone (chmod 700)")
     sound = _sound(config, found.faults)
     try:
         notes += check_folder(
@@ -437,6 +441,13 @@ def _unopened(kept: Mapping[str, Device], custody: KeyCustody | None) -> Iterato
                 " first start, or a backup of the inventory"
             )
             yield f"device {device.device}", reason
+
+
+def _open_to_others(folder: Path) -> Iterator[tuple[str, str]]:
+    """Find out whether a start would refuse the data folder because others can use it."""
+    why = why_not_ours(folder)
+    if why:
+        yield "data", why
 
 
 def _places(config: ServeConfig, *, is_running: bool) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from meterspan.analytics.tariff import Tariff, exact_decimal
+from meterspan.app.data_folders import own_data_folder
 from meterspan.mdm import (
     CellKind,
     Damage,
@@ -110,6 +111,7 @@ def opened(
     """
     if must_exist and not (folder / "data" / "readings").is_dir():
         raise NoReadingsError(folder)
+    own_data_folder(folder, is_only_read=is_only_read)
     stores = partial(open_stores, registry=registry)
     lend = readable if is_only_read else nullcontext
     with lend(folder / "data") as place, MeterDataManagement(place, stores=stores) as data:

@@ -17,6 +17,7 @@ __all__ = [
     "FILE_MODE",
     "FOLDER_MODE",
     "LoosePermissionsError",
+    "is_loose",
     "make_private_file",
     "make_private_folder",
     "replacing",
@@ -90,6 +91,16 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+
+
+def is_loose(path: Path) -> bool:
+    """Return whether others than its owner have any right to a file or folder.
+
+    Raises:
+        OSError: it is not there.
+
+    """
+    return bool(path.stat().st_mode & _OTHERS)
 
 
 def require_private(path: Path) -> None:
