@@ -10,9 +10,10 @@ import msgspec
 from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
+from rich.text import Text
 
 from meterspan.app.bench_reading import BenchReading, column_texts, object_name, row_times
-from meterspan.cli.terminal import plain
+from meterspan.cli.terminal import cell, plain
 from meterspan.crypto.mechanisms import mechanism_of
 from meterspan.engine.frame_trace import FrameDirection, TracedFrame
 from meterspan.engine.scripts import ProfileRead
@@ -141,7 +142,7 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
     for entry in found.identities[1:]:
         table.add_row(entry.name, f"[bold]{plain(entry.text)}[/bold]")
     if found.clock is not None:
-        table.add_row("clock", f"{plain(found.clock)}   {plain(_offset(found))}")
+        table.add_row("clock", Text("   ").join((cell(found.clock), *_offset(found))))
     terms = found.terms
     ciphered = ", [green]ciphered[/green]" if terms.ciphered else ""
     title = f", system title {terms.peer_title.hex()}" if terms.peer_title else ""
@@ -164,16 +165,18 @@ def _head(found: BenchReading, place: str, zone: tzinfo) -> Panel:
     )
 
 
-def _offset(found: BenchReading) -> str:
+def _offset(found: BenchReading) -> Iterator[Text]:
+    """Yield by how much the clock differs, and what it says of itself."""
     clock, offset = found.clock, found.clock_offset_s
-    flags = "" if clock is None or clock.status is None else _status_words(clock.status)
     if offset is None:
-        return f"[yellow]no instant[/yellow]{flags}"
-    colour = "green" if abs(offset) < OFFSET_WARN_S else "yellow" if abs(offset) < OFFSET_BAD_S else "red"
-    if abs(offset) < 1:
-        return f"[{colour}]right to the second[/{colour}]{flags}"
-    sense = "fast" if offset > 0 else "slow"
-    return f"[{colour}]{_span(abs(offset))} {sense}[/{colour}]{flags}"
+        yield cell("no instant", "yellow")
+    else:
+        colour = "green" if abs(offset) < OFFSET_WARN_S else "yellow" if abs(offset) < OFFSET_BAD_S else "red"
+        exact, sense = abs(offset) < 1, "fast" if offset > 0 else "slow"
+        yield cell("right to the second" if exact else f"{_span(abs(offset))} {sense}", colour)
+    words = "" if clock is None or clock.status is None else _status_words(clock.status)
+    if words:
+        yield cell(words, "dim")
 
 
 def _span(seconds: float) -> str:
@@ -185,7 +188,7 @@ def _span(seconds: float) -> str:
 
 def _status_words(status: ClockStatus) -> str:
     words = [flag.name.lower().replace("_", " ") for flag in ClockStatus if flag in status and flag.name]
-    return f" [dim]({', '.join(words)})[/dim]" if words else ""
+    return f"({', '.join(words)})" if words else ""
 
 
 def _registers(found: BenchReading) -> Table:
