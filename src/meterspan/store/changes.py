@@ -58,7 +58,7 @@ class Changes:
         return len(self._before)
 
     def back_to(self, mark: int) -> None:
-        """Take back what was noted since, 0 for all of it."""
+        """Undo what was noted since the mark; 0 undoes all of it."""
         while len(self._before) > mark:
             self._bounds.restore(self._before.pop())
         del self._noted[mark:]
