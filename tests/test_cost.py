@@ -136,7 +136,7 @@ def test_the_worst_message_of_any_grammar_costs_a_bounded_number_of_calls_and_li
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("entry", STREAMS)
 def test_a_stream_of_the_worst_of_any_grammar_costs_no_more_for_each_octet(entry: str, size: int) -> None:
-    """Frames are handed out one by one; the port that reads them bounds how many of them it reads."""
+    """Frames are handed out one by one; the port that reads them bounds how many it reads (``test_flooded_ports``)."""
     for name, build in WORST.items():
         octets = build(size)
         cost = cost_of(lambda octets=octets: STREAMS[entry](octets), counts_memory=size == MIB)
