@@ -59,7 +59,7 @@ def pytest_configure() -> None:
         NONCES.begin()
         begin(self)
 
-    RuleBasedStateMachine.__init__ = begin_anew  # type: ignore[method-assign] # for all machines of the tests
+    RuleBasedStateMachine.__init__ = begin_anew
 
 
 def _each_example_anew(test: Callable[..., Any]) -> Callable[..., Any]:

@@ -52,6 +52,13 @@ class RunningServer:
         with urllib.request.urlopen(self.told["portal"] + path, timeout=20) as answer:  # noqa: S310 - our own portal
             return json.load(answer)
 
+    def post(self, path: str, body: object) -> Any:
+        request = urllib.request.Request(  # noqa: S310 - our own portal
+            self.told["portal"] + path, json.dumps(body).encode(), {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - our own portal
+            return json.load(answer)
+
 
 @contextmanager
 def running(folder: Path, *arguments: str) -> Iterator[RunningServer]:

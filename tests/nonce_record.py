@@ -82,7 +82,7 @@ def recording(protect: Callable[..., bytes], note: Note) -> Callable[..., bytes]
 
 def wrap(module: ModuleType, note: Note) -> None:
     """Wrap the ``protect`` that a module calls."""
-    module.protect = recording(module.protect, note)  # type: ignore[attr-defined] # both modules import it
+    module.protect = recording(module.protect, note)
 
 
 class _Finder(importlib.abc.MetaPathFinder):
@@ -105,7 +105,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             execute(module)
             wrap(module, self._note)
 
-        spec.loader.exec_module = execute_and_wrap  # type: ignore[method-assign] # this one module's own loader
+        spec.loader.exec_module = execute_and_wrap
         return spec
 
 

@@ -28,6 +28,10 @@ def test_each_exception_to_a_rule_has_its_reason_beside_it() -> None:
     assert [place for place, match in found if not REASON.match(match[1])] == []
 
 
+def test_tests_which_no_type_checker_reads_ignore_no_type() -> None:
+    assert [place for place, _ in _lines(TESTS, re.compile("# type: ignore"))] == []
+
+
 def test_no_source_is_unfinished_tells_its_history_or_knows_one_machine() -> None:
     assert [place for place, _ in _lines(SOURCES, UNFINISHED)] == []
 

@@ -48,7 +48,7 @@ def test_an_answer_has_the_fields_of_the_contract_and_exact_numbers() -> None:
 def test_a_list_of_telegrams_gives_the_readings_of_the_last() -> None:
     other = WIRELESS.replace("C8E10000", "D0E10000")
     (answer,) = ask({"id": 1, "hex": [WIRELESS, other]})
-    assert answer["readings"][0]["value"] == 57.808  # type: ignore[index] # the contract makes it a list of dicts
+    assert answer["readings"][0]["value"] == 57.808
 
 
 def test_bad_keys_and_odd_questions_are_errors_not_tracebacks() -> None:

@@ -29,9 +29,10 @@ from meterspan.runtime.dlms_server import DeviceSecurity, DlmsServer
 from meterspan.runtime.endpoints import Endpoint
 from tests.helpers_cosem import GMAC, KEYS, METER_TITLE, SERIAL, TestMeter, client_security, get_of
 from tests.helpers_radio import KEY
+from tests.helpers_waiting import until
 from tests.lnap.test_home_collector import FLOW, START, p1
 from tests.memory import MemoryOutbox, MemoryState
-from tests.runtime.test_head_end_host import ROWS, Sink, World, until
+from tests.runtime.test_head_end_host import ROWS, Sink, World
 
 pytestmark = pytest.mark.attack(3)
 

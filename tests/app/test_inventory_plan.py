@@ -19,7 +19,7 @@ def config(more: str = "", home: str = "h1", device: str = "M1") -> ServeConfig:
 
 
 def at_rest(**changes: object) -> dict[str, Device]:
-    device = replace(device_of(config().meters[0], NOW - 86_400), **changes)  # type: ignore[arg-type]  # any field
+    device = replace(device_of(config().meters[0], NOW - 86_400), **changes)
     return {device.device: device}
 
 

@@ -235,7 +235,7 @@ def test_telegrams_of_a_pipe_are_shown_and_keys_come_from_the_terminal(tmp_path)
     child, terminal = pty.fork()
     if not child:
         os.dup2(given, 0)
-        os.execve(sys.executable, [*MAIN, "listen", "-"], environment(tmp_path) | {"TERM": "xterm-256color"})  # noqa: S606 - our own program
+        os.execve(sys.executable, [*MAIN, "listen", "-"], environment(tmp_path) | {"TERM": "xterm-256color"})  # noqa: S606 - in the child of the terminal: it becomes our own program
     os.write(feed, radio_telegram(mode=SecurityMode.NONE).hex().encode() + b"\n")
     seen = _until(terminal, b"123.456 m3")
     os.write(terminal, b"q")

@@ -22,6 +22,7 @@ from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.storage.stretches import Stretch
 from meterspan.model.views import NetworkViews, OrderDesk
 from meterspan.quantities import DAY_S, Commodity, Obis
+from tests.helpers_waiting import until
 
 IMPORT = Obis(1, 0, 1, 8, 0)
 DAY = 20_000
@@ -152,8 +153,7 @@ def test_no_survey_that_began_before_a_change_is_shown_after_it(monkeypatch) -> 
         loop = asyncio.get_running_loop()
         shared = SharedSurvey(views, loop)
         first = loop.run_in_executor(None, shared.get, NOW)
-        while not begun:  # noqa: ASYNC110 - the survey has no event of its beginning
-            await asyncio.sleep(0)
+        await until(lambda: begun, every_s=0)
         shared.forget()  # while the first is under way
         before = await first
         assert len(begun) == 2, "the one under way is taken again"

@@ -62,7 +62,7 @@ def test_upkeep_that_fails_is_tried_again(error: Exception, monkeypatch: pytest.
             done.set()
 
     async def scenario() -> None:
-        upkeep = asyncio.create_task(maintain(Data(), lambda: NOW))  # type: ignore[arg-type] # a stand-in
+        upkeep = asyncio.create_task(maintain(Data(), lambda: NOW))
         await asyncio.to_thread(done.wait)
         assert not upkeep.done()
         upkeep.cancel()

@@ -9,6 +9,7 @@ from rich.console import Console
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
     append_keys,
+    load_key_file,
     parse_key,
     parse_password,
     read_key_file,
@@ -82,8 +83,11 @@ def test_secrets_come_as_text_or_from_files(tmp_path):
 def test_a_wrong_key_file_says_where(tmp_path, text, words):
     path = tmp_path / "keys.toml"
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(typer.BadParameter, match=words):
+    with pytest.raises(typer.BadParameter, match=words) as refused:
         read_key_file(path)
+    with pytest.raises(ValueError, match=words) as again:
+        load_key_file(path)
+    assert str(again.value) == refused.value.message
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 import signal
 import urllib.error
-import urllib.request
 from datetime import UTC, datetime
 
 import pytest
@@ -26,13 +25,8 @@ def meters(server, *arguments):
     return command(*arguments, "--url", server.told["portal"], "--by", "anna")
 
 
-def post(server, path, body=None):
-    octets = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(  # noqa: S310 - our own portal
-        f"{server.told['portal']}/api/v1/operator{path}", octets, {"Content-Type": "application/json"}, method="POST"
-    )
-    with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310 - likewise
-        return json.load(answer)
+def post(server, path, body):
+    return server.post(f"/api/v1/operator{path}", body)
 
 
 def told(server, path):

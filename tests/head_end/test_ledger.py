@@ -81,7 +81,7 @@ def test_received_and_missing_make_up_the_expected_in_any_order(slots: set[int],
     ledger = Ledger()
     ledger.expect(METER, period_s=QUARTER_S, start=MIDNIGHT)
     shuffled = sorted(slots)
-    order.shuffle(shuffled)  # type: ignore[attr-defined]  # Hypothesis' random is untyped
+    order.shuffle(shuffled)
     for slot in shuffled:
         ledger.record(METER, times(slot))
     end = MIDNIGHT + until * QUARTER_S

@@ -78,7 +78,7 @@ class Book(RuleBasedStateMachine):
 
 
 @pytest.mark.finding("security low-14")
-class TestBook(Book.TestCase):  # type: ignore[misc,name-defined] # Hypothesis makes the class at run time
+class TestBook(Book.TestCase):
     """What is kept of orders is what is remembered of them."""
 
 

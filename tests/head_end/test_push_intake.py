@@ -154,11 +154,11 @@ def test_a_standard_push_by_object_list_is_accepted_and_stored_at_the_meters_tim
     listed = CaptureObjectDefinition(40, Obis(0, 0, 25, 9, 0), 2)
     body = structure(
         write_capture_objects([listed, *objects]),
-        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),  # type: ignore[union-attr] # the meter has it
+        *(meter.device.find(3, item.instance).read(item.attribute, NOW) for item in objects),
     )
     stamp = ClockTime.of(utc(NOW - 60))
     assert world.push(body, time=stamp)
-    exported = meter.device.find(3, EXPORT).read(2, NOW).integer  # type: ignore[union-attr] # the meter has it
+    exported = meter.device.find(3, EXPORT).read(2, NOW).integer
     assert world.values == [
         ("METER", int(NOW) - 60, "1-0:1.8.0", 123_456, 0),
         ("METER", int(NOW) - 60, "1-0:2.8.0", exported, 0),

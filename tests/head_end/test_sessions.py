@@ -286,7 +286,7 @@ def test_a_sink_that_fails_confirms_nothing(world: World) -> None:
     def broken(blocks: Sequence[CaptureBlock], events: Sequence[MeterEvent] = ()) -> None:
         raise StorageFullError("disk full")
 
-    world.sink.take = broken  # type: ignore[method-assign]  # the disk fails
+    world.sink.take = broken  # the disk fails
     push = point.next_push()
     assert push is not None
     connection = world.intake.connection("127.0.0.1:1")

@@ -365,10 +365,10 @@ def test_a_real_meters_number_that_is_no_m_bus_manufacturer_serves_head_ends_too
 def test_a_row_that_a_full_disk_refused_is_captured_from_the_next_telegram() -> None:
     outbox = MemoryOutbox()
     point = p1_point(outbox=outbox)
-    append, outbox.append = outbox.append, _full  # type: ignore[method-assign]  # the disk fills up
+    append, outbox.append = outbox.append, _full  # the disk fills up
     with pytest.raises(StorageFullError):
         point.hear_p1(p1("000001.000", START), START)
-    outbox.append = append  # type: ignore[method-assign]  # there is room again
+    outbox.append = append  # there is room again
     assert point.hear_p1(p1("000001.001", START + 10), START + 10)
     assert [_row(push) for push in pushes_of(point)] == [(1_001, START + 10)]
 

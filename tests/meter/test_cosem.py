@@ -147,7 +147,7 @@ def test_no_value_that_was_accepted_breaks_the_meter(changes: list[tuple[int, Da
     kept, now = Kept(), NOW
     meter = ElectricityMeter(CONFIG, now, state=kept)
     device = logical_device(meter, MeterAccess())
-    push = MeterPush(meter, Kept(), state=kept)  # type: ignore[arg-type] # what collecting needs of an outbox
+    push = MeterPush(meter, Kept(), state=kept)
     doors = [(item, number, item.write) for item in device.objects for number in item.writable]
     doors += [(item, number, item.invoke) for item in device.objects for number in item.methods]
     assert len(doors) >= 6

@@ -42,7 +42,7 @@ class Memory:
 
 
 def meter_config(**changes: object) -> ElectricityMeterConfig:
-    return ElectricityMeterConfig("MSP1000000001", b"MSP\0\0\0\0\1", BERLIN, **changes)  # type: ignore[arg-type]  # tests
+    return ElectricityMeterConfig("MSP1000000001", b"MSP\0\0\0\0\1", BERLIN, **changes)
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_only_the_management_client_may_change_anything(meter: ElectricityMeter)
     device = logical_device(meter, MeterAccess(b"12345678"))
     shown = {
         client: device.view(device.association(client)) for client in (PUBLIC_CLIENT, READER_CLIENT, MANAGEMENT_CLIENT)
-    }  # type: ignore[arg-type]  # all three exist
+    }
     assert len(shown[PUBLIC_CLIENT]) < 8
     assert len(shown[READER_CLIENT]) == len(shown[MANAGEMENT_CLIENT]) > 25
     for client in (PUBLIC_CLIENT, READER_CLIENT):

@@ -39,7 +39,7 @@ def ask(desk: Desk | None, method: str, path: str, **more: object) -> httpx.Resp
     async def run() -> httpx.Response:
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            return await client.request(method, path, **more)  # type: ignore[arg-type]  # httpx's own types
+            return await client.request(method, path, **more)
 
     return asyncio.run(run())
 

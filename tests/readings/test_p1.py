@@ -26,7 +26,7 @@ IMPORT, EXPORT = Obis(1, 0, 1, 8, 0), Obis(1, 0, 2, 8, 0)
 
 
 def heard(lines: Sequence[Line], profile: P1Profile = DSMR5, now: float = NOON) -> HeardTelegram:
-    objects = [p1_object(Obis(*code), *groups) for code, *groups in lines]  # type: ignore[misc]  # short to write
+    objects = [p1_object(Obis(*code), *groups) for code, *groups in lines]
     return rows_of_p1(read_telegram(write_telegram("TST5\\METER", objects, profile=profile)), now)
 
 
@@ -263,7 +263,7 @@ def test_a_number_in_a_unit_that_its_code_does_not_measure_makes_no_row_and_is_n
     lines = [line for line in DSMR if line[0] != code] + [(code, text)]
     found = heard(lines)
     electricity = device(found, Commodity.ELECTRICITY)
-    assert electricity.row(Obis(*code)) is None  # type: ignore[arg-type] # a tuple of five or six
+    assert electricity.row(Obis(*code)) is None
     assert {item.value.unit.dimension for _, item in electricity.registers()} <= {"energy"}
     assert [failure.kind for failure in found.failures] == [FailureKind.IMPLAUSIBLE]
     if code == (1, 0, 1, 8, 1):

@@ -6,6 +6,7 @@ from meterspan.engine.machine import WantsConnection
 from meterspan.runtime.connecting import ConnectingHost
 from meterspan.runtime.endpoints import Endpoint
 from tests.helpers_serve import free_port
+from tests.helpers_waiting import until
 
 
 class Caller:
@@ -42,12 +43,6 @@ class Caller:
 
     def next_event(self):
         return self.events.pop(0) if self.events else None
-
-
-async def until(question):
-    async with asyncio.timeout(10):
-        while not question():  # noqa: ASYNC110 - the machine has no event for it
-            await asyncio.sleep(0.01)
 
 
 def test_a_connection_is_made_and_closed_for_each_wish_and_late_octets_are_not_heard():

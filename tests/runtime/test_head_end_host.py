@@ -24,11 +24,11 @@ from meterspan.runtime.media import listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START, TestMeter
+from tests.helpers_waiting import until
 from tests.memory import MemoryState
 
 ROWS = 96
 NOW = START.timestamp() + 86_400 + 30
-PATIENCE_S = 20
 
 
 class Sink:
@@ -113,12 +113,6 @@ class World:
             yield f"127.0.0.1:{listener.port}"
         finally:
             listener.close()
-
-
-async def until(is_true):
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_true():  # noqa: ASYNC110 - the head end tells by its counts, not by events
-            await asyncio.sleep(0.02)
 
 
 def run(coroutine):

@@ -15,6 +15,7 @@ from meterspan.runtime.media import listen_stream
 from meterspan.runtime.shell import StreamShell
 from meterspan.wire.mbus.address import DeviceAddress
 from meterspan.wire.mbus.records import build_header, build_record
+from tests.helpers_waiting import until
 
 IDENTITY = DeviceAddress.of("MSP", "12345678", 1, 4)
 RECORDS = [build_record(build_header(0x04, b"\x13"), 12), build_record(build_header(0x02, b"\x59"), 55)]
@@ -52,10 +53,6 @@ def test_a_bus_is_polled_again_and_again_and_a_gateway_that_is_away_does_not_end
         listener = await gateway()
         place = at(listener.port, address="5", baud="38400")
         polling = poll_bus(place, every_s=0.1, clock=SystemClock(), on_event=outcomes.append, on_note=notes.append)
-
-        async def until(is_so):
-            while not is_so():  # noqa: ASYNC110 - the outcomes are the only sign
-                await asyncio.sleep(0.01)
 
         def read():
             return [event for event in outcomes if isinstance(event, SlaveRead)]

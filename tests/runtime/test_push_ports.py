@@ -34,10 +34,10 @@ from meterspan.wire.axdr import array, double_long_unsigned, enum, integer, octe
 from meterspan.wire.wrapper import WrapperPdu, write_wpdu
 from meterspan.wire.xdlms import CaptureObjectDefinition, DataNotification, LongInvokeIdAndPriority, write_apdu
 from tests.helpers_cosem import ENERGY, EXPORT, KEYS, METER_TITLE, PROFILE, START
+from tests.helpers_waiting import until
 from tests.memory import MemoryOutbox, MemoryState
 
 NOW = START.timestamp()
-PATIENCE_S = 20
 HEAD_END = b"HES\0\0\0\0\1"
 
 
@@ -107,12 +107,6 @@ class World:
         rows.collect()
         uplink = Uplink(rows, self.sender, TRANSPORTS[endpoint.scheme].push_sender())
         return outbox, UplinkHost(uplink, endpoint, clock=SystemClock(), on_note=lambda _note: None)
-
-
-async def until(is_true):
-    async with asyncio.timeout(PATIENCE_S):
-        while not is_true():  # noqa: ASYNC110 - the ports tell by what is stored, not by events
-            await asyncio.sleep(0.02)
 
 
 @pytest.mark.finding("dlms D4")

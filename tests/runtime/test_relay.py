@@ -7,12 +7,7 @@ import pytest
 
 from meterspan.runtime import relay as relay_module
 from meterspan.runtime.relay import Relay
-
-
-async def until(question):
-    async with asyncio.timeout(10):
-        while not question():  # noqa: ASYNC110 - what is asked about is told by no event
-            await asyncio.sleep(0.01)
+from tests.helpers_waiting import until
 
 
 def test_every_reader_gets_what_is_sent_after_it_came():

@@ -20,7 +20,8 @@ from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, utc
 from meterspan.runtime.state import StateFile
 from tests.helpers_serve import running
-from tests.runtime.test_head_end_host import ROWS, World, run, until
+from tests.helpers_waiting import until
+from tests.runtime.test_head_end_host import ROWS, World, run
 from tests.runtime.test_kill_9 import DAYS, district, free_port, prove
 
 DEVICE = "MSP0000000000001"

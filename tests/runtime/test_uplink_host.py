@@ -15,6 +15,7 @@ from meterspan.wire.axdr import array, unsigned
 from meterspan.wire.wrapper import WrapperPdu, read_wpdu, write_wpdu
 from meterspan.wire.xdlms import DataNotification, DataNotificationConfirm, read_apdu, write_apdu
 from tests.helpers_serve import free_port
+from tests.helpers_waiting import until
 from tests.memory import MemoryState
 
 KEYS = SecurityKeys(bytes(range(16)), bytes(range(16, 32)))
@@ -60,12 +61,6 @@ def hosted(rows: Rows, port: int, notes: list[str]) -> UplinkHost:
     context = SecurityContext(METER, KEYS, counters=MemoryState())
     uplink = Uplink(rows, context, TRANSPORTS["tcp"].push_sender())
     return UplinkHost(uplink, Endpoint("tcp", "127.0.0.1", port), clock=SystemClock(), on_note=notes.append)
-
-
-async def until(question):
-    async with asyncio.timeout(10):
-        while not question():  # noqa: ASYNC110 - what is asked about is told by no event
-            await asyncio.sleep(0.01)
 
 
 def test_rows_wait_for_a_head_end_that_is_away_and_go_out_once_in_order(monkeypatch):

@@ -9,6 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+
 from meterspan.mdm.table_layout import LINE_MAX
 from meterspan.mdm.tables import guarded
 from meterspan.model.reasons import reason_of
@@ -67,8 +69,7 @@ def parquet_lines(file: Path) -> Iterator[str]:
         ValueError: a part of the file is too large to be read at once, or a text is longer than a line may be.
 
     """
-    import pyarrow as pa  # noqa: PLC0415 - only this kind of file needs it
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+    from pyarrow import parquet as pq  # noqa: PLC0415 - only Parquet files need it
 
     if not file.is_file():
         raise TableFileError(f"there is no file {file}")
@@ -95,8 +96,6 @@ def parquet_lines(file: Path) -> Iterator[str]:
 
 def _check_type(name: str, kind: Any) -> None:
     """Refuse a column whose values are no cells: a list, a record, a map."""
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-
     if pa.types.is_nested(kind):
         raise TableFileError(f"column {name} holds {kind}, and a cell is one number, text or time")
 
@@ -119,8 +118,6 @@ def _check_parts(metadata: Any) -> None:
 
 
 def _check_texts(column: Any) -> None:
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-
     if not pa.types.is_dictionary(column.type):
         return
     longest = max((len(text) for text in column.dictionary.to_pylist() if text is not None), default=0)

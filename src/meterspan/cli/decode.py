@@ -6,9 +6,11 @@ One output line per input line, in order, never a traceback: the answer names th
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
+from rich.table import Table
+from rich.text import Text
 
 from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_text, octets_of_hex, telegram_json
 from meterspan.cli.terminal import Terminal
@@ -17,10 +19,6 @@ from meterspan.readings import Format
 from meterspan.wire import SecurityError, Trace
 
 __all__ = ["decode", "is_incomplete", "show_telegram"]
-
-if TYPE_CHECKING:
-    from rich.table import Table
-    from rich.text import Text
 
 EPILOG = """\
 [bold]Examples[/bold]
@@ -128,8 +126,6 @@ def _file(source: str) -> bytes | None:
 
 def show_telegram(telegram: DecodedTelegram, trace: Trace | None = None) -> None:
     """Print a decoded telegram for people; with a trace, what every octet means."""
-    from rich.table import Table  # noqa: PLC0415 - likewise
-
     console, device = Terminal(), telegram.device
     who = " · ".join(part for part in (device.manufacturer, device.id, device.medium, device.version) if part)
     when = f"  {telegram.time.isoformat()}" if telegram.time else ""
@@ -147,10 +143,8 @@ def show_telegram(telegram: DecodedTelegram, trace: Trace | None = None) -> None
         console.print(_words(kind, "red") + _words(f" {telegram.error}"))
 
 
-def _readings(readings: Sequence[DecodedReading]) -> "Table":
+def _readings(readings: Sequence[DecodedReading]) -> Table:
     """Return the table of readings: no column that is empty in all rows, and no value cut at a narrow terminal."""
-    from rich.table import Table  # noqa: PLC0415 - likewise
-
     rows = [_row(reading) for reading in readings]
     table = Table(header_style="bold")
     shown = [place for place, _ in enumerate(_COLUMNS) if any(row[place].plain for row in rows)]
@@ -162,14 +156,12 @@ def _readings(readings: Sequence[DecodedReading]) -> "Table":
     return table
 
 
-def _words(text: str, style: str = "") -> "Text":
+def _words(text: str, style: str = "") -> Text:
     """Show text that a frame carried as it is: it must not style the terminal, nor be read as markup."""
-    from rich.text import Text  # noqa: PLC0415 - rich takes longer to import than a frame to decode
-
     return Text("".join(letter if letter.isprintable() or letter == " " else "\ufffd" for letter in text), style)
 
 
-def _row(reading: DecodedReading) -> tuple["Text", ...]:
+def _row(reading: DecodedReading) -> tuple[Text, ...]:
     numbers = (("storage", reading.storage), ("tariff", reading.tariff), ("subunit", reading.subunit))
     where = [f"{name} {number}" for name, number in numbers if number]
     where += [reading.function] if reading.function != "instantaneous" else []

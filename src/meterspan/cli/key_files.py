@@ -25,6 +25,7 @@ from meterspan.store.private_files import LoosePermissionsError
 
 __all__ = [
     "append_keys",
+    "load_key_file",
     "parse_key",
     "parse_password",
     "read_key_file",
@@ -100,6 +101,19 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
     if not isinstance(tables, dict):
         raise typer.BadParameter(f'{path}: write a table [meters."NAME"] for each meter', param_hint="--keys")
     return {name: _keys_of(path, name, table) for name, table in tables.items()}
+
+
+def load_key_file(path: Path) -> dict[str, MeterKeys]:
+    """Read a key file as ``read_key_file`` does, for a program that runs and reads it again.
+
+    Raises:
+        ValueError: it cannot be used; the words are those of ``read_key_file``.
+
+    """
+    try:
+        return read_key_file(path)
+    except typer.BadParameter as error:
+        raise ValueError(error.message) from error
 
 
 def append_keys(path: Path, name: str, keys: MeterKeys) -> None:

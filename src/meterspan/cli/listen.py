@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -15,8 +14,7 @@ from meterspan.app.decoding import telegram_json
 from meterspan.app.heard_meters import age_text, amount_text, label_text, main_readings, why_not_read
 from meterspan.app.listen_screen import has_screen, show_listening
 from meterspan.app.listening import HeardMeter, Hearing, KeyFile, Listening, Outcome, listen_at
-from meterspan.app.meter_keys import MeterKeys
-from meterspan.cli.key_files import read_key_file
+from meterspan.cli.key_files import load_key_file, read_key_file
 from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.model.telegram import DecodedReading
 from meterspan.quantities import utc, utc_text
@@ -72,7 +70,7 @@ def listen(
     Damaged, unknown and wrongly keyed telegrams are counted and shown, and never stop the listening.
     """
     places = [None if text == "-" else _endpoint(text) for text in sources or [f"udp://:{RADIO_PORT}"]]
-    key_file = None if keys is None else KeyFile(keys, _read_again, read_key_file(keys))
+    key_file = None if keys is None else KeyFile(keys, load_key_file, read_key_file(keys))
     try:
         if not as_json and has_screen():
             found = show_listening(places, key_file, seconds=seconds)
@@ -104,13 +102,6 @@ def _print_port(port: int) -> None:
 
 def _print_trouble(text: str) -> None:
     Terminal(stderr=True).print(plain(text), highlight=False, soft_wrap=True)
-
-
-def _read_again(path: Path) -> Mapping[str, MeterKeys]:
-    try:
-        return read_key_file(path)
-    except typer.BadParameter as error:
-        raise ValueError(error.message) from error
 
 
 def _table(listening: Listening) -> RenderableType:

@@ -14,12 +14,11 @@ from rich.console import Console
 from rich.panel import Panel
 from rich.table import Table
 
-from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.programs import ProgramStoppedError
 from meterspan.app.serve import CentralSystemReady, check_source
 from meterspan.app.serve import serve as run
 from meterspan.app.start_check import StartPlan, StartSource
-from meterspan.cli.key_files import read_key_file
+from meterspan.cli.key_files import load_key_file
 from meterspan.cli.logs import log_to_stderr
 from meterspan.cli.options import AfterRestoreOption, RegistryOption
 from meterspan.cli.terminal import Terminal, cell, plain
@@ -117,7 +116,7 @@ def source_of(
     except (ConfigError, OSError) as error:
         raise typer.BadParameter(trouble_of(error), param_hint="CONFIG") from error
     read = None if path is None else partial(_text, path)
-    return StartSource(read, data or Path(), adjust, _read_keys, master_key_file or _default_master_key())
+    return StartSource(read, data or Path(), adjust, load_key_file, master_key_file or _default_master_key())
 
 
 def _text(path: Path) -> str:
@@ -125,13 +124,6 @@ def _text(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise ConfigError([ConfigFault(None, "", reason_of(error), str(path))]) from error
-
-
-def _read_keys(path: Path) -> dict[str, MeterKeys]:
-    try:
-        return read_key_file(path)
-    except typer.BadParameter as error:
-        raise ValueError(error.message) from error
 
 
 def _with_options(

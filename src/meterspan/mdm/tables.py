@@ -17,6 +17,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TextIO
 
+import pyarrow as pa
+
 from meterspan.quantities import utc_text
 from meterspan.store.private_files import replacing
 
@@ -96,8 +98,7 @@ def write_table(
 
 
 def _write_parquet(file: BinaryIO, columns: Sequence[TableColumn], rows: Iterable[Mapping[str, Any]]) -> int:
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-    import pyarrow.parquet as pq  # noqa: PLC0415 - as above
+    from pyarrow import parquet as pq  # noqa: PLC0415 - only Parquet files need it
 
     schema = pa.schema([pa.field(column.name, _arrow_type(column)) for column in columns])
     left, count = iter(rows), 0
@@ -110,8 +111,6 @@ def _write_parquet(file: BinaryIO, columns: Sequence[TableColumn], rows: Iterabl
 
 
 def _arrow_type(column: TableColumn) -> Any:
-    import pyarrow as pa  # noqa: PLC0415 - only Parquet files need it
-
     if column.kind is CellKind.EXACT:
         if column.digits > DIGITS_MOST:
             return pa.decimal256(DIGITS_OF_WIDE, column.places)

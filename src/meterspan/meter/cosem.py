@@ -279,7 +279,10 @@ def _supply(meter: ElectricityMeter) -> list[CosemObject]:
         },
     )
     monitored = structure(long_unsigned(Register.class_id), octet_string(IMPORT_POWER), integer(Register.value.number))
-    threshold: Getter = lambda _now: double_long_unsigned(meter.limiter.threshold_w)  # noqa: E731 (used twice below)
+
+    def threshold(_now: float) -> Data:
+        return double_long_unsigned(meter.limiter.threshold_w)
+
     limiter = CosemObject(
         Limiter,
         LIMITER,

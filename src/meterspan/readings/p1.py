@@ -22,6 +22,7 @@ from meterspan.quantities import (
     Obis,
     Quality,
     Scaled,
+    Unit,
     commodity_of_mbus_medium,
     parse_obis,
     parse_unit,
@@ -162,9 +163,10 @@ class P1Rows:
 def _implausible(lines: Mapping[Obis, P1Object], rows: Iterable[Row]) -> Iterator[Failure]:
     found = {row.obis for row in rows}
     for obis, item in lines.items():
-        if obis not in found and obis.a == Medium.ELECTRICITY and len(item.values) == 1 and _has_wrong_unit(item):
-            words = f"{obis} is not measured in {item.values[0].unit}"  # type: ignore[union-attr] # a Scaled
-            yield Failure.of_error(ImplausibleError(words))
+        if obis not in found and obis.a == Medium.ELECTRICITY and len(item.values) == 1:
+            unit = _wrong_unit(item)
+            if unit is not None:
+                yield Failure.of_error(ImplausibleError(f"{obis} is not measured in {unit}"))
 
 
 def _implausible_channels(lines: Mapping[Obis, P1Object], found: Container[int]) -> Iterator[Failure]:
@@ -299,16 +301,18 @@ def _electric_row(obis: Obis, item: P1Object, telegram: P1Telegram, clock: _Tele
     if obis.a != Medium.ELECTRICITY or obis.f != CURRENT_VALUE or obis.d not in {_ENERGY, _INSTANT}:
         return None
     values = item.values
-    if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]) or _has_wrong_unit(item):
+    if len(values) != 1 or not isinstance(values[0], Scaled) or not is_storable(values[0]) or _wrong_unit(item):
         return None
     width = _width(item, telegram) if obis.d == _ENERGY else None
     return Row(obis, values[0], clock.time, clock.quality, width)
 
 
-def _has_wrong_unit(item: P1Object) -> bool:
-    """Whether a line's number is of another dimension than its code measures: energy in m3, power in kvar."""
+def _wrong_unit(item: P1Object) -> Unit | None:
+    """Return the unit of a line's number where its dimension is not that of its code: energy in m3, power in kvar."""
     value, expected = item.values[0], UNITS.get(meaning_of(item.obis).unit)
-    return isinstance(value, Scaled) and expected is not None and value.unit.dimension != expected.dimension
+    if isinstance(value, Scaled) and expected is not None and value.unit.dimension != expected.dimension:
+        return value.unit
+    return None
 
 
 def _sum_of_tariffs(

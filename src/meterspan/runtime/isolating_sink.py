@@ -88,7 +88,7 @@ class IsolatingSink:
                 self._sink.take([block])
             except StorageError:
                 raise
-            except Exception as error:  # noqa: BLE001 - likewise; it is reported with its row
+            except Exception as error:  # noqa: BLE001 - one row fails alone; it is reported with its error
                 rows = len(block.times)
                 if rows <= 1:
                     yield RefusedRow(block, error)

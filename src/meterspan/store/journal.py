@@ -267,7 +267,7 @@ def quarantined_rows(connection: sqlite3.Connection) -> list[QuarantinedItem]:
         return []
     added = "kind, found_at" if version >= 3 else "'batch', null"  # of a journal that a reader may not convert
     query = f"select name, reason, kept_at, readings, first_time, last_time, {added} from quarantined order by rowid"  # noqa: S608 - no data
-    return [_quarantined(*row) for row in connection.execute(query)]
+    return [_quarantined(row) for row in connection.execute(query)]
 
 
 def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, octets: bytes | None = None) -> None:
@@ -295,9 +295,9 @@ def _format_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def _quarantined(*row: Any) -> QuarantinedItem:
-    *facts, kind, found_at = row
-    return QuarantinedItem(*facts, DamageKind(kind), found_at)  # type: ignore[call-arg] # six facts, as the query has them
+def _quarantined(row: tuple[Any, ...]) -> QuarantinedItem:
+    name, reason, kept_at, readings, first, last, kind, found_at = row
+    return QuarantinedItem(name, reason, kept_at, readings, first, last, DamageKind(kind), found_at)
 
 
 def meta_of(connection: sqlite3.Connection, name: str) -> int | None:

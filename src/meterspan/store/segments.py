@@ -61,7 +61,7 @@ def check_segment(path: Path) -> None:
     match = _NAME.fullmatch(path.name)
     if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
         raise DamagedSegmentError(str(path), "was changed after it was written: its checksum is wrong")
-    from pyarrow import parquet as pq  # noqa: PLC0415 - 10 MB that a home without a closed day does not need
+    from pyarrow import parquet as pq  # noqa: PLC0415 - 8 MB that a home without a closed day does not need
 
     with _parquet_errors(path):
         metadata = pq.read_schema(path).metadata

@@ -4,6 +4,7 @@ Numbers stay raw (the VIF scales them); dates that are no dates are None, never 
 order. What was read can be written again octet by octet because records keep their octets beside the value.
 """
 
+import math
 import struct
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -115,7 +116,7 @@ def _bcd(data: bytes, kind: ValueKind) -> int | str | None:
 def _real(data: bytes) -> Decimal | None:
     """Type H: the shortest decimal that is this 32-bit real and no other; None for infinities and NaN."""
     (number,) = struct.unpack("<f", data)
-    if number != number or number in (float("inf"), float("-inf")):  # noqa: PLR0124 - NaN is not itself
+    if not math.isfinite(number):
         return None
     for digits in range(6, 10):
         text = f"{number:.{digits}g}"

@@ -13,7 +13,7 @@ from typing import TypeAlias
 from meterspan.quantities import Obis, Scaled, unit_of_code
 from meterspan.wire.cursor import Cursor
 from meterspan.wire.errors import WireError
-from meterspan.wire.sml.tlv import END_OF_MESSAGE, Integer, Tlv, read_tlv, write_tlv
+from meterspan.wire.sml.tlv import END_OF_MESSAGE, EndOfMessage, Integer, Tlv, read_tlv, write_tlv
 from meterspan.wire.sml.transport import SmlChecksum, frame_crc
 
 __all__ = [
@@ -285,7 +285,7 @@ def _entry(row: tuple[Tlv, ...]) -> SmlEntry:
         name, status, time, unit, scaler, value, signature = row
     return SmlEntry(
         _octets(name),
-        None if value is END_OF_MESSAGE else value,  # type: ignore[arg-type] # END_OF_MESSAGE is a singleton
+        None if isinstance(value, EndOfMessage) else value,
         unit.value if isinstance(unit, Integer) else None,
         _plain(scaler),
         status if isinstance(status, Integer) else None,
