@@ -10,12 +10,12 @@ import pytest
 from tests.flooded import FLOODED, worst_of
 from tests.worst import CALLS_MAX, MEMORY_MAX, MIB, WORST, counted
 
-pytestmark = [pytest.mark.attack(2), pytest.mark.finding("security C3", "security H7", "dlms D10")]
-
 SECONDS = [0.3, pytest.param(2.0, marks=pytest.mark.deep)]
 """How long the peer sends; by then those that are cut off are."""
 
 
+@pytest.mark.attack(2)
+@pytest.mark.finding("security C3", "security H7", "dlms D10")
 @pytest.mark.parametrize("seconds", SECONDS)
 @pytest.mark.parametrize("port", FLOODED)
 def test_a_megabyte_of_the_worst_at_any_port_costs_a_bounded_number_of_calls_and_little_memory(

@@ -34,7 +34,7 @@ it waits at its sender."""
 OCTETS_BURST: Final = 65_536
 """Octets read at once after a pause: the longest push."""
 FRAME_OCTETS: Final = 32
-"""What a frame, or a run of octets that is none, counts for beside its octets."""
+"""What a frame, or a run of damaged octets, counts for beside its octets."""
 
 
 @dataclass(frozen=True, slots=True)
