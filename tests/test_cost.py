@@ -31,7 +31,7 @@ from meterspan.wire.wrapper import WrapperReader
 from meterspan.wire.xdlms.common import read_invoke_id, read_list
 from tests.worst import CALLS_MAX, CALLS_PER_OCTET, MEMORY_MAX, MIB, WORST, cost_of
 
-pytestmark = [pytest.mark.attack(2), pytest.mark.finding("security C3", "dlms D1")]
+pytestmark = pytest.mark.attack(2)
 
 SOURCE = Path(__file__).parents[1] / "src" / "meterspan"
 SIZES = [1 << 13, pytest.param(MIB, marks=pytest.mark.deep)]
@@ -121,6 +121,7 @@ STREAMS: dict[str, Callable[[bytes], object]] = {
 }
 
 
+@pytest.mark.finding("security C3", "dlms D1")
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("entry", MESSAGES)
 def test_the_worst_message_of_any_grammar_costs_a_bounded_number_of_calls_and_little_memory(
@@ -136,7 +137,7 @@ def test_the_worst_message_of_any_grammar_costs_a_bounded_number_of_calls_and_li
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("entry", STREAMS)
 def test_a_stream_of_the_worst_of_any_grammar_costs_no_more_for_each_octet(entry: str, size: int) -> None:
-    """Frames are handed out one by one; the port that reads them bounds how many of them it reads."""
+    """Frames are handed out one by one; the port that reads them bounds how many it reads (``test_flooded_ports``)."""
     for name, build in WORST.items():
         octets = build(size)
         cost = cost_of(lambda octets=octets: STREAMS[entry](octets), counts_memory=size == MIB)

@@ -5,8 +5,8 @@ Calls are those of Python functions and of built-in ones: a count that no machin
 
 import cProfile
 import tracemalloc
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from meterspan.wire.checksum import crc_16_x25
@@ -25,29 +25,36 @@ CALLS_PER_OCTET = 150
 MEMORY_MAX = 32 * MIB
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Cost:
-    """What a call has cost."""
+    """What a call has cost: calls of this thread, and the most octets held, 0 where they are not counted."""
 
-    calls: int
-    octets: int
+    calls: int = 0
+    octets: int = 0
 
 
-def cost_of(run: Callable[[], object], *errors: type[Exception], counts_memory: bool = True) -> Cost:
-    """Run once; ``errors`` are what it may raise. Memory is the most that was held, 0 where it is not counted."""
-    profile = cProfile.Profile(subcalls=False)
+@contextmanager
+def counted(*, counts_memory: bool = True) -> Iterator[Cost]:
+    """Count what runs within, in this thread; the cost is there at the end."""
+    profile, cost = cProfile.Profile(subcalls=False), Cost()
     if counts_memory:
         tracemalloc.start()
     try:
         profile.enable()
-        with suppress(*errors):
-            run()
+        yield cost
         profile.disable()
-        peak = tracemalloc.get_traced_memory()[1] if counts_memory else 0
+        cost.octets = tracemalloc.get_traced_memory()[1] if counts_memory else 0
     finally:
         profile.disable()
         tracemalloc.stop()
-    return Cost(sum(entry.callcount for entry in profile.getstats()), peak)
+    cost.calls = sum(entry.callcount for entry in profile.getstats())
+
+
+def cost_of(run: Callable[[], object], *errors: type[Exception], counts_memory: bool = True) -> Cost:
+    """Run once; ``errors`` are what it may raise."""
+    with counted(counts_memory=counts_memory) as cost, suppress(*errors):
+        run()
+    return cost
 
 
 def filled(unit: bytes) -> Callable[[int], bytes]:

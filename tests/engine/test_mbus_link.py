@@ -284,3 +284,11 @@ def test_the_slave_reads_octet_by_octet_and_drops_a_frame_that_was_left():
         one.receive(bytes((octet,)), 10.0 + index / 1000)
     one.advance(11.0)
     assert one.octets_to_send()
+
+
+@pytest.mark.attack(2)
+def test_of_more_octets_than_a_segment_carries_at_once_the_slave_answers_the_last_request():
+    one, others = slave(1), bytes.fromhex("105B025D16")
+    one.receive(others * 2_000 + bytes.fromhex("105B015C16"), 0.0)
+    one.advance(1.0)
+    assert read_link_frame(one.octets_to_send()).ci == 0x72

@@ -70,7 +70,8 @@ DECIMAL_DIGITS = "0123456789"
 HEX_DIGITS = "0123456789ABCDE"
 """F is the wildcard (EN 13757-3:2018, 12.3)."""
 OCTETS_HEARD_MAX: Final = 2 * MAX_FRAME
-"""Octets of an answer that are kept for the case that it is damaged."""
+"""Octets of an answer that are kept for the case that it is damaged; of octets that a slave hears at once, its last
+frame is among these: the segment is half-duplex, and a master that sends on has given up its request."""
 DAMAGED_PROBES_MAX: Final = 32
 """A search ends after so many damaged answers in a row: devices that differ in one digit give nine at most, noise any
 number of them."""
@@ -544,7 +545,7 @@ class MbusSlave:
         if self._heard_at is not None and now - self._heard_at > self.settings.bits(GAP_BIT_TIMES) + ANSWER_S:
             self._reader.reset()
         self._heard_at = now
-        for frame in self._reader.receive(octets):
+        for frame in self._reader.receive(octets[-OCTETS_HEARD_MAX:]):
             if frame.is_primary and frame.address is not None:
                 answer = self._serve(frame, frame.address)
                 if answer and frame.address != Address.BROADCAST:

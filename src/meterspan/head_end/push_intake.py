@@ -441,6 +441,11 @@ class PushConnection:
         return self._events.popleft() if self._events else None
 
     @property
+    def frames(self) -> int:
+        """Frames, and runs of octets that were none, since the connection was made."""
+        return self._link.counts.frames_received + self._link.counts.frames_damaged
+
+    @property
     def is_up(self) -> bool:
         """False once the link has ended or nothing can be stored: close the connection."""
         return self._has_medium and (self._link.is_up or not self._was_up)

@@ -53,7 +53,7 @@ from meterspan.model.failures import FailedError, Failure, FailureKind
 from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.media import CannotConnectError, connect_stream
-from meterspan.runtime.shell import OnOctets, StreamShell
+from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, OnOctets, StreamShell
 from meterspan.wire.axdr import Data
 from meterspan.wire.errors import WireError
 
@@ -159,6 +159,7 @@ class DlmsClient:
         self.refused: deque[ApduRefused] = deque(maxlen=NOTIFICATIONS_MAX)
         self.clock = clock
         self.shell: StreamShell[AssociationEvent] = StreamShell(association, clock, self._take, on_octets=on_octets)
+        self.shell.unanswered_octets_max = UNANSWERED_OCTETS_MAX
         self._association = association
         self._waiting: dict[int, asyncio.Future[ScriptResponse]] = {}
         self._associating: asyncio.Future[Agreement] | None = None

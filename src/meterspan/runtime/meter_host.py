@@ -316,9 +316,7 @@ class RadioHost(_MeterHost[Flow, list[bytes]]):
 
 
 class _MasterConnection(StreamShell[SlaveEvent]):
-    """A master's connection to the wired slave; it has a place, and short turns."""
-
-    feed_octets_max = 64
+    """A master's connection to the wired slave; it has a place."""
 
     def __init__(self, machine: MbusSlave, clock: Callable[[], float], gate: ConnectionGate) -> None:
         super().__init__(machine, clock, lambda _event: None, self._closed)

@@ -32,6 +32,8 @@ UNPROVED_PUSH_OCTETS_MAX: Final = 1 << 17
 """Octets of a sender since its last authentic push: the longest push twice."""
 REFUSED_PUSH_OCTETS: Final = 1_024
 """What a refused push counts for beside its octets: 128 in a row end the connection."""
+FRAME_OCTETS: Final = 64
+"""What a frame counts for beside its octets: the longest push takes 64 KiB in 512 segments."""
 
 _log = logging.getLogger("meterspan.head_end")
 _Address = tuple[str, int]
@@ -125,7 +127,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
         self._peer = ""
         self._proved_at: float | None = None
         self._line: asyncio.Transport | None = None
-        self._refused = 0
+        self._refused = self._frames = 0
 
     def may_feed(self, size: int) -> bool:
         """Return whether the sender may go on: it has not sent much since its last authentic push."""
@@ -161,7 +163,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
 
     def _judge(self) -> None:
         self._note_proof()
-        self._note_refusals()
+        self._note_cost()
         if not self._connection.is_up:
             self.close()
 
@@ -171,10 +173,11 @@ class _PushShell(StreamShell[PushConnectionEvent]):
             self._proved_at = self._connection.proved_at
             self._gate.prove(self._place)
 
-    def _note_refusals(self) -> None:
-        """End the connection of a sender whose pushes are refused one after the other."""
+    def _note_cost(self) -> None:
+        """End the connection of a sender whose pushes are refused one after the other, or whose frames bring none."""
         refused, self._refused = self._connection.refused - self._refused, self._connection.refused
-        octets = refused * REFUSED_PUSH_OCTETS
+        frames, self._frames = self._connection.frames - self._frames, self._connection.frames
+        octets = refused * REFUSED_PUSH_OCTETS + frames * FRAME_OCTETS
         if self._place is not None and not self._gate.spend(self._place, octets, UNPROVED_PUSH_OCTETS_MAX):
             self.abort()
 

@@ -12,7 +12,7 @@ from meterspan.engine.link import ApduReceived, FrameDamaged, LinkDown, LinkEven
 from meterspan.engine.links import TRANSPORTS, Transport
 from meterspan.model.reasons import reason_of
 from meterspan.runtime.endpoints import Endpoint
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, connections_within
+from meterspan.runtime.limits import Allowance, ConnectionGate, ConnectionPlace, connections_within
 from meterspan.runtime.media import CannotConnectError, listen_stream
 from meterspan.runtime.shell import StreamShell
 
@@ -28,6 +28,13 @@ WAITING_MAX: Final = 1_024
 CONNECTIONS_MAX: Final = 256
 CONNECTIONS_PER_PEER_MAX: Final = 64
 OPEN_FILES_SHARE: Final = 0.5
+OCTETS_A_SECOND: Final = 32_768
+"""Octets of a connection read in a second: far more than a meter pushes. More is not lost,
+it waits at its sender."""
+OCTETS_BURST: Final = 65_536
+"""Octets read at once after a pause: the longest push."""
+FRAME_OCTETS: Final = 32
+"""What a frame, or a run of damaged octets, counts for beside its octets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,8 @@ async def pushed_apdus(
             yield pushed
     finally:
         port.close()
+        for line in tuple(lines):
+            line.abort()
 
 
 class _PushLine(StreamShell[LinkEvent]):
@@ -106,10 +115,26 @@ class _PushLine(StreamShell[LinkEvent]):
         self._lines = lines
         self._place: ConnectionPlace | None = None
         self._peer = ""
+        self._allowance = Allowance(OCTETS_A_SECOND, OCTETS_BURST, asyncio.get_running_loop().time)
+        self._frames = 0
+        self._pause: asyncio.TimerHandle | None = None
+
+    def may_feed(self, size: int) -> bool:
+        """Count the octets, and the frames that came before them; what is beyond the allowance waits."""
+        frames = self._link.counts.frames_received + self._link.counts.frames_damaged
+        pause_s = self._allowance.spend(size + FRAME_OCTETS * (frames - self._frames))
+        self._frames = frames
+        if pause_s > 0 and self._pause is None:
+            self._pause = asyncio.get_running_loop().call_later(pause_s, self._go_on)
+        return True
 
     def has_room(self) -> bool:
-        """Return whether few APDUs wait for the listener."""
-        return self._queue.qsize() < WAITING_MAX // 2
+        """Return whether few APDUs wait for the listener, and the connection has not sent too much lately."""
+        return self._pause is None and self._queue.qsize() < WAITING_MAX // 2
+
+    def _go_on(self) -> None:
+        self._pause = None
+        self.feed_on()
 
     def opened(self, transport: asyncio.Transport) -> None:
         """Listen, or close at once where too many are open."""
@@ -133,5 +158,7 @@ class _PushLine(StreamShell[LinkEvent]):
 
     def _leave(self) -> None:
         self._lines.discard(self)
+        if self._pause is not None:
+            self._pause.cancel()
         if self._place is not None:
             self._gate.leave(self._place)

@@ -24,6 +24,7 @@ from meterspan.wire.p1 import (
     read_telegram,
     write_telegram,
 )
+from meterspan.wire.p1.telegram import CONTINUED_MAX
 
 BODY_5 = (
     "/TST5\\2MADE-UP-1\r\n\r\n1-3:0.2.8(50)\r\n0-0:1.0.0(240331030000S)\r\n0-0:96.1.1(5445535430303031)\r\n"
@@ -86,6 +87,14 @@ def test_dsmr_3_gas_values_on_the_next_line_belong_to_the_line_before() -> None:
     assert isinstance(gas.values[0], ClockTime)
     assert gas.values[-2:] == ("m3", "00001.001")
     assert len(telegram.objects) == 2
+
+
+@pytest.mark.attack(2)
+def test_a_line_is_continued_by_few_others_and_the_rest_are_faults() -> None:
+    more = CONTINUED_MAX + 3
+    telegram = read_telegram(b"/AAA5a\r\n\r\n1.8.0(1)\r\n" + b"(2)\r\n" * more + b"1.8.1(3)\r\n(4)\r\n!\r\n")
+    assert [item.text for item in telegram.objects] == ["(1)" + "(2)" * CONTINUED_MAX, "(3)(4)"]
+    assert [fault.text for fault in telegram.faults] == ["(2)"] * 3
 
 
 @pytest.mark.parametrize(

@@ -81,12 +81,14 @@ def read_address(octets: bytes | Cursor, name: str = "address") -> HdlcAddress:
 
     """
     cursor = octets if isinstance(octets, Cursor) else Cursor(octets)
-    window = cursor.peek(ADDRESS_SIZE_MAX)
-    size = next((index + 1 for index, octet in enumerate(window) if octet & 1), 0)
-    if not size and len(window) == ADDRESS_SIZE_MAX:
+    size = 1
+    for octet in cursor.peek(ADDRESS_SIZE_MAX):
+        if octet & 1:
+            break
+        size += 1
+    if size > ADDRESS_SIZE_MAX:
         raise WireError("the address does not end after 4 octets", cursor.position, name, _CLAUSE)
-    raw = cursor.take(size or len(window) + 1, name)
-    address = _address_of(raw)
+    address = _address_of(cursor.take(size, name))
     if cursor.trace is not None:
         cursor.explain(str(address))
     return address

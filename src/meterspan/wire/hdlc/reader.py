@@ -130,9 +130,12 @@ class HdlcReader:
             self._give_up_flag(self._damage_error)
             return 1
         try:
-            length = read_header_length(bytes(self._buffer[start : start + _HEADER_SIZE_MAX]))
-            if length is not None and len(self._buffer) > start + length:
-                frame = read_frame(bytes(self._buffer[position : start + length + 1]))
+            end = self._closing_flag(start)
+            if end is None:
+                length = read_header_length(bytes(self._buffer[start : start + _HEADER_SIZE_MAX]))
+                end = None if length is None or len(self._buffer) <= start + length else start + length
+            if end is not None:
+                frame = read_frame(bytes(self._buffer[position : end + 1]))
             elif is_last and len(self._buffer) > start:
                 size = len(self._buffer) - position
                 raise TruncatedError("the frame is cut off", size, "frame")
@@ -144,7 +147,12 @@ class HdlcReader:
         self._report_damage()
         self._items.append(frame)
         self._flag_is_shared = True
-        return length + 1
+        return end - position
+
+    def _closing_flag(self, start: int) -> int | None:
+        """Return where the flag is that closes a whole frame; None where its length leads to no flag."""
+        end = start + (int.from_bytes(self._buffer[start : start + 2], "big") & LENGTH_MASK)
+        return end if start < end < len(self._buffer) and self._buffer[end] == FLAG else None
 
     def _fill_size(self, position: int) -> int:
         """Return how many flags from ``position`` on have another behind them."""

@@ -18,6 +18,7 @@ from meterspan.wire.errors import ChecksumError, TruncatedError, WireError
 from meterspan.wire.p1.profiles import GENERIC, PROFILES, CrcPolicy, P1Profile
 
 __all__ = [
+    "CONTINUED_MAX",
     "MAX_LINES",
     "MAX_TELEGRAM_SIZE",
     "P1Fault",
@@ -36,6 +37,9 @@ MAX_LINES = 1_024
 """The longest telegram seen has under 100 lines, one for each object."""
 MAX_TELEGRAM_SIZE = 16_384
 """The largest seen is about 3 KB (13 months of peaks and a 1,024-character message); four times that is damage."""
+
+CONTINUED_MAX = 8
+"""Lines that continue one: DSMR 2 and 3 have one for the value of a gas meter."""
 
 P1Value: TypeAlias = Scaled | ClockTime | Obis | str
 """A number with a unit, a time stamp, an OBIS reference (in logs and DSMR 3 gas values), or text unchanged."""
@@ -247,10 +251,13 @@ def _read_body(body: str, base: int, deviation_min: int, trace: Trace | None) ->
         return cast("list[P1Object]", [item for item in found if item is not None]), []
     objects: list[P1Object] = []
     faults: list[P1Fault] = []
-    offset = base
+    offset, continued = base, 0
     for line, item in zip(lines, found, strict=True):
         text, read = line.strip(), item
-        if read == _NO_HEAD and text[0] == "(" and objects:
+        if isinstance(read, P1Object):
+            continued = 0
+        elif read == _NO_HEAD and text[0] == "(" and objects and continued < CONTINUED_MAX:
+            continued += 1
             read = _continued(objects.pop(), text, deviation_min)
         if isinstance(read, str):
             faults.append(P1Fault(offset, text, read))

@@ -18,7 +18,7 @@ MAX_FILE_SIZE = 65_536  # a meter's list is under 1 KB; a gateway's profile of a
 
 FRAMES_MAX = 8_192
 """Frames of one capture: a meter sends one a second, so that these are more than two hours."""
-REREADS_MAX = 4
+REREADS_MAX = 2
 """How often a capture may be read again for frames within damaged ones: a start sequence costs 8 octets to send."""
 
 ESCAPE = b"\x1b\x1b\x1b\x1b"

@@ -15,7 +15,7 @@ __all__ = ["APDU_SIZE_MAX", "DATAGRAM_PDUS_MAX", "WrapperReader", "read_datagram
 
 APDU_SIZE_MAX: Final = 0xFFFF
 """Longest APDU taken by default: all that the header can announce; gateways with many peers set less."""
-DATAGRAM_PDUS_MAX: Final = 64
+DATAGRAM_PDUS_MAX: Final = 8
 """PDUs taken from one datagram: one is the rule (5.2), a few pushed together are seen; more only costs us time."""
 
 
