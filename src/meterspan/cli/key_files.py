@@ -88,7 +88,7 @@ def given_keys(key: str | None, auth_key: str | None, password: str | None) -> M
     """Read the secrets of the options ``--key``, ``--auth-key`` and ``--password``; b"" for one that was not given.
 
     Raises:
-        typer.BadParameter: one of them is none.
+        typer.BadParameter: the text is not a key, or not a password.
 
     """
     return MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
