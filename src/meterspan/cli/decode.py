@@ -16,6 +16,7 @@ from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_
 from meterspan.cli.terminal import Terminal
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Format
+from meterspan.readings.decoder import hex_digits
 from meterspan.wire import SecurityError, Trace
 
 __all__ = ["decode", "is_incomplete", "show_telegram"]
@@ -104,7 +105,7 @@ def _inputs(source: str) -> list[str | bytes]:
     """Return the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
     octets = _file(source)
     if octets is None:
-        if "\n" not in source and source.strip("0123456789abcdefABCDEF \t:"):
+        if "\n" not in source and not hex_digits(source):
             raise typer.BadParameter(f"{source[:80]} is neither a file that is there nor hexadecimal digits")
         return [source]
     lines = [line for line in octets.split(b"\n") if line.strip()]
