@@ -32,11 +32,12 @@ def test_a_segment_is_moved_with_its_octets_and_one_that_is_gone_has_no_place(tm
     path.write_bytes(b"damaged")
     row = SegmentRow(path.name, 5, 96, 7)
     kept = tmp_path / "quarantine" / path.name
-    assert quarantine.of_segment(row, "changed", path, (0, 9)).kept_at == str(kept)
+    item = quarantine.of_segment(row, "changed", path)
+    assert (item.kept_at, item.first_time, item.last_time) == (str(kept), 5 * 86_400, 6 * 86_400 - 1)
     assert (kept.read_bytes(), path.exists()) == (b"damaged", False)
-    assert quarantine.of_segment(row, "changed", path, (0, 9)).kept_at == str(kept), "another reader was faster"
+    assert quarantine.of_segment(row, "changed", path).kept_at == str(kept), "another reader was faster"
     gone = SegmentRow("2026-03-02-00000002.parquet", 6, 96, 7)
-    assert quarantine.of_segment(gone, "is gone", tmp_path / gone.name, (0, 9)).kept_at == ""
+    assert quarantine.of_segment(gone, "is gone", tmp_path / gone.name).kept_at == ""
 
 
 def test_a_segment_that_cannot_be_moved_stays_in_its_place(tmp_path):
@@ -44,5 +45,5 @@ def test_a_segment_that_cannot_be_moved_stays_in_its_place(tmp_path):
     quarantine = StoreQuarantine(tmp_path, tmp_path / "journal.sqlite")
     path = tmp_path / "2026-03-01-00000001.parquet"
     path.write_bytes(b"damaged")
-    item = quarantine.of_segment(SegmentRow(path.name, 5, 96, 7), "changed", path, (0, 9))
+    item = quarantine.of_segment(SegmentRow(path.name, 5, 96, 7), "changed", path)
     assert (item.kept_at, path.read_bytes()) == (str(path), b"damaged")

@@ -22,7 +22,7 @@ from meterspan.runtime.clock import SystemClock
 from meterspan.runtime.config import ServeConfig
 from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
-from meterspan.store.reading_store import is_in_use
+from meterspan.store.directory_lock import is_in_use
 
 __all__ = ["CommandFailedError", "MeterPortal", "change_at_rest"]
 

@@ -36,8 +36,8 @@ from meterspan.runtime.master_key import MasterKeyError, check_master_key
 from meterspan.runtime.order_file import check_orders, order_path
 from meterspan.store import journal
 from meterspan.store.databases import check_reachable
+from meterspan.store.directory_lock import is_in_use
 from meterspan.store.inspection import inspected
-from meterspan.store.reading_store import is_in_use
 from meterspan.store.registry import Registry
 from meterspan.wire.errors import WireError
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
-from meterspan.model.storage.readings import ImportRecord, Readings
+from meterspan.model.storage.readings import ImportRecord, Readings, Receipt
 from meterspan.store.columns import read_batch, write_batch
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "insert_part",
     "set_counts",
     "set_undone",
+    "with_part",
 ]
 
 _COLUMNS: Final = "number, name, digest, taken_at, readings, duplicates, conflicts, first_time, last_time, undone_at"
@@ -51,6 +52,21 @@ def import_parts(connection: sqlite3.Connection, number: int) -> Iterator[Readin
     for (part,) in connection.execute(query, (number,)).fetchall():
         (octets,) = connection.execute("select octets from import_part where number = ?", (part,)).fetchone()
         yield read_batch(octets)
+
+
+def with_part(record: ImportRecord, part: Readings, receipt: Receipt) -> ImportRecord:
+    """Return the record of an import with the counts and the span of one part more."""
+    if not len(part):
+        return record
+    first, last = int(part.time.min()), int(part.time.max())
+    return replace(
+        record,
+        readings=record.readings + len(receipt.fresh),
+        duplicates=record.duplicates + receipt.duplicates,
+        conflicts=record.conflicts + receipt.conflicts,
+        first_time=first if record.first_time is None else min(first, record.first_time),
+        last_time=last if record.last_time is None else max(last, record.last_time),
+    )
 
 
 def set_counts(connection: sqlite3.Connection, record: ImportRecord) -> None:

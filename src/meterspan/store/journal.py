@@ -6,12 +6,13 @@ Every function runs inside a transaction of its caller, except ``prepare``.
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from meterspan.model.readings import EventSeverity, MeterEvent
 from meterspan.model.storage.errors import DamagedBatchError, DamagedError, UnknownFormatError
-from meterspan.model.storage.readings import DamageKind, QuarantinedItem, Readings, UnsettledDays
+from meterspan.model.storage.readings import DamageKind, QuarantinedItem, Readings, Receipt, UnsettledDays
 from meterspan.store.columns import read_batch, read_unsettled, write_batch, write_unsettled
 from meterspan.store.unsettled import merged_days, touched_days
 
@@ -20,25 +21,39 @@ __all__ = [
     "LOG_MISSING",
     "BatchRow",
     "SegmentRow",
+    "accept_batch",
     "add_meta",
+    "add_receipt",
     "batch_rows",
+    "delete_batches",
+    "events_of",
     "extent_of",
+    "forget_accepted",
     "insert_batch",
+    "insert_events",
     "insert_quarantined",
+    "insert_segments",
     "insert_unsettled",
     "is_log_missing",
+    "list_segment_again",
     "meta_of",
     "note_closed",
     "note_open",
     "octets_of",
     "pending_days",
     "prepare",
+    "quarantine_batch",
+    "quarantine_segment",
     "quarantined_rows",
     "repair_extent",
     "replace_bounds",
+    "replace_segments",
     "segment_names",
+    "segment_row",
+    "segment_rows",
     "set_meta_max",
     "unsettled_rows",
+    "widen_bounds",
 ]
 
 FORMAT: Final = 4
@@ -185,6 +200,36 @@ def segment_names(connection: sqlite3.Connection) -> list[str]:
     return [str(name) for (name,) in connection.execute("select name from segment order by name")]
 
 
+def segment_rows(connection: sqlite3.Connection) -> list[SegmentRow]:
+    """List the segments that count."""
+    return [SegmentRow(*row) for row in connection.execute("select name, day, readings, octets from segment")]
+
+
+def segment_row(connection: sqlite3.Connection, name: str) -> SegmentRow | None:
+    """Return the segment of this name, or None where it does not count."""
+    query = "select name, day, readings, octets from segment where name = ?"
+    found = connection.execute(query, (name,)).fetchone()
+    return None if found is None else SegmentRow(*found)
+
+
+def insert_segments(connection: sqlite3.Connection, rows: Iterable[SegmentRow]) -> None:
+    """Add segments that count from now on."""
+    connection.executemany("insert into segment values (?, ?, ?, ?)", rows)
+
+
+def replace_segments(connection: sqlite3.Connection, names: Sequence[str], written: SegmentRow) -> None:
+    """Let one segment count in the place of those that were merged into it."""
+    connection.executemany("delete from segment where name = ?", [(name,) for name in names])
+    insert_segments(connection, [written])
+
+
+def list_segment_again(connection: sqlite3.Connection, row: SegmentRow) -> None:
+    """Let a segment that was quarantined count again."""
+    insert_segments(connection, [row])
+    connection.execute("delete from quarantined where name = ?", (row.name,))
+    add_meta(connection, "readings", row.readings)
+
+
 def octets_of(connection: sqlite3.Connection, seq: int) -> bytes:
     """Read the octets of one batch.
 
@@ -212,11 +257,53 @@ def insert_batch(connection: sqlite3.Connection, readings: Readings) -> None:
     )
 
 
+def delete_batches(connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+    """Remove batches whose readings are stored in another place."""
+    connection.executemany("delete from batch where seq = ?", [(seq,) for seq in numbers])
+
+
+def accept_batch(connection: sqlite3.Connection, batch_id: bytes, arrived: int) -> bool:
+    """Remember the id of a batch that came at ``arrived``, UTC seconds; False where it is known."""
+    return bool(connection.execute("insert or ignore into accepted values (?, ?)", (batch_id, arrived)).rowcount)
+
+
+def forget_accepted(connection: sqlite3.Connection, kept: int) -> None:
+    """Forget the ids of batches but the newest ones."""
+    connection.execute(
+        "delete from accepted where batch_id not in (select batch_id from accepted order by accepted_at desc limit ?)",
+        (kept,),
+    )
+
+
+def insert_events(connection: sqlite3.Connection, events: Iterable[MeterEvent]) -> None:
+    """Add events; those that are stored already are left as they are."""
+    connection.executemany(
+        "insert into event values (?, ?, ?, ?, ?) on conflict (device, time, code, text) do nothing",
+        [(event.device, event.time, event.code, event.text, int(event.severity)) for event in events],
+    )
+
+
+def events_of(connection: sqlite3.Connection, device: str) -> list[MeterEvent]:
+    """List the events of a device in order of time."""
+    query = "select time, code, text, severity from event where device = ? order by time, code"
+    rows = connection.execute(query, (device,)).fetchall()
+    return [MeterEvent(device, time, code, text, EventSeverity(severity)) for time, code, text, severity in rows]
+
+
 def repair_extent(connection: sqlite3.Connection, row: BatchRow, readings: Readings) -> None:
     """Write the extent of a batch again from its octets, whose checksum is right."""
     connection.execute(
         "update batch set readings = ?, first_time = ?, last_time = ?, first_series = ?, last_series = ? where seq = ?",
         (*extent_of(readings), row.seq),
+    )
+
+
+def widen_bounds(connection: sqlite3.Connection, bounds: Iterable[tuple[int, int, int]]) -> None:
+    """Widen the bounds of series of which readings went to segments; each is a series, its first and last time."""
+    connection.executemany(
+        "insert into bound values (?, ?, ?) on conflict (series) do update set"
+        " first_time = min(first_time, excluded.first_time), last_time = max(last_time, excluded.last_time)",
+        bounds,
     )
 
 
@@ -290,6 +377,18 @@ def insert_quarantined(connection: sqlite3.Connection, item: QuarantinedItem, oc
         add_meta(connection, "readings", -item.readings)
 
 
+def quarantine_batch(connection: sqlite3.Connection, item: QuarantinedItem, seq: int) -> None:
+    """Move a damaged batch from those that count to what is quarantined, with its octets."""
+    insert_quarantined(connection, item, octets_of(connection, seq))
+    delete_batches(connection, [seq])
+
+
+def quarantine_segment(connection: sqlite3.Connection, item: QuarantinedItem) -> None:
+    """Move a damaged segment from those that count to what is quarantined; its file is elsewhere."""
+    insert_quarantined(connection, item)
+    connection.execute("delete from segment where name = ?", (item.name,))
+
+
 def _format_of(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("pragma user_version").fetchone()
     return int(version)
@@ -314,6 +413,18 @@ def add_meta(connection: sqlite3.Connection, name: str, count: int) -> int:
         (name, count),
     ).fetchone()
     return int(value)
+
+
+def add_receipt(connection: sqlite3.Connection, receipt: Receipt) -> None:
+    """Add what became of readings to the counters."""
+    for name, count in (
+        ("readings", len(receipt.fresh)),
+        ("duplicates", receipt.duplicates),
+        ("conflicts", receipt.conflicts),
+        ("late", receipt.late),
+    ):
+        if count:
+            add_meta(connection, name, count)
 
 
 def set_meta_max(connection: sqlite3.Connection, name: str, value: int) -> None:

@@ -5,6 +5,7 @@ it, because the import may be undone. An undone import is a second copy of each 
 which takes the first one back. The marks are bits of the stored quality that no reader sees.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -12,8 +13,19 @@ from numpy.typing import NDArray
 
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import Quality
+from meterspan.store.columns import read_batch, write_batch
 
-__all__ = ["OF_IMPORT", "VOID", "is_marked", "live", "marked", "with_quality", "without_marks", "without_voids"]
+__all__ = [
+    "OF_IMPORT",
+    "VOID",
+    "is_marked",
+    "live",
+    "live_batches",
+    "marked",
+    "with_quality",
+    "without_marks",
+    "without_voids",
+]
 
 VOID: Final = 1 << 29
 OF_IMPORT: Final = 1 << 30
@@ -46,6 +58,22 @@ def live(readings: Readings) -> Readings:
     left, touched = _cancelled(readings)
     left = _without_conflicts_of_voids(_first_of_each_value(left), touched)
     return without_marks(left)
+
+
+def live_batches(batches: Iterator[Readings]) -> Iterator[Readings]:
+    """Yield the rows of batches that count; those of series that have voids are joined into one batch."""
+    held: list[Readings] = []
+    series: set[int] = set()
+    octets = [(write_batch(batch), np.unique(batch.series[(batch.quality & VOID) != 0])) for batch in batches]
+    for _octets, voided in octets:
+        series.update(voided.tolist())
+    voided_series = np.array(sorted(series), np.int32)
+    for packed, _voided in octets:
+        batch = read_batch(packed)
+        has_voids = np.isin(batch.series, voided_series)
+        held.append(batch[has_voids])
+        yield without_marks(batch[~has_voids])
+    yield live(Readings.concatenate(held).sorted())
 
 
 def without_voids(readings: Readings) -> Readings:

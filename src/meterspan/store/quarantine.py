@@ -12,6 +12,7 @@ from pathlib import Path
 
 from meterspan.model.reasons import reason_of
 from meterspan.model.storage.readings import DamageKind, QuarantinedItem
+from meterspan.quantities import DAY_S
 from meterspan.store.edge import wall_time
 from meterspan.store.journal import BatchRow, SegmentRow
 from meterspan.store.private_files import make_private_folder, sync_directory
@@ -87,17 +88,9 @@ class StoreQuarantine:
         kind, found_at = DamageKind.DAYS, int(self._clock())
         return QuarantinedItem(f"days to settle {number}", reason, kept_at, kind=kind, found_at=found_at)
 
-    def of_segment(self, row: SegmentRow, reason: str, path: Path, span: tuple[int, int]) -> QuarantinedItem:
-        """Move a damaged segment aside and describe it; ``span`` is its UTC day in seconds.
-
-        Args:
-            row: the segment's entry in the journal.
-            reason: why it cannot be read.
-            path: the file.
-            span: start and end of its UTC day, seconds.
-
-        """
-        kept_at = self.move_file(path)
+    def of_segment(self, row: SegmentRow, reason: str, path: Path) -> QuarantinedItem:
+        """Move the file of a damaged segment aside and describe it; it spans its UTC day."""
+        kept_at, span = self.move_file(path), (row.day * DAY_S, (row.day + 1) * DAY_S - 1)
         return QuarantinedItem(row.name, reason, kept_at, row.readings, *span, DamageKind.SEGMENT, int(self._clock()))
 
     def move_file(self, path: Path) -> str:

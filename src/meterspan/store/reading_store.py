@@ -7,34 +7,26 @@ segment that is damaged is quarantined by name, and the rest is served. All fail
 """
 
 import contextlib
-import errno
-import fcntl
 import logging
-import os
-import queue
 import sqlite3
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
-from meterspan.model.readings import EventSeverity, MeterEvent
+from meterspan.model.readings import MeterEvent
 from meterspan.model.storage.errors import (
-    ConcurrentWriterError,
     DamagedBatchError,
     DamagedError,
     DamagedSegmentError,
-    ForeignSegmentError,
     StorageClosedError,
-    UnknownFormatError,
 )
 from meterspan.model.storage.ports import unnoted, unwatched
 from meterspan.model.storage.readings import (
@@ -48,36 +40,33 @@ from meterspan.model.storage.readings import (
 from meterspan.model.storage.stretches import Stretches
 from meterspan.quantities import DAY_S
 from meterspan.store import edge, imports, journal
-from meterspan.store.columns import read_batch, write_batch
+from meterspan.store.batch_cache import BatchCache
+from meterspan.store.changes import Changes
+from meterspan.store.columns import read_batch
+from meterspan.store.directory_lock import lock_directory, unlock
 from meterspan.store.edge import harden, storage_errors, translated
 from meterspan.store.journal import BatchRow, SegmentRow
-from meterspan.store.layers import OF_IMPORT, VOID, live, marked, without_marks
+from meterspan.store.layers import OF_IMPORT, VOID, live, live_batches, marked, without_marks
+from meterspan.store.opening import StoreOpening
 from meterspan.store.private_files import make_private_file, make_private_folder, sync_directory
 from meterspan.store.quarantine import StoreQuarantine, batch_name
 from meterspan.store.segment_stretches import SegmentStretches
 from meterspan.store.segments import (
     SegmentQuery,
-    check_segment,
     day_of,
     read_segment,
-    segment_number,
     write_segment,
 )
-from meterspan.store.series_bounds import FIRST_TIME, BoundsBefore, SeriesBounds
+from meterspan.store.series_bounds import FIRST_TIME, SeriesBounds
 from meterspan.store.sifting import marked_late, sift
 from meterspan.store.unsettled import merged_days, remaining_days, touched_days
+from meterspan.store.writer_thread import WriterThread
 
-__all__ = ["ReadingStore", "is_in_use"]
+__all__ = ["ReadingStore"]
 
-MAX_GROUP: Final = 256
-"""Batches of one commit: more would only lengthen the wait of the first one."""
-MAX_WAITING: Final = 4_096
-"""Batches waiting for the writer; beyond that the caller waits, which is the back-pressure."""
 SMALL_BATCH: Final = 4_096
 """Batches below this many readings are folded together: a day of lone telegrams must not become 100,000 batches."""
 FOLD_AT: Final = 64
-MAX_CACHED_READINGS: Final = 4_000_000
-"""Decoded batches kept for readers: about 150 MB."""
 COMPACT_READINGS: Final = 8_000_000
 """Readings of one compaction step: bounds its memory to about 600 MB."""
 ACCEPTED_KEPT: Final = 100_000
@@ -92,53 +81,12 @@ OPEN_RETRIES: Final = 5
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    run: Callable[[sqlite3.Connection], Any]
-    done: "Future[Any]"
-
-
 class _TrialEnd(Exception):  # noqa: N818 - no error: it takes the transaction of a trial back
     """All parts of a trial were counted."""
 
     def __init__(self, record: ImportRecord) -> None:
         super().__init__(record.name)
         self.record = record
-
-
-class _Group:
-    """The changes in memory of one transaction, so that they can be undone with it."""
-
-    def __init__(self, bounds: SeriesBounds) -> None:
-        self._bounds = bounds
-        self._before: list[BoundsBefore] = []
-        self.noted: list[Readings | UnsettledDays] = []
-        """What each change touched: readings, or the days of so many that they are not held."""
-
-    def note(self, readings: Readings) -> None:
-        self._before.append(self._bounds.note(readings))
-        self.noted.append(readings)
-
-    def note_part(self, readings: Readings) -> None:
-        self._before.append(self._bounds.note(readings))
-        self.noted.append(touched_days([readings]))
-
-    def set_bounds(self, bounds: dict[int, tuple[int, int] | None], touched: UnsettledDays) -> None:
-        self._before.append(self._bounds.set(bounds))
-        self.noted.append(touched)
-
-    def days(self) -> UnsettledDays:
-        fresh = [noted for noted in self.noted if isinstance(noted, Readings)]
-        days = [noted for noted in self.noted if isinstance(noted, UnsettledDays)]
-        return merged_days([touched_days(fresh), *days]) if days else touched_days(fresh)
-
-    def mark(self) -> int:
-        return len(self._before)
-
-    def back_to(self, mark: int) -> None:
-        while len(self._before) > mark:
-            self._bounds.restore(self._before.pop())
-        del self.noted[mark:]
 
 
 class ReadingStore:
@@ -165,20 +113,17 @@ class ReadingStore:
         with storage_errors(directory):
             for folder in (directory, self._segments):
                 make_private_folder(folder, is_ours=True)
-            self._locks = _lock(directory)
+            self._locks = lock_directory(directory)
             self._has_log = self._path.with_name(f"{self._path.name}-wal").exists()
             make_private_file(self._path)
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(MAX_WAITING)
         self._stretches = SegmentStretches(directory / "stretches")
         self._query = SegmentQuery()
         self._quarantine = StoreQuarantine(directory, self._path)
         self._readers: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
-        self._door = threading.Lock()
-        self._cache: OrderedDict[int, Readings] = OrderedDict()
-        self._cached = 0
+        self._cache = BatchCache()
         self._bounds = SeriesBounds()
-        self._group = _Group(self._bounds)
+        self._changes = Changes(self._bounds, self._cache)
         self._compacting = threading.Lock()
         self._may_fold = True
         self._unsettled_rows = 0
@@ -187,7 +132,7 @@ class ReadingStore:
             with storage_errors(self._path):
                 self._writer = self._connect()
         except BaseException:
-            _unlock(self._locks)
+            unlock(self._locks)
             raise
         try:
             with storage_errors(self._path):
@@ -195,8 +140,7 @@ class ReadingStore:
         except BaseException:
             self._release()
             raise
-        self._thread = threading.Thread(target=self._run, name="reading-store-writer", daemon=True)
-        self._thread.start()
+        self._jobs = WriterThread(self._writer, self._path, changes=self._changes, finish=self._finish, rest=self._fold)
 
     def __enter__(self) -> Self:
         return self
@@ -206,12 +150,11 @@ class ReadingStore:
 
     def close(self) -> None:
         """Finish the waiting batches and close the files."""
-        with self._door, self._guard:
+        with self._guard:
             if self._closed:
                 return
             self._closed = True
-        self._jobs.put(None)
-        self._thread.join()
+        self._jobs.close()
         with contextlib.suppress(sqlite3.Error):  # a disk that fails now: the log stays, and the mark is right
             journal.note_closed(self._writer)
         self._release()
@@ -221,7 +164,7 @@ class ReadingStore:
             for connection in (*self._readers, self._writer):
                 connection.close()
         self._query.close()
-        _unlock(self._locks)
+        unlock(self._locks)
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -239,7 +182,7 @@ class ReadingStore:
         self, readings: Readings, events: Sequence[MeterEvent] = (), *, batch_id: bytes | None = None
     ) -> "Future[Receipt]":
         """Hand a batch to the writer; the future is done when the batch is durable."""
-        return self._enqueue(lambda connection: self._append(connection, readings, events, batch_id))
+        return self._jobs.enqueue(lambda connection: self._append(connection, readings, events, batch_id))
 
     def take_import(
         self,
@@ -266,7 +209,7 @@ class ReadingStore:
             return taken
 
         try:
-            taken: ImportRecord = self._enqueue(take).result()
+            taken: ImportRecord = self._jobs.enqueue(take).result()
         except _TrialEnd as end:
             return replace(end.record, number=0)
         return taken
@@ -284,7 +227,7 @@ class ReadingStore:
             DamagedBatchError: the copy of its rows is damaged.
 
         """
-        undone: ImportRecord = self._enqueue(lambda connection: self._undo_import(connection, number, at)).result()
+        undone: ImportRecord = self._jobs.enqueue(lambda connection: self._undo_import(connection, number, at)).result()
         return undone
 
     def compact(self, end: int) -> int:
@@ -300,25 +243,25 @@ class ReadingStore:
         if end % DAY_S:
             raise ValueError("days close at UTC midnight")
         with self._compacting, storage_errors(self._segments):
-            self._enqueue(lambda _connection: self._forbid_fold()).result()
+            self._jobs.enqueue(lambda _connection: self._let_fold(may=False)).result()
             try:
                 self._merge_days()
                 moved = 0
                 while step := self._compact_step(end):
                     moved += step
-                self._enqueue(lambda connection: journal.set_meta_max(connection, "closed_through", end)).result()
+                self._jobs.enqueue(lambda connection: journal.set_meta_max(connection, "closed_through", end)).result()
             finally:
-                self._may_fold = True
+                self._let_fold(may=True)
             return moved
 
     def note_unsettled(self, days: UnsettledDays) -> None:
         """Remember durably that these days are to be settled again (a meter was installed or exchanged)."""
         if len(days):
-            self._enqueue(lambda connection: journal.insert_unsettled(connection, merged_days([days]))).result()
+            self._jobs.enqueue(lambda connection: journal.insert_unsettled(connection, merged_days([days]))).result()
 
     def settled(self, days: UnsettledDays) -> None:
         """Forget these entries of ``days_to_settle`` durably; a day noted again meanwhile stays on the list."""
-        self._enqueue(lambda connection: self._replace_unsettled(connection, days)).result()
+        self._jobs.enqueue(lambda connection: self._replace_unsettled(connection, days)).result()
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -404,7 +347,7 @@ class ReadingStore:
         with self._reader() as connection:
             rows = journal.batch_rows(connection)
             loaded = (batch for row in rows if (batch := self._loaded(connection, row)) is not None)
-            yield from _live_batches(loaded) if imports.has_undone(connection) else map(without_marks, loaded)
+            yield from live_batches(loaded) if imports.has_undone(connection) else map(without_marks, loaded)
 
     def imports(self) -> list[ImportRecord]:
         """List the imports, oldest first, those that were undone included."""
@@ -455,10 +398,7 @@ class ReadingStore:
     def events(self, device: str) -> list[MeterEvent]:
         """List a device's events in order of time."""
         with self._reader() as connection:
-            rows = connection.execute(
-                "select time, code, text, severity from event where device = ? order by time, code", (device,)
-            ).fetchall()
-        return [MeterEvent(device, time, code, text, EventSeverity(severity)) for time, code, text, severity in rows]
+            return journal.events_of(connection, device)
 
     def counts(self) -> StoreCounts:
         """Count the stored readings, exactly."""
@@ -491,101 +431,29 @@ class ReadingStore:
         with self._reader() as connection:
             return journal.meta_of(connection, "closed_through")
 
-    # --- the writer thread --------------------------------------------------------------------------------------
+    # --- what the writer thread runs ----------------------------------------------------------------------------
 
-    def _enqueue(self, run: Callable[[sqlite3.Connection], Any]) -> "Future[Any]":
-        done: Future[Any] = Future()
-        with self._door:  # the writer never takes it, so that a full queue cannot lock it out
-            if self._closed:
-                raise StorageClosedError("the store is closed", str(self._directory))
-            self._jobs.put(_Job(run, done))
-        return done
-
-    def _run(self) -> None:
-        while True:
-            job = self._jobs.get()
-            if job is None:
-                return
-            group = [job]
-            stop = False
-            while len(group) < MAX_GROUP:
-                try:
-                    following = self._jobs.get_nowait()
-                except queue.Empty:
-                    break
-                if following is None:
-                    stop = True
-                    break
-                group.append(following)
-            self._commit(group)
-            if self._may_fold:
-                self._fold()
-            if stop:
-                return
-
-    def _commit(self, group: list[_Job]) -> None:
-        """Run the jobs in one transaction; a job that fails takes only itself back."""
-        results: list[tuple[_Job, Any]] = []
-        failures: list[tuple[_Job, BaseException]] = []
-        connection = self._writer
-        self._group = _Group(self._bounds)
-        try:
-            connection.execute("begin immediate")
-            for job in group:
-                if not job.done.set_running_or_notify_cancel():  # its caller was cancelled
-                    continue
-                mark = self._group.mark()
-                connection.execute("savepoint job")
-                try:
-                    results.append((job, job.run(connection)))
-                except Exception as error:  # noqa: BLE001 - handed to the caller who waits for the job
-                    connection.execute("rollback to job")
-                    self._take_back(mark)
-                    failures.append((job, error))
-                connection.execute("release job")
-            self._note_days(connection)
-            self._step("commit")
-            connection.execute("commit")
-        except BaseException as error:  # noqa: BLE001 - handed to every caller of the group
-            with contextlib.suppress(sqlite3.Error):  # a disk that is gone must not end the thread: callers wait
-                if connection.in_transaction:
-                    connection.execute("rollback")
-            self._take_back(0)
-            results, failures = [], [(job, error) for job in group if not job.done.cancelled()]
-        for job, result in results:
-            job.done.set_result(result)
-        for job, failure in failures:
-            job.done.set_exception(translated(failure, self._path))
-
-    def _note_days(self, connection: sqlite3.Connection) -> None:
-        """Note the days of all batches of the group as unsettled: one row per transaction."""
-        if self._group.noted:
-            journal.insert_unsettled(connection, self._group.days())
+    def _finish(self, connection: sqlite3.Connection) -> None:
+        """Note the days of all batches of a transaction as unsettled: one row for all."""
+        days = self._changes.days()
+        if days is not None:
+            journal.insert_unsettled(connection, days)
             self._unsettled_rows += 1
-
-    def _take_back(self, mark: int) -> None:
-        """Forget what is remembered of a transaction that was taken back; batch numbers are given again."""
-        self._group.back_to(mark)
-        with self._guard:
-            self._cache.clear()
-            self._cached = 0
+        self._step("commit")
 
     def _append(
         self, connection: sqlite3.Connection, readings: Readings, events: Sequence[MeterEvent], batch_id: bytes | None
     ) -> Receipt:
         if batch_id is not None:
             arrived = int(readings.received_at.max()) if len(readings) else 0
-            if not connection.execute("insert or ignore into accepted values (?, ?)", (batch_id, arrived)).rowcount:
+            if not journal.accept_batch(connection, batch_id, arrived):
                 return Receipt(Readings.empty(), repeated=True)
-        connection.executemany(
-            "insert into event values (?, ?, ?, ?, ?) on conflict (device, time, code, text) do nothing",
-            [(event.device, event.time, event.code, event.text, int(event.severity)) for event in events],
-        )
+        journal.insert_events(connection, events)
         receipt, stored = self._sift(connection, readings)
         if len(stored):
             journal.insert_batch(connection, stored)
-            self._group.note(stored)
-        _count(connection, receipt)
+            self._changes.note(stored)
+        journal.add_receipt(connection, receipt)
         return receipt
 
     def _take_import(
@@ -601,9 +469,9 @@ class ReadingStore:
             if len(stored):
                 journal.insert_batch(connection, stored)
                 imports.insert_part(connection, taken, stored)
-                self._group.note_part(stored)
-            _count(connection, receipt)
-            taken = _with_part(taken, part, receipt)
+                self._changes.note_part(stored)
+            journal.add_receipt(connection, receipt)
+            taken = imports.with_part(taken, part, receipt)
             note(receipt)
         imports.set_counts(connection, taken)
         return taken
@@ -622,7 +490,7 @@ class ReadingStore:
             touched.append(touched_days([part]))
         days = merged_days(touched)
         bounds = {int(series): self._bounds_left(connection, int(series)) for series in np.unique(days.series)}
-        self._group.set_bounds(bounds, days)
+        self._changes.set_bounds(bounds, days)
         journal.replace_bounds(connection, bounds)
         imports.set_undone(connection, number, at)
         return replace(record, undone_at=at)
@@ -684,11 +552,13 @@ class ReadingStore:
         journal.insert_quarantined(connection, item, row[0] if isinstance(row[0], bytes) else None)
         return journal.pending_days(connection)
 
-    def _forbid_fold(self) -> None:
-        self._may_fold = False
+    def _let_fold(self, *, may: bool) -> None:
+        self._may_fold = may
 
     def _fold(self) -> None:
         """Join small batches into one, in one transaction of its own; likewise the days to settle."""
+        if not self._may_fold:
+            return
         connection = self._writer
         try:
             rows = [row for row in self._small_batches(connection) if not self._quarantine.hides(batch_name(row.seq))]
@@ -698,7 +568,7 @@ class ReadingStore:
                 return
             connection.execute("begin immediate")
             if joined:
-                connection.executemany("delete from batch where seq = ?", [(seq,) for seq, _batch in joined])
+                journal.delete_batches(connection, [seq for seq, _batch in joined])
                 journal.insert_batch(connection, Readings.concatenate([batch for _seq, batch in joined]).sorted())
             if self._unsettled_rows >= FOLD_AT:
                 self._replace_unsettled(connection)
@@ -737,12 +607,12 @@ class ReadingStore:
         days = old.time // DAY_S
         written = [self._write_day(int(day), old[days == day].sorted()) for day in np.unique(days)]
         self._step("segments written")
-        self._enqueue(lambda connection: self._swap(connection, written, chosen, rest, old)).result()
+        self._jobs.enqueue(lambda connection: self._swap(connection, written, chosen, rest, old)).result()
         self._step("swapped")
         return len(old)
 
     def _write_day(self, day: int, readings: Readings) -> SegmentRow:
-        number = self._enqueue(lambda connection: journal.add_meta(connection, "segment_number", 1)).result()
+        number = self._jobs.enqueue(lambda connection: journal.add_meta(connection, "segment_number", 1)).result()
         name = f"{np.datetime64(day, 'D')}-{number:08d}.parquet"
         path = write_segment(self._segments / name, readings)
         self._stretches.keep(path.name, readings)
@@ -757,21 +627,16 @@ class ReadingStore:
         rest: Readings,
         moved: Readings,
     ) -> None:
-        connection.executemany("insert into segment values (?, ?, ?, ?)", written)
-        connection.executemany("delete from batch where seq = ?", [(seq,) for seq in batches])
+        journal.insert_segments(connection, written)
+        journal.delete_batches(connection, batches)
         if len(rest):
             journal.insert_batch(connection, rest)
         bounds = self._bounds
-        connection.executemany(
-            "insert into bound values (?, ?, ?) on conflict (series) do update set"
-            " first_time = min(first_time, excluded.first_time), last_time = max(last_time, excluded.last_time)",
+        journal.widen_bounds(
+            connection,
             [(int(number), int(bounds.first[number]), int(bounds.last[number])) for number in np.unique(moved.series)],
         )
-        connection.execute(
-            "delete from accepted where batch_id not in"
-            " (select batch_id from accepted order by accepted_at desc limit ?)",
-            (ACCEPTED_KEPT,),
-        )
+        journal.forget_accepted(connection, ACCEPTED_KEPT)
         self._step("swap")
 
     def _merge_days(self) -> None:
@@ -791,7 +656,7 @@ class ReadingStore:
             return
         names = [name for name, _readings in whole]
         written = self._write_day(day, Readings.concatenate([readings for _name, readings in whole]).sorted())
-        self._enqueue(partial(_replace, names=names, written=written)).result()
+        self._jobs.enqueue(partial(journal.replace_segments, names=names, written=written)).result()
         self._step("merged")
         for name in names:
             (self._segments / name).unlink(missing_ok=True)
@@ -839,23 +704,16 @@ class ReadingStore:
     def _set_batch_aside(self, row: BatchRow, reason: str) -> None:
         item = self._quarantine.of_batch(row, reason)
         if self._quarantine.add(item):
-            self._submit_unseen(partial(_move_batch, item=item, seq=row.seq))
+            self._jobs.submit_unseen(partial(journal.quarantine_batch, item=item, seq=row.seq))
 
     def _set_segment_aside(self, path: Path, reason: str) -> None:
         with self._reader() as connection:
-            query = "select name, day, readings, octets from segment where name = ?"
-            found = connection.execute(query, (path.name,)).fetchone()
-        if found is None or self._quarantine.hides(path.name):
+            row = journal.segment_row(connection, path.name)
+        if row is None or self._quarantine.hides(path.name):
             return  # merged away meanwhile, or another reader was faster
-        row = SegmentRow(*found)
-        item = self._quarantine.of_segment(row, reason, path, (row.day * DAY_S, (row.day + 1) * DAY_S - 1))
+        item = self._quarantine.of_segment(row, reason, path)
         if self._quarantine.add(item):
-            self._submit_unseen(partial(_move_segment, item=item))
-
-    def _submit_unseen(self, run: Callable[[sqlite3.Connection], None]) -> None:
-        """Hand a job to the writer without waiting, from any thread; what it cannot do is done at the next opening."""
-        with contextlib.suppress(queue.Full):
-            self._jobs.put_nowait(_Job(run, Future()))
+            self._jobs.submit_unseen(partial(journal.quarantine_segment, item=item))
 
     # --- opening and snapshots ----------------------------------------------------------------------------------
 
@@ -873,94 +731,15 @@ class ReadingStore:
         journal.note_open(self._writer, self._path, has_log=self._has_log)
         sync_directory(self._directory)
         self._quarantine.load(journal.quarantined_rows(self._writer))
-        self._sweep(self._writer)
-        self._load_bounds(self._writer)
+        opening = StoreOpening(self._writer, self._segments, self._quarantine)
+        opening.compare_segments()
+        for series, first, last in self._writer.execute("select series, first_time, last_time from bound"):
+            self._bounds.load(series, first, last)
+        for batch in opening.batches():
+            self._bounds.note(batch)
         (self._unsettled_rows,) = self._writer.execute("select count(*) from unsettled").fetchone()
         if any(isinstance(days, DamagedError) for _number, days in journal.unsettled_rows(self._writer)):
-            self._commit_now(self._replace_unsettled)
-
-    def _sweep(self, connection: sqlite3.Connection) -> None:
-        """Compare the segments listed with the files: name what is lost, take back what was restored, remove leftovers.
-
-        A leftover is a file that this journal numbered and does not list: a cut compaction left it.
-        """
-        listed = {row.name: row for row in _segment_rows(connection)}
-        files = {path.name: path for path in self._segments.iterdir()}
-        numbered = journal.meta_of(connection, "segment_number") or 0
-        for name, path in files.items():
-            if name not in listed and (segment_number(path) or 0) > numbered:
-                raise ForeignSegmentError(str(path))
-        lost = listed.keys() - files.keys()
-        for name in lost:
-            self._set_aside_now(listed[name], "is gone; restore it from a backup")
-        restored = [item for item in self._quarantine.items() if item.name in files and item.name not in listed]
-        for item in restored:
-            self._take_restored(item, files[item.name])
-        kept = listed.keys() | {item.name for item in restored}
-        for name, path in files.items():
-            if name not in kept and path.suffix == ".tmp":
-                path.unlink()
-            elif name not in kept and segment_number(path) is not None:
-                if lost:  # it may be one of these, under a name that is damaged in the list
-                    self._quarantine.move_file(path)
-                else:
-                    path.unlink()
-
-    def _set_aside_now(self, row: SegmentRow, reason: str) -> None:
-        span = (row.day * DAY_S, (row.day + 1) * DAY_S - 1)
-        item = self._quarantine.of_segment(row, reason, self._segments / row.name, span)
-        if self._quarantine.add(item):
-            self._commit_now(partial(_move_segment, item=item))
-
-    def _take_restored(self, item: QuarantinedItem, path: Path) -> None:
-        """List a segment again that was put back whole; one that is damaged as before stays aside."""
-        try:
-            check_segment(path)
-        except (DamagedSegmentError, UnknownFormatError):
-            return
-        row = SegmentRow(item.name, (item.first_time or 0) // DAY_S, item.readings, path.stat().st_size)
-        if self._commit_now(partial(_list_again, row=row)):
-            self._quarantine.forget(item.name)
-
-    def _commit_now(self, run: Callable[[sqlite3.Connection], None]) -> bool:
-        """Run in a transaction of its own while the store is opened; False where nothing can be written now."""
-        connection = self._writer
-        try:
-            connection.execute("begin immediate")
-            run(connection)
-            connection.execute("commit")
-        except (sqlite3.Error, DamagedBatchError):
-            log.exception("not moved aside in the journal; it stays hidden")
-            with contextlib.suppress(sqlite3.Error):
-                if connection.in_transaction:
-                    connection.execute("rollback")
-            return False
-        return True
-
-    def _load_bounds(self, connection: sqlite3.Connection) -> None:
-        for series, first, last in connection.execute("select series, first_time, last_time from bound"):
-            self._bounds.load(series, first, last)
-        for batch in self._checked_batches(connection):
-            self._bounds.note(batch)
-
-    def _checked_batches(self, connection: sqlite3.Connection) -> Iterator[Readings]:
-        """Read the batches that count, and mend what is wrong beside their octets; damaged ones are quarantined."""
-        loaded = self._repaired_batches(connection)
-        return _live_batches(loaded) if imports.has_undone(connection) else loaded
-
-    def _repaired_batches(self, connection: sqlite3.Connection) -> Iterator[Readings]:
-        for row in journal.batch_rows(connection):
-            try:
-                batch = read_batch(journal.octets_of(connection, row.seq))
-            except DamagedBatchError as error:
-                item = self._quarantine.of_batch(row, error.detail)
-                if self._quarantine.add(item):
-                    self._commit_now(partial(_move_batch, item=item, seq=row.seq))
-                continue
-            if journal.extent_of(batch) != row[1:]:
-                log.error("the extent of a batch was damaged; written anew from its octets", extra={"batch": row.seq})
-                self._commit_now(partial(journal.repair_extent, row=row, readings=batch))
-            yield batch
+            opening.commit_now(self._replace_unsettled)
 
     @contextlib.contextmanager
     def _reader(self) -> Iterator[sqlite3.Connection]:
@@ -1012,128 +791,11 @@ class ReadingStore:
         return paths, parts
 
     def _batch(self, connection: sqlite3.Connection, row: BatchRow) -> Readings:
-        with self._guard:
-            cached = self._cache.get(row.seq)
-            if cached is not None:
-                self._cache.move_to_end(row.seq)
-                return cached
+        cached = self._cache.get(row.seq)
+        if cached is not None:
+            return cached
         batch = self._loaded(connection, row)
         if batch is None:
             return Readings.empty()
-        with self._guard:
-            if row.seq not in self._cache:
-                self._cache[row.seq] = batch
-                self._cached += len(batch)
-            while self._cached > MAX_CACHED_READINGS and len(self._cache) > 1:
-                _seq, oldest = self._cache.popitem(last=False)
-                self._cached -= len(oldest)
+        self._cache.keep(row.seq, batch)
         return batch
-
-
-def is_in_use(directory: Path) -> bool:
-    """Return whether a process has the store of a directory open; nothing is made."""
-    held: list[int] = []
-    try:
-        for path in (directory / "lock", directory):
-            held.append(os.open(path, os.O_RDONLY))
-            fcntl.flock(held[-1], fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        _unlock(held)
-    return False
-
-
-def _lock(directory: Path) -> list[int]:
-    """Lock the directory itself, and a file in it; the kernel frees both when the process ends.
-
-    The file is what earlier releases lock, and what a network file system can lock; removed, it lets nobody in.
-    """
-    make_private_file(directory / "lock")
-    held: list[int] = []
-    try:
-        for path in (directory / "lock", directory):
-            held.append(os.open(path, os.O_RDONLY))
-            fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        _unlock(held)
-        raise ConcurrentWriterError("is open in another process", str(directory)) from error
-    except OSError as error:
-        if error.errno != errno.EBADF or len(held) == 1:  # a network file system locks files for writing alone
-            _unlock(held)
-            raise
-    return held
-
-
-def _unlock(locks: Sequence[int]) -> None:
-    for lock in locks:
-        os.close(lock)
-
-
-def _count(connection: sqlite3.Connection, receipt: Receipt) -> None:
-    for name, count in (
-        ("readings", len(receipt.fresh)),
-        ("duplicates", receipt.duplicates),
-        ("conflicts", receipt.conflicts),
-        ("late", receipt.late),
-    ):
-        if count:
-            journal.add_meta(connection, name, count)
-
-
-def _with_part(record: ImportRecord, part: Readings, receipt: Receipt) -> ImportRecord:
-    """Return the record of an import with the counts and the span of one part more."""
-    if not len(part):
-        return record
-    first, last = int(part.time.min()), int(part.time.max())
-    return replace(
-        record,
-        readings=record.readings + len(receipt.fresh),
-        duplicates=record.duplicates + receipt.duplicates,
-        conflicts=record.conflicts + receipt.conflicts,
-        first_time=first if record.first_time is None else min(first, record.first_time),
-        last_time=last if record.last_time is None else max(last, record.last_time),
-    )
-
-
-def _live_batches(batches: Iterator[Readings]) -> Iterator[Readings]:
-    """Yield the rows of batches that count; those of series that have voids are joined into one batch."""
-    held: list[Readings] = []
-    series: set[int] = set()
-    octets = [(write_batch(batch), np.unique(batch.series[(batch.quality & VOID) != 0])) for batch in batches]
-    for _octets, voided in octets:
-        series.update(voided.tolist())
-    voided_series = np.array(sorted(series), np.int32)
-    for packed, _voided in octets:
-        batch = read_batch(packed)
-        has_voids = np.isin(batch.series, voided_series)
-        held.append(batch[has_voids])
-        yield without_marks(batch[~has_voids])
-    yield live(Readings.concatenate(held).sorted())
-
-
-def _segment_rows(connection: sqlite3.Connection) -> list[SegmentRow]:
-    return [SegmentRow(*row) for row in connection.execute("select name, day, readings, octets from segment")]
-
-
-def _replace(connection: sqlite3.Connection, names: list[str], written: SegmentRow) -> None:
-    connection.executemany("delete from segment where name = ?", [(name,) for name in names])
-    connection.execute("insert into segment values (?, ?, ?, ?)", written)
-
-
-def _list_again(connection: sqlite3.Connection, row: SegmentRow) -> None:
-    connection.execute("insert into segment values (?, ?, ?, ?)", row)
-    connection.execute("delete from quarantined where name = ?", (row.name,))
-    journal.add_meta(connection, "readings", row.readings)
-
-
-def _move_batch(connection: sqlite3.Connection, item: QuarantinedItem, seq: int) -> None:
-    journal.insert_quarantined(connection, item, journal.octets_of(connection, seq))
-    connection.execute("delete from batch where seq = ?", (seq,))
-
-
-def _move_segment(connection: sqlite3.Connection, item: QuarantinedItem) -> None:
-    journal.insert_quarantined(connection, item)
-    connection.execute("delete from segment where name = ?", (item.name,))
