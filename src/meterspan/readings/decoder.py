@@ -111,7 +111,7 @@ def octets_of(source: bytes | str) -> bytes:
 
 
 def hex_digits(text: str) -> str:
-    """Return the hexadecimal digits of a text without what separates them and ``0x``; "" where it has others as well."""
+    """Return the digits of hexadecimal text, without ``0x`` and what separates them; "" of any other text."""
     digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
     return digits if len(digits) > 1 and _DIGITS.fullmatch(digits) else ""
 
