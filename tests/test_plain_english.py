@@ -30,6 +30,8 @@ TAGS = re.compile(r"\{[{%].*?[%}]\}", re.DOTALL)
 """The code of a template; its language has a test named ``none``."""
 FIRST_WORDS = {"Give", "Gives", "Take", "Takes", "Tell", "Tells", "Say", "Says"}
 PARAMETERS_UNEXPLAINED_MAX = 3
+HELP_TEXT = re.compile(r"typer\.|port_option\(")
+"""Annotations that hold the text of an option."""
 
 
 def test_no_text_uses_a_private_noun():
@@ -101,5 +103,5 @@ def _unexplained(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
         item.arg
         for item in listed
         if item.arg not in {"self", "cls"}
-        if item.annotation is None or "typer." not in ast.unparse(item.annotation)
+        if item.annotation is None or not HELP_TEXT.search(ast.unparse(item.annotation))
     ]

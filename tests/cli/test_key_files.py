@@ -9,6 +9,7 @@ from rich.console import Console
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
     append_keys,
+    given_keys,
     load_key_file,
     parse_key,
     parse_password,
@@ -88,6 +89,14 @@ def test_a_wrong_key_file_says_where(tmp_path, text, words):
     with pytest.raises(ValueError, match=words) as again:
         load_key_file(path)
     assert str(again.value) == refused.value.message
+
+
+def test_the_secrets_of_a_command_line_are_those_that_were_given():
+    assert given_keys(KEY.hex(), None, "hex:0001") == MeterKeys(KEY, b"", b"\x00\x01")
+    assert given_keys(None, KEY.hex(), None) == MeterKeys(b"", KEY)
+    with pytest.raises(typer.BadParameter) as refused:
+        given_keys(None, "12", None)
+    assert refused.value.param_hint == "--auth-key"
 
 
 @pytest.mark.parametrize(

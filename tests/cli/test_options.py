@@ -1,10 +1,11 @@
 from datetime import date
+from typing import Annotated
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from meterspan.cli.options import day_option, local_zone, obis_option, require_taken, zone_option
+from meterspan.cli.options import day_option, local_zone, obis_option, port_option, require_taken, zone_option
 from meterspan.quantities import Obis
 
 
@@ -28,6 +29,18 @@ def test_a_wrong_value_is_refused_with_the_name_of_its_option(parse, text, said)
     with pytest.raises(typer.BadParameter, match=said) as caught:
         parse(text, "--it")
     assert caught.value.param_hint == "--it"
+
+
+@pytest.mark.parametrize(("port", "code"), [("0", 0), ("65535", 0), ("65536", 2), ("-1", 2)])
+def test_a_port_is_a_number_from_0_to_65535(port, code) -> None:
+    command = typer.Typer()
+
+    @command.command()
+    def run(at: Annotated[int, port_option("A port.")] = 1) -> None:
+        typer.echo(str(at))
+
+    assert CliRunner().invoke(command, [f"--at={port}"]).exit_code == code
+    assert "A port." in CliRunner().invoke(command, ["--help"]).output
 
 
 def test_an_option_that_an_action_does_not_take_is_refused_with_those_that_do() -> None:

@@ -14,7 +14,7 @@ from meterspan.app.home_host import HomeConfig
 from meterspan.app.programs import ProgramStoppedError
 from meterspan.cli.key_files import read_key_file, state_home
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import AfterRestoreOption, zone_option
+from meterspan.cli.options import AfterRestoreOption, port_option, zone_option
 from meterspan.cli.pushing import name_option, push_endpoint, title_option, upstream_keys
 from meterspan.cli.tariff_options import tariffs_by_commodity
 from meterspan.cli.terminal import Terminal, cell
@@ -47,9 +47,7 @@ def home(  # noqa: PLR0917 - typer calls it by name
     p1: Annotated[
         str | None, typer.Option(help="tcp://host:port, a serial device, or a file to replay.", metavar="SOURCE")
     ] = None,
-    radio: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="UDP port at which radio telegrams are heard.")
-    ] = None,
+    radio: Annotated[int | None, port_option("UDP port at which radio telegrams are heard.")] = None,
     mbus: Annotated[
         list[str] | None,
         typer.Option(
@@ -81,19 +79,13 @@ def home(  # noqa: PLR0917 - typer calls it by name
             "--insecure-without-login", help="With --host: show the portal to other machines without a password."
         ),
     ] = False,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = 8080,
-    h1_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Pass P1 telegrams on at this TCP port (H1).")
-    ] = None,
-    h2_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Send JSON lines to displays at this TCP port (H2).")
-    ] = None,
+    port: Annotated[int, port_option("Port of the portal; 0 takes a free one.")] = 8080,
+    h1_port: Annotated[int | None, port_option("Pass P1 telegrams on at this TCP port (H1).")] = None,
+    h2_port: Annotated[int | None, port_option("Send JSON lines to displays at this TCP port (H2).")] = None,
     push: Annotated[
         str | None, typer.Option(help="Head end to which every quarter hour is pushed.", metavar="HOST:PORT")
     ] = None,
-    g1_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Serve head ends over DLMS at this TCP port (G1).")
-    ] = None,
+    g1_port: Annotated[int | None, port_option("Serve head ends over DLMS at this TCP port (G1).")] = None,
     name: Annotated[str | None, typer.Option(help="COSEM name of the access point; made once by default.")] = None,
     system_title: Annotated[
         str | None, typer.Option(help="Its system title; made once by default.", metavar="HEX")
@@ -116,23 +108,19 @@ def home(  # noqa: PLR0917 - typer calls it by name
         raise typer.BadParameter(
             f"{host} lets other machines in, and the portal has no log-in; add --insecure-without-login to do so"
         )
-    buses = _buses(mbus or [])
-    source = None if p1 is None else _source(p1)
-    uplink = None if push is None else push_endpoint(push)
-    chosen = zone_option(zone).key
+    buses, source, uplink = _buses(mbus or []), _source(p1), push_endpoint(push)
+    outlets = _outlets(H1=h1_port, H2=h2_port, G1=g1_port)
+    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink, insecure_without_login)
+    local = zone_option(zone).key
     prices = tariffs_by_commodity(price, currency, tariffs)
-    config = HomeConfig(HOME_ID, title, chosen, currency, prices, _radio_meters(keys))
+    config = HomeConfig(HOME_ID, title, local, currency, prices, _radio_meters(keys))
     console = Terminal(stderr=True, highlight=False)
     log_to_stderr(as_json=as_json, verbose=False)
-    asked = {"H1": h1_port, "H2": h2_port, "G1": g1_port}
-    outlets = {interface: number for interface, number in asked.items() if number is not None}
-    places = HomePlaces(host, port, source, radio, buses, mbus_every, outlets, uplink, insecure_without_login)
     folder = data or state_home() / "home"
     key_file = keys or folder / "access_point.toml"
     access_point = AccessPointOptions(
         lambda who: upstream_keys(who, key_file, console), name_option(name), title_option(system_title)
     )
-    announce = _Announcer(console, str(p1 or ""), as_json=as_json)
     try:
         serve_home(
             config,
@@ -141,12 +129,10 @@ def home(  # noqa: PLR0917 - typer calls it by name
             access_point=access_point,
             set_aside=set_aside or (),
             after_restore=after_restore,
-            on_up=announce,
+            on_up=_Announcer(console, str(p1 or ""), as_json=as_json),
         )
     except ProgramStoppedError as error:
-        for reason in error.reasons:
-            console.print("[red]stopped[/red]:", reason, soft_wrap=True)
-        raise typer.Exit(2) from error
+        raise _stopped(console, error) from error
 
 
 class _Announcer:
@@ -186,7 +172,21 @@ class _Announcer:
         self._console.print("[dim]Ctrl-C ends it in order.[/dim]")
 
 
-def _source(text: str) -> Endpoint | Path:
+def _stopped(console: Console, error: ProgramStoppedError) -> typer.Exit:
+    for reason in error.reasons:
+        console.print("[red]stopped[/red]:", reason, soft_wrap=True)
+    return typer.Exit(2)
+
+
+def _outlets(**ports: int | None) -> dict[str, int]:
+    """Return the port of each interface that is served."""
+    return {interface: number for interface, number in ports.items() if number is not None}
+
+
+def _source(text: str | None) -> Endpoint | Path | None:
+    """Return where P1 telegrams come from, if from anywhere; a serial device needs no scheme."""
+    if text is None:
+        return None
     if "://" not in text and Path(text).is_file():
         return Path(text)
     if text.startswith("/dev/"):

@@ -25,6 +25,7 @@ from meterspan.store.private_files import LoosePermissionsError
 
 __all__ = [
     "append_keys",
+    "given_keys",
     "load_key_file",
     "parse_key",
     "parse_password",
@@ -81,6 +82,16 @@ def parse_password(text: str | None, option: str = "--password") -> bytes:
         return bytes.fromhex(given.removeprefix("hex:"))
     except ValueError as error:
         raise typer.BadParameter("behind hex: stand hexadecimal digits", param_hint=option) from error
+
+
+def given_keys(key: str | None, auth_key: str | None, password: str | None) -> MeterKeys:
+    """Read the secrets of the options ``--key``, ``--auth-key`` and ``--password``; b"" for one that was not given.
+
+    Raises:
+        typer.BadParameter: the text is not a key, or not a password.
+
+    """
+    return MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
 
 
 def read_key_file(path: Path) -> dict[str, MeterKeys]:

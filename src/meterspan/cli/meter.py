@@ -4,7 +4,7 @@ import json
 import secrets
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -30,13 +30,12 @@ from meterspan.app.meter import (
 from meterspan.app.meter_keys import MeterKeys
 from meterspan.cli.key_files import (
     append_keys,
-    parse_key,
-    parse_password,
+    given_keys,
     read_key_file,
     state_home,
     warn_of_visible_keys,
 )
-from meterspan.cli.options import AfterRestoreOption, zone_option
+from meterspan.cli.options import AfterRestoreOption, AuthKeyOption, KeyOption, port_option, zone_option
 from meterspan.cli.pushing import push_endpoint
 from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.engine.links import DLMS_PORT, TRANSPORTS
@@ -73,21 +72,15 @@ _SPANS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 
 
 def meter(  # noqa: PLR0917 - typer calls it by name
-    wrapper: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="TCP port of DLMS in the wrapper; 0 picks one.")
-    ] = None,
-    hdlc: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="TCP port of DLMS over HDLC; 0 picks one.")
-    ] = None,
+    wrapper: Annotated[int | None, port_option("TCP port of DLMS in the wrapper; 0 picks one.")] = None,
+    hdlc: Annotated[int | None, port_option("TCP port of DLMS over HDLC; 0 picks one.")] = None,
     listen: Annotated[
         list[str] | None,
         typer.Option(
             help=f"Serve DLMS or wired M-Bus here; may be repeated: {', '.join(_LISTEN)}.", metavar="SCHEME://HOST:PORT"
         ),
     ] = None,
-    p1: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="TCP port of the P1 telegrams; 0 picks one.")
-    ] = None,
+    p1: Annotated[int | None, port_option("TCP port of the P1 telegrams; 0 picks one.")] = None,
     medium: Annotated[Commodity, typer.Option(help="The measured commodity.")] = Commodity.ELECTRICITY,
     radio: Annotated[
         str, typer.Option(help="Where a radio meter's telegrams go, as UDP datagrams.", metavar="HOST:PORT")
@@ -106,12 +99,8 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     push: Annotated[
         str | None, typer.Option(help="Head end to which each captured row is pushed.", metavar="HOST:PORT")
     ] = None,
-    key: Annotated[
-        str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
-    ] = None,
-    auth_key: Annotated[
-        str | None, typer.Option(help="Authentication key likewise.", envvar="METERSPAN_AUTH_KEY", metavar="HEX")
-    ] = None,
+    key: KeyOption = None,
+    auth_key: AuthKeyOption = None,
     password: Annotated[
         str | None, typer.Option(help="Password of the reader: text or @FILE.", envvar="METERSPAN_PASSWORD")
     ] = None,
@@ -136,21 +125,15 @@ def meter(  # noqa: PLR0917 - typer calls it by name
     """
     is_electricity = medium is Commodity.ELECTRICITY
     ports = _ports(host, {"wrapper": wrapper, "hdlc": hdlc}, listen or [])
-    wired = {kind for kind, place in ports.items() if TRANSPORTS[place.scheme].link is None}
-    if not is_electricity and (ports.keys() - wired or p1 is not None or push is not None):
-        raise typer.BadParameter(
-            "a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --p1 and --push out, and listen at mbus+tcp"
-        )
-    if is_electricity and wired:
-        raise typer.BadParameter("an electricity meter is no slave of wired M-Bus; add --medium", param_hint="--listen")
+    _check_ports(ports, is_electricity=is_electricity, has_p1_or_push=p1 is not None or push is not None)
     if is_electricity and not ports and p1 is None:
         ports = {"wrapper": Endpoint("tcp", host, DLMS_PORT)}
-    uplink = None if push is None else push_endpoint(push)
+    uplink = push_endpoint(push)
     console = Terminal(stderr=True)
     place = zone_option(zone)
     screen = _Screen(console, meter_name(medium, seed), medium, place, as_json=as_json)
     bench = BenchMeter(medium, seed, place, _span(history), speed, start, screen.note)
-    given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
+    given = given_keys(key, auth_key, password)
     mode_chosen = _mode(mode)
     folder = state_home() / "meters" if state is None else state
     secret = _secrets(given, keys, folder / "keys.toml", bench.name, console, is_electricity=is_electricity)
@@ -276,6 +259,17 @@ def _ports(host: str, short: dict[str, int | None], written: list[str]) -> dict[
             raise typer.BadParameter(str(error), param_hint="--listen") from error
         ports[endpoint.scheme] = endpoint
     return ports
+
+
+def _check_ports(ports: Mapping[str, Endpoint], *, is_electricity: bool, has_p1_or_push: bool) -> None:
+    """Refuse ports that a meter of this kind does not have."""
+    wired = {kind for kind, place in ports.items() if TRANSPORTS[place.scheme].link is None}
+    if not is_electricity and (ports.keys() - wired or has_p1_or_push):
+        raise typer.BadParameter(
+            "a radio meter has no DLMS or P1 port; leave --wrapper, --hdlc, --p1 and --push out, and listen at mbus+tcp"
+        )
+    if is_electricity and wired:
+        raise typer.BadParameter("an electricity meter is no slave of wired M-Bus; add --medium", param_hint="--listen")
 
 
 _SCHEMES: Final = {"wrapper": "tcp", "hdlc": "hdlc+tcp"}

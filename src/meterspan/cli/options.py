@@ -6,7 +6,7 @@ Each function returns the value or raises ``typer.BadParameter`` that names the 
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -30,14 +30,25 @@ AfterRestoreOption = Annotated[
     ),
 ]
 
+KeyOption = Annotated[
+    str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
+]
+
+AuthKeyOption = Annotated[
+    str | None, typer.Option(help="Authentication key likewise.", envvar="METERSPAN_AUTH_KEY", metavar="HEX")
+]
+
 Use = TypeVar("Use", bound=str)
 
 __all__ = [
     "AfterRestoreOption",
+    "AuthKeyOption",
+    "KeyOption",
     "RegistryOption",
     "day_option",
     "local_zone",
     "obis_option",
+    "port_option",
     "require_taken",
     "zone_option",
 ]
@@ -62,6 +73,11 @@ def require_taken(ctx: typer.Context, use: Use, taken: Mapping[Use, frozenset[st
         if source and source.name == "COMMANDLINE" and name not in always | taken[use]:
             others = ", ".join(other for other, names in taken.items() if name in names)
             raise typer.BadParameter(f"is for {others}; {use} does not use it", param_hint=option.opts[0])
+
+
+def port_option(text: str) -> Any:
+    """Return the option of a port, described by its text; 0 is a number too, for a free port."""
+    return typer.Option(min=0, max=65_535, help=text)
 
 
 def zone_option(name: str | None, option: str = "--zone") -> ZoneInfo:

@@ -23,13 +23,15 @@ NAME_MAX: Final = 16
 """Octets of a COSEM logical device name (IEC 62056-6-2, 4.1.8.2)."""
 
 
-def push_endpoint(text: str) -> Endpoint:
-    """Read where the head end takes pushes: ``HOST:PORT``, or an endpoint of another transport.
+def push_endpoint(text: str | None) -> Endpoint | None:
+    """Read where the head end takes pushes, if anywhere: ``HOST:PORT``, or an endpoint of another transport.
 
     Raises:
         typer.BadParameter: it is no such place.
 
     """
+    if text is None:
+        return None
     try:
         return parse_endpoint(text if "://" in text else f"tcp://{text}", list(NETWORK_TRANSPORTS))
     except EndpointError as error:

@@ -4,7 +4,9 @@ Each error is printed with its remedy (``model.remedies``) and the options that 
 """
 
 import sys
+from collections.abc import Iterable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,8 +21,8 @@ from meterspan.app.meter_keys import MeterKeys
 from meterspan.app.reading import ReaderSettings, client_of, read_meter
 from meterspan.cli.decode import is_incomplete, show_telegram
 from meterspan.cli.hints import MBUS_OPTIONS, OPTIONS, hints_for
-from meterspan.cli.key_files import parse_key, parse_password, read_key_file, state_home, warn_of_visible_keys
-from meterspan.cli.options import AfterRestoreOption, obis_option, zone_option
+from meterspan.cli.key_files import given_keys, read_key_file, state_home, warn_of_visible_keys
+from meterspan.cli.options import AfterRestoreOption, AuthKeyOption, KeyOption, obis_option, zone_option
 from meterspan.cli.reading_pages import reading_json, show_reading, trace_lines
 from meterspan.cli.terminal import Terminal, plain
 from meterspan.crypto.mechanisms import MECHANISMS, Mechanism, Security
@@ -70,12 +72,8 @@ def read(  # noqa: PLR0917 - typer calls it by name
             help=f"How to associate: {_NAMES}; hls5 is GMAC, with ciphering.", parser=_auth, metavar="MECHANISM"
         ),
     ] = Security.NONE,
-    key: Annotated[
-        str | None, typer.Option(help="Encryption key: 32 hex digits or @FILE.", envvar="METERSPAN_KEY", metavar="HEX")
-    ] = None,
-    auth_key: Annotated[
-        str | None, typer.Option(help="Authentication key likewise.", envvar="METERSPAN_AUTH_KEY", metavar="HEX")
-    ] = None,
+    key: KeyOption = None,
+    auth_key: AuthKeyOption = None,
     password: Annotated[
         str | None,
         typer.Option(
@@ -124,20 +122,41 @@ def read(  # noqa: PLR0917 - typer calls it by name
         tuple(obis_option(text, "--register") for text in register or ()),
         ClockPolicy(UTC if zone is None else local),
     )
-    given = MeterKeys(parse_key(key, "--key"), parse_key(auth_key, "--auth-key"), parse_password(password))
+    given = given_keys(key, auth_key, password)
     secret = given.completed(_filed(keys, meter))
     _require(auth.mechanism, secret)
+    output = _Output(zone=local, as_json=as_json, with_trace=trace, with_view=view)
     if TRANSPORTS[place.scheme].link is None:
-        _read_mbus(place, secret, auth, trace_zone=local if trace else None, as_json=as_json)
+        _read_mbus(place, secret, auth, output)
         return
+    warn_of_visible_keys(Terminal(stderr=True))
     addresses = LinkAddresses(client_of(auth) if client is None else client, server, physical)
-    errors = Terminal(stderr=True)
-    warn_of_visible_keys(errors)
-    on_frame = _tracing(errors, local) if trace else None
     settings = ReaderSettings(place, addresses, auth, secret, _title(title), timeout, recover)
-    quiet = trace or as_json or not errors.is_terminal
-    status = nullcontext() if quiet else errors.status(f"connecting to {place} …")
-    folder = state_home() if state is None else state
+    _read_dlms(settings, order, state_home() if state is None else state, output, after_restore=after_restore)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Output:
+    """How what was read is printed, in which time zone."""
+
+    zone: tzinfo
+    as_json: bool
+    with_trace: bool
+    with_view: bool
+
+    def tracing(self, console: Console) -> OnFrame | None:
+        """Return what prints each frame, where this was asked for."""
+        return _tracing(console, self.zone) if self.with_trace else None
+
+
+def _read_dlms(
+    settings: ReaderSettings, order: ReadRequest, folder: Path, output: _Output, *, after_restore: bool
+) -> None:
+    """Read a DLMS meter, and print what it has."""
+    errors = Terminal(stderr=True)
+    quiet = output.with_trace or output.as_json or not errors.is_terminal
+    status = nullcontext() if quiet else errors.status(f"connecting to {settings.place} …")
+    on_frame = output.tracing(errors)
     try:
         with status as shown:
             say = (lambda _text: None) if shown is None else (lambda text: shown.update(f"reading {text} …"))
@@ -145,43 +164,44 @@ def read(  # noqa: PLR0917 - typer calls it by name
                 settings, order, folder, after_restore=after_restore, on_step=say, on_frame=on_frame
             )
     except DlmsError as error:
-        errors.print(f"[red]{plain(error)}[/red]", highlight=False)
-        for hint in _hints(error, settings, is_traced=trace):
-            errors.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False)
-        raise typer.Exit(1) from error
+        raise _failed(errors, str(error), _hints(error, settings, is_traced=output.with_trace)) from error
     except KeyboardInterrupt as error:
         raise typer.Exit(130) from error
-    if as_json:
-        sys.stdout.write(reading_json(found, str(place)) + "\n")
+    if output.as_json:
+        sys.stdout.write(reading_json(found, str(settings.place)) + "\n")
     else:
-        show_reading(Terminal(), found, place=str(place), zone=local, with_view=view)
-    if recovered is not None and not as_json:
+        show_reading(Terminal(), found, place=str(settings.place), zone=output.zone, with_view=output.with_view)
+    if recovered is not None and not output.as_json:
         errors.print(f"[dim]our counter was behind: went on after {plain(recovered)}[/dim]", highlight=False)
     if found.troubles:
         raise typer.Exit(1)
 
 
-def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, *, trace_zone: tzinfo | None, as_json: bool) -> None:
+def _read_mbus(place: Endpoint, keys: MeterKeys, auth: Security, output: _Output) -> None:
     """Read a slave of wired M-Bus, and print its readings."""
     if auth is not Security.NONE:
         raise typer.BadParameter("wired M-Bus has no associations; leave --auth out", param_hint="--auth")
     errors = Terminal(stderr=True)
-    on_frame = None if trace_zone is None else _tracing(errors, trace_zone)
     try:
-        telegram = read_bus(place, key=keys.key or None, on_frame=on_frame)
+        telegram = read_bus(place, key=keys.key or None, on_frame=output.tracing(errors))
     except EndpointError as error:
         raise typer.BadParameter(str(error), param_hint="ENDPOINT") from error
     except MbusError as error:
-        errors.print(f"[red]{plain(error)}[/red]", highlight=False)
-        for hint in hints_for(error.failure.kind, MBUS_OPTIONS):
-            errors.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False)
-        raise typer.Exit(1) from error
-    if as_json:
+        raise _failed(errors, str(error), hints_for(error.failure.kind, MBUS_OPTIONS)) from error
+    if output.as_json:
         sys.stdout.write(telegram_json(telegram) + "\n")
     else:
         show_telegram(telegram)
     if is_incomplete(telegram):
         raise typer.Exit(1)
+
+
+def _failed(console: Console, reason: str, hints: Iterable[str]) -> typer.Exit:
+    """Print why nothing was read and what to do about it; return the end of the command."""
+    console.print(f"[red]{plain(reason)}[/red]", highlight=False)
+    for hint in hints:
+        console.print(f"  [dim]→[/dim] {plain(hint)}", highlight=False)
+    return typer.Exit(1)
 
 
 def _hints(error: DlmsError, settings: ReaderSettings, *, is_traced: bool) -> list[str]:

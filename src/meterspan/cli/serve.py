@@ -20,7 +20,7 @@ from meterspan.app.serve import serve as run
 from meterspan.app.start_check import StartPlan, StartSource
 from meterspan.cli.key_files import load_key_file
 from meterspan.cli.logs import log_to_stderr
-from meterspan.cli.options import AfterRestoreOption, RegistryOption
+from meterspan.cli.options import AfterRestoreOption, RegistryOption, port_option
 from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.model.reasons import reason_of, trouble_of
 from meterspan.model.storage.errors import StorageError
@@ -49,10 +49,8 @@ def serve(  # noqa: PLR0917 - typer calls it by name
     config: Annotated[Path | None, typer.Argument(help="Configuration, TOML.", metavar="[CONFIG.toml]")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of readings and state; before the configuration's.")] = None,
     registry: RegistryOption = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port of the portal; 0 takes a free one.")] = None,
-    push_port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port for pushes; 0 takes a free one.")
-    ] = None,
+    port: Annotated[int | None, port_option("Port of the portal; 0 takes a free one.")] = None,
+    push_port: Annotated[int | None, port_option("Port for pushes; 0 takes a free one.")] = None,
     master_key_file: Annotated[
         Path | None,
         typer.Option(

@@ -100,6 +100,7 @@ def build_api(sources: Sources, feeds: Feeds) -> APIRouter:
     _add_damage(operator, sources)
     _add_orders(operator, sources)
     _add_changes(operator, sources)
+    _add_change_lists(operator, sources)
     _add_operator_events(operator, sources, feeds)
     router = APIRouter(prefix="/api/v1", responses=_PROBLEMS)
     router.include_router(homes)
@@ -331,6 +332,8 @@ def _add_changes(router: APIRouter, sources: Sources) -> None:
     ) -> Response:
         return changed(request, ChangeWish(ChangeKind.DELETE, device), by)
 
+
+def _add_change_lists(router: APIRouter, sources: Sources) -> None:
     @router.get(
         "/meters/{device}/installations",
         response_model=list_of(InstallationView),

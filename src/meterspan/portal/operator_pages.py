@@ -57,9 +57,16 @@ class MeterSort(StrEnum):
 
 def add_operator_pages(router: APIRouter, pages: Pages) -> None:
     """Add the routes of the operator's pages."""
-    operator = [Depends(admit_operator)]
+    _add_network(router, pages)
+    _add_meters(router, pages)
+    _add_lists(router, pages)
 
-    @router.get("/operator", dependencies=operator)
+
+_OPERATOR: Final = [Depends(admit_operator)]
+
+
+def _add_network(router: APIRouter, pages: Pages) -> None:
+    @router.get("/operator", dependencies=_OPERATOR)
     def show_network(
         request: Request,
         only: Annotated[str, Query(alias="network", max_length=200)] = "",
@@ -89,7 +96,9 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             quarantine=network.quarantine(QUARANTINE_ROWS),
         )
 
-    @router.get("/operator/meters", dependencies=operator)
+
+def _add_meters(router: APIRouter, pages: Pages) -> None:
+    @router.get("/operator/meters", dependencies=_OPERATOR)
     def list_meters(
         request: Request,
         query: Search = "",
@@ -110,7 +119,7 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             sorts=tuple(MeterSort),
         )
 
-    @router.get("/operator/meters/{device}", dependencies=operator)
+    @router.get("/operator/meters/{device}", dependencies=_OPERATOR)
     def show_meter(request: Request, device: str) -> Response:
         sources = pages.sources
         return pages.render(
@@ -123,7 +132,9 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
             installations=sources.installations(device),
         )
 
-    @router.get("/operator/orders", dependencies=operator)
+
+def _add_lists(router: APIRouter, pages: Pages) -> None:
+    @router.get("/operator/orders", dependencies=_OPERATOR)
     def list_orders(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
         orders = pages.sources.desk.orders(ORDERS_MAX)
         listing = listing_of(
@@ -131,7 +142,7 @@ def add_operator_pages(router: APIRouter, pages: Pages) -> None:
         )
         return pages.render(request, "orders.html", listing=listing)
 
-    @router.get("/operator/damage", dependencies=operator)
+    @router.get("/operator/damage", dependencies=_OPERATOR)
     def list_damage(request: Request, query: Search = "", page: PageNumber = 1) -> Response:
         found = pages.sources.network.damage()
         listing = listing_of(found, text=lambda item: f"{item.item} {item.kind} {item.reason}", query=query, page=page)
