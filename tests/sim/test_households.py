@@ -1,4 +1,4 @@
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -6,7 +6,8 @@ import pytest
 
 from meterspan.meter.metrology import Metrology, electricity_block, heat_block, water_block
 from meterspan.quantities import Obis
-from meterspan.sim.households import GAS_WH_PER_L, Equipment, Heating, Household, Residents
+from meterspan.sim.daily_life import Equipment, Heating, Residents
+from meterspan.sim.households import GAS_WH_PER_L, Household
 from meterspan.sim.weather import Weather
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -88,7 +89,7 @@ def test_retired_people_are_at_home_by_day():
 
 def test_weekends_start_later():
     home = house(6)
-    friday, sunday = (home.habits(datetime(2025, 3, day).date()) for day in (7, 9))  # noqa: DTZ001 - a date
+    friday, sunday = (home.habits(date(2025, 3, day)) for day in (7, 9))
     assert sunday.wake > friday.wake + 30
 
 
@@ -139,7 +140,7 @@ def test_habits_follow_the_wall_clock_over_a_clock_change(day, hours):
     start = utc(*day)
     flows = home.flows(start, start + 3600 * hours)
     assert len(flows) == 60 * hours
-    wake = home.habits(datetime(*day).date()).wake  # noqa: DTZ001 - a date
+    wake = home.habits(date(*day)).wake
     first_tap_s = float(flows.edges[np.flatnonzero(flows.water_l > 0.1)[0]])
     local = datetime.fromtimestamp(first_tap_s, BERLIN)
     assert wake - 5 < 60 * local.hour + local.minute < wake + 120
@@ -147,7 +148,7 @@ def test_habits_follow_the_wall_clock_over_a_clock_change(day, hours):
 
 def test_evening_goes_on_over_midnight():
     home = house(7, Residents.COUPLE, heating=Heating.NONE, ev=True)
-    days = [home._events_of(datetime(2025, 3, day).date()) for day in range(1, 29)]  # noqa: DTZ001 - dates
+    days = [home._events_of(date(2025, 3, day)) for day in range(1, 29)]
     spilled = [
         utc(2025, 3, day + 1)
         for day, events in enumerate(days, start=1)

@@ -31,7 +31,8 @@ from meterspan.runtime.meter_host import ElectricityHost, FlowSource, MeterTime,
 from meterspan.runtime.services import Services
 from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
-from meterspan.sim.households import Equipment, Flows, Heating, Household
+from meterspan.sim.daily_life import Equipment, Heating
+from meterspan.sim.households import Flows, Household
 from meterspan.store.private_files import make_private_file, make_private_folder
 from meterspan.wire.mbus.transport import SecurityMode
 

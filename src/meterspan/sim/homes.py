@@ -21,7 +21,8 @@ from meterspan.meter.radio import RadioMedium, RadioMeter, RadioMeterConfig
 from meterspan.model.cosem.device import LogicalDevice
 from meterspan.model.identity import MANUFACTURER
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis, Scaled, standard_offset_s
-from meterspan.sim.households import Flows, Heating, Household
+from meterspan.sim.daily_life import Heating
+from meterspan.sim.households import Flows, Household
 from meterspan.sim.state import VirtualState
 from meterspan.sim.weather import Weather
 from meterspan.wire.axdr import double_long_unsigned
