@@ -1,3 +1,4 @@
+import itertools
 import subprocess
 import sys
 
@@ -54,6 +55,19 @@ def test_every_command_has_a_help_page(name, monkeypatch, capsys):
     shown = capsys.readouterr()
     assert (ended.value.code, shown.err) == (0, "")
     assert f"meterspan {name}" in shown.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_paragraph_of_a_help_page_flows(name, monkeypatch, capsys):
+    """A line ends where the next word does not fit, or where its paragraph ends."""
+    monkeypatch.setattr(sys, "argv", ["meterspan", name, "--help"])
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main()
+    text = [line.strip() for line in capsys.readouterr().out.split("\u256d")[0].splitlines()]
+    told = text[text.index("", 1) + 1 :]
+    for line, after in itertools.pairwise(told):
+        assert not line or not after or len(f"{line} {after.split()[0]}") > 76
 
 
 def test_an_unknown_command_is_said(tmp_path):

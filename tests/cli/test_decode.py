@@ -29,6 +29,11 @@ def test_people_get_a_table_with_the_device_and_values_in_their_units() -> None:
     assert "m3" in done.output
 
 
+@pytest.mark.parametrize("written", [f"0x{WIRELESS}", " ".join(WIRELESS), f"{WIRELESS[:2]},{WIRELESS[2:]}"])
+def test_digits_are_read_as_people_write_them(written: str) -> None:
+    assert RUN.invoke(APP, [written]).output == RUN.invoke(APP, [WIRELESS]).output
+
+
 def test_explain_lists_every_field_with_its_octets() -> None:
     done = RUN.invoke(APP, [WIRELESS, "--explain"], env={"COLUMNS": "200"})
     assert "M and A field" in done.output

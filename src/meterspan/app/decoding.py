@@ -11,9 +11,18 @@ from typing import Any
 
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Decoder
+from meterspan.readings.decoder import hex_digits
 from meterspan.wire import Trace, WireError
 
-__all__ = ["DecodeOptions", "answer_lines", "decoded", "number_text", "octets_of_hex", "telegram_json"]
+__all__ = [
+    "DecodeOptions",
+    "answer_lines",
+    "decoded",
+    "is_hexadecimal",
+    "number_text",
+    "octets_of_hex",
+    "telegram_json",
+]
 
 MAX_LINE = 16 << 20
 """Characters of one input line; above it, the line is answered with an error."""
@@ -113,6 +122,11 @@ def _sources(question: dict[str, Any]) -> list[str]:
     given = question.get("hex") or question.get("text")
     frames = given if isinstance(given, list) else [given]
     return [frame for frame in frames if isinstance(frame, str) and frame]
+
+
+def is_hexadecimal(text: str) -> bool:
+    """Return whether a text is hexadecimal digits, as people write octets: with separators or ``0x``."""
+    return bool(hex_digits(text))
 
 
 def octets_of_hex(value: Any, name: str) -> bytes | None:

@@ -4,6 +4,7 @@
 ``meterspan decode`` do not load what ``meterspan serve`` needs. A module may have an ``EPILOG`` for its help page.
 """
 
+import inspect
 import re
 import resource
 import sys
@@ -113,5 +114,11 @@ def _load(name: str) -> Any:
     module_name, _, function = path.partition(":")
     module = import_module(module_name)
     single = typer.Typer(rich_markup_mode="rich", add_completion=False, pretty_exceptions_show_locals=False)
-    single.command(name, epilog=getattr(module, "EPILOG", None))(getattr(module, function))
+    command = getattr(module, function)
+    single.command(name, help=_flowing(command), epilog=getattr(module, "EPILOG", None))(command)
     return get_command(single)
+
+
+def _flowing(function: Any) -> str:
+    """Return what a function says of itself, each paragraph in one line, which the help page breaks where it must."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (inspect.getdoc(function) or "").split("\n\n"))

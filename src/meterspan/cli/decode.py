@@ -12,7 +12,15 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.app.decoding import DecodeOptions, answer_lines, decoded, number_text, octets_of_hex, telegram_json
+from meterspan.app.decoding import (
+    DecodeOptions,
+    answer_lines,
+    decoded,
+    is_hexadecimal,
+    number_text,
+    octets_of_hex,
+    telegram_json,
+)
 from meterspan.cli.terminal import Terminal
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Format
@@ -104,7 +112,7 @@ def _inputs(source: str) -> list[str | bytes]:
     """Return the frames of the argument: a file's octets, or one frame per line where every line is hexadecimal."""
     octets = _file(source)
     if octets is None:
-        if "\n" not in source and source.strip("0123456789abcdefABCDEF \t:"):
+        if "\n" not in source and not is_hexadecimal(source):
             raise typer.BadParameter(f"{source[:80]} is neither a file that is there nor hexadecimal digits")
         return [source]
     lines = [line for line in octets.split(b"\n") if line.strip()]

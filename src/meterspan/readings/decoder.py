@@ -17,7 +17,7 @@ from meterspan.readings.merge import merge
 from meterspan.readings.recognise import Format, recognise
 from meterspan.wire import Trace, UnsupportedError, WireError
 
-__all__ = ["Decoder"]
+__all__ = ["Decoder", "hex_digits", "octets_of"]
 
 MAX_INPUT = 1 << 22
 """Octets of one input; a day's capture of an optical head is 2 MiB."""
@@ -104,10 +104,16 @@ def octets_of(source: bytes | str) -> bytes:
         text = source.decode("latin-1") if _HEX_OCTETS.fullmatch(source[:4096]) else ""
     else:
         text = "" if source.startswith("/") else source
-    digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
-    if len(digits) > 1 and _DIGITS.fullmatch(digits):
+    digits = hex_digits(text)
+    if digits:
         return bytes.fromhex(digits[: len(digits) & ~1])
     return source if isinstance(source, bytes) else source.encode("latin-1", "replace")
+
+
+def hex_digits(text: str) -> str:
+    """Return the digits of hexadecimal text, without ``0x`` and what separates them; "" of any other text."""
+    digits = _SEPARATORS.sub("", text.removeprefix("\ufeff"))
+    return digits if len(digits) > 1 and _DIGITS.fullmatch(digits) else ""
 
 
 _HEX_OCTETS = re.compile(rb"[0-9A-Fa-f\s:,|_#x]{8,}")
