@@ -472,7 +472,7 @@ class Listening:
                 async for line in given:
                     yield self.listener.hear_text(line, "-", self.clock())
         elif place.scheme == "udp":
-            async with aclosing(radio_telegrams(place, self.clock, on_ready=self._on_ready)) as datagrams:
+            async with aclosing(_heard_radio(place, self.clock, self._on_ready)) as datagrams:
                 async for octets, peer, now in datagrams:
                     yield self.listener.hear(octets, f"udp://{peer}", now)
         elif place.scheme in PUSH_SCHEMES:
@@ -489,7 +489,19 @@ class Listening:
                     yield self.listener.hear_p1(telegram, str(place), self.clock())
 
 
-LINE_SIZE_MAX: Final = 1 << 20
+RADIO_TELEGRAMS_A_SECOND: Final = 1_000.0
+"""Radio telegrams read in a second; a receiver in a dense city hears some hundred. Senders have turns, and the newest
+of too many are lost."""
+
+
+def _heard_radio(
+    place: Endpoint, clock: Callable[[], float], on_ready: Callable[[int], None]
+) -> AsyncGenerator[tuple[bytes, str, float], None]:
+    return radio_telegrams(place, clock, on_ready=on_ready, unproved_per_s=RADIO_TELEGRAMS_A_SECOND)
+
+
+LINE_SIZE_MAX: Final = 1 << 17
+"""Characters of a line: the longest telegram is a push of 64 KiB in digits."""
 
 
 async def _input_lines() -> AsyncGenerator[str, None]:
@@ -507,12 +519,14 @@ async def _input_lines() -> AsyncGenerator[str, None]:
             while line := await _line(reader):
                 if line.strip():
                     yield line
+                await asyncio.sleep(0)  # timers, signals and other sources have their turn
         finally:
             transport.close()
         return
-    while line := await asyncio.to_thread(sys.stdin.readline):
+    while line := await asyncio.to_thread(sys.stdin.readline, LINE_SIZE_MAX):
         if line.strip():
             yield line
+        await asyncio.sleep(0)
 
 
 async def _line(reader: asyncio.StreamReader) -> str:

@@ -51,10 +51,15 @@ class Allowance:
         self._time = time
         self._left, self._at = burst, time()
 
+    @property
+    def left(self) -> float:
+        """How many octets are allowed now; below 0 where too many were counted."""
+        self._refill()
+        return self._left
+
     def has(self, octets: int) -> bool:
         """Return whether so many octets are allowed now."""
-        self._refill()
-        return self._left >= octets
+        return self.left >= octets
 
     def spend(self, octets: int) -> float:
         """Count octets; return the seconds until the count is within the allowance again, 0 where it is."""

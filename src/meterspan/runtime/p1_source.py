@@ -62,6 +62,7 @@ async def p1_telegrams(
             reader.receive(chunk)
             while (item := reader.next_telegram()) is not None:
                 yield item
+                await asyncio.sleep(0)  # timers, signals and other sources have their turn
 
 
 async def hex_lines(
@@ -76,8 +77,8 @@ async def hex_lines(
             held = held[-LINE_OCTETS_MAX:]
             for line in lines:
                 if line.strip():
-                    await asyncio.sleep(allowance.spend(1))
                     yield line[:LINE_OCTETS_MAX].decode("latin-1").strip()
+                    await asyncio.sleep(allowance.spend(1))
 
 
 async def _chunks(
@@ -108,9 +109,9 @@ async def _chunks(
                         is_up = True
                         on_up()
                     yield chunk
-                    if (pause_s := allowance.spend(max(len(chunk), LINE_OCTETS_MIN * chunk.count(b"\n")))) > 0:
-                        is_slowed = is_slowed or _say_slowed(endpoint)
-                        await asyncio.sleep(pause_s)
+                    pause_s = allowance.spend(max(len(chunk), LINE_OCTETS_MIN * chunk.count(b"\n")))
+                    is_slowed = is_slowed or (pause_s > 0 and _say_slowed(endpoint))
+                    await asyncio.sleep(pause_s)
                 on_trouble(f"{endpoint} closed the line")
             except OSError as error:
                 on_trouble(f"{endpoint}: {reason_of(error)}")
