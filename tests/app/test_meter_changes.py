@@ -183,7 +183,19 @@ REFUSED = {
     ),
     "a time before the installation": (
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),
-        "OLD was installed after 2020",
+        "OLD was not installed before 2020",
+    ),
+    "a move at the instant of the installation": (
+        wish(ChangeKind.MOVE, "OLD", home="h2", at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
+    ),
+    "a removal at the instant of the installation": (
+        wish(ChangeKind.REMOVE, "OLD", at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
+    ),
+    "an exchange at the instant of the installation": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
     ),
     "a device that no address holds": (
         wish(ChangeKind.ADD, "W", entry=ENTRY | {"device": "../x?y#z"}),
