@@ -343,7 +343,7 @@ def test_only_a_meter_that_never_gave_a_reading_is_deleted_and_then_nothing_is_l
     system = system_of(tmp_path)
     entry = {"device": "PHANTOM", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
     try:
-        system.change(wish(ChangeKind.ADD, "PHANTOM", entry=entry), {}, here)
+        system.change(wish(ChangeKind.ADD, "PHANTOM", entry=entry, at=EXCHANGE), {}, here)
         read(system, "PHANTOM", DAY, DAY + 900, 1)
         with pytest.raises(ChangeRefusedError, match="remove it instead"):
             system.change(wish(ChangeKind.DELETE, "PHANTOM"), {}, here)
