@@ -3,6 +3,7 @@ import re
 import pytest
 
 from meterspan.cli.hints import MBUS_OPTIONS, NEED_NO_OPTION, OPTIONS
+from meterspan.cli.read import read
 from meterspan.model.failures import FailureKind
 from meterspan.runtime.endpoints import parse_transport
 
@@ -13,8 +14,6 @@ def test_every_kind_of_failure_names_options_or_is_listed_as_needing_none(kind: 
 
 
 def test_the_options_named_are_options_of_read_and_of_its_endpoints() -> None:
-    from meterspan.cli.read import read  # noqa: PLC0415 - only this test loads it
-
     known = {f"--{name.replace('_', '-')}" for name in read.__annotations__} | {"--from", "--to", "--no-recover"}
     texts = " ".join([*OPTIONS.values(), *MBUS_OPTIONS.values()])
     assert set(re.findall(r"--[a-z-]+", texts)) <= known

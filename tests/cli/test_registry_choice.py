@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import sqlalchemy as sa
@@ -50,7 +51,7 @@ def test_a_meter_is_read_into_the_chosen_database_and_is_known_after_a_restart(t
         with running(tmp_path, "serve", str(config)) as server:
             until(lambda: [item for item in server.get("/api/v1/operator/meters") if item["received"]])
     assert not (tmp_path / "central" / "data" / "registry.sqlite").exists()
-    stores = lambda folder: open_stores(folder, registry=url)  # noqa: E731 - one use, as an argument
+    stores = partial(open_stores, registry=url)
     with MeterDataManagement(tmp_path / "central" / "data", stores=stores) as data:
         assert [home.home_id for home in data.homes()] == ["home-1"]
         assert {item.device for item in data.series()} == {meter.name}

@@ -21,7 +21,7 @@ from meterspan.engine.mbus_security import Protection, build_telegram
 from meterspan.engine.security import SecurityContext
 from meterspan.readings.sml_explained import explain_file
 from meterspan.wire import Cursor, Trace, WireError
-from meterspan.wire.axdr import read_columns
+from meterspan.wire.axdr import array, read_columns, structure
 from meterspan.wire.ber import read_tlv, write_tlv
 from meterspan.wire.hdlc import (
     HdlcAddress,
@@ -184,8 +184,6 @@ def profile() -> bytes:
 
 
 def _array(rows: list[object]) -> object:
-    from meterspan.wire.axdr import array, structure  # noqa: PLC0415 - beside its only use
-
     return array(*(structure(*row) for row in rows))
 
 

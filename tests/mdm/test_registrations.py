@@ -9,21 +9,16 @@ import pytest
 
 from meterspan.analytics.tariff import Band, Tariff
 from meterspan.mdm.damage import DamageList
-from meterspan.mdm.registrations import (
+from meterspan.mdm.installations import (
     Exchange,
     MeterInstallation,
-    Registrations,
-    given,
-    given_ratio,
-    given_widths,
-    possible_registers,
 )
+from meterspan.mdm.registrations import Registrations
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,
     MeterPresentError,
     NotInstalledError,
     PeriodError,
-    RatioError,
     RegisterError,
     SupplyPresentError,
     TariffUnitError,
@@ -176,31 +171,6 @@ def test_a_row_that_cannot_be_used_is_named_and_the_rest_opens(registrations, st
     assert [point.usage_point for point in again.home("h1").usage_points] == ["MP1"]
 
 
-def test_registers_are_given_in_one_unit_per_quantity():
-    assert given("M1", {ENERGY: Scaled(5, 3, UNITS["Wh"])}) == {"1-0:1.8.0": [5, 3, "Wh"]}
-    assert given("G1", {Obis(7, 0, 3, 0, 0): Scaled(5, 0, UNITS["L"])}) == {"7-0:3.0.0": [5, -3, "m3"]}
-    assert given("M1", None) == {}
-
-
-@pytest.mark.parametrize(
-    "scaled",
-    [
-        Scaled(1, -127, UNITS["Wh"]),
-        Scaled(1, 127, UNITS["Wh"]),
-        Scaled(1, 10**9, UNITS["Wh"]),
-        Scaled(1, 7, UNITS["m3"]),
-        Scaled(2**63, 0, UNITS["Wh"]),
-        Scaled(-(2**63), 0, UNITS["varh"]),
-    ],
-)
-def test_a_register_that_no_meter_shows_is_refused_when_it_is_given_and_the_possible_ones_are_not(scaled):
-    with pytest.raises(RegisterError) as caught:
-        given("M1", {ENERGY: scaled})
-    assert (caught.value.device, caught.value.register) == ("M1", "1-0:1.8.0")
-    fine = {Obis(1, 0, 1, 8, 1): Scaled(5, -3, UNITS["Wh"])}
-    assert possible_registers({ENERGY: scaled} | fine) == fine
-
-
 def test_an_exchange_with_an_impossible_register_is_refused_and_nothing_is_written(registrations, store):
     before = store.installations()
     for field in ("closing", "opening"):
@@ -209,17 +179,6 @@ def test_an_exchange_with_an_impossible_register_is_refused_and_nothing_is_writt
     with pytest.raises(RegisterError, match="begin anew"):
         registrations.exchange(exchange(width={ENERGY: 0}))
     assert store.installations() == before
-
-
-def test_widths_and_ratios_are_positive_and_of_a_meter():
-    assert given_widths("M1", {ENERGY: 10**6}) == {"1-0:1.8.0": 10**6}
-    assert given_ratio("M1", 40) == 40
-    for steps in (0, -1, 2**60):
-        with pytest.raises(RegisterError, match="begin anew"):
-            given_widths("M1", {ENERGY: steps})
-    for multiplier in (0, -1, 10**9):
-        with pytest.raises(RatioError):
-            given_ratio("M1", multiplier)
 
 
 def test_a_stored_value_that_no_meter_shows_is_named_and_the_usage_point_opens(registrations, store):

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.registrations import Exchange, MeterInstallation
+from meterspan.mdm.installations import Exchange, MeterInstallation
 from meterspan.mdm.rehearsal import NO_ROWS, Rehearsal
 from meterspan.model.lookup_errors import (
     ExchangeTimeError,

@@ -127,18 +127,17 @@ class CentralSystem:
             clock_set_max_s=config.reading.clock_set_max_s,
             own_step_s=own_step_s,
         )
-        limits = HeadEndHostConfig(
-            sessions_max=config.reading.sessions_max,
-            connect_timeout_s=config.reading.connect_timeout_s,
-            push_places=push_places_of(config.push),
-            push_connections_max=config.push.connections_max,
-        )
         self.pushes = PushIntake(
             self.head_end, contexts=contexts, zone=zone, state=self.state, insecure_plain=_insecure_plain(config)
         )
         """Opens what meters push; its host listens for it."""
         self.host = HeadEndHost(
-            self.head_end, maker, pushes=self.pushes, config=limits, clock=clock, keep_orders=self._orders.save
+            self.head_end,
+            maker,
+            pushes=self.pushes,
+            config=_host_config(config),
+            clock=clock,
+            keep_orders=self._orders.save,
         )
 
     def close(self) -> None:
@@ -364,4 +363,13 @@ def _policy(config: ServeConfig) -> ReadPolicy:
         settle_s=reading.settle_s,
         retry_first_s=reading.retry_first_s,
         retry_max_s=reading.retry_max_s,
+    )
+
+
+def _host_config(config: ServeConfig) -> HeadEndHostConfig:
+    return HeadEndHostConfig(
+        sessions_max=config.reading.sessions_max,
+        connect_timeout_s=config.reading.connect_timeout_s,
+        push_places=push_places_of(config.push),
+        push_connections_max=config.push.connections_max,
     )

@@ -36,7 +36,7 @@ from meterspan.lnap.home_collector import (
 from meterspan.lnap.meter_places import MeterExchanged, MeterFirstHeard, SecondMeterHeard
 from meterspan.lnap.wired_meters import WiredMeterNotRead
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.registrations import possible_registers
+from meterspan.mdm.installations import possible_registers
 from meterspan.model.failures import FailureKind
 from meterspan.model.lookup_errors import RegistrationError
 from meterspan.model.radio_protection import RadioSettings

@@ -19,7 +19,7 @@ from typing import Final, TextIO
 from meterspan.app.transfer import opened
 from meterspan.mdm import ImportReport, MeterDataManagement, RefusedLine
 from meterspan.mdm.channels import kind_of
-from meterspan.mdm.registrations import MeterInstallation
+from meterspan.mdm.installations import MeterInstallation
 from meterspan.mdm.table_import import (
     ReadTable,
     read_table,

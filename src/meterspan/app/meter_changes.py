@@ -15,7 +15,7 @@ from meterspan.app.registering import Installer, installation_of
 from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import Device, DeviceKeys
 from meterspan.mdm import MeterDataManagement
-from meterspan.mdm.registrations import Exchange, MeterInstallation
+from meterspan.mdm.installations import Exchange, MeterInstallation
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeView, ChangeWish, MeterChange
 from meterspan.model.storage.registry import InstallationRow

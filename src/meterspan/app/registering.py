@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from meterspan.analytics.tariff import Tariff
 from meterspan.app.inventory_plan import InventoryPlan
 from meterspan.head_end.inventory import Device
-from meterspan.mdm.registrations import Exchange, MeterInstallation
+from meterspan.mdm.installations import Exchange, MeterInstallation
 from meterspan.model.lookup_errors import UnknownNameError, UnknownUsagePointError
 from meterspan.model.storage.registry import HomeRow, InstallationRow
 from meterspan.quantities import Obis, Scaled, utc

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from meterspan.model.damage import Damage
 from meterspan.model.storage.errors import DamagedError
 from meterspan.model.storage.readings import DamageKind
+from meterspan.store.edge import wall_time
 
 __all__ = ["IMPOSSIBLE", "Damage", "DamageList"]
 
@@ -36,7 +36,7 @@ class DamageList:
 
     """
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:  # noqa: TID251 - found at any moment, by any question
+    def __init__(self, clock: Callable[[], float] = wall_time) -> None:
         self._clock = clock
         self._guard = threading.Lock()
         self._items: dict[str, _Item] = {}

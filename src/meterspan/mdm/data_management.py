@@ -20,9 +20,10 @@ from meterspan.mdm.foundation import Foundation
 from meterspan.mdm.generations import Change, Generations
 from meterspan.mdm.home_views import HomeAnswers
 from meterspan.mdm.imports import FileChannel, Imports, TakenImport
+from meterspan.mdm.installations import Exchange, MeterInstallation, independent
 from meterspan.mdm.intake import Intake
 from meterspan.mdm.operator_numbers import OperatorNumbers, Totals, UnexplainedView
-from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations, independent
+from meterspan.mdm.registrations import Registrations
 from meterspan.mdm.rehearsal import Rehearsal
 from meterspan.mdm.series_table import SeriesTable
 from meterspan.mdm.settlement import Settlement

@@ -10,7 +10,8 @@ from typing import Final
 
 from meterspan.analytics.tariff import Tariff
 from meterspan.mdm.damage import DamageList
-from meterspan.mdm.registrations import Exchange, MeterInstallation, Registrations
+from meterspan.mdm.installations import Exchange, MeterInstallation
+from meterspan.mdm.registrations import Registrations
 from meterspan.model.lookup_errors import MeasuredError, UnknownUsagePointError
 from meterspan.model.storage.ports import RegistryRows
 from meterspan.model.storage.readings import QuarantinedItem
