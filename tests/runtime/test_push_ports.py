@@ -151,7 +151,7 @@ def test_a_push_that_cannot_be_stored_is_told_until_one_is(scheme, caplog):
         world = World()
         world.sink.is_full = True
         async with world.running(scheme) as place:
-            outbox, uplink = world.pushing(place, quarters=1)
+            _outbox, uplink = world.pushing(place, quarters=1)
             task = asyncio.create_task(uplink.run())
             await until(lambda: world.ports.trouble)
             assert "no room on the device" in world.ports.trouble
