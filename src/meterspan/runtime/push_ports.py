@@ -113,8 +113,10 @@ class PushPorts:
             peer: ``host:port`` of its sender.
 
         """
-        kept = isinstance(error, StorageError)
-        failure = Failure.of_storage(error) if kept else Failure(FailureKind.INTERNAL, str(error))
+        if isinstance(error, StorageError):
+            failure = Failure.of_storage(error)
+        else:
+            failure = Failure(FailureKind.INTERNAL, str(error))
         self.note(PushFailed(failure), peer)
 
     def close_silent(self) -> None:
