@@ -98,7 +98,7 @@ def local_zone() -> str:
 
 
 def name_option(text: str | None, option: str) -> str | None:
-    """Return the name of a meter or home that an option gives; raises ``typer.BadParameter`` where it is none."""
+    """Return the name of a meter or home that an option gives; raises ``typer.BadParameter`` for any other text."""
     if text is not None and (fault := name_fault(text)):
         raise typer.BadParameter(fault, param_hint=option)
     return text
