@@ -194,7 +194,8 @@ def test_a_file_that_cannot_be_used_is_named_in_plain_words(tmp_path, monkeypatc
     (tmp_path / "BINARY").write_bytes(b"\xff\xfe\x00\x80" * 20)
     (tmp_path / "BINARY").chmod(0o600)
     MeterDataManagement(tmp_path / "KEPT" / "data").close()
-    (tmp_path / "TABLE").write_text("device,obis,time,value,unit\n", encoding="utf-8")
+    row = "M,1-0:1.8.0,2026-03-01T00:00Z,1,kWh"
+    (tmp_path / "TABLE").write_text(f"device,obis,time,value,unit\n{row}\n", encoding="utf-8")
     arguments = [str(tmp_path / word) if word.partition(".")[0].isupper() else word for word in BAD_FILES[which]]
     monkeypatch.setattr("sys.argv", ["meterspan", which[0], *arguments])
     with pytest.raises(SystemExit) as ended:

@@ -1,9 +1,11 @@
 """A data folder is looked at without being changed, and each kind of damage is named."""
 
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,6 +63,16 @@ def test_a_healthy_folder_is_healthy_and_stays_as_it_is(folder: Path) -> None:
     assert "days to settle" in findings
     assert findings["counters in home.sqlite"] == "1 kept"
     assert list(_files(folder)) == before
+
+
+@pytest.mark.parametrize(
+    ("free", "health"), [(0, Health.FAULT), (1 << 23, Health.FAULT), (1 << 28, Health.NOTE), (1 << 33, Health.GOOD)]
+)
+def test_a_disk_on_which_nothing_can_be_stored_is_a_fault(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, free: int, health: Health
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=free))
+    assert next(found.health for found in examine(folder) if found.what == "free room") is health
 
 
 def test_a_folder_that_a_program_has_open_can_be_looked_at(folder: Path) -> None:

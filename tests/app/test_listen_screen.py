@@ -258,3 +258,18 @@ def _until(terminal, words):
         if words in seen:
             break
     return seen
+
+
+@pytest.mark.attack(11)
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_a_count_and_its_outcome_are_in_one_line(width):
+    async def script(app, pilot):
+        lines = text_of(app, "#top").split("\n")
+        assert max(map(len, lines)) <= width - 2
+        for outcome in Outcome:
+            assert any(f"1 {outcome}" in line for line in lines)
+
+    listening = SilentListening([PLACE])
+    for number, outcome in enumerate(Outcome):
+        listening.hear(f"MSP-{number}", outcome)
+    drive(listening, script, size=(width, 24))

@@ -183,7 +183,19 @@ REFUSED = {
     ),
     "a time before the installation": (
         wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime(2020, 1, 1, tzinfo=UTC)),
-        "OLD was installed after 2020",
+        "OLD was not installed before 2020",
+    ),
+    "a move at the instant of the installation": (
+        wish(ChangeKind.MOVE, "OLD", home="h2", at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
+    ),
+    "a removal at the instant of the installation": (
+        wish(ChangeKind.REMOVE, "OLD", at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
+    ),
+    "an exchange at the instant of the installation": (
+        wish(ChangeKind.EXCHANGE, "OLD", entry={"device": "N"}, at=datetime.fromtimestamp(DAY, UTC)),
+        "it can leave only later",
     ),
     "a device that no address holds": (
         wish(ChangeKind.ADD, "W", entry=ENTRY | {"device": "../x?y#z"}),
@@ -331,7 +343,7 @@ def test_only_a_meter_that_never_gave_a_reading_is_deleted_and_then_nothing_is_l
     system = system_of(tmp_path)
     entry = {"device": "PHANTOM", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
     try:
-        system.change(wish(ChangeKind.ADD, "PHANTOM", entry=entry), {}, here)
+        system.change(wish(ChangeKind.ADD, "PHANTOM", entry=entry, at=EXCHANGE), {}, here)
         read(system, "PHANTOM", DAY, DAY + 900, 1)
         with pytest.raises(ChangeRefusedError, match="remove it instead"):
             system.change(wish(ChangeKind.DELETE, "PHANTOM"), {}, here)

@@ -170,3 +170,33 @@ def test_of_a_long_refused_line_the_beginning_is_shown(tmp_path, monkeypatch):
     result = imported(tmp_path, rows=[f"2026-03-29T09:00Z;E1;1-0:1.8.0;{'x' * 300};{'y' * 2_000}\n"])
     assert result.exit_code == 1
     assert max(map(len, result.stderr.splitlines())) < 500
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("name", ["a/b", "..", "a\tb", "a\u202eb", "n" * 129])
+def test_a_name_that_no_address_holds_is_refused_in_a_line_and_in_an_option(tmp_path, name):
+    line = ROWS[0].replace("E1", f'"{name}"')
+    refused = imported(tmp_path, rows=[*ROWS[1:], line])
+    assert refused.exit_code == 1
+    assert "line 10, column meter: " in words(refused)
+    for option in ("--home", "--device"):
+        asked = imported(tmp_path, option, name)
+        assert asked.exit_code == 2
+        assert option in words(asked)
+    assert not (tmp_path / "d").exists()
+
+
+def test_a_table_without_a_reading_is_no_import(tmp_path):
+    result = imported(tmp_path, rows=[])
+    assert (result.exit_code, "the table has no reading" in words(result)) == (2, True)
+    assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.attack(8)
+def test_a_table_of_four_hundred_meters_side_by_side_is_taken(tmp_path):
+    meters = [f"1EMH00{number:08d}" for number in range(400)]
+    head, row = ";".join(["start", "end", *meters]), ";".join(["2026-03-29 01:00", "2026-03-29 01:15", *["0,25"] * 400])
+    assert len(head) > 4_096
+    result = imported(tmp_path, "--unit", "kWh", "--home-each", head=f"{head}\n", rows=[f"{row}\n"])
+    assert result.exit_code == 0, result.stderr
+    assert "400 new" in words(result)

@@ -96,6 +96,15 @@ def test_what_the_next_session_will_bring_is_not_missing(head_end: HeadEnd, view
     assert (good.state, good.missing, str(good.reason)) == (MeterState.OK, 0, "")
 
 
+def test_a_meter_that_only_sends_is_not_said_to_be_asked_for_what_is_missing(head_end, views) -> None:
+    head_end.add_device(replace(device("SENDS"), endpoint=""), MIDNIGHT)
+    for name in ("GOOD", "SENDS"):
+        head_end.take([block(name, NOON - 4 * 3_600)], NOON - 4 * 3_600)
+    reasons = {line.device: line.reason.situation for line in views.meters(at(NOON))}
+    assert reasons["GOOD"] == Situation.VALUES_DUE
+    assert reasons["SENDS"] == Situation.PUSHES_DUE
+
+
 def test_never_heard_late_and_failing_are_told_apart(head_end: HeadEnd, views: HeadEndViews) -> None:
     head_end.take([block("GOOD", NOON - 4 * 3_600)], NOON - 4 * 3_600)
     assert next(line for line in views.meters(at(NOON)) if line.device == "GOOD").state is MeterState.LATE

@@ -69,7 +69,9 @@ def test_an_installation_has_the_registers_that_were_given_for_its_start():
     assert installation(opening=opening).opening == opening
 
 
-@pytest.mark.parametrize("kept", [[5, 3], ["five", 3, "Wh"], None, [5, -127, "Wh"], [2**63, 0, "Wh"]])
+@pytest.mark.parametrize(
+    "kept", [[5, 3], ["five", 3, "Wh"], [5, 3, "parsecs"], None, [5, -127, "Wh"], [2**63, 0, "Wh"]]
+)
 def test_what_was_kept_and_is_no_register_is_named(kept):
     assert fault_of_given(kept)
     assert fault_of_given([5, 3, "Wh"]) == ""

@@ -7,12 +7,12 @@ import pytest
 
 from meterspan.engine.links import DeviceProtocol
 from meterspan.model.cosem.scaler_unit import ScalerUnit
+from meterspan.model.names import name_fault
 from meterspan.quantities import CATALOGUE, UNITS, Commodity, Obis
 from meterspan.runtime.config import (
     MeterEntry,
     ServeConfig,
     channels_of,
-    name_fault,
     place_of,
     protocol_of,
     push_objects_of,

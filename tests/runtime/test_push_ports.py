@@ -20,7 +20,7 @@ from meterspan.head_end.system import HeadEnd
 from meterspan.meter.electricity import ElectricityMeter, ElectricityMeterConfig
 from meterspan.meter.metrology import ElectricityFlow
 from meterspan.meter.push import MeterPush
-from meterspan.model.storage.errors import StorageFullError
+from meterspan.model.storage.errors import StorageFullError, StorageLockedError
 from meterspan.quantities import Commodity
 from meterspan.quantities.codes import LOGICAL_DEVICE_NAME
 from meterspan.runtime.clock import SystemClock
@@ -57,7 +57,7 @@ class Sink:
 class World:
     """A head end with one meter, and its ports."""
 
-    def __init__(self, total_max=100):
+    def __init__(self, total_max=100, counters=None):
         self.sink, custody = Sink(), KeyCustody(bytes(32))
         self.head_end = HeadEnd(self.sink, custody)
         wrapped = [(KeyPurpose.GLOBAL_UNICAST, KEYS.unicast), (KeyPurpose.AUTHENTICATION, KEYS.authentication)]
@@ -74,7 +74,7 @@ class World:
             wrapped_keys=tuple((purpose, custody.wrap(key, "MSP1000000001", purpose)) for purpose, key in wrapped),
         )
         self.head_end.add_device(device, NOW)
-        contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=MemoryState())
+        contexts = ContextCache(self.head_end, system_title=HEAD_END, counters=counters or MemoryState())
         self.commits = GroupCommit(self.sink)
         self.gates = []
 
@@ -140,6 +140,51 @@ def test_nothing_is_confirmed_over_any_port_while_the_disk_is_full(scheme):
             task.cancel()
             assert len(outbox.items) == 1
             await until(lambda: len(world.gates[0]) == 0 or scheme != "udp")
+
+    asyncio.run(story())
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("scheme", list(NETWORK_TRANSPORTS))
+def test_a_push_that_cannot_be_stored_is_told_until_one_is(scheme, caplog):
+    async def story():
+        world = World()
+        world.sink.is_full = True
+        async with world.running(scheme) as place:
+            _outbox, uplink = world.pushing(place, quarters=1)
+            task = asyncio.create_task(uplink.run())
+            await until(lambda: world.ports.trouble)
+            assert "no room on the device" in world.ports.trouble
+            world.sink.is_full = False
+            task.cancel()
+            _, uplink = world.pushing(place, quarters=2)
+            task = asyncio.create_task(uplink.run())
+            await until(lambda: not world.ports.trouble)
+            task.cancel()
+
+    asyncio.run(story())
+    assert "could not be stored, and is not confirmed" in caplog.text
+
+
+class LockedState(MemoryState):
+    """A state that another process holds."""
+
+    def accept(self, name, value):
+        raise StorageLockedError("another process holds the database", "head_end.sqlite")
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("scheme", list(NETWORK_TRANSPORTS))
+def test_a_push_whose_counter_cannot_be_stored_is_told(scheme):
+    async def story():
+        world = World(counters=LockedState())
+        async with world.running(scheme) as place:
+            _, uplink = world.pushing(place, quarters=1)
+            task = asyncio.create_task(uplink.run())
+            await until(lambda: world.ports.trouble)
+            task.cancel()
+            assert "another process holds the database" in world.ports.trouble
+            assert world.sink.blocks == []
 
     asyncio.run(story())
 

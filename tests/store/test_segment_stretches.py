@@ -79,3 +79,26 @@ def test_a_year_is_read_without_its_segments(tmp_path, monkeypatch):
         found = store.stretches(MANY, T0, T0 + 31 * DAY_S)
         assert len(found) == len(MANY)
         assert np.array_equal(found.count, np.full(len(MANY), 30 * 12))
+
+
+@pytest.mark.attack(3)
+def test_the_times_of_another_segment_are_not_believed(tmp_path):
+    expected = stored(tmp_path)
+    first, second = sorted((tmp_path / "stretches").iterdir())
+    first.write_bytes(second.read_bytes())
+    with ReadingStore(tmp_path) as store:
+        assert times_of(store.stretches(MANY, T0, T0 + 3 * DAY_S)) == expected
+
+
+@pytest.mark.attack(5)
+def test_a_link_in_the_place_of_a_file_is_replaced_and_what_is_behind_it_stays(tmp_path):
+    expected = stored(tmp_path / "data")
+    behind = tmp_path / "other"
+    behind.write_bytes(b"not ours")
+    for path in (tmp_path / "data" / "stretches").iterdir():
+        path.unlink()
+        path.symlink_to(behind)
+    with ReadingStore(tmp_path / "data") as store:
+        assert times_of(store.stretches(MANY, T0, T0 + 3 * DAY_S)) == expected
+    assert behind.read_bytes() == b"not ours"
+    assert not any(path.is_symlink() for path in (tmp_path / "data" / "stretches").iterdir())

@@ -33,6 +33,8 @@ __all__ = ["Finding", "Health", "examine", "is_healthy"]
 
 ROOM_MIN_OCTETS: Final = 1 << 30
 """Less free room than this is worth a note: a district of a thousand meters fills it in months."""
+ROOM_NEEDED_OCTETS: Final = 1 << 24
+"""With less, a database cannot grow by its next step, and nothing is stored."""
 COUNTERS_END: Final = 1 << 32
 COUNTER_NOTE_AT: Final = 0.9
 """A key whose invocation counter has used this share of its 32 bits should be changed soon."""
@@ -99,6 +101,8 @@ def _in_use(folder: Path) -> Finding:
 
 def _room(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
+    if free < ROOM_NEEDED_OCTETS:
+        return Finding(Health.FAULT, "free room", f"{free / 1e6:,.0f} MB: nothing can be stored; make room now")
     if free < ROOM_MIN_OCTETS:
         return Finding(Health.NOTE, "free room", f"{free / 1e6:,.0f} MB: make room before the disk is full")
     return Finding(Health.GOOD, "free room", f"{free / 1e9:,.0f} GB")

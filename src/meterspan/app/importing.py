@@ -82,6 +82,8 @@ class ImportOutcome(StrEnum):
     """Lines were refused, so that nothing was stored."""
     DOUBTFUL_ZONE = "doubtful-zone"
     """The times are of another zone, so that nothing was stored."""
+    EMPTY = "empty"
+    """The table has no reading, so that nothing was stored."""
     TAKEN_BEFORE = "taken-before"
     """The same file was taken before in the same way, so that nothing was stored again."""
 
@@ -233,6 +235,8 @@ def _refusal(
         return ImportAnswer(ImportOutcome.TAKEN_BEFORE, report, before=before)
     if doubts:
         return ImportAnswer(ImportOutcome.DOUBTFUL_ZONE, report, doubts=tuple(doubts))
+    if not report.readings and not report.refused_count:
+        return ImportAnswer(ImportOutcome.EMPTY, report)
     if report.refused_count and (request.rejects is None or not report.readings):
         return ImportAnswer(ImportOutcome.REFUSED_LINES, report)
     return ImportAnswer(ImportOutcome.TRIED, report) if request.is_trial else None

@@ -250,7 +250,7 @@ class ListenScreen(App[None]):
         place, height = self._place(), self._height()
         self._top = max(0, min(self._top, len(self._names) - height))
         self._top = min(max(self._top, place - height + 1), place)
-        self.query_one("#top", Static).update(_title(self._listening, self._colours))
+        self.query_one("#top", Static).update(_title(self._listening, self.size.width - 2, self._colours))
         self._paint_rows(meters, place, height)
         self._paint_detail(meters.get(self._names[place]) if self._names else None)
         trouble = _trouble(self._listening)
@@ -388,15 +388,27 @@ def _labelled(reading: DecodedReading) -> str:
     return f"{label_text(reading)} {amount_text(reading)}".lstrip()
 
 
-def _title(listening: Listening, colours: _Colours) -> Text:
-    text = Text.assemble(("listening", "bold"))
-    for place in listening.places:
-        text.append(f"  {'-' if place is None else place}", colours.quiet)
+def _title(listening: Listening, width: int, colours: _Colours) -> Text:
     outcomes = listening.listener.outcomes
-    for outcome in Outcome:
-        if outcomes[outcome]:
-            text.append(f"  {outcomes[outcome]} {outcome}", colours.of[outcome])
-    return text
+    parts = [Text("listening", "bold")]
+    parts += [Text("-" if place is None else str(place), colours.quiet) for place in listening.places]
+    parts += [Text(f"{outcomes[outcome]} {outcome}", colours.of[outcome]) for outcome in Outcome if outcomes[outcome]]
+    return _in_lines(parts, width)
+
+
+def _in_lines(parts: Sequence[Text], width: int) -> Text:
+    """Join texts by two spaces, and by a new line where the next one does not fit whole."""
+    joined, used = Text(), 0
+    for part in parts:
+        if used and used + 2 + part.cell_len > width:
+            joined.append("\n")
+            used = 0
+        elif used:
+            joined.append("  ")
+            used += 2
+        joined.append_text(part)
+        used += part.cell_len
+    return joined
 
 
 def _trouble(listening: Listening) -> Text:

@@ -18,6 +18,7 @@ from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.installations import Exchange, MeterInstallation
 from meterspan.model.lookup_errors import UnknownMeterError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeView, ChangeWish, MeterChange
+from meterspan.model.names import name_fault
 from meterspan.model.storage.registry import InstallationRow
 from meterspan.quantities import CATALOGUE, Commodity, utc
 from meterspan.quantities.units import in_thousands
@@ -28,7 +29,6 @@ from meterspan.runtime.config import (
     MeterEntry,
     ServeConfig,
     check_meter,
-    name_fault,
     registers_of,
 )
 from meterspan.runtime.declared import read_fields

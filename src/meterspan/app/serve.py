@@ -200,6 +200,9 @@ def reload(system: CentralSystem, source: StartSource, call: Call, now: float) -
 
 def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
     counts = system.head_end.counts
+    failing = dict(services.failing)
+    if system.host.push_trouble:
+        failing["pushes"] = system.host.push_trouble
     return {
         "meters": len(system.head_end.inventory),
         "sessions_open": system.host.open_count,
@@ -209,5 +212,5 @@ def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
         "pushes": [str(place) for place in system.host.push_places],
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
-        "failing": dict(services.failing),
+        "failing": failing,
     }

@@ -23,7 +23,7 @@ from meterspan.app.importing import (
 )
 from meterspan.app.table_files import encoding_of, parquet_lines
 from meterspan.cli.key_files import state_home
-from meterspan.cli.options import RegistryOption, obis_option, require_taken, zone_option
+from meterspan.cli.options import RegistryOption, name_option, obis_option, require_taken, zone_option
 from meterspan.cli.terminal import Terminal, cell, plain
 from meterspan.mdm import ImportReport
 from meterspan.mdm.imports import FileConflict
@@ -73,6 +73,7 @@ REFUSED, NOT_IMPORTED, CONFLICTS, DOUBTFUL = 1, 2, 3, 4
 _UNTAKEN: Final = {
     ImportOutcome.REFUSED_LINES: "nothing is stored: lines were refused; mend them, or give --rejects FILE",
     ImportOutcome.DOUBTFUL_ZONE: "nothing is stored: the time zone is doubtful; --zone-is-right takes it nevertheless",
+    ImportOutcome.EMPTY: "nothing is stored: the table has no reading",
     ImportOutcome.TRIED: "nothing is stored: --dry-run",
 }
 
@@ -124,7 +125,14 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     place = zone_option(zone)
     request = ImportRequest(
         file.name if str(file) != "-" else "standard input",
-        TableDefaults(place.key, device, register, unit, home, home_each),
+        TableDefaults(
+            place.key,
+            name_option(device, "--device"),
+            register,
+            unit,
+            name_option(home, "--home"),
+            home_each,
+        ),
         registry or "",
         is_trial=dry_run,
         rejects=rejects,
@@ -169,6 +177,8 @@ def _lines(file: Path, console: Console, *, is_quiet: bool) -> Iterator[Iterable
 def _status(answer: ImportAnswer) -> int:
     if answer.outcome is ImportOutcome.DOUBTFUL_ZONE:
         return DOUBTFUL
+    if answer.outcome is ImportOutcome.EMPTY:
+        return NOT_IMPORTED
     if answer.outcome is ImportOutcome.TAKEN_BEFORE:
         return 0
     if answer.report.refused_count:

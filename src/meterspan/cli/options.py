@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from meterspan.model.names import name_fault
 from meterspan.quantities import Obis, parse_obis
 
 RegistryOption = Annotated[
@@ -94,6 +95,13 @@ def local_zone() -> str:
     link = Path("/etc/localtime")
     _, found, name = str(link.resolve()).partition("zoneinfo/") if link.exists() else ("", "", "")
     return name if found else "UTC"
+
+
+def name_option(text: str | None, option: str) -> str | None:
+    """Return the name of a meter or home that an option gives; raises ``typer.BadParameter`` for any other text."""
+    if text is not None and (fault := name_fault(text)):
+        raise typer.BadParameter(fault, param_hint=option)
+    return text
 
 
 def obis_option(text: str, option: str) -> Obis:

@@ -376,7 +376,9 @@ class HeadEndViews:
         if failure and (missing or target == device.device):
             return MeterState.LATE, reason_of(failure, Situation.SESSION_FAILED, through=through)
         if missing:
-            return MeterState.LATE, Reason(Situation.VALUES_DUE, count=missing)
+            is_asked = self._head_end.planner.is_planned(target)
+            situation = Situation.VALUES_DUE if is_asked else Situation.PUSHES_DUE
+            return MeterState.LATE, Reason(situation, count=missing)
         return MeterState.OK, NO_REASON
 
     def _unheard(self, device: Device, target: str, through: str, *, missing: int) -> tuple[MeterState, Reason]:

@@ -373,7 +373,8 @@ class MeterDataManagement:
     def place_of(self, device: str) -> InstallationRow | None:
         """Return the newest installation of a device, None where it was never installed."""
         rows = [row for supply in self._registrations.supplies_with(device) for row in supply.installations]
-        return max((row for row in rows if row.device == device), key=lambda row: row.start, default=None)
+        own = (row for row in rows if row.device == device)
+        return max(own, key=lambda row: (row.start, row.end is None), default=None)
 
     def installations_with(self, device: str) -> list[InstallationRow]:
         """List the installations at all usage points that a device measures or measured, oldest first."""

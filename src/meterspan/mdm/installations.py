@@ -13,7 +13,7 @@ from meterspan.mdm.chains import MAX_STEPS
 from meterspan.mdm.channels import canonical, step_fault
 from meterspan.model.lookup_errors import RatioError, RegisterError
 from meterspan.model.storage.registry import DeviceRow, InstallationRow, UsagePointRow
-from meterspan.quantities import Commodity, Obis, Scaled, parse_obis, parse_unit, utc_seconds
+from meterspan.quantities import UNITS, Commodity, Obis, Scaled, parse_obis, parse_unit, utc_seconds
 
 __all__ = [
     "Exchange",
@@ -215,6 +215,8 @@ def fault_of_given(kept: Sequence[Any]) -> str:
         value, exponent, unit = kept
         if abs(value) > MAX_STEPS:
             return f"{value} is more than any meter counts"
+        if unit not in UNITS:
+            return f"{unit} is no unit of a register"
         return str(step_fault(unit, exponent) or "")
     except (TypeError, ValueError):
         return f"{kept} is no integer with exponent and unit"

@@ -235,7 +235,7 @@ class Registrations:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the old device is not the one installed there.
-            ExchangeTimeError: the exchange is before the old device's installation.
+            ExchangeTimeError: the old device was installed then, or later.
             RegisterError: no meter has this closing or opening value, or this width.
 
         """
@@ -307,7 +307,7 @@ class Registrations:
         Raises:
             UnknownUsagePointError: the usage point is not registered.
             NotInstalledError: the device is not the one installed there.
-            ExchangeTimeError: it was installed later.
+            ExchangeTimeError: it was installed then, or later.
             RegisterError: no meter has this closing value.
 
         """
@@ -316,7 +316,7 @@ class Registrations:
             last = self.supply_at(usage_point).installations[-1]
             if last.device != device or last.end not in (None, at):
                 raise NotInstalledError(usage_point, device)
-            if at < last.start:
+            if last.end is None and at <= last.start:
                 raise ExchangeTimeError(device, utc(at))
             return last.end is None
 

@@ -17,7 +17,7 @@ from meterspan.quantities.codes import EXPORT_INTERVAL
 
 __all__ = ["HeaderError", "TableLayout", "TableValues", "cells_of", "read_layout"]
 
-LINE_MAX: Final = 4_096
+LINE_MAX: Final = 32_768
 """Characters of one line; a longer one is no reading."""
 
 _NAMES = {
@@ -122,7 +122,7 @@ def read_layout(header: str) -> TableLayout:
     """
     separator = max(";\t,|", key=header.count)
     if len(header) > LINE_MAX:
-        raise HeaderError(f"the header is longer than {LINE_MAX} characters")
+        raise HeaderError(f"the header is longer than {LINE_MAX} characters; split the table by its columns")
     try:
         names = tuple(cell.strip() for cell in cells_of(header.lstrip("\ufeff").rstrip("\r\n"), separator))
     except CellRefusal as refusal:

@@ -11,7 +11,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -35,6 +35,7 @@ from meterspan.mdm.table_text import (
     whole_number,
 )
 from meterspan.mdm.tables import unguarded
+from meterspan.model.names import name_fault
 from meterspan.model.readings import SeriesKind, Source
 from meterspan.model.storage.readings import Readings
 from meterspan.quantities import DAY_S, UNITS, Direction, Obis, Unit, utc_seconds
@@ -45,11 +46,14 @@ __all__ = ["ClockSigns", "RefusedLine", "TableDefaults", "TableReader"]
 
 PART_ROWS: Final = 50_000
 HELD_PART_LINES: Final = 1_000
+HELD_PART_LETTERS: Final = 1 << 20
 """Waiting lines that are packed together."""
 _USUAL_MARK: Final = {",": ".", ";": ","}
 """The decimal mark by the separator of the cells: spreadsheets write the one that is not the other."""
 REFUSED_KEPT: Final = 1_000
 """Refused lines that are kept with their text: fewer show all kinds of fault in a file."""
+REFUSED_TEXT_MAX: Final = 4_096
+"""Characters of a refused line that are kept; the file of rejects has it whole."""
 AHEAD_MAX_S: Final = DAY_S
 """A reading further ahead of now is refused."""
 SPAN_MAX_S: Final = 400 * DAY_S
@@ -186,13 +190,15 @@ class _HeldLines:
     def __init__(self) -> None:
         self._packed: list[bytes] = []
         self._part: list[tuple[int, str]] = []
+        self._letters = 0
 
     def add(self, number: int, line: str) -> None:
         """Add a line."""
         self._part.append((number, line))
-        if len(self._part) >= HELD_PART_LINES:
+        self._letters += len(line)
+        if len(self._part) >= HELD_PART_LINES or self._letters >= HELD_PART_LETTERS:
             self._packed.append(zlib.compress(json.dumps(self._part).encode(), 1))
-            self._part = []
+            self._part, self._letters = [], 0
 
     def __iter__(self) -> Iterator[tuple[int, str]]:
         for packed in self._packed:
@@ -239,6 +245,8 @@ class TableReader:
         self._last: dict[tuple[str, Obis], datetime] = {}
         self._repeated: dict[tuple[str, Obis], datetime] = {}
         self._folded: set[tuple[str, Obis, datetime]] = set()
+        self._named: set[str] = set()
+        """Names of meters and homes that were looked at."""
         self._falls: dict[tuple[str, Obis], bool] = {}
         """Whether the lines of a register go back in time: the newest is the first."""
         _require_columns(layout, defaults)
@@ -291,7 +299,7 @@ class TableReader:
     def _refuse(self, item: RefusedLine, refused: Callable[[RefusedLine], None] | None) -> None:
         self.counts["refused"] += 1
         if len(self.refused) < REFUSED_KEPT:
-            self.refused.append(item)
+            self.refused.append(replace(item, text=item.text[:REFUSED_TEXT_MAX]))
         if refused is not None:
             refused(item)
 
@@ -357,6 +365,7 @@ class TableReader:
         with _blaming(column.name):
             steps, exponent = exact_number(text, self._mark, _USUAL_MARK.get(self.layout.separator, ""))
         device = found.get("device") or column.device or self._defaults.device or ""
+        self._require_name(self._name("device") or column.name, device)
         with _blaming(self._name("time") or self._name("end") or self._name("start")):
             if not device:
                 device = self._installed(found)
@@ -370,6 +379,7 @@ class TableReader:
             if value < 0 and not self.layout.is_export:
                 _require_kind_below_0(text, kind_of(obis, unit))
         if found.get("home"):
+            self._require_name(self._name("home"), found["home"])
             self._note_home(device, found["home"])
         return channel, time, value, self._facts(found), length
 
@@ -472,6 +482,15 @@ class TableReader:
         with _blaming("quality"):
             flags = flags_of(found.get("quality", ""))
         return word, flags, source_of(found.get("source", "")), arrived
+
+    def _require_name(self, column: str, text: str) -> None:
+        """Refuse what cannot name a meter or home; a text that was looked at before is known."""
+        if not text or text in self._named:
+            return
+        with _blaming(column):
+            if fault := name_fault(text):
+                raise CellRefusal(fault, "give it another name")
+        self._named.add(text)
 
     def _note_home(self, device: str, home: str) -> None:
         before = self.homes.setdefault(device, home)

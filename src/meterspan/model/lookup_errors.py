@@ -148,10 +148,10 @@ class NotInstalledError(RegistrationError):
 
 
 class ExchangeTimeError(RegistrationError):
-    """A meter cannot leave before it was installed."""
+    """A meter can leave only after it was installed."""
 
     def __init__(self, device: str, at: datetime) -> None:
-        super().__init__(f"{device} was installed after {at.isoformat()}")
+        super().__init__(f"{device} was not installed before {at.isoformat()}; it can leave only later")
         self.device = device
         self.at = at
 

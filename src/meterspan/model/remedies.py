@@ -99,6 +99,8 @@ class Situation(StrEnum):
     """The last session failed; more are held."""
     VALUES_DUE = "values-due"
     """``count`` values are missing."""
+    PUSHES_DUE = "pushes-due"
+    """``count`` values are missing of a meter that sends by itself."""
     REMOVED = "removed"
     UNHEARD = "unheard"
     """A meter that sends by itself was not heard since the start."""
@@ -120,6 +122,7 @@ SITUATIONS: Final[Mapping[Situation, str]] = {
     Situation.NOT_REACHED: "Not reached{through}: {why}",
     Situation.SESSION_FAILED: "The last session{through} failed: {why}",
     Situation.VALUES_DUE: "{count} values are due; they are asked for again.",
+    Situation.PUSHES_DUE: "{count} values are missing; it sends by itself, and cannot be asked for them.",
     Situation.REMOVED: "Exchanged or removed; its readings stay.",
     Situation.UNHEARD: "Not heard since the start; check its cable, radio or key.",
     Situation.SILENT: "Silent for {count} minutes; check its cable or radio.",

@@ -169,12 +169,14 @@ def _invalid(error: RequestValidationError) -> ProblemError:
     faults = "; ".join(
         f"{'.'.join(str(part) for part in fault['loc'][1:]) or 'request'}: {fault['msg']}" for fault in error.errors()
     )
+    is_body = all(fault["loc"][:1] == ("body",) for fault in error.errors())
+    written = "" if is_body else "Days are written 2026-11-21 and months 2026-11. "
     return ProblemError(
         422,
         "invalid-request",
         title="This request is not valid",
         detail=faults,
-        remedy="Days are written 2026-11-21 and months 2026-11; see /api/v1/openapi.json for every parameter.",
+        remedy=f"{written}See /api/v1/openapi.json for every field and parameter.",
     )
 
 

@@ -19,6 +19,7 @@ from meterspan.crypto.mechanisms import Security
 from meterspan.engine.links import NETWORK_TRANSPORTS, TRANSPORTS, DeviceProtocol
 from meterspan.model.cosem.scaler_unit import ScalerUnit
 from meterspan.model.identity import parse_system_title
+from meterspan.model.names import name_fault
 from meterspan.quantities import CATALOGUE, Commodity, Obis, Scaled, parse_obis, parse_unit
 from meterspan.quantities.registers import register_fault
 from meterspan.runtime.declared import Partly, option, read_partly
@@ -41,7 +42,6 @@ __all__ = [
     "channels_of",
     "check_config",
     "check_meter",
-    "name_fault",
     "place_of",
     "protocol_of",
     "push_objects_of",
@@ -56,10 +56,6 @@ ADDRESS_MAX: Final = 65_535
 REGISTER_EXPONENT_MAX: Final = 9
 INSTANT_MAX: Final = 13_569_465_600
 """The year 2400, UTC seconds; the first instant is that of 1970."""
-NAME_LETTERS_MAX: Final = 128
-"""Identifications of devices and usage points have 33 at most; an address in the portal holds several names."""
-NAME_WITHOUT: Final = "/?#%\\"
-"""What ends a part of an address, or has a meaning in it."""
 VIA: Final = "via:"
 """An endpoint that begins so is the access point behind which a meter is read."""
 
@@ -417,23 +413,6 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         yield from _meter(where, meter, points)
     yield from _places(config)
     yield from _exchanges(config)
-
-
-def name_fault(text: str) -> str:
-    """Return why a text cannot name a device, home, usage point or network, in words; "" where it can.
-
-    A name is part of addresses in the portal, of file names and of lines of logs.
-    """
-    if not text:
-        return "is empty"
-    if len(text) > NAME_LETTERS_MAX:
-        return f"has {len(text)} letters; a name has {NAME_LETTERS_MAX} at most"
-    odd = sorted({letter for letter in text if letter in NAME_WITHOUT or not letter.isprintable()})
-    if odd:
-        return f"{text!r} has {' '.join(map(repr, odd))}; a name has no control characters and none of {NAME_WITHOUT}"
-    if text in {".", ".."} or text != text.strip():
-        return f"{text!r} is no name: dots alone, or a space at an end"
-    return ""
 
 
 def _names(config: ServeConfig) -> Iterator[tuple[str, str]]:

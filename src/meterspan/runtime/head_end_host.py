@@ -122,6 +122,11 @@ class HeadEndHost:
         """Where pushes are taken, once ``run`` listens."""
         return () if self._ports is None else tuple(self._ports.places)
 
+    @property
+    def push_trouble(self) -> str:
+        """Why the push that ended last could not be stored; "" where it could."""
+        return "" if self._ports is None else self._ports.trouble
+
     def wake(self) -> None:
         """Look at the planner again: a device or an order was added."""
         self._woken.set()

@@ -11,12 +11,14 @@ from functools import partial
 from typing import Final, cast
 
 from meterspan.engine.links import TRANSPORTS, Transport
-from meterspan.head_end.push_intake import PushConnection, PushConnectionEvent, PushIntake
+from meterspan.head_end.push_intake import PushConnection, PushConnectionEvent, PushFailed, PushIntake
+from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.readings import CaptureBlock
+from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter
 from meterspan.runtime.media import listen_stream
 from meterspan.runtime.shell import StreamShell
 
@@ -63,6 +65,9 @@ class PushPorts:
         self.shells: set[_PushShell] = set()
         self.places: list[Endpoint] = []
         """Where it listens, with the ports that are bound."""
+        self.trouble = ""
+        """Why the push that ended last could not be stored; "" where it could."""
+        self._unstored = NoteLimiter(_log.error, clock)
         self._make_gate = gate
         self._gates: list[ConnectionGate] = []
         self._close_ports: list[Callable[[], None]] = []
@@ -87,6 +92,32 @@ class PushPorts:
             port = listener.port
         self._gates.append(gate)
         self.places.append(Endpoint(endpoint.scheme, endpoint.host, port))
+
+    def note(self, event: PushConnectionEvent, peer: str) -> None:
+        """Note the end of a push, for the log and for who looks after the program.
+
+        Args:
+            event: how it ended.
+            peer: ``host:port`` of its sender.
+
+        """
+        self.trouble = str(event.failure) if isinstance(event, PushFailed) else ""
+        if self.trouble:
+            self._unstored(f"a push from {peer} could not be stored, and is not confirmed: {self.trouble}")
+
+    def note_unstored(self, error: BaseException, peer: str) -> None:
+        """Note that the rows of a push are not durable.
+
+        Args:
+            error: why.
+            peer: ``host:port`` of its sender.
+
+        """
+        if isinstance(error, StorageError):
+            failure = Failure.of_storage(error)
+        else:
+            failure = Failure(FailureKind.INTERNAL, str(error))
+        self.note(PushFailed(failure), peer)
 
     def close_silent(self) -> None:
         """Close the connections that have pushed nothing authentic for too long."""
@@ -120,7 +151,7 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def __init__(self, ports: PushPorts, transport: Transport, gate: ConnectionGate) -> None:
         self._over = transport
         self._connection = ports.intake.connection("", transport=transport)
-        super().__init__(self._connection, ports.clock, lambda _: None, self._closed)
+        super().__init__(self._connection, ports.clock, lambda event: ports.note(event, self._peer), self._closed)
         self._ports = ports
         self._gate = gate
         self._place: ConnectionPlace | None = None
@@ -195,7 +226,8 @@ class _PushShell(StreamShell[PushConnectionEvent]):
     def _kept(self, then: Callable[[float], None], durable: asyncio.Future[None]) -> None:
         if durable.cancelled():
             return
-        if _has_failed(durable, self._peer):
+        if (error := durable.exception()) is not None:
+            self._ports.note_unstored(error, self._peer)
             self.close()  # unconfirmed: the sender still has its rows, and sends them again
             return
         self._step(lambda: then(self._ports.clock()))
@@ -271,13 +303,18 @@ class _PushedDatagram:
 
     def _kept(self, durable: asyncio.Future[None], then: Callable[[float], None], connection: PushConnection) -> None:
         self._waiting.discard(durable)
-        if durable.cancelled() or _has_failed(durable, self._peer):
+        error = None if durable.cancelled() else durable.exception()
+        if error is not None:
+            self._ports.note_unstored(error, self._peer)
+        if error is not None or durable.cancelled():
             self._drop()  # unconfirmed: the sender still has its rows, and sends them again
             return
         then(self._ports.clock())
         self._pump(connection)
 
     def _pump(self, connection: PushConnection) -> None:
+        while (event := connection.next_event()) is not None:
+            self._ports.note(event, self._peer)
         while octets := connection.octets_to_send():
             self._send(octets)
         if not connection.waiting:
@@ -301,10 +338,3 @@ class _PushedDatagram:
     def _leave(self) -> None:
         if self._place is not None:
             self._gate.leave(self._place)
-
-
-def _has_failed(durable: asyncio.Future[None], peer: str) -> bool:
-    error = durable.exception()
-    if error is not None:
-        _log.error("a push could not be stored", extra={"peer": peer, "reason": str(error)})
-    return error is not None

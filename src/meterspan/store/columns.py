@@ -95,19 +95,19 @@ def read_unsettled(octets: bytes) -> UnsettledDays:
     return UnsettledDays(*_read(UNSETTLED_MAGIC, octets, [np.int32] * 4))
 
 
-def write_stretches(stretches: Stretches) -> bytes:
-    """Write the times of a segment."""
-    return _write(STRETCHES_MAGIC, [getattr(stretches, name) for name in STRETCH_COLUMNS])
+def write_stretches(stretches: Stretches, segment: str) -> bytes:
+    """Write the times of a segment; its name is under the checksum."""
+    return _write(STRETCHES_MAGIC, [getattr(stretches, name) for name in STRETCH_COLUMNS], segment)
 
 
-def read_stretches(octets: bytes) -> Stretches:
+def read_stretches(octets: bytes, segment: str) -> Stretches:
     """Read the times of a segment.
 
     Raises:
-        DamagedBatchError: the octets are not stretches, are cut or changed, or are of a newer format.
+        DamagedBatchError: the octets are not the stretches of this segment, are cut or changed, or of a newer format.
 
     """
-    return Stretches(*_read(STRETCHES_MAGIC, octets, list(STRETCH_COLUMNS.values())))
+    return Stretches(*_read(STRETCHES_MAGIC, octets, list(STRETCH_COLUMNS.values()), segment))
 
 
 def write_arrow(readings: Readings) -> pa.Table:
@@ -120,22 +120,27 @@ def read_arrow(table: pa.Table) -> Readings:
     return Readings(*(table.column(name).to_numpy().astype(dtype, copy=False) for name, dtype in COLUMNS.items()))
 
 
-def _write(magic: bytes, columns: Sequence[NDArray[Any]]) -> bytes:
+def _write(magic: bytes, columns: Sequence[NDArray[Any]], of: str = "") -> bytes:
+    """Write columns; ``of`` names what they are of, where the octets alone do not say it."""
     count = len(columns[0])
     if count > MAX_BATCH_READINGS:
         raise ValueError(f"{count} readings are more than a batch holds ({MAX_BATCH_READINGS})")
     payload: bytes = _ZSTD.compress(b"".join(_shuffled(column) for column in columns), asbytes=True)
-    return HEADER.pack(magic, FORMAT, count, zlib.crc32(payload)) + payload
+    return HEADER.pack(magic, FORMAT, count, _checksum(payload, of)) + payload
 
 
-def _read(magic: bytes, octets: bytes, dtypes: Sequence[type[np.signedinteger]]) -> list[NDArray[Any]]:
+def _checksum(payload: bytes | memoryview, of: str) -> int:
+    return zlib.crc32(payload, zlib.crc32(of.encode()))
+
+
+def _read(magic: bytes, octets: bytes, dtypes: Sequence[type[np.signedinteger]], of: str = "") -> list[NDArray[Any]]:
     if len(octets) < HEADER.size:
         raise DamagedBatchError(f"a batch of {len(octets)} octets is shorter than its header")
     found, version, count, crc = HEADER.unpack_from(octets)
     payload = memoryview(octets)[HEADER.size :]
     if found != magic or version != FORMAT or count > MAX_BATCH_READINGS:
         raise DamagedBatchError(f"not a batch of format {FORMAT}: {octets[:8].hex()}")
-    if zlib.crc32(payload) != crc:
+    if _checksum(payload, of) != crc:
         raise DamagedBatchError("the checksum of the columns is wrong")
     size = count * sum(np.dtype(dtype).itemsize for dtype in dtypes)
     try:

@@ -31,7 +31,9 @@ def lock_directory(directory: Path) -> list[int]:
             fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         unlock(held)
-        raise ConcurrentWriterError("is open in another process", str(directory)) from error
+        raise ConcurrentWriterError(
+            "is open in another process, such as meterspan home or serve; end that first", str(directory)
+        ) from error
     except OSError as error:
         if error.errno != errno.EBADF or len(held) == 1:  # a network file system locks files for writing alone
             unlock(held)

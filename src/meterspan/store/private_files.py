@@ -65,17 +65,18 @@ def make_private_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, is_own: bool = False) -> Iterator[BinaryIO]:
     """Lend a private file beside ``path`` that takes its place at the end; after an error nothing has changed.
 
-    Where ``path`` is a link, the file behind it is replaced and the link stays. A pipe or a device is written to.
+    Where a person has named a link, the file behind it is replaced and the link stays; a pipe or a device is written
+    to. A link in the program's own folders (``is_own``) is replaced itself.
 
     Raises:
         OSError: it cannot be written.
 
     """
-    place = path.resolve()
-    if place.exists() and not place.is_file():
+    place = path if is_own else path.resolve()
+    if not is_own and place.exists() and not place.is_file():
         with place.open("wb") as stream:
             yield stream
         return

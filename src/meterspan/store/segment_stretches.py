@@ -42,7 +42,7 @@ class SegmentStretches:
 
         """
         try:
-            return read_stretches(self._path(name).read_bytes())
+            return read_stretches(self._path(name).read_bytes(), name)
         except (OSError, DamagedBatchError):
             readings = load()
         return None if readings is None else self.keep(name, readings)
@@ -52,8 +52,8 @@ class SegmentStretches:
         found = Stretches.of(live(readings))
         try:
             make_private_folder(self._folder, is_ours=True)
-            with replacing(self._path(name)) as file:
-                file.write(write_stretches(found))
+            with replacing(self._path(name), is_own=True) as file:
+                file.write(write_stretches(found, name))
         except (OSError, ValueError) as error:
             _log.warning("not kept; it is made again", extra={"segment": name, "reason": reason_of(error)})
         return found
