@@ -111,7 +111,7 @@ async def sending_to(scheme: str, octets: bytes) -> AsyncIterator[Endpoint]:
 
 @asynccontextmanager
 async def sending_from(scheme: str, octets: bytes) -> AsyncIterator[Endpoint]:
-    """Flood whoever connects to a port."""
+    """Flood each source that connects to a port."""
     with socket.create_server((HOST, 0)) as listener, flooding(octets) as flood:
         flood.pour(lambda: listener.accept()[0])
         yield Endpoint(scheme, HOST, listener.getsockname()[1])
