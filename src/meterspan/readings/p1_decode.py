@@ -26,7 +26,7 @@ __all__ = ["decode_p1", "decode_p1_line"]
 _ENCODED = {(96, 1), (96, 13), (42, 0)}
 """Objects whose text is sent as hexadecimal ASCII."""
 _OF_NO_MEDIUM = 0
-"""Value group A of what is of no medium: there B is the number of the M-Bus device, elsewhere a channel of the meter."""
+"""Value group A of what is of no medium: there B numbers the M-Bus device, elsewhere a channel of the meter."""
 _MBUS_VALUE = 24
 _SUM, _DIFFERENCE = "sum of the tariffs", "import minus export"
 """How a row was calculated that no line has."""
