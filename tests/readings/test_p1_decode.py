@@ -158,3 +158,9 @@ def test_every_row_of_a_telegram_is_shown_with_its_code_value_unit_and_time(some
 
 def _seconds(time: str | None, of_telegram: int) -> int:
     return of_telegram if time is None else int(datetime.fromisoformat(time).timestamp())
+
+
+def test_only_what_is_of_no_medium_is_of_an_mbus_device() -> None:
+    octets = b"/TST5a\r\n\r\n1-3:0.2.8(50)\r\n0-1:96.1.0(4B384547303034303436)\r\n!\r\n"
+    telegram = Decoder().decode(octets)
+    assert {str(item.obis): item.subunit for item in telegram.readings} == {"1-3:0.2.8": 0, "0-1:96.1.0": 1}

@@ -25,6 +25,8 @@ __all__ = ["decode_p1", "decode_p1_line"]
 
 _ENCODED = {(96, 1), (96, 13), (42, 0)}
 """Objects whose text is sent as hexadecimal ASCII."""
+_OF_NO_MEDIUM = 0
+"""Value group A of what is of no medium: there B numbers the M-Bus device, elsewhere a channel of the meter."""
 _MBUS_VALUE = 24
 _SUM, _DIFFERENCE = "sum of the tariffs", "import minus export"
 """How a row was calculated that no line has."""
@@ -169,11 +171,12 @@ def _reading(obis: Obis, value: Decimal, unit: str, time: str | None, storage: i
 
 def _text(obis: Obis, text: str) -> DecodedReading:
     meaning = meaning_of(obis)
+    subunit = obis.b if obis.a == _OF_NO_MEDIUM else 0
     if meaning.unit == "1" and is_number(text):
         number = int(text) if text.isdecimal() else Decimal(text)
-        return DecodedReading(meaning.quantity, number, "1", obis, subunit=obis.b)
+        return DecodedReading(meaning.quantity, number, "1", obis, subunit=subunit)
     plain = p1_device(text) or text if (obis.c, obis.d) in _ENCODED else text
-    return DecodedReading(meaning.quantity, plain, "", obis, subunit=obis.b)
+    return DecodedReading(meaning.quantity, plain, "", obis, subunit=subunit)
 
 
 def _iso(moment: ClockTime) -> str:
