@@ -18,7 +18,7 @@ from meterspan.model.damage import Damage
 from meterspan.model.failures import Failure, FailureKind
 from meterspan.model.lookup_errors import UnknownMeterError, UnknownOrderError
 from meterspan.model.order_errors import NotAskedError
-from meterspan.model.quarantine import REFUSED_ALARM_AT, FrameFault, QuarantinedFrame
+from meterspan.model.quarantine import REFUSED_ALARM_AFTER_S, REFUSED_ALARM_AT, FrameFault, QuarantinedFrame
 from meterspan.model.readings import CaptureBlock, CaptureColumn, EventSeverity, MeterEvent, Source
 from meterspan.model.remedies import Situation
 from meterspan.model.storage.readings import DamageKind
@@ -155,9 +155,11 @@ def test_a_meter_whose_every_push_is_refused_is_failing_with_an_alarm_until_one_
     head_end: HeadEnd, views: HeadEndViews
 ) -> None:
     head_end.take([block("GOOD", NOON)], NOON)
-    frame = QuarantinedFrame(NOON, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD")
-    for _ in range(REFUSED_ALARM_AT + 4):
-        head_end.quarantine_frame(frame)
+    for number in range(REFUSED_ALARM_AT + 4):
+        time = NOON + number * REFUSED_ALARM_AFTER_S // (REFUSED_ALARM_AT + 3)
+        head_end.quarantine_frame(
+            QuarantinedFrame(time, "push", FrameFault.WRONG_KEY, "tag differs", b"\xdb\x08", "GOOD")
+        )
     story = views.story("GOOD", at(NOON))
     assert story.status.state is MeterState.FAILING
     assert f"The last {REFUSED_ALARM_AT + 4} messages" in str(story.status.reason)

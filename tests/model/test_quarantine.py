@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from meterspan.model.quarantine import (
+    REFUSED_ALARM_AFTER_S,
     REFUSED_ALARM_AT,
     FrameFault,
     FrameQuarantine,
@@ -51,11 +52,30 @@ def test_an_error_tells_its_fault(error: WireError, fault: FrameFault) -> None:
 
 
 @pytest.mark.finding("security M10")
-@given(st.lists(st.booleans(), max_size=60))
-def test_each_row_of_refusals_raises_one_alarm_and_what_is_taken_ends_it(outcomes: list[bool]) -> None:
-    tally, row = RefusalTally(), 0
-    for is_taken in outcomes:
-        row = 0 if is_taken else row + 1
-        tally.taken("M1") if is_taken else tally.refused("M1", float(row))
-        assert [alarm.count for alarm in tally.take_alarms()] == [row] * (row == REFUSED_ALARM_AT)
-        assert tally.alarming("M1") == (row if row >= REFUSED_ALARM_AT else 0)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 600)), max_size=60))
+def test_each_row_of_refusals_raises_one_alarm_and_what_is_taken_ends_it(outcomes: list[tuple[bool, int]]) -> None:
+    tally, row, now, begun, was_taken, is_said = RefusalTally(), 0, 0.0, 0.0, False, False
+    for is_taken, passed in outcomes:
+        now += passed
+        row, begun = (0, now) if is_taken else (row + 1, now if row == 0 else begun)
+        was_taken, is_said = was_taken or is_taken, is_said and not is_taken
+        tally.taken("M1") if is_taken else tally.refused("M1", now)
+        is_alarm = row >= REFUSED_ALARM_AT and (not was_taken or now - begun >= REFUSED_ALARM_AFTER_S)
+        assert [alarm.count for alarm in tally.take_alarms()] == [row] * (is_alarm and not is_said)
+        assert tally.alarming("M1") == (row if is_alarm else 0)
+        is_said = is_said or is_alarm
+
+
+@pytest.mark.attack(2)
+def test_in_a_flood_in_the_name_of_a_meter_that_is_heard_nothing_says_that_all_is_refused() -> None:
+    tally = RefusalTally()
+    for second in range(7_200):
+        if second % 900 == 0:
+            tally.taken("M1")
+        for _ in range(2):
+            tally.refused("M1", float(second))
+        assert tally.alarming("M1") == 0
+    assert tally.take_alarms() == []
+    for second in range(7_200, 9_000):
+        tally.refused("M1", float(second))
+    assert [alarm.device for alarm in tally.take_alarms()] == ["M1"], "it is silent"

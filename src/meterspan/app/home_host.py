@@ -275,7 +275,7 @@ class HomeHost:
             except Exception as error:  # noqa: BLE001 - one event ends no home; it is logged with its trace
                 note_defect("an event met a defect of this program", error, event=type(event).__name__)
         for alarm in self.point.refusals.take_alarms():
-            _log.warning("every telegram is refused", extra={"meter": alarm.device, "refused": alarm.count})
+            _log.warning("none of its telegrams was taken", extra={"meter": alarm.device, "refused": alarm.count})
             entry = Entry(alarm.time, "quarantined", str(alarm), severity=EventSeverity.ALARM, is_proved=False)
             self.device_log.note(alarm.device, entry)
 

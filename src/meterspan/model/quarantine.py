@@ -113,6 +113,9 @@ _FAULTS: Mapping[FailureKind, FrameFault] = {
 
 REFUSED_ALARM_AT: Final = 8
 """Refusals in a row that raise an alarm: fewer are a bad line, or one repeater that came late."""
+REFUSED_ALARM_AFTER_S: Final = 1_800
+"""How long such a row lasts where messages of the device were taken before: somebody who sends in its name ends no
+row, and its own messages are some seconds to a quarter of an hour apart."""
 REFUSED_DEVICES_MAX: Final = 100_000
 """Devices whose refusals are counted; only known devices are."""
 
@@ -130,29 +133,51 @@ class RefusalAlarm:
         return f"The last {self.count} messages in its name were refused, and none was taken"
 
 
+@dataclass(slots=True)
+class _Row:
+    """Refusals of a device since its last message that was taken."""
+
+    begun: float
+    count: int = 0
+    lasted_s: float = 0.0
+    is_said: bool = False
+
+
 class RefusalTally:
-    """Counts what is refused of each device in a row; the next message that is taken ends the row."""
+    """Counts what is refused of each device in a row; the next message that is taken ends the row.
+
+    Anybody can send in the name of a device. So of one that was taken before, a row alarms only once it has lasted for
+    ``REFUSED_ALARM_AFTER_S``: until then its own next message may be on its way.
+    """
 
     def __init__(self) -> None:
-        self._counts: dict[str, int] = {}
+        self._rows: dict[str, _Row] = {}
+        self._taken: set[str] = set()
         self._alarms: list[RefusalAlarm] = []
 
     def refused(self, device: str, now: float) -> None:
         """Count a refusal of a known device, at ``now`` in UTC seconds."""
-        if device not in self._counts and len(self._counts) >= REFUSED_DEVICES_MAX:
+        if device not in self._rows and len(self._rows) >= REFUSED_DEVICES_MAX:
             return
-        count = self._counts[device] = self._counts.get(device, 0) + 1
-        if count == REFUSED_ALARM_AT:
-            self._alarms.append(RefusalAlarm(device, now, count))
+        row = self._rows.setdefault(device, _Row(now))
+        row.count += 1
+        row.lasted_s = now - row.begun
+        if not row.is_said and self.alarming(device):
+            row.is_said = True
+            self._alarms.append(RefusalAlarm(device, now, row.count))
 
     def taken(self, device: str) -> None:
         """Note that a message of a device was taken."""
-        self._counts.pop(device, None)
+        self._rows.pop(device, None)
+        if len(self._taken) < REFUSED_DEVICES_MAX:
+            self._taken.add(device)
 
     def alarming(self, device: str) -> int:
-        """Return how many messages of a device were refused in a row, 0 where they are too few for an alarm."""
-        count = self._counts.get(device, 0)
-        return count if count >= REFUSED_ALARM_AT else 0
+        """Return how many messages of a device were refused in a row, 0 where that is no alarm."""
+        row = self._rows.get(device)
+        if row is None or row.count < REFUSED_ALARM_AT:
+            return 0
+        return row.count if device not in self._taken or row.lasted_s >= REFUSED_ALARM_AFTER_S else 0
 
     def take_alarms(self) -> list[RefusalAlarm]:
         """Remove and return the alarms that were raised."""

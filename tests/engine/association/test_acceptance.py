@@ -14,7 +14,7 @@ from meterspan.engine.association.acceptance import (
     check_initiate,
     context_asked,
 )
-from meterspan.engine.association.records import ApduRefused, AssociationRefused
+from meterspan.engine.association.records import ApduRefused, Associated, AssociationRefused
 from meterspan.engine.association.states import AssociationState
 from meterspan.model.failures import FailureKind
 from meterspan.wire.acse import (
@@ -33,7 +33,17 @@ from meterspan.wire.acse import (
 from meterspan.wire.errors import SecurityError, WireError
 from meterspan.wire.wrapper import WrapperPdu, read_datagram, write_wpdu
 from meterspan.wire.xdlms import Conformance, InitiateResponse, read_apdu, write_apdu
-from tests.helpers_cosem import GMAC, GMAC_CLEAR, LLS, METER_TITLE, NO_SECURITY, SHA1, client_security, join
+from tests.helpers_cosem import (
+    GMAC,
+    GMAC_CLEAR,
+    LLS,
+    METER_TITLE,
+    NO_SECURITY,
+    SHA1,
+    MemoryCounters,
+    client_security,
+    join,
+)
 
 LOWEST = mechanism_of(AuthenticationMechanism.LOWEST)
 HLS = mechanism_of(AuthenticationMechanism.HLS_GMAC)
@@ -183,3 +193,62 @@ def test_a_departing_aare_ends_as_a_failure_with_its_field_and_nothing_is_learnt
     assert any(isinstance(event, ApduRefused) for event in pair.left_events)
     assert client.state is AssociationState.IDLE
     assert client._security is None or client._security.proved_title == b""
+
+
+HARMLESS = {
+    "conformance": "only the services that both sides name are used",
+    "max_pdu_size": "what is sent is divided further, or a request that has no room fails",
+    "protocol_version": "may be left out, and any that has version 1 is ours",
+    "responder_requirements": "may be left out, as some meters do: the proof shows what was authenticated",
+}
+"""Fields of an AARE that may differ in one bit, with the reason. A ciphered initiate response has none: its tag is
+wrong."""
+
+
+def differing(before, after):
+    """Return the names of the fields in which two AAREs differ, those of the initiate response instead of it."""
+    names = {name for name in before.__slots__ if getattr(before, name) != getattr(after, name)}
+    if "user_information" not in names:
+        return names
+    first, second = read_apdu(before.user_information), read_apdu(after.user_information)
+    inner = {name for name in first.__slots__ if getattr(first, name) != getattr(second, name)}
+    return names - {"user_information"} | inner
+
+
+def answered(way, counters, change):
+    """Associate with one AARE that ``change`` changes; return it before and after, and whether it was accepted."""
+    security = client_security(counters) if "gmac" in way else None
+    pair, client, _, _ = join("wrapper", WAYS[way], security=security)
+    seen = []
+
+    def through(number, octets):
+        if number:
+            return octets
+        (pdu,) = read_datagram(octets)
+        seen.extend([pdu.apdu, change(pdu.apdu)])
+        return write_wpdu(WrapperPdu(pdu.source, pdu.destination, seen[1]))
+
+    pair.to_left = through
+    client.associate(pair.now)
+    pair.run()
+    return seen[0], seen[1], any(isinstance(event, Associated) for event in pair.left_events)
+
+
+def flipped(place, bit):
+    return lambda apdu: apdu[:place] + bytes([apdu[place] ^ 1 << bit]) + apdu[place + 1 :]
+
+
+@pytest.mark.attack(1)
+@pytest.mark.parametrize("way", WAYS)
+def test_an_aare_with_one_changed_bit_is_accepted_only_where_the_field_is_harmless(way):
+    counters = MemoryCounters()  # of all associations: no counter is used twice
+    original, _, is_accepted = answered(way, counters, lambda apdu: apdu)
+    assert is_accepted
+    found = set()
+    for place in range(len(original)):
+        for bit in range(8):
+            before, after, is_accepted = answered(way, counters, flipped(place, bit))
+            if is_accepted:
+                found |= differing(read_acse(before), read_acse(after))
+    assert found <= HARMLESS.keys()
+    assert way != "gmac" or found <= {"protocol_version", "responder_requirements"}

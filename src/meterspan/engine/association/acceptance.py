@@ -9,7 +9,15 @@ from typing import Final
 from meterspan.crypto.mechanisms import Mechanism
 from meterspan.engine.association.core import CLAUSE
 from meterspan.engine.security import SecurityContext
-from meterspan.wire.acse import Aare, ApplicationContext, DiagnosticSource, UserDiagnostic
+from meterspan.wire.acse import (
+    AUTHENTICATION_REQUIREMENT,
+    Aare,
+    ApplicationContext,
+    AuthenticationMechanism,
+    DiagnosticSource,
+    UserDiagnostic,
+)
+from meterspan.wire.acse.apdu import CHARSTRING
 from meterspan.wire.errors import SecurityError, WireError
 from meterspan.wire.xdlms import DLMS_VERSION, InitiateResponse
 from meterspan.wire.xdlms.initiate import LN_VAA_NAME
@@ -49,6 +57,7 @@ def check_aare(aare: Aare, mechanism: Mechanism, security: SecurityContext | Non
     _check_diagnostic(aare, mechanism)
     if aare.mechanism is not None and aare.mechanism != mechanism.code:
         raise _departure(f"{aare.mechanism.text}, {mechanism.code.text} was asked for", "mechanism-name")
+    _check_requirements(aare, mechanism)
     _check_challenge(aare, mechanism)
     _check_title(aare, security, is_needed=ciphered or mechanism.needs_keys)
 
@@ -74,10 +83,25 @@ def _check_diagnostic(aare: Aare, mechanism: Mechanism) -> None:
         raise _departure(f"accepted, with {aare.diagnostic} in place of {due.text}", "result-source-diagnostic")
 
 
+def _check_requirements(aare: Aare, mechanism: Mechanism) -> None:
+    """Check the requirements, and that HLS is answered by no field that annex A does not list.
+
+    A field of another tag may be one that had to be checked. Some meters leave requirements and mechanism out.
+    """
+    asked = mechanism.code is not AuthenticationMechanism.LOWEST
+    requirements = aare.responder_requirements
+    if asked and requirements is not None and requirements != AUTHENTICATION_REQUIREMENT:
+        raise _departure(f"{requirements.hex()}, not {AUTHENTICATION_REQUIREMENT.hex()}", "responder-acse-requirements")
+    if mechanism.is_hls and aare.unknown:
+        raise _departure(f"tag {aare.unknown[0].tag:#04x} is not of an AARE", "unknown field")
+
+
 def _check_challenge(aare: Aare, mechanism: Mechanism) -> None:
     value = aare.authentication_value
     if not mechanism.is_hls:
         return
+    if value is not None and value.choice != CHARSTRING:
+        raise _departure(f"alternative {value.choice:#04x}, not charstring", "responding-authentication-value")
     size = 0 if value is None else len(value.octets)
     if not CHALLENGE_MIN <= size <= CHALLENGE_MAX:
         reason = f"a challenge of {size} octets, not {CHALLENGE_MIN} to {CHALLENGE_MAX}"
