@@ -134,7 +134,7 @@ class RefusalAlarm:
 
 
 @dataclass(slots=True)
-class _Row:
+class _RefusalRun:
     """Refusals of a device since its last message that was taken."""
 
     begun: float
@@ -151,7 +151,7 @@ class RefusalTally:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[str, _Row] = {}
+        self._rows: dict[str, _RefusalRun] = {}
         self._taken: set[str] = set()
         self._alarms: list[RefusalAlarm] = []
 
@@ -159,7 +159,7 @@ class RefusalTally:
         """Count a refusal of a known device, at ``now`` in UTC seconds."""
         if device not in self._rows and len(self._rows) >= REFUSED_DEVICES_MAX:
             return
-        row = self._rows.setdefault(device, _Row(now))
+        row = self._rows.setdefault(device, _RefusalRun(now))
         row.count += 1
         row.lasted_s = now - row.begun
         if not row.is_said and self.alarming(device):
