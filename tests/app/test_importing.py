@@ -18,6 +18,7 @@ from meterspan.app.importing import (
     undo_import_of,
 )
 from meterspan.app.transfer import NoReadingsError, opened
+from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.table_layout import HeaderError
 from meterspan.mdm.table_reader import TableDefaults
 from meterspan.model.lookup_errors import ImportUndoneError, UnknownImportError
@@ -447,3 +448,27 @@ def test_the_sum_that_an_answer_names_is_the_one_that_counts(tmp_path):
         counted = exact_decimal(data.curve("h1-E", Direction.IMPORT, *span).total)
     (note,) = answer.report.notes
     assert f"sum up to 0.5 kWh, and {counted.normalize():f} kWh count" in note
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("step", ["register_homes", "install_meters"])
+def test_an_import_that_ended_before_its_meters_were_installed_is_finished_by_the_same_import(
+    tmp_path, monkeypatch, step
+):
+    folder, lines = tmp_path / "d", [HEAD, *registers()]
+
+    def ends(*_arguments):
+        raise SystemExit  # as after a kill: what is durable stays
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MeterDataManagement, step, ends)
+        with pytest.raises(SystemExit):
+            import_into(folder, lines, request(home_id="h1"))
+    tried = import_into(folder, lines, request(home_id="h1", is_trial=True))
+    assert (tried.outcome, [meter.device for meter in tried.installed]) == (ImportOutcome.TAKEN_BEFORE, ["E1"])
+    again = import_into(folder, lines, request(home_id="h1"))
+    assert (again.outcome, [meter.device for meter in again.installed]) == (ImportOutcome.TAKEN_BEFORE, ["E1"])
+    with opened(folder, must_exist=True) as data:
+        assert data.place_of("E1") is not None
+        assert [home.home_id for home in data.homes()] == ["h1"]
+    assert import_into(folder, lines, request(home_id="h1")).installed == ()

@@ -85,7 +85,7 @@ class ImportOutcome(StrEnum):
     EMPTY = "empty"
     """The table has no reading, so that nothing was stored."""
     TAKEN_BEFORE = "taken-before"
-    """The same file was taken before in the same way, so that nothing was stored again."""
+    """The same file was taken before in the same way, so that no reading was stored again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,8 @@ def _imported(
         report = replace(report, notes=(*report.notes, *reconciled(data, table)))
         refusal = _refusal(data, table, request, report, () if request.trusts_zone else zone_doubts(data, table, tried))
         if refusal is not None:
+            if refusal.outcome is ImportOutcome.TAKEN_BEFORE and not request.is_trial:
+                install_planned(data, plan, request.defaults.zone)  # where a kill ended that import before this step
             return replace(refusal, installed=plan)
         if is_there:
             return _taken(data, table, request, plan, now)

@@ -143,7 +143,7 @@ def import_table(  # noqa: PLR0917 - typer calls it by name
     if as_json:
         typer.echo(json.dumps(_as_json(answer)))
     else:
-        _show(answer, console, place)
+        _show(answer, console, place, is_trial=dry_run)
     status = _status(answer)
     if status:
         raise typer.Exit(status)
@@ -236,21 +236,26 @@ def _value(item: FileConflict, steps: int) -> str:
     return f"{Scaled(steps, item.channel.exponent, item.channel.unit).decimal:f}"
 
 
-def _show(answer: ImportAnswer, console: Console, place: ZoneInfo) -> None:
+def _show_installed(answer: ImportAnswer, console: Console, *, is_done: bool) -> None:
+    if answer.installed:
+        verb = "installed" if is_done else "would be installed"
+        names = (f"{meter.device} at home {meter.home_id}" for meter in answer.installed[:SHOWN])
+        console.print(f"{plain(verb)}: {plain(', '.join(names))}{plain(' …' if len(answer.installed) > SHOWN else '')}")
+
+
+def _show(answer: ImportAnswer, console: Console, place: ZoneInfo, *, is_trial: bool) -> None:
     report = answer.report
     _show_content(report, console, place)
     if answer.outcome is ImportOutcome.TAKEN_BEFORE and answer.before is not None:
         at = f"{utc(answer.before.taken_at).astimezone(place):%Y-%m-%d %H:%M}"
         console.print(f"nothing is stored: the same file is import {plain(answer.before.number)}, taken on {plain(at)}")
+        _show_installed(answer, console, is_done=not is_trial)
         return
     is_stored = answer.is_stored
     counts = f"{report.taken:,} new, {report.duplicates:,} known, {report.conflicts:,} in conflict with stored values"
     number = f" as import {report.record.number}" if report.record is not None and is_stored else ""
     console.print(f"{plain('stored' if is_stored else 'would be stored')}{plain(number)}: {plain(counts)}")
-    if answer.installed:
-        verb = "installed" if is_stored else "would be installed"
-        names = (f"{meter.device} at home {meter.home_id}" for meter in answer.installed[:SHOWN])
-        console.print(f"{plain(verb)}: {plain(', '.join(names))}{plain(' …' if len(answer.installed) > SHOWN else '')}")
+    _show_installed(answer, console, is_done=is_stored)
     for note in report.notes[:SHOWN]:
         console.print(f"[dim]note:[/dim] {plain(note)}")
     _show_conflicts(report, console)

@@ -20,6 +20,7 @@ from meterspan.app.meter_keys import MeterKeys, append_secrets, read_secrets
 from meterspan.crypto.suites import KEY_SIZE
 from meterspan.model.radio_protection import RadioProtection, required_of
 from meterspan.model.reasons import reason_of
+from meterspan.model.toml_text import tables_of
 from meterspan.quantities import Scaled, parse_unit
 from meterspan.store.private_files import LoosePermissionsError
 
@@ -102,7 +103,7 @@ def read_key_file(path: Path) -> dict[str, MeterKeys]:
 
     """
     try:
-        tables = tomllib.loads(read_secrets(path)).get("meters", {})
+        tables = tables_of(read_secrets(path)).get("meters", {})
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path}: {reason_of(error)}", param_hint="--keys") from error
     except LoosePermissionsError as error:

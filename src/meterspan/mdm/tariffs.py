@@ -12,7 +12,6 @@
 Numbers are text or plain TOML numbers, read exactly.
 """
 
-import tomllib
 from collections.abc import Mapping
 from datetime import date, time
 from decimal import Decimal, InvalidOperation
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from meterspan.analytics.tariff import ALL_WEEK, Band, GasConversion, Tariff, TariffWindow
+from meterspan.model.toml_text import tables_of
 
 __all__ = ["declaration_of", "parse_tariffs", "read_tariffs", "tariff_of"]
 
@@ -36,7 +36,7 @@ def read_tariffs(path: Path) -> list[Tariff]:
 
 def parse_tariffs(text: str) -> list[Tariff]:
     """Parse the tariffs of a TOML text; raises ``ValueError`` as ``read_tariffs`` does."""
-    declarations = tomllib.loads(text, parse_float=Decimal).get("tariff", [])
+    declarations = tables_of(text, parse_float=Decimal).get("tariff", [])
     if not isinstance(declarations, list) or not all(isinstance(item, dict) for item in declarations):
         raise ValueError("write a table [[tariff]] for each tariff")
     return [tariff_of(declaration) for declaration in declarations]

@@ -16,6 +16,7 @@ from importlib.resources.abc import Traversable
 
 from meterspan.model import remedies
 from meterspan.model.remedies import Phrase, Reason
+from meterspan.model.toml_text import tables_of
 
 __all__ = ["Words", "WordsError", "catalogues", "languages", "load_words", "read_page_words", "words_for"]
 
@@ -157,7 +158,7 @@ def _add_page(tables: dict[str, dict[str, str]], page: str, words: Mapping[str, 
 
 def _parse(text: str, name: str) -> dict[str, object]:
     try:
-        return tomllib.loads(text)
+        return tables_of(text)
     except tomllib.TOMLDecodeError as error:
         raise WordsError(f"{name}: {error}") from error
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from meterspan.model.toml_text import tables_of
+
 __all__ = [
     "ConfigError",
     "ConfigFault",
@@ -125,7 +127,7 @@ def read_declared(kind: type[DeclaredT], text: str) -> DeclaredT:
 def read_partly(kind: type[DeclaredT], text: str) -> Partly[DeclaredT]:
     """Read a configuration from TOML as far as it can be read."""
     try:
-        tables = tomllib.loads(text)
+        tables = tables_of(text)
     except tomllib.TOMLDecodeError as error:
         found = re.search(r"at line (\d+)", str(error))
         line = int(found[1]) if found else max(1, len(text.rstrip().splitlines()))
