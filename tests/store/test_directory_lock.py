@@ -1,5 +1,7 @@
 """A store's directory has one owner, and others can ask whether it has one."""
 
+import os
+
 import pytest
 
 from meterspan.model.storage.errors import ConcurrentWriterError
@@ -21,3 +23,12 @@ def test_to_ask_makes_nothing(tmp_path):
     assert not is_in_use(tmp_path / "nothing")
     assert not is_in_use(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")], ids=["pipe", "link"])
+def test_a_lock_that_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "lock")
+    assert not is_in_use(tmp_path)
+    with pytest.raises(OSError, match="no ordinary file"):
+        lock_directory(tmp_path)

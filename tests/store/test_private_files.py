@@ -1,12 +1,18 @@
 import os
+import re
 import stat
+from pathlib import Path
 
 import pytest
 
+from meterspan.store import private_files
 from meterspan.store.private_files import (
     LoosePermissionsError,
+    NotOwnFileError,
     make_private_file,
     make_private_folder,
+    open_own,
+    read_own,
     replacing,
     require_private,
 )
@@ -109,3 +115,43 @@ def test_a_pipe_is_no_file_that_stays(tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path, 0o666)
     require_private(path)
+
+
+def as_link(path):
+    victim = path.with_name("victim")
+    victim.write_bytes(b"victim")
+    path.symlink_to(victim)
+
+
+NOT_OWN = {"link": as_link, "pipe": os.mkfifo}
+
+
+@pytest.mark.attack(3)
+@pytest.mark.parametrize("make", NOT_OWN.values(), ids=NOT_OWN)
+def test_what_is_no_ordinary_file_in_the_place_of_an_own_file_is_neither_followed_nor_waited_for(tmp_path, make):
+    make(tmp_path / "own")
+    for open_it in (read_own, open_own, lambda path: open_own(path, os.O_RDWR)):
+        with pytest.raises(NotOwnFileError, match="no ordinary file"):
+            open_it(tmp_path / "own")
+    with pytest.raises(FileNotFoundError):
+        read_own(tmp_path / "nothing")
+    with pytest.raises(IsADirectoryError):
+        read_own(tmp_path)
+
+
+def test_an_own_file_is_read_whole(tmp_path):
+    (tmp_path / "own").write_bytes(b"\n" * 100_000)
+    assert read_own(tmp_path / "own") == b"\n" * 100_000
+
+
+@pytest.mark.attack(3)
+def test_the_store_opens_its_own_files_in_one_place():
+    store = Path(private_files.__file__).parent
+    opens = re.compile(r'\.(?:read_bytes|read_text|write_text|write_bytes)\(|\.open\("|\bos\.open\((?!.*O_DIRECTORY)')
+    found = {
+        f"{path.name}: {line.strip()}"
+        for path in store.glob("*.py")
+        for line in path.read_text("utf-8").splitlines()
+        if path.name != "private_files.py" and opens.search(line)
+    }
+    assert found == set()

@@ -1,5 +1,7 @@
 """The times of segments beside them: made with the segment, made again where they are gone or damaged."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -17,6 +19,32 @@ def stored(folder):
 
 
 HARMS = {"changed": bytes.upper, "cut": lambda octets: octets[:-3], "empty": lambda _: b"", "gone": None}
+
+
+@pytest.mark.attack(3)
+def test_a_pipe_or_a_link_in_the_place_of_a_file_is_replaced_and_delays_nothing(tmp_path):
+    expected = stored(tmp_path)
+    first, second = (tmp_path / "stretches").iterdir()
+    first.unlink()
+    os.mkfifo(first)
+    (tmp_path / "elsewhere").write_bytes(second.read_bytes())
+    second.unlink()
+    second.symlink_to(tmp_path / "elsewhere")
+    with ReadingStore(tmp_path) as store:
+        assert times_of(store.stretches(MANY, T0, T0 + 3 * DAY_S)) == expected
+    assert all(path.is_file() and not path.is_symlink() for path in (first, second))
+
+
+@pytest.mark.attack(3)
+def test_a_pipe_in_the_place_of_a_segment_is_damage_and_delays_nothing(tmp_path):
+    stored(tmp_path)
+    first = min((tmp_path / "segments").iterdir())
+    first.unlink()
+    os.mkfifo(first)
+    with ReadingStore(tmp_path) as store:
+        store.read(MANY, T0, T0 + 3 * DAY_S)
+        (item,) = store.quarantined()
+    assert "no ordinary file" in item.reason
 
 
 @pytest.mark.parametrize("harm", HARMS.values(), ids=HARMS)

@@ -2,6 +2,7 @@
 
 import asyncio
 import fcntl
+import os
 import secrets
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
@@ -33,7 +34,7 @@ from meterspan.runtime.state import StateFile
 from meterspan.runtime.uplink_host import UplinkHost
 from meterspan.sim.daily_life import Equipment, Heating
 from meterspan.sim.households import Flows, Household
-from meterspan.store.private_files import make_private_file, make_private_folder
+from meterspan.store.private_files import make_private_file, make_private_folder, open_own
 from meterspan.wire.mbus.transport import SecurityMode
 
 __all__ = [
@@ -75,7 +76,7 @@ def owned(folder: Path, name: str) -> Iterator[Path]:
     """
     make_private_folder(folder)
     make_private_file(folder / f"{name}.lock")
-    with (folder / f"{name}.lock").open("w") as lock:
+    with os.fdopen(open_own(folder / f"{name}.lock", os.O_RDWR), "r+b") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -19,7 +19,15 @@ from typing import Final
 
 from meterspan.model.storage.errors import CopiedCountersError, UnknownFormatError
 from meterspan.store.edge import harden, storage_errors, wall_time
-from meterspan.store.private_files import make_private_file, make_private_folder, sync_directory
+from meterspan.store.private_files import (
+    NotOwnFileError,
+    make_private_file,
+    make_private_folder,
+    open_own,
+    read_own,
+    replacing,
+    sync_directory,
+)
 
 __all__ = ["COPY_JUMP", "CRASH_JUMP", "JUMP_PER_S", "CounterMarks", "KnownCounter", "MarksPlace"]
 
@@ -184,8 +192,9 @@ class CounterMarks:
     def _missed(self, *, after_restore: bool) -> int | None:
         """Break the seal, and return the jump that is due for what may have been missed; None where nothing was."""
         text = ""
-        if self._seal.exists():
-            text = self._seal.read_text("utf-8")
+        if os.path.lexists(self._seal):
+            with contextlib.suppress(NotOwnFileError):  # as without a seal
+                text = read_own(self._seal).decode("utf-8", "replace")
             self._seal.unlink()
             sync_directory(self._place.folder)
         if not self._path.exists():
@@ -242,8 +251,8 @@ class CounterMarks:
         return log.exists() and log.stat().st_size > 0
 
     def _write_seal(self) -> None:
-        make_private_file(self._seal)
-        self._seal.write_text(f"{self._file()} {self._place.boot}", "utf-8")
+        with replacing(self._seal, is_own=True) as file:
+            file.write(f"{self._file()} {self._place.boot}".encode())
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -264,7 +273,7 @@ def _jump(least: int, at: int, now: int) -> int:
 
 def _opened(path: Path) -> int:
     make_private_file(path)
-    return os.open(path, os.O_RDWR)
+    return open_own(path, os.O_RDWR)
 
 
 def _locked_alone(lock: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from meterspan.model.storage.errors import ConcurrentWriterError
-from meterspan.store.private_files import make_private_file
+from meterspan.store.private_files import make_private_file, open_own
 
 __all__ = ["is_in_use", "lock_directory", "unlock"]
 
@@ -27,7 +27,7 @@ def lock_directory(directory: Path) -> list[int]:
     held: list[int] = []
     try:
         for path in (directory / "lock", directory):
-            held.append(os.open(path, os.O_RDONLY))
+            held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path == directory else open_own(path))
             fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         unlock(held)
@@ -52,7 +52,7 @@ def is_in_use(directory: Path) -> bool:
     held: list[int] = []
     try:
         for path in (directory / "lock", directory):
-            held.append(os.open(path, os.O_RDONLY))
+            held.append(os.open(path, os.O_RDONLY | os.O_DIRECTORY) if path == directory else open_own(path))
             fcntl.flock(held[-1], fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

@@ -1,10 +1,12 @@
 """Files that only their owner can read: folders 0700, files 0600, and key files whose mode is checked before use.
 
 Load profiles tell when people are at home, so what a program keeps is private whatever the umask. Files of a fixed
-name are made with ``O_EXCL | O_NOFOLLOW``: a link that somebody put in their place is not followed.
+name are made with ``O_EXCL | O_NOFOLLOW``: a link that somebody put in their place is not followed. Files of the
+program's own folders are opened by ``open_own`` alone: a link is not followed, and a pipe is not waited for.
 """
 
 import contextlib
+import errno
 import os
 import shlex
 import stat
@@ -17,9 +19,12 @@ __all__ = [
     "FILE_MODE",
     "FOLDER_MODE",
     "LoosePermissionsError",
+    "NotOwnFileError",
     "is_loose",
     "make_private_file",
     "make_private_folder",
+    "open_own",
+    "read_own",
     "replacing",
     "require_private",
     "sync_directory",
@@ -28,10 +33,59 @@ __all__ = [
 FOLDER_MODE: Final = 0o700
 FILE_MODE: Final = 0o600
 _OTHERS: Final = 0o077
+_NOT_ORDINARY: Final = frozenset({errno.ELOOP, errno.ENXIO})
+"""How the system refuses a link, and a pipe that nobody reads."""
 
 
 class LoosePermissionsError(Exception):
     """Others can read a file that holds secrets; the words name the command that mends it."""
+
+
+class NotOwnFileError(OSError):
+    """In the place of a file of the program's own is a link, a pipe or a device."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "is no ordinary file", str(path))
+
+
+def open_own(path: Path, flags: int = os.O_RDONLY, *, follows: bool = False) -> int:
+    """Open a file of the program's own folders; return its descriptor.
+
+    Args:
+        path: an ordinary file; nothing is made.
+        flags: as of ``os.open``.
+        follows: a link is followed; a copy for reading links to the segments of its original.
+
+    Raises:
+        NotOwnFileError: it is a link, a pipe or a device.
+        OSError: it cannot be opened.
+
+    """
+    try:
+        handle = os.open(path, flags | os.O_NONBLOCK | (0 if follows else os.O_NOFOLLOW))
+    except OSError as error:
+        if error.errno in _NOT_ORDINARY:
+            raise NotOwnFileError(path) from error
+        raise
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise NotOwnFileError(path)
+
+
+def read_own(path: Path, *, follows: bool = False) -> bytes:
+    """Return the octets of a file of the program's own folders; arguments as ``open_own``.
+
+    Raises:
+        NotOwnFileError: it is a link, a pipe or a device.
+        OSError: it cannot be read.
+
+    """
+    with os.fdopen(open_own(path, follows=follows), "rb") as file:
+        return file.read()
 
 
 def make_private_folder(folder: Path, *, is_ours: bool = False) -> None:
@@ -61,7 +115,9 @@ def make_private_file(path: Path) -> None:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, FILE_MODE))
     except FileExistsError:
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            _tighten(path.with_name(name), FILE_MODE)
+            place = path.with_name(name)
+            if not place.is_symlink():
+                _tighten(place, FILE_MODE)
 
 
 @contextlib.contextmanager
@@ -127,7 +183,7 @@ def _tighten(path: Path, mode: int) -> None:
 
 def sync_directory(directory: Path) -> None:
     """Make renames and unlinks in the directory durable."""
-    handle = os.open(directory, os.O_RDONLY)
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
     finally:

@@ -15,7 +15,7 @@ from meterspan.model.storage.readings import Readings
 from meterspan.model.storage.stretches import Stretches
 from meterspan.store.columns import read_stretches, write_stretches
 from meterspan.store.layers import live
-from meterspan.store.private_files import make_private_folder, replacing
+from meterspan.store.private_files import make_private_folder, read_own, replacing
 
 __all__ = ["SegmentStretches"]
 
@@ -42,7 +42,7 @@ class SegmentStretches:
 
         """
         try:
-            return read_stretches(self._path(name).read_bytes(), name)
+            return read_stretches(read_own(self._path(name)), name)
         except (OSError, DamagedBatchError):
             readings = load()
         return None if readings is None else self.keep(name, readings)

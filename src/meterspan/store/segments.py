@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from meterspan.model.reasons import reason_of
 from meterspan.model.storage.errors import DamagedSegmentError, StorageUnavailableError, UnknownFormatError
 from meterspan.model.storage.readings import COLUMNS, Readings
 from meterspan.quantities import DAY_S
 from meterspan.store.columns import read_arrow, write_arrow
-from meterspan.store.private_files import make_private_file, sync_directory
+from meterspan.store.private_files import NotOwnFileError, make_private_file, open_own, read_own, sync_directory
 
 if TYPE_CHECKING:
     import duckdb
@@ -59,7 +60,11 @@ def check_segment(path: Path) -> None:
 
     """
     match = _NAME.fullmatch(path.name)
-    if match is not None and match["crc"] is not None and zlib.crc32(path.read_bytes()) != int(match["crc"], 16):
+    try:
+        octets = read_own(path, follows=True)
+    except NotOwnFileError as error:
+        raise DamagedSegmentError(str(path), reason_of(error)) from error
+    if match is not None and match["crc"] is not None and zlib.crc32(octets) != int(match["crc"], 16):
         raise DamagedSegmentError(str(path), "was changed after it was written: its checksum is wrong")
     from pyarrow import parquet as pq  # noqa: PLC0415 - 8 MB that a home without a closed day does not need
 
@@ -97,7 +102,7 @@ def write_segment(path: Path, readings: Readings) -> Path:
     scratch.unlink(missing_ok=True)  # of an interrupted write, or a link that must not be followed
     try:
         _write_parquet(scratch, table)
-        named = path.with_name(f"{path.stem}-{zlib.crc32(scratch.read_bytes()):08x}.parquet")
+        named = path.with_name(f"{path.stem}-{zlib.crc32(read_own(scratch)):08x}.parquet")
         scratch.rename(named)
     except OSError:
         scratch.unlink(missing_ok=True)  # a partial file must not fill the disk further
@@ -110,7 +115,7 @@ def _write_parquet(path: Path, table: pa.Table) -> None:
     from pyarrow import parquet as pq  # noqa: PLC0415 - as in check_segment
 
     make_private_file(path)
-    with path.open("wb") as file:
+    with os.fdopen(open_own(path, os.O_WRONLY), "wb") as file:
         pq.write_table(
             table,
             file,

@@ -47,7 +47,7 @@ def _is_writable(directory: Path) -> bool:
 
 def _copy(directory: Path, copy: Path) -> None:
     make_private_folder(copy / "readings" / "segments")
-    held = os.open(directory / "readings", os.O_RDONLY)
+    held = os.open(directory / "readings", os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(held, fcntl.LOCK_SH | fcntl.LOCK_NB)
         for place in (*directory.iterdir(), *(directory / "readings").iterdir()):
