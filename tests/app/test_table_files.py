@@ -1,6 +1,7 @@
 """Files that tables come in: encodings are recognised, and nothing short becomes long."""
 
 import csv
+import random
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -104,3 +105,29 @@ def test_octets_without_the_mark_of_a_text_are_text(tmp_path, kind) -> None:
     path = tmp_path / "in.parquet"
     pq.write_table(pa.table({"device": pa.array([b"E-1", b"E-2"]).cast(kind)}), path)
     assert list(parquet_lines(path)) == ["device", "E-1", "E-2"]
+
+
+def trouble_with(path):
+    """Return what is wrong with a Parquet file, None where all of it is read."""
+    try:
+        list(parquet_lines(path))
+    except ValueError as error:
+        return error
+    return None
+
+
+@pytest.mark.attack(3)
+def test_a_damaged_parquet_file_is_named_whatever_is_damaged(tmp_path):
+    whole, damaged, choose = tmp_path / "a.parquet", tmp_path / "b.parquet", random.Random(6)  # noqa: S311 - no keys
+    pq.write_table(pa.table({"device": ["E1"] * 500, "value": list(range(500))}), whole)
+    found = []
+    for _ in range(300):
+        octets = bytearray(whole.read_bytes())
+        for _ in range(choose.choice((1, 4))):
+            octets[choose.randrange(len(octets))] ^= 1 << choose.randrange(8)
+        damaged.write_bytes(octets)
+        found.append(trouble_with(damaged))
+    troubles = [error for error in found if error is not None]
+    assert len(troubles) > 100
+    assert {type(error) for error in troubles} <= {TableFileError, ValueError}
+    assert all(str(damaged) in str(error) for error in troubles if not str(error).startswith(("column ", "row group ")))

@@ -495,6 +495,7 @@ QUESTIONS: dict[str, Callable[[HeadEnd, HeadEndViews], object]] = {
 def test_an_answer_takes_as_many_steps_after_four_hundred_days_as_after_forty(question: str) -> None:
     ask = QUESTIONS[question]
     short, long = (_read_for(days, 5) for days in (40, 400))
+    ask(*short)  # what is made once is made now
     assert _steps(lambda: ask(*long)) <= 1.05 * _steps(lambda: ask(*short))
 
 

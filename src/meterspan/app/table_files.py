@@ -75,8 +75,8 @@ def parquet_lines(file: Path) -> Iterator[str]:
         raise TableFileError(f"there is no file {file}")
     try:
         schema = pq.read_schema(file)
-    except pa.ArrowException as error:
-        raise TableFileError(f"{file} is no Parquet that can be read") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error, "is no Parquet that can be read") from error
     texts = [column.name for column in schema if pa.types.is_string(column.type) or pa.types.is_binary(column.type)]
     for column in schema:
         _check_type(column.name, column.type)
@@ -90,8 +90,14 @@ def parquet_lines(file: Path) -> Iterator[str]:
             columns = [_cells(name, column) for name, column in zip(batch.schema.names, batch.columns, strict=True)]
             for values in zip(*columns, strict=True):
                 yield _csv_line(values)
-    except pa.ArrowException as error:
-        raise TableFileError(f"{file} is damaged: {reason_of(error)}") from error
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise _unreadable(file, error, f"is damaged: {reason_of(error)}") from error
+
+
+def _unreadable(file: Path, error: Exception, words: str) -> Exception:
+    """Return the system's own error, or one that names the file: Arrow raises ``OSError`` for damaged octets too."""
+    is_of_system = isinstance(error, OSError) and error.errno is not None
+    return error if is_of_system else TableFileError(f"{file} {words}")
 
 
 def _check_type(name: str, kind: Any) -> None:
