@@ -131,3 +131,15 @@ def test_a_damaged_parquet_file_is_named_whatever_is_damaged(tmp_path):
     assert len(troubles) > 100
     assert {type(error) for error in troubles} <= {TableFileError, ValueError}
     assert all(str(damaged) in str(error) for error in troubles if not str(error).startswith(("column ", "row group ")))
+
+
+@pytest.mark.attack(2)
+def test_rows_that_are_repetitions_of_a_few_octets_are_refused_before_they_are_read(tmp_path):
+    bomb = tmp_path / "b.parquet"
+    rows = 300_000
+    columns = {"device": ["E1"], "time": [datetime(2026, 1, 1, tzinfo=UTC)], "value": [1]}
+    repeated = {name: pa.DictionaryArray.from_arrays(pa.array([0] * rows), cell) for name, cell in columns.items()}
+    pq.write_table(pa.table(repeated), bomb, compression="zstd")
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(TableFileError, match=r"300,000 rows in [\d,]+ octets; import it as CSV"):
+        next(parquet_lines(bomb))
