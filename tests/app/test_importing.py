@@ -472,3 +472,15 @@ def test_an_import_that_ended_before_its_meters_were_installed_is_finished_by_th
         assert data.place_of("E1") is not None
         assert [home.home_id for home in data.homes()] == ["h1"]
     assert import_into(folder, lines, request(home_id="h1")).installed == ()
+
+
+@pytest.mark.attack(8)
+@pytest.mark.parametrize("home", [{"home_id": "h1"}, {"home_each": True}])
+def test_meters_that_were_imported_without_a_home_are_installed_by_the_same_file_with_one(tmp_path, home):
+    folder, lines = tmp_path / "d", [HEAD, *registers()]
+    assert import_into(folder, lines, request()).installed == ()
+    again = import_into(folder, lines, request(**home))
+    assert [meter.device for meter in again.installed] == ["E1"]
+    with opened(folder, must_exist=True) as data:
+        assert data.place_of("E1") is not None
+        assert len(data.imports()) == 1

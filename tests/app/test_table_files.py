@@ -28,7 +28,7 @@ def test_rows_of_a_parquet_file_are_lines_of_csv(tmp_path) -> None:
 @pytest.mark.finding("security low-3")
 def test_a_short_file_that_repeats_a_long_text_is_refused_before_it_is_spread(tmp_path) -> None:
     path = tmp_path / "bomb.parquet"
-    column = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 200_000]))
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 50_000, pa.int32()), pa.array(["x" * 200_000]))
     pq.write_table(pa.table({"device": column.cast(pa.dictionary(pa.int32(), pa.string()))}), path)
     assert path.stat().st_size < 300_000
     lines = parquet_lines(path)
@@ -131,3 +131,15 @@ def test_a_damaged_parquet_file_is_named_whatever_is_damaged(tmp_path):
     assert len(troubles) > 100
     assert {type(error) for error in troubles} <= {TableFileError, ValueError}
     assert all(str(damaged) in str(error) for error in troubles if not str(error).startswith(("column ", "row group ")))
+
+
+@pytest.mark.attack(2)
+def test_rows_that_are_repetitions_of_a_few_octets_are_refused_before_they_are_read(tmp_path):
+    bomb = tmp_path / "b.parquet"
+    rows = 300_000
+    columns = {"device": ["E1"], "time": [datetime(2026, 1, 1, tzinfo=UTC)], "value": [1]}
+    repeated = {name: pa.DictionaryArray.from_arrays(pa.array([0] * rows), cell) for name, cell in columns.items()}
+    pq.write_table(pa.table(repeated), bomb, compression="zstd")
+    assert bomb.stat().st_size < 10_000
+    with pytest.raises(TableFileError, match=r"300,000 rows in [\d,]+ octets; import it as CSV"):
+        next(parquet_lines(bomb))

@@ -14,8 +14,9 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from meterspan.cli.logs import _JsonLines, _Plain, printable
+from meterspan.cli.logs import _JsonLines, _Plain
 from meterspan.cli.terminal import Terminal, cell, plain
+from meterspan.model.plain_text import printable
 
 SOURCES = sorted((Path(__file__).parents[2] / "src" / "meterspan").rglob("*.py"))
 COMMANDS = [path for path in SOURCES if path.parent.name == "cli"]

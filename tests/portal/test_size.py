@@ -176,7 +176,7 @@ def paths_of(app) -> list[str]:
     pages = APIRouter()
     for add in (add_consumer_pages, add_operator_pages):
         add(pages, SimpleNamespace(sources=None))
-    paths = {*app.openapi()["paths"], *(route.path for route in pages.routes)}
+    paths = {*app.openapi()["paths"], *(route.path_format for route in pages.routes)}
     return [path.format(**values) for path in sorted(paths) if not path.endswith(("/events", "{device}/orders"))]
 
 

@@ -94,7 +94,10 @@ def test_a_meter_is_sound_or_its_one_fault_is_named_with_its_field(entry, told):
         (f'system_title = "00"\n{HOME}', "system_title: '00' is no system title"),
         (HOME + POINT.replace("4D", ""), "access_points[0].system_title: '53504C00000001' is no system title"),
         (HOME + POINT + 'endpoint = "via:AP"', "access_points[0].endpoint: "),
-        (HOME + POINT + METER.replace("M1", "AP") + 'endpoint = "tcp://1.2.3.4:1"', "device AP: is declared twice"),
+        (
+            HOME + POINT + METER.replace("M1", "AP") + 'endpoint = "tcp://1.2.3.4:1"',
+            "meters[0].device: AP is declared twice, first in access_points[0].device",
+        ),
     ],
 )
 def test_names_that_do_not_fit_together_are_told(text, told):

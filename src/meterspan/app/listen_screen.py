@@ -30,6 +30,7 @@ from meterspan.app.heard_meters import (
 )
 from meterspan.app.listening import HeardMeter, Hearing, KeyFile, Listening, Outcome
 from meterspan.display.app import DARK, LIGHT
+from meterspan.model.plain_text import one_line
 from meterspan.model.telegram import DecodedReading
 from meterspan.runtime.endpoints import Endpoint
 
@@ -279,7 +280,7 @@ class ListenScreen(App[None]):
         panel.display = meter is not None
         if meter is None:
             return
-        panel.border_title = Text(_plain(meter.last.name))
+        panel.border_title = Text(one_line(meter.last.name))
         values.update(_detail(meter, self._listening.clock(), max(20, panel.content_size.width - 1), self._colours))
         hidden = panel.max_scroll_y - panel.scroll_offset.y
         is_opened = self.screen.has_class("opened")
@@ -333,7 +334,7 @@ class _Columns:
     def __init__(self, width: int, names: Sequence[str], colours: _Colours) -> None:
         self._colours = colours
         is_wide = width >= WIDE - 2
-        longest = max((len(_plain(name)) for name in names), default=0)
+        longest = max((len(one_line(name)) for name in names), default=0)
         self._name = max(5, min(longest, 28 if is_wide else 18, width // 3))
         self._medium = 14 if is_wide else 0
         self._count = 9 if is_wide else 5 if width >= 60 else 0
@@ -373,15 +374,10 @@ class _Columns:
 
 
 def _cell(content: str | Text, width: int, *, is_right: bool = False) -> Text:
-    plain = Text(_plain(content.plain), content.style) if isinstance(content, Text) else Text(_plain(content))
+    plain = Text(one_line(content.plain), content.style) if isinstance(content, Text) else Text(one_line(content))
     plain.truncate(width, overflow="ellipsis")
     plain.align("right" if is_right else "left", width)
     return plain
-
-
-def _plain(text: str) -> str:
-    """Return a text that commands no terminal."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
 
 
 def _labelled(reading: DecodedReading) -> str:
@@ -412,9 +408,9 @@ def _in_lines(parts: Sequence[Text], width: int) -> Text:
 
 
 def _trouble(listening: Listening) -> Text:
-    lines = [Text(_plain(text)) for text in listening.trouble.values()]
+    lines = [Text(one_line(text)) for text in listening.trouble.values()]
     if listening.listener.last_damage:
-        lines.append(Text(f"last damage: {_plain(listening.listener.last_damage)}", "dim"))
+        lines.append(Text(f"last damage: {one_line(listening.listener.last_damage)}", "dim"))
     return Text("\n").join(lines)
 
 
@@ -427,7 +423,7 @@ def _detail(meter: HeardMeter, now: float, width: int, colours: _Colours) -> Tex
         f"from {meter.last.source}",
         f"{meter.count} telegram{'s' * (meter.count > 1)}",
     ]
-    lines = [Text("  ".join(_plain(fact) for fact in facts if fact), colours.quiet)]
+    lines = [Text("  ".join(one_line(fact) for fact in facts if fact), colours.quiet)]
     lines += [] if meter.failed is None else [_failure(meter, meter.failed, now, colours)]
     if meter.read is not None:
         age = age_text(now - meter.read.at)
@@ -442,14 +438,14 @@ def _failure(meter: HeardMeter, failed: Hearing, now: float, colours: _Colours) 
     is_last = meter.last is failed
     why = failed.telegram.error or (why_not_read(meter) if is_last else "")
     text = f"{failed.outcome} {age_text(now - failed.at)} ago: {why}"
-    return Text(_plain(text), colours.of[failed.outcome] if is_last else colours.quiet)
+    return Text(one_line(text), colours.of[failed.outcome] if is_last else colours.quiet)
 
 
 def _entry(reading: DecodedReading) -> tuple[str, str]:
     parts = [reading.quantity, label_text(reading)]
     parts += [f"storage {reading.storage}"] if reading.storage else []
     parts += [reading.function] if reading.function != "instantaneous" else []
-    return _plain(" ".join(part for part in parts if part)), _plain(amount_text(reading))
+    return one_line(" ".join(part for part in parts if part)), one_line(amount_text(reading))
 
 
 def _grid(entries: Sequence[tuple[str, str]], width: int, colours: _Colours) -> list[Text]:

@@ -21,6 +21,9 @@ PARQUET_ROWS: Final = 10_000
 """Rows of a Parquet file held in memory at once."""
 PARQUET_PART_OCTETS_MAX: Final = 1 << 28
 """Octets of a row group, uncompressed: a million rows as writers make them by default have a third of it."""
+PARQUET_ROWS_PER_OCTET: Final = 8
+"""Rows for each octet of a file: a month of a hundred meters that show zero has three, well compressed."""
+PARQUET_ROWS_FREE: Final = 10_000
 _BLOCK: Final = 1 << 20
 _TIMES: Final = "outside the years 1 to 9999, finer than a microsecond, or of an unknown zone"
 _ZIP: Final = b"PK\x03\x04"
@@ -82,6 +85,7 @@ def parquet_lines(file: Path) -> Iterator[str]:
         _check_type(column.name, column.type)
     table = pq.ParquetFile(file, read_dictionary=texts)
     _check_parts(table.metadata)
+    _check_rows(file, table.metadata.num_rows)
     yield _csv_line(table.schema_arrow.names)
     try:
         for batch in table.iter_batches(batch_size=PARQUET_ROWS):
@@ -121,6 +125,13 @@ def _check_parts(metadata: Any) -> None:
         octets = metadata.row_group(number).total_byte_size
         if octets > PARQUET_PART_OCTETS_MAX:
             raise ValueError(f"row group {number} has {octets:,} octets; write parts of {PARQUET_PART_OCTETS_MAX:,}")
+
+
+def _check_rows(file: Path, rows: int) -> None:
+    """Refuse rows that are repetitions of a few octets: each of them costs as much as any other."""
+    octets = file.stat().st_size
+    if rows > PARQUET_ROWS_FREE + PARQUET_ROWS_PER_OCTET * octets:
+        raise TableFileError(f"{file} has {rows:,} rows in {octets:,} octets; import it as CSV")
 
 
 def _check_texts(column: Any) -> None:

@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from meterspan import __version__
+from meterspan.model.plain_text import one_line
 from meterspan.model.reasons import trouble_of
 from meterspan.model.storage.errors import StorageError
 
@@ -104,8 +105,7 @@ def main() -> None:
     except (StorageError, OSError) as error:
         if isinstance(error, OSError) and error.filename is None:
             raise
-        words = "".join(letter if letter.isprintable() else "\ufffd" for letter in trouble_of(error))
-        typer.echo(f"error: {words}", err=True)
+        typer.echo(f"error: {one_line(trouble_of(error))}", err=True)
         sys.exit(1)
 
 

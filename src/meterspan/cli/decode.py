@@ -22,6 +22,7 @@ from meterspan.app.decoding import (
     telegram_json,
 )
 from meterspan.cli.terminal import Terminal
+from meterspan.model.plain_text import one_line
 from meterspan.model.telegram import DecodedReading, DecodedTelegram
 from meterspan.readings import Format
 from meterspan.wire import SecurityError, Trace
@@ -166,7 +167,7 @@ def _readings(readings: Sequence[DecodedReading]) -> Table:
 
 def _words(text: str, style: str = "") -> Text:
     """Show text that a frame carried as it is: it must not style the terminal, nor be read as markup."""
-    return Text("".join(letter if letter.isprintable() or letter == " " else "\ufffd" for letter in text), style)
+    return Text(one_line(text), style)
 
 
 def _row(reading: DecodedReading) -> tuple[Text, ...]:

@@ -1,24 +1,17 @@
 """Structured logs on standard error: one line per event with its fields, for people or as JSON.
 
-This module imports nothing of meterspan: ``logging`` ends after all others at the end of a process, and what it holds
-on to would be taken down too late.
+This module imports of meterspan only a function: ``logging`` ends after all others at the end of a process, and what it
+holds on to would be taken down too late.
 """
 
 import json
 import logging
-import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
-__all__ = ["log_to_stderr", "printable"]
+from meterspan.model.plain_text import printable
 
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters (ECMA-48: C0, C1, DEL) but line feed, and what turns the direction of writing (UAX 9)."""
-
-
-def printable(text: str) -> str:
-    """Return a text that commands no terminal: control characters are U+FFFD, line feeds stay."""
-    return _UNPRINTABLE.sub("\ufffd", text)
+__all__ = ["log_to_stderr"]
 
 
 def log_to_stderr(*, as_json: bool, verbose: bool) -> None:
@@ -42,8 +35,11 @@ def _time(record: logging.LogRecord) -> str:
     return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+def _escaped(text: str) -> str:
+    """Return JSON with the escape of each letter that is not printable (RFC 8259, 7)."""
+    if printable(text) == text:
+        return text
+    return "".join(letter if printable(letter) == letter else json.dumps(letter)[1:-1] for letter in text)
 
 
 class _JsonLines(logging.Formatter):
@@ -53,7 +49,7 @@ class _JsonLines(logging.Formatter):
         fields |= _fields(record)
         if record.exc_info:
             fields["fault"] = self.formatException(record.exc_info)
-        return _UNPRINTABLE.sub(_escaped, json.dumps(fields, default=str, ensure_ascii=False))
+        return _escaped(json.dumps(fields, default=str, ensure_ascii=False))
 
 
 class _Plain(logging.Formatter):

@@ -13,23 +13,19 @@ from rich.markup import escape
 from rich.segment import Segment
 from rich.text import Text
 
-from meterspan.cli.logs import printable
+from meterspan.model.plain_text import one_line, printable
 
 __all__ = ["Terminal", "cell", "plain"]
 
 
 def plain(value: object) -> str:
     """Return a value as text of one line in which rich finds no style; a line feed is shown as U+FFFD."""
-    return escape(_line(value))
+    return escape(one_line(str(value)))
 
 
 def cell(value: object, style: str = "") -> Text:
     """Return a value as one line of a table, as it is but for its control characters."""
-    return Text(_line(value), style=style)
-
-
-def _line(value: object) -> str:
-    return printable(str(value)).replace("\n", "\ufffd")
+    return Text(one_line(str(value)), style=style)
 
 
 class Terminal(Console):

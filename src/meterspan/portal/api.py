@@ -114,12 +114,12 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         found = found_rows(sources.homes.homes(), text_of_home, query)
         return _listed(request, Home, found, limit, offset)
 
-    @router.get("/{home_id}", response_model=payload_of(Home), summary="One home and its supplies")
+    @router.get("/{home_id:name}", response_model=payload_of(Home), summary="One home and its supplies")
     def show_home(request: Request, home_id: str) -> Response:
         return _answer(request, json_of(sources.home(home_id)))
 
     @router.get(
-        "/{home_id}/{commodity}/days/{day}",
+        "/{home_id:name}/{commodity}/days/{day}",
         response_model=payload_of(PeriodView),
         summary="One local day in intervals: 92, 96 or 100 quarter-hours",
     )
@@ -128,7 +128,7 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
         return _spoken(request, lambda texts: json_of(view, texts=texts))
 
     @router.get(
-        "/{home_id}/{commodity}/months/{month}",
+        "/{home_id:name}/{commodity}/months/{month}",
         response_model=payload_of(PeriodView),
         summary="One month in local days",
     )
@@ -139,7 +139,7 @@ def _add_homes(router: APIRouter, sources: Sources) -> None:
 
 def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
     @router.get(
-        "/{home_id}/live",
+        "/{home_id:name}/live",
         response_model=payload_of(LiveView),
         summary="Power, band and cost now; as text/event-stream now and on",
         responses=_STREAM,
@@ -152,12 +152,12 @@ def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
         def produce() -> Event:
             return _event("live", sources.live(home_id))
 
-        return _stream(request, feeds, f"home {home_id}", produce)
+        return _stream(request, feeds, f"home {home_id:name}", produce)
 
 
 def _add_power(router: APIRouter, sources: Sources) -> None:
     @router.get(
-        "/{home_id}/power",
+        "/{home_id:name}/power",
         response_model=payload_of(PowerView),
         summary="The power of the last two hours, without a point where nothing was heard",
     )
@@ -183,7 +183,7 @@ def _add_network(router: APIRouter, sources: Sources) -> None:
         found = found_rows(chosen, text_of_meter, query)
         return _listed(request, MeterStatus, found, limit, offset, is_spoken=True)
 
-    @router.get("/meters/{device}", response_model=payload_of(MeterStory), summary="One meter's story")
+    @router.get("/meters/{device:name}", response_model=payload_of(MeterStory), summary="One meter's story")
     def show_story(request: Request, device: str) -> Response:
         story = sources.story(device)
         return _spoken(request, lambda texts: json_of(story, texts=texts))
@@ -230,7 +230,7 @@ def _add_damage(router: APIRouter, sources: Sources) -> None:
 
 def _add_orders(router: APIRouter, sources: Sources) -> None:
     @router.post(
-        "/meters/{device}/orders",
+        "/meters/{device:name}/orders",
         status_code=202,
         response_model=payload_of(OrderView),
         summary="Read a meter now: accepted at once; answered, failed or timed out by the deadline",
@@ -292,7 +292,7 @@ def _add_changes(router: APIRouter, sources: Sources) -> None:
         return changed(request, wish, body.by)
 
     @router.post(
-        "/meters/{device}/exchange",
+        "/meters/{device:name}/exchange",
         response_model=view,
         responses=_CHANGED,
         summary="Put another meter in the place of this one, with last and first registers",
@@ -304,14 +304,14 @@ def _add_changes(router: APIRouter, sources: Sources) -> None:
         return changed(request, wish, body.by)
 
     @router.post(
-        "/meters/{device}/move", response_model=view, responses=_CHANGED, summary="Move a meter to another home"
+        "/meters/{device:name}/move", response_model=view, responses=_CHANGED, summary="Move a meter to another home"
     )
     def move_meter(request: Request, device: str, body: MoveRequest) -> Response:
         wish = ChangeWish(ChangeKind.MOVE, device, None, body.home, body.usage_point, at=body.at, closing=body.closing)
         return changed(request, wish, body.by)
 
     @router.post(
-        "/meters/{device}/removal",
+        "/meters/{device:name}/removal",
         response_model=view,
         responses=_CHANGED,
         summary="Remove a meter; its readings stay",
@@ -322,7 +322,7 @@ def _add_changes(router: APIRouter, sources: Sources) -> None:
         return changed(request, wish, wanted.by)
 
     @router.delete(
-        "/meters/{device}",
+        "/meters/{device:name}",
         response_model=view,
         responses=_CHANGED,
         summary="Delete a meter that has never given a reading",
@@ -335,7 +335,7 @@ def _add_changes(router: APIRouter, sources: Sources) -> None:
 
 def _add_change_lists(router: APIRouter, sources: Sources) -> None:
     @router.get(
-        "/meters/{device}/installations",
+        "/meters/{device:name}/installations",
         response_model=list_of(InstallationView),
         responses=_CHANGED,
         summary="The meters at the usage points that a meter measures or measured",

@@ -29,6 +29,7 @@ from meterspan.portal.bodies import BodyLimit
 from meterspan.portal.consumer_pages import add_consumer_pages
 from meterspan.portal.feeds import Feeds
 from meterspan.portal.headers import SecurityHeaders
+from meterspan.portal.links import WholeNames
 from meterspan.portal.operator_pages import TABS, add_operator_pages
 from meterspan.portal.pages import Pages
 from meterspan.portal.problems import HANDLED, ProblemError, problem_of, problem_response
@@ -92,6 +93,7 @@ def create_app(
     app.include_router(_page_routes(pages))
     app.mount(f"/static/{digest}", _Immutable(directory=_STATIC), name="static")
     _add_problems(app, pages)
+    app.add_middleware(WholeNames)
     app.add_middleware(GZipMiddleware, minimum_size=1_000, compresslevel=6)
     app.add_middleware(BodyLimit)
     app.add_middleware(OriginCheck)

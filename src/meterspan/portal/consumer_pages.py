@@ -35,7 +35,7 @@ def add_consumer_pages(router: APIRouter, pages: Pages) -> None:
         doubled = {home.name for home in listing.rows if names[home.name] > 1}
         return pages.render(request, "homes.html", listing=listing, doubled=doubled)
 
-    @router.get("/homes/{home_id}", dependencies=consumer)
+    @router.get("/homes/{home_id:name}", dependencies=consumer)
     def show_home(request: Request, home_id: str) -> Response:
         home = pages.sources.home(home_id)
         commodities = _commodities(home)
@@ -43,7 +43,7 @@ def add_consumer_pages(router: APIRouter, pages: Pages) -> None:
             return pages.render(request, "empty.html", home=home)
         return _consumer_page(request, pages, home, _Choice(commodities[0], "day", pages.sources.local_today(home)))
 
-    @router.get("/homes/{home_id}/{commodity}/{when}", dependencies=consumer)
+    @router.get("/homes/{home_id:name}/{commodity}/{when}", dependencies=consumer)
     def show_period(request: Request, home_id: str, commodity: Commodity, when: str) -> Response:
         return _consumer_page(request, pages, pages.sources.home(home_id), _parse_choice(commodity, when))
 

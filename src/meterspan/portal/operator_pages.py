@@ -119,7 +119,7 @@ def _add_meters(router: APIRouter, pages: Pages) -> None:
             sorts=tuple(MeterSort),
         )
 
-    @router.get("/operator/meters/{device}", dependencies=_OPERATOR)
+    @router.get("/operator/meters/{device:name}", dependencies=_OPERATOR)
     def show_meter(request: Request, device: str) -> Response:
         sources = pages.sources
         return pages.render(

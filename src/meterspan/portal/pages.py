@@ -9,8 +9,11 @@ from zoneinfo import ZoneInfo
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
+from meterspan.model.plain_text import printable
 from meterspan.portal import drawings, shapes
+from meterspan.portal.links import href, quoted
 from meterspan.portal.problems import ProblemError
 from meterspan.portal.sources import Sources
 from meterspan.portal.words import languages, words_for
@@ -52,10 +55,12 @@ class Pages:
         self._environment = Environment(
             loader=PackageLoader("meterspan.portal"),
             autoescape=True,
+            finalize=_shown,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters |= {"href": href, "quoted": quoted}
         self._environment.filters |= {"exact": _exact, "rounded": _rounded, "iso": _iso, "unit": _unit, "local": _local}
         self._environment.globals |= {
             "static": static,
@@ -82,6 +87,13 @@ class Pages:
     def error(self, request: Request, problem: ProblemError) -> HTMLResponse:
         """Render the error page."""
         return self.render(request, "error.html", status=problem.status, problem=problem)
+
+
+def _shown(value: object) -> str:
+    """Return what a page shows of a value: text of which no letter commands the browser, and markup as such."""
+    if isinstance(value, Markup):
+        return Markup(printable(value))  # noqa: S704 - it was markup
+    return printable(str(value))
 
 
 _DIGITS = {"kWh": 2, "m3": 2, "W": 0, "Wh": 0}

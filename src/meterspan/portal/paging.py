@@ -25,7 +25,7 @@ RowT = TypeVar("RowT")
 
 PAGE_ROWS = 50
 """Rows of a page: some screens of a desk, and far below 300 KB."""
-QUERY_MAX = 100
+QUERY_MAX = 200
 """Characters of a search: longer than any name of a meter or a home."""
 _DIGITS = re.compile(r"([0-9]+)")
 _DIGITS_MAX = 4_000

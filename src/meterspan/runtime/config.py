@@ -6,7 +6,6 @@ checked by ``read_config``: names that refer to each other, keys, endpoints, tim
 
 # ruff: noqa: RUF009 - option() returns dataclass fields, as field() does
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -403,9 +402,7 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         yield from _title(f"access_points[{index}].system_title", access_point.system_title)
         if access_point.endpoint:
             yield from _endpoint(f"access_points[{index}].endpoint", access_point.endpoint)
-    names = [point.device for point in config.access_points] + [meter.device for meter in config.meters]
-    for name in sorted(name for name, count in Counter(names).items() if count > 1):
-        yield f"device {name}", "is declared twice; every device has one entry"
+    yield from _declared_twice(config)
     for index, meter in enumerate(config.meters):
         where = f"meters[{index}] ({meter.device})"
         if meter.home not in homes:
@@ -413,6 +410,16 @@ def _check(config: ServeConfig) -> Iterator[tuple[str, str]]:
         yield from _meter(where, meter, points)
     yield from _places(config)
     yield from _exchanges(config)
+
+
+def _declared_twice(config: ServeConfig) -> Iterator[tuple[str, str]]:
+    """Find the entries of devices that have one already."""
+    named = [(f"access_points[{index}].device", point.device) for index, point in enumerate(config.access_points)]
+    named += [(f"meters[{index}].device", meter.device) for index, meter in enumerate(config.meters)]
+    first: dict[str, str] = {}
+    for place, device in named:
+        if first.setdefault(device, place) != place:
+            yield place, f"{device} is declared twice, first in {first[device]}; every device has one entry"
 
 
 def _names(config: ServeConfig) -> Iterator[tuple[str, str]]:

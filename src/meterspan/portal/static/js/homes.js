@@ -4,7 +4,7 @@ import { money, power, say } from "./format.js";
 const PERIOD_MS = 30_000;
 
 export function startHomes() {
-  const cards = document.querySelectorAll(".home-card");
+  const cards = document.querySelectorAll(".home-card[href]");
   const seen = new Set();
   const eye = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
