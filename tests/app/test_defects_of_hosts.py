@@ -115,7 +115,7 @@ def home_story(ports, folder, *, ends_at_start=False):
             now = START + quarter * 900
             for at, frame in frames:
                 if at == now:
-                    host._hear(host._collector.hear_radio, frame, now, "radio")
+                    host._hear("wmbus", host._collector.hear_radio, frame, now, "radio")
             await flush(host)
         await flush(host)
 

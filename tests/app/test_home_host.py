@@ -4,11 +4,14 @@ import asyncio
 
 import pytest
 
+from meterspan.app.home import health_of
 from meterspan.app.home_host import HomeConfig, HomeHost
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import Commodity, utc
 from meterspan.runtime.state import StateFile
+from meterspan.wire.errors import WireError
+from meterspan.wire.p1 import P1Damage
 from tests.lnap.test_home_collector import START, p1
 
 CONFIG = HomeConfig("home", "Home", "Europe/Berlin", "EUR", {}, {})
@@ -47,6 +50,33 @@ def test_rows_and_installations_wait_for_a_disk_that_is_full(memory, monkeypatch
     assert (point.usage_point, point.meter) == ("home-E", "MSP1000000001")
     assert [entry.kind for entry in host.device_log.entries("MSP1000000001")] == ["installed", "heard"]
     assert host._collector.delivery(START) is None
+
+
+@pytest.mark.attack(3)
+def test_what_a_home_cannot_store_is_in_its_health_until_it_is_stored(memory, monkeypatch, caplog):
+    data, state = memory
+    host = host_of(memory)
+    with monkeypatch.context() as full:
+        full.setattr(data, "take", broken)
+        full.setattr(data, "install_meter", broken)
+        host.hear_p1(p1("000001.000", START), START, "port")
+        for _ in range(20):
+            asyncio.run(host.flush())
+        assert health_of(host)["failing"] == {
+            "readings": "no room on the device",
+            "meters": "no room on the device",
+        }
+    assert caplog.text.count("readings could not be stored; they are kept") == 1
+    asyncio.run(host.flush())
+    assert health_of(host)["failing"] == {}
+    with monkeypatch.context() as full:
+        full.setattr(state, "save", broken)
+        host.hear_p1(p1("000001.010", START + 60), START + 60, "port")
+        assert health_of(host)["failing"] == {"p1 telegrams": "no room on the device"}
+        host.hear_p1(P1Damage(b"/", WireError("cut")), START + 60, "port")
+        assert health_of(host)["failing"], "a telegram that is damaged proves no storage"
+    host.hear_p1(p1("000001.020", START + 120), START + 120, "port")
+    assert health_of(host)["failing"] == {}
 
 
 def test_a_meter_that_was_installed_by_other_means_is_noted_and_its_readings_are_kept(memory):

@@ -11,6 +11,8 @@ from meterspan.app import serving
 from meterspan.app.programs import PortalFailedError
 from meterspan.app.serving import maintain, portal
 from meterspan.model.storage.errors import StorageFullError
+from meterspan.runtime.troubles import Troubles
+from tests.helpers_waiting import until
 from tests.portal.sample_views import NOW, SampleHomes, SampleNetwork
 
 
@@ -47,27 +49,32 @@ def test_a_taken_port_is_said_once_with_what_to_do(capfd: pytest.CaptureFixture[
     assert capfd.readouterr().err == "", "the words of the exception are all that is said"
 
 
+@pytest.mark.attack(3)
 @pytest.mark.finding("data D20")
 @pytest.mark.parametrize("error", [StorageFullError("no room"), OverflowError("an odd reading")])
 def test_upkeep_that_fails_is_tried_again(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(serving, "MAINTAIN_EVERY_S", 0.001)
     outcomes = [error, error, None]
-    done = threading.Event()
+    done, troubles, told = threading.Event(), Troubles(), []
 
     class Data:
         def maintain(self, _now: object) -> None:
+            told.append(dict(troubles.now))
             outcome = outcomes.pop(0) if outcomes else None
             if outcome is not None:
                 raise outcome
             done.set()
 
     async def scenario() -> None:
-        upkeep = asyncio.create_task(maintain(Data(), lambda: NOW))
+        upkeep = asyncio.create_task(maintain(Data(), lambda: NOW, troubles))
         await asyncio.to_thread(done.wait)
+        await until(lambda: not troubles.now)
         assert not upkeep.done()
         upkeep.cancel()
 
     asyncio.run(asyncio.wait_for(scenario(), 20))
+    trouble = {"closing of days": str(error)}
+    assert told[:3] == [{}, trouble, trouble]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.7", ""])  # noqa: S104 - refused, not bound

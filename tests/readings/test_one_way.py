@@ -233,7 +233,7 @@ def by_home(case: Case, folder: Path) -> Truth:
             (frame,) = host.device_log.frames(case.device)
             assert frame.octets == case.octets, "the story keeps what was received"
         else:
-            host._hear(host._collector.hear_radio, case.octets, HEARD, "air")
+            host._hear("wmbus", host._collector.hear_radio, case.octets, HEARD, "air")
         asyncio.run(host.flush())
         (series,) = [item for item in data.series() if item.device == case.device and item.obis == case.truth[0]]
         rows = data.readings([series.series_id], NOW - timedelta(days=1), NOW + timedelta(days=1))

@@ -153,13 +153,13 @@ def test_a_push_that_cannot_be_stored_is_told_until_one_is(scheme, caplog):
         async with world.running(scheme) as place:
             _outbox, uplink = world.pushing(place, quarters=1)
             task = asyncio.create_task(uplink.run())
-            await until(lambda: world.ports.trouble)
-            assert "no room on the device" in world.ports.trouble
+            await until(lambda: world.ports.troubles.now)
+            assert "no room on the device" in world.ports.troubles.now["pushes"]
             world.sink.is_full = False
             task.cancel()
             _, uplink = world.pushing(place, quarters=2)
             task = asyncio.create_task(uplink.run())
-            await until(lambda: not world.ports.trouble)
+            await until(lambda: not world.ports.troubles.now)
             task.cancel()
 
     asyncio.run(story())
@@ -181,9 +181,9 @@ def test_a_push_whose_counter_cannot_be_stored_is_told(scheme):
         async with world.running(scheme) as place:
             _, uplink = world.pushing(place, quarters=1)
             task = asyncio.create_task(uplink.run())
-            await until(lambda: world.ports.trouble)
+            await until(lambda: world.ports.troubles.now)
             task.cancel()
-            assert "another process holds the database" in world.ports.trouble
+            assert "another process holds the database" in world.ports.troubles.now["pushes"]
             assert world.sink.blocks == []
 
     asyncio.run(story())

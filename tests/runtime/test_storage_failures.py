@@ -12,12 +12,16 @@ from contextlib import closing, contextmanager
 
 import pytest
 
-from meterspan.head_end.planner import ReadPolicy
+from meterspan.app.central_system import CentralSystem
+from meterspan.app.serve import health_of
+from meterspan.head_end.planner import Order, ReadPolicy
 from meterspan.mdm import MeterDataManagement
 from meterspan.model.failures import FailureKind
 from meterspan.model.readings import CaptureBlock, Source
 from meterspan.model.storage.errors import StorageFullError
 from meterspan.quantities import UNITS, Commodity, Obis, Scaled, utc
+from meterspan.runtime.config import read_config
+from meterspan.runtime.order_file import order_path
 from meterspan.runtime.state import StateFile
 from tests.helpers_serve import running
 from tests.helpers_waiting import until
@@ -81,22 +85,58 @@ async def a_session_meets(trouble, directory):
                 assert failure is not None
                 assert failure.kind is FailureKind.STORAGE
                 assert counts.sessions_ok == 0
+                assert list(world.host.troubles.now) == ["sessions"]
                 assert world.head_end.holes_of(DEVICE, int(world.clock())), "what is not stored is still missing"
             await until(lambda: counts.sessions_ok >= 1)
             assert world.head_end.holes_of(DEVICE, int(world.clock())) == []
             assert world.head_end.last_failure(DEVICE) is None
+            assert world.host.troubles.now == {}
             assert data.totals().readings == 2 * ROWS
 
 
+@pytest.mark.attack(3)
 def test_a_full_disk_fails_one_session_and_the_head_end_heals_when_there_is_room(tmp_path):
     run(a_session_meets(lambda _directory: full_disk(), tmp_path))
 
 
+@pytest.mark.attack(3)
 @pytest.mark.parametrize("file", ["data/readings/journal.sqlite", "head_end.sqlite"])
 def test_a_locked_database_fails_one_session_and_the_head_end_heals_when_it_is_free(tmp_path, monkeypatch, file):
     monkeypatch.setattr("meterspan.store.edge.BUSY_TIMEOUT_S", 0.2)
     monkeypatch.setattr("meterspan.runtime.state.BUSY_TIMEOUT_S", 0.2)
     run(a_session_meets(lambda directory: locked_by_another_process(directory / file), tmp_path))
+
+
+@pytest.mark.attack(3)
+def test_orders_that_cannot_be_stored_are_in_the_health_until_they_are(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("meterspan.store.edge.BUSY_TIMEOUT_S", 0.05)
+
+    async def story():
+        config = read_config(f'data = "{tmp_path}"\n')
+        system = CentralSystem(config, keys={}, master_key=bytes(32), tariffs=(), clock=time.time)
+        task = asyncio.create_task(system.host.run())
+
+        def wakes_until(is_so):
+            system.host.wake()
+            return is_so()
+
+        try:
+            with locked_by_another_process(order_path(tmp_path)):
+                system.head_end.orders.placed(Order(1, "M1", (Obis(1, 0, 1, 8, 0),), time.time() + 60), time.time())
+                await until(lambda: wakes_until(lambda: health_of(system)["failing"]))
+                await asyncio.sleep(0.3)
+                system.host.wake()
+                (failing,) = health_of(system)["failing"].items()
+                assert failing[0] == "orders"
+                assert "another process" in failing[1]
+            await until(lambda: wakes_until(lambda: not health_of(system)["failing"]))
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            system.close()
+
+    run(story())
+    assert caplog.text.count("orders could not be stored") == 1
 
 
 def test_a_defect_while_storing_fails_one_session_and_ends_nothing():

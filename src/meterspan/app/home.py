@@ -41,6 +41,7 @@ __all__ = [
     "HomePlaces",
     "HomeUp",
     "LineLog",
+    "health_of",
     "parse_buses",
     "radio_meters",
     "run_home",
@@ -249,7 +250,7 @@ async def run_home(
         ExceptionGroup: of ``PortalFailedError``, ``CannotConnectError`` or ``OSError``.
 
     """
-    services = Services()
+    services = Services(home.troubles)
     network = HomeNetworkViews(home, StoredNumbers(home.data), explain, clock.utc)
     asked = passed_through(network, on_loop(asyncio.get_running_loop()))
     async with portal(
@@ -259,11 +260,11 @@ async def run_home(
         host=places.host,
         port=places.port,
         insecure_without_login=places.insecure_without_login,
-        health=lambda: _health(home, services),
+        health=lambda: health_of(home),
     ) as where:
         ports = await _open_outlets(home, places, upstream)
         on_up(HomeUp(where, ports, None if upstream is None else home.point))
-        running = _services(home, places, upstream) | {"upkeep": lambda: maintain(home.data, clock.utc)}
+        running = _services(home, places, upstream) | {"upkeep": lambda: maintain(home.data, clock.utc, home.troubles)}
         await until_signal(*(services.keep(name, run) for name, run in running.items()))
 
 
@@ -320,7 +321,8 @@ async def _open_outlets(home: HomeHost, places: HomePlaces, upstream: LnapUpstre
     return opened
 
 
-def _health(home: HomeHost, services: Services) -> dict[str, Any]:
+def health_of(home: HomeHost) -> dict[str, Any]:
+    """Return how a running home is: its meters, what is damaged, and what does not work now."""
     heard = {meter.device: meter.count for meter in home.meters.values()}
     damaged = [item.item for item in home.data.damage()]
     return {
@@ -328,7 +330,7 @@ def _health(home: HomeHost, services: Services) -> dict[str, Any]:
         "kept_aside": home.point.quarantine.total,
         "damaged": damaged[:DAMAGE_SHOWN_MAX],
         "not_read": dict(home.wired_failures),
-        "failing": dict(services.failing),
+        "failing": dict(home.troubles.now),
     }
 
 

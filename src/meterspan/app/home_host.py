@@ -52,6 +52,7 @@ from meterspan.runtime.p1_source import p1_telegrams
 from meterspan.runtime.radio import radio_telegrams
 from meterspan.runtime.relay import Relay
 from meterspan.runtime.state import StateFile
+from meterspan.runtime.troubles import Troubles
 from meterspan.wire.p1 import P1Damage, P1Reader, P1Telegram
 
 __all__ = ["PROTOCOLS", "HomeConfig", "HomeHost"]
@@ -112,6 +113,8 @@ class HomeHost:
         self.device_log = DeviceLog()
         self.on_rows: Callable[[], None] = lambda: None
         """Called when the access point has captured rows."""
+        self.troubles = Troubles(clock)
+        """What does not work now."""
         self._clock = clock
         self._zone = ZoneInfo(config.zone)
         self._refused: deque[RefusedRow] = deque()
@@ -177,7 +180,7 @@ class HomeHost:
         )
         async with aclosing(hearing) as telegrams:
             async for octets, peer, now in telegrams:
-                self._hear(self._collector.hear_radio, octets, now, peer)
+                self._hear(PROTOCOLS["M"], self._collector.hear_radio, octets, now, peer)
 
     async def poll_wired(self, endpoint: Endpoint, every_s: float) -> None:
         """Read the meters of a wired M-Bus in rounds until cancelled; ``endpoint`` names them all.
@@ -192,7 +195,7 @@ class HomeHost:
         """Process an outcome of the polling of a wired M-Bus."""
         match event:
             case SlaveRead():
-                self._hear(self._collector.hear_wired, event.octets, self._clock(), event.slave)
+                self._hear(DeviceProtocol.MBUS, self._collector.hear_wired, event.octets, self._clock(), event.slave)
             case SlaveNotRead():
                 self._collector.wired_failed(event.failure, event.octets, self._clock(), event.slave)
                 self._pump()
@@ -206,20 +209,20 @@ class HomeHost:
 
     def hear_p1(self, item: P1Telegram | P1Damage, now: float, source: str) -> None:
         """Process one telegram of the P1 port."""
-        self._hear(self._collector.hear_p1, item, now, source)
+        self._hear(PROTOCOLS["H1"], self._collector.hear_p1, item, now, source)
 
     async def flush(self) -> None:
         """Store the received rows; rows that cannot be stored now are kept and tried again."""
         try:
             self._register_again()
             delivery = self._collector.delivery(self._clock())
-            if delivery is None:
-                return
-            if delivery.blocks:
+            if delivery is not None and delivery.blocks:
                 await asyncio.to_thread(self._sink.take, delivery.blocks)
-            self._delivered(delivery)
+            if delivery is not None:
+                self._delivered(delivery)
+            self.troubles.end("readings")
         except StorageError as error:
-            _log.error("readings could not be stored; they are kept", extra={"reason": str(error)})
+            self.troubles.note("readings", "readings could not be stored; they are kept", error)
         while self._refused:
             self.point.quarantine_frame(self._refused.popleft().quarantined())
 
@@ -244,7 +247,7 @@ class HomeHost:
                 self._delivered(delivery)
             self._collector.preserve()
         except StorageError as error:
-            _log.error("the last readings could not be stored", extra={"reason": str(error)})
+            self.troubles.note("last readings", "the last readings could not be stored", error)
 
     async def relay(self, interface: str, host: str, port: int) -> int:
         """Serve displays: ``H1`` gets P1 telegrams, ``H2`` a JSON line per telegram; return the port."""
@@ -255,18 +258,28 @@ class HomeHost:
         if delivery.through is not None:
             self.on_rows()
 
-    def _hear(self, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str) -> None:
+    def _hear(
+        self, protocol: str, hear: Callable[[HeardT, float, str], None], heard: HeardT, now: float, source: str
+    ) -> None:
         """Pass a telegram on; without room to store it is lost, and the next one repeats its registers.
 
         A telegram that meets a defect of this program is lost as well; the home goes on.
         """
+        name = f"{protocol} telegrams"
+        before = self._taken() if name in self.troubles.now else 0
         try:
             hear(heard, now, source)
+            if name in self.troubles.now and self._taken() > before:
+                self.troubles.end(name)
         except StorageError as error:
-            _log.error("a telegram could not be processed", extra={"reason": str(error), "source": source})
+            self.troubles.note(name, f"a telegram of {source} could not be processed", error)
         except Exception as error:  # noqa: BLE001 - one telegram ends no home, whatever it meets
             note_defect("a telegram met a defect of this program", error, source=source)
         self._pump()
+
+    def _taken(self) -> int:
+        """Return how many telegrams of the home's own meters were taken; one of a neighbour proves no storage."""
+        return sum(meter.count for meter in self.meters.values())
 
     def _pump(self) -> None:
         while (event := self._collector.next_event()) is not None:
@@ -317,9 +330,10 @@ class HomeHost:
             device = event.device if isinstance(event, MeterFirstHeard) else event.new_device
             self._note(device, event.time, "refused", f"Not registered: {error}", EventSeverity.WARNING)
         except StorageError as error:
-            _log.error("a meter could not be registered; tried again", extra={"reason": str(error)})
+            self.troubles.note("meters", "a meter could not be registered; it is tried again", error)
             self._unregistered.append(event)
         except Exception as error:  # noqa: BLE001 - a decision is not lost; it is logged with its trace
+            self.troubles.keep("meters", error)
             note_defect("a defect kept a meter from being registered; it is tried again", error)
             self._unregistered.append(event)
 
@@ -327,6 +341,8 @@ class HomeHost:
         events, self._unregistered = self._unregistered, []
         for event in events:
             self._register(event)
+        if not self._unregistered:
+            self.troubles.end("meters")
 
     def _install(self, event: MeterFirstHeard) -> None:
         moment = utc(event.time)

@@ -25,7 +25,7 @@ from meterspan.runtime.inventory_file import holds_keys, inventory_path
 from meterspan.runtime.master_key import load_master_key
 from meterspan.runtime.services import Services
 
-__all__ = ["CentralSystemReady", "check_source", "reload", "run_central_system", "serve"]
+__all__ = ["CentralSystemReady", "check_source", "health_of", "reload", "run_central_system", "serve"]
 
 
 PROGRESS_S: Final = 1.0
@@ -133,7 +133,7 @@ async def run_central_system(
         ExceptionGroup: of ``PortalFailedError`` or ``OSError``: it cannot listen, or one of its parts failed.
 
     """
-    config, services = system.config, Services()
+    config, services = system.config, Services(system.host.troubles)
     numbers = GatheredNumbers(system.data, system.damage)
     views = HeadEndViews(system.head_end, numbers, explain, clock.utc, on_order=system.host.wake)
     loop = asyncio.get_running_loop()
@@ -160,13 +160,13 @@ async def run_central_system(
         names=config.portal.names,
         insecure_without_login=config.portal.insecure_without_login,
         orders=asked,
-        health=lambda: _health(system, services),
+        health=lambda: health_of(system),
         meter_desk=CentralMeterDesk(system, source, call, survey.forget),
     ) as where:
         await until_signal(
             on_reload(take_configuration_anew),
             services.keep("head end", system.host.run),
-            services.keep("upkeep", lambda: maintain(system.data, clock.utc)),
+            services.keep("upkeep", lambda: maintain(system.data, clock.utc, system.host.troubles)),
             services.keep("sums", numbers.run),
             report_ready(),
         )
@@ -189,20 +189,20 @@ def reload(system: CentralSystem, source: StartSource, call: Call, now: float) -
         for fault in error.faults:
             _log.error("the configuration was not taken: %s", fault)
     except StorageError as error:
-        _log.error("the configuration was not taken, the data cannot be used: %s", error)
+        what = "the configuration was not taken, the data cannot be used"
+        system.host.troubles.note("configuration", what, error)
     except OSError as error:
         _log.error("the configuration cannot be read: %s", trouble_of(error))
     else:
+        system.host.troubles.end("configuration")
         _log.info("configuration taken", extra={"meters_changed": changed})
         for note in system.not_taken(plan.config):
             _log.warning("configuration: %s", note)
 
 
-def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
+def health_of(system: CentralSystem) -> dict[str, Any]:
+    """Return how a running central system is: counts, what is damaged, and what does not work now."""
     counts = system.head_end.counts
-    failing = dict(services.failing)
-    if system.host.push_trouble:
-        failing["pushes"] = system.host.push_trouble
     return {
         "meters": len(system.head_end.inventory),
         "sessions_open": system.host.open_count,
@@ -212,5 +212,5 @@ def _health(system: CentralSystem, services: Services) -> dict[str, Any]:
         "pushes": [str(place) for place in system.host.push_places],
         "quarantined": system.head_end.quarantine.total,
         "damaged": [item.item for item in system.damage()[:DAMAGE_SHOWN_MAX]],
-        "failing": failing,
+        "failing": dict(system.host.troubles.now),
     }

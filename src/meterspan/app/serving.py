@@ -1,7 +1,6 @@
 """What ``serve`` and ``home`` share: the portal inside a running loop, and the upkeep of their data."""
 
 import asyncio
-import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -19,11 +18,11 @@ from meterspan.portal import PortalServer, create_app
 from meterspan.portal.access import LOOPBACK_HOSTS
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import is_loopback
+from meterspan.runtime.troubles import Troubles
 
 __all__ = ["DAMAGE_SHOWN_MAX", "maintain", "portal"]
 
-_log = logging.getLogger("meterspan.app")
-
+_DAYS: Final = "closing of days"
 STARTUP_S: Final = 10.0
 MAINTAIN_EVERY_S: Final = 900.0
 DAMAGE_SHOWN_MAX: Final = 100
@@ -83,16 +82,26 @@ async def portal(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def maintain(data: MeterDataManagement, clock: Callable[[], datetime]) -> None:
-    """Settle and compact closed days from time to time, off the loop."""
+async def maintain(data: MeterDataManagement, clock: Callable[[], datetime], troubles: Troubles) -> None:
+    """Settle and compact closed days from time to time, off the loop.
+
+    Args:
+        data: whose days are closed.
+        clock: aware UTC time.
+        troubles: of the program: days that could not be closed are one until they are.
+
+    """
     while True:
         await asyncio.sleep(MAINTAIN_EVERY_S)
         try:
             await asyncio.to_thread(data.maintain, clock())
         except StorageError as error:
-            _log.error("days were not closed, and are tried again", extra={"reason": str(error)})
+            troubles.note(_DAYS, "days were not closed, and are tried again", error)
         except Exception as error:  # noqa: BLE001 - an odd reading must not end the program; logged with its trace
+            troubles.keep(_DAYS, error)
             note_defect("a defect kept days from being closed; they are tried again", error)
+        else:
+            troubles.end(_DAYS)
 
 
 class _Server(PortalServer):

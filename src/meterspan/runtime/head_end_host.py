@@ -35,6 +35,7 @@ from meterspan.runtime.limits import ConnectionGate, connections_within
 from meterspan.runtime.media import CannotConnectError, connect_stream
 from meterspan.runtime.push_ports import PushPorts
 from meterspan.runtime.shell import UNANSWERED_OCTETS_MAX, StreamShell
+from meterspan.runtime.troubles import Troubles
 from meterspan.wire.errors import WireError
 
 __all__ = ["HeadEndHost", "HeadEndHostConfig"]
@@ -83,6 +84,7 @@ class HeadEndHost:
         clock: UTC seconds.
         before_commit: runs in the writing thread ahead of each durable write.
         keep_orders: stores changed orders durably; runs in another thread.
+        troubles: of the program: what could not be stored is one until it is.
 
     """
 
@@ -96,6 +98,7 @@ class HeadEndHost:
         clock: Callable[[], float] | None = None,
         before_commit: Callable[[], None] = lambda: None,
         keep_orders: Callable[[Sequence[OrderRecord]], None] = lambda _records: None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._keep_orders = keep_orders
         self.commits = GroupCommit(IsolatingSink(head_end.sink, self._refused), before=before_commit)
@@ -108,7 +111,9 @@ class HeadEndHost:
         self._clock = clock or SystemClock()
         self._woken = asyncio.Event()
         self._open: dict[int, SessionJob] = {}
-        self._ports = None if pushes is None else PushPorts(pushes, self.commits, self._clock, self._push_gate)
+        self.troubles = Troubles(self._clock) if troubles is None else troubles
+        """What does not work now."""
+        self._ports = None if pushes is None else self._push_ports(pushes)
         self._sessions_max = connections_within(self._config.sessions_max, SESSIONS_SHARE)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -121,11 +126,6 @@ class HeadEndHost:
     def push_places(self) -> Sequence[Endpoint]:
         """Where pushes are taken, once ``run`` listens."""
         return () if self._ports is None else tuple(self._ports.places)
-
-    @property
-    def push_trouble(self) -> str:
-        """Why the push that ended last could not be stored; "" where it could."""
-        return "" if self._ports is None else self._ports.trouble
 
     def wake(self) -> None:
         """Look at the planner again: a device or an order was added."""
@@ -166,9 +166,10 @@ class HeadEndHost:
         try:
             if changed:
                 self._keep_orders(changed)
+                self.troubles.end("orders")
         except StorageError as error:
             self._head_end.orders.note_changed(changed)
-            _log.error("orders could not be stored", extra={"orders": len(changed), "reason": str(error)})
+            self.troubles.note("orders", "orders could not be stored; they are kept", error)
 
     async def _sleep(self, until: float | None) -> None:
         pause = SLEEP_MAX_S if until is None else min(SLEEP_MAX_S, max(0.0, until - self._clock()))
@@ -194,6 +195,7 @@ class HeadEndHost:
             failure = Failure(FailureKind.UNKNOWN_DEVICE, str(error))
         except StorageError as error:
             failure = Failure.of_storage(error)
+            self._note_unstored(failure)
         except FailedError as error:
             failure = error.failure
         except Exception as error:  # noqa: BLE001 - no session may end the others; it is logged with its trace
@@ -216,12 +218,19 @@ class HeadEndHost:
         self._head_end.credit(blocks, now)
         self._sessions.settle(job, ending, now)
         rows = sum(len(block.times) for block in blocks)
+        if isinstance(ending, SessionFailed) and ending.failure.kind is FailureKind.STORAGE:
+            self._note_unstored(ending.failure)
+        elif blocks or isinstance(ending, SessionDone):
+            self.troubles.end("sessions")
         if isinstance(ending, SessionFailed):
             fields = {"meter": job.target, "attempt": job.attempt, "rows": rows, "kind": ending.failure.kind}
             _log.warning("session failed", extra=fields | {"reason": str(ending.failure)})
         else:
             fields = {"meter": job.target, "rows": rows, "duration_s": round(ending.duration_s, 3)}
             _log.debug("session done", extra=fields)
+
+    def _note_unstored(self, failure: Failure) -> None:
+        self.troubles.note("sessions", "readings or counters of a session could not be stored", failure)
 
     async def _stored(self, blocks: Sequence[CaptureBlock]) -> None:
         """Wait until blocks are durable.
@@ -284,6 +293,9 @@ class HeadEndHost:
             raise ValueError("a push port needs a push intake")
         for place in self._config.push_places:
             await self._ports.listen(place)
+
+    def _push_ports(self, pushes: PushIntake) -> PushPorts:
+        return PushPorts(pushes, self.commits, self._clock, self._push_gate, self.troubles)
 
     def _push_gate(self) -> ConnectionGate:
         total = connections_within(self._config.push_connections_max, PUSHES_SHARE)

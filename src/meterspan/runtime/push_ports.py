@@ -5,7 +5,6 @@ and only then confirmed. A place at a port is kept by what was pushed under a ke
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, cast
@@ -18,9 +17,10 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import Endpoint
 from meterspan.runtime.group_commit import GroupCommit
-from meterspan.runtime.limits import ConnectionGate, ConnectionPlace, NoteLimiter
+from meterspan.runtime.limits import ConnectionGate, ConnectionPlace
 from meterspan.runtime.media import listen_stream
 from meterspan.runtime.shell import StreamShell
+from meterspan.runtime.troubles import Troubles
 
 __all__ = ["PushPorts"]
 
@@ -37,7 +37,6 @@ REFUSED_PUSH_OCTETS: Final = 1_024
 FRAME_OCTETS: Final = 64
 """What a frame counts for beside its octets: the longest push takes 64 KiB in 512 segments."""
 
-_log = logging.getLogger("meterspan.head_end")
 _Address = tuple[str, int]
 
 
@@ -49,6 +48,7 @@ class PushPorts:
         commits: makes their rows durable.
         clock: UTC seconds.
         gate: makes the bound on what each port holds: its connections, or the datagrams that wait for the disk.
+        troubles: of the program: a push that could not be stored is one until another one is stored.
 
     """
 
@@ -58,6 +58,7 @@ class PushPorts:
         commits: GroupCommit,
         clock: Callable[[], float],
         gate: Callable[[], ConnectionGate],
+        troubles: Troubles | None = None,
     ) -> None:
         self.intake = intake
         self.commits = commits
@@ -65,9 +66,7 @@ class PushPorts:
         self.shells: set[_PushShell] = set()
         self.places: list[Endpoint] = []
         """Where it listens, with the ports that are bound."""
-        self.trouble = ""
-        """Why the push that ended last could not be stored; "" where it could."""
-        self._unstored = NoteLimiter(_log.error, clock)
+        self.troubles = Troubles(clock) if troubles is None else troubles
         self._make_gate = gate
         self._gates: list[ConnectionGate] = []
         self._close_ports: list[Callable[[], None]] = []
@@ -101,9 +100,11 @@ class PushPorts:
             peer: ``host:port`` of its sender.
 
         """
-        self.trouble = str(event.failure) if isinstance(event, PushFailed) else ""
-        if self.trouble:
-            self._unstored(f"a push from {peer} could not be stored, and is not confirmed: {self.trouble}")
+        if isinstance(event, PushFailed):
+            what = f"a push from {peer} could not be stored, and is not confirmed"
+            self.troubles.note("pushes", what, event.failure)
+        else:
+            self.troubles.end("pushes")
 
     def note_unstored(self, error: BaseException, peer: str) -> None:
         """Note that the rows of a push are not durable.

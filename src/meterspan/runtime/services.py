@@ -14,6 +14,7 @@ from meterspan.model.storage.errors import StorageError
 from meterspan.runtime.defects import note_defect
 from meterspan.runtime.endpoints import EndpointError
 from meterspan.runtime.media import CannotConnectError
+from meterspan.runtime.troubles import Troubles
 
 __all__ = ["Services"]
 
@@ -30,13 +31,16 @@ class Services:
     """Keeps the services of a program running.
 
     Args:
+        troubles: of the program; a service that does not run now is one of them.
         pause: waits for so many seconds.
 
     """
 
-    def __init__(self, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self.failing: dict[str, str] = {}
-        """Why a service does not run now, by its name."""
+    def __init__(
+        self, troubles: Troubles | None = None, *, pause: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> None:
+        self.failing = (Troubles() if troubles is None else troubles).now
+        """Why a service, or another part of the program, does not work now, by its name."""
         self._pause = pause
 
     async def keep(self, name: str, run: Callable[[], Awaitable[Any]]) -> None:
