@@ -339,6 +339,21 @@ def test_a_removed_meter_owes_nothing_and_its_readings_stay(system: CentralSyste
     assert system.head_end.holes_of("OLD", NOON + 86_400)[-1].end <= NOON
 
 
+def test_orders_of_one_second_follow_each_other(tmp_path: Path) -> None:
+    system = system_of(tmp_path)
+    entry = {"device": "NEW", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}
+    try:
+        system.change(wish(ChangeKind.ADD, "NEW", entry=entry), {}, here)
+        system.change(wish(ChangeKind.EXCHANGE, "NEW", entry={"device": "NEXT"}), {}, here)
+        system.change(wish(ChangeKind.REMOVE, "NEXT"), {}, here)
+        system.change(wish(ChangeKind.ADD, "LAST", entry=entry | {"device": "LAST"}), {}, here)
+        rows = [(row.device, row.start, row.end) for row in system.data.installations("h2-E")]
+        now = int(NOW)
+        assert rows == [("NEW", now, now + 1), ("NEXT", now + 1, now + 2), ("LAST", now + 2, None)]
+    finally:
+        system.close()
+
+
 def test_only_a_meter_that_never_gave_a_reading_is_deleted_and_then_nothing_is_left_of_it(tmp_path: Path) -> None:
     system = system_of(tmp_path)
     entry = {"device": "PHANTOM", "home": "h2", "endpoint": "tcp://127.0.0.1:1", "security": "none"}

@@ -16,7 +16,7 @@ from meterspan.engine.links import DeviceProtocol
 from meterspan.head_end.inventory import Device, DeviceKeys
 from meterspan.mdm import MeterDataManagement
 from meterspan.mdm.installations import Exchange, MeterInstallation
-from meterspan.model.lookup_errors import UnknownMeterError
+from meterspan.model.lookup_errors import UnknownMeterError, UnknownUsagePointError
 from meterspan.model.meter_changes import ChangeKind, ChangeRefusedError, ChangeView, ChangeWish, MeterChange
 from meterspan.model.names import name_fault
 from meterspan.model.storage.registry import InstallationRow
@@ -30,10 +30,14 @@ from meterspan.runtime.config import (
     ServeConfig,
     check_meter,
     registers_of,
+    usage_point_of,
 )
 from meterspan.runtime.declared import read_fields
 
 __all__ = ["ChangeStep", "act_on", "plan_change", "register_texts", "view_of"]
+
+TURN_S: Final = 5
+"""So far ahead of the clock may the last of some orders of one second be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,7 @@ def plan_change(
         ChangeRefusedError: it cannot be made.
 
     """
-    at = _instant(wish, now)
+    at = _after_installation(wish, data, _instant(wish, now))
     for name in ("closing", "opening"):
         _require_registers(wish, name)
     return _PLANS[wish.kind](_ChangeCase(wish, config, stored, data, keys, at))
@@ -115,6 +119,14 @@ def _instant(wish: ChangeWish, now: float) -> int:
     if at > now + 1:
         raise ChangeRefusedError([f"{wish.at.isoformat()} is to come; say when it was done"])
     return at
+
+
+def _after_installation(wish: ChangeWish, data: MeterDataManagement, at: int) -> int:
+    """Return when a change of now holds from: a meter that was installed in this second leaves in the next one."""
+    place = data.place_of(wish.device)
+    if wish.at is not None or place is None or place.end is not None or wish.kind is ChangeKind.DELETE:
+        return at
+    return place.start + 1 if at <= place.start < at + TURN_S else at
 
 
 def _require_registers(wish: ChangeWish, name: str, commodity: Commodity | None = None) -> None:
@@ -181,11 +193,23 @@ def _add(case: _ChangeCase) -> ChangeStep:
         known = case.stored[entry.device]
         if known.removed_at is None:
             raise ChangeRefusedError([f"{entry.device} is here already, at {known.usage_point}; move or exchange it"])
+    case = replace(case, at=_vacant(case, usage_point_of(entry)))
     device = replace(device_of(entry, case.at), installed_at=case.at, is_commanded=True)
     device = _with_keys(case, device)
     _require_registers(case.wish, "opening", device.commodity)
     change = _change(case, device, ChangeKind.ADD, entry.home)
     return ChangeStep(replace(change, opening=tuple(case.wish.opening)), (device,))
+
+
+def _vacant(case: _ChangeCase, usage_point: str) -> int:
+    """Return when a meter is added: where one has left in this second, it takes its place as it leaves."""
+    if case.wish.at is not None:
+        return case.at
+    try:
+        latest = case.data.installations(usage_point)[-1].end or 0
+    except UnknownUsagePointError:
+        return case.at
+    return latest if case.at < latest <= case.at + TURN_S else case.at
 
 
 def _exchange(case: _ChangeCase) -> ChangeStep:
