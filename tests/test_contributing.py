@@ -91,7 +91,7 @@ QUEUE_ANSWER = """\
 
 """
 QUEUE_ROUTE = """\
-    @router.get("/operator/queue", dependencies=operator)
+    @router.get("/operator/queue", dependencies=_OPERATOR)
     def show_queue(request: Request) -> Response:
         return pages.render(request, "queue.html", queue=pages.sources.desk.queue())
 

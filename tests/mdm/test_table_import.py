@@ -67,7 +67,7 @@ def test_the_repeated_hour_is_told_apart_and_the_skipped_hour_refused(mdm):
         ("LGZ1,,2026-01-10T00:00Z,1,kWh", "no OBIS"),
         (",1-0:1.8.0,2026-01-10T00:00Z,1,kWh", "neither device"),
         ("LGZ1,1-0:1.8.0", "no unit"),
-        ("x" * 5_000, "longer than"),
+        ("x" * 40_000, "longer than"),
     ],
 )
 def test_a_line_that_is_not_certain_is_refused_with_its_number(mdm, line, reason):

@@ -485,7 +485,7 @@ class TableReader:
 
     def _require_name(self, column: str, text: str) -> None:
         """Refuse what cannot name a meter or home; a text that was looked at before is known."""
-        if not text or text in self._named:
+        if not text or text in self._named or self.layout.is_export:  # an export has the names as they are
             return
         with _blaming(column):
             if fault := name_fault(text):

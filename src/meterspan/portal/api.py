@@ -152,7 +152,7 @@ def _add_live(router: APIRouter, sources: Sources, feeds: Feeds) -> None:
         def produce() -> Event:
             return _event("live", sources.live(home_id))
 
-        return _stream(request, feeds, f"home {home_id:name}", produce)
+        return _stream(request, feeds, f"home {home_id}", produce)
 
 
 def _add_power(router: APIRouter, sources: Sources) -> None:
